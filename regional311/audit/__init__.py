@@ -1,0 +1,1 @@
+"""Who did what, in ids and codes, and never changed."""

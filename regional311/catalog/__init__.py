@@ -1,0 +1,1 @@
+"""What partners offer: services, their questions and how people find them."""

@@ -1,0 +1,1 @@
+"""Agreements, rates, pools; the runs that rate usage; statements as issuer and as payer."""

@@ -1,0 +1,338 @@
+"""Agreements, rates, pools; the runs that rate usage; statements as issuer and as payer."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import DATERANGE, TSTZRANGE, ExcludeConstraint, Range
+from sqlalchemy.orm import Mapped, mapped_column
+
+from regional311.database.base import (
+    APPEND_ONLY,
+    PUBLISHED,
+    TENANT,
+    Base,
+    RowId,
+    TenantId,
+    tenant_reference,
+)
+
+
+class Agreement(Base):
+    """What two partners agreed: who provides, who pays, by which rule and terms.
+
+    The region owns it and publishes it: agreements between governments are public documents.
+    """
+
+    __tablename__ = "agreements"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "key", "version"),
+        CheckConstraint(
+            "payer_rule IN ('service_owner', 'jurisdiction', 'referrer', 'line_owner')",
+            name="payer_rule_known",
+        ),
+        CheckConstraint("provider_id <> payer_id", name="two_parties"),
+        ExcludeConstraint(
+            ("tenant_id", "="), ("key", "="), ("valid", "&&"), name="ex_agreements_one_version"
+        ),
+        {"info": PUBLISHED},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    key: Mapped[str]
+    version: Mapped[int]
+    name: Mapped[str]
+    provider_id: Mapped[UUID]
+    payer_id: Mapped[UUID]
+    activities: Mapped[list[str]]
+    """Usage activities it covers; none when it only shares a pool."""
+    payer_rule: Mapped[str]
+    rate_card_key: Mapped[str | None]
+    pool_key: Mapped[str | None]
+    valid: Mapped[Range[date]] = mapped_column(DATERANGE())
+    terms: Mapped[dict[str, Any]]
+    """Due days, rounding level, reference, notice, contacts."""
+
+
+class Rate(Base):
+    """The price of one unit of an activity, under one scope, for one stretch of time.
+
+    Null in a scope column means *any*. Bitemporal: `valid` is when the work was done, `recorded`
+    when we knew; a correction closes `recorded` and adds a row.
+    """
+
+    __tablename__ = "rates"
+    __table_args__ = (
+        CheckConstraint("hours IN ('any', 'business', 'after')", name="hours_known"),
+        CheckConstraint("unit IN ('each', 'minute')", name="unit_known"),
+        ExcludeConstraint(
+            ("tenant_id", "="),
+            ("card_key", "="),
+            ("activity", "="),
+            (text("coalesce(channel, '')"), "="),
+            (text("coalesce(service_key, '')"), "="),
+            (text("coalesce(language, '')"), "="),
+            ("hours", "="),
+            ("valid", "&&"),
+            ("recorded", "&&"),
+            name="ex_rates_one_an_instant",
+        ),
+        {"info": PUBLISHED},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    key: Mapped[str]
+    """Stable name of the rate on its card; its versions share it."""
+    card_key: Mapped[str]
+    activity: Mapped[str]
+    channel: Mapped[str | None]
+    service_key: Mapped[str | None]
+    language: Mapped[str | None]
+    hours: Mapped[str] = mapped_column(default="any")
+    unit: Mapped[str] = mapped_column(default="each")
+    amount: Mapped[Decimal]
+    valid: Mapped[Range[date]] = mapped_column(DATERANGE())
+    recorded: Mapped[Range[datetime]] = mapped_column(TSTZRANGE())
+    source: Mapped[str | None]
+
+
+class CostPool(Base):
+    """A yearly cost that partners share; its shares sum to exactly 100 %."""
+
+    __tablename__ = "cost_pools"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "key", "fiscal_year"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    key: Mapped[str]
+    fiscal_year: Mapped[int]
+    """The year in which it ends: July 2026 to June 2027 is 2027."""
+    name: Mapped[str]
+    yearly_cents: Mapped[int]
+    source: Mapped[str]
+    note: Mapped[str | None]
+
+
+class PoolShare(Base):
+    """One payer's percentage of a pool; the provider's own share is billed to nobody."""
+
+    __tablename__ = "pool_shares"
+    __table_args__ = (
+        tenant_reference("cost_pools", "pool_id"),
+        UniqueConstraint("tenant_id", "pool_id", "payer_slug"),
+        CheckConstraint("percent >= 0 AND percent <= 100", name="percent_in_range"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    pool_id: Mapped[UUID]
+    payer_slug: Mapped[str]
+    percent: Mapped[Decimal]
+
+
+class RatingRun(Base):
+    """One reproducible pass over the usage of a period: the same cut-offs give the same charges."""
+
+    __tablename__ = "rating_runs"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "period_key", "number"),
+        {"info": APPEND_ONLY},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    period_key: Mapped[str]
+    number: Mapped[int]
+    service_from: Mapped[datetime]
+    service_to: Mapped[datetime]
+    """Exclusive."""
+    stored_before: Mapped[datetime]
+    """Exclusive: what came in later belongs to a later run."""
+    counts: Mapped[dict[str, Any]]
+    digest: Mapped[str]
+    run_by: Mapped[UUID | None]
+    run_at: Mapped[datetime]
+
+
+class Charge(Base):
+    """What became of one usage event in one run: priced, or waiting in a named queue.
+
+    `state`: rated, unrated (no rate), no_agreement, excluded (the payer is the provider itself).
+    """
+
+    __tablename__ = "charges"
+    __table_args__ = (
+        tenant_reference("rating_runs", "run_id"),
+        UniqueConstraint("tenant_id", "run_id", "usage_event_id"),
+        CheckConstraint(
+            "state IN ('rated', 'unrated', 'no_agreement', 'excluded')", name="state_known"
+        ),
+        CheckConstraint(
+            "(state = 'rated') = (amount IS NOT NULL AND rate_id IS NOT NULL)", name="rated_priced"
+        ),
+        Index(None, "tenant_id", "run_id", "state"),
+        {"info": APPEND_ONLY},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    run_id: Mapped[UUID]
+    usage_event_id: Mapped[UUID]
+    state: Mapped[str]
+    agreement_id: Mapped[UUID | None]
+    payer_id: Mapped[UUID | None]
+    rate_id: Mapped[UUID | None]
+    quantity: Mapped[Decimal]
+    price: Mapped[Decimal | None]
+    amount: Mapped[Decimal | None]
+    line_key: Mapped[str | None]
+    """Charges with the same key add up to one statement line."""
+
+
+class Statement(Base):
+    """What one partner bills another for a period; frozen from the moment it exists.
+
+    Issuer and payer each have a row with the same id (`side`). What happens to it is in
+    `statement_events`.
+    """
+
+    __tablename__ = "statements"
+    __table_args__ = (
+        CheckConstraint("side IN ('issued', 'received')", name="side_known"),
+        Index(None, "tenant_id", "side", "period_key"),
+        {"info": APPEND_ONLY},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    public_id: Mapped[str]
+    side: Mapped[str]
+    counterparty_id: Mapped[UUID]
+    period_key: Mapped[str]
+    run_id: Mapped[UUID | None]
+    total_cents: Mapped[int]
+    line_count: Mapped[int]
+    item_count: Mapped[int]
+    digest: Mapped[str]
+    """SHA-256 over its lines, the same on both sides."""
+    parties: Mapped[dict[str, Any]]
+    """Names and addresses of issuer and payer as they were."""
+    terms: Mapped[dict[str, Any]]
+    prepared_by: Mapped[UUID | None]
+    created_at: Mapped[datetime]
+
+
+class StatementLine(Base):
+    """One line in cents: a group of charges, or a share of a pool."""
+
+    __tablename__ = "statement_lines"
+    __table_args__ = (
+        tenant_reference("statements", "statement_id"),
+        UniqueConstraint("tenant_id", "statement_id", "position"),
+        {"info": APPEND_ONLY},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    statement_id: Mapped[UUID]
+    position: Mapped[int]
+    kind: Mapped[str]
+    """usage or pool."""
+    line_key: Mapped[str]
+    label: Mapped[str]
+    agreement_key: Mapped[str]
+    basis: Mapped[dict[str, Any]]
+    """How it was reckoned: rate, scope, dates, or pool, share and split."""
+    quantity: Mapped[Decimal]
+    price: Mapped[Decimal | None]
+    exact_amount: Mapped[Decimal]
+    amount_cents: Mapped[int]
+    item_count: Mapped[int]
+
+
+class StatementItem(Base):
+    """A leaf of a line: one priced piece of work, on both sides.
+
+    The issuer's row names the usage event; the payer's has only a pseudonymous contact reference.
+    """
+
+    __tablename__ = "statement_items"
+    __table_args__ = (
+        tenant_reference("statement_lines", "line_id"),
+        Index(None, "tenant_id", "line_id", "occurred_at", "id"),
+        {"info": APPEND_ONLY},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    line_id: Mapped[UUID]
+    usage_event_id: Mapped[UUID | None]
+    contact_id: Mapped[UUID | None]
+    """Null on the payer's side."""
+    contact_reference: Mapped[str]
+    occurred_at: Mapped[datetime]
+    activity: Mapped[str]
+    channel: Mapped[str]
+    language: Mapped[str]
+    after_hours: Mapped[bool]
+    service_key: Mapped[str | None]
+    quantity: Mapped[Decimal]
+    price: Mapped[Decimal]
+    amount: Mapped[Decimal]
+
+
+class StatementEvent(Base):
+    """A step in a statement's life; the last one says where it stands."""
+
+    __tablename__ = "statement_events"
+    __table_args__ = (
+        tenant_reference("statements", "statement_id"),
+        UniqueConstraint("tenant_id", "statement_id", "position"),
+        Index(
+            "uq_statement_events_issued_number",
+            "tenant_id",
+            "number",
+            unique=True,
+            postgresql_where=text("state = 'issued'"),
+        ),
+        CheckConstraint(
+            "state IN ('draft', 'in_review', 'approved', 'issued', 'received', 'void')",
+            name="state_known",
+        ),
+        CheckConstraint(
+            "(number IS NOT NULL) = (state IN ('issued', 'received'))", name="numbered_when_issued"
+        ),
+        {"info": APPEND_ONLY},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    statement_id: Mapped[UUID]
+    position: Mapped[int]
+    state: Mapped[str]
+    number: Mapped[str | None]
+    """Unique and gap-free for each issuer."""
+    person_id: Mapped[UUID | None]
+    reason: Mapped[str | None]
+    at: Mapped[datetime]
+
+
+class StatementCounter(Base):
+    """The last number an issuer has given; its row is locked while one is taken."""
+
+    __tablename__ = "statement_counters"
+    __table_args__ = ({"info": TENANT},)
+
+    tenant_id: Mapped[TenantId]
+    series: Mapped[str] = mapped_column(primary_key=True)
+    last_number: Mapped[int] = mapped_column(default=0)

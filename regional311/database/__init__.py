@@ -1,0 +1,1 @@
+"""PostgreSQL: engine, session, tenant scope, buffered inserts, embedded server."""

@@ -1,0 +1,148 @@
+"""New rows are buffered and leave together, in one statement.
+
+A use case touches many tables: a contact, its need, the decision, a request, a usage event, the
+audit trail, the outbox. Sent one by one each costs a round trip; `put` collects them and `send`
+writes all of them as one data-modifying statement. It goes out by itself before the next read, at
+a switch of tenant and at commit, so no caller has to think of it.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime
+from decimal import Decimal
+from functools import cache, lru_cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Table, event, inspect, text
+from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.orm import ORMExecuteState, Session
+
+from regional311.database.base import Base
+from regional311.database.session import TenantSession, mark_changed, scope_of
+from regional311.errors import DomainError
+
+
+class WrongTenant(DomainError):
+    """A row of one tenant was about to be written in the scope of another."""
+
+
+def put(session: TenantSession, *objects: Base) -> None:
+    """Buffer new rows, given as transient model objects of any tables, in any order.
+
+    Columns that were not set take the model's default, or null. Raises `WrongTenant` at once for
+    a row that belongs to another tenant (envelopes excepted: their tenant is the receiver).
+    """
+    buffer: dict[Table, list[dict[str, Any]]] = session.info.setdefault("buffered_rows", {})
+    tenant_id = scope_of(session).tenant_id
+    for new in objects:
+        table, defaults = _columns(type(new))
+        values = new.__dict__
+        row = {
+            name: values[name] if name in values else (default() if callable(default) else default)
+            for name, default in defaults
+        }
+        if row.get("tenant_id", tenant_id) != tenant_id and table.info["kind"] != "envelope":
+            raise WrongTenant(f"A row of {table.name} belongs to another partner.")
+        buffer.setdefault(table, []).append(row)
+    # joining the transaction manager must happen now: at commit it would be too late
+    mark_changed(session)
+
+
+def send(session: TenantSession) -> None:
+    """Write all buffered rows in one statement; nothing happens when there are none."""
+    buffer: dict[Table, list[dict[str, Any]]] | None = session.info.pop("buffered_rows", None)
+    if not buffer:
+        return
+    tables = tuple(sorted(buffer, key=lambda table: table.name))
+    parameters = {
+        f"rows_{place}": json.dumps(buffer[table], default=_as_json, ensure_ascii=False)
+        for place, table in enumerate(tables)
+    }
+    session.connection().execute(_statement(tables), parameters)
+    mark_changed(session)
+
+
+def discard(session: TenantSession) -> None:
+    """Forget what is buffered, because its transaction is being given up."""
+    session.info.pop("buffered_rows", None)
+
+
+def buffered(session: TenantSession, model: type[Base]) -> list[dict[str, Any]]:
+    """Return the rows of one table that have not left yet."""
+    table = _columns(model)[0]
+    return list(session.info.get("buffered_rows", {}).get(table, ()))
+
+
+@cache
+def _columns(model: type[Base]) -> tuple[Table, tuple[tuple[str, Any], ...]]:
+    table = inspect(model).local_table
+    assert isinstance(table, Table)
+    columns = []
+    for column in table.columns:
+        if column.computed is not None:
+            continue
+        default: Any = None
+        if column.default is not None:
+            value = column.default.arg
+            if callable(value):
+                wrapped = value
+                default = lambda wrapped=wrapped: wrapped(None)  # noqa: E731
+            else:
+                default = value
+        columns.append((column.name, default))
+    return table, tuple(columns)
+
+
+@lru_cache(maxsize=256)
+def _statement(tables: tuple[Table, ...]) -> Any:
+    parts = []
+    for place, table in enumerate(tables):
+        names = ", ".join(f'"{column.name}"' for column in table.columns if column.computed is None)
+        parts.append(
+            f"w{place} AS (INSERT INTO {table.name} ({names}) SELECT {names} "
+            f"FROM json_populate_recordset(NULL::{table.name}, CAST(:rows_{place} AS json)))"
+        )
+    return text(f"WITH {', '.join(parts)} SELECT 1")
+
+
+def _as_json(value: Any) -> Any:
+    match value:
+        case UUID() | Decimal():
+            return str(value)
+        case datetime() | date():
+            return value.isoformat()
+        case bytes():
+            return "\\x" + value.hex()
+        case Range():
+            lower = "" if value.lower is None else value.lower.isoformat()
+            upper = "" if value.upper is None else value.upper.isoformat()
+            return f"{value.bounds[0]}{lower},{upper}{value.bounds[1]}"
+        case set() | frozenset() | tuple():
+            return list(value)
+    raise TypeError(f"cannot store a {type(value).__name__}")
+
+
+@event.listens_for(TenantSession, "do_orm_execute")
+def _send_before_read(state: ORMExecuteState) -> None:
+    if isinstance(state.session, TenantSession):
+        send(state.session)
+
+
+@event.listens_for(TenantSession, "before_flush")
+def _send_before_flush(session: Session, *_: Any) -> None:
+    if isinstance(session, TenantSession):
+        send(session)
+
+
+@event.listens_for(TenantSession, "before_commit")
+def _send_before_commit(session: Session) -> None:
+    if isinstance(session, TenantSession):
+        send(session)
+
+
+@event.listens_for(TenantSession, "after_soft_rollback")
+def _forget_at_rollback(session: Session, *_: Any) -> None:
+    if isinstance(session, TenantSession):
+        discard(session)

@@ -1,0 +1,156 @@
+"""Sessions that know whose they are.
+
+A session has a `Scope`: the tenant whose rows it sees and the person who acts. The scope is bound
+to the database once at the start of each transaction, by the function `bind_tenant`, and row-level
+security does the rest. `acting_for` is the only way to step into another tenant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.orm import Session, SessionTransaction
+
+from regional311.errors import DomainError
+
+_BIND = text("SELECT bind_tenant(:tenant, :person)")
+
+
+class NoTenantBound(DomainError):
+    """A session was used without saying whose rows it may see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose rows a session sees, and who acts; `person_id` is None for the system itself."""
+
+    tenant_id: UUID
+    person_id: UUID | None = None
+
+
+class TenantSession(Session):
+    """A session bound to one tenant in every transaction it begins."""
+
+    scope: Scope
+    mark_changed: Any = None
+
+    def __init__(self, bind: Engine | Connection, scope: Scope, **options: Any) -> None:
+        if scope is None:
+            raise NoTenantBound("A database session needs a tenant.")
+        super().__init__(bind=bind, expire_on_commit=False, **options)
+        self.scope = scope
+
+
+@event.listens_for(TenantSession, "after_begin")
+def _bind_at_begin(
+    session: TenantSession, transaction: SessionTransaction, connection: Connection
+) -> None:
+    if not transaction.nested:
+        _bind(connection, session.scope)
+
+
+def _bind(connection: Connection, scope: Scope) -> None:
+    connection.execute(_BIND, {"tenant": scope.tenant_id, "person": scope.person_id})
+
+
+def make_engine(url: str, **options: Any) -> Engine:
+    """Return an engine for the application's role; `url` is a PostgreSQL address."""
+    address = url.replace("postgresql://", "postgresql+psycopg://", 1)
+    options.setdefault("pool_size", 5)
+    options.setdefault("max_overflow", 5)
+    options.setdefault("pool_timeout", 10)
+    return create_engine(address, **options)
+
+
+def open_session(engine: Engine | Connection, scope: Scope, **options: Any) -> TenantSession:
+    """Return a session that sees `scope`'s tenant only.
+
+    Raises `NoTenantBound` before anything reaches the database if there is no tenant.
+    """
+    return TenantSession(engine, scope, **options)
+
+
+@contextmanager
+def session_scope(engine: Engine | Connection, scope: Scope) -> Iterator[TenantSession]:
+    """Open a session for one unit of work outside the web: commit at the end, or roll back."""
+    with open_session(engine, scope) as session:
+        try:
+            yield session
+            session.commit()
+        except BaseException:
+            session.rollback()
+            raise
+
+
+def scope_of(session: Session) -> Scope:
+    """Return whose rows this session sees now.
+
+    Raises `NoTenantBound` for a session that was not opened by `open_session`.
+    """
+    if not isinstance(session, TenantSession):
+        raise NoTenantBound("A database session needs a tenant.")
+    return session.scope
+
+
+def mark_changed(session: Session) -> None:
+    """Say that set-based SQL has written: the transaction manager would drop it otherwise."""
+    changed = getattr(session, "mark_changed", None)
+    if changed is not None:
+        changed(session)
+
+
+@contextmanager
+def acting_for(session: TenantSession, tenant_id: UUID) -> Iterator[TenantSession]:
+    """Step into another tenant within the same transaction, and back.
+
+    Both ways everything pending is written and every deferred constraint is checked while the
+    tenant that it belongs to is still bound; loaded objects are dropped from the session, so that
+    none of them is seen or written under the wrong tenant. The person who acts stays the same.
+
+    If the body raises, the transaction must be rolled back: a failed statement has ended it, and
+    the scope is put back without asking the database.
+    """
+    home = session.scope
+    if home.tenant_id == tenant_id:
+        yield session
+        return
+    _switch(session, Scope(tenant_id, home.person_id))
+    try:
+        yield session
+    except BaseException:
+        session.expunge_all()
+        session.scope = home
+        if session.is_active and session.in_transaction():
+            _rebind_quietly(session, home)
+        raise
+    _switch(session, home)
+
+
+def _switch(session: TenantSession, scope: Scope) -> None:
+    from regional311.database.rows import send
+
+    send(session)
+    session.flush()
+    session.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
+    session.execute(text("SET CONSTRAINTS ALL DEFERRED"))
+    session.expunge_all()
+    session.scope = scope
+    _bind(session.connection(), scope)
+
+
+def _rebind_quietly(session: TenantSession, home: Scope) -> None:
+    """Bind back after an error in the body; an aborted transaction refuses, and that is fine."""
+    from sqlalchemy.exc import DBAPIError
+
+    from regional311.database.rows import discard
+
+    discard(session)
+    try:
+        _bind(session.connection(), home)
+    except DBAPIError:
+        session.rollback()

@@ -1,0 +1,1 @@
+"""What people ask: contacts, needs and service requests."""

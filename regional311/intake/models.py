@@ -1,0 +1,248 @@
+"""Contacts, the people behind them, their needs, and the service requests that follow."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Index, Numeric, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from regional311.database.base import TENANT, Base, RowId, TenantId, tenant_reference
+
+CHANNELS = ("phone", "walk_in", "web", "email", "text", "chat", "social", "app", "voicemail")
+REQUEST_STATES = (
+    "received",
+    "triaged",
+    "assigned",
+    "in_progress",
+    "waiting_person",
+    "waiting_partner",
+    "closed",
+    "merged",
+)
+
+
+def _among(column: str, values: tuple[str, ...]) -> str:
+    return f"{column} IN ({', '.join(repr(value) for value in values)})"
+
+
+class Inquirer(Base):
+    """The person who asks, when they chose to say who they are; erasable, with a retention date."""
+
+    __tablename__ = "inquirers"
+    __table_args__ = ({"info": TENANT},)
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    name: Mapped[str | None]
+    phone: Mapped[str | None]
+    email: Mapped[str | None]
+    language: Mapped[str] = mapped_column(default="en")
+    safe_to_call: Mapped[bool] = mapped_column(default=False)
+    may_leave_message: Mapped[bool] = mapped_column(default=False)
+    wants_updates: Mapped[bool] = mapped_column(default=False)
+    retain_until: Mapped[datetime | None]
+    erased_at: Mapped[datetime | None]
+
+
+class Contact(Base):
+    """One interaction on one channel, kept even when nothing follows from it."""
+
+    __tablename__ = "contacts"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "public_id"),
+        UniqueConstraint("tenant_id", "source_key"),
+        tenant_reference("inquirers", "inquirer_id"),
+        CheckConstraint(_among("channel", CHANNELS), name="channel_known"),
+        CheckConstraint("ended_at >= started_at", name="ends_after_start"),
+        Index(None, "tenant_id", "started_at", "id"),
+        Index(
+            "ix_contacts_open",
+            "tenant_id",
+            "specialist_id",
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    public_id: Mapped[str]
+    source_key: Mapped[str]
+    """Where it came from: `desk:<id>`, `web:<key>`, `replay:<file key>:<row key>`."""
+    line_key: Mapped[str | None]
+    line_owner_id: Mapped[UUID]
+    """Whose line was answered; another partner's when it was closed."""
+    channel: Mapped[str]
+    language: Mapped[str] = mapped_column(default="en")
+    interpreter: Mapped[bool] = mapped_column(default=False)
+    accommodation: Mapped[str | None]
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    wait_seconds: Mapped[int] = mapped_column(default=0)
+    handle_seconds: Mapped[int] = mapped_column(default=0)
+    after_hours: Mapped[bool] = mapped_column(default=False)
+    specialist_id: Mapped[UUID | None]
+    inquirer_id: Mapped[UUID | None]
+    call_type: Mapped[str] = mapped_column(default="information")
+    disposition: Mapped[str | None]
+    """How it ended: answered, request_filed, referred, transferred, declined, hang_up, danger."""
+    danger_answer: Mapped[str | None]
+    """`none`, or the key of the sign that was named; null until the screen was asked."""
+    note: Mapped[str | None]
+    version: Mapped[int] = mapped_column(default=1)
+
+    __mapper_args__ = {"version_id_col": version, "version_id_generator": lambda v: (v or 0) + 1}
+
+
+class Need(Base):
+    """One thing the person needs, in one taxonomy term, with its own status."""
+
+    __tablename__ = "needs"
+    __table_args__ = (
+        tenant_reference("contacts", "contact_id"),
+        CheckConstraint(
+            "status IN ('open', 'referred', 'partially_met', 'met', 'unmet', 'unknown')",
+            name="status_known",
+        ),
+        Index(None, "tenant_id", "contact_id"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    contact_id: Mapped[UUID]
+    service_owner_id: Mapped[UUID]
+    service_key: Mapped[str]
+    term: Mapped[str]
+    urgency: Mapped[str] = mapped_column(default="normal")
+    status: Mapped[str] = mapped_column(default="open")
+    unmet_reason: Mapped[str | None]
+    description: Mapped[str | None]
+    place_kind: Mapped[str] = mapped_column(default="none")
+    """point, address, neighbourhood, none."""
+    place_text: Mapped[str | None]
+    latitude: Mapped[Decimal | None] = mapped_column(Numeric(9, 6))
+    longitude: Mapped[Decimal | None] = mapped_column(Numeric(9, 6))
+    created_at: Mapped[datetime]
+
+
+class ServiceRequest(Base):
+    """Work that the owner has promised to look at; it lives with the owner alone."""
+
+    __tablename__ = "service_requests"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "public_id"),
+        CheckConstraint(_among("state", REQUEST_STATES), name="state_known"),
+        Index(None, "tenant_id", "opened_at", "id"),
+        Index(None, "tenant_id", "state", "opened_at", "id"),
+        Index(None, "tenant_id", "service_key", "opened_at", "id"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    public_id: Mapped[str]
+    service_key: Mapped[str]
+    bureau_key: Mapped[str | None]
+    queue: Mapped[str | None]
+    intake_tenant_id: Mapped[UUID]
+    """Who took it in: the owner itself, or the partner that hears of its status."""
+    contact_id: Mapped[UUID | None]
+    """The contact, when it was taken in here."""
+    need_id: Mapped[UUID | None]
+    inquirer_id: Mapped[UUID | None]
+    state: Mapped[str] = mapped_column(default="received")
+    priority: Mapped[str] = mapped_column(default="normal")
+    description: Mapped[str | None]
+    place_kind: Mapped[str] = mapped_column(default="none")
+    place_text: Mapped[str | None]
+    latitude: Mapped[Decimal | None] = mapped_column(Numeric(9, 6))
+    longitude: Mapped[Decimal | None] = mapped_column(Numeric(9, 6))
+    confidential: Mapped[bool] = mapped_column(default=False)
+    assignee_id: Mapped[UUID | None]
+    opened_at: Mapped[datetime]
+    expected_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]
+    resolution: Mapped[str | None]
+    public_message: Mapped[str | None]
+    """The latest words for the person, in plain language."""
+    updated_at: Mapped[datetime]
+    version: Mapped[int] = mapped_column(default=1)
+
+    __mapper_args__ = {"version_id_col": version, "version_id_generator": lambda v: (v or 0) + 1}
+
+
+class RequestNote(Base):
+    """A note on a request; internal ones never leave the owner."""
+
+    __tablename__ = "request_notes"
+    __table_args__ = (
+        tenant_reference("service_requests", "request_id"),
+        Index(None, "tenant_id", "request_id", "id"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    request_id: Mapped[UUID]
+    author_id: Mapped[UUID | None]
+    internal: Mapped[bool]
+    text: Mapped[str]
+    at: Mapped[datetime]
+
+
+class FollowedRequest(Base):
+    """What the intake partner knows of a request that lives with another partner.
+
+    Its id and public number are the request's own. Envelopes keep the status current.
+    """
+
+    __tablename__ = "followed_requests"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "public_id"),
+        tenant_reference("contacts", "contact_id"),
+        Index(None, "tenant_id", "contact_id"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    public_id: Mapped[str]
+    owner_id: Mapped[UUID]
+    service_key: Mapped[str]
+    contact_id: Mapped[UUID]
+    need_id: Mapped[UUID | None]
+    state: Mapped[str]
+    """As the owner last said; `in_transit` until the owner has received it."""
+    public_message: Mapped[str | None]
+    sent_at: Mapped[datetime]
+    expected_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]
+    updated_at: Mapped[datetime]
+
+
+class Transfer(Base):
+    """A live contact handed to somebody else: 911, a partner's line, an outside body."""
+
+    __tablename__ = "transfers"
+    __table_args__ = (
+        tenant_reference("contacts", "contact_id"),
+        Index(None, "tenant_id", "contact_id"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    contact_id: Mapped[UUID]
+    need_id: Mapped[UUID | None]
+    kind: Mapped[str]
+    """warm (with a person at the other end) or cold."""
+    target: Mapped[str]
+    """A partner's slug or an outside body's name."""
+    number: Mapped[str]
+    result: Mapped[str]
+    """offered, taken_over, returned, refused."""
+    at: Mapped[datetime]

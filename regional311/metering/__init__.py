@@ -1,0 +1,1 @@
+"""Usage events: what was done, by whom, for whom; never a price."""

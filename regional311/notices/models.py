@@ -1,0 +1,47 @@
+"""The outbox: what must be told after a commit, written in the same transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from regional311.database.base import TENANT, Base, RowId, TenantId
+
+
+class OutboxMessage(Base):
+    """One e-mail to one address, delivered at least once; its id is the message's id.
+
+    `state`: pending, sent, dead (given up: a person can see and retry it), withdrawn.
+    """
+
+    __tablename__ = "outbox_messages"
+    __table_args__ = (
+        CheckConstraint("state IN ('pending', 'sent', 'dead', 'withdrawn')", name="state_known"),
+        Index(
+            "ix_outbox_messages_due",
+            "tenant_id",
+            "due_at",
+            postgresql_where=text("state = 'pending'"),
+        ),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    event: Mapped[str]
+    """What it tells of: request_received, request_closed, referral_sent, ..."""
+    subject_id: Mapped[UUID | None]
+    recipient: Mapped[str]
+    language: Mapped[str] = mapped_column(default="en")
+    heading: Mapped[str]
+    body: Mapped[str]
+    state: Mapped[str] = mapped_column(default="pending")
+    attempts: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    leased_until: Mapped[datetime | None]
+    sent_at: Mapped[datetime | None]
+    last_error: Mapped[str | None]

@@ -1,0 +1,1 @@
+"""Who is responsible: rules, decisions, referrals and their answers."""

@@ -1,0 +1,1 @@
+"""Partners: their names, lines, hours, bureaus and boundaries."""
