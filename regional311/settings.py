@@ -1,0 +1,194 @@
+"""What an installation is told from outside: addresses, secrets and the directory of its own files.
+
+Settings come from environment variables (or, for `pserve`, from the same names in lower case in the
+ini file, which win). Nothing else in the program reads the environment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+from regional311.errors import DomainError
+
+DEFAULT_URL = "http://127.0.0.1:6543"
+DEFAULT_MAIL_FROM = "no-reply@localhost"
+SECRET_CHARACTERS = 32
+
+VARIABLES = (
+    "REGIONAL311_VAR",
+    "REGIONAL311_DATABASE_URL",
+    "REGIONAL311_OWNER_DATABASE_URL",
+    "REGIONAL311_ADMIN_DATABASE_URL",
+    "REGIONAL311_URL",
+    "REGIONAL311_SMTP_URL",
+    "REGIONAL311_MAIL_FROM",
+    "REGIONAL311_SECRET",
+)
+
+
+class SettingRefused(DomainError):
+    """A setting has a value that is not allowed; the message names it and says what is."""
+
+
+class StorageUnusable(DomainError):
+    """The directory for the installation's own files cannot be written, or its disk is full."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of one installation.
+
+    `database_url` (application role) and `owner_database_url` (migrations) are None for the
+    embedded server, which knows its own. `admin_database_url` is only needed by `regional311 init`
+    on an outside server. Without `smtp_url`, mail stays in the outbox with that reason shown.
+    """
+
+    var: Path
+    url: str = DEFAULT_URL
+    secret: str = field(default="", repr=False)
+    database_url: str | None = field(default=None, repr=False)
+    owner_database_url: str | None = field(default=None, repr=False)
+    admin_database_url: str | None = field(default=None, repr=False)
+    smtp_url: str | None = field(default=None, repr=False)
+    mail_from: str = DEFAULT_MAIL_FROM
+
+    @classmethod
+    def from_environment(
+        cls, var: Path | None = None, environment: Mapping[str, str] | None = None
+    ) -> Self:
+        """Read the settings; `var` wins over REGIONAL311_VAR.
+
+        Makes `var/` and, once, the installation's secret in it. Raises SettingRefused or
+        StorageUnusable.
+        """
+        values = os.environ if environment is None else environment
+        directory = (var or Path(values.get("REGIONAL311_VAR") or "var")).absolute()
+        url = _url(values, "REGIONAL311_URL", ("http", "https")) or DEFAULT_URL
+        database_url = _url(values, "REGIONAL311_DATABASE_URL", ("postgresql", "postgres"))
+        return cls(
+            var=make_private_directory(directory),
+            url=url.rstrip("/"),
+            secret=_secret(values, directory),
+            database_url=database_url,
+            owner_database_url=_url(
+                values, "REGIONAL311_OWNER_DATABASE_URL", ("postgresql", "postgres")
+            ),
+            admin_database_url=_url(
+                values, "REGIONAL311_ADMIN_DATABASE_URL", ("postgresql", "postgres")
+            ),
+            smtp_url=_url(values, "REGIONAL311_SMTP_URL", ("smtp", "smtps")),
+            mail_from=_mail_from(values),
+        )
+
+    @property
+    def secure(self) -> bool:
+        """Whether people reach the site over https, so that cookies can be Secure."""
+        return self.url.startswith("https://")
+
+
+def _url(values: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> str | None:
+    value = values.get(name, "").strip()
+    if not value:
+        return None
+    allowed = " or ".join(f"{scheme}://" for scheme in schemes[:2])
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError as error:
+        raise SettingRefused(f"{name} is not an address: {error}.", field=name) from error
+    # SQLAlchemy's form names the driver too: postgresql+psycopg://
+    scheme = parts.scheme.removesuffix("+psycopg")
+    if scheme not in schemes:
+        raise SettingRefused(f"{name} must begin with {allowed}.", field=name)
+    if scheme.startswith("postgres"):
+        if not parts.path.strip("/"):
+            raise SettingRefused(
+                f"{name} must name a database, like postgresql://user:password@host/database.",
+                field=name,
+            )
+        return f"postgresql+psycopg{value[len(parts.scheme) :]}"
+    if not parts.hostname:
+        raise SettingRefused(f"{name} must name a host, like {schemes[0]}://host.", field=name)
+    return value
+
+
+def _mail_from(values: Mapping[str, str]) -> str:
+    name = "REGIONAL311_MAIL_FROM"
+    address = values.get(name, "").strip() or DEFAULT_MAIL_FROM
+    local, _, host = address.rpartition("@")
+    if not local or not host or any(character.isspace() for character in address):
+        raise SettingRefused(
+            f"{name} must be one e-mail address, like 311@example.gov.", field=name
+        )
+    return address
+
+
+def _secret(values: Mapping[str, str], var: Path) -> str:
+    given = values.get("REGIONAL311_SECRET", "")
+    if given:
+        if len(given) < SECRET_CHARACTERS:
+            raise SettingRefused(
+                f"REGIONAL311_SECRET must have at least {SECRET_CHARACTERS} characters.",
+                field="REGIONAL311_SECRET",
+            )
+        return given
+    make_private_directory(var)
+    path = var / "secret"
+    if not path.exists():
+        draft = path.with_name(f".secret.{os.getpid()}")
+        write_private(draft, secrets.token_urlsafe(48))
+        # A hard link decides which of several processes that start at once was first.
+        with storage_errors(path), contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink(missing_ok=True)
+    with storage_errors(path):
+        return path.read_text(encoding="utf-8")
+
+
+def make_private_directory(path: Path) -> Path:
+    """Create `path`, and what is missing above it, for this user only; one that exists stays as is.
+
+    Raises StorageUnusable when it cannot be made or written.
+    """
+    with storage_errors(path):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise StorageUnusable(f"{path} cannot be written by this user.", field="REGIONAL311_VAR")
+    return path
+
+
+def write_private(path: Path, content: str) -> None:
+    """Replace the file `path` at once by one that only this user can read."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    with storage_errors(path):
+        try:
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            draft.replace(path)
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn an error of the file system below `path` into one plain sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            message = f"The disk that holds {path} is full; free some space and run this again."
+        else:
+            message = f"{error.filename or path} cannot be used: {error.strerror}."
+        raise StorageUnusable(message, field="REGIONAL311_VAR") from error
