@@ -1,0 +1,132 @@
+"""What a role may do in a partner.
+
+A permission is `noun:verb`: the noun is what the resource tree calls it, the verb one of take,
+read, edit, work, accept, run, prepare, approve, issue, grant, enter. Views and access lists name
+permissions of `Permissions` only; roles are never tested in code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+
+
+class Permissions(StrEnum):
+    """Every permission there is."""
+
+    TENANT_ENTER = "tenant:enter"
+    CONTACT_TAKE = "contact:take"
+    CONTACT_READ = "contact:read"
+    CONTACT_EDIT = "contact:edit"
+    REQUEST_READ = "request:read"
+    REQUEST_WORK = "request:work"
+    REFERRAL_READ = "referral:read"
+    REFERRAL_ACCEPT = "referral:accept"
+    SERVICE_READ = "service:read"
+    SERVICE_EDIT = "service:edit"
+    RULE_READ = "rule:read"
+    RULE_EDIT = "rule:edit"
+    RULE_APPROVE = "rule:approve"
+    AGREEMENT_READ = "agreement:read"
+    AGREEMENT_EDIT = "agreement:edit"
+    AGREEMENT_APPROVE = "agreement:approve"
+    RATE_READ = "rate:read"
+    RATE_EDIT = "rate:edit"
+    RATE_APPROVE = "rate:approve"
+    POOL_READ = "pool:read"
+    POOL_EDIT = "pool:edit"
+    BILLING_READ = "billing:read"
+    BILLING_RUN = "billing:run"
+    STATEMENT_READ = "statement:read"
+    STATEMENT_PREPARE = "statement:prepare"
+    STATEMENT_APPROVE = "statement:approve"
+    STATEMENT_ISSUE = "statement:issue"
+    LEDGER_READ = "ledger:read"
+    PEOPLE_READ = "people:read"
+    PEOPLE_GRANT = "people:grant"
+    SETTINGS_READ = "settings:read"
+    SETTINGS_EDIT = "settings:edit"
+    AUDIT_READ = "audit:read"
+
+
+P = Permissions
+
+_TAKES_CONTACTS = frozenset(
+    {
+        P.TENANT_ENTER,
+        P.CONTACT_TAKE,
+        P.CONTACT_READ,
+        P.CONTACT_EDIT,
+        P.REQUEST_READ,
+        P.REFERRAL_READ,
+        P.SERVICE_READ,
+        P.RULE_READ,
+    }
+)
+_READS_MONEY = frozenset(
+    {
+        P.TENANT_ENTER,
+        P.AGREEMENT_READ,
+        P.RATE_READ,
+        P.POOL_READ,
+        P.BILLING_READ,
+        P.STATEMENT_READ,
+        P.LEDGER_READ,
+    }
+)
+
+ROLE_PERMISSIONS: Mapping[str, frozenset[Permissions]] = {
+    "specialist": _TAKES_CONTACTS,
+    "supervisor": _TAKES_CONTACTS
+    | {P.REQUEST_WORK, P.REFERRAL_ACCEPT, P.PEOPLE_READ, P.AUDIT_READ},
+    "partner": frozenset(
+        {P.TENANT_ENTER, P.REFERRAL_READ, P.REFERRAL_ACCEPT, P.SERVICE_READ, P.CONTACT_READ}
+    ),
+    "worker": frozenset({P.TENANT_ENTER, P.REQUEST_READ, P.REQUEST_WORK, P.SERVICE_READ}),
+    "finance": _READS_MONEY
+    | {
+        P.BILLING_RUN,
+        P.STATEMENT_PREPARE,
+        P.STATEMENT_ISSUE,
+        P.RATE_EDIT,
+        P.POOL_EDIT,
+        P.AGREEMENT_EDIT,
+    },
+    "approver": _READS_MONEY
+    | {P.STATEMENT_APPROVE, P.STATEMENT_ISSUE, P.RATE_APPROVE, P.AGREEMENT_APPROVE},
+    "administrator": frozenset(
+        {
+            P.TENANT_ENTER,
+            P.SERVICE_READ,
+            P.SERVICE_EDIT,
+            P.RULE_READ,
+            P.RULE_EDIT,
+            P.RULE_APPROVE,
+            P.RATE_READ,
+            P.RATE_EDIT,
+            P.AGREEMENT_READ,
+            P.AGREEMENT_EDIT,
+            P.POOL_READ,
+            P.POOL_EDIT,
+            P.PEOPLE_READ,
+            P.PEOPLE_GRANT,
+            P.SETTINGS_READ,
+            P.SETTINGS_EDIT,
+            P.AUDIT_READ,
+        }
+    ),
+    "auditor": _READS_MONEY | {P.AUDIT_READ, P.RULE_READ, P.SERVICE_READ, P.SETTINGS_READ},
+}
+"""Role to permissions. A partner may rename a role for its people (`tenants/<slug>`), not change
+what it may do."""
+
+
+def permissions_of(roles: Iterable[str]) -> frozenset[Permissions]:
+    """Return everything that somebody with these roles may do; an unknown role adds nothing.
+
+    >>> Permissions.STATEMENT_APPROVE in permissions_of(["finance"])
+    False
+    """
+    return frozenset[Permissions]().union(
+        *(ROLE_PERMISSIONS.get(role, frozenset()) for role in roles)
+    )

@@ -1,0 +1,300 @@
+"""Forms: strict Colander schemas, Deform's validation, our own accessible templates.
+
+    class RateForm(Schema):
+        price = SchemaNode(Money(), title=_("Price"), description=_("For one contact."))
+        starts_on = SchemaNode(Date(), title=_("Starts on"))
+        note = SchemaNode(String(500, multiline=True), title=_("Note"), missing=None)
+
+    form = make_form(request, RateForm(), submit=_("Save"), once=True)
+    return handle_form_submission(
+        request, form, on_success=save, on_failure=lambda: {"form": form})   # POST
+    ...  {{ form.render() }}                                                 # GET and failure
+
+A node without a widget gets the one that suits its type; `SchemaNode(..., widget=RadioWidget(...))`
+chooses another. `missing=None` makes a field optional.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import colander
+import deform
+from colander import SchemaNode
+from markupsafe import Markup
+from pyramid.csrf import get_csrf_token
+from pyramid_jinja2 import IJinja2Environment
+
+from regional311.database.ids import new_token
+from regional311.errors import DomainError, Forbidden, NotFound, Stale
+from regional311.web.forms.types import (
+    Boolean,
+    Choice,
+    Choices,
+    Date,
+    Decimal,
+    Integer,
+    Money,
+    PublicId,
+    Schema,
+    Secret,
+    String,
+)
+from regional311.web.forms.widgets import (
+    CheckboxGroupWidget,
+    CheckboxWidget,
+    DateWidget,
+    FormWidget,
+    HiddenWidget,
+    MappingWidget,
+    MoneyWidget,
+    NumberWidget,
+    PasswordWidget,
+    RadioWidget,
+    SelectWidget,
+    TextAreaWidget,
+    TextWidget,
+)
+from regional311.web.i18n import _, translated
+
+__all__ = [
+    "Boolean",
+    "CheckboxGroupWidget",
+    "CheckboxWidget",
+    "Choice",
+    "Choices",
+    "Date",
+    "DateWidget",
+    "Decimal",
+    "HiddenWidget",
+    "Integer",
+    "MappingWidget",
+    "Money",
+    "MoneyWidget",
+    "NumberWidget",
+    "PasswordWidget",
+    "PublicId",
+    "RadioWidget",
+    "Schema",
+    "SchemaNode",
+    "Secret",
+    "SelectWidget",
+    "String",
+    "TextAreaWidget",
+    "TextWidget",
+    "form_key",
+    "handle_form_submission",
+    "make_form",
+]
+
+_FORM_KEY = re.compile(r"[A-Za-z0-9_-]{20,64}", re.ASCII)
+
+
+class FormRenderer:
+    """Renders the templates of one form with what they need of its request."""
+
+    def __init__(self, request: Any) -> None:
+        self.request = request
+        self.environment = request.registry.getUtility(IJinja2Environment, name=".jinja2")
+
+    def __call__(self, template: str, **values: Any) -> Markup:
+        found = self.environment.get_template(f"forms/{template}.jinja2")
+        return Markup(
+            found.render(
+                request=self.request,
+                get_csrf_token=lambda: get_csrf_token(self.request),
+                null=colander.null,
+                field_id=field_id,
+                **values,
+            )
+        )
+
+    def translate(self, message: Any) -> str:
+        return translated(self.request, message)
+
+
+class Form(deform.Form):
+    """A form of one request."""
+
+    form_key: str | None = None
+    cancel_url: str | None = None
+    heading: Any = None
+    problem: Any = None
+
+    def problems(self) -> list[tuple[str | None, Any, Any]]:
+        """Return every error as (id of the control or None, title of the field, message)."""
+        found: list[tuple[str | None, Any, Any]] = []
+        if self.problem is not None:
+            found.append((None, None, self.problem))
+        _collect(self, found)
+        return found
+
+    def refuse(self, error: DomainError) -> None:
+        """Show a broken rule in the form: at its field when it has one here, else on top."""
+        field = _find(self, error.field) if error.field else None
+        if field is None:
+            self.problem = error.message
+        else:
+            field.error = colander.Invalid(field.schema, error.message)
+
+
+def make_form(
+    request: Any,
+    schema: colander.SchemaNode,
+    *,
+    submit: Any = None,
+    values: Mapping[str, Any] | None = None,
+    name: str = "form",
+    action: str = "",
+    once: bool = False,
+    cancel_url: str | None = None,
+    buttons: tuple[tuple[str, Any], ...] = (),
+) -> Form:
+    """Return a form for this request.
+
+    `values` fill the fields. `once=True` adds a key by which a form that is sent twice is
+    recognised (`form_key(request)`). `buttons` holds (name, label) of further submit buttons;
+    which one was pressed is in `request.POST`. `name` must differ between forms of one page: it
+    opens the ids of all controls.
+    """
+    bound = schema.bind(request=request)
+    _choose_widgets(bound)
+    bound.widget = FormWidget()
+    form = Form(
+        bound,
+        action=action,
+        formid=name,
+        focus="off",
+        renderer=FormRenderer(request),
+        buttons=tuple(
+            deform.Button(name=key, title=label)
+            for key, label in (("submit", submit or _("Save")), *buttons)
+        ),
+    )
+    form.cancel_url = cancel_url
+    if values is not None:
+        known = {child.name for child in bound.children}
+        form.set_appstruct({key: _shown(each) for key, each in values.items() if key in known})
+    if once:
+        sent = request.POST.get("form_key", "") if request.method == "POST" else ""
+        form.form_key = sent if _FORM_KEY.fullmatch(sent) else new_token()
+    return form
+
+
+def form_key(request: Any) -> str:
+    """Return the key of the submission: the same each time one rendered form is sent.
+
+    Raises `pyramid.httpexceptions.HTTPBadRequest` when the form carries none.
+    """
+    from pyramid.httpexceptions import HTTPBadRequest
+
+    key = str(request.POST.get("form_key", ""))
+    if not _FORM_KEY.fullmatch(key):
+        raise HTTPBadRequest(translated(request, _("The form's key is missing: open it again.")))
+    return key
+
+
+def handle_form_submission(
+    request: Any,
+    form: Form,
+    on_success: Callable[[dict[str, Any]], Any],
+    on_failure: Callable[[], Any],
+) -> Any:
+    """Validate what was sent, then call `on_success(values)`; otherwise `on_failure()`.
+
+    Everything is rolled back before `on_failure` renders the form again, with status 400 and the
+    errors in it. A rule broken in `on_success` (`DomainError`) is shown in the form too; a stale,
+    missing or forbidden record goes on to its own error page.
+    """
+    try:
+        values = form.validate(list(request.POST.items()))
+    except deform.ValidationFailure:
+        request.response.status_int = 400
+        return on_failure()
+    try:
+        return on_success(values)
+    except (Stale, NotFound, Forbidden):
+        raise
+    except DomainError as error:
+        start_over(request)
+        form.refuse(error)
+        request.response.status_int = 400
+        return on_failure()
+
+
+def start_over(request: Any) -> None:
+    """Give up what this request has written so far; what it still reads is a new transaction."""
+    manager = request.environ.get("tm.manager")
+    if manager is not None:
+        manager.abort()
+        manager.begin()
+        manager.doom()
+
+
+def _shown(value: Any) -> Any:
+    return colander.null if value is None else value
+
+
+def _choose_widgets(node: colander.SchemaNode) -> None:
+    for child in node.children:
+        if child.widget is None:
+            child.widget = _widget_for(child)
+        if "missing_msg" not in child.__dict__:
+            grouped = getattr(child.widget, "grouped", False)
+            child.missing_msg = _("Choose one.") if grouped else _("Fill this in.")
+        _choose_widgets(child)
+
+
+def _widget_for(node: colander.SchemaNode) -> Any:
+    kind = node.typ
+    if isinstance(kind, colander.Mapping):
+        return MappingWidget()
+    if isinstance(kind, String):
+        if kind.multiline:
+            return TextAreaWidget(maxlength=kind.max_length)
+        return TextWidget(maxlength=kind.max_length)
+    for known, chosen in (
+        (Money, MoneyWidget),
+        ((Integer, Decimal), NumberWidget),
+        (Date, DateWidget),
+        (Boolean, CheckboxWidget),
+        (Secret, PasswordWidget),
+        (PublicId, TextWidget),
+    ):
+        if isinstance(kind, known):
+            return chosen()
+    raise TypeError(f"field {node.name!r} needs a widget")
+
+
+def field_id(field: Any) -> str:
+    """Return the id of a field's control: the form's name and the field's path below it."""
+    parts: list[str] = []
+    while field is not None:
+        parts.append(getattr(field, "formid", None) or field.name)
+        field = field.parent
+    return "-".join(reversed(parts))
+
+
+def _collect(field: Any, found: list[tuple[str | None, Any, Any]]) -> None:
+    for child in field.children:
+        if child.children:
+            if child.errormsg:
+                found.append((None, child.title, child.errormsg))
+            _collect(child, found)
+        elif child.error is not None:
+            for message in child.error.messages():
+                target = None if getattr(child.widget, "hidden", False) else field_id(child)
+                found.append((target, child.title, message))
+    if field.parent is None and field.errormsg:
+        found.append((None, None, field.errormsg))
+
+
+def _find(form: Any, name: str) -> Any:
+    for child in form.children:
+        if child.name == name and not getattr(child.widget, "hidden", False):
+            return child
+        if child.children and (found := _find(child, name)) is not None:
+            return found
+    return None

@@ -1,0 +1,62 @@
+"""What the menu of a partner offers: collections of the tree, by what one may do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from regional311.identity.permissions import Permissions as P
+from regional311.web.i18n import _
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One link: `name` is the collection's name in the tree."""
+
+    name: str
+    title: Any
+    summary: Any
+    permission: P
+
+
+MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
+    (
+        _("Help people"),
+        (
+            Entry("desk", _("Desk"), _("Take a contact and find who helps."), P.CONTACT_TAKE),
+            Entry("contacts", _("Contacts"), _("What was asked, and the answer."), P.CONTACT_READ),
+            Entry("requests", _("Requests"), _("Work that is open or done."), P.REQUEST_READ),
+            Entry("referrals", _("Referrals"), _("Sent to and by other partners."), P.REFERRAL_READ),
+        ),
+    ),
+    (
+        _("Share the cost"),
+        (
+            Entry("billing", _("Billing"), _("Months, runs and usage."), P.BILLING_READ),
+            Entry("statements", _("Statements"), _("What is owed, line by line."), P.STATEMENT_READ),
+            Entry("ledger", _("Ledger"), _("The books of this partner."), P.LEDGER_READ),
+            Entry("rates", _("Rates"), _("Prices and from when."), P.RATE_READ),
+            Entry("agreements", _("Agreements"), _("Who pays whom for what."), P.AGREEMENT_READ),
+            Entry("pools", _("Cost pools"), _("Shared costs and shares."), P.POOL_READ),
+        ),
+    ),
+    (
+        _("Set up"),
+        (
+            Entry("services", _("Services"), _("What this partner does."), P.SERVICE_READ),
+            Entry("rules", _("Rules"), _("Where each need goes, and why."), P.RULE_READ),
+            Entry("people", _("People"), _("Who may do what."), P.PEOPLE_READ),
+            Entry("settings", _("Settings"), _("Names, hours, boundaries."), P.SETTINGS_READ),
+            Entry("audit", _("Audit trail"), _("Who changed what, when."), P.AUDIT_READ),
+        ),
+    ),
+)
+
+
+def menu_for(permissions: frozenset[P]) -> list[tuple[Any, list[Entry]]]:
+    """Return the groups of the menu with the entries that these permissions open."""
+    groups = (
+        (title, [entry for entry in entries if entry.permission in permissions])
+        for title, entries in MENU
+    )
+    return [(title, entries) for title, entries in groups if entries]

@@ -1,0 +1,45 @@
+// Conveniences only: every page works without this file.
+"use strict";
+
+document.addEventListener("DOMContentLoaded", () => {
+  const narrow = window.matchMedia("(max-width: 40em)");
+  const menus = document.querySelectorAll("details[data-closed-when-narrow]");
+  const fit = () => menus.forEach((menu) => { menu.open = !narrow.matches; });
+  fit();
+  narrow.addEventListener("change", fit);
+
+  const summary = document.querySelector("[data-focus]");
+  if (summary) summary.focus();
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    document.querySelectorAll("details.r-switch[open]").forEach((menu) => {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    });
+  });
+});
+
+// A form is sent once: a second click while the first is under way does nothing.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post") return;
+  if (form.dataset.sent) { event.preventDefault(); return; }
+  form.dataset.sent = "yes";
+});
+window.addEventListener("pageshow", () => {
+  document.querySelectorAll("form[data-sent]").forEach((form) => { delete form.dataset.sent; });
+});
+
+// A server's answer with errors (400, 409) replaces its part of the page like any other answer.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const status = event.detail.xhr.status;
+  if (status === 400 || status === 409) {
+    event.detail.shouldSwap = true;
+    event.detail.isError = false;
+  }
+});
+document.addEventListener("htmx:afterRequest", (event) => {
+  const form = event.target.closest ? event.target.closest("form") : null;
+  if (form) delete form.dataset.sent;
+});
