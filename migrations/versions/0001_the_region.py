@@ -186,6 +186,8 @@ def create_tables() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("geometry", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("tolerance_m", sa.BigInteger(), nullable=False),
+        sa.Column("names", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("agency_key", sa.Text(), nullable=True),
         sa.Column("illustrative", sa.Boolean(), nullable=False),
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("ended_on", sa.Date(), nullable=True),
@@ -745,7 +747,7 @@ def create_tables() -> None:
         sa.Column("note", sa.Text(), nullable=True),
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.CheckConstraint(
-            "channel IN ('phone', 'walk_in', 'web', 'email', 'text', 'chat', 'social', 'app', 'voicemail')",
+            "channel IN ('phone', 'walk_in', 'web', 'email', 'text', 'chat', 'social', 'mobile_app', 'voice')",
             name=op.f("ck_contacts_channel_known"),
         ),
         sa.CheckConstraint("ended_at >= started_at", name=op.f("ck_contacts_ends_after_start")),

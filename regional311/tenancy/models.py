@@ -93,6 +93,10 @@ class Boundary(Base):
     geometry: Mapped[dict[str, Any]]
     """GeoJSON (RFC 7946) geometry, WGS 84, longitude first."""
     tolerance_m: Mapped[int] = mapped_column(default=0)
+    names: Mapped[list[str]] = mapped_column(default=list)
+    """Names people use for places inside: neighbourhoods, bridges, roads; lower case."""
+    agency_key: Mapped[str | None]
+    """An outside agency (policy `agencies`) that is responsible there instead of the partner."""
     illustrative: Mapped[bool] = mapped_column(default=False)
     source: Mapped[str]
     ended_on: Mapped[date | None]
