@@ -1,0 +1,160 @@
+"""The life of a statement, its lines and what they post: pure rules.
+
+A statement is drafted by one person and approved by another. Once issued it is frozen for ever and
+has a number; before that it can be made void. Charges are exact; a line is rounded to cents once,
+half away from zero; the total is the sum of its rounded lines (EN 16931, BR-CO-10).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from regional311.errors import Conflict, Forbidden
+from regional311.ledger.books import DUE_FROM, DUE_TO, Leg, credit, debit
+from regional311.money import to_cents
+
+
+class State(StrEnum):
+    """Where a statement stands; `received` is how an issued one stands with its payer."""
+
+    DRAFT = "draft"
+    IN_REVIEW = "in_review"
+    APPROVED = "approved"
+    ISSUED = "issued"
+    RECEIVED = "received"
+    VOID = "void"
+
+
+MOVES: dict[State, frozenset[State]] = {
+    State.DRAFT: frozenset({State.IN_REVIEW, State.VOID}),
+    State.IN_REVIEW: frozenset({State.APPROVED, State.VOID}),
+    State.APPROVED: frozenset({State.ISSUED, State.VOID}),
+    State.ISSUED: frozenset(),
+    State.RECEIVED: frozenset(),
+    State.VOID: frozenset(),
+}
+
+OPEN = frozenset({State.DRAFT, State.IN_REVIEW, State.APPROVED})
+"""States in which nothing has been billed yet."""
+
+
+class MoveNotAllowed(Conflict):
+    """A statement cannot go from where it stands to where it was sent."""
+
+
+class PreparerMayNotApprove(Forbidden):
+    """Whoever prepared or submitted a statement may not approve it."""
+
+
+class ApproverUnknown(Forbidden):
+    """Only a person may approve, never the system."""
+
+
+def check_move(current: State, wanted: State) -> None:
+    """Refuse a step that is not in the table of moves.
+
+    :raises MoveNotAllowed: naming both states.
+    """
+    if wanted not in MOVES[current]:
+        raise MoveNotAllowed(
+            f"This statement is {spoken(current)}; it cannot become {spoken(wanted)}."
+        )
+
+
+def spoken(state: State) -> str:
+    """A state as a person says it: ``in review``."""
+    return state.value.replace("_", " ")
+
+
+def check_approver(approver_id: UUID | None, involved: Iterable[UUID | None]) -> None:
+    """Refuse an approval by somebody who prepared or submitted the statement.
+
+    :raises PreparerMayNotApprove: when the approver is among `involved`.
+    :raises ApproverUnknown: when nobody in particular approves.
+    """
+    if approver_id is None:
+        raise ApproverUnknown("A statement is approved by a person.")
+    if approver_id in set(involved):
+        raise PreparerMayNotApprove(
+            "Whoever prepared this statement cannot approve it; a second person must."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a statement: an exact sum of charges or a share of a pool, and its cents."""
+
+    position: int
+    kind: str
+    line_key: str
+    label: str
+    agreement_key: str
+    basis: dict[str, Any]
+    quantity: Decimal
+    price: Decimal | None
+    exact_amount: Decimal
+    item_count: int
+
+    @property
+    def amount_cents(self) -> int:
+        """The exact amount rounded once, half away from zero."""
+        return to_cents(self.exact_amount)
+
+
+def total_cents(lines: Iterable[Line]) -> int:
+    """The total of a statement: the sum of its rounded lines."""
+    return sum(line.amount_cents for line in lines)
+
+
+def content_digest(period_key: str, lines: Sequence[Line]) -> str:
+    """SHA-256 over the lines in order, the same on the issuer's and on the payer's side."""
+    content = [
+        [
+            line.position,
+            line.kind,
+            line.line_key,
+            line.label,
+            line.agreement_key,
+            line.basis,
+            f"{line.quantity:.6f}",
+            None if line.price is None else f"{line.price:.6f}",
+            f"{line.exact_amount:.6f}",
+            line.amount_cents,
+            line.item_count,
+        ]
+        for line in sorted(lines, key=lambda line: line.position)
+    ]
+    text = json.dumps([period_key, content], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def journal_legs(amounts: Iterable[tuple[str, int]], side: str, counterparty_id: UUID) -> list[Leg]:
+    """The legs that a statement posts, from the kinds and cents of its lines.
+
+    The issuer has the total due from the payer, against revenue; the payer expenses it and owes it
+    to the issuer. Usage is service revenue and expense, pool lines are share revenue and expense.
+    Kinds that come to zero have no leg; a statement over zero posts nothing.
+
+    >>> legs = journal_legs([("usage", 5)], "issued", UUID(int=1))
+    >>> [(leg.account, leg.net_cents) for leg in legs]
+    [('due_from_partners', 5), ('service_revenue', -5)]
+    """
+    sums = {"usage": 0, "pool": 0}
+    for kind, cents in amounts:
+        sums[kind] += cents
+    named = [(name, cents) for name, cents in zip(("service", "share"), sums.values(), strict=True)]
+    whole = sum(sums.values())
+    if side == "issued":
+        legs = [debit(DUE_FROM, whole, counterparty_id)]
+        legs += [credit(f"{name}_revenue", cents, counterparty_id) for name, cents in named]
+    else:
+        legs = [debit(f"{name}_expense", cents, counterparty_id) for name, cents in named]
+        legs.append(credit(DUE_TO, whole, counterparty_id))
+    return [leg for leg in legs if leg.net_cents]
