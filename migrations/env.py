@@ -51,10 +51,10 @@ if context.is_offline_mode():
 elif (given := context.config.attributes.get("connection")) is not None:
     run(given)
 else:
+    from regional311.database.prepare import reach
     from regional311.settings import Settings
 
-    address = (
-        Settings.from_environment().owner_url().replace("postgresql://", "postgresql+psycopg://", 1)
-    )
-    with create_engine(address, poolclass=pool.NullPool).connect() as connection:
-        run(connection)
+    with reach(Settings.from_environment()) as addresses:
+        engine = create_engine(addresses.owner_or_refuse(), poolclass=pool.NullPool)
+        with engine.connect() as connection:
+            run(connection)

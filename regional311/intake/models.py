@@ -11,7 +11,17 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from regional311.database.base import TENANT, Base, RowId, TenantId, tenant_reference
 
-CHANNELS = ("phone", "walk_in", "web", "email", "text", "chat", "social", "app", "voicemail")
+CHANNELS = (
+    "phone",
+    "walk_in",
+    "web",
+    "email",
+    "text",
+    "chat",
+    "social",
+    "mobile_app",
+    "voice",
+)
 REQUEST_STATES = (
     "received",
     "triaged",

@@ -1,0 +1,1 @@
+"""Replay: anybody's export of contacts or requests, taken in through the services of the web."""
