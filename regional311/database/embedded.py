@@ -89,6 +89,9 @@ TEST_SETTINGS: Mapping[str, str] = {
     "io_method": "sync",
 }
 
+# Servers that this process started, so that a forgotten EmbeddedServer does not lose its child.
+_CHILDREN: dict[Path, subprocess.Popen[bytes]] = {}
+
 
 class EmbeddedServerFailed(DomainError):
     """The embedded PostgreSQL could not be made, started or reached."""
@@ -184,6 +187,7 @@ class EmbeddedServer:
             return
         assert self._process is not None
         process, self._process = self._process, None
+        _CHILDREN.pop(self._home, None)
         orders = ((signal.SIGINT, STOP_SECONDS), (signal.SIGQUIT, 5), (signal.SIGKILL, 5))
         for number, seconds in orders:
             if process.poll() is not None:
@@ -193,11 +197,16 @@ class EmbeddedServer:
                 process.wait(seconds)
 
     def destroy(self) -> None:
-        """Stop the server and delete its cluster; for servers of tests."""
+        """Stop the server, whoever started it, and delete its cluster; for servers of tests."""
         self.stop()
-        if self._record:
+        if self._record_path.exists():
+            self._load()
+            _stop_left_over(self._data)
+            child = _CHILDREN.pop(self._home, None)
+            if child is not None:
+                child.wait(STOP_SECONDS)
             shutil.rmtree(self._home, ignore_errors=True)
-            self._record_path.unlink(missing_ok=True)
+            self._record_path.unlink()
 
     # What is remembered in var/
 
@@ -433,6 +442,7 @@ class EmbeddedServer:
                 **self._identity(),
             )
         self._started_by = os.getpid()
+        _CHILDREN[self._home] = self._process
         return offset
 
     def _wait(self, address: ServerAddress, offset: int = 0) -> bool:

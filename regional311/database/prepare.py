@@ -9,17 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
+from sqlalchemy import NullPool, create_engine
 from sqlalchemy.engine import URL, make_url
 
 from regional311.database.embedded import ADMIN_ROLE, APP_ROLE, OWNER_ROLE, EmbeddedServer
 from regional311.errors import DomainError
 from regional311.settings import SettingRefused, Settings
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 MINIMUM_VERSION = 18
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class ServerUnsuitable(DomainError):
@@ -89,6 +95,8 @@ def prepare_database(admin_url: str, *, app_url: str, owner_url: str) -> None:
             "The owner and the application need two different roles; the application's would"
             " otherwise own the tables that row-level security protects."
         )
+    if app.username != APP_ROLE:
+        raise ServerUnsuitable(f"The application's role must be named {APP_ROLE}: grants name it.")
     assert owner.database is not None
     with _connect(admin_url) as connection:
         version = connection.info.server_version // 10_000
@@ -115,6 +123,26 @@ def prepare_database(admin_url: str, *, app_url: str, owner_url: str) -> None:
             )
         )
         _refuse_unsafe(connection, app.username)
+
+
+def migrate(owner_url: str, revision: str = "head") -> None:
+    """Bring the schema up to `revision`, as the owner; nothing happens when it is there already."""
+    from alembic import command
+
+    configuration = alembic_configuration()
+    engine = create_engine(owner_url, poolclass=NullPool)
+    with engine.connect() as connection:
+        configuration.attributes["connection"] = connection
+        command.upgrade(configuration, revision)
+
+
+def alembic_configuration() -> Config:
+    """Alembic's configuration of this checkout: where its migrations lie."""
+    from alembic.config import Config
+
+    configuration = Config(ROOT / "alembic.ini")
+    configuration.set_main_option("script_location", str(ROOT / "migrations"))
+    return configuration
 
 
 def _make_role(
