@@ -1,0 +1,131 @@
+"""What may happen to a service request, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from regional311.errors import Conflict, InvalidInput
+
+WAITING: Final = ("waiting_person", "waiting_partner")
+CLOSED: Final = ("closed", "merged")
+_ENDS: Final = ("closed", "merged")
+
+TRANSITIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    "": ("received",),
+    "received": ("triaged", "assigned", "in_progress", *WAITING, *_ENDS),
+    "triaged": ("assigned", "in_progress", *WAITING, *_ENDS),
+    "assigned": ("triaged", "in_progress", *WAITING, *_ENDS),
+    "in_progress": ("assigned", *WAITING, *_ENDS),
+    "waiting_person": ("assigned", "in_progress", "waiting_partner", *_ENDS),
+    "waiting_partner": ("assigned", "in_progress", "waiting_person", *_ENDS),
+    "closed": ("triaged",),
+    "merged": (),
+}
+"""From, and where to. Out of *closed* there is one way: reopened, it is triaged again."""
+
+STATES: Final = tuple(state for state in TRANSITIONS if state)
+OPEN: Final = tuple(state for state in STATES if state not in CLOSED)
+
+RESOLUTIONS: Final = (
+    "completed",
+    "no_action_needed",
+    "not_found",
+    "duplicate",
+    "not_our_responsibility",
+    "out_of_funds",
+    "person_withdrew",
+    "other",
+)
+PRIORITIES: Final = ("low", "normal", "high", "urgent")
+MIN_MESSAGE: Final = 10
+"""Characters of the words that tell a person what happened."""
+
+DISPOSITIONS: Final = (
+    "answered",
+    "request_filed",
+    "referred",
+    "transferred",
+    "declined",
+    "hang_up",
+    "danger",
+)
+CALL_TYPES: Final = (
+    "information",
+    "referral",
+    "assistance",
+    "crisis",
+    "follow_up",
+    "transfer",
+    "out_of_scope",
+    "hang_up",
+)
+RESOLVED_AT_FIRST: Final = frozenset({"answered", "request_filed"})
+"""Dispositions that count as first-contact resolution: nobody else had to be asked."""
+
+
+class StepNotAllowed(Conflict):
+    """The request is not in a state from which it can go there."""
+
+
+class ResolutionNeeded(InvalidInput):
+    """Closing needs a resolution from the list."""
+
+
+class MessageNeeded(InvalidInput):
+    """Closing needs plain words that say what happened."""
+
+
+class AssigneeNeeded(InvalidInput):
+    """Assigning needs somebody to assign to."""
+
+
+def next_states(state: str) -> tuple[str, ...]:
+    """Give the states that a request can go to from here."""
+    return TRANSITIONS[state]
+
+
+def check_transition(
+    state: str,
+    to: str,
+    *,
+    resolution: str | None = None,
+    message: str | None = None,
+    assignee: object = None,
+) -> None:
+    """Refuse a step that is not in the table, or that lacks what it needs.
+
+    Raises :class:`StepNotAllowed`, :class:`ResolutionNeeded`, :class:`MessageNeeded` or
+    :class:`AssigneeNeeded`.
+    """
+    if to not in TRANSITIONS[state]:
+        raise StepNotAllowed(
+            f"A request that is {_said(state)} cannot become {_said(to)}.", field="state"
+        )
+    if to == "assigned" and assignee is None:
+        raise AssigneeNeeded("Choose who will work the request.", field="assignee")
+    if to == "closed":
+        if resolution not in RESOLUTIONS:
+            raise ResolutionNeeded("Choose how the request was resolved.", field="resolution")
+        if len((message or "").strip()) < MIN_MESSAGE:
+            raise MessageNeeded(
+                "Say in plain words what happened; the person reads this.", field="message"
+            )
+
+
+def public_state(state: str) -> str:
+    """Give what the public sees, as in Open311: open or closed.
+
+    >>> public_state("waiting_partner"), public_state("merged")
+    ('open', 'closed')
+    """
+    return "closed" if state in CLOSED else "open"
+
+
+def first_contact_resolution(disposition: str | None) -> bool:
+    """Whether the contact ended with everything done that it needed."""
+    return disposition in RESOLVED_AT_FIRST
+
+
+def _said(state: str) -> str:
+    return state.replace("_", " ") or "new"

@@ -1,0 +1,161 @@
+"""What may happen to a referral, in which order, by which side.
+
+Modelled on the states of a task in HL7 FHIR as the SDOH Clinical Care guide uses them; *received*
+is a time and not a state. A completed referral says that the receiver did its part; whether the
+need is met is asked apart from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from regional311.errors import Conflict, InvalidInput
+
+SENDER: Final = "sent"
+RECEIVER: Final = "received"
+BOTH: Final = frozenset({SENDER, RECEIVER})
+
+_BY_SENDER: Final = frozenset({SENDER})
+_BY_RECEIVER: Final = frozenset({RECEIVER})
+_WORK: Final[Mapping[str, frozenset[str]]] = {
+    "completed": _BY_RECEIVER,
+    "failed": _BY_RECEIVER,
+    "cancelled": BOTH,
+}
+
+TRANSITIONS: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
+    "": {"draft": _BY_SENDER, "requested": _BY_SENDER},
+    "draft": {"requested": _BY_SENDER},
+    "requested": {"accepted": _BY_RECEIVER, "rejected": _BY_RECEIVER, "cancelled": BOTH},
+    "accepted": {"in_progress": _BY_RECEIVER, "on_hold": _BY_RECEIVER, **_WORK},
+    "in_progress": {"on_hold": _BY_RECEIVER, **_WORK},
+    "on_hold": {"in_progress": _BY_RECEIVER, **_WORK},
+    "rejected": {},
+    "completed": {},
+    "failed": {},
+    "cancelled": {},
+    "entered_in_error": {},
+}
+"""From, to, and the side that may take the step. ``entered_in_error`` is the sender's from any."""
+
+STATES: Final = tuple(state for state in TRANSITIONS if state)
+OPEN: Final = ("requested", "accepted", "in_progress", "on_hold")
+CLOSED: Final = tuple(state for state in STATES if state not in OPEN and state != "draft")
+
+DECLINE_REASONS: Final = (
+    "no_capacity",
+    "waitlist_only",
+    "out_of_area",
+    "not_eligible",
+    "missing_documents",
+    "out_of_funds",
+    "service_ended",
+    "duplicate",
+    "needs_assessment",
+    "wrong_agency",
+    "other",
+)
+END_REASONS: Final = (
+    "person_declined",
+    "could_not_contact",
+    "no_show",
+    "resolved_elsewhere",
+    "sender_withdrew",
+    "expired",
+    "error",
+    "other",
+)
+HOLD_REASONS: Final = (
+    "waiting_for_person",
+    "waiting_for_documents",
+    "waitlist",
+    "needs_assessment",
+    "other",
+)
+REASONS: Final[Mapping[str, tuple[str, ...]]] = {
+    "rejected": DECLINE_REASONS,
+    "cancelled": END_REASONS,
+    "failed": END_REASONS,
+    "on_hold": HOLD_REASONS,
+}
+"""States that need a reason, and the reasons each of them takes."""
+
+OUTCOMES: Final = ("met", "partially_met", "unmet", "unknown")
+"""What became of the person's need, said when a referral is completed."""
+
+UNMET_REASONS: Final = (
+    "no_service_exists",
+    "none_in_area",
+    "none_open_now",
+    "all_at_capacity",
+    "out_of_funds",
+    "not_eligible",
+    "inaccessible",
+    "cost",
+    "person_refused",
+    "other",
+)
+
+
+class StepNotAllowed(Conflict):
+    """The referral is not in a state from which this side can take this step."""
+
+
+class ReasonNeeded(InvalidInput):
+    """This step needs a reason from its list."""
+
+
+class OutcomeNeeded(InvalidInput):
+    """Completing needs to say what became of the need."""
+
+
+def next_states(state: str, side: str) -> tuple[str, ...]:
+    """Give the states that one side may move a referral to.
+
+    >>> next_states("requested", "received")
+    ('accepted', 'rejected', 'cancelled')
+    """
+    steps = tuple(to for to, sides in TRANSITIONS[state].items() if side in sides)
+    if side == SENDER and state not in ("", "entered_in_error"):
+        return (*steps, "entered_in_error")
+    return steps
+
+
+def check_transition(
+    state: str, to: str, side: str, *, reason: str | None = None, outcome: str | None = None
+) -> None:
+    """Refuse a step that is not in the table, or that lacks its reason or outcome.
+
+    Raises :class:`StepNotAllowed`, :class:`ReasonNeeded` or :class:`OutcomeNeeded`.
+    """
+    if to not in next_states(state, side):
+        who = "sender" if side == SENDER else "receiver"
+        raise StepNotAllowed(
+            f"The {who} cannot move a referral that is {_said(state)} to {_said(to)}.",
+            field="state",
+        )
+    reasons = REASONS.get(to)
+    if reasons is not None and reason not in reasons:
+        raise ReasonNeeded(f"Say why the referral is {_said(to)}.", field="reason")
+    if to == "completed" and outcome not in OUTCOMES:
+        raise OutcomeNeeded("Say what became of the need.", field="outcome")
+
+
+def need_status(state: str, outcome: str | None = None) -> str | None:
+    """Give the need's status that follows from a referral's state, or nothing if it stays.
+
+    A completed referral is no met need by itself: the outcome says.
+
+    >>> need_status("completed", "unmet"), need_status("rejected"), need_status("accepted")
+    ('unmet', 'open', 'referred')
+    """
+    if state == "completed":
+        return outcome if outcome in OUTCOMES else "unknown"
+    if state in ("rejected", "failed", "cancelled", "entered_in_error"):
+        return "open"
+    return "referred" if state in OPEN else None
+
+
+def _said(state: str) -> str:
+    return state.replace("_", " ") or "new"
