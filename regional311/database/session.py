@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, SessionTransaction
 
 from regional311.errors import DomainError
@@ -36,14 +38,40 @@ class Scope:
 class TenantSession(Session):
     """A session bound to one tenant in every transaction it begins."""
 
-    scope: Scope
     mark_changed: Any = None
 
     def __init__(self, bind: Engine | Connection, scope: Scope, **options: Any) -> None:
         if scope is None:
             raise NoTenantBound("A database session needs a tenant.")
         super().__init__(bind=bind, expire_on_commit=False, **options)
-        self.scope = scope
+        self._scope = scope
+
+    @property
+    def scope(self) -> Scope:
+        """Whose rows this session sees now; only `acting_for` changes it."""
+        return self._scope
+
+    def begin_nested(self) -> SessionTransaction:
+        """Begin a savepoint; what was buffered before it does not depend on its end."""
+        _rows().send(self)
+        return super().begin_nested()
+
+    def rollback(self) -> None:
+        """Roll back, buffered rows included, also when nothing has reached the database yet."""
+        _rows().discard(self)
+        super().rollback()
+
+    def close(self) -> None:
+        """Close, and forget what was neither written nor committed."""
+        _rows().discard(self)
+        super().close()
+
+
+def _rows() -> ModuleType:
+    """The module of buffered rows, which itself builds on this one."""
+    from regional311.database import rows
+
+    return rows
 
 
 @event.listens_for(TenantSession, "after_begin")
@@ -124,7 +152,7 @@ def acting_for(session: TenantSession, tenant_id: UUID) -> Iterator[TenantSessio
         yield session
     except BaseException:
         session.expunge_all()
-        session.scope = home
+        session._scope = home  # noqa: SLF001
         if session.is_active and session.in_transaction():
             _rebind_quietly(session, home)
         raise
@@ -132,24 +160,18 @@ def acting_for(session: TenantSession, tenant_id: UUID) -> Iterator[TenantSessio
 
 
 def _switch(session: TenantSession, scope: Scope) -> None:
-    from regional311.database.rows import send
-
-    send(session)
+    _rows().send(session)
     session.flush()
     session.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
     session.execute(text("SET CONSTRAINTS ALL DEFERRED"))
     session.expunge_all()
-    session.scope = scope
+    session._scope = scope  # noqa: SLF001
     _bind(session.connection(), scope)
 
 
 def _rebind_quietly(session: TenantSession, home: Scope) -> None:
     """Bind back after an error in the body; an aborted transaction refuses, and that is fine."""
-    from sqlalchemy.exc import DBAPIError
-
-    from regional311.database.rows import discard
-
-    discard(session)
+    _rows().discard(session)
     try:
         _bind(session.connection(), home)
     except DBAPIError:
