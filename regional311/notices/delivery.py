@@ -1,0 +1,315 @@
+"""Delivering the outbox by SMTP: lease, send outside any transaction, record the result.
+
+A message is delivered at least once. Its Message-ID is its outbox id, so that a mailbox which gets
+it twice (a worker died between sending and recording) can tell. What a mail server answers is kept
+as a code and a reason of ours, never in its own words: those may repeat somebody's address.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import smtplib
+import ssl
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+from enum import Enum
+from urllib.parse import SplitResult, unquote, urlsplit
+from uuid import UUID
+
+from sqlalchemy import Engine, select, update
+from sqlalchemy.orm import Session
+
+from regional311.database.session import Scope, scope_of, session_scope
+from regional311.notices.models import OutboxMessage
+from regional311.settings import Settings
+
+BATCH = 20
+LEASE = timedelta(minutes=5)
+SMTP_SECONDS = 15.0
+FIRST_RETRY = timedelta(seconds=30)
+LONGEST_RETRY = timedelta(hours=6)
+MAX_ATTEMPTS = 12
+NO_SERVER = "No mail server is configured (REGIONAL311_SMTP_URL)."
+
+
+class Fate(Enum):
+    """What became of one attempt."""
+
+    SENT = "sent"
+    RETRY = "retry"
+    DEAD = "dead"
+    UNTRIED = "untried"
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A leased message; `attempt` counts this attempt."""
+
+    id: UUID
+    attempt: int
+    recipient: str
+    language: str
+    heading: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The fate of one letter, with the reason of a failure in our own words."""
+
+    letter: Letter
+    fate: Fate
+    reason: str | None = None
+
+
+def retry_after(attempt: int) -> timedelta | None:
+    """How long to wait after the given failed attempt (1 is the first); None is giving up.
+
+    The wait doubles from 30 seconds to 6 hours, so that a server may be down for a day and a half.
+
+    >>> [str(retry_after(attempt)) for attempt in (1, 2, 11, 12)]
+    ['0:00:30', '0:01:00', '6:00:00', 'None']
+    """
+    if attempt >= MAX_ATTEMPTS:
+        return None
+    return min(FIRST_RETRY * (1 << (attempt - 1)), LONGEST_RETRY)
+
+
+def deliver_due(
+    engine: Engine, settings: Settings, tenant_id: UUID, *, clock: Callable[[], datetime]
+) -> list[Outcome]:
+    """Deliver one batch of a tenant's due messages; an empty list means that nothing was due.
+
+    The lease commits before the first byte is sent and each result after it, so no transaction is
+    open while a mail server is waited for.
+    """
+    scope = Scope(tenant_id)
+    with session_scope(engine, scope) as session:
+        if settings.smtp_url is None:
+            note_no_server(session)
+            return []
+        leased_until = clock() + LEASE
+        letters = lease(session, now=clock(), until=leased_until)
+    outcomes = []
+    if letters:
+        for outcome in send_all(letters, settings, clock=clock, until=leased_until):
+            with session_scope(engine, scope) as session:
+                record(session, outcome, now=clock())
+            outcomes.append(outcome)
+    return outcomes
+
+
+def lease(session: Session, *, now: datetime, until: datetime) -> list[Letter]:
+    """Take up to BATCH due messages of the session's tenant; others skip them until `until`."""
+    tenant_id = scope_of(session).tenant_id
+    due = (
+        select(OutboxMessage.id)
+        .where(
+            OutboxMessage.tenant_id == tenant_id,
+            OutboxMessage.state == "pending",
+            OutboxMessage.due_at <= now,
+            (OutboxMessage.leased_until.is_(None)) | (OutboxMessage.leased_until <= now),
+        )
+        .order_by(OutboxMessage.due_at, OutboxMessage.id)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    taken = session.execute(
+        update(OutboxMessage)
+        .where(OutboxMessage.tenant_id == tenant_id, OutboxMessage.id.in_(due))
+        .values(leased_until=until, attempts=OutboxMessage.attempts + 1)
+        .returning(
+            OutboxMessage.id,
+            OutboxMessage.attempts,
+            OutboxMessage.recipient,
+            OutboxMessage.language,
+            OutboxMessage.heading,
+            OutboxMessage.body,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    return sorted((Letter(*row) for row in taken), key=lambda letter: letter.id)
+
+
+def record(session: Session, outcome: Outcome, *, now: datetime) -> None:
+    """Write what became of a leased message, unless its lease was lost to another worker."""
+    letter = outcome.letter
+    values: dict[str, object] = {"leased_until": None, "last_error": outcome.reason}
+    wait = retry_after(letter.attempt)
+    match outcome.fate:
+        case Fate.SENT:
+            values |= {"state": "sent", "sent_at": now}
+        case Fate.UNTRIED:
+            values |= {"attempts": letter.attempt - 1}
+        case Fate.RETRY if wait is not None:
+            values |= {"due_at": now + wait}
+        case _:
+            values |= {"state": "dead"}
+    session.execute(
+        update(OutboxMessage)
+        .where(
+            OutboxMessage.tenant_id == scope_of(session).tenant_id,
+            OutboxMessage.id == letter.id,
+            OutboxMessage.attempts == letter.attempt,
+            OutboxMessage.state == "pending",
+        )
+        .values(values)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def retry(session: Session, message_id: UUID, *, now: datetime) -> bool:
+    """Put a dead message back, due now with a fresh count; False when it is not a dead one."""
+    changed = session.execute(
+        update(OutboxMessage)
+        .where(
+            OutboxMessage.tenant_id == scope_of(session).tenant_id,
+            OutboxMessage.id == message_id,
+            OutboxMessage.state == "dead",
+        )
+        .values(state="pending", attempts=0, due_at=now, leased_until=None)
+        .returning(OutboxMessage.id)
+        .execution_options(synchronize_session=False)
+    )
+    return changed.first() is not None
+
+
+def note_no_server(session: Session) -> None:
+    """Say on every waiting message why it waits."""
+    session.execute(
+        update(OutboxMessage)
+        .where(
+            OutboxMessage.tenant_id == scope_of(session).tenant_id,
+            OutboxMessage.state == "pending",
+            OutboxMessage.last_error.is_(None),
+        )
+        .values(last_error=NO_SERVER)
+        .execution_options(synchronize_session=False)
+    )
+
+
+# Speaking SMTP
+
+
+def send_all(
+    letters: Iterable[Letter],
+    settings: Settings,
+    *,
+    clock: Callable[[], datetime],
+    until: datetime,
+) -> Iterator[Outcome]:
+    """Send letters over one connection, and say of each what became of it.
+
+    Letters that the lease leaves no time for are given back untried.
+    """
+    waiting = list(letters)
+    margin = timedelta(seconds=4 * SMTP_SECONDS)
+    try:
+        server = connect(settings)
+    except (OSError, smtplib.SMTPException) as error:
+        reason = f"The mail server could not be reached ({_code(error)})."
+        for letter in waiting:
+            yield Outcome(letter, Fate.RETRY, reason)
+        return
+    with contextlib.closing(server):
+        for letter in waiting:
+            if clock() + margin > until:
+                yield Outcome(letter, Fate.UNTRIED)
+                continue
+            yield send_one(server, letter, settings, now=clock())
+        with contextlib.suppress(OSError, smtplib.SMTPException):
+            server.quit()
+
+
+def send_one(server: smtplib.SMTP, letter: Letter, settings: Settings, *, now: datetime) -> Outcome:
+    """Send one letter over an open connection."""
+    try:
+        message = compose(letter, mail_from=settings.mail_from, now=now)
+    except (ValueError, IndexError):
+        return Outcome(letter, Fate.DEAD, "The address or the subject is not valid in an e-mail.")
+    try:
+        server.send_message(message, from_addr=settings.mail_from, to_addrs=[letter.recipient])
+    except smtplib.SMTPRecipientsRefused as error:
+        code = max((answer[0] for answer in error.recipients.values()), default=0)
+        fate = Fate.DEAD if code >= 500 else Fate.RETRY
+        outcome = Outcome(letter, fate, f"The mail server refused the recipient ({code}).")
+    except smtplib.SMTPDataError as error:
+        fate = Fate.DEAD if error.smtp_code >= 500 else Fate.RETRY
+        outcome = Outcome(letter, fate, f"The mail server refused the message ({_code(error)}).")
+    except smtplib.SMTPNotSupportedError:
+        outcome = Outcome(letter, Fate.DEAD, "The mail server cannot write to such an address.")
+    except (OSError, smtplib.SMTPException) as error:
+        # The sender refused, the connection lost: nothing that this letter could be blamed for.
+        outcome = Outcome(letter, Fate.RETRY, f"The mail server failed ({_code(error)}).")
+    else:
+        outcome = Outcome(letter, Fate.SENT)
+    return outcome
+
+
+def compose(letter: Letter, *, mail_from: str, now: datetime) -> EmailMessage:
+    """Build the e-mail; raises ValueError for an address or heading that would forge a header."""
+    message = EmailMessage(policy=SMTP)
+    message["From"] = Address(addr_spec=mail_from)
+    message["To"] = Address(addr_spec=letter.recipient)
+    message["Subject"] = letter.heading
+    message["Date"] = format_datetime(now)
+    message["Message-ID"] = f"<{letter.id}@{mail_from.rpartition('@')[2]}>"
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(letter.body)
+    message["Content-Language"] = letter.language
+    return message
+
+
+def connect(settings: Settings) -> smtplib.SMTP:
+    """Open and, where the address has a user, authenticate a connection to REGIONAL311_SMTP_URL.
+
+    `smtps://` is TLS from the start; `smtp://` turns to TLS when the server offers it. A password
+    is never sent in the clear to another machine. Raises OSError or smtplib.SMTPException.
+    """
+    assert settings.smtp_url is not None
+    parts = urlsplit(settings.smtp_url)
+    host = parts.hostname or ""
+    server: smtplib.SMTP
+    if parts.scheme == "smtps":
+        context = ssl.create_default_context()
+        server = smtplib.SMTP_SSL(host, parts.port or 465, timeout=SMTP_SECONDS, context=context)
+        private = True
+    else:
+        server = smtplib.SMTP(host, parts.port or 25, timeout=SMTP_SECONDS)
+        private = _is_loopback(host)
+    try:
+        _authenticate(server, parts, private=private)
+    except BaseException:
+        server.close()
+        raise
+    return server
+
+
+def _authenticate(server: smtplib.SMTP, parts: SplitResult, *, private: bool) -> None:
+    server.ehlo()
+    if not private and server.has_extn("starttls"):
+        server.starttls(context=ssl.create_default_context())
+        server.ehlo()
+        private = True
+    if parts.username:
+        if not private:
+            raise smtplib.SMTPNotSupportedError("STARTTLS is needed before a password")
+        server.login(unquote(parts.username), unquote(parts.password or ""))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _code(error: Exception) -> str:
+    code = getattr(error, "smtp_code", None)
+    return str(code) if code else type(error).__name__

@@ -1,0 +1,296 @@
+"""The outbox, delivered to a real SMTP server on loopback."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from aiosmtpd.controller import Controller
+from sqlalchemy import Engine, select, text
+
+from regional311.database.ids import new_id
+from regional311.database.rows import put
+from regional311.database.session import Scope, session_scope
+from regional311.notices import delivery
+from regional311.notices.delivery import (
+    Fate,
+    Letter,
+    compose,
+    deliver_due,
+    lease,
+    retry,
+    retry_after,
+)
+from regional311.notices.models import OutboxMessage
+from regional311.notices.worker import work
+from regional311.settings import Settings
+
+NOW = datetime(2026, 10, 5, 17, 0, tzinfo=UTC)
+
+
+class Mailbox:
+    """Keeps what it gets; refuses addresses as told."""
+
+    def __init__(self) -> None:
+        self.messages: list = []
+        self.refuse: dict[str, str] = {}
+        self.refuse_content: str | None = None
+        self._lock = threading.Lock()
+
+    async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802
+        if address in self.refuse:
+            return self.refuse[address]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802
+        if self.refuse_content:
+            return self.refuse_content
+        with self._lock:
+            self.messages.append(message_from_bytes(envelope.content, policy=policy.default))
+        return "250 OK"
+
+
+@pytest.fixture
+def mailbox() -> Iterator[tuple[Mailbox, Controller]]:
+    box = Mailbox()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    controller = Controller(box, hostname="127.0.0.1", port=port)
+    controller.start()
+    yield box, controller
+    controller.stop()
+
+
+def settings_for(controller: Controller | None, port: int | None = None) -> Settings:
+    if controller is not None:
+        port = controller.port
+    address = None if port is None else f"smtp://127.0.0.1:{port}"
+    return Settings(var=Path("unused"), smtp_url=address, mail_from="311@portland.example")
+
+
+@pytest.fixture
+def own_engine(committed_database) -> Engine:
+    return committed_database.engine()
+
+
+@pytest.fixture
+def tenant_id(own_engine: Engine) -> UUID:
+    with own_engine.connect() as connection:
+        return UUID(
+            str(connection.scalar(text("SELECT id FROM tenants WHERE slug = 'city-of-portland'")))
+        )
+
+
+def write(engine: Engine, tenant_id: UUID, recipient: str = "ana@example.org", **more) -> UUID:
+    message_id = new_id()
+    values = {
+        "event": "request_received",
+        "heading": "We received your request",
+        "body": "Número R-7K3M9-QP4TX",
+        "created_at": NOW,
+        "due_at": NOW,
+    } | more
+    with session_scope(engine, Scope(tenant_id)) as session:
+        put(
+            session,
+            OutboxMessage(tenant_id=tenant_id, id=message_id, recipient=recipient, **values),
+        )
+    return message_id
+
+
+def read(engine: Engine, tenant_id: UUID, message_id: UUID) -> OutboxMessage:
+    with session_scope(engine, Scope(tenant_id)) as session:
+        return session.scalars(
+            select(OutboxMessage).where(
+                OutboxMessage.tenant_id == tenant_id, OutboxMessage.id == message_id
+            )
+        ).one()
+
+
+def test_a_message_is_delivered_once(own_engine, tenant_id, mailbox) -> None:
+    box, controller = mailbox
+    message_id = write(own_engine, tenant_id)
+    assert work(own_engine, settings_for(controller), once=True, clock=lambda: NOW) == {
+        Fate.SENT: 1
+    }
+    assert not work(own_engine, settings_for(controller), once=True, clock=lambda: NOW)
+    (message,) = box.messages
+    assert message["Message-ID"] == f"<{message_id}@portland.example>"
+    assert message["To"] == "ana@example.org"
+    assert message["From"] == "311@portland.example"
+    assert "Número R-7K3M9-QP4TX" in message.get_content()
+    row = read(own_engine, tenant_id, message_id)
+    assert (row.state, row.sent_at, row.attempts, row.leased_until) == ("sent", NOW, 1, None)
+
+
+def test_a_message_not_yet_due_waits(own_engine, tenant_id, mailbox) -> None:
+    box, controller = mailbox
+    write(own_engine, tenant_id, due_at=NOW + timedelta(seconds=1))
+    assert not work(own_engine, settings_for(controller), once=True, clock=lambda: NOW)
+    assert not box.messages
+
+
+def test_a_server_that_is_down_is_tried_again_with_growing_waits(own_engine, tenant_id) -> None:
+    message_id = write(own_engine, tenant_id)
+    down = settings_for(None, port=1)
+    (outcome,) = deliver_due(own_engine, down, tenant_id, clock=lambda: NOW)
+    assert outcome.fate is Fate.RETRY
+    row = read(own_engine, tenant_id, message_id)
+    assert (row.state, row.attempts, row.due_at) == ("pending", 1, NOW + timedelta(seconds=30))
+    assert row.last_error == "The mail server could not be reached (ConnectionRefusedError)."
+    assert deliver_due(own_engine, down, tenant_id, clock=lambda: NOW) == []
+    deliver_due(own_engine, down, tenant_id, clock=lambda: row.due_at)
+    second = read(own_engine, tenant_id, message_id)
+    assert second.due_at == row.due_at + timedelta(minutes=1)
+
+
+def test_a_message_is_given_up_and_a_person_can_send_it_again(
+    own_engine, tenant_id, mailbox
+) -> None:
+    box, controller = mailbox
+    message_id = write(own_engine, tenant_id, attempts=delivery.MAX_ATTEMPTS - 1)
+    deliver_due(own_engine, settings_for(None, port=1), tenant_id, clock=lambda: NOW)
+    assert read(own_engine, tenant_id, message_id).state == "dead"
+    with session_scope(own_engine, Scope(tenant_id)) as session:
+        assert retry(session, message_id, now=NOW)
+        assert not retry(session, message_id, now=NOW)
+    assert work(own_engine, settings_for(controller), once=True, clock=lambda: NOW)[Fate.SENT] == 1
+    assert len(box.messages) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "fate"),
+    [("550 no such mailbox", "dead", Fate.DEAD), ("451 try later", "pending", Fate.RETRY)],
+)
+def test_a_refused_recipient(own_engine, tenant_id, mailbox, answer, state, fate) -> None:
+    box, controller = mailbox
+    box.refuse["nobody@example.org"] = answer
+    refused = write(own_engine, tenant_id, "nobody@example.org")
+    fine = write(own_engine, tenant_id)
+    assert work(own_engine, settings_for(controller), once=True, clock=lambda: NOW) == {
+        fate: 1,
+        Fate.SENT: 1,
+    }
+    row = read(own_engine, tenant_id, refused)
+    assert row.state == state
+    assert answer[:3] in row.last_error
+    assert "nobody" not in row.last_error
+    assert read(own_engine, tenant_id, fine).state == "sent"
+
+
+def test_a_refused_content(own_engine, tenant_id, mailbox) -> None:
+    box, controller = mailbox
+    box.refuse_content = "554 no"
+    message_id = write(own_engine, tenant_id)
+    work(own_engine, settings_for(controller), once=True, clock=lambda: NOW)
+    assert read(own_engine, tenant_id, message_id).state == "dead"
+
+
+@pytest.mark.parametrize(
+    ("recipient", "heading"),
+    [
+        ("ana@example.org\nBcc: all@example.org", "Hello"),
+        ("ana@example.org", "Hello\r\nBcc: all@example.org"),
+        ("ana", "Hello"),
+        ("ana@example.org, bob@example.org", "Hello"),
+    ],
+)
+def test_a_forged_header_is_never_sent(own_engine, tenant_id, mailbox, recipient, heading) -> None:
+    box, controller = mailbox
+    message_id = write(own_engine, tenant_id, recipient, heading=heading)
+    work(own_engine, settings_for(controller), once=True, clock=lambda: NOW)
+    assert read(own_engine, tenant_id, message_id).state == "dead"
+    assert not box.messages
+
+
+def test_without_a_mail_server_a_message_says_why_it_waits(own_engine, tenant_id, mailbox) -> None:
+    message_id = write(own_engine, tenant_id)
+    assert not work(own_engine, settings_for(None), once=True, clock=lambda: NOW)
+    row = read(own_engine, tenant_id, message_id)
+    assert (row.state, row.attempts, row.last_error) == ("pending", 0, delivery.NO_SERVER)
+    assert work(own_engine, settings_for(mailbox[1]), once=True, clock=lambda: NOW) == {
+        Fate.SENT: 1
+    }
+
+
+def test_two_workers_do_not_send_twice(own_engine, tenant_id, mailbox) -> None:
+    box, controller = mailbox
+    ids = {f"<{write(own_engine, tenant_id)}@portland.example>" for _ in range(60)}
+    settings = settings_for(controller)
+    workers = [
+        threading.Thread(
+            target=work, args=(own_engine, settings), kwargs={"once": True, "clock": lambda: NOW}
+        )
+        for _ in range(2)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert sorted(message["Message-ID"] for message in box.messages) == sorted(ids)
+
+
+def test_a_dead_workers_lease_runs_out(own_engine, tenant_id, mailbox) -> None:
+    message_id = write(own_engine, tenant_id)
+    with session_scope(own_engine, Scope(tenant_id)) as session:
+        assert len(lease(session, now=NOW, until=NOW + delivery.LEASE)) == 1
+    settings = settings_for(mailbox[1])
+    assert not deliver_due(own_engine, settings, tenant_id, clock=lambda: NOW)
+    later = NOW + delivery.LEASE
+    assert len(deliver_due(own_engine, settings, tenant_id, clock=lambda: later)) == 1
+    assert read(own_engine, tenant_id, message_id).attempts == 2
+
+
+def test_letters_that_the_lease_leaves_no_time_for_are_given_back(
+    own_engine, tenant_id, mailbox
+) -> None:
+    message_id = write(own_engine, tenant_id)
+    times = iter([NOW, NOW, NOW + delivery.LEASE, NOW + delivery.LEASE])
+    (outcome,) = deliver_due(
+        own_engine, settings_for(mailbox[1]), tenant_id, clock=lambda: next(times)
+    )
+    assert outcome.fate is Fate.UNTRIED
+    row = read(own_engine, tenant_id, message_id)
+    assert (row.state, row.attempts, row.leased_until) == ("pending", 0, None)
+    assert not mailbox[0].messages
+
+
+def test_a_tenants_message_is_invisible_to_another(own_engine, tenant_id, mailbox) -> None:
+    write(own_engine, tenant_id)
+    with own_engine.connect() as connection:
+        others = [
+            UUID(str(other))
+            for other in connection.scalars(text("SELECT id FROM tenants"))
+            if UUID(str(other)) != tenant_id
+        ]
+    for other in others:
+        assert not deliver_due(own_engine, settings_for(mailbox[1]), other, clock=lambda: NOW)
+
+
+def test_a_worker_stops_when_told(own_engine, tenant_id) -> None:
+    stop = threading.Event()
+    stop.set()
+    assert not work(own_engine, settings_for(None), stop_event=stop)
+
+
+def test_waits_double_to_six_hours_then_end() -> None:
+    waits = [retry_after(attempt) for attempt in range(1, 14)]
+    assert waits[:3] == [timedelta(seconds=30), timedelta(minutes=1), timedelta(minutes=2)]
+    assert waits[10] == timedelta(hours=6)
+    assert waits[11:] == [None, None]
+
+
+def test_a_letter_in_another_language() -> None:
+    letter = Letter(new_id(), 1, "ana@example.org", "vi", "Yêu cầu của bạn", "Cảm ơn")
+    message = compose(letter, mail_from="311@portland.example", now=NOW)
+    assert message["Content-Language"] == "vi"
+    assert message["Subject"] == "Yêu cầu của bạn"
+    assert message["Auto-Submitted"] == "auto-generated"
