@@ -67,12 +67,7 @@ def parse_hours(text: str) -> tuple[Span, ...]:
         raise BadHours(f"Write opening hours as 08:00-18:00, not {text!r}.")
     hour, minute, to_hour, to_minute = (int(part) for part in found.groups())
     opens, closes = hour * 60 + minute, to_hour * 60 + to_minute
-    if (
-        minute > 59
-        or to_minute > 59
-        or opens >= MINUTES_A_DAY
-        or closes > MINUTES_A_DAY
-    ):
+    if minute > 59 or to_minute > 59 or opens >= MINUTES_A_DAY or closes > MINUTES_A_DAY:
         raise BadHours(f"There is no such time of day as in {text!r}.")
     if opens == closes:
         raise BadHours(f"Opening hours {text!r} begin and end at the same minute.")
@@ -155,17 +150,13 @@ class BusinessCalendar:
         weekly: list[list[Span]] = [[] for _ in DAYS]
         for name, texts in week.items():
             if name not in DAYS:
-                raise BadHours(
-                    f"There is no weekday {name!r}; use one of {', '.join(DAYS)}."
-                )
+                raise BadHours(f"There is no weekday {name!r}; use one of {', '.join(DAYS)}.")
             for text in texts:
                 for shift, span in enumerate(parse_hours(text)):
                     weekly[(DAYS.index(name) + shift) % 7].append(span)
         return cls(
             zone,
-            tuple(
-                tuple(sorted(spans, key=lambda span: span.opens)) for spans in weekly
-            ),
+            tuple(tuple(sorted(spans, key=lambda span: span.opens)) for spans in weekly),
             dict(holidays or {}),
         )
 
@@ -191,9 +182,7 @@ class BusinessCalendar:
         closed: datetime | None = None
         for span in sorted(self.weekly[day.weekday()], key=lambda item: item.opens):
             opens = instant(self.zone, day, span.opens)
-            closes = instant(
-                self.zone, day, span.closes, last=span.closes < MINUTES_A_DAY
-            )
+            closes = instant(self.zone, day, span.closes, last=span.closes < MINUTES_A_DAY)
             if opened is not None and closed is not None:
                 if opens <= closed:
                     closed = max(closed, closes)
@@ -205,10 +194,7 @@ class BusinessCalendar:
 
     def is_open(self, at: datetime) -> bool:
         """Whether the partner is open at an instant; a closing time is already closed."""
-        return any(
-            opens <= at < closes
-            for opens, closes in self.open_spans(self.local_date(at))
-        )
+        return any(opens <= at < closes for opens, closes in self.open_spans(self.local_date(at)))
 
     def after_hours(self, at: datetime) -> bool:
         """Whether work at an instant is outside business hours, as rates see it."""
@@ -231,14 +217,10 @@ class BusinessCalendar:
         """
         at = at.astimezone(UTC)
         return next(
-            max(at, opens)
-            for opens, closes in self._spans_from(self.local_date(at))
-            if at < closes
+            max(at, opens) for opens, closes in self._spans_from(self.local_date(at)) if at < closes
         )
 
-    def add_business_hours(
-        self, start: datetime, hours: int | Fraction | timedelta
-    ) -> datetime:
+    def add_business_hours(self, start: datetime, hours: int | Fraction | timedelta) -> datetime:
         """The first instant by which that much open time has passed since ``start``.
 
         Eight hours from an opening of eight hours end at its closing, not at the next opening;
@@ -318,9 +300,7 @@ class Period:
         """
         found = _MONTH.fullmatch(text.strip())
         if found is None:
-            raise BadPeriod(
-                f"Write a month as year and month, for example 2026-10, not {text!r}."
-            )
+            raise BadPeriod(f"Write a month as year and month, for example 2026-10, not {text!r}.")
         return cls.month(int(found[1]), int(found[2]))
 
     @property

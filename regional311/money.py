@@ -17,9 +17,7 @@ from regional311.errors import DomainError
 
 Weight: TypeAlias = int | Decimal | Fraction
 
-_AMOUNT = re.compile(
-    r"(?P<sign>-?)\$?(?P<dollars>\d{1,3}(?:,\d{3})+|\d+)(?:\.(?P<cents>\d{1,2}))?"
-)
+_AMOUNT = re.compile(r"(?P<sign>-?)\$?(?P<dollars>\d{1,3}(?:,\d{3})+|\d+)(?:\.(?P<cents>\d{1,2}))?")
 
 
 class NothingToSplitBy(DomainError):
@@ -60,9 +58,7 @@ def split(
     else:
         order = keys
         if len(keys) != len(weights) or len(set(keys)) != len(keys):
-            raise BadWeight(
-                "Each target of a split needs one key of its own.", field="keys"
-            )
+            raise BadWeight("Each target of a split needs one key of its own.", field="keys")
     scaled = _whole_weights(weights)
     whole = sum(scaled)
     if whole == 0:
@@ -122,9 +118,7 @@ def to_cents(amount: Decimal) -> int:
     if not isinstance(amount, Decimal) or not amount.is_finite():
         raise BadAmount("An amount of money must be a finite decimal.")
     with localcontext() as context:
-        context.prec = max(
-            28, len(amount.as_tuple().digits) + abs(amount.adjusted()) + 4
-        )
+        context.prec = max(28, len(amount.as_tuple().digits) + abs(amount.adjusted()) + 4)
         return int(amount.scaleb(2).quantize(Decimal(1), rounding=ROUND_HALF_UP))
 
 
@@ -155,7 +149,5 @@ def parse_cents(text: str) -> int:
     found = _AMOUNT.fullmatch(text.strip())
     if found is None or not text.isascii():
         raise BadAmount("Write the amount as dollars and cents, for example 1,234.56.")
-    cents = int(found["dollars"].replace(",", "")) * 100 + int(
-        (found["cents"] or "").ljust(2, "0")
-    )
+    cents = int(found["dollars"].replace(",", "")) * 100 + int((found["cents"] or "").ljust(2, "0"))
     return -cents if found["sign"] else cents

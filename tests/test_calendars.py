@@ -37,17 +37,11 @@ ZONES = st.sampled_from(
     ]
 )
 WEEKDAYS = {day: ["08:00-18:00"] for day in ("mon", "tue", "wed", "thu", "fri")}
-CITY = BusinessCalendar.from_week(
-    PORTLAND, WEEKDAYS, {date(2026, 11, 11): "Veterans Day"}
-)
-NIGHT = BusinessCalendar.from_week(
-    PORTLAND, {day: ["22:00-06:00"] for day in calendars.DAYS}
-)
-ALWAYS = BusinessCalendar.from_week(
-    PORTLAND, {day: ["00:00-24:00"] for day in calendars.DAYS}
-)
-MOMENTS = st.datetimes(
-    datetime(2026, 1, 1), datetime(2027, 12, 31), timezones=st.just(UTC)
+CITY = BusinessCalendar.from_week(PORTLAND, WEEKDAYS, {date(2026, 11, 11): "Veterans Day"})
+NIGHT = BusinessCalendar.from_week(PORTLAND, {day: ["22:00-06:00"] for day in calendars.DAYS})
+ALWAYS = BusinessCalendar.from_week(PORTLAND, {day: ["00:00-24:00"] for day in calendars.DAYS})
+MOMENTS = st.integers(0, 2 * 365 * 24 * 60 * 60 - 1).map(
+    lambda seconds: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
 )
 
 
@@ -84,12 +78,8 @@ def test_hours_over_midnight_belong_to_both_days():
 
 
 def test_a_day_that_loses_an_hour_has_23_and_one_that_gains_has_25():
-    assert ALWAYS.business_time(local(2026, 3, 8), local(2026, 3, 9)) == timedelta(
-        hours=23
-    )
-    assert ALWAYS.business_time(local(2026, 11, 1), local(2026, 11, 2)) == timedelta(
-        hours=25
-    )
+    assert ALWAYS.business_time(local(2026, 3, 8), local(2026, 3, 9)) == timedelta(hours=23)
+    assert ALWAYS.business_time(local(2026, 11, 1), local(2026, 11, 2)) == timedelta(hours=25)
 
 
 def test_an_opening_in_the_skipped_hour_is_the_instant_of_the_change():
@@ -105,9 +95,7 @@ def test_hours_wholly_in_the_skipped_hour_do_not_happen():
 
 
 def test_hours_in_the_doubled_hour_open_at_the_first_and_close_at_the_last():
-    calendar = BusinessCalendar.from_week(
-        PORTLAND, {"sun": ["01:00-01:30", "01:30-03:00"]}
-    )
+    calendar = BusinessCalendar.from_week(PORTLAND, {"sun": ["01:00-01:30", "01:30-03:00"]})
     assert calendar.open_spans(date(2026, 11, 1)) == (
         (local(2026, 11, 1, 1).astimezone(UTC), local(2026, 11, 1, 3).astimezone(UTC)),
     )
@@ -153,7 +141,7 @@ def test_negative_hours_and_naive_times_are_refused():
     with pytest.raises(BadHours):
         CITY.add_business_hours(local(2026, 10, 5), -1)
     with pytest.raises(NaiveTime):
-        CITY.is_open(datetime(2026, 10, 5))
+        CITY.is_open(local(2026, 10, 5).replace(tzinfo=None))
 
 
 @given(MOMENTS, st.integers(0, 200 * 60), st.integers(0, 200 * 60))
@@ -178,9 +166,7 @@ def test_open_time_has_no_gap_and_no_overlap(one, two, three):
 
 @given(ZONES, st.dates(date(1990, 1, 1), date(2030, 1, 1)))
 def test_every_day_ends_where_the_next_begins(zone, day):
-    calendar = BusinessCalendar.from_week(
-        zone, {name: ["00:00-24:00"] for name in calendars.DAYS}
-    )
+    calendar = BusinessCalendar.from_week(zone, {name: ["00:00-24:00"] for name in calendars.DAYS})
     ((opens, closes),) = calendar.open_spans(day)
     ((next_opens, _),) = calendar.open_spans(day + timedelta(days=1))
     assert closes == next_opens
@@ -191,9 +177,7 @@ def test_every_day_ends_where_the_next_begins(zone, day):
 @given(MOMENTS)
 def test_a_moment_is_open_just_when_the_wall_clock_says_so(at):
     wall = at.astimezone(ZoneInfo(PORTLAND))
-    expected = (
-        wall.weekday() < 5 and 8 <= wall.hour < 18 and wall.date() != date(2026, 11, 11)
-    )
+    expected = wall.weekday() < 5 and 8 <= wall.hour < 18 and wall.date() != date(2026, 11, 11)
     assert CITY.is_open(at) is expected
 
 
@@ -260,9 +244,7 @@ def test_other_periods_repeat_their_length():
     assert not week.overlaps(week.next())
 
 
-@pytest.mark.parametrize(
-    "text", ["2026-13", "2026-0", "26-10", "october", "2026-10-01", "9999-12"]
-)
+@pytest.mark.parametrize("text", ["2026-13", "2026-0", "26-10", "october", "2026-10-01", "9999-12"])
 def test_refuses_what_is_not_a_month(text):
     with pytest.raises(BadPeriod):
         Period.parse_month(text)
@@ -298,10 +280,6 @@ def test_names_fiscal_years():
 
 
 def test_the_skipped_and_the_doubled_minute():
-    assert instant(PORTLAND, date(2026, 3, 8), 150) == datetime(
-        2026, 3, 8, 10, tzinfo=UTC
-    )
+    assert instant(PORTLAND, date(2026, 3, 8), 150) == datetime(2026, 3, 8, 10, tzinfo=UTC)
     first = instant(PORTLAND, date(2026, 11, 1), 90)
-    assert instant(PORTLAND, date(2026, 11, 1), 90, last=True) - first == timedelta(
-        hours=1
-    )
+    assert instant(PORTLAND, date(2026, 11, 1), 90, last=True) - first == timedelta(hours=1)

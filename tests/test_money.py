@@ -84,9 +84,7 @@ def test_an_amount_without_targets_is_unallocated():
         split(5, [])
 
 
-@pytest.mark.parametrize(
-    "weight", [-1, 0.5, True, Decimal("NaN"), Decimal("Infinity"), "1", None]
-)
+@pytest.mark.parametrize("weight", [-1, 0.5, True, Decimal("NaN"), Decimal("Infinity"), "1", None])
 def test_refuses_what_is_not_a_weight(weight):
     with pytest.raises(BadWeight):
         split(10, [weight, Decimal(1)])
@@ -121,16 +119,12 @@ def test_order_of_rows_changes_nothing(total, weights, random):
     rows = list(zip(weights, keys, strict=True))
     random.shuffle(rows)
     shuffled = split(total, [row[0] for row in rows], [row[1] for row in rows])
-    assert {
-        key: part for (_, key), part in zip(rows, shuffled, strict=True)
-    } == expected
+    assert {key: part for (_, key), part in zip(rows, shuffled, strict=True)} == expected
 
 
 @given(CENTS, WEIGHTS, st.fractions(Fraction(1, 1000), 1000))
 def test_a_common_factor_changes_nothing(total, weights, factor):
-    assert split(total, [Fraction(weight) * factor for weight in weights]) == split(
-        total, weights
-    )
+    assert split(total, [Fraction(weight) * factor for weight in weights]) == split(total, weights)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,258 @@
+"""What can be asked of a partner's books: flat rows, paged, a fixed number of statements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from regional311.database.session import TenantSession, scope_of
+from regional311.ledger.books import DUE_FROM, DUE_TO, Entry, Leg
+
+PAGE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodRow:
+    """A month of the books and how much is in it."""
+
+    key: str
+    state: str
+    entries: int
+    total_cents: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrialBalanceRow:
+    """What an account came to, in cents."""
+
+    account_key: str
+    name: str
+    type: str
+    external_code: str | None
+    debit_cents: int
+    credit_cents: int
+
+    @property
+    def balance_cents(self) -> int:
+        """Debit minus credit."""
+        return self.debit_cents - self.credit_cents
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRow:
+    """One entry of the journal; `source_id` is the statement it came from."""
+
+    id: UUID
+    period_key: str
+    service_period: str
+    memo: str
+    source_id: UUID | None
+    counterparty_id: UUID | None
+    counterparty: str | None
+    reverses_id: UUID | None
+    total_cents: int
+    posted_at: datetime
+    legs: tuple[Leg, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """One leg on an account's page, with the balance after it."""
+
+    entry_id: UUID
+    period_key: str
+    service_period: str
+    memo: str
+    source_id: UUID | None
+    counterparty: str | None
+    debit_cents: int
+    credit_cents: int
+    balance_cents: int
+    posted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerBalance:
+    """What another partner owes to these books, and what these books owe to it, in cents."""
+
+    counterparty_id: UUID
+    counterparty: str
+    due_from_cents: int
+    due_to_cents: int
+
+    @property
+    def net_cents(self) -> int:
+        """Above zero when the other owes on balance."""
+        return self.due_from_cents - self.due_to_cents
+
+
+def periods(session: TenantSession) -> list[PeriodRow]:
+    """Every month of the books, latest first."""
+    rows = session.execute(
+        text(
+            "SELECT p.key, p.state, count(e.id), coalesce(sum(e.total_cents), 0)::bigint"
+            " FROM ledger_periods p LEFT JOIN journal_entries e"
+            " ON e.tenant_id = p.tenant_id AND e.period_key = p.key"
+            " WHERE p.tenant_id = :tenant GROUP BY p.key, p.state ORDER BY p.key DESC"
+        ),
+        {"tenant": scope_of(session).tenant_id},
+    )
+    return [PeriodRow(*row) for row in rows]
+
+
+def trial_balance(session: TenantSession, period_key: str | None = None) -> list[TrialBalanceRow]:
+    """Debits and credits of each account, up to and including a period, or of all time.
+
+    Accounts without postings are listed with zero.
+    """
+    rows = session.execute(
+        text(
+            "SELECT a.key, a.name, a.type, a.external_code,"
+            " coalesce(sum(p.debit_cents), 0)::bigint, coalesce(sum(p.credit_cents), 0)::bigint"
+            " FROM accounts a LEFT JOIN (postings p JOIN journal_entries e"
+            "  ON e.tenant_id = p.tenant_id AND e.id = p.entry_id"
+            "  AND e.period_key <= coalesce(:period, '9999-99'))"
+            " ON p.tenant_id = a.tenant_id AND p.account_key = a.key"
+            " WHERE a.tenant_id = :tenant GROUP BY a.key, a.name, a.type, a.external_code"
+            " ORDER BY array_position("
+            "  ARRAY['asset', 'liability', 'equity', 'revenue', 'expense'], a.type), a.key"
+        ),
+        {"tenant": scope_of(session).tenant_id, "period": period_key},
+    )
+    return [TrialBalanceRow(*row) for row in rows]
+
+
+def journal(
+    session: TenantSession,
+    *,
+    period_key: str | None = None,
+    before: UUID | None = None,
+    limit: int = PAGE,
+) -> list[EntryRow]:
+    """A page of the journal, latest first; `before` is the last id of the page before."""
+    rows = session.execute(
+        text(
+            "WITH page AS (SELECT e.* FROM journal_entries e WHERE e.tenant_id = :tenant"
+            "  AND (CAST(:period AS text) IS NULL OR e.period_key = :period)"
+            "  AND (CAST(:before AS uuid) IS NULL OR e.id < :before)"
+            "  ORDER BY e.id DESC LIMIT :limit)"
+            " SELECT e.id, e.period_key, e.service_period, e.memo, e.source_id, e.counterparty_id,"
+            " t.short_name, e.reverses_id, e.total_cents, e.posted_at,"
+            " (SELECT jsonb_agg(jsonb_build_array(p.account_key, p.debit_cents, p.credit_cents)"
+            "   ORDER BY p.leg) FROM postings p"
+            "   WHERE p.tenant_id = e.tenant_id AND p.entry_id = e.id) AS legs"
+            " FROM page e LEFT JOIN tenants t"
+            " ON t.tenant_id = e.counterparty_id AND t.id = e.counterparty_id ORDER BY e.id DESC"
+        ),
+        {
+            "tenant": scope_of(session).tenant_id,
+            "period": period_key,
+            "before": before,
+            "limit": limit,
+        },
+    )
+    return [
+        EntryRow(
+            id=row.id,
+            period_key=row.period_key,
+            service_period=row.service_period,
+            memo=row.memo,
+            source_id=row.source_id,
+            counterparty_id=row.counterparty_id,
+            counterparty=row.short_name,
+            reverses_id=row.reverses_id,
+            total_cents=row.total_cents,
+            posted_at=row.posted_at,
+            legs=_legs(row.legs, row.counterparty_id),
+        )
+        for row in rows
+    ]
+
+
+def account_page(
+    session: TenantSession, account_key: str, *, offset: int = 0, limit: int = PAGE
+) -> list[AccountRow]:
+    """A page of one account, earliest first, each leg with the balance after it."""
+    rows = session.execute(
+        text(
+            "SELECT e.id, e.period_key, e.service_period, e.memo, e.source_id, t.short_name,"
+            " p.debit_cents, p.credit_cents, (sum(p.debit_cents - p.credit_cents)"
+            "  OVER (ORDER BY e.id, p.leg))::bigint, e.posted_at"
+            " FROM postings p JOIN journal_entries e"
+            " ON e.tenant_id = p.tenant_id AND e.id = p.entry_id LEFT JOIN tenants t"
+            " ON t.tenant_id = p.counterparty_id AND t.id = p.counterparty_id"
+            " WHERE p.tenant_id = :tenant AND p.account_key = :account"
+            " ORDER BY e.id, p.leg LIMIT :limit OFFSET :offset"
+        ),
+        {
+            "tenant": scope_of(session).tenant_id,
+            "account": account_key,
+            "limit": limit,
+            "offset": offset,
+        },
+    )
+    return [AccountRow(*row) for row in rows]
+
+
+def partner_balances(session: TenantSession) -> list[PartnerBalance]:
+    """What is due from and to each other partner, by name."""
+    rows = session.execute(
+        text(
+            "SELECT p.counterparty_id, coalesce(t.short_name, ''),"
+            " coalesce(sum(p.debit_cents - p.credit_cents)"
+            "  FILTER (WHERE p.account_key = :due_from), 0)::bigint,"
+            " coalesce(sum(p.credit_cents - p.debit_cents)"
+            "  FILTER (WHERE p.account_key = :due_to), 0)::bigint"
+            " FROM postings p LEFT JOIN tenants t"
+            " ON t.tenant_id = p.counterparty_id AND t.id = p.counterparty_id"
+            " WHERE p.tenant_id = :tenant AND p.account_key IN (:due_from, :due_to)"
+            " AND p.counterparty_id IS NOT NULL GROUP BY 1, 2 ORDER BY 2"
+        ),
+        {"tenant": scope_of(session).tenant_id, "due_from": DUE_FROM, "due_to": DUE_TO},
+    )
+    return [PartnerBalance(*row) for row in rows]
+
+
+def entries_to_check(
+    session: TenantSession, service_periods: Iterable[str] | None = None
+) -> list[Entry]:
+    """The entries of these books as `books` checks them, of some service periods or of all."""
+    rows = session.execute(
+        text(
+            "SELECT e.tenant_id, e.id, e.service_period, e.leg_count, e.total_cents,"
+            " (SELECT jsonb_agg(jsonb_build_array(p.account_key, p.debit_cents, p.credit_cents)"
+            "   ORDER BY p.leg) FROM postings p"
+            "   WHERE p.tenant_id = e.tenant_id AND p.entry_id = e.id) AS legs,"
+            " e.mirror_id, e.counterparty_id FROM journal_entries e WHERE e.tenant_id = :tenant"
+            " AND (CAST(:periods AS text[]) IS NULL OR e.service_period = ANY(:periods))"
+            " ORDER BY e.id"
+        ),
+        {
+            "tenant": scope_of(session).tenant_id,
+            "periods": None if service_periods is None else list(service_periods),
+        },
+    )
+    return [
+        Entry(
+            tenant_id=row.tenant_id,
+            id=row.id,
+            service_period=row.service_period,
+            leg_count=row.leg_count,
+            total_cents=row.total_cents,
+            legs=_legs(row.legs, row.counterparty_id),
+            mirror_id=row.mirror_id,
+            counterparty_id=row.counterparty_id,
+        )
+        for row in rows
+    ]
+
+
+def _legs(rows: list[list[Any]] | None, counterparty_id: UUID | None) -> tuple[Leg, ...]:
+    return tuple(
+        Leg(account, debit, credit, counterparty_id) for account, debit, credit in rows or ()
+    )

@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from regional311.database.session import acting_for
+from regional311.errors import KeyReused, NotFound
+from regional311.ledger import queries, service
+from regional311.ledger.books import Leg, credit, debit, entry_problems
+from regional311.ledger.service import (
+    AlreadyReversed,
+    NewEntry,
+    PeriodClosed,
+    PeriodsCloseInOrder,
+    Unbalanced,
+    UnknownAccount,
+    close_period,
+    first_open_period,
+    post,
+    reverse,
+)
+
+pytestmark = pytest.mark.commits
+
+NOW = datetime(2026, 11, 3, 17, tzinfo=UTC)
+OTHER = UUID(int=7)
+
+
+def entry(cents=500, source="test:1", period="2026-10", **fields):
+    said = {
+        "period_key": period,
+        "service_period": "2026-10",
+        "memo": "October",
+        "source_key": source,
+        "legs": [
+            debit("due_from_partners", cents, OTHER),
+            credit("service_revenue", cents, OTHER),
+        ],
+        "counterparty_id": OTHER,
+    }
+    return NewEntry(**(said | fields))
+
+
+def test_posts_a_balanced_entry_and_shows_it(books):
+    with books.of("city") as session:
+        entry_id = post(session, entry(), now=NOW)
+    with books.of("city") as session:
+        (row,) = queries.journal(session)
+        assert (row.id, row.total_cents, row.period_key) == (entry_id, 500, "2026-10")
+        balances = {one.account_key: one.balance_cents for one in queries.trial_balance(session)}
+        assert balances["due_from_partners"] == 500
+        assert balances["service_revenue"] == -500
+        assert sum(balances.values()) == 0
+        (partner,) = queries.partner_balances(session)
+        assert (partner.counterparty_id, partner.net_cents) == (OTHER, 500)
+        (leg,) = queries.account_page(session, "due_from_partners")
+        assert (leg.debit_cents, leg.balance_cents) == (500, 500)
+        (period,) = queries.periods(session)
+        assert (period.key, period.state, period.entries) == ("2026-10", "open", 1)
+        assert [entry_problems(one) for one in queries.entries_to_check(session)] == [[]]
+        assert queries.entries_to_check(session, ["2026-09"]) == []
+        later = queries.trial_balance(session, "2026-09")
+        assert {one.balance_cents for one in later} == {0}
+    with books.of("county") as session:
+        assert queries.journal(session) == []
+
+
+def test_posting_again_gives_the_first_entry(books):
+    with books.of("city") as session:
+        first = post(session, entry(), now=NOW)
+    with books.of("city") as session:
+        assert post(session, entry(), now=NOW) == first
+        assert len(queries.journal(session)) == 1
+        with pytest.raises(KeyReused):
+            post(session, entry(cents=501), now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("legs", "error"),
+    [
+        ([Leg("due_from_partners", 5), Leg("service_revenue", 0, 4)], Unbalanced),
+        ([], Unbalanced),
+        ([Leg("due_from_partners", 5), Leg("petty_cash", 0, 5)], UnknownAccount),
+    ],
+)
+def test_refuses_what_does_not_balance_or_has_no_account(books, legs, error):
+    with books.of("city") as session:
+        with pytest.raises(error):
+            post(session, entry(legs=legs), now=NOW)
+        assert queries.journal(session) == []
+
+
+def test_a_reversal_is_neutral_and_happens_once(books):
+    with books.of("city") as session:
+        first = post(session, entry(), now=NOW)
+        second = reverse(session, first, period_key="2026-11", memo="Entered twice", now=NOW)
+        assert reverse(session, first, period_key="2026-11", memo="Again", now=NOW) == second
+        assert {one.balance_cents for one in queries.trial_balance(session)} == {0}
+        with pytest.raises(AlreadyReversed):
+            reverse(session, second, period_key="2026-11", memo="Back", now=NOW)
+        with pytest.raises(NotFound):
+            reverse(session, UUID(int=1), period_key="2026-11", memo="What", now=NOW)
+
+
+def test_nothing_is_posted_to_a_closed_period(books):
+    with books.of("city") as session:
+        post(session, entry(), now=NOW)
+        close_period(session, "2026-10", soft=True)
+        close_period(session, "2026-10", soft=True)
+    with books.of("city") as session:
+        with pytest.raises(PeriodClosed, match="soft-closed"):
+            post(session, entry(source="late"), now=NOW)
+        close_period(session, "2026-10")
+        with pytest.raises(PeriodClosed):
+            close_period(session, "2026-10", soft=True)
+        assert first_open_period(session, "2026-10") == "2026-11"
+        assert first_open_period(session, "2026-12") == "2026-12"
+        with pytest.raises(PeriodClosed):
+            reverse(
+                session,
+                queries.journal(session)[0].id,
+                period_key="2026-10",
+                memo="Late",
+                now=NOW,
+            )
+
+
+def test_periods_close_in_order(books):
+    with books.of("city") as session:
+        post(session, entry(period="2026-09", source="september"), now=NOW)
+        post(session, entry(), now=NOW)
+        with pytest.raises(PeriodsCloseInOrder, match="2026-09"):
+            close_period(session, "2026-10")
+        close_period(session, "2026-09")
+        close_period(session, "2026-10")
+        with pytest.raises(NotFound):
+            close_period(session, "2027-01")
+
+
+def test_closing_waits_for_a_posting_in_progress(books):
+    with books.of("city") as session:
+        post(session, entry(source="first"), now=NOW)
+    closed = threading.Event()
+
+    def close():
+        with books.of("city") as other:
+            close_period(other, "2026-10")
+        closed.set()
+
+    with books.of("city") as session:
+        post(session, entry(source="second"), now=NOW)
+        thread = threading.Thread(target=close)
+        thread.start()
+        assert not closed.wait(0.3)
+    thread.join(10)
+    assert closed.is_set()
+    with books.of("city") as session:
+        assert len(queries.journal(session)) == 2
+
+
+def test_the_database_refuses_an_unbalanced_entry_across_a_switch_of_tenant(books):
+    def spoil_and_switch():
+        with books.of("city") as session:
+            post(session, entry(), now=NOW)
+            insert_leg(session, 3, "due_from_partners", debit=1)
+            with acting_for(session, books.tenants["county"]):
+                pass
+
+    with pytest.raises(IntegrityError, match="not balanced"):
+        spoil_and_switch()
+    with books.of("city") as session:
+        assert queries.journal(session) == []
+
+
+def test_the_database_refuses_balanced_legs_added_later(books):
+    def add_legs():
+        with books.of("city") as session:
+            insert_leg(session, 3, "due_from_partners", debit=1)
+            insert_leg(session, 4, "service_revenue", credit=1)
+
+    with books.of("city") as session:
+        post(session, entry(), now=NOW)
+    with pytest.raises(IntegrityError, match="not balanced"):
+        add_legs()
+
+
+def insert_leg(session, leg, account, debit=0, credit=0):
+    entry_id = queries.journal(session)[0].id
+    session.execute(
+        text(
+            "INSERT INTO postings (tenant_id, entry_id, leg, account_key, debit_cents,"
+            " credit_cents) VALUES (:tenant, :entry, :leg, :account, :debit, :credit)"
+        ),
+        {
+            "tenant": session.scope.tenant_id,
+            "entry": entry_id,
+            "leg": leg,
+            "account": account,
+            "debit": debit,
+            "credit": credit,
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE journal_entries SET memo = 'x'",
+        "DELETE FROM journal_entries",
+        "UPDATE postings SET debit_cents = 1",
+        "DELETE FROM postings",
+        "TRUNCATE postings",
+        "DELETE FROM ledger_periods",
+        "ALTER TABLE postings DISABLE TRIGGER ALL",
+    ],
+)
+def test_the_application_cannot_change_the_books(books, statement):
+    with books.of("city") as session:
+        post(session, entry(), now=NOW)
+    with (
+        pytest.raises(DBAPIError, match=r"permission denied|must be owner"),
+        books.of("city") as session,
+    ):
+        session.execute(text(statement))
+
+
+def test_opening_accounts_keeps_those_that_exist(books):
+    with books.of("city") as session:
+        session.execute(
+            text("UPDATE accounts SET external_code = '1000' WHERE key = 'due_to_partners'")
+        )
+        service.open_accounts(session)
+        codes = {row.account_key: row.external_code for row in queries.trial_balance(session)}
+    assert codes["due_to_partners"] == "1000"
