@@ -1,0 +1,501 @@
+"""Everything published that decisions need, in memory, reloaded when it changes.
+
+A contact is decided without one statement for configuration: partners, lines, boundaries,
+services, rules, policies and agreements are read together into :class:`Published`, which is never
+changed. Each process keeps one and asks at most once a second whether a newer one exists.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Engine, select, text
+from sqlalchemy.orm import Session
+
+from regional311.calendars import DAYS, BadHours, BusinessCalendar
+from regional311.catalog import queries as catalog
+from regional311.catalog.directory import Directory, Service
+from regional311.catalog.search import Hit, SearchIndex
+from regional311.database.session import Scope, open_session
+from regional311.errors import NotFound
+from regional311.referral.decision import Partner, Region, Sign
+from regional311.referral.models import RuleSet as StoredRuleSet
+from regional311.referral.rules import RuleBook, RuleSet, rules_from
+from regional311.tenancy import queries as tenancy
+from regional311.tenancy.jurisdiction import (
+    NO_PLACE,
+    Boundary,
+    JurisdictionIndex,
+    Located,
+    geometry_from,
+)
+
+NOBODY: Final = Scope(UUID(int=0))
+"""A scope that owns no row: it sees what is published and nothing else."""
+
+CHECK_SECONDS: Final = 1.0
+_REGION: Final = "region"
+_LONG_DAYS: Final = {
+    "monday": "mon",
+    "tuesday": "tue",
+    "wednesday": "wed",
+    "thursday": "thu",
+    "friday": "fri",
+    "saturday": "sat",
+    "sunday": "sun",
+}
+_ALL_DAY: Final = "00:00-24:00"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A public line with its hours."""
+
+    tenant: str
+    key: str
+    name: str
+    channel: str
+    address: str
+    closed_answer: str
+    calendar: BusinessCalendar = field(repr=False, compare=False)
+
+    def is_open(self, at: datetime) -> bool:
+        """Whether the line answers at a moment."""
+        return self.calendar.is_open(at)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What one purpose lets cross to one kind of partner."""
+
+    key: str
+    purpose: str
+    receivers: frozenset[str]
+    fields: tuple[str, ...]
+    needs_consent: bool
+    expires_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """The region's sharing policy on a day."""
+
+    grants: tuple[Grant, ...] = ()
+    fields: Mapping[str, str] = field(default_factory=dict)
+    personal: frozenset[str] = frozenset()
+    consent_text: str = ""
+
+    def allowed(
+        self, purpose: str, kind: str, *, consent: bool
+    ) -> tuple[tuple[str, ...], bool, int]:
+        """Give the fields that may cross, whether consent is missing, and days until expiry.
+
+        Consent is missing when something could cross with it and nothing can without.
+        """
+        fields: dict[str, None] = {}
+        missing = False
+        days = 365
+        for grant in self.grants:
+            if grant.purpose != purpose or kind not in grant.receivers:
+                continue
+            if grant.needs_consent and not consent:
+                missing = True
+                continue
+            fields.update(dict.fromkeys(grant.fields))
+            days = min(days, grant.expires_days)
+        return tuple(fields), missing and not fields, days
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """The region's danger screen on a day: what is asked, and the signs."""
+
+    ask: str = ""
+    say: str = ""
+    number: str = "911"
+    signs: tuple[Sign, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Agency:
+    """A body that takes no part but is responsible for something."""
+
+    key: str
+    name: str
+    phone: str = ""
+    website: str = ""
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _DatedRules:
+    tenant: str
+    valid_from: date | None
+    valid_to: date | None
+    book: RuleBook
+
+    def holds(self, on: date) -> bool:
+        return (self.valid_from is None or self.valid_from <= on) and (
+            self.valid_to is None or on < self.valid_to
+        )
+
+
+class Published:
+    """The region's configuration as it was read at one revision; never changed."""
+
+    def __init__(
+        self,
+        *,
+        revision: int,
+        tenants: Iterable[tenancy.TenantRow] = (),
+        bureaus: Iterable[tenancy.BureauRow] = (),
+        lines: Iterable[tenancy.LineRow] = (),
+        boundaries: Iterable[tenancy.BoundaryRow] = (),
+        policies: Iterable[tenancy.PolicyRow] = (),
+        services: Iterable[Service] = (),
+        rule_sets: Iterable[Mapping[str, Any]] = (),
+        agreements: Iterable[tuple[UUID, UUID, date | None, date | None]] = (),
+    ) -> None:
+        self.revision = revision
+        self.tenants: Mapping[str, tenancy.TenantRow] = {each.slug: each for each in tenants}
+        self.ids: Mapping[str, UUID] = {slug: row.id for slug, row in self.tenants.items()}
+        self.slugs: Mapping[UUID, str] = {row.id: slug for slug, row in self.tenants.items()}
+        self.partners: Mapping[str, Partner] = {
+            slug: Partner(slug, row.kind, row.name, _outline(row))
+            for slug, row in self.tenants.items()
+            if row.kind != _REGION
+        }
+        self.bureaus: Mapping[str, tenancy.BureauRow] = {
+            f"{self.slugs[each.tenant_id]}/{each.key}": each
+            for each in bureaus
+            if each.tenant_id in self.slugs
+        }
+        self.calendars: Mapping[str, BusinessCalendar] = {
+            slug: _business_hours(row) for slug, row in self.tenants.items()
+        }
+        self.lines: Mapping[str, Line] = {
+            f"{line.tenant}/{line.key}": line for line in self._lines(lines)
+        }
+        self.directory = Directory(services)
+        self.search_index = SearchIndex(self.directory.services)
+        self.boundaries: Mapping[str, tenancy.BoundaryRow] = {}
+        self.jurisdictions = self._index(boundaries)
+        self._policies = tuple(policies)
+        self._rules = tuple(self._dated(each) for each in rule_sets)
+        self._agreements = tuple(agreements)
+        self._regions: dict[date, Region] = {}
+        self._sharing: dict[date, Sharing] = {}
+        self._screens: dict[date, Screen] = {}
+        self.names = self._names()
+
+    @classmethod
+    def load(cls, session: Session) -> Published:
+        """Read everything published, in a fixed number of statements."""
+        rows = tenancy.tenants(session)
+        slugs = {row.id: row.slug for row in rows}
+        rule_sets = session.execute(
+            select(
+                StoredRuleSet.tenant_id,
+                StoredRuleSet.id,
+                StoredRuleSet.version,
+                StoredRuleSet.published,
+                StoredRuleSet.rules,
+            )
+            .where(StoredRuleSet.state != "draft")
+            .order_by(StoredRuleSet.tenant_id, StoredRuleSet.version)
+        )
+        # agreements belong to a higher floor; only who may hand work to whom is read here
+        agreements = session.execute(
+            text(
+                "SELECT provider_id, payer_id, lower(valid), upper(valid) FROM agreements "
+                "ORDER BY tenant_id, key, version"
+            )
+        )
+        return cls(
+            revision=sum(row.revision for row in rows),
+            tenants=rows,
+            bureaus=tenancy.bureaus(session),
+            lines=tenancy.lines(session),
+            boundaries=tenancy.boundaries(session),
+            policies=tenancy.policies(session),
+            services=catalog.services(session, slugs),
+            rule_sets=[row._asdict() for row in rule_sets],
+            agreements=[tuple(row) for row in agreements],
+        )
+
+    def tenant(self, slug: str) -> tenancy.TenantRow:
+        """Give a partner by slug. Raises :class:`NotFound`."""
+        row = self.tenants.get(slug)
+        if row is None:
+            raise NotFound(f"There is no partner {slug}.")
+        return row
+
+    def today(self, slug: str, at: datetime) -> date:
+        """Give the local day of a moment at a partner."""
+        return self.calendars[slug].local_date(at)
+
+    def region(self, on: date) -> Region:
+        """Give what decisions of a day read."""
+        known = self._regions.get(on)
+        if known is None:
+            known = self._regions[on] = Region(
+                self.partners,
+                self.directory,
+                {each.tenant: each.book for each in self._rules if each.holds(on)},
+                frozenset(
+                    frozenset((self.slugs[provider], self.slugs[payer]))
+                    for provider, payer, start, end in self._agreements
+                    if (start is None or start <= on) and (end is None or on < end)
+                ),
+                self.screen(on).signs,
+                {agency.key: agency.name for agency in self.agencies(on).values()},
+                str(self.revision),
+            )
+        return known
+
+    def rule_book(self, slug: str, version: int) -> RuleBook | None:
+        """Give a version of a partner's rules, to explain an old decision."""
+        return next(
+            (
+                each.book
+                for each in self._rules
+                if each.tenant == slug and each.book.rule_set.version == version
+            ),
+            None,
+        )
+
+    def policy(self, key: str, on: date) -> Mapping[str, Any]:
+        """Give the body of a policy in force on a day; empty when there is none."""
+        found: Mapping[str, Any] = {}
+        for row in self._policies:
+            if (
+                row.key == key
+                and row.valid_from <= on
+                and (row.valid_to is None or on < row.valid_to)
+            ):
+                found = row.body
+        return found
+
+    def screen(self, on: date) -> Screen:
+        """Give the danger screen of a day."""
+        known = self._screens.get(on)
+        if known is None:
+            body = self.policy("danger-screen", on)
+            table = body.get("screen") or {}
+            number = table.get("number") or "911"
+            known = self._screens[on] = Screen(
+                table.get("ask") or "",
+                table.get("say") or "",
+                number,
+                tuple(
+                    Sign(
+                        each["key"],
+                        each.get("name") or each["key"],
+                        tuple(each.get("words") or ()),
+                        each.get("say") or table.get("say") or "",
+                        each.get("number") or number,
+                    )
+                    for each in body.get("sign") or body.get("signs") or ()
+                ),
+            )
+        return known
+
+    def sharing(self, on: date) -> Sharing:
+        """Give the sharing policy of a day."""
+        known = self._sharing.get(on)
+        if known is None:
+            body = self.policy("sharing", on)
+            fields = body.get("field") or body.get("fields") or ()
+            known = self._sharing[on] = Sharing(
+                tuple(
+                    Grant(
+                        each["key"],
+                        each["purpose"],
+                        frozenset(each.get("receivers") or ()),
+                        tuple(each.get("fields") or ()),
+                        each.get("consent") == "asked",
+                        int(each.get("expires_days") or 365),
+                    )
+                    for each in body.get("grant") or body.get("grants") or ()
+                ),
+                {each["key"]: each.get("name") or each["key"] for each in fields},
+                frozenset(each["key"] for each in fields if each.get("personal")),
+                (body.get("sharing") or {}).get("consent_text") or "",
+            )
+        return known
+
+    def agencies(self, on: date) -> Mapping[str, Agency]:
+        """Give the outside agencies by key."""
+        body = self.policy("agencies", on)
+        return {
+            each["key"]: Agency(
+                each["key"],
+                each.get("name") or each["key"],
+                each.get("phone") or "",
+                each.get("website") or "",
+                each.get("summary") or "",
+            )
+            for each in body.get("agency") or body.get("agencies") or ()
+        }
+
+    def locate(
+        self, *, longitude: float | None = None, latitude: float | None = None, words: str = ""
+    ) -> Located:
+        """Find a place by its point, or else by words; nothing given is *no place*."""
+        if longitude is not None and latitude is not None:
+            return self.jurisdictions.locate(longitude, latitude)
+        return self.jurisdictions.locate_words(words) if words.strip() else NO_PLACE
+
+    def search(self, words: str, on: date, limit: int = 10, *, prefer: str = "") -> list[Hit]:
+        """Find services of all partners by a person's words."""
+        hits = self.search_index.rank(words, limit * 2, prefer=prefer)
+        return [hit for hit in hits if hit.service.offered(on)][:limit]
+
+    def queues(self, slug: str) -> Mapping[str, str]:
+        """Give a partner's queues: key to name."""
+        settings = self.tenant(slug).settings
+        found = settings.get("queue") or settings.get("queues") or ()
+        return {each["key"]: each.get("name") or each["key"] for each in found}
+
+    def unplaced_queue(self, slug: str) -> str | None:
+        """Give the queue that takes what nothing else places."""
+        settings = self.tenant(slug).settings
+        found = settings.get("queue") or settings.get("queues") or ()
+        return next((each["key"] for each in found if each.get("unplaced")), None)
+
+    def _lines(self, rows: Iterable[tenancy.LineRow]) -> Iterable[Line]:
+        for row in rows:
+            slug = self.slugs.get(row.tenant_id)
+            if slug is None:
+                continue
+            tenant = self.tenants[slug]
+            yield Line(
+                slug,
+                row.key,
+                row.name,
+                row.channel,
+                row.address,
+                row.closed_answer or "",
+                _calendar(tenant, row.hours or {}),
+            )
+
+    def _index(self, rows: Iterable[tenancy.BoundaryRow]) -> JurisdictionIndex:
+        found = []
+        keyed = {}
+        for row in rows:
+            slug = self.slugs.get(row.tenant_id)
+            if slug is None or row.ended_on is not None:
+                continue
+            key = f"{slug}/{row.key}"
+            keyed[key] = row
+            found.append(
+                Boundary(
+                    key,
+                    row.agency_key or slug,
+                    row.name,
+                    geometry_from(row.geometry),
+                    float(row.tolerance_m),
+                    tuple(row.names or ()),
+                    row.illustrative,
+                )
+            )
+        self.boundaries = keyed
+        return JurisdictionIndex(found)
+
+    def _dated(self, row: Mapping[str, Any]) -> _DatedRules:
+        slug = self.slugs[row["tenant_id"]]
+        span = row["published"]
+        rule_set = RuleSet(slug, row["version"], rules_from(row["rules"]), str(row["id"]))
+        return _DatedRules(slug, span.lower, span.upper, RuleBook.of(rule_set))
+
+    def _names(self) -> Mapping[str, str]:
+        names = {slug: row.name for slug, row in self.tenants.items()}
+        names.update((each.ref, each.name) for each in self.directory.services)
+        names.update((key, row.name) for key, row in self.boundaries.items())
+        for row in self._policies:
+            if row.key == "agencies":
+                for each in row.body.get("agency") or row.body.get("agencies") or ():
+                    names[each["key"]] = each.get("name") or each["key"]
+        for dated in self._rules:
+            for rule in dated.book.rule_set.rules:
+                names.setdefault(rule.key, rule.name)
+        return names
+
+
+_lock: Final = threading.Lock()
+_kept: dict[str, tuple[float, Published]] = {}
+
+
+def published(engine: Engine) -> Published:
+    """Give this process's snapshot, asking at most once a second whether it is still the newest."""
+    key = str(engine.url)
+    held = _kept.get(key)
+    now = time.monotonic()
+    if held is not None and now - held[0] < CHECK_SECONDS:
+        return held[1]
+    with _lock:
+        held = _kept.get(key)
+        if held is not None and now - held[0] < CHECK_SECONDS:
+            return held[1]
+        with open_session(engine, NOBODY) as session:
+            if held is not None and tenancy.revision(session) == held[1].revision:
+                snapshot = held[1]
+            else:
+                snapshot = Published.load(session)
+        _kept[key] = (time.monotonic(), snapshot)
+        return snapshot
+
+
+def invalidate() -> None:
+    """Forget the snapshots of this process, so that the next use reads afresh."""
+    with _lock:
+        _kept.clear()
+
+
+def _outline(row: tenancy.TenantRow) -> str:
+    outline = row.settings.get("outline") or (row.settings.get("tenant") or {}).get("outline")
+    return f"{row.slug}/{outline}" if outline else ""
+
+
+def _holidays(row: tenancy.TenantRow) -> dict[date, str]:
+    found = row.settings.get("holiday") or row.settings.get("holidays") or ()
+    return {
+        date.fromisoformat(str(each["date"])): str(each.get("name") or "")
+        for each in found
+        if isinstance(each, Mapping)
+    }
+
+
+def _spans(spans: Iterable[Any]) -> list[str]:
+    return [each if isinstance(each, str) else f"{each[0]}-{each[1]}" for each in spans]
+
+
+def _calendar(row: tenancy.TenantRow, hours: Mapping[str, Any]) -> BusinessCalendar:
+    named = {_LONG_DAYS.get(day, day): spans for day, spans in hours.items()}
+    if hours.get("always"):
+        named = {day: [_ALL_DAY] for day in (*DAYS, "holiday")}
+    week = {day: _spans(named[day] or ()) for day in DAYS if day in named}
+    holidays = {} if named.get("holiday") else _holidays(row)
+    try:
+        return BusinessCalendar.from_week(row.zone, week, holidays)
+    except BadHours:
+        return BusinessCalendar.from_week(row.zone, {}, holidays)
+
+
+def _business_hours(row: tenancy.TenantRow) -> BusinessCalendar:
+    calendars = row.settings.get("calendar") or row.settings.get("calendars") or ()
+    usual = (row.settings.get("tenant") or {}).get("calendar")
+    if isinstance(calendars, str):
+        usual, calendars = calendars, row.settings.get("calendars") or ()
+    listed = [each for each in calendars if isinstance(each, Mapping)]
+    chosen = next((each for each in listed if each.get("key") == usual), None)
+    chosen = chosen or (listed[0] if listed else None)
+    if chosen is None:
+        return _calendar(row, {day: ["08:00-17:00"] for day in DAYS[:5]})
+    return _calendar(row, chosen)
