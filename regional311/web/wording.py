@@ -1,0 +1,194 @@
+"""The words for codes: what a channel, a state, an outcome or a reason is called on a page.
+
+A table maps a code to (words, kind of tag); kinds are those of `macros/page.jinja2`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from regional311.web.i18n import _
+
+CHANNELS: Final[Mapping[str, Any]] = {
+    "phone": _("Phone"),
+    "walk_in": _("Walk-in"),
+    "web": _("Web form"),
+    "email": _("Email"),
+    "text": _("Text message"),
+    "chat": _("Chat"),
+    "social": _("Social media"),
+    "mobile_app": _("Mobile app"),
+    "voice": _("Voice assistant"),
+}
+
+LANGUAGES: Final[Mapping[str, Any]] = {
+    "en": _("English"),
+    "es": _("Spanish"),
+    "vi": _("Vietnamese"),
+    "zh": _("Chinese"),
+    "ru": _("Russian"),
+    "other": _("Another language"),
+}
+
+DISPOSITIONS: Final[Mapping[str, tuple[Any, str]]] = {
+    "answered": (_("Answered"), "done"),
+    "request_filed": (_("Request filed"), "done"),
+    "referred": (_("Referred"), "done"),
+    "transferred": (_("Transferred"), "done"),
+    "declined": (_("Declined"), "refused"),
+    "hang_up": (_("Hung up"), "neutral"),
+    "danger": (_("Danger: 911"), "danger"),
+}
+
+NEED_STATES: Final[Mapping[str, tuple[Any, str]]] = {
+    "open": (_("Open"), "open"),
+    "referred": (_("Referred"), "waiting"),
+    "partially_met": (_("Partly met"), "waiting"),
+    "met": (_("Met"), "done"),
+    "unmet": (_("Not met"), "refused"),
+    "unknown": (_("Not known"), "neutral"),
+}
+
+REQUEST_STATES: Final[Mapping[str, tuple[Any, str]]] = {
+    "in_transit": (_("On its way"), "neutral"),
+    "received": (_("Received"), "open"),
+    "triaged": (_("Sorted"), "open"),
+    "assigned": (_("Assigned"), "open"),
+    "in_progress": (_("In progress"), "open"),
+    "waiting_person": (_("Waiting for the person"), "waiting"),
+    "waiting_partner": (_("Waiting for a partner"), "waiting"),
+    "closed": (_("Closed"), "done"),
+    "merged": (_("Joined with another"), "done"),
+}
+
+PRIORITIES: Final[Mapping[str, Any]] = {
+    "low": _("Low"),
+    "normal": _("Normal"),
+    "high": _("High"),
+    "urgent": _("Urgent"),
+}
+
+REFERRAL_STATES: Final[Mapping[str, tuple[Any, str]]] = {
+    "draft": (_("Draft"), "draft"),
+    "requested": (_("Waiting for an answer"), "waiting"),
+    "accepted": (_("Accepted"), "open"),
+    "rejected": (_("Rejected"), "refused"),
+    "in_progress": (_("In progress"), "open"),
+    "on_hold": (_("On hold"), "waiting"),
+    "completed": (_("Completed"), "done"),
+    "failed": (_("Failed"), "refused"),
+    "cancelled": (_("Cancelled"), "neutral"),
+    "entered_in_error": (_("Entered in error"), "neutral"),
+}
+
+DECLINE_REASONS: Final[Mapping[str, Any]] = {
+    "no_capacity": _("No capacity"),
+    "waitlist_only": _("Waiting list only"),
+    "out_of_area": _("Out of our area"),
+    "not_eligible": _("Not eligible"),
+    "missing_documents": _("Documents are missing"),
+    "out_of_funds": _("Out of funds"),
+    "service_ended": _("The service has ended"),
+    "duplicate": _("Already referred"),
+    "needs_assessment": _("Needs an assessment first"),
+    "wrong_agency": _("Another agency is responsible"),
+    "other": _("Another reason"),
+}
+
+END_REASONS: Final[Mapping[str, Any]] = {
+    "person_declined": _("The person declined"),
+    "could_not_contact": _("The person could not be reached"),
+    "no_show": _("The person did not come"),
+    "resolved_elsewhere": _("Resolved elsewhere"),
+    "sender_withdrew": _("The sender withdrew it"),
+    "expired": _("Nobody answered in time"),
+    "error": _("Sent by mistake"),
+    "other": _("Another reason"),
+}
+
+OUTCOMES: Final[Mapping[str, Any]] = {
+    "met": _("The need is met"),
+    "partially_met": _("The need is partly met"),
+    "unmet": _("The need is not met"),
+    "unknown": _("Not known"),
+}
+
+UNMET_REASONS: Final[Mapping[str, Any]] = {
+    "no_service": _("No such service exists"),
+    "none_in_area": _("None in the area"),
+    "none_open_now": _("None open now"),
+    "all_at_capacity": _("All are full"),
+    "out_of_funds": _("Out of funds"),
+    "not_eligible": _("Not eligible"),
+    "inaccessible": _("Cannot be reached: transport, language or disability"),
+    "cost": _("Too expensive"),
+    "person_refused": _("The person refused"),
+    "other": _("Another reason"),
+}
+
+DECISIONS: Final[Mapping[str, tuple[Any, str]]] = {
+    "resolve_here": (_("Answer here"), "done"),
+    "open_request": (_("Open a request"), "open"),
+    "refer": (_("Refer"), "waiting"),
+    "warm_transfer": (_("Warm transfer"), "waiting"),
+    "information": (_("Give information"), "neutral"),
+    "decline": (_("Decline"), "refused"),
+    "danger": (_("911 first"), "danger"),
+}
+
+VERBS: Final[Mapping[str, Any]] = {
+    "find": _("Find"),
+    "report": _("Report"),
+    "request": _("Request"),
+    "apply": _("Apply or register"),
+    "pay": _("Pay"),
+}
+
+SERVICE_DISPOSITIONS: Final[Mapping[str, tuple[Any, str]]] = {
+    "resolve": (_("311 resolves it"), "done"),
+    "refer": (_("311 refers it"), "waiting"),
+    "undecided": (_("Not decided yet"), "draft"),
+}
+
+TRANSFER_RESULTS: Final[Mapping[str, tuple[Any, str]]] = {
+    "offered": (_("Offered"), "waiting"),
+    "taken_over": (_("Taken over"), "done"),
+    "returned": (_("Came back"), "refused"),
+    "refused": (_("Refused"), "refused"),
+}
+
+PLACE_KINDS: Final[Mapping[str, Any]] = {
+    "address": _("Address or crossing"),
+    "neighbourhood": _("Neighbourhood, road or bridge"),
+    "point": _("Point: latitude and longitude"),
+    "none": _("No place"),
+}
+
+WEEKDAYS: Final[Mapping[str, Any]] = {
+    "mon": _("Monday"),
+    "tue": _("Tuesday"),
+    "wed": _("Wednesday"),
+    "thu": _("Thursday"),
+    "fri": _("Friday"),
+    "sat": _("Saturday"),
+    "sun": _("Sunday"),
+    "holiday": _("Holidays"),
+}
+
+
+def choices(words: Mapping[str, Any], keys: Iterable[str] | None = None) -> list[tuple[str, Any]]:
+    """Return (code, words) pairs for a field or a filter, all of them or those named."""
+    return [(key, said(words, key)) for key in (words if keys is None else keys)]
+
+
+def said(words: Mapping[str, Any], key: str | None) -> Any:
+    """Return the words for a code; a code without words is shown as it is, None as nothing."""
+    found = words.get(key or "", key or "")
+    return found[0] if isinstance(found, tuple) else found
+
+
+def kind(words: Mapping[str, tuple[Any, str]], key: str | None) -> str:
+    """Return the kind of tag in which a state is shown."""
+    found = words.get(key or "")
+    return found[1] if found else "neutral"
