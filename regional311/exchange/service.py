@@ -1,0 +1,82 @@
+"""Make envelopes: minimised messages from one partner to another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import update
+
+from regional311.database.ids import new_id
+from regional311.database.rows import put, send
+from regional311.database.session import TenantSession, mark_changed, scope_of
+from regional311.exchange.models import Envelope
+
+REFERRAL: Final = "referral"
+REFERRAL_ANSWER: Final = "referral_answer"
+REQUEST: Final = "request"
+REQUEST_STATUS: Final = "request_status"
+
+
+def envelope_row(
+    *,
+    to: UUID,
+    sender: UUID,
+    kind: str,
+    subject_id: UUID,
+    payload: Mapping[str, Any],
+    now: datetime,
+    consent_id: UUID | None = None,
+    expires_at: datetime | None = None,
+    delivered: bool = True,
+) -> Envelope:
+    """Make an envelope for ``to``; ``delivered`` when its receiver works it in this transaction."""
+    return Envelope(
+        tenant_id=to,
+        id=new_id(),
+        from_tenant_id=sender,
+        kind=kind,
+        subject_id=subject_id,
+        payload=dict(payload),
+        consent_id=consent_id,
+        sent_at=now,
+        expires_at=expires_at,
+        received_at=now if delivered else None,
+    )
+
+
+def tell(
+    session: TenantSession,
+    *,
+    to: UUID,
+    kind: str,
+    subject_id: UUID,
+    payload: Mapping[str, Any],
+    now: datetime,
+) -> None:
+    """Send a message that rests on no consent, because it holds nothing personal."""
+    put(
+        session,
+        envelope_row(
+            to=to,
+            sender=scope_of(session).tenant_id,
+            kind=kind,
+            subject_id=subject_id,
+            payload=payload,
+            now=now,
+        ),
+    )
+
+
+def erase(session: TenantSession, subject_id: UUID) -> None:
+    """Empty the payloads that the bound tenant received about a record; the receipts stay."""
+    send(session)
+    session.execute(
+        update(Envelope)
+        .where(Envelope.tenant_id == scope_of(session).tenant_id, Envelope.subject_id == subject_id)
+        .values(payload={"erased": True})
+        .execution_options(synchronize_session=False)
+    )
+    mark_changed(session)

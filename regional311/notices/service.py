@@ -1,0 +1,80 @@
+"""Write messages to people into the outbox; :mod:`regional311.notices.delivery` sends them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from regional311.database.ids import new_id
+from regional311.notices.models import OutboxMessage
+
+Translate = Callable[[str, str], str]
+"""From a text and a language to the text in that language."""
+
+TEXTS: Final[Mapping[str, tuple[str, str]]] = {
+    "request_received": (
+        "We received your request {number}",
+        "Thank you. Your request {number} is with {partner}: {service}.\n\n{expected}{link}",
+    ),
+    "request_status": (
+        "News on your request {number}",
+        "{partner} says about your request {number}: {state}.\n\n{message}\n\n{link}",
+    ),
+    "request_closed": (
+        "Your request {number} is closed",
+        "{partner} closed your request {number}.\n\n{message}\n\n{link}",
+    ),
+    "referral_sent": (
+        "Your referral {number}",
+        "With your consent we asked {partner} to help you: {service}. They will contact you. "
+        "If they ask, your number is {number}.\n",
+    ),
+    "referral_answered": (
+        "News on your referral {number}",
+        "{partner} says about your referral {number}: {state}.\n",
+    ),
+}
+"""Heading and body of each event. ``{expected}`` and ``{link}`` are empty when there is nothing."""
+
+EXPECTED: Final = "We expect to be done by {day}.\n\n"
+LINK: Final = "Follow it here: {address}\n"
+
+
+def _as_written(text: str, _language: str) -> str:
+    return text
+
+
+def outbox_row(
+    tenant_id: UUID,
+    *,
+    event: str,
+    recipient: str,
+    language: str,
+    now: datetime,
+    subject_id: UUID | None = None,
+    values: Mapping[str, str],
+    expected_on: str = "",
+    address: str = "",
+    translate: Translate = _as_written,
+) -> OutboxMessage:
+    """Make an outbox row in the person's language; ``values`` fill the event's text."""
+    heading, body = (translate(text, language) for text in TEXTS[event])
+    expected = translate(EXPECTED, language).format(day=expected_on) if expected_on else ""
+    link = translate(LINK, language).format(address=address) if address else ""
+    filled = {"message": "", **values, "expected": expected, "link": link}
+    return OutboxMessage(
+        tenant_id=tenant_id,
+        id=new_id(),
+        event=event,
+        subject_id=subject_id,
+        recipient=recipient,
+        language=language,
+        heading=heading.format(**filled),
+        body=body.format(**filled).rstrip("\n") + "\n",
+        state="pending",
+        attempts=0,
+        created_at=now,
+        due_at=now,
+    )
