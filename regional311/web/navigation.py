@@ -26,14 +26,18 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
             Entry("desk", _("Desk"), _("Take a contact and find who helps."), P.CONTACT_TAKE),
             Entry("contacts", _("Contacts"), _("What was asked, and the answer."), P.CONTACT_READ),
             Entry("requests", _("Requests"), _("Work that is open or done."), P.REQUEST_READ),
-            Entry("referrals", _("Referrals"), _("Sent to and by other partners."), P.REFERRAL_READ),
+            Entry(
+                "referrals", _("Referrals"), _("Sent to and by other partners."), P.REFERRAL_READ
+            ),
         ),
     ),
     (
         _("Share the cost"),
         (
             Entry("billing", _("Billing"), _("Months, runs and usage."), P.BILLING_READ),
-            Entry("statements", _("Statements"), _("What is owed, line by line."), P.STATEMENT_READ),
+            Entry(
+                "statements", _("Statements"), _("What is owed, line by line."), P.STATEMENT_READ
+            ),
             Entry("ledger", _("Ledger"), _("The books of this partner."), P.LEDGER_READ),
             Entry("rates", _("Rates"), _("Prices and from when."), P.RATE_READ),
             Entry("agreements", _("Agreements"), _("Who pays whom for what."), P.AGREEMENT_READ),

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import colander
@@ -101,15 +102,12 @@ class FormRenderer:
 
     def __call__(self, template: str, **values: Any) -> Markup:
         found = self.environment.get_template(f"forms/{template}.jinja2")
-        return Markup(
-            found.render(
-                request=self.request,
-                get_csrf_token=lambda: get_csrf_token(self.request),
-                null=colander.null,
-                field_id=field_id,
-                **values,
-            )
-        )
+        offered = {
+            "request": self.request,
+            "get_csrf_token": partial(get_csrf_token, self.request),
+            "field_id": field_id,
+        }
+        return Markup(found.render(values | offered))
 
     def translate(self, message: Any) -> str:
         return translated(self.request, message)

@@ -1,0 +1,208 @@
+"""The words of the pages about money and set-up, and how amounts, times and months are written.
+
+A code that is not listed is shown as it is, with its dashes and underscores as blanks, so that a
+new one never breaks a page. The words of contacts and referrals are in `wording`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from regional311.money import format_cents
+from regional311.web.i18n import _
+from regional311.web.wording import CHANNELS, DECISIONS, LANGUAGES
+
+ACTIVITIES = {
+    "contact_handled": _("Contact handled"),
+    "request_taken_in": _("Request taken in"),
+    "warm_transfer": _("Warm transfer"),
+    "referral_closed": _("Referral closed"),
+    "follow_up": _("Follow-up"),
+    "after_hours_answer": _("After-hours answer"),
+    "interpreter_minute": _("Interpreter minute"),
+}
+CHARGE_STATES = {
+    "rated": _("Rated"),
+    "unrated": _("Unrated"),
+    "no_agreement": _("No agreement"),
+    "excluded": _("Own work"),
+}
+CHARGE_STATE_MEANINGS = {
+    "rated": _("priced, and on a statement"),
+    "unrated": _("an agreement covers it, but no rate holds for it"),
+    "no_agreement": _("no agreement says who pays for it"),
+    "excluded": _("work for our own services, billed to nobody"),
+}
+STATEMENT_STATES = {
+    "draft": _("Draft"),
+    "in_review": _("In review"),
+    "approved": _("Approved"),
+    "issued": _("Issued"),
+    "received": _("Received"),
+    "void": _("Void"),
+}
+STATE_KINDS = {
+    "draft": "draft",
+    "in_review": "waiting",
+    "approved": "open",
+    "issued": "done",
+    "received": "done",
+    "void": "refused",
+    "published": "done",
+    "retired": "neutral",
+    "rated": "done",
+    "unrated": "waiting",
+    "no_agreement": "refused",
+    "excluded": "neutral",
+    "open": "open",
+    "soft-closed": "waiting",
+    "closed": "neutral",
+}
+RULE_STATES = {
+    "draft": _("Draft"),
+    "published": _("Decides now"),
+    "retired": _("No longer decides"),
+}
+PAYER_RULES = {
+    "service_owner": _("The partner whose service it was pays."),
+    "jurisdiction": _("The partner in whose area the place lies pays."),
+    "referrer": _("The partner that referred the person pays."),
+    "line_owner": _("The partner whose line was answered pays."),
+}
+ROLES = {
+    "specialist": _("Specialist"),
+    "supervisor": _("Supervisor"),
+    "partner": _("Referral partner"),
+    "worker": _("Worker"),
+    "finance": _("Finance officer"),
+    "approver": _("Approver"),
+    "administrator": _("Administrator"),
+    "auditor": _("Auditor"),
+}
+ROLE_MEANINGS = {
+    "specialist": _("takes contacts and sends them where they belong"),
+    "supervisor": _("does what specialists, workers and referral partners do"),
+    "partner": _("accepts and answers referrals"),
+    "worker": _("works requests"),
+    "finance": _("rates usage and prepares statements"),
+    "approver": _("approves what another person prepared"),
+    "administrator": _("people, rules, rates and settings"),
+    "auditor": _("reads the money and the audit trail"),
+}
+HOURS = {
+    "any": _("At any hour"),
+    "business": _("In business hours"),
+    "after": _("After hours"),
+}
+UNITS = {"each": _("each"), "minute": _("a minute")}
+ACCOUNT_TYPES = {
+    "asset": _("Asset"),
+    "liability": _("Liability"),
+    "equity": _("Equity"),
+    "revenue": _("Revenue"),
+    "expense": _("Expense"),
+}
+PERIOD_STATES = {
+    "open": _("Open"),
+    "soft-closed": _("Soft-closed"),
+    "closed": _("Closed"),
+}
+MONTHS = (
+    _("January"),
+    _("February"),
+    _("March"),
+    _("April"),
+    _("May"),
+    _("June"),
+    _("July"),
+    _("August"),
+    _("September"),
+    _("October"),
+    _("November"),
+    _("December"),
+)
+
+
+def word(table: Mapping[str, Any], code: str | None) -> Any:
+    """Return what a code is called."""
+    if code is None:
+        return ""
+    return table.get(code) or str(code).replace("_", " ").replace("-", " ").capitalize()
+
+
+class Words:
+    """What templates use to say codes, amounts and times in the zone of a partner."""
+
+    tables = {
+        "activity": ACTIVITIES,
+        "channel": CHANNELS,
+        "charge_state": CHARGE_STATES,
+        "statement_state": STATEMENT_STATES,
+        "rule_state": RULE_STATES,
+        "payer_rule": PAYER_RULES,
+        "outcome": {code: words for code, (words, _kind) in DECISIONS.items()},
+        "role": ROLES,
+        "language": {**LANGUAGES, "zh-Hant": LANGUAGES["zh"]},
+        "hours": HOURS,
+        "unit": UNITS,
+        "account_type": ACCOUNT_TYPES,
+        "period_state": PERIOD_STATES,
+    }
+
+    def __init__(self, request: Any, zone: str = "America/Los_Angeles") -> None:
+        self.request = request
+        self.zone = ZoneInfo(zone)
+
+    def __call__(self, table: str, code: str | None) -> Any:
+        return word(self.tables[table], code)
+
+    def kind(self, state: str) -> str:
+        """The colour of a state's tag."""
+        return STATE_KINDS.get(state, "neutral")
+
+    def month(self, key: str) -> Any:
+        """`2026-10` as *October 2026*."""
+        try:
+            year, month = key.split("-")
+            name = MONTHS[int(month) - 1]
+        except (ValueError, IndexError):
+            return key
+        translated = self.request.localizer.translate(name)
+        return f"{translated} {year}"
+
+    def cents(self, amount: int) -> str:
+        """An amount as *$1,234.56*."""
+        return format_cents(amount)
+
+    def money(self, amount: Decimal | None) -> str:
+        """An exact amount: at least two places, and all the others that are not nought."""
+        if amount is None:
+            return ""
+        text = f"{abs(amount):,.6f}".rstrip("0")
+        whole, _dot, places = text.partition(".")
+        return f"{'-' if amount < 0 else ''}${whole}.{places.ljust(2, '0')}"
+
+    def number(self, amount: Decimal | int | None) -> str:
+        """A count or quantity without needless noughts."""
+        if amount is None:
+            return ""
+        if isinstance(amount, int):
+            return f"{amount:,}"
+        text = f"{amount:,.6f}"
+        return text.rstrip("0").rstrip(".")
+
+    def percent(self, amount: Decimal) -> str:
+        """A percentage as *50 %*."""
+        return f"{self.number(Decimal(amount))} %"
+
+    def when(self, at: datetime | None) -> str:
+        """A moment on this partner's clock."""
+        return "" if at is None else f"{at.astimezone(self.zone):%Y-%m-%d %H:%M}"
+
+    def day(self, on: date | None) -> str:
+        """A day; nothing for no end."""
+        return "" if on is None else on.isoformat()

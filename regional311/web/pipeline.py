@@ -1,0 +1,179 @@
+"""What happens around every view: hosts, limits, headers, transactions, strictness of addresses.
+
+Order from outside: `guard` (host, size, headers, last resort), pyramid_tm, error views, view.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from pyramid.exceptions import PredicateMismatch
+from pyramid.httpexceptions import HTTPMethodNotAllowed, HTTPNotFound
+from pyramid.response import Response
+from pyramid.static import static_view
+from pyramid.tweens import INGRESS
+from transaction import TransactionManager
+from zope.sqlalchemy import register
+
+from regional311.database.session import NoTenantBound, Scope, TenantSession, open_session
+
+log = logging.getLogger(__name__)
+
+LARGEST_BODY = 2 * 1024 * 1024
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "font-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), payment=(), usb=(), geolocation=(self)",
+}
+
+
+def guard_factory(handler, registry):
+    """Refuse what no view should see, and put the security headers on every answer."""
+    configured = registry.configured
+    host = (urlsplit(configured.url).hostname or "").lower()
+    hosts = LOOPBACK if host in LOOPBACK else frozenset({host})
+
+    def guard(request):
+        request.environ.pop("HTTP_X_VHM_ROOT", None)
+        if not _known_host(request, hosts):
+            response = _plain(400, "This site does not answer to that host name.")
+        elif (request.content_length or 0) > LARGEST_BODY:
+            response = _plain(413, "What was sent is too large. Nothing was saved.")
+        else:
+            try:
+                response = handler(request)
+            except Exception:
+                log.exception("an error page could not be made")
+                response = _plain(500, "Something went wrong. Nothing was saved.")
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        if configured.secure:
+            response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+        if "Cache-Control" not in response.headers:
+            private = getattr(request, "tenant", None) is not None or request.cookies
+            response.headers["Cache-Control"] = "no-store" if private else "private, no-cache"
+        return response
+
+    return guard
+
+
+def _known_host(request, hosts: frozenset[str]) -> bool:
+    # load balancers ask for the health of one machine by its address
+    if request.environ.get("PATH_INFO") == "/healthz":
+        return True
+    try:
+        asked = urlsplit(f"//{request.host}").hostname
+    except ValueError:
+        return False
+    return asked in hosts
+
+
+def _plain(status: int, text: str) -> Response:
+    return Response(text, status=status, content_type="text/plain", charset="utf-8")
+
+
+def database_session(request) -> TenantSession:
+    """Return the request's session, bound to its partner and person, part of its transaction."""
+    partner = getattr(request, "tenant", None)
+    if partner is None:
+        raise NoTenantBound("This address belongs to no partner, so it has no database session.")
+    identity = request.identity
+    scope = Scope(partner.id, None if identity is None else identity.person_id)
+    session = open_session(request.registry.engine, scope)
+    events = register(session, transaction_manager=request.tm)
+    session.mark_changed = events.mark_changed
+    return session
+
+
+def explicit_manager(request) -> TransactionManager:
+    """A transaction manager of this request alone, never begun behind its back."""
+    return TransactionManager(explicit=True)
+
+
+def needs_transaction(request) -> bool:
+    """Static files and health checks have none."""
+    return not request.environ.get("PATH_INFO", "").startswith(("/static/", "/healthz"))
+
+
+def strict_address(view, info):
+    """Answer 404 for anything after the view's name: `/new/x` is not `/new`."""
+    if isinstance(info.original_view, static_view) or info.exception_only:
+        return view
+
+    def strict(context, request):
+        if request.subpath:
+            raise HTTPNotFound
+        return view(context, request)
+
+    return strict
+
+
+def remember_method(view, info):
+    """Note the methods of each address, so that a wrong one gets 405 and is told which."""
+    context, methods = info.options.get("context"), info.options.get("request_method")
+    if context is not None and methods and not info.exception_only:
+        methods = (methods,) if isinstance(methods, str) else methods
+        table = info.registry.__dict__.setdefault("methods", {})
+        table.setdefault((context, info.options.get("name") or ""), set()).update(methods)
+    return view
+
+
+def wrong_method(request) -> HTTPMethodNotAllowed | None:
+    """Return the 405 answer if another method would have found a view here."""
+    table = request.registry.__dict__.get("methods", {})
+    context = type(getattr(request, "context", None))
+    for kind in context.__mro__:
+        allowed = table.get((kind, getattr(request, "view_name", "")))
+        if allowed:
+            if request.method in allowed:
+                return None
+            shown = sorted(allowed | ({"HEAD"} if "GET" in allowed else set()))
+            return HTTPMethodNotAllowed(headers={"Allow": ", ".join(shown)})
+    return None
+
+
+def includeme(config) -> None:
+    config.add_tween("regional311.web.pipeline.guard_factory", under=INGRESS)
+    config.add_settings(
+        {
+            "tm.manager_hook": explicit_manager,
+            "tm.commit_veto": "pyramid_tm.default_commit_veto",
+            "tm.activate_hook": needs_transaction,
+            "tm.annotate_user": False,
+            "retry.attempts": 3,
+        }
+    )
+    config.include("pyramid_retry")
+    config.include("pyramid_tm")
+    config.add_request_method(lambda request: request.registry.clock(), "now", reify=True)
+    config.add_request_method(database_session, "dbsession", reify=True)
+    config.add_view_deriver(strict_address, "strict_address")
+    config.add_view_deriver(remember_method, "remember_method")
+
+
+def clock() -> datetime:
+    """The time, for what happens now."""
+    return datetime.now(UTC)
+
+
+__all__ = ["PredicateMismatch", "clock", "guard_factory", "includeme", "wrong_method"]

@@ -1,0 +1,90 @@
+"""One resource, several representations: a page for people, JSON for programs, CSV of a table.
+
+A program asks with `Accept: application/json` or `text/csv`; a person follows a link that ends in
+`?format=csv`. What is asked for in the address wins.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from pyramid.response import Response
+from translationstring import TranslationString
+
+from regional311.web.i18n import translated
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_OFFERS = ("text/html", "application/json", "text/csv")
+
+
+def wanted(request: Any) -> str:
+    """Return `html`, `json` or `csv`: what this request asks for."""
+    asked = request.GET.get("format", "")
+    if asked in ("csv", "json"):
+        return asked
+    offers = request.accept.acceptable_offers(_OFFERS)
+    return {"application/json": "json", "text/csv": "csv"}.get(
+        offers[0][0] if offers else "text/html", "html"
+    )
+
+
+def csv_response(
+    request: Any, name: str, columns: Sequence[Any], rows: Iterable[Sequence[Any]]
+) -> Response:
+    """Return a table as CSV (RFC 4180, UTF-8) under the file name `name`.
+
+    A text that a spreadsheet would take for a formula is defused with an apostrophe.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow([_plain(request, each) for each in columns])
+    writer.writerows([_plain(request, each) for each in row] for row in rows)
+    response = Response(text.getvalue().encode(), content_type="text/csv", charset="utf-8")
+    response.content_disposition = f'attachment; filename="{name}"'
+    response.vary = ("Accept", "Cookie")
+    return response
+
+
+def json_response(content: Any) -> Response:
+    """Return plain data as JSON: decimals and ids as text, times in ISO 8601."""
+    response = Response(json_body=_jsonable(content), content_type="application/json")
+    response.vary = ("Accept", "Cookie")
+    return response
+
+
+def _plain(request: Any, value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, (date, datetime)):
+        return value.isoformat()
+    text = translated(request, value) if isinstance(value, TranslationString) else str(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _jsonable(value: Any) -> Any:
+    match value:
+        case dict():
+            return {str(key): _jsonable(each) for key, each in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_jsonable(each) for each in value]
+        case Decimal():
+            return f"{value:f}"
+        case UUID():
+            return str(value)
+        case datetime() | date():
+            return value.isoformat()
+        case TranslationString():
+            return value.interpolate()
+    return value

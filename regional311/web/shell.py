@@ -1,0 +1,149 @@
+"""What the frame of every page shows: who, whose, where, menu, messages.
+
+Templates know it as `shell`. It reads what the request already has; it never fails on an error
+page.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pyramid.events import BeforeRender
+from pyramid.static import QueryStringConstantCacheBuster
+
+from regional311.web.i18n import LANGUAGES
+from regional311.web.navigation import menu_for
+from regional311.web.sessions import current_identity, take_messages
+
+STATIC = Path(__file__).parent / "static"
+HTMX = json.dumps(
+    {
+        "allowEval": False,
+        "includeIndicatorStyles": False,
+        "allowScriptTags": False,
+        "selfRequestsOnly": True,
+        "historyCacheSize": 0,
+        "refreshOnHistoryMiss": True,
+    }
+)
+
+
+class Shell:
+    """The frame's view of one request."""
+
+    htmx_config = HTMX
+
+    def __init__(self, request: Any) -> None:
+        self.request = request
+
+    @cached_property
+    def identity(self) -> Any:
+        return current_identity(self.request)
+
+    @cached_property
+    def tenant(self) -> Any:
+        """The partner entered, if the person works there."""
+        tenant = getattr(self.request, "tenant", None)
+        if tenant is None or self.identity is None or not self.identity.roles(tenant.id):
+            return None
+        return tenant
+
+    @cached_property
+    def menu(self) -> list[Any]:
+        return menu_for(self.identity.permissions(self.tenant.id)) if self.tenant else []
+
+    @cached_property
+    def memberships(self) -> list[Any]:
+        """The partners that the person works for."""
+        if self.identity is None:
+            return []
+        partners = self.request.registry.partners.all()
+        return [each for each in partners if self.identity.roles(each.id)]
+
+    @property
+    def other_tenants(self) -> list[Any]:
+        current = self.tenant.id if self.tenant else None
+        return [each for each in self.memberships if each.id != current]
+
+    @property
+    def section(self) -> str | None:
+        """The collection that the page belongs to."""
+        node = getattr(self.request, "context", None)
+        while node is not None:
+            parent = getattr(node, "__parent__", None)
+            if getattr(parent, "partner", None) is not None:
+                return str(node.__name__)
+            node = parent
+        return None
+
+    @property
+    def home_url(self) -> str:
+        return self.url(self.tenant.slug) if self.tenant else "/"
+
+    @property
+    def here(self) -> str:
+        return str(self.request.path_qs)
+
+    @property
+    def language(self) -> str:
+        return str(self.request.locale_name).replace("_", "-")
+
+    @property
+    def languages(self) -> dict[str, str]:
+        return getattr(self.request.registry, "languages", LANGUAGES)
+
+    def url(self, *parts: str) -> str:
+        """Return the path of a place: `shell.url(tenant.slug, "requests")`."""
+        return "/" + "/".join(parts)
+
+    def static(self, path: str) -> str:
+        """Return the address of a static file, with its version."""
+        return str(self.request.static_path(f"regional311.web:static/{path}"))
+
+    def messages(self) -> list[tuple[str, str]]:
+        return take_messages(self.request)
+
+
+def add_shell(event: Any) -> None:
+    request = event.get("request")
+    if request is not None and "shell" not in event:
+        event["shell"] = Shell(request)
+
+
+def version_of(directory: Path) -> str:
+    """Return a short digest of all files below a directory: it changes when one of them does."""
+    digest = hashlib.sha256()
+    for path in sorted(directory.rglob("*")):
+        if path.is_file():
+            digest.update(path.relative_to(directory).as_posix().encode() + b"\0")
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def includeme(config: Any) -> None:
+    config.add_settings(
+        {
+            "jinja2.undefined": "strict",
+            "jinja2.newstyle": True,
+            "jinja2.i18n.domain": "regional311",
+            "jinja2.finalize": "regional311.web.i18n.printed",
+            "jinja2.trim_blocks": True,
+            "jinja2.lstrip_blocks": True,
+        }
+    )
+    config.include("pyramid_jinja2")
+    config.add_jinja2_search_path("regional311.web:templates")
+    config.add_static_view(
+        "static",
+        "regional311.web:static",
+        cache_max_age=31_536_000,
+        content_encodings=["gzip"],
+    )
+    config.add_cache_buster(
+        "regional311.web:static/", QueryStringConstantCacheBuster(version_of(STATIC))
+    )
+    config.add_subscriber(add_shell, BeforeRender)

@@ -1,0 +1,41 @@
+// Shortcuts of the desk; every one of them is also a link or a button on the page.
+// An element with data-key="n" is followed or focused when that key is pressed outside a field.
+"use strict";
+
+(() => {
+  const STORED = "regional311-single-keys";
+  const off = () => {
+    try { return localStorage.getItem(STORED) === "off"; } catch { return false; }
+  };
+  const typing = (target) =>
+    target.isContentEditable ||
+    (/^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName) && !/^(radio|checkbox|submit|button)$/.test(target.type));
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;
+    if (off() || typing(event.target)) return;
+    if (event.key === "?") {
+      const help = document.querySelector("details[data-shortcuts]");
+      if (!help) return;
+      event.preventDefault();
+      help.open = !help.open;
+      if (help.open) help.querySelector("summary").focus();
+      return;
+    }
+    const target = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+    if (!target) return;
+    event.preventDefault();
+    target.focus();
+    if (/^(A|BUTTON|SUMMARY)$/.test(target.tagName)) target.click();
+  });
+
+  document.addEventListener("DOMContentLoaded", () => {
+    document.querySelectorAll("[data-single-keys]").forEach((box) => {
+      box.closest("[hidden]")?.removeAttribute("hidden");
+      box.checked = !off();
+      box.addEventListener("change", () => {
+        try { localStorage.setItem(STORED, box.checked ? "on" : "off"); } catch { /* kept for this page only */ }
+      });
+    });
+  });
+})();

@@ -1,0 +1,130 @@
+"""How pages about people and work say things: names for keys and ids, times on a partner's clock.
+
+Names come from the published snapshot in memory, so that no page asks the database for them.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date, format_datetime, format_time
+
+from regional311.catalog.directory import Service
+from regional311.referral.snapshot import Published, published
+from regional311.web.i18n import _
+
+HOME_ZONE = "America/Los_Angeles"
+
+
+class Telling:
+    """What one request's pages are told with."""
+
+    def __init__(self, request: Any) -> None:
+        self.request = request
+        self.published: Published = published(request.registry.engine)
+        tenant = getattr(request, "tenant", None)
+        self.slug: str = tenant.slug if tenant else ""
+        self.zone = ZoneInfo(tenant.zone if tenant else HOME_ZONE)
+
+    @cached_property
+    def today(self) -> date:
+        """The day on this partner's clock."""
+        found: datetime = self.request.now
+        return found.astimezone(self.zone).date()
+
+    @property
+    def locale(self) -> str:
+        return "en_US" if self.request.locale_name == "en" else str(self.request.locale_name)
+
+    def when(self, at: datetime | None) -> str | None:
+        """A moment, without the date when it is today."""
+        if at is None:
+            return None
+        local = at.astimezone(self.zone)
+        if local.date() == self.today:
+            return format_time(local, "short", tzinfo=self.zone, locale=self.locale)
+        return format_datetime(local, "MMM d, y, h:mm a", tzinfo=self.zone, locale=self.locale)
+
+    def day(self, at: datetime | date | None, style: str = "medium") -> str | None:
+        """A day, of a moment on this partner's clock."""
+        if at is None:
+            return None
+        on = at.astimezone(self.zone).date() if isinstance(at, datetime) else at
+        return format_date(on, style, locale=self.locale)  # type: ignore[arg-type]
+
+    def partner(self, tenant_id: UUID | str | None) -> str:
+        """A partner's name by id or slug; an agency's by its key."""
+        slug = self.published.slugs.get(tenant_id) if isinstance(tenant_id, UUID) else tenant_id
+        return self.published.names.get(slug or "", slug or "")
+
+    def short(self, tenant_id: UUID | None) -> str:
+        """A partner's name for narrow places."""
+        slug = self.published.slugs.get(tenant_id) if tenant_id else None
+        return self.published.tenants[slug].short_name if slug else ""
+
+    def service(self, owner: UUID | str | None, key: str) -> Service | None:
+        """A service by its owner and key."""
+        slug = self.published.slugs.get(owner) if isinstance(owner, UUID) else owner
+        return self.published.directory.find(f"{slug}/{key}")
+
+    def service_name(self, owner: UUID | str | None, key: str) -> str:
+        """A service's name; its key when nobody has such a service any more."""
+        found = self.service(owner, key)
+        return found.name if found else key
+
+    def bureau(self, slug: str, key: str | None) -> str:
+        """A bureau's name."""
+        row = self.published.bureaus.get(f"{slug}/{key}")
+        return row.name if row else key or ""
+
+    def place(self, row: Any) -> str | None:
+        """A place in one line: its words, or its point."""
+        if row.place_text:
+            return str(row.place_text)
+        if row.latitude is not None and row.longitude is not None:
+            return f"{row.latitude:.5f}, {row.longitude:.5f}"
+        return None
+
+    def promise(self, service: Service) -> Any:
+        """How soon a service is done as a rule."""
+        if service.target_hours is None:
+            return None
+        return self.request.localizer.pluralize(
+            "${num} business hour",
+            "${num} business hours",
+            service.target_hours,
+            domain="regional311",
+            mapping={"num": service.target_hours},
+        )
+
+    def phone(self, slug: str, bureau: str = "") -> str | None:
+        """The number to call about something of a partner's, or of an outside agency's."""
+        agency = self.published.agencies(self.today).get(slug)
+        if agency is not None:
+            return agency.phone or None
+        tenant = self.published.tenants.get(slug)
+        if tenant is None:
+            return None
+        lines = [
+            line
+            for line in self.published.lines.values()
+            if line.tenant == slug and line.channel == "phone" and line.address
+        ]
+        contact = tenant.settings.get("contact") or {}
+        return contact.get("phone") or (lines[0].address if lines else None)
+
+    def translate(self, sentence: str) -> str:
+        """Put one of the decision's sentences into the page's language."""
+        return str(self.request.localizer.translate(_(sentence)))
+
+
+def telling(request: Any) -> Telling:
+    """Return the request's `Telling`, made once."""
+    found = getattr(request, "made_telling", None)
+    if found is None:
+        found = request.made_telling = Telling(request)
+    return found

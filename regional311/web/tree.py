@@ -1,0 +1,386 @@
+"""The one resource tree: what there is at which address, and whose it is.
+
+    /                       Root: the public door
+    /auth                   Auth: sign in, sign out, language
+    /track/<token>          TrackedRequest: one request, for whoever holds its link
+    /<slug>                 TenantNode: a partner; /region is the region itself (RegionNode)
+    /<slug>/<collection>    Desk, Contacts, Requests, ...
+    /<slug>/<collection>/<id>   one record
+
+Entering a partner puts it on the request and binds the request's database session to it; nothing
+of another partner can be reached below. A collection is a class with a name, the permission that
+lists it, and how a child's id is looked up: at most one statement, None when there is none.
+
+To add one: a subclass of `Collection` with `@collection("name")`, a subclass of `Record` for its
+children, an entry in `navigation.MENU`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import Row, select
+
+from regional311.catalog.models import Service
+from regional311.chargeback.models import Agreement, CostPool, Rate, Statement
+from regional311.database import ids
+from regional311.database.base import Base
+from regional311.identity.models import Membership
+from regional311.identity.permissions import Permissions as P
+from regional311.identity.queries import tracked
+from regional311.intake.models import Contact, ServiceRequest
+from regional311.ledger.models import JournalEntry
+from regional311.referral.models import Referral, RuleSet
+from regional311.web.partners import REGION, Partner
+from regional311.web.security import SignInNeeded, tenant_acl
+
+RESERVED = frozenset({"new", "edit", "export", "search", "csv", "preview"})
+"""Names of views: a configured key that is one of these has no address of its own."""
+
+_KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,99}", re.ASCII)
+_PERIOD = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
+
+
+class Resource:
+    """A place in the tree. Children come from `child`, which returns a resource or None."""
+
+    def __init__(self, request: Any, name: str = "", parent: Resource | None = None) -> None:
+        self.request = request
+        self.__name__ = name
+        self.__parent__ = parent
+
+    def child(self, name: str) -> Resource | None:
+        return None
+
+    def __getitem__(self, name: str) -> Resource:
+        try:
+            found = self.child(name)
+        except KeyError as error:
+            # Pyramid takes a KeyError for "no such child"; a mistake must not look like a 404.
+            raise RuntimeError(f"looking up a child failed with {error!r}") from error
+        if found is None:
+            raise KeyError(name)
+        return found
+
+
+class Root(Resource):
+    """The region's public door."""
+
+    def child(self, name: str) -> Resource | None:
+        if name == "auth":
+            return Auth(self.request, name, self)
+        if name == "track":
+            return Track(self.request, name, self)
+        partner = self.request.registry.partners.by_slug(name)
+        if partner is None:
+            return None
+        kind = RegionNode if partner.slug == REGION else TenantNode
+        return kind(self.request, name, self, partner)
+
+
+class Auth(Resource):
+    """Signing in and out."""
+
+
+class Track(Resource):
+    """Where tracking links lead."""
+
+    def child(self, name: str) -> Resource | None:
+        if not 20 <= len(name) <= 100 or not name.isascii():
+            return None
+        with self.request.registry.autocommit_engine.connect() as connection:
+            found = tracked(connection, name)
+        if found is None:
+            return None
+        partner = self.request.registry.partners.by_id(found.tenant_id)
+        if partner is None:
+            return None
+        enter(self.request, partner)
+        return TrackedRequest(self.request, name, self, partner, found.request_id)
+
+
+class TrackedRequest(Resource):
+    """One request as its tracking link shows it."""
+
+    def __init__(
+        self, request: Any, name: str, parent: Resource, partner: Partner, request_id: UUID
+    ) -> None:
+        super().__init__(request, name, parent)
+        self.partner = partner
+        self.request_id = request_id
+
+
+class TenantNode(Resource):
+    """A partner: everything below is theirs."""
+
+    def __init__(self, request: Any, name: str, parent: Resource, partner: Partner) -> None:
+        super().__init__(request, name, parent)
+        self.partner = partner
+        enter(request, partner)
+
+    @property
+    def __acl__(self) -> list[Any]:
+        return tenant_acl(self.partner.id)
+
+    def child(self, name: str) -> Resource | None:
+        kind = COLLECTIONS.get(name)
+        if kind is None:
+            return None
+        require_member(self.request)
+        return kind(self.request, name, self)
+
+
+class RegionNode(TenantNode):
+    """The region seen whole, a partner of its own."""
+
+
+COLLECTIONS: dict[str, type[Collection]] = {}
+
+
+def collection(name: str):
+    """Register a collection below every partner under this name."""
+
+    def register(kind: type[Collection]) -> type[Collection]:
+        if name in COLLECTIONS:
+            raise ValueError(name)
+        COLLECTIONS[name] = kind
+        return kind
+
+    return register
+
+
+class Record(Resource):
+    """One thing of a collection; `record` is a flat row with the columns of its table."""
+
+    def __init__(self, request: Any, name: str, parent: Resource, record: Any) -> None:
+        super().__init__(request, name, parent)
+        self.record = record
+
+
+class Collection(Resource):
+    """The things of one kind that a partner has.
+
+    `prefix` finds children by public number, `by="key"` by configured key, `by="id"` by id, in
+    `model`'s table; override `find` for anything else.
+    """
+
+    permission: ClassVar[P]
+    model: ClassVar[type[Base] | None] = None
+    member: ClassVar[type[Record]] = Record
+    prefix: ClassVar[str | None] = None
+    by: ClassVar[str] = "public_id"
+
+    def child(self, name: str) -> Resource | None:
+        if name in RESERVED:
+            return None
+        record = self.find(name)
+        return None if record is None else self.member(self.request, name, self, record)
+
+    def find(self, name: str) -> Any:
+        """Return the record with this name, or None; at most one statement."""
+        if self.model is None:
+            return None
+        value = self._value(name)
+        if value is None:
+            return None
+        return self.row(self.model, self.by, value)
+
+    def row(self, model: type[Base], column: str, value: Any) -> Row[Any] | None:
+        """Return the flat row of this partner's `model` whose `column` has this value."""
+        table = model.__table__
+        return self.request.dbsession.execute(  # type: ignore[no-any-return]
+            select(table).where(
+                table.c.tenant_id == self.request.tenant.id, table.c[column] == value
+            )
+        ).one_or_none()
+
+    def _value(self, name: str) -> Any:
+        if self.prefix is not None:
+            return name if ids.is_public_id(name, self.prefix) else None
+        if self.by == "key":
+            return name if _KEY.fullmatch(name) else None
+        return _as_id(name)
+
+
+class ContactRecord(Record):
+    """C-...: one contact."""
+
+
+class RequestRecord(Record):
+    """R-...: one service request."""
+
+
+class ReferralRecord(Record):
+    """F-...: one referral, sent or received."""
+
+
+class StatementRecord(Record):
+    """S-...: one statement, issued or received."""
+
+
+class ServiceRecord(Record):
+    """A service, by its key."""
+
+
+class RuleSetRecord(Record):
+    """A version of the rules."""
+
+
+class AgreementRecord(Record):
+    """A version of an agreement."""
+
+
+class RateRecord(Record):
+    """A dated rate."""
+
+
+class PoolRecord(Record):
+    """A cost pool."""
+
+
+class PeriodRecord(Record):
+    """A billing month such as 2026-10; `record` is its key."""
+
+
+class EntryRecord(Record):
+    """A journal entry."""
+
+
+class PersonRecord(Record):
+    """Somebody who works for the partner."""
+
+
+@collection("desk")
+class Desk(Collection):
+    """Where contacts are taken."""
+
+    permission = P.CONTACT_TAKE
+
+
+@collection("contacts")
+class Contacts(Collection):
+    permission = P.CONTACT_READ
+    model, member, prefix = Contact, ContactRecord, "C"
+
+
+@collection("requests")
+class Requests(Collection):
+    permission = P.REQUEST_READ
+    model, member, prefix = ServiceRequest, RequestRecord, "R"
+
+
+@collection("referrals")
+class Referrals(Collection):
+    """The inbox and what was sent."""
+
+    permission = P.REFERRAL_READ
+    model, member, prefix = Referral, ReferralRecord, "F"
+
+
+@collection("services")
+class Services(Collection):
+    permission = P.SERVICE_READ
+    model, member, by = Service, ServiceRecord, "key"
+
+
+@collection("rules")
+class Rules(Collection):
+    permission = P.RULE_READ
+    model, member, by = RuleSet, RuleSetRecord, "id"
+
+
+@collection("agreements")
+class Agreements(Collection):
+    permission = P.AGREEMENT_READ
+    model, member, by = Agreement, AgreementRecord, "id"
+
+
+@collection("rates")
+class Rates(Collection):
+    permission = P.RATE_READ
+    model, member, by = Rate, RateRecord, "id"
+
+
+@collection("pools")
+class Pools(Collection):
+    permission = P.POOL_READ
+    model, member, by = CostPool, PoolRecord, "id"
+
+
+@collection("billing")
+class Billing(Collection):
+    """Billing months."""
+
+    permission = P.BILLING_READ
+    member = PeriodRecord
+
+    def find(self, name: str) -> Any:
+        return name if _PERIOD.fullmatch(name) else None
+
+
+@collection("statements")
+class Statements(Collection):
+    permission = P.STATEMENT_READ
+    model, member, prefix = Statement, StatementRecord, "S"
+
+
+@collection("ledger")
+class Ledger(Collection):
+    permission = P.LEDGER_READ
+    model, member, by = JournalEntry, EntryRecord, "id"
+
+
+@collection("people")
+class People(Collection):
+    permission = P.PEOPLE_READ
+    member = PersonRecord
+
+    def find(self, name: str) -> Any:
+        person_id = _as_id(name)
+        return None if person_id is None else self.row(Membership, "person_id", person_id)
+
+
+@collection("settings")
+class Settings(Collection):
+    permission = P.SETTINGS_READ
+
+
+@collection("audit")
+class Audit(Collection):
+    permission = P.AUDIT_READ
+
+
+def enter(request: Any, partner: Partner) -> None:
+    """Set whose request this is from here on; a request never belongs to two partners."""
+    entered = getattr(request, "tenant", None)
+    if entered is not None and entered.id != partner.id:
+        raise RuntimeError("a request has entered one partner already")
+    request.tenant = partner
+
+
+def require_member(request: Any) -> None:
+    """Let only people of the entered partner go on: others are told that nothing is there."""
+    from pyramid.httpexceptions import HTTPNotFound
+
+    identity = request.identity
+    if identity is None:
+        raise SignInNeeded
+    if not identity.roles(request.tenant.id):
+        raise HTTPNotFound
+
+
+def _as_id(name: str) -> UUID | None:
+    try:
+        found = UUID(name)
+    except ValueError:
+        return None
+    return found if str(found) == name else None
+
+
+def includeme(config: Any) -> None:
+    from regional311.web.partners import Partners
+
+    config.registry.partners = Partners(config.registry.engine)
+    config.set_root_factory(Root)

@@ -1,0 +1,218 @@
+"""What people and programs see when something cannot be done: one clear message, nothing changed."""
+
+from __future__ import annotations
+
+import json
+import logging
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode
+
+from pyramid.exceptions import BadCSRFOrigin, BadCSRFToken, PredicateMismatch
+from pyramid.httpexceptions import (
+    HTTPException,
+    HTTPForbidden,
+    HTTPNotFound,
+    HTTPRedirection,
+    HTTPSeeOther,
+    HTTPServerError,
+)
+from pyramid.renderers import render
+from pyramid.response import Response
+from pyramid.view import exception_view_config, forbidden_view_config, notfound_view_config
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from regional311.database.ids import new_token
+from regional311.errors import Conflict, DomainError, Forbidden, NotFound, Stale
+from regional311.web.i18n import _, translated
+from regional311.web.pipeline import wrong_method
+from regional311.web.sessions import current_identity
+
+log = logging.getLogger(__name__)
+RETRY_AFTER_SECONDS = 30
+
+
+def error_page(
+    request: Any,
+    status: int,
+    title: Any,
+    message: Any,
+    *,
+    code: str | None = None,
+    template: str = "errors/error.jinja2",
+    headers: dict[str, str] | None = None,
+    **values: Any,
+) -> Response:
+    """Return an error as a page, a part of a page for htmx, or problem+json (RFC 9457)."""
+    title, message = translated(request, title), translated(request, message)
+    if _wants_json(request):
+        problem = {"type": "about:blank", "title": title, "status": status, "detail": message}
+        if code:
+            problem["code"] = code
+        answer = Response(
+            json.dumps(problem), status=status, content_type="application/problem+json"
+        )
+    else:
+        if "HX-Request" in request.headers:
+            template = "errors/part.jinja2"
+        page = {"status": status, "title": title, "message": message, **values}
+        answer = Response(render(template, page, request=request), status=status)
+    answer.headers["Cache-Control"] = "no-store"
+    answer.headers.update(headers or {})
+    return answer
+
+
+def _wants_json(request: Any) -> bool:
+    offers = ["text/html", "application/json", "application/problem+json"]
+    found = request.accept.acceptable_offers(offers)
+    return bool(found) and found[0][0] != "text/html"
+
+
+@notfound_view_config()
+@exception_view_config(NotFound)
+def not_found(error: Any, request: Any) -> Response:
+    """404, also for what belongs to another partner; 405 when only the method is wrong."""
+    if isinstance(error, PredicateMismatch) and (mismatch := wrong_method(request)):
+        return error_page(
+            request,
+            405,
+            _("This address cannot be used that way"),
+            _("Nothing was changed. Go back and try again from the page before."),
+            headers={"Allow": mismatch.headers["Allow"]},
+        )
+    return error_page(
+        request,
+        404,
+        _("There is no such page here"),
+        _("The address may be mistyped, or what it shows belongs to somebody else."),
+    )
+
+
+@forbidden_view_config()
+@exception_view_config(Forbidden)
+def forbidden(error: Any, request: Any) -> Any:
+    """Sign-in for visitors, 404 for people of other partners, 403 for the wrong role."""
+    identity = current_identity(request)
+    tenant = getattr(request, "tenant", None)
+    if identity is None and not isinstance(error, DomainError):
+        if request.method in {"GET", "HEAD"} and not _wants_json(request):
+            query = urlencode({"next": request.path_qs})
+            return HTTPSeeOther(location=f"/auth/sign-in?{query}")
+        return error_page(
+            request, 403, _("Sign in first"), _("Nothing was saved. Sign in and try again.")
+        )
+    if identity is not None and tenant is not None and not identity.roles(tenant.id):
+        return not_found(HTTPNotFound(), request)
+    message = error.message if isinstance(error, DomainError) else None
+    return error_page(
+        request,
+        403,
+        _("Your role does not include this"),
+        message or _("Ask an administrator of your partner if you need it. Nothing was changed."),
+    )
+
+
+@exception_view_config(BadCSRFToken)
+@exception_view_config(BadCSRFOrigin)
+def forged(error: Any, request: Any) -> Response:
+    """A form without this session's secret: an old page, or another site's."""
+    return error_page(
+        request,
+        400,
+        _("This form is out of date"),
+        _("Nothing was saved. Go back, load the page again and send the form again."),
+        code="BadCSRFToken",
+    )
+
+
+@exception_view_config(UnicodeDecodeError)
+def undecodable(error: Any, request: Any) -> Response:
+    """An address or a form that is not UTF-8."""
+    return error_page(
+        request,
+        400,
+        _("This cannot be read"),
+        _("The address or the form has characters that are not UTF-8. Nothing was saved."),
+    )
+
+
+@exception_view_config(Stale)
+def stale(error: Stale, request: Any) -> Response:
+    """Somebody else saved first: both versions, and the way back to the form."""
+    return error_page(
+        request,
+        409,
+        _("Somebody else saved first"),
+        error.message,
+        code=error.code,
+        template="errors/stale.jinja2",
+        current=error.current,
+        submitted=error.submitted,
+    )
+
+
+@exception_view_config(DomainError)
+def broken_rule(error: DomainError, request: Any) -> Response:
+    """A rule was broken outside a form that could show it."""
+    status = 409 if isinstance(error, Conflict) else 400
+    return error_page(request, status, _("This cannot be done"), error.message, code=error.code)
+
+
+@exception_view_config(HTTPException)
+def http_error(error: HTTPException, request: Any) -> Any:
+    """What a view raised on purpose."""
+    if isinstance(error, HTTPRedirection):
+        return error
+    if isinstance(error, HTTPForbidden):
+        return forbidden(error, request)
+    if isinstance(error, HTTPServerError):
+        return failed(error, request)
+    phrase = HTTPStatus(error.status_int).phrase
+    return error_page(
+        request, error.status_int, _("This cannot be done"), error.detail or f"{phrase}."
+    )
+
+
+@exception_view_config(DBAPIError)
+@exception_view_config(PoolTimeout)
+def database_error(error: Any, request: Any) -> Response:
+    """503 when the database cannot be reached; anything else it says is our mistake."""
+    request.database_failed = True
+    if not _unreachable(error):
+        return failed(error, request)
+    log.error("the database is not reached: %s", type(getattr(error, "orig", error)).__name__)
+    return error_page(
+        request,
+        503,
+        _("We cannot reach our records right now"),
+        _("Nothing was saved or half done. Wait half a minute, then try again."),
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+    )
+
+
+@exception_view_config(Exception)
+def failed(error: Any, request: Any) -> Response:
+    """A mistake of ours: a reference for the log, never a trace for the visitor."""
+    reference = new_token()[:8]
+    request.database_failed = True
+    log.error("error %s", reference, exc_info=error)
+    return error_page(
+        request,
+        500,
+        _("Something went wrong"),
+        _(
+            "Nothing was saved. If it happens again, tell us this reference: ${reference}.",
+            mapping={"reference": reference},
+        ),
+    )
+
+
+def _unreachable(error: Any) -> bool:
+    if isinstance(error, PoolTimeout) or getattr(error, "connection_invalidated", False):
+        return True
+    original = getattr(error, "orig", None)
+    state = getattr(original, "sqlstate", None)
+    if state is None:
+        return type(original).__name__ == "OperationalError"
+    return state.startswith(("08", "57P")) or state == "53300"

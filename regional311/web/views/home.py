@@ -1,0 +1,68 @@
+"""The region's public door and a partner's home."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyramid.httpexceptions import HTTPSeeOther
+from pyramid.security import NO_PERMISSION_REQUIRED
+from pyramid.view import view_config
+
+from regional311.identity.permissions import Permissions as P
+from regional311.web.i18n import _
+from regional311.web.navigation import menu_for
+from regional311.web.tree import Root, TenantNode, Track
+
+LONGEST_QUESTION = 200
+
+
+@view_config(
+    context=Root,
+    permission=NO_PERMISSION_REQUIRED,
+    request_method="GET",
+    renderer="home/landing.jinja2",
+)
+def landing(context: Root, request: Any) -> dict[str, Any]:
+    """What this is, who helps with what, how to follow a request, where to sign in."""
+    question = request.GET.get("q", "").strip()[:LONGEST_QUESTION]
+    search = getattr(request.registry, "public_search", None)
+    return {
+        "question": question,
+        "searchable": search is not None,
+        "hits": search(request, question) if search is not None and question else [],
+        "partners": request.registry.partners.all(),
+    }
+
+
+@view_config(context=Track, permission=NO_PERMISSION_REQUIRED, request_method="GET")
+def track(context: Track, request: Any) -> HTTPSeeOther:
+    """Go to the page of a tracking code that was typed or pasted, also as a whole link."""
+    code = request.GET.get("code", "").strip().rstrip("/").rpartition("/")[2]
+    if not code or not code.isascii() or not code.replace("-", "").replace("_", "").isalnum():
+        request.flash("error", _("Paste the tracking link or code that you were given."))
+        return HTTPSeeOther(location="/")
+    return HTTPSeeOther(location=f"/track/{code}")
+
+
+@view_config(
+    context=TenantNode,
+    permission=P.TENANT_ENTER,
+    request_method="GET",
+    renderer="home/tenant.jinja2",
+)
+def tenant_home(context: TenantNode, request: Any) -> dict[str, Any]:
+    """A card for each place that one's role opens."""
+    groups = menu_for(request.identity.permissions(context.partner.id))
+    return {
+        "partner": context.partner,
+        "groups": [
+            (
+                title,
+                [
+                    (f"/{context.partner.slug}/{entry.name}", entry.title, entry.summary)
+                    for entry in entries
+                ],
+            )
+            for title, entries in groups
+        ],
+    }

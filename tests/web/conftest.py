@@ -1,0 +1,131 @@
+"""The application on a committed database of its own, and people who sign in to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Engine, text
+from webtest import TestApp
+
+from regional311.app import main
+from regional311.database.session import Scope, make_engine, session_scope
+from regional311.identity.passwords import hash_password
+from regional311.identity.service import create_person, grant
+from regional311.settings import Settings
+
+PASSWORD = "teapot gravel sunrise 7"
+SECRET = "a secret for tests of forty characters.."
+
+
+@dataclass
+class Clock:
+    """The time that the application sees; it stands still until a test moves it."""
+
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **duration: float) -> None:
+        self.now += timedelta(**duration)
+
+
+@dataclass
+class People:
+    """Makes accounts: one for each combination of roles and partner, on demand."""
+
+    engine: Engine
+    tenants: dict[str, UUID]
+    known: dict[str, UUID] = field(default_factory=dict)
+    _hash: str = ""
+
+    def account(self, tenant: str, *roles: str) -> str:
+        """Return the e-mail of somebody with these roles in this partner."""
+        email = f"{'-'.join(roles) or 'nobody'}@{tenant}.example"
+        if email not in self.known:
+            self.make(email, {tenant: roles} if roles else {})
+        return email
+
+    def make(self, email: str, memberships: dict[str, tuple[str, ...]]) -> UUID:
+        self._hash = self._hash or hash_password(PASSWORD)
+        name = email.partition("@")[0].replace("-", " ").title()
+        with session_scope(self.engine, Scope(self.tenants["region"])) as session:
+            person_id = create_person(
+                session,
+                email=email,
+                name=name,
+                password=None,
+                password_hash=self._hash,
+                now=datetime.now(UTC),
+            )
+        for tenant, roles in memberships.items():
+            with session_scope(self.engine, Scope(self.tenants[tenant])) as session:
+                grant(session, person_id=person_id, name=name, email=email, roles=roles)
+        self.known[email] = person_id
+        return person_id
+
+
+@pytest.fixture(scope="module")
+def web_database(server, region_template) -> Iterator:
+    """A database that the tests of one module share; what they commit stays for the module."""
+    made = server.clone(region_template)
+    yield made
+    server.drop(made.name)
+
+
+@pytest.fixture(scope="module")
+def web_engine(web_database) -> Iterator[Engine]:
+    made = make_engine(web_database.app_url)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture(scope="module")
+def people(web_engine: Engine) -> People:
+    with web_engine.connect() as connection:
+        rows = connection.execute(text("SELECT slug, id FROM tenants"))
+        return People(web_engine, {slug: UUID(str(tenant_id)) for slug, tenant_id in rows})
+
+
+@pytest.fixture(scope="module")
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="module")
+def configured(tmp_path_factory) -> Settings:
+    return Settings(var=Path(tmp_path_factory.mktemp("var")), secret=SECRET)
+
+
+@pytest.fixture(scope="module")
+def application(web_engine: Engine, configured: Settings, clock: Clock):
+    """The WSGI application, made once a module."""
+    return main({}, configured=configured, engine=web_engine, clock=clock)
+
+
+@pytest.fixture
+def testapp(application) -> TestApp:
+    """A browser without cookies."""
+    return TestApp(application)
+
+
+@pytest.fixture
+def sign_in(application, people: People) -> Callable[..., TestApp]:
+    """`sign_in("specialist", "city-of-portland")` returns a signed-in browser of its own."""
+
+    def enter(*roles: str, email: str | None = None) -> TestApp:
+        *roles, tenant = roles or ("",)
+        browser = TestApp(application)
+        page = browser.get("/auth/sign-in")
+        form = page.forms["sign-in"]
+        form["email"] = email or people.account(tenant, *roles)
+        form["password"] = PASSWORD
+        form.submit("submit").follow()
+        return browser
+
+    return enter
