@@ -1,13 +1,14 @@
 """What an installation is told from outside: addresses, secrets and the directory of its own files.
 
-Settings come from environment variables (or, for `pserve`, from the same names in lower case in the
-ini file, which win). Nothing else in the program reads the environment.
+Settings come from environment variables (or, for `pserve`, from the same names in lower case in
+the ini file, which win). Nothing else in the program reads the environment.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import ipaddress
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -31,6 +32,7 @@ VARIABLES = (
     "REGIONAL311_SMTP_URL",
     "REGIONAL311_MAIL_FROM",
     "REGIONAL311_SECRET",
+    "REGIONAL311_TRUSTED_PROXY",
 )
 
 
@@ -49,6 +51,7 @@ class Settings:
     `database_url` (application role) and `owner_database_url` (migrations) are None for the
     embedded server, which knows its own. `admin_database_url` is only needed by `regional311 init`
     on an outside server. Without `smtp_url`, mail stays in the outbox with that reason shown.
+    `trusted_proxy` is the IP address of the one proxy whose X-Forwarded headers are believed.
     """
 
     var: Path
@@ -59,6 +62,7 @@ class Settings:
     admin_database_url: str | None = field(default=None, repr=False)
     smtp_url: str | None = field(default=None, repr=False)
     mail_from: str = DEFAULT_MAIL_FROM
+    trusted_proxy: str | None = None
 
     @classmethod
     def from_environment(
@@ -86,7 +90,22 @@ class Settings:
             ),
             smtp_url=_url(values, "REGIONAL311_SMTP_URL", ("smtp", "smtps")),
             mail_from=_mail_from(values),
+            trusted_proxy=_trusted_proxy(values),
         )
+
+    def as_environment(self) -> dict[str, str]:
+        """The variables from which a child process reads the same settings."""
+        values = {
+            "REGIONAL311_VAR": str(self.var),
+            "REGIONAL311_DATABASE_URL": self.database_url,
+            "REGIONAL311_OWNER_DATABASE_URL": self.owner_database_url,
+            "REGIONAL311_URL": self.url,
+            "REGIONAL311_SMTP_URL": self.smtp_url,
+            "REGIONAL311_MAIL_FROM": self.mail_from,
+            "REGIONAL311_SECRET": self.secret,
+            "REGIONAL311_TRUSTED_PROXY": self.trusted_proxy,
+        }
+        return {name: value for name, value in values.items() if value}
 
     @property
     def secure(self) -> bool:
@@ -129,6 +148,19 @@ def _mail_from(values: Mapping[str, str]) -> str:
             f"{name} must be one e-mail address, like 311@example.gov.", field=name
         )
     return address
+
+
+def _trusted_proxy(values: Mapping[str, str]) -> str | None:
+    name = "REGIONAL311_TRUSTED_PROXY"
+    value = values.get(name, "").strip()
+    if not value:
+        return None
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError as error:
+        raise SettingRefused(
+            f"{name} must be one IP address, like 127.0.0.1.", field=name
+        ) from error
 
 
 def _secret(values: Mapping[str, str], var: Path) -> str:

@@ -136,6 +136,17 @@ def migrate(owner_url: str, revision: str = "head") -> None:
         command.upgrade(configuration, revision)
 
 
+def draft_revision(owner_url: str, message: str) -> None:
+    """Write a draft of the next migration: what the models have and the database has not."""
+    from alembic import command
+
+    configuration = alembic_configuration()
+    engine = create_engine(owner_url, poolclass=NullPool)
+    with engine.connect() as connection:
+        configuration.attributes["connection"] = connection
+        command.revision(configuration, message, autogenerate=True)
+
+
 def alembic_configuration() -> Config:
     """Alembic's configuration of this checkout: where its migrations lie."""
     from alembic.config import Config

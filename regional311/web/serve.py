@@ -238,7 +238,7 @@ def run_web_process() -> None:
     """One web process, on the socket that the parent listens on."""
     from waitress.server import create_server
 
-    from regional311.app import make_app
+    from regional311.app import main
 
     configure_logging()
 
@@ -250,7 +250,7 @@ def run_web_process() -> None:
     assert settings.database_url is not None
     listener = socket.socket(fileno=int(os.environ.pop(LISTEN_FD)))
     server = create_server(
-        access_logged(make_app(settings, settings.database_url)),
+        access_logged(main({}, configured=settings, database_url=settings.database_url)),
         sockets=[listener],
         **waitress_options(settings),
     )
@@ -302,7 +302,7 @@ def shown_path(path: str) -> str:
 
 
 def access_logged(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
-    """Log each request: method, path, status, milliseconds, tenant; no query, no address, no name."""
+    """Log each request: method, path, status, milliseconds, tenant; no query, no IP address."""
     access = structlog.get_logger("regional311.access")
 
     def logged(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

@@ -1,0 +1,439 @@
+"""The commands: each reads its arguments, calls one use case and prints what came of it.
+
+Errors that a person can act on are one line on standard error and exit code 1; a wrong argument is
+exit code 2. What a command needs is imported when it runs, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, is_dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from regional311.errors import DomainError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from regional311.database.prepare import Addresses
+    from regional311.settings import Settings
+
+VAR = click.option(
+    "--var",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Directory of this installation's own files (REGIONAL311_VAR; ./var).",
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+ROOT = click.option(
+    "--root",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    default=Path(),
+    help="Directory that holds tenants/ and policies/.",
+)
+TENANT = click.option("--tenant", metavar="SLUG", help="Only this partner.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="regional311")
+def commands() -> None:
+    """One region, many partners: contacts, referrals and cost sharing."""
+
+
+# The installation
+
+
+@commands.command()
+@VAR
+def init(var: Path | None) -> None:
+    """Make the two roles and the database, and bring its schema up to date.
+
+    On the embedded server nothing else is needed. On another server, REGIONAL311_DATABASE_URL and
+    REGIONAL311_OWNER_DATABASE_URL name what to make, and REGIONAL311_ADMIN_DATABASE_URL is a role
+    that may make it.
+    """
+    with _reached(_settings(var)) as addresses:
+        _prepare(addresses)
+    click.echo("The database is ready.")
+
+
+@commands.command()
+@VAR
+@click.option("--revision", metavar="TEXT", help="Draft a migration from the models instead.")
+def migrate(var: Path | None, revision: str | None) -> None:
+    """Bring the database's schema up to date."""
+    from regional311.database import prepare
+
+    with _reached(_settings(var)) as addresses:
+        if addresses.embedded:
+            _prepare(addresses)
+        else:
+            prepare.migrate(addresses.owner_or_refuse())
+        if revision:
+            prepare.draft_revision(addresses.owner_or_refuse(), revision)
+    click.echo("The schema is up to date.")
+
+
+@commands.command()
+@VAR
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=6543, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--processes", type=click.IntRange(1, 64), help="Web processes; one a core.")
+def serve(var: Path | None, host: str, port: int, processes: int | None) -> None:
+    """Serve the region and run one worker, until Ctrl-C."""
+    from regional311.logs import configure_logging
+    from regional311.web.serve import serve as serve_region
+
+    configure_logging()
+    settings = _settings(var)
+    with _reached(settings) as addresses:
+        _require_schema(addresses)
+        serve_region(
+            settings,
+            addresses.app,
+            host=host,
+            port=port,
+            processes=processes,
+            on_ready=lambda address: click.echo(f"Serving on {address} (Ctrl-C stops)."),
+        )
+
+
+@commands.command()
+@VAR
+@click.option("--once", is_flag=True, help="End when nothing is due.")
+def work(var: Path | None, once: bool) -> None:
+    """Deliver the outbox: what must be told after a commit."""
+    from regional311.logs import configure_logging
+    from regional311.notices.worker import work as work_outbox
+    from regional311.web.serve import attach_to_parent
+
+    configure_logging()
+    stop = threading.Event()
+    tell_ready = attach_to_parent(stop.set)
+    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    settings = _settings(var)
+    with _reached(settings) as addresses, _engine(addresses) as engine:
+        tell_ready()
+        fates = work_outbox(engine, settings, once=once, stop_event=stop)
+    click.echo(
+        ", ".join(f"{count} {fate.value}" for fate, count in fates.items()) or "Nothing due."
+    )
+
+
+# Configuration
+
+
+@commands.command()
+@VAR
+@ROOT
+@TENANT
+@JSON
+def plan(var: Path | None, root: Path, tenant: str | None, as_json: bool) -> None:
+    """Show what apply would change; exits 0 whether or not there is something."""
+    from regional311.config.plan import plan as plan_changes
+
+    with _reached(_settings(var)) as addresses, _engine(addresses) as engine:
+        _require_schema(addresses)
+        _show(plan_changes(engine, root, tenant=tenant), as_json=as_json)
+
+
+@commands.command()
+@VAR
+@ROOT
+@TENANT
+@click.option("--as", "person", metavar="EMAIL", help="Apply with this person's rights.")
+@JSON
+def apply(
+    var: Path | None, root: Path, tenant: str | None, person: str | None, as_json: bool
+) -> None:
+    """Make the database what tenants/ and policies/ say, in one transaction."""
+    from regional311.config.apply import apply as apply_changes
+
+    with _reached(_settings(var)) as addresses, _engine(addresses) as engine:
+        _require_schema(addresses)
+        done = apply_changes(engine, root, tenant=tenant, person=person, now=_now())
+        _show(done, as_json=as_json)
+
+
+@commands.command()
+@VAR
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+@TENANT
+def export(var: Path | None, directory: Path, tenant: str | None) -> None:
+    """Write tenants/ and policies/ from the database into DIRECTORY."""
+    from regional311.config.export import export as export_files
+
+    with _reached(_settings(var)) as addresses, _engine(addresses) as engine:
+        _require_schema(addresses)
+        _show(export_files(engine, directory, tenant=tenant), as_json=False)
+
+
+@commands.command()
+@ROOT
+def check(root: Path) -> None:
+    """Read tenants/ and policies/ and say everything that is wrong, without a database."""
+    from regional311.config.files import read_region
+
+    _show(read_region(root), as_json=False)
+
+
+@commands.command()
+@click.option("--check", "only_check", is_flag=True, help="Fail if a page is not current.")
+def docs(only_check: bool) -> None:
+    """Generate the pages of docs/ that come from the schemas."""
+    from regional311.config.reference import write_reference
+
+    _show(write_reference(only_check=only_check), as_json=False)
+
+
+# Work and money
+
+
+@commands.command()
+@VAR
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--tenant", required=True, metavar="SLUG", help="The partner that took these in.")
+@click.option(
+    "--map",
+    "map_file",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="TOML that names the columns and translates their values.",
+)
+@click.option("--dry-run", is_flag=True, help="Read and place every row, write nothing.")
+@JSON
+def replay(
+    var: Path | None, file: Path, tenant: str, map_file: Path, dry_run: bool, as_json: bool
+) -> None:
+    """Take in an export of contacts or requests, each row once."""
+    from regional311.replay.service import replay as replay_file
+
+    with _reached(_settings(var)) as addresses, _engine(addresses) as engine:
+        _require_schema(addresses)
+        report = replay_file(
+            engine, file, tenant=tenant, map_file=map_file, dry_run=dry_run, now=_now()
+        )
+        _show(report, as_json=as_json)
+
+
+@commands.command()
+@VAR
+@click.argument("period", metavar="YYYY-MM")
+@TENANT
+@JSON
+def bill(var: Path | None, period: str, tenant: str | None, as_json: bool) -> None:
+    """Rate a month's usage and draft its statements."""
+    from regional311.chargeback.service import bill as bill_period
+
+    with _reached(_settings(var)) as addresses, _engine(addresses) as engine:
+        _require_schema(addresses)
+        _show(bill_period(engine, period, tenant=tenant, now=_now()), as_json=as_json)
+
+
+@commands.command()
+@VAR
+@click.argument("number")
+@click.option("--tenant", required=True, metavar="SLUG", help="The partner who asks.")
+@JSON
+def explain(var: Path | None, number: str, tenant: str, as_json: bool) -> None:
+    """Explain a statement, line or charge down to rate, rule and contact."""
+    from regional311.chargeback.queries import explain as explain_number
+
+    with _reached(_settings(var)) as addresses, _engine(addresses) as engine:
+        _require_schema(addresses)
+        _show(explain_number(engine, number, tenant=tenant), as_json=as_json)
+
+
+@commands.command()
+@VAR
+@click.option("--contacts", default=20_000, show_default=True, type=click.IntRange(1, 10_000_000))
+@click.option("--no-serve", is_flag=True, help="Stop after the checks.")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=6543, show_default=True, type=click.IntRange(0, 65535))
+@JSON
+@click.pass_context
+def demo(
+    context: click.Context,
+    var: Path | None,
+    contacts: int,
+    no_serve: bool,
+    host: str,
+    port: int,
+    as_json: bool,
+) -> None:
+    """The whole region on this machine: a month of contacts, its bills, and a place to look."""
+    from regional311.demo.run import run
+    from regional311.web.serve import serve as serve_region
+
+    settings = _settings(var)
+    with _reached(settings) as addresses:
+        if addresses.admin is not None and addresses.owner is not None:
+            _prepare(addresses)
+        else:
+            _require_schema(addresses)
+        with _engine(addresses) as engine:
+            report = run(engine, settings, contacts=contacts, as_json=as_json)
+        if as_json:
+            click.echo(json.dumps(_plain(report)))
+        if not report.ok:
+            context.exit(1)
+        if not no_serve:
+            serve_region(
+                settings,
+                addresses.app,
+                host=host,
+                port=port,
+                on_ready=report.welcome,
+            )
+
+
+# What the commands share
+
+
+def _settings(var: Path | None) -> Settings:
+    from regional311.settings import Settings
+
+    return Settings.from_environment(var)
+
+
+@contextlib.contextmanager
+def _reached(settings: Settings) -> Iterator[Addresses]:
+    from regional311.database.prepare import reach
+
+    with reach(settings) as addresses:
+        yield addresses
+
+
+def _prepare(addresses: Addresses) -> None:
+    from regional311.database import prepare
+    from regional311.settings import SettingRefused
+
+    owner = addresses.owner_or_refuse()
+    if addresses.admin is None:
+        name = "REGIONAL311_ADMIN_DATABASE_URL"
+        raise SettingRefused(
+            f"{name} must be set to the address of a role that may make roles and databases.",
+            field=name,
+        )
+    prepare.prepare_database(addresses.admin, app_url=addresses.app, owner_url=owner)
+    prepare.migrate(owner)
+
+
+def _require_schema(addresses: Addresses) -> None:
+    """Make or update the embedded database's schema; refuse another one that is not current."""
+    from regional311.database.health import health
+    from regional311.database.prepare import ServerUnsuitable
+
+    with _engine(addresses) as engine:
+        found = health(engine)
+    if found.ok:
+        return
+    if addresses.embedded:
+        _prepare(addresses)
+        return
+    if not found.reachable:
+        raise ServerUnsuitable(
+            "The database at REGIONAL311_DATABASE_URL cannot be reached, or is not made yet:"
+            " regional311 init makes it."
+        )
+    raise ServerUnsuitable("The database's schema is not current; run regional311 migrate.")
+
+
+@contextlib.contextmanager
+def _engine(addresses: Addresses) -> Iterator[Engine]:
+    from regional311.database.session import make_engine
+
+    engine = make_engine(addresses.app)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _show(result: Any, *, as_json: bool) -> None:
+    """Print a report: as one JSON object, or in its own words (`str`)."""
+    click.echo(json.dumps(_plain(result)) if as_json else str(result))
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "as_dict"):
+        return value.as_dict()
+    if is_dataclass(value) and not isinstance(value, type):
+        return json.loads(json.dumps(asdict(value), default=str))
+    return value
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command and exit: 0, 1 for what a person can mend, 2 for a wrong argument."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        commands.main(arguments, prog_name="regional311", standalone_mode=False)
+    except click.exceptions.Exit as leaving:
+        sys.exit(leaving.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("Stopped.", err=True)
+        sys.exit(130)
+    except DomainError as error:
+        _fail(error.message)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    except OSError as error:
+        _fail(_about_files(error))
+    except Exception as error:
+        message = _about_database(error)
+        if message is None:
+            raise
+        _fail(message)
+
+
+def _terminated(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _fail(message: str) -> None:
+    click.echo(f"regional311: {message}", err=True)
+    sys.exit(1)
+
+
+def _about_files(error: OSError) -> str:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "The disk is full; free some space and run this again. Nothing was changed."
+    name = f"{error.filename}: " if error.filename else ""
+    return f"{name}{error.strerror or error}."
+
+
+def _about_database(error: Exception) -> str | None:
+    """The sentence for a database that failed, or None when this is something else."""
+    import psycopg
+    from sqlalchemy.exc import DBAPIError
+
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, psycopg.errors.DiskFull):
+        return "The database's disk is full; free some space and run this again."
+    if isinstance(cause, psycopg.errors.InvalidCatalogName | psycopg.errors.UndefinedTable):
+        return "The database is not made yet; run regional311 init."
+    if isinstance(cause, psycopg.OperationalError):
+        first = str(cause).strip().splitlines()[0] if str(cause).strip() else "no answer"
+        return f"The database cannot be reached ({first}). Nothing was half done."
+    return None
+
+
+if __name__ == "__main__":
+    main()
