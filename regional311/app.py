@@ -16,7 +16,10 @@ from regional311.settings import Settings as Configured
 from regional311.web.pipeline import clock
 
 
-def main(global_config: dict[str, str] | None = None, **settings: Any) -> Any:
+def main(
+    global_config: dict[str, str] | None = None,  # noqa: ARG001 (PasteDeploy passes it)
+    **settings: Any,
+) -> Any:
     """Return the WSGI application.
 
     `regional311 serve` passes `configured` (a `settings.Settings`) and `database_url`, the

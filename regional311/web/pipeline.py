@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import urlsplit
 
-from pyramid.exceptions import PredicateMismatch
 from pyramid.httpexceptions import HTTPMethodNotAllowed, HTTPNotFound
 from pyramid.response import Response
 from pyramid.static import static_view
@@ -24,18 +22,9 @@ log = logging.getLogger(__name__)
 
 LARGEST_BODY = 2 * 1024 * 1024
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self'",
-        "font-src 'self'",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
@@ -133,14 +122,14 @@ def remember_method(view, info):
     context, methods = info.options.get("context"), info.options.get("request_method")
     if context is not None and methods and not info.exception_only:
         methods = (methods,) if isinstance(methods, str) else methods
-        table = info.registry.__dict__.setdefault("methods", {})
+        table = info.registry.methods_by_address
         table.setdefault((context, info.options.get("name") or ""), set()).update(methods)
     return view
 
 
 def wrong_method(request) -> HTTPMethodNotAllowed | None:
     """Return the 405 answer if another method would have found a view here."""
-    table = request.registry.__dict__.get("methods", {})
+    table = request.registry.methods_by_address
     context = type(getattr(request, "context", None))
     for kind in context.__mro__:
         allowed = table.get((kind, getattr(request, "view_name", "")))
@@ -163,6 +152,7 @@ def includeme(config) -> None:
             "retry.attempts": 3,
         }
     )
+    config.registry.methods_by_address = {}
     config.include("pyramid_retry")
     config.include("pyramid_tm")
     config.add_request_method(lambda request: request.registry.clock(), "now", reify=True)
@@ -174,6 +164,3 @@ def includeme(config) -> None:
 def clock() -> datetime:
     """The time, for what happens now."""
     return datetime.now(UTC)
-
-
-__all__ = ["PredicateMismatch", "clock", "guard_factory", "includeme", "wrong_method"]

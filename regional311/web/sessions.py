@@ -154,5 +154,5 @@ def _keep(request: Any) -> None:
 def includeme(config: Any) -> None:
     config.registry.signed_cookies = SignedCookies(config.registry.configured.secret)
     config.set_csrf_storage_policy(CsrfTokens())
-    config.set_default_csrf_options(require_csrf=True, token="csrf_token", header="X-CSRF-Token")
+    config.set_default_csrf_options(require_csrf=True, token="csrf_token", header="X-CSRF-Token")  # noqa: S106
     config.add_request_method(flash, "flash")

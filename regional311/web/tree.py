@@ -190,7 +190,7 @@ class Collection(Resource):
     def row(self, model: type[Base], column: str, value: Any) -> Row[Any] | None:
         """Return the flat row of this partner's `model` whose `column` has this value."""
         table = model.__table__
-        return self.request.dbsession.execute(  # type: ignore[no-any-return]
+        return self.request.dbsession.execute(
             select(table).where(
                 table.c.tenant_id == self.request.tenant.id, table.c[column] == value
             )

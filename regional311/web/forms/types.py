@@ -54,8 +54,8 @@ class _Text(colander.SchemaType):
 class String(_Text):
     """Text without surrounding blanks and control characters, at most `max_length` characters.
 
-    `multiline=True` allows line breaks (stored as \\n) and tabs. Text is kept in Unicode's
-    composed form, so that what looks the same is the same.
+    `multiline=True` allows tabs and line breaks (stored as single line feeds). Text is kept in
+    Unicode's composed form, so that what looks the same is the same.
     """
 
     def __init__(self, max_length: int = 200, *, multiline: bool = False) -> None:
@@ -173,14 +173,13 @@ class Date(_Text):
         return str(value.isoformat())
 
     def read(self, node: Any, text: str) -> dt.date:
+        wrong = colander.Invalid(node, _("Enter a date as year-month-day, for example 2026-10-31."))
+        if not _DATE.fullmatch(text):
+            raise wrong
         try:
-            if not _DATE.fullmatch(text):
-                raise ValueError
             day = dt.date.fromisoformat(text)
         except ValueError:
-            raise colander.Invalid(
-                node, _("Enter a date as year-month-day, for example 2026-10-31.")
-            ) from None
+            raise wrong from None
         if not 1900 <= day.year < 2200:
             raise colander.Invalid(node, _("Enter a year between 1900 and 2199."))
         return day

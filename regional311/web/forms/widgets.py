@@ -186,7 +186,7 @@ class FormWidget(MappingWidget):
     template = "form"
 
     def reserved(self, field) -> set[str]:
-        return RESERVED | {button.name for button in field.buttons}
+        return {*RESERVED, *(button.name for button in field.buttons)}
 
 
 def _leftover(names: set[str]):

@@ -1,4 +1,4 @@
-"""What people and programs see when something cannot be done: one clear message, nothing changed."""
+"""What people and programs see when something cannot be done: one message, nothing changed."""
 
 from __future__ import annotations
 
