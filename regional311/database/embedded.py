@@ -122,7 +122,8 @@ class EmbeddedServer:
     """The PostgreSQL that belongs to one `var/` directory.
 
     `ensure()` makes the cluster on first use, starts the server unless it runs already, and
-    returns its address. `stop()` stops it only if this object started it. As a context manager it
+    returns its address. `stop()` stops it only if this object started it (or took it over from a process
+    that was killed). As a context manager it
     does both.
     `for_tests=True` gives up durability for speed: a crash of the machine may lose the cluster.
     """
@@ -133,6 +134,7 @@ class EmbeddedServer:
         self._record_path = self.var / "postgres.json"
         self._record: dict[str, Any] = {}
         self._process: subprocess.Popen[bytes] | None = None
+        self._adopted = False
         self._started_by = 0
 
     def __enter__(self) -> ServerAddress:
@@ -149,7 +151,7 @@ class EmbeddedServer:
     @property
     def started_here(self) -> bool:
         """Whether `stop()` will stop the server: this object, in this process, started it."""
-        return self._process is not None and self._started_by == os.getpid()
+        return (self._process is not None or self._adopted) and self._started_by == os.getpid()
 
     @property
     def pid(self) -> int | None:
@@ -178,6 +180,7 @@ class EmbeddedServer:
             _refuse_other_version(self._data, programs)
             address = self._address()
             if _server_pid(self._data) is not None and self._wait(address):
+                self._adopt()
                 return address
             return self._start(programs)
 
@@ -185,7 +188,10 @@ class EmbeddedServer:
         """Stop the server if this object started it; a server found running is left running."""
         if not self.started_here:
             return
-        assert self._process is not None
+        if self._process is None:
+            self._adopted = False
+            _stop_left_over(self._data, signal.SIGINT)
+            return
         process, self._process = self._process, None
         _CHILDREN.pop(self._home, None)
         orders = ((signal.SIGINT, STOP_SECONDS), (signal.SIGQUIT, 5), (signal.SIGKILL, 5))
@@ -415,6 +421,18 @@ class EmbeddedServer:
                 return address
         raise EmbeddedServerFailed("No free port was found on 127.0.0.1 for the embedded database.")
 
+    def _adopt(self) -> None:
+        """Take over a server whose starter was killed, so that somebody stops it."""
+        starter = self._record.get("starter")
+        if starter != _process_mark(os.getpid()) and not _is_alive(starter):
+            self._adopted = True
+            self._note_starter()
+
+    def _note_starter(self) -> None:
+        self._started_by = os.getpid()
+        self._record["starter"] = _process_mark(os.getpid())
+        self._save()
+
     def _launch(self, programs: Path, address: ServerAddress) -> int:
         """Start the server; returns where in its log this start begins."""
         settings = {
@@ -441,7 +459,7 @@ class EmbeddedServer:
                 start_new_session=True,
                 **self._identity(),
             )
-        self._started_by = os.getpid()
+        self._note_starter()
         _CHILDREN[self._home] = self._process
         return offset
 
@@ -529,14 +547,29 @@ def _is_server(pid: int, data: Path) -> bool:
         return False
 
 
-def _stop_left_over(data: Path) -> None:
+def _stop_left_over(data: Path, order: signal.Signals = signal.SIGQUIT) -> None:
     pid = _server_pid(data)
     if pid is None:
         return
-    os.kill(pid, signal.SIGQUIT)
-    deadline = time.monotonic() + 10
+    os.kill(pid, order)
+    deadline = time.monotonic() + STOP_SECONDS
     while time.monotonic() < deadline and _is_server(pid, data):
         time.sleep(0.05)
+
+
+def _process_mark(pid: int) -> list[float]:
+    """A process id with its start, since ids are used again."""
+    return [pid, psutil.Process(pid).create_time()]
+
+
+def _is_alive(mark: list[float] | None) -> bool:
+    if mark is None:
+        return False
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(int(mark[0]))
+        alive = process.status() != psutil.STATUS_ZOMBIE
+        return alive and abs(process.create_time() - mark[1]) < 1
+    return False
 
 
 def _port_is_free(port: int) -> bool:

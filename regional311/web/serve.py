@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -236,6 +237,9 @@ def _watch(lifeline: int) -> None:
 
 def run_web_process() -> None:
     """One web process, on the socket that the parent listens on."""
+    # Known, and settled by pinning setuptools: no news to whoever serves.
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated as an API")
+
     from waitress.server import create_server
 
     from regional311.app import main
@@ -279,6 +283,9 @@ def waitress_options(settings: Settings) -> dict[str, Any]:
     return options
 
 
+NOT_TENANTS = frozenset(
+    {"", "*", "auth", "healthz", "hsds", "metrics", "open311", "static", "track"}
+)
 PLAIN_SEGMENT = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}|[A-Z]{1,2}-[0-9A-Z-]{1,20}")
 
 
@@ -323,7 +330,7 @@ def access_logged(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable
                 path=path,
                 status=int(status[0]),
                 ms=round((time.perf_counter() - begun) * 1000, 1),
-                tenant=environ.get("regional311.tenant") or path.split("/")[1] or None,
+                tenant=None if path.split("/")[1] in NOT_TENANTS else path.split("/")[1],
             )
 
     return logged
