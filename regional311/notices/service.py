@@ -28,8 +28,8 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "referral_sent": (
         "Your referral {number}",
-        "With your consent we asked {partner} to help you: {service}. They will contact you. "
-        "If they ask, your number is {number}.\n",
+        ("With your consent we asked {partner} to help you: {service}. They will contact you. "
+        "If they ask, your number is {number}.\n"),
     ),
     "referral_answered": (
         "News on your referral {number}",

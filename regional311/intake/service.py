@@ -1,0 +1,743 @@
+"""What may happen to contacts and service requests; the only writer of their tables.
+
+A request lives with its owner. When another partner took it in, every change of status goes there
+in an envelope, and that partner's :class:`FollowedRequest` is updated in the same transaction.
+Internal notes never cross.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from regional311.audit.service import audit_row, record
+from regional311.database.ids import new_id, public_id
+from regional311.database.rows import put, send
+from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
+from regional311.errors import Conflict, InvalidInput, NotFound, Stale
+from regional311.exchange.service import REQUEST_STATUS, tell
+from regional311.intake import lifecycle
+from regional311.intake.models import (
+    Contact,
+    FollowedRequest,
+    Inquirer,
+    Need,
+    RequestNote,
+    ServiceRequest,
+)
+from regional311.metering import service as metering
+from regional311.notices.service import Translate, outbox_row
+
+MAX_NOTE: Final = 4000
+_NEED_BY_RESOLUTION: Final = {
+    "completed": "met",
+    "no_action_needed": "met",
+    "duplicate": "met",
+    "not_found": "unknown",
+    "person_withdrew": "unknown",
+    "other": "unknown",
+    "not_our_responsibility": "unmet",
+    "out_of_funds": "unmet",
+}
+
+
+class ContactEnded(Conflict):
+    """The contact has ended; it cannot be worked on any more."""
+
+
+class NoteEmpty(InvalidInput):
+    """A note needs words, and not too many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A contact that has begun."""
+
+    id: UUID
+    public_id: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A record after a change: its new version and state."""
+
+    id: UUID
+    version: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Followers:
+    """Names and addresses that messages to people need; without them nothing is written.
+
+    ``names`` maps partners' ids and services' ``partner/key`` to names; ``url`` is the address of
+    this site without a slash at the end.
+    """
+
+    names: Mapping[str, str]
+    url: str = ""
+    translate: Translate | None = None
+
+    def name(self, key: object) -> str:
+        """Give a name, or the key when there is none."""
+        return self.names.get(str(key), str(key))
+
+
+NO_FOLLOWERS: Final = Followers({})
+
+
+def start_contact(
+    session: TenantSession,
+    *,
+    now: datetime,
+    channel: str,
+    language: str = "en",
+    line_key: str | None = None,
+    line_owner_id: UUID | None = None,
+    after_hours: bool = False,
+    wait_seconds: int = 0,
+    interpreter: bool = False,
+) -> Started:
+    """Begin a contact at the desk: the clock runs until it is closed or filed."""
+    scope = scope_of(session)
+    contact_id = new_id()
+    number = public_id("C")
+    put(
+        session,
+        Contact(
+            tenant_id=scope.tenant_id,
+            id=contact_id,
+            public_id=number,
+            source_key=f"desk:{contact_id}",
+            line_key=line_key,
+            line_owner_id=line_owner_id or scope.tenant_id,
+            channel=channel,
+            language=language,
+            interpreter=interpreter,
+            started_at=now,
+            wait_seconds=wait_seconds,
+            after_hours=after_hours,
+            specialist_id=scope.person_id,
+            version=1,
+        ),
+    )
+    record(
+        session,
+        now=now,
+        action="contact:start",
+        subject_kind="contact",
+        subject_id=contact_id,
+        detail={"channel": channel},
+    )
+    return Started(contact_id, number, 1)
+
+
+def update_contact(
+    session: TenantSession,
+    *,
+    now: datetime,
+    contact_id: UUID,
+    version: int,
+    language: str | None = None,
+    interpreter: bool | None = None,
+    accommodation: str | None = None,
+    call_type: str | None = None,
+    note: str | None = None,
+    danger_answer: str | None = None,
+) -> Changed:
+    """Change what is known of a contact, also after it has ended; ``None`` leaves as it is.
+
+    Raises :class:`NotFound` and :class:`Stale`.
+    """
+    given = {
+        name: value
+        for name, value in (
+            ("language", language),
+            ("interpreter", interpreter),
+            ("accommodation", accommodation),
+            ("call_type", call_type),
+            ("note", note),
+            ("danger_answer", danger_answer),
+        )
+        if value is not None
+    }
+    _among(call_type, lifecycle.CALL_TYPES, "call_type", "The call type is not on the list.")
+    contact = _contact(session, contact_id, version, given)
+    for name, value in given.items():
+        setattr(contact, name, value)
+    session.flush()
+    record(
+        session,
+        now=now,
+        action="contact:edit",
+        subject_kind="contact",
+        subject_id=contact_id,
+        detail={"fields": sorted(given)},
+    )
+    return Changed(contact_id, contact.version, "ended" if contact.ended_at else "open")
+
+
+def close_contact(
+    session: TenantSession,
+    *,
+    now: datetime,
+    contact_id: UUID,
+    version: int,
+    disposition: str,
+    zone_day: date,
+    call_type: str | None = None,
+    note: str | None = None,
+    service_owner_id: UUID | None = None,
+    service_key: str | None = None,
+    bureau_key: str | None = None,
+) -> Changed:
+    """End a contact and meter it: the wrap-up says how it ended.
+
+    ``zone_day`` is the partner's local day of ``now``, on which the work is booked. Raises
+    :class:`ContactEnded` when it has ended already.
+    """
+    _among(disposition, lifecycle.DISPOSITIONS, "disposition", "Choose how the contact ended.")
+    _among(call_type, lifecycle.CALL_TYPES, "call_type", "The call type is not on the list.")
+    contact = _contact(session, contact_id, version, {"disposition": disposition})
+    if contact.ended_at is not None:
+        raise ContactEnded("This contact has ended already.")
+    contact.ended_at = now
+    contact.handle_seconds = max(0, int((now - contact.started_at).total_seconds()))
+    contact.disposition = disposition
+    if call_type is not None:
+        contact.call_type = call_type
+    if note is not None:
+        contact.note = note
+    session.flush()
+    metering.record(
+        session,
+        metering.Usage(
+            source_key=f"contact:{contact_id}:handled:1",
+            activity=metering.CONTACT_HANDLED,
+            channel=contact.channel,
+            language=contact.language,
+            after_hours=contact.after_hours,
+            service_owner_id=service_owner_id or contact.line_owner_id,
+            service_key=service_key,
+            bureau_key=bureau_key,
+            line_owner_id=contact.line_owner_id,
+            contact_id=contact_id,
+            subject_id=contact_id,
+            handle_seconds=contact.handle_seconds,
+            occurred_at=contact.started_at,
+            received_at=now,
+            booked_on=zone_day,
+        ),
+    )
+    record(
+        session,
+        now=now,
+        action="contact:close",
+        subject_kind="contact",
+        subject_id=contact_id,
+        detail={
+            "disposition": disposition,
+            "first_contact": lifecycle.first_contact_resolution(disposition),
+        },
+    )
+    return Changed(contact_id, contact.version, "ended")
+
+
+@dataclass(frozen=True, slots=True)
+class NewRequest:
+    """A request as its owner will hold it.
+
+    ``intake_tenant_id`` took it in; ``shared`` holds what an envelope brought of the person.
+    """
+
+    id: UUID
+    public_id: str
+    intake_tenant_id: UUID
+    service_key: str
+    opened_at: datetime
+    bureau_key: str | None = None
+    queue: str | None = None
+    priority: str = "normal"
+    description: str | None = None
+    place_kind: str = "none"
+    place_text: str | None = None
+    latitude: Decimal | None = None
+    longitude: Decimal | None = None
+    confidential: bool = False
+    contact_id: UUID | None = None
+    need_id: UUID | None = None
+    inquirer_id: UUID | None = None
+    expected_at: datetime | None = None
+
+
+def request_rows(
+    tenant_id: UUID, new: NewRequest, *, now: datetime, person_id: UUID | None, action: str
+) -> tuple[ServiceRequest, Any]:
+    """Make the owner's row of a new request, with its trail."""
+    request = ServiceRequest(
+        tenant_id=tenant_id,
+        id=new.id,
+        public_id=new.public_id,
+        service_key=new.service_key,
+        bureau_key=new.bureau_key,
+        queue=new.queue,
+        intake_tenant_id=new.intake_tenant_id,
+        contact_id=new.contact_id,
+        need_id=new.need_id,
+        inquirer_id=new.inquirer_id,
+        state="received",
+        priority=new.priority,
+        description=new.description,
+        place_kind=new.place_kind,
+        place_text=new.place_text,
+        latitude=new.latitude,
+        longitude=new.longitude,
+        confidential=new.confidential,
+        opened_at=new.opened_at,
+        expected_at=new.expected_at,
+        updated_at=now,
+        version=1,
+    )
+    trail = audit_row(
+        tenant_id,
+        at=now,
+        action=action,
+        subject_kind="request",
+        subject_id=new.id,
+        person_id=person_id,
+        detail={"service": new.service_key, "state": "received", "priority": new.priority},
+    )
+    return request, trail
+
+
+def open_request(session: TenantSession, new: NewRequest, *, now: datetime) -> Changed:
+    """Open a request of the bound tenant's own, without a contact behind it."""
+    scope = scope_of(session)
+    put(
+        session,
+        *request_rows(
+            scope.tenant_id, new, now=now, person_id=scope.person_id, action="request:open"
+        ),
+    )
+    return Changed(new.id, 1, "received")
+
+
+def change_request(
+    session: TenantSession,
+    *,
+    now: datetime,
+    request_id: UUID,
+    version: int,
+    to: str,
+    resolution: str | None = None,
+    message: str | None = None,
+    assignee_id: UUID | None = None,
+    queue: str | None = None,
+    priority: str | None = None,
+    expected_at: datetime | None = None,
+    followers: Followers = NO_FOLLOWERS,
+) -> Changed:
+    """Move a request to another state, and tell who follows it.
+
+    ``message`` is for the person, in plain words; closing needs one, and a resolution. Raises
+    :class:`NotFound`, :class:`Stale` and the errors of :mod:`regional311.intake.lifecycle`.
+    """
+    request = _request(
+        session,
+        request_id,
+        version,
+        {"state": to, "resolution": resolution, "public_message": message},
+    )
+    before = request.state
+    lifecycle.check_transition(
+        before,
+        to,
+        resolution=resolution,
+        message=message,
+        assignee=assignee_id or request.assignee_id,
+    )
+    _among(priority, lifecycle.PRIORITIES, "priority", "The priority is not on the list.")
+    request.state = to
+    request.updated_at = now
+    for name, value in (
+        ("public_message", message or None),
+        ("assignee_id", assignee_id),
+        ("queue", queue),
+        ("priority", priority),
+        ("expected_at", expected_at),
+    ):
+        if value is not None:
+            setattr(request, name, value)
+    if to in lifecycle.CLOSED:
+        request.closed_at = now
+        request.resolution = resolution or "duplicate"
+    elif before in lifecycle.CLOSED:
+        request.closed_at = None
+        request.resolution = None
+    session.flush()
+    changed = Changed(request_id, request.version, to)
+    record(
+        session,
+        now=now,
+        action=_action(before, to),
+        subject_kind="request",
+        subject_id=request_id,
+        detail={"from": before, "to": to, "resolution": request.resolution},
+    )
+    _tell(session, request, now, message, followers)
+    return changed
+
+
+def assign_request(
+    session: TenantSession,
+    *,
+    now: datetime,
+    request_id: UUID,
+    version: int,
+    assignee_id: UUID | None = None,
+    queue: str | None = None,
+    priority: str | None = None,
+) -> Changed:
+    """Change who works a request, in which queue, how urgently; its state stays.
+
+    Nothing of this crosses to others.
+    """
+    _among(priority, lifecycle.PRIORITIES, "priority", "The priority is not on the list.")
+    given = {"assignee_id": assignee_id, "queue": queue, "priority": priority}
+    request = _request(session, request_id, version, given)
+    for name, value in given.items():
+        if value is not None:
+            setattr(request, name, value)
+    request.updated_at = now
+    session.flush()
+    record(
+        session,
+        now=now,
+        action="request:assign",
+        subject_kind="request",
+        subject_id=request_id,
+        detail={name: str(value) for name, value in given.items() if value is not None},
+    )
+    return Changed(request_id, request.version, request.state)
+
+
+def add_note(
+    session: TenantSession,
+    *,
+    now: datetime,
+    request_id: UUID,
+    text: str,
+    internal: bool = True,
+    followers: Followers = NO_FOLLOWERS,
+) -> UUID:
+    """Write a note on a request. An internal one stays with its owner; any other is for the person.
+
+    Raises :class:`NoteEmpty` and :class:`NotFound`.
+    """
+    text = text.strip()
+    if not text or len(text) > MAX_NOTE:
+        raise NoteEmpty(f"Write a note of at most {MAX_NOTE} characters.", field="text")
+    request = _request(session, request_id, None, {})
+    scope = scope_of(session)
+    note_id = new_id()
+    put(
+        session,
+        RequestNote(
+            tenant_id=scope.tenant_id,
+            id=note_id,
+            request_id=request_id,
+            author_id=scope.person_id,
+            internal=internal,
+            text=text,
+            at=now,
+        ),
+    )
+    record(
+        session,
+        now=now,
+        action="request:note",
+        subject_kind="request",
+        subject_id=request_id,
+        detail={"note": str(note_id), "internal": internal},
+    )
+    if not internal:
+        request.public_message = text
+        request.updated_at = now
+        session.flush()
+        _tell(session, request, now, text, followers)
+    return note_id
+
+
+def set_need_status(
+    session: TenantSession,
+    *,
+    now: datetime,
+    need_id: UUID,
+    status: str,
+    unmet_reason: str | None = None,
+) -> None:
+    """Say what became of a need. Raises :class:`NotFound` and :class:`InvalidInput`."""
+    if status == "unmet" and not unmet_reason:
+        raise InvalidInput("Say why the need is unmet.", field="unmet_reason")
+    send(session)
+    found = session.execute(
+        update(Need)
+        .where(Need.tenant_id == scope_of(session).tenant_id, Need.id == need_id)
+        .values(status=status, unmet_reason=unmet_reason if status == "unmet" else None)
+        .returning(Need.contact_id)
+        .execution_options(synchronize_session=False)
+    ).scalar_one_or_none()
+    mark_changed(session)
+    if found is None:
+        raise NotFound("There is no such need.")
+    record(
+        session,
+        now=now,
+        action="need:status",
+        subject_kind="contact",
+        subject_id=found,
+        detail={"need": str(need_id), "status": status, "reason": unmet_reason},
+    )
+
+
+def _tell(
+    session: TenantSession,
+    request: ServiceRequest,
+    now: datetime,
+    message: str | None,
+    followers: Followers,
+) -> None:
+    """Tell the partner that took the request in, and the person who asked."""
+    owner_id = scope_of(session).tenant_id
+    status = RequestStatus(
+        request.id,
+        request.public_id,
+        owner_id,
+        request.service_key,
+        request.state,
+        message,
+        request.expected_at,
+        request.closed_at,
+        request.resolution,
+    )
+    if request.intake_tenant_id == owner_id:
+        _set_need(session, request.need_id, status)
+        _notify(session, request.inquirer_id, status, now, followers)
+        return
+    tell(
+        session,
+        to=request.intake_tenant_id,
+        kind=REQUEST_STATUS,
+        subject_id=request.id,
+        payload=status.payload(),
+        now=now,
+    )
+    with acting_for(session, request.intake_tenant_id):
+        receive_status(session, status, now=now, followers=followers)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestStatus:
+    """What the owner says of a request: all that ever crosses."""
+
+    request_id: UUID
+    public_id: str
+    owner_id: UUID
+    service_key: str
+    state: str
+    message: str | None
+    expected_at: datetime | None
+    closed_at: datetime | None
+    resolution: str | None
+
+    def payload(self) -> dict[str, Any]:
+        return {
+            "state": self.state,
+            "message": self.message,
+            "expected_at": self.expected_at.isoformat() if self.expected_at else None,
+            "closed_at": self.closed_at.isoformat() if self.closed_at else None,
+            "resolution": self.resolution,
+        }
+
+
+def receive_status(
+    session: TenantSession,
+    status: RequestStatus,
+    *,
+    now: datetime,
+    followers: Followers = NO_FOLLOWERS,
+) -> None:
+    """Take the owner's word for a request that the bound tenant follows."""
+    tenant_id = scope_of(session).tenant_id
+    values: dict[str, Any] = {
+        "state": status.state,
+        "expected_at": status.expected_at,
+        "closed_at": status.closed_at,
+        "updated_at": now,
+    }
+    if status.message:
+        values["public_message"] = status.message
+    row = session.execute(
+        update(FollowedRequest)
+        .where(FollowedRequest.tenant_id == tenant_id, FollowedRequest.id == status.request_id)
+        .values(values)
+        .returning(FollowedRequest.contact_id, FollowedRequest.need_id)
+        .execution_options(synchronize_session=False)
+    ).one_or_none()
+    mark_changed(session)
+    if row is None:
+        return
+    put(
+        session,
+        audit_row(
+            tenant_id,
+            at=now,
+            action="request:status",
+            subject_kind="request",
+            subject_id=status.request_id,
+            detail={"state": status.state, "from": str(status.owner_id)},
+        ),
+    )
+    _set_need(session, row.need_id, status)
+    inquirer_id = session.execute(
+        select(Contact.inquirer_id).where(
+            Contact.tenant_id == tenant_id, Contact.id == row.contact_id
+        )
+    ).scalar_one_or_none()
+    _notify(session, inquirer_id, status, now, followers)
+
+
+def _set_need(session: TenantSession, need_id: UUID | None, status: RequestStatus) -> None:
+    """A closed request leaves its need met or not, by its resolution; reopened, it is open."""
+    if need_id is None:
+        return
+    closed = status.state in lifecycle.CLOSED
+    if not closed and status.state != "triaged":
+        return
+    need = _NEED_BY_RESOLUTION.get(status.resolution or "", "unknown") if closed else "open"
+    reason = None
+    if need == "unmet":
+        reason = "out_of_funds" if status.resolution == "out_of_funds" else "other"
+    send(session)
+    session.execute(
+        update(Need)
+        .where(Need.tenant_id == scope_of(session).tenant_id, Need.id == need_id)
+        .values(status=need, unmet_reason=reason)
+        .execution_options(synchronize_session=False)
+    )
+    mark_changed(session)
+
+
+def _notify(
+    session: TenantSession,
+    inquirer_id: UUID | None,
+    status: RequestStatus,
+    now: datetime,
+    followers: Followers,
+) -> None:
+    if inquirer_id is None:
+        return
+    tenant_id = scope_of(session).tenant_id
+    inquirer = session.execute(
+        select(Inquirer.email, Inquirer.language).where(
+            Inquirer.tenant_id == tenant_id,
+            Inquirer.id == inquirer_id,
+            Inquirer.wants_updates,
+            Inquirer.erased_at.is_(None),
+        )
+    ).one_or_none()
+    if inquirer is None or not inquirer.email:
+        return
+    closed = status.state in lifecycle.CLOSED
+    options: dict[str, Any] = {}
+    if followers.translate is not None:
+        options["translate"] = followers.translate
+    put(
+        session,
+        outbox_row(
+            tenant_id,
+            event="request_closed" if closed else "request_status",
+            recipient=inquirer.email,
+            language=inquirer.language,
+            now=now,
+            subject_id=status.request_id,
+            values={
+                "number": status.public_id,
+                "partner": followers.name(status.owner_id),
+                "state": status.state.replace("_", " "),
+                "message": status.message or "",
+            },
+            **options,
+        ),
+    )
+
+
+def _contact(
+    session: Session, contact_id: UUID, version: int, submitted: dict[str, Any]
+) -> Contact:
+    contact = session.execute(
+        select(Contact)
+        .where(Contact.tenant_id == scope_of(session).tenant_id, Contact.id == contact_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).scalar_one_or_none()
+    if contact is None:
+        raise NotFound("There is no such contact.")
+    if contact.version != version:
+        raise Stale(
+            "Somebody else has changed this contact.",
+            current={name: getattr(contact, name) for name in submitted}
+            | {"version": contact.version},
+            submitted={**submitted, "version": version},
+        )
+    return contact
+
+
+def _request(
+    session: Session, request_id: UUID, version: int | None, submitted: dict[str, Any]
+) -> ServiceRequest:
+    request = session.execute(
+        select(ServiceRequest)
+        .where(
+            ServiceRequest.tenant_id == scope_of(session).tenant_id,
+            ServiceRequest.id == request_id,
+        )
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).scalar_one_or_none()
+    if request is None:
+        raise NotFound("There is no such request.")
+    if version is not None and request.version != version:
+        raise Stale(
+            "Somebody else has changed this request.",
+            current={name: getattr(request, name) for name in submitted}
+            | {"version": request.version},
+            submitted={**submitted, "version": version},
+        )
+    return request
+
+
+def _among(value: str | None, allowed: tuple[str, ...], field: str, message: str) -> None:
+    if value is not None and value not in allowed:
+        raise InvalidInput(message, field=field)
+
+
+def _action(before: str, to: str) -> str:
+    if to == "closed":
+        return "request:close"
+    if before == "closed":
+        return "request:reopen"
+    return {
+        "triaged": "request:triage",
+        "assigned": "request:assign",
+        "in_progress": "request:start",
+        "merged": "request:merge",
+    }.get(to, "request:wait")
