@@ -1,0 +1,992 @@
+"""Read `tenants/` and `policies/`, and say everything that is wrong with them at once.
+
+Reading has three steps: each file is decoded and checked against its schema; each partner's files
+are checked against one another; then the partners, the agreements and the policies are checked
+against one another. Nothing is read from the database and nothing is written.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from difflib import get_close_matches
+from importlib import import_module, util
+from itertools import combinations
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from shapely.errors import ShapelyError
+from shapely.geometry import shape
+from shapely.geometry.base import BaseGeometry
+from shapely.validation import explain_validity
+
+from regional311.config import schema
+from regional311.errors import DomainError
+
+REGION = "region"
+MAX_FILE_BYTES = 2_000_000
+MAX_VERTICES = 50_000
+LINES = ("road", "bridge")
+EVERY_HUNDRED = Decimal(100)
+
+M = TypeVar("M", bound=schema.Model)
+
+
+@dataclass(frozen=True, order=True)
+class ConfigError:
+    """One thing wrong: the file below its directory, the key in it, and what is wrong."""
+
+    file: str
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}: {self.key}" if self.key else self.file
+        return f"{where}: {self.message}"
+
+
+class ConfigInvalid(DomainError):
+    """The files contradict their schema or one another; one line each, and nothing was changed."""
+
+    def __init__(self, errors: Sequence[ConfigError]) -> None:
+        super().__init__("\n".join(str(error) for error in errors))
+        self.errors = tuple(errors)
+
+
+@dataclass(frozen=True)
+class BoundaryShape:
+    """A boundary's entry with its geometry, in WGS 84 longitude and latitude."""
+
+    entry: schema.Boundary
+    geometry: Mapping[str, Any] = field(hash=False)
+
+    @property
+    def key(self) -> str:
+        """The boundary's key."""
+        return self.entry.key
+
+
+@dataclass(frozen=True)
+class TenantFiles:
+    """One partner as its files say it is; a missing optional file reads as an empty one."""
+
+    slug: str
+    about: schema.TenantFile
+    bureaus: tuple[schema.Bureau, ...] = ()
+    services: tuple[schema.Service, ...] = ()
+    rules: schema.RulesFile | None = None
+    rates: tuple[schema.Rate, ...] = ()
+    pools: tuple[schema.Pool, ...] = ()
+    boundaries: tuple[BoundaryShape, ...] = ()
+
+
+@dataclass(frozen=True)
+class Policies:
+    """What the region agrees on, as its files say it."""
+
+    agencies: schema.AgenciesFile
+    danger: schema.DangerFile
+    sharing: schema.SharingFile
+    retention: schema.RetentionFile
+    agreements: tuple[schema.AgreementFile, ...]
+
+
+@dataclass(frozen=True)
+class RegionFiles:
+    """The whole region as files: its policies, its own tenant, and the partners by slug."""
+
+    region: TenantFiles
+    policies: Policies
+    tenants: Mapping[str, TenantFiles]
+
+    def every_tenant(self) -> Iterator[TenantFiles]:
+        """The region's own tenant, then the partners by slug."""
+        yield self.region
+        for slug in sorted(self.tenants):
+            yield self.tenants[slug]
+
+
+def load(tenants: Path, policies: Path) -> RegionFiles:
+    """Read and check the two directories.
+
+    Raises `ConfigInvalid` with everything that is wrong, sorted by file and key. A file that
+    cannot be read does not hide what is wrong in the others; checks between files run over
+    those that could be read.
+    """
+    found: list[ConfigError] = []
+    region = _read_policies(policies, found)
+    partners = _read_tenants(tenants, found)
+    for tenant in ([region.tenant] if region.tenant else []) + partners:
+        _check_tenant(tenant, found)
+    _check_region(region, {tenant.slug: tenant for tenant in partners}, found)
+    if found or region.tenant is None or not region.complete:
+        raise ConfigInvalid(sorted(set(found)))
+    return RegionFiles(
+        region=region.tenant.frozen(),
+        policies=region.frozen(),
+        tenants=MappingProxyType({tenant.slug: tenant.frozen() for tenant in partners}),
+    )
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Tenant:
+    """A partner while it is read: what could not be read is None."""
+
+    slug: str
+    folder: str
+    about_file: str
+    about: schema.TenantFile | None = None
+    bureaus: schema.BureausFile | None = None
+    services: schema.ServicesFile | None = None
+    rules: schema.RulesFile | None = None
+    rates: schema.RatesFile | None = None
+    pools: schema.PoolsFile | None = None
+    boundaries: schema.BoundariesFile | None = None
+    shapes: tuple[BoundaryShape, ...] = ()
+    has_no_map: bool = False
+
+    def path(self, name: str) -> str:
+        return f"{self.folder}/{name}"
+
+    def boundary_keys(self) -> set[str]:
+        return {entry.key for entry in self.boundaries.boundary} if self.boundaries else set()
+
+    def service_keys(self) -> set[str]:
+        return {entry.key for entry in self.services.service} if self.services else set()
+
+    def frozen(self) -> TenantFiles:
+        assert self.about is not None
+        return TenantFiles(
+            slug=self.slug,
+            about=self.about,
+            bureaus=self.bureaus.bureau if self.bureaus else (),
+            services=self.services.service if self.services else (),
+            rules=self.rules,
+            rates=self.rates.rate if self.rates else (),
+            pools=self.pools.pool if self.pools else (),
+            boundaries=self.shapes,
+        )
+
+
+@dataclass
+class _Region:
+    """The policies while they are read: what could not be read is None."""
+
+    folder: str
+    tenant: _Tenant | None = None
+    agencies: schema.AgenciesFile | None = None
+    danger: schema.DangerFile | None = None
+    sharing: schema.SharingFile | None = None
+    retention: schema.RetentionFile | None = None
+    agreements: dict[str, schema.AgreementFile] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        return None not in (self.agencies, self.danger, self.sharing, self.retention)
+
+    def frozen(self) -> Policies:
+        assert self.agencies is not None
+        assert self.danger is not None
+        assert self.sharing is not None
+        assert self.retention is not None
+        return Policies(
+            agencies=self.agencies,
+            danger=self.danger,
+            sharing=self.sharing,
+            retention=self.retention,
+            agreements=tuple(self.agreements[name] for name in sorted(self.agreements)),
+        )
+
+
+def _read_tenants(directory: Path, found: list[ConfigError]) -> list[_Tenant]:
+    folder = directory.name
+    if not directory.is_dir():
+        found.append(ConfigError(folder, "", "no such directory"))
+        return []
+    partners = []
+    for path in sorted(directory.iterdir()):
+        if path.name.startswith("."):
+            continue
+        where = f"{folder}/{path.name}"
+        if not path.is_dir():
+            found.append(ConfigError(where, "", "a partner is a directory named by its slug"))
+            continue
+        if path.name == REGION or not _is_key(path.name):
+            found.append(ConfigError(where, "", "not a slug: lower case letters, digits, hyphens"))
+            continue
+        partners.append(_read_tenant(path, where, path.name, "tenant.toml", found))
+    if not partners:
+        found.append(ConfigError(folder, "", "holds no partner"))
+    return partners
+
+
+def _read_tenant(
+    directory: Path, folder: str, slug: str, about_file: str, found: list[ConfigError]
+) -> _Tenant:
+    tenant = _Tenant(slug, folder, f"{folder}/{about_file}")
+    tenant.about = _read_file(directory / about_file, tenant.about_file, schema.TenantFile, found)
+    if tenant.about is None and not (directory / about_file).exists():
+        found.append(ConfigError(tenant.about_file, "", "is missing"))
+    tenant.boundaries = _read_file(
+        directory / "boundaries.toml", f"{folder}/boundaries.toml", schema.BoundariesFile, found
+    )
+    tenant.has_no_map = not (directory / "boundaries.toml").exists()
+    tenant.shapes = _read_shapes(directory, tenant, found)
+    if slug == REGION:
+        return tenant
+    for name, model in schema.TENANT_FILES.items():
+        if name in ("tenant.toml", "boundaries.toml"):
+            continue
+        value = _read_file(directory / name, f"{folder}/{name}", model, found)
+        setattr(tenant, name.removesuffix(".toml"), value)
+    _refuse_strangers(directory, folder, {*schema.TENANT_FILES, "boundaries"}, found)
+    return tenant
+
+
+def _read_policies(directory: Path, found: list[ConfigError]) -> _Region:
+    folder = directory.name
+    region = _Region(folder)
+    if not directory.is_dir():
+        found.append(ConfigError(folder, "", "no such directory"))
+        return region
+    region.tenant = _read_tenant(directory, folder, REGION, "region.toml", found)
+    for name in ("agencies", "danger", "sharing", "retention"):
+        file = "danger-screen.toml" if name == "danger" else f"{name}.toml"
+        value = _read_file(directory / file, f"{folder}/{file}", schema.POLICY_FILES[file], found)
+        setattr(region, name, value)
+        if not (directory / file).exists():
+            found.append(ConfigError(f"{folder}/{file}", "", "is missing"))
+    for path in sorted((directory / "agreements").glob("*")):
+        where = f"{folder}/agreements/{path.name}"
+        if path.suffix != ".toml":
+            found.append(ConfigError(where, "", "unknown file; an agreement is a .toml file"))
+            continue
+        agreement = _read_file(path, where, schema.AgreementFile, found)
+        if agreement is not None:
+            region.agreements[path.name] = agreement
+    _refuse_strangers(directory, folder, {*schema.POLICY_FILES, "agreements", "boundaries"}, found)
+    return region
+
+
+def _refuse_strangers(
+    directory: Path, folder: str, known: set[str], found: list[ConfigError]
+) -> None:
+    for path in sorted(directory.iterdir()):
+        if path.name in known or path.name.startswith(".") or path.suffix == ".md":
+            continue
+        close = get_close_matches(path.name, known, 1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        found.append(ConfigError(f"{folder}/{path.name}", "", f"unknown file{hint}"))
+
+
+def _read_text(path: Path, where: str, found: list[ConfigError]) -> str | None:
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            found.append(ConfigError(where, "", f"is larger than {MAX_FILE_BYTES:,} bytes"))
+            return None
+        content = path.read_bytes()
+    except OSError as error:
+        found.append(ConfigError(where, "", f"cannot be read: {error.strerror}"))
+        return None
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        found.append(
+            ConfigError(where, "", f"line {line} is not UTF-8 text; save the file as UTF-8")
+        )
+        return None
+
+
+def _read_file(path: Path, where: str, model: type[M], found: list[ConfigError]) -> M | None:
+    if not path.exists():
+        return None
+    text = _read_text(path, where, found)
+    if text is None:
+        return None
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        found.append(ConfigError(where, "", f"is not TOML: {error}"))
+        return None
+    try:
+        return model.model_validate(_as_tuples(content))
+    except ValidationError as error:
+        for problem in error.errors(include_url=False):
+            location = problem["loc"]
+            found.append(
+                ConfigError(where, _key_path(content, location), _in_words(problem, model))
+            )
+        return None
+
+
+def _as_tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _as_tuples(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return tuple(_as_tuples(item) for item in value)
+    return value
+
+
+def _key_path(content: Any, location: Iterable[str | int]) -> str:
+    path = ""
+    here = content
+    for part in location:
+        if isinstance(part, int):
+            here = here[part] if isinstance(here, (list, tuple)) and part < len(here) else None
+            path += f"[{_own_key(here, part)}]"
+        else:
+            here = here.get(part) if isinstance(here, dict) else None
+            path += f".{part}" if path else str(part)
+    return path
+
+
+def _own_key(item: Any, index: int) -> str:
+    if isinstance(item, dict):
+        for name in ("key", "payer", "day", "priority", "valid_from"):
+            own = item.get(name)
+            if isinstance(own, (str, date)) and own:
+                return str(own)
+    return str(index + 1)
+
+
+_WORDS: dict[str, str] = {
+    "missing": "is missing",
+    "string_type": "must be text in quotes",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "bool_type": "must be true or false",
+    "date_type": "must be a date without quotes, such as 2026-07-01",
+    "tuple_type": "must be a list in square brackets",
+    "model_type": "must be a table",
+    "model_attributes_type": "must be a table",
+    "too_short": "must hold at least one",
+    "string_too_short": "must not be empty",
+}
+_PATTERNS: dict[str, str] = {
+    "^[a-z0-9]+(-[a-z0-9]+)*$": "is not a key: lower case letters, digits and single hyphens",
+    "^[a-z0-9]+(_[a-z0-9]+)*$": "is not a name: lower case letters, digits and single underscores",
+    r"^\S(.*\S)?$": "must be one line that neither begins nor ends with a blank",
+    r"^[0-9+][0-9 +-]{1,19}$": "is not a telephone number, such as 503-823-4000",
+    r"^https?://\S+$": "is not a web address, such as https://example.org/",
+    r"^[^@\s]+@[^@\s]+\.[^@\s]+$": "is not an e-mail address",
+    "^#[0-9a-f]{6}$": "is not a colour, such as #1a4480",
+}
+
+
+def _in_words(problem: Any, model: type[schema.Model]) -> str:
+    kind = problem["type"]
+    context = problem.get("ctx", {})
+    if kind == "extra_forbidden":
+        known = _known_keys(model, problem["loc"])
+        close = get_close_matches(str(problem["loc"][-1]), known, 1)
+        if close:
+            return f"unknown key; did you mean {close[0]}?"
+        return f"unknown key; known here: {', '.join(sorted(known))}" if known else "unknown key"
+    if kind in _WORDS:
+        return _WORDS[kind]
+    if kind == "literal_error":
+        return f"{problem['input']!r} is not one of {context['expected']}"
+    if kind == "string_pattern_mismatch":
+        what = _PATTERNS.get(context["pattern"], f"does not fit {context['pattern']}")
+        return f"{problem['input']!r} {what}"
+    if kind == "string_too_long":
+        return f"has more than {context['max_length']} characters"
+    if kind == "greater_than_equal":
+        return f"must be at least {context['ge']}"
+    if kind == "less_than_equal":
+        return f"must be at most {context['le']}"
+    return str(problem["msg"])
+
+
+def _known_keys(model: type[schema.Model], location: Sequence[str | int]) -> list[str]:
+    here: type[schema.Model] | None = model
+    for part in location[:-1]:
+        if isinstance(part, int) or here is None:
+            continue
+        here = table_of(here, part)
+    return sorted(here.model_fields) if here else []
+
+
+def table_of(model: type[schema.Model], name: str) -> type[schema.Model] | None:
+    """The model of the table, or of each table in the list, that key `name` holds, if any."""
+    info = model.model_fields.get(name)
+    if info is None:
+        return None
+    waiting: list[Any] = [info.annotation]
+    while waiting:
+        kind = waiting.pop()
+        if isinstance(kind, type) and issubclass(kind, schema.Model):
+            return kind
+        waiting.extend(getattr(kind, "__args__", ()))
+    return None
+
+
+def _is_key(text: str) -> bool:
+    return text.replace("-", "").isalnum() and text.islower() and text.isascii()
+
+
+# --- geometry -------------------------------------------------------------------------------------
+
+
+def _read_shapes(
+    directory: Path, tenant: _Tenant, found: list[ConfigError]
+) -> tuple[BoundaryShape, ...]:
+    shapes = []
+    named = set()
+    for entry in tenant.boundaries.boundary if tenant.boundaries else ():
+        path = directory / "boundaries" / entry.file
+        where = tenant.path(f"boundaries/{entry.file}")
+        named.add(entry.file)
+        if not path.exists():
+            found.append(
+                ConfigError(
+                    tenant.path("boundaries.toml"),
+                    f"boundary[{entry.key}].file",
+                    f"there is no boundaries/{entry.file}",
+                )
+            )
+            continue
+        text = _read_text(path, where, found)
+        geometry = None if text is None else _geometry(text, entry, where, found)
+        if geometry is not None:
+            shapes.append(BoundaryShape(entry, MappingProxyType(geometry)))
+    for path in sorted((directory / "boundaries").glob("*.geojson")):
+        if path.name not in named:
+            where = tenant.path(f"boundaries/{path.name}")
+            found.append(ConfigError(where, "", "no boundary in boundaries.toml names this file"))
+    return tuple(shapes)
+
+
+def _geometry(
+    text: str, entry: schema.Boundary, where: str, found: list[ConfigError]
+) -> dict[str, Any] | None:
+    def wrong(key: str, message: str) -> None:
+        found.append(ConfigError(where, key, message))
+
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        wrong("", f"is not JSON: {error}")
+        return None
+    try:
+        raw = _only_geometry(content)
+        figure = shape(raw)
+        points = [(float(x), float(y)) for x, y in _points(raw["coordinates"])]
+    except (KeyError, TypeError, ValueError, AttributeError, ShapelyError) as error:
+        wrong("geometry", f"is not a GeoJSON geometry: {error}")
+        return None
+    lines = entry.kind in LINES
+    allowed = ("LineString", "MultiLineString") if lines else ("Polygon", "MultiPolygon")
+    if figure.geom_type not in allowed:
+        wrong("geometry.type", f"{figure.geom_type} is not {' or '.join(allowed)}")
+        return None
+    if len(points) > MAX_VERTICES:
+        wrong("geometry", f"has {len(points):,} points, at most {MAX_VERTICES:,} are allowed")
+        return None
+    for longitude, latitude in points:
+        if not (-180 <= longitude <= 180 and -90 <= latitude <= 90):
+            wrong("geometry", f"{longitude}, {latitude} is not a longitude and a latitude")
+            return None
+    if not _is_sound(figure, wrong):
+        return None
+    return {"type": raw["type"], "coordinates": raw["coordinates"]}
+
+
+def _is_sound(figure: BaseGeometry, wrong: Callable[[str, str], None]) -> bool:
+    if figure.is_empty:
+        wrong("geometry", "is empty")
+        return False
+    reason = explain_validity(figure)
+    if reason == "Valid Geometry":
+        return True
+    kind, _, place = reason.partition("[")
+    at = f" at {place.rstrip(']')}" if place else ""
+    words = "crosses itself" if kind == "Self-intersection" else f"is not sound: {kind}"
+    wrong("geometry", f"{words}{at}")
+    return False
+
+
+def _only_geometry(content: Any) -> dict[str, Any]:
+    if content["type"] == "FeatureCollection":
+        features = content["features"]
+        if len(features) != 1:
+            raise ValueError(f"must hold one feature, holds {len(features)}")
+        content = features[0]
+    if content["type"] == "Feature":
+        content = content["geometry"]
+    if not isinstance(content, dict):
+        raise TypeError("no geometry")
+    return content
+
+
+def _points(value: Any) -> Iterator[tuple[float, float]]:
+    if value and isinstance(value[0], (int, float)):
+        yield value[0], value[1]
+        return
+    for item in value:
+        yield from _points(item)
+
+
+# --- checks inside one partner --------------------------------------------------------------------
+
+
+class _Marks:
+    """Adds errors about one file, with keys made of tables and their own keys."""
+
+    def __init__(self, file: str, found: list[ConfigError]) -> None:
+        self.file = file
+        self.found = found
+
+    def __call__(self, key: str, message: str) -> None:
+        self.found.append(ConfigError(self.file, key, message))
+
+    def unique(self, table: str, keys: Iterable[object], what: str = "key") -> None:
+        seen: set[object] = set()
+        for position, key in enumerate(keys, 1):
+            if key in seen:
+                self(f"{table}[{key}].{what}", f"{key} is used twice (entry {position})")
+            seen.add(key)
+
+    def dates(self, path: str, valid_from: date | None, valid_to: date | None) -> None:
+        if valid_from and valid_to and valid_to <= valid_from:
+            self(f"{path}.valid_to", f"{valid_to} is not after {valid_from}")
+
+    def known(self, path: str, value: str | None, allowed: Iterable[str], what: str) -> None:
+        if value is None:
+            return
+        names = set(allowed)
+        if value in names:
+            return
+        close = get_close_matches(value, names, 1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        self(path, f"there is no {what} {value}{hint}")
+
+
+def _overlap(one: tuple[date, date | None], two: tuple[date, date | None]) -> bool:
+    return (one[1] is None or two[0] < one[1]) and (two[1] is None or one[0] < two[1])
+
+
+def _check_tenant(tenant: _Tenant, found: list[ConfigError]) -> None:
+    if tenant.about is not None:
+        _check_about(tenant, tenant.about, _Marks(tenant.about_file, found))
+    if tenant.bureaus is not None:
+        _check_bureaus(tenant.bureaus, _Marks(tenant.path("bureaus.toml"), found))
+    if tenant.boundaries is not None:
+        _check_boundaries(tenant.boundaries, _Marks(tenant.path("boundaries.toml"), found))
+    if tenant.services is not None:
+        _check_services(tenant, tenant.services, _Marks(tenant.path("services.toml"), found))
+    if tenant.rates is not None:
+        _check_rates(tenant.rates, _Marks(tenant.path("rates.toml"), found))
+    if tenant.pools is not None:
+        _check_pools(tenant.pools, _Marks(tenant.path("pools.toml"), found))
+    if tenant.rules is not None:
+        _check_rules(tenant.rules, _Marks(tenant.path("rules.toml"), found))
+
+
+def _bureau_keys(tenant: _Tenant) -> set[str]:
+    return {bureau.key for bureau in tenant.bureaus.bureau} if tenant.bureaus else set()
+
+
+def _queue_keys(tenant: _Tenant) -> set[str]:
+    return {queue.key for queue in tenant.about.queue} if tenant.about else set()
+
+
+def _check_about(tenant: _Tenant, about: schema.TenantFile, mark: _Marks) -> None:
+    for table, keys in (
+        ("line", [item.key for item in about.line]),
+        ("queue", [item.key for item in about.queue]),
+        ("role", [item.key for item in about.role]),
+        ("account", [item.key for item in about.account]),
+    ):
+        mark.unique(table, keys)
+    mark.unique("holiday", [item.day for item in about.holiday], "day")
+    mark.unique("service_level", [item.priority for item in about.service_level], "priority")
+    if (about.tenant.kind == "region") != (tenant.slug == REGION):
+        mark("tenant.kind", "the region, and only the region, is of kind region")
+    _check_week(about.hours, "hours", mark)
+    for line in about.line:
+        _check_week(line.hours, f"line[{line.key}].hours", mark)
+    if tenant.bureaus is not None:
+        for queue in about.queue:
+            path = f"queue[{queue.key}].bureau"
+            mark.known(path, queue.bureau, _bureau_keys(tenant), "bureau")
+    if sum(queue.unplaced for queue in about.queue) > 1:
+        mark("queue", "more than one queue is marked unplaced")
+
+
+def _check_week(week: schema.Week, path: str, mark: _Marks) -> None:
+    for day in schema.Week.model_fields:
+        for earlier, later in combinations(sorted(getattr(week, day)), 2):
+            if later.split("-")[0] < earlier.split("-")[1]:
+                mark(f"{path}.{day}", f"{earlier} and {later} overlap")
+
+
+def _check_bureaus(bureaus: schema.BureausFile, mark: _Marks) -> None:
+    mark.unique("bureau", [item.key for item in bureaus.bureau])
+
+
+def _check_boundaries(boundaries: schema.BoundariesFile, mark: _Marks) -> None:
+    mark.unique("boundary", [item.key for item in boundaries.boundary])
+    for entry in boundaries.boundary:
+        if (entry.kind in LINES) != (entry.tolerance_m > 0):
+            path = f"boundary[{entry.key}].tolerance_m"
+            mark(path, "roads and bridges, and only these, have a tolerance of a metre or more")
+    outlines = [entry.key for entry in boundaries.boundary if entry.kind == "jurisdiction"]
+    for key in outlines[1:]:
+        mark(f"boundary[{key}].kind", f"the partner's outline is {outlines[0]} already")
+
+
+def _check_services(tenant: _Tenant, services: schema.ServicesFile, mark: _Marks) -> None:
+    mark.unique("service", [item.key for item in services.service])
+    for service in services.service:
+        path = f"service[{service.key}]"
+        if tenant.bureaus is not None:
+            mark.known(f"{path}.bureau", service.bureau, _bureau_keys(tenant), "bureau")
+        if tenant.about is not None:
+            mark.known(f"{path}.queue", service.queue, _queue_keys(tenant), "queue")
+        if tenant.boundaries is not None or tenant.has_no_map:
+            mark.known(f"{path}.boundary", service.boundary, tenant.boundary_keys(), "boundary")
+        if service.place == "none" and service.boundary:
+            mark(f"{path}.boundary", "a service without a place has no boundary")
+        if (service.duplicate_metres is None) != (service.duplicate_hours is None):
+            mark(f"{path}.duplicate_metres", "give both duplicate_metres and duplicate_hours")
+        for entry in service.disposition:
+            mark.dates(f"{path}.disposition[{entry.valid_from}]", entry.valid_from, entry.valid_to)
+        for one, two in combinations(service.disposition, 2):
+            if _overlap((one.valid_from, one.valid_to), (two.valid_from, two.valid_to)):
+                mark(
+                    f"{path}.disposition[{two.valid_from}]",
+                    f"overlaps the one from {one.valid_from}: {one.kind} and {two.kind} at once",
+                )
+        mark.unique(f"{path}.question", [item.key for item in service.question])
+        for question in service.question:
+            where = f"{path}.question[{question.key}].choice"
+            if (question.kind in ("choice", "choices")) != bool(question.choice):
+                mark(where, "choice and choices, and only these, list what may be chosen")
+            mark.unique(where, [item.key for item in question.choice])
+
+
+def _check_rates(rates: schema.RatesFile, mark: _Marks) -> None:
+    mark.unique("rate", [item.key for item in rates.rate])
+    for rate in rates.rate:
+        mark.dates(f"rate[{rate.key}]", rate.valid_from, rate.valid_to)
+    for one, two in combinations(rates.rate, 2):
+        same = (
+            one.card == two.card
+            and one.activity == two.activity
+            and one.channel == two.channel
+            and one.service == two.service
+            and one.language == two.language
+            and one.hours == two.hours
+        )
+        if same and _overlap((one.valid_from, one.valid_to), (two.valid_from, two.valid_to)):
+            last = min((day for day in (one.valid_to, two.valid_to) if day), default=None)
+            until = f" to {last}" if last else " on"
+            mark(
+                f"rate[{two.key}].valid_from",
+                f"overlaps rate {one.key}: both give a price from "
+                f"{max(one.valid_from, two.valid_from)}{until}",
+            )
+
+
+def _check_pools(pools: schema.PoolsFile, mark: _Marks) -> None:
+    mark.unique("pool", [f"{item.key} {item.fiscal_year}" for item in pools.pool])
+    for pool in pools.pool:
+        path = f"pool[{pool.key} {pool.fiscal_year}]"
+        mark.unique(f"{path}.share", [item.payer for item in pool.share], "payer")
+        total = sum((share.percent for share in pool.share), Decimal(0))
+        if total != EVERY_HUNDRED:
+            mark(f"{path}.share", f"the shares make {total.normalize():f} %, not 100 %")
+
+
+def _check_rules(rules: schema.RulesFile, mark: _Marks) -> None:
+    mark.unique("rule", [item.key for item in rules.rule])
+    compile_condition = _condition_compiler()
+    for rule in rules.rule:
+        path = f"rule[{rule.key}]"
+        mark.dates(path, rule.valid_from or rules.rule_set.valid_from, rule.valid_to)
+        if rule.condition is not None and compile_condition is not None:
+            try:
+                compile_condition(rule.condition)
+            except DomainError as error:
+                mark(f"{path}.condition", error.message)
+        if rule.continues:
+            if rule.outcome or rule.target or rule.queue:
+                mark(path, "a rule that continues has no outcome, target or queue")
+            continue
+        if rule.outcome is None:
+            mark(f"{path}.outcome", "is missing")
+        crossing = rule.outcome in ("open_request", "refer", "warm_transfer")
+        if rule.outcome in ("refer", "warm_transfer") and rule.target is None:
+            mark(f"{path}.target", f"is missing: {rule.outcome} needs a target")
+        if rule.target is not None and not crossing:
+            mark(f"{path}.target", f"{rule.outcome} has no target")
+        if rule.share and not crossing:
+            mark(f"{path}.share", f"{rule.outcome} shares nothing")
+        if rule.outcome == "decline" and rule.reason is None:
+            mark(f"{path}.reason", "is missing: decline needs a reason")
+
+
+def _condition_compiler() -> Callable[[str], object] | None:
+    """`compile_condition` of the referral slice, which knows the facts and their types."""
+    name = "regional311.referral.conditions"
+    if util.find_spec("regional311.referral") is None or util.find_spec(name) is None:
+        return None
+    compiler: Callable[[str], object] = import_module(name).compile_condition
+    return compiler
+
+
+# --- checks across the region ---------------------------------------------------------------------
+
+
+def _check_region(region: _Region, partners: dict[str, _Tenant], found: list[ConfigError]) -> None:
+    agencies = {item.key for item in region.agencies.agency} if region.agencies else set()
+    policy = region.folder
+    if region.agencies is not None:
+        mark = _Marks(f"{policy}/agencies.toml", found)
+        mark.dates("policy", region.agencies.policy.valid_from, region.agencies.policy.valid_to)
+        mark.unique("agency", [item.key for item in region.agencies.agency])
+        for key in sorted(agencies & {*partners, REGION}):
+            mark(f"agency[{key}].key", "is the slug of a partner")
+    every = [*([region.tenant] if region.tenant else []), *partners.values()]
+    _check_hosts(every, found)
+    for tenant in every:
+        _check_lines_across(tenant, partners, found)
+        if tenant.boundaries is not None and region.agencies is not None:
+            mark = _Marks(tenant.path("boundaries.toml"), found)
+            for entry in tenant.boundaries.boundary:
+                mark.known(f"boundary[{entry.key}].agency", entry.agency, agencies, "agency")
+        if tenant.rules is not None:
+            _check_rules_across(tenant, tenant.rules, region, partners, agencies, found)
+        _check_money_across(tenant, partners, found)
+    if region.danger is not None:
+        mark = _Marks(f"{policy}/danger-screen.toml", found)
+        mark.dates("policy", region.danger.policy.valid_from, region.danger.policy.valid_to)
+        mark.unique("sign", [item.key for item in region.danger.sign])
+    if region.sharing is not None:
+        _check_sharing(region.sharing, _Marks(f"{policy}/sharing.toml", found))
+    if region.retention is not None:
+        _check_retention(region.retention, partners, _Marks(f"{policy}/retention.toml", found))
+    _check_agreements(region, partners, found)
+
+
+def _check_hosts(every: list[_Tenant], found: list[ConfigError]) -> None:
+    owners: dict[str, str] = {}
+    for tenant in every:
+        host = tenant.about.tenant.host if tenant.about else None
+        if host is None:
+            continue
+        if host in owners:
+            message = f"{host} already opens {owners[host]}"
+            found.append(ConfigError(tenant.about_file, "tenant.host", message))
+        owners[host] = tenant.slug
+
+
+def _check_lines_across(
+    tenant: _Tenant, partners: dict[str, _Tenant], found: list[ConfigError]
+) -> None:
+    mark = _Marks(tenant.about_file, found)
+    for line in tenant.about.line if tenant.about else ():
+        path = f"line[{line.key}].closed_answer"
+        mark.known(path, line.closed_answer, partners, "partner")
+        if line.closed_answer == tenant.slug:
+            mark(path, "a closed partner does not answer for itself")
+
+
+def _check_rules_across(
+    tenant: _Tenant,
+    rules: schema.RulesFile,
+    region: _Region,
+    partners: dict[str, _Tenant],
+    agencies: set[str],
+    found: list[ConfigError],
+) -> None:
+    mark = _Marks(tenant.path("rules.toml"), found)
+    terms = {
+        service.term
+        for partner in partners.values()
+        if partner.services
+        for service in partner.services.service
+    }
+    fields = {item.key for item in region.sharing.field} if region.sharing else set()
+    everybody = {*partners, *agencies}
+    readable = all(partner.services is not None for partner in partners.values())
+    for rule in rules.rule:
+        path = f"rule[{rule.key}]"
+        for key in rule.services:
+            _known_elsewhere(f"{path}.services", key, tenant, partners, "service", mark)
+        for key in rule.boundaries:
+            _known_elsewhere(f"{path}.boundaries", key, tenant, partners, "boundary", mark)
+        if readable:
+            for key in rule.terms:
+                mark.known(f"{path}.terms", key, terms, "service with the term")
+        owners = {*everybody, "self", "other", "nobody"}
+        for key in rule.owners:
+            mark.known(f"{path}.owners", key, owners, "partner or agency")
+        mark.known(f"{path}.target", rule.target, {*everybody, "owner", "self"}, "target")
+        if rule.target in agencies and rule.outcome == "open_request":
+            mark(f"{path}.target", "an agency has no queue here; refer, transfer or inform")
+        if region.sharing is not None:
+            for key in rule.share:
+                mark.known(f"{path}.share", key, fields, "field in the sharing policy")
+        holder = (
+            tenant
+            if rule.target in (None, "self", tenant.slug)
+            else partners.get(rule.target or "")
+        )
+        if rule.queue is not None and rule.target == "owner":
+            mark(f"{path}.queue", "the owner is not known beforehand; its service names the queue")
+        elif holder is not None and holder.about is not None:
+            mark.known(f"{path}.queue", rule.queue, _queue_keys(holder), f"queue at {holder.slug}")
+
+
+def _known_elsewhere(
+    path: str,
+    key: str,
+    tenant: _Tenant,
+    partners: dict[str, _Tenant],
+    what: str,
+    mark: _Marks,
+) -> None:
+    slug, _, own = key.rpartition("/")
+    holder = partners.get(slug) if slug else tenant
+    if holder is None:
+        mark.known(path, slug, partners, "partner")
+        return
+    keys = holder.service_keys() if what == "service" else holder.boundary_keys()
+    unread = holder.services if what == "service" else holder.boundaries
+    if unread is not None or not keys:
+        mark.known(path, own, keys, f"{what} of {holder.slug}" if slug else what)
+
+
+def _check_money_across(
+    tenant: _Tenant, partners: dict[str, _Tenant], found: list[ConfigError]
+) -> None:
+    services = {key for partner in partners.values() for key in partner.service_keys()}
+    if tenant.rates is not None:
+        mark = _Marks(tenant.path("rates.toml"), found)
+        for rate in tenant.rates.rate:
+            mark.known(f"rate[{rate.key}].service", rate.service, services, "service")
+    if tenant.pools is not None:
+        mark = _Marks(tenant.path("pools.toml"), found)
+        for pool in tenant.pools.pool:
+            for share in pool.share:
+                path = f"pool[{pool.key} {pool.fiscal_year}].share[{share.payer}].payer"
+                mark.known(path, share.payer, partners, "partner")
+
+
+def _check_sharing(sharing: schema.SharingFile, mark: _Marks) -> None:
+    mark.dates("policy", sharing.policy.valid_from, sharing.policy.valid_to)
+    mark.unique("field", [item.key for item in sharing.field])
+    mark.unique("grant", [item.key for item in sharing.grant])
+    fields = {item.key for item in sharing.field}
+    personal = {item.key for item in sharing.field if item.personal}
+    for grant in sharing.grant:
+        for key in grant.fields:
+            mark.known(f"grant[{grant.key}].fields", key, fields, "field")
+        if grant.consent == "not_needed" and personal & set(grant.fields):
+            names = ", ".join(sorted(personal & set(grant.fields)))
+            mark(f"grant[{grant.key}].consent", f"must be asked: {names} tell who the person is")
+
+
+def _check_retention(
+    retention: schema.RetentionFile, partners: dict[str, _Tenant], mark: _Marks
+) -> None:
+    mark.unique("retention", [item.key for item in retention.retention])
+    mark.dates("policy", retention.policy.valid_from, retention.policy.valid_to)
+    for entry in retention.retention:
+        path = f"retention[{entry.key}]"
+        mark.known(f"{path}.tenant", entry.tenant, partners, "partner")
+    for one, two in combinations(retention.retention, 2):
+        if (one.kind, one.tenant) == (two.kind, two.tenant):
+            mark(f"retention[{two.key}].kind", f"{two.kind} is ruled by {one.key} already")
+
+
+def _check_agreements(
+    region: _Region, partners: dict[str, _Tenant], found: list[ConfigError]
+) -> None:
+    prefixes: dict[str, str] = {}
+    for name, file in sorted(region.agreements.items()):
+        mark = _Marks(f"{region.folder}/agreements/{name}", found)
+        terms = file.agreement
+        mark.dates("agreement", terms.valid_from, terms.valid_to)
+        if f"{terms.key}.toml" != name:
+            mark("agreement.key", f"{terms.key} is not the name of the file")
+        mark.known("agreement.provider", terms.provider, partners, "partner")
+        mark.known("agreement.payer", terms.payer, partners, "partner")
+        if terms.payer == terms.provider:
+            mark("agreement.payer", "is the provider; a partner does not bill itself")
+        if not terms.activities and terms.pool is None:
+            mark("agreement", "bills nothing: name activities or a pool")
+        if bool(terms.activities) != (terms.rate_card is not None):
+            mark("agreement.rate_card", "activities, and only these, need a rate card")
+        _check_agreement_prices(terms, partners.get(terms.provider), mark)
+        mark.unique("target", [item.key for item in file.target])
+        taken = prefixes.setdefault(terms.number_prefix, terms.provider)
+        if taken != terms.provider:
+            mark("agreement.number_prefix", f"{terms.number_prefix} is that of {taken}")
+    _check_one_prefix(region, found)
+    _check_one_agreement(region, found)
+
+
+def _check_agreement_prices(
+    terms: schema.AgreementTable, provider: _Tenant | None, mark: _Marks
+) -> None:
+    if provider is None:
+        return
+    if provider.rates is not None:
+        cards = {rate.card for rate in provider.rates.rate}
+        where = f"rate card of {terms.provider}"
+        mark.known("agreement.rate_card", terms.rate_card, cards, where)
+    if provider.pools is not None:
+        pools = {pool.key for pool in provider.pools.pool}
+        mark.known("agreement.pool", terms.pool, pools, f"pool of {terms.provider}")
+        bearers = {
+            share.payer
+            for pool in provider.pools.pool
+            if pool.key == terms.pool
+            for share in pool.share
+        }
+        if terms.pool in pools and terms.payer not in bearers:
+            mark("agreement.pool", f"{terms.payer} has no share in {terms.pool}")
+
+
+def _check_one_prefix(region: _Region, found: list[ConfigError]) -> None:
+    first: dict[str, schema.AgreementTable] = {}
+    for name, file in sorted(region.agreements.items()):
+        terms = file.agreement
+        known = first.setdefault(terms.provider, terms)
+        if known.number_prefix != terms.number_prefix:
+            mark = _Marks(f"{region.folder}/agreements/{name}", found)
+            mark(
+                "agreement.number_prefix",
+                f"{terms.provider} numbers with {known.number_prefix} in {known.key}",
+            )
+
+
+def _check_one_agreement(region: _Region, found: list[ConfigError]) -> None:
+    """No piece of work may be billed to one payer under two agreements."""
+    for (_, one), (name, two) in combinations(sorted(region.agreements.items()), 2):
+        first, second = one.agreement, two.agreement
+        if first.provider != second.provider:
+            continue
+        if not _overlap((first.valid_from, first.valid_to), (second.valid_from, second.valid_to)):
+            continue
+        both = sorted(set(first.activities) & set(second.activities))
+        if first.pool is not None and first.pool == second.pool:
+            both.append(first.pool)
+        if first.payer == second.payer and both:
+            _Marks(f"{region.folder}/agreements/{name}", found)(
+                "agreement",
+                f"bills {second.payer} for {', '.join(both)}, as {first.key} does already",
+            )

@@ -1,0 +1,792 @@
+"""What each configuration file may say, as strict models.
+
+Every file under ``tenants/`` and ``policies/`` has one model here. Unknown keys are refused, a
+number is never read as text nor text as a number, and money and percentages are text in quotes so
+that no binary fraction ever touches them. Dates are half-open: ``valid_from`` is the first day,
+``valid_to`` the first day no more. The descriptions below are the reference that
+``docs/configuration.md`` is made from.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
+from pydantic_core import PydanticCustomError
+
+Channel = Literal["phone", "walk_in", "web", "email", "text", "chat", "social", "app", "voicemail"]
+Verb = Literal["find", "report", "request", "apply", "pay"]
+Outcome = Literal[
+    "resolve_here", "open_request", "refer", "warm_transfer", "information", "decline"
+]
+Disposition = Literal["resolve", "refer", "undecided"]
+Urgency = Literal["low", "normal", "high", "urgent"]
+Activity = Literal[
+    "contact_handled",
+    "request_taken_in",
+    "warm_transfer",
+    "referral_closed",
+    "after_hours_answer",
+    "follow_up",
+    "interpreter_minute",
+]
+PayerRule = Literal["service_owner", "jurisdiction", "referrer", "line_owner"]
+TenantKind = Literal["city", "county", "community", "region"]
+RoleKey = Literal[
+    "specialist",
+    "supervisor",
+    "partner",
+    "worker",
+    "finance",
+    "approver",
+    "administrator",
+    "auditor",
+]
+Language = Literal["en", "es", "vi", "zh-Hant", "ru"]
+
+_MONEY = re.compile(r"\d{1,12}(\.\d{1,6})?")
+_CENTS = re.compile(r"\d{1,13}(\.\d{1,2})?")
+_PERCENT = re.compile(r"\d{1,3}(\.\d{1,6})?")
+_HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
+
+
+def _wrong(message: str) -> PydanticCustomError:
+    return PydanticCustomError("regional311", "{message}", {"message": message})
+
+
+def _decimal_text(pattern: re.Pattern[str], what: str, example: str) -> Any:
+    def read(value: object) -> Decimal:
+        if isinstance(value, bool) or not isinstance(value, str):
+            raise _wrong(f'write {what} as text in quotes, such as "{example}"')
+        if pattern.fullmatch(value) is None:
+            raise _wrong(f'{value!r} is not {what}, such as "{example}"')
+        return Decimal(value)
+
+    return read
+
+
+def _above_zero(value: Decimal) -> Decimal:
+    if value <= 0:
+        raise _wrong("must be more than zero; leave the price out to make the work unrated")
+    return value
+
+
+def _up_to_hundred(value: Decimal) -> Decimal:
+    if value > 100:
+        raise _wrong("a percentage is at most 100")
+    return value
+
+
+def _zone(value: str) -> str:
+    if value not in available_timezones():
+        raise _wrong(f"{value!r} is not a time zone, such as America/Los_Angeles")
+    return value
+
+
+def _hours(value: str) -> str:
+    found = _HOURS.fullmatch(value)
+    if found is None:
+        raise _wrong(f'{value!r} is not a span of hours, such as "08:00-17:00"')
+    opens, closes = value.split("-")
+    if closes > "24:00":
+        raise _wrong(f"{closes} is later than 24:00")
+    if closes <= opens:
+        raise _wrong(f"{closes} is not after {opens}; write a night as two spans")
+    return value
+
+
+def _expression(value: str) -> str:
+    if len(value) > 500:
+        raise _wrong(f"a condition has at most 500 characters, this one {len(value)}")
+    return value
+
+
+Key = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", min_length=1, max_length=60)
+]
+Name = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$", min_length=1, max_length=60)
+]
+Words = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^\S(.*\S)?$")]
+Prose = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
+Phone = Annotated[str, StringConstraints(pattern=r"^[0-9+][0-9 +-]{1,19}$")]
+WebAddress = Annotated[str, StringConstraints(pattern=r"^https?://\S+$", max_length=300)]
+Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=200)]
+Host = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
+Colour = Annotated[str, StringConstraints(pattern=r"^#[0-9a-f]{6}$")]
+Code = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.-]{0,19}$")]
+Money = Annotated[
+    Decimal,
+    BeforeValidator(_decimal_text(_MONEY, "an amount of dollars", "4.90")),
+    AfterValidator(_above_zero),
+]
+Cents = Annotated[
+    Decimal,
+    BeforeValidator(_decimal_text(_CENTS, "an amount of dollars and cents", "600000.00")),
+    AfterValidator(_above_zero),
+]
+Percent = Annotated[
+    Decimal,
+    BeforeValidator(_decimal_text(_PERCENT, "a percentage", "33.333")),
+    AfterValidator(_up_to_hundred),
+]
+Zone = Annotated[str, AfterValidator(_zone)]
+Hours = Annotated[str, AfterValidator(_hours)]
+Expression = Annotated[str, AfterValidator(_expression)]
+
+
+class Model(BaseModel):
+    """The base of every table in a file: strict, frozen, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Dated(Model):
+    """Something that holds from one day until another."""
+
+    valid_from: date = Field(description="First day on which this holds.")
+    valid_to: date | None = Field(
+        default=None, description="First day on which it holds no more; left out: still holds."
+    )
+
+
+# --- tenant.toml, policies/region.toml ------------------------------------------------------------
+
+
+class TenantTable(Model):
+    """Who the partner is."""
+
+    kind: TenantKind = Field(
+        description="What the partner is; sharing policies are granted by kind."
+    )
+    name: Words = Field(description="Full name, as the public knows it.")
+    short_name: Words = Field(description="Name for narrow places, such as a column.")
+    legal_name: Words | None = Field(
+        default=None, description="Name on statements; left out: the full name."
+    )
+    summary: Prose = Field(description="One or two plain sentences for the public door.")
+    zone: Zone = Field(description="Time zone in which hours, days and periods are counted.")
+    fiscal_year_start_month: int = Field(
+        ge=1, le=12, description="Month in which the fiscal year begins; 7 in Oregon."
+    )
+    languages: tuple[Language, ...] = Field(
+        default=("en",), description="Languages offered, the first is the default."
+    )
+    host: Host | None = Field(
+        default=None, description="Host name that opens this partner directly."
+    )
+
+
+class ContactTable(Model):
+    """How the public reaches the partner's office."""
+
+    phone: Phone = Field(description="Telephone number.")
+    email: Email | None = Field(default=None, description="E-mail address.")
+    website: WebAddress | None = Field(default=None, description="Web address.")
+    address: Words | None = Field(default=None, description="Street address in one line.")
+
+
+class BrandingTable(Model):
+    """How the partner's pages look."""
+
+    colour: Colour = Field(description="Main colour; must be readable under white text.")
+    accent: Colour | None = Field(default=None, description="Second colour.")
+    tagline: Words | None = Field(default=None, description="Line under the name.")
+
+
+class Week(Model):
+    """Weekly hours in the partner's zone; a day left out is closed."""
+
+    mon: tuple[Hours, ...] = Field(default=(), description="Spans of hours on Mondays.")
+    tue: tuple[Hours, ...] = Field(default=(), description="Spans of hours on Tuesdays.")
+    wed: tuple[Hours, ...] = Field(default=(), description="Spans of hours on Wednesdays.")
+    thu: tuple[Hours, ...] = Field(default=(), description="Spans of hours on Thursdays.")
+    fri: tuple[Hours, ...] = Field(default=(), description="Spans of hours on Fridays.")
+    sat: tuple[Hours, ...] = Field(default=(), description="Spans of hours on Saturdays.")
+    sun: tuple[Hours, ...] = Field(default=(), description="Spans of hours on Sundays.")
+    holiday: tuple[Hours, ...] = Field(
+        default=(), description="Spans of hours on the partner's holidays, whatever the weekday."
+    )
+
+
+class Holiday(Model):
+    """A day on which the hours of `holiday` hold instead of the weekday's."""
+
+    day: date = Field(description="The day, once.")
+    name: Words = Field(description="What is observed.")
+
+
+class Line(Model):
+    """One way in: a telephone number, a desk, a mailbox, a web form."""
+
+    key: Key = Field(description="Key, unique among the partner's lines.")
+    name: Words = Field(description="Name shown to staff and the public.")
+    channel: Channel = Field(description="Channel its contacts come by.")
+    address: Words = Field(description="Number, street, e-mail or web address that people use.")
+    hours: Week = Field(description="When it is answered.")
+    closed_answer: Key | None = Field(
+        default=None, description="Partner that answers when it is closed; left out: nobody."
+    )
+
+
+class Queue(Model):
+    """A list of work that a team looks at."""
+
+    key: Key = Field(description="Key, unique among the partner's queues.")
+    name: Words = Field(description="Name shown to staff.")
+    holds: Literal["requests", "referrals", "contacts"] = Field(
+        default="requests", description="What lies in it."
+    )
+    bureau: Key | None = Field(default=None, description="Bureau that works it.")
+    unplaced: bool = Field(
+        default=False, description="Takes what nothing else places; one such queue at most."
+    )
+
+
+class ServiceLevel(Model):
+    """Promise for a priority where the service itself has none."""
+
+    priority: Urgency = Field(description="Priority this promise is for.")
+    hours: int = Field(ge=1, le=8760, description="Business hours until the work is done.")
+    warn_at_percent: int = Field(
+        default=75, ge=1, le=99, description="Share of the time after which staff are warned."
+    )
+    follow_up_days: int = Field(
+        default=14, ge=1, le=365, description="Days after which a referral is followed up."
+    )
+
+
+class RoleName(Model):
+    """What the partner calls one of the roles."""
+
+    key: RoleKey = Field(description="The role; its permissions are the same everywhere.")
+    name: Words = Field(description="The partner's own word for it.")
+
+
+class Account(Model):
+    """One account of the partner's chart of accounts."""
+
+    key: Name = Field(description="Key by which the shared core posts to it.")
+    name: Words = Field(description="Name of the account.")
+    type: Literal["asset", "liability", "equity", "revenue", "expense"] = Field(
+        description="Side of the books."
+    )
+    external_code: Code | None = Field(
+        default=None, description="Account number in the partner's own general ledger."
+    )
+    fund_code: Code | None = Field(default=None, description="Fund in that ledger.")
+
+
+class TenantFile(Model):
+    """`tenant.toml` (and `policies/region.toml`): who the partner is and how it answers."""
+
+    tenant: TenantTable = Field(description="Who the partner is.")
+    contact: ContactTable = Field(description="How the public reaches its office.")
+    branding: BrandingTable | None = Field(default=None, description="How its pages look.")
+    hours: Week = Field(description="Usual business hours; service levels count in them.")
+    holiday: tuple[Holiday, ...] = Field(default=(), description="Days closed.")
+    line: tuple[Line, ...] = Field(default=(), description="Ways in.")
+    queue: tuple[Queue, ...] = Field(default=(), description="Lists of work.")
+    service_level: tuple[ServiceLevel, ...] = Field(default=(), description="Promises by priority.")
+    role: tuple[RoleName, ...] = Field(default=(), description="Own words for roles.")
+    account: tuple[Account, ...] = Field(default=(), description="Chart of accounts.")
+
+
+# --- bureaus.toml ---------------------------------------------------------------------------------
+
+
+class Bureau(Model):
+    """A part of the partner with its own staff and budget."""
+
+    key: Key = Field(description="Key, unique among the partner's bureaus.")
+    name: Words = Field(description="Name as staff and the public know it.")
+    kind: Literal["bureau", "department", "office", "program"] = Field(
+        default="bureau", description="What it is."
+    )
+    fund_code: Code | None = Field(default=None, description="Fund that pays for its services.")
+    cost_centre: Code | None = Field(default=None, description="Cost centre in its books.")
+
+
+class BureausFile(Model):
+    """`bureaus.toml`: the partner's bureaus or departments."""
+
+    bureau: tuple[Bureau, ...] = Field(default=(), description="Bureaus.")
+
+
+# --- services.toml --------------------------------------------------------------------------------
+
+
+class DispositionEntry(Dated):
+    """What 311 does with the service from a day on; entries may not overlap."""
+
+    kind: Disposition = Field(
+        description="`resolve`: 311 takes it in and resolves it. `refer`: 311 triages and refers. "
+        "`undecided`: not agreed yet, treated as refer."
+    )
+    note: Words | None = Field(default=None, description="What it rests on.")
+
+
+class Choice(Model):
+    """One answer that a question offers."""
+
+    key: Key = Field(description="Stored answer.")
+    label: Words = Field(description="Answer as shown.")
+
+
+class Question(Model):
+    """One question of the service's form."""
+
+    key: Key = Field(description="Key, unique in the service.")
+    label: Words = Field(description="The question, in plain words.")
+    kind: Literal["text", "long_text", "number", "date", "choice", "choices", "yes_no"] = Field(
+        description="Kind of answer."
+    )
+    required: bool = Field(default=False, description="Must be answered before filing.")
+    hint: Words | None = Field(default=None, description="Help below the question.")
+    choice: tuple[Choice, ...] = Field(
+        default=(), description="Answers offered; for `choice` and `choices` only."
+    )
+
+
+class Service(Model):
+    """Something that the public may ask of the partner."""
+
+    key: Key = Field(description="Key, unique among the partner's services.")
+    name: Words = Field(description="Name in the public's words.")
+    summary: Prose = Field(description="What it is and what happens, in plain words.")
+    verb: Verb = Field(description="What the person wants to do.")
+    bureau: Key = Field(description="Bureau that does the work.")
+    term: Key = Field(
+        description="Kind of thing, shared by all partners: services of the same term are "
+        "candidates for the same need."
+    )
+    group: Words = Field(description="Heading under which it is listed.")
+    keywords: tuple[Words, ...] = Field(
+        default=(), description="Callers' words for it, singular and lower case."
+    )
+    channels: tuple[Channel, ...] = Field(
+        default=(), description="Channels it may be asked on; left out: all."
+    )
+    place: Literal["required", "optional", "none"] = Field(
+        default="optional", description="Whether a place must be given."
+    )
+    boundary: Key | None = Field(
+        default=None,
+        description="The partner's boundary where it is offered; left out: its whole outline.",
+    )
+    queue: Key | None = Field(default=None, description="Queue where its requests arrive.")
+    priority: Urgency = Field(default="normal", description="Usual priority.")
+    target_hours: int | None = Field(
+        default=None, ge=1, le=8760, description="Business hours until done."
+    )
+    confidential: bool = Field(
+        default=False, description="Seen by cleared roles only, in no list, map or export."
+    )
+    information: Prose | None = Field(
+        default=None, description="What to tell the person; all there is for verb `find`."
+    )
+    phone: Phone | None = Field(default=None, description="Number to ask at, when it has one.")
+    website: WebAddress | None = Field(default=None, description="Where the form or text is.")
+    fee: Words | None = Field(default=None, description="What it costs the person, in words.")
+    duplicate_metres: int | None = Field(
+        default=None, ge=1, le=5000, description="Distance within which two may be the same."
+    )
+    duplicate_hours: int | None = Field(
+        default=None, ge=1, le=8760, description="Age within which two may be the same."
+    )
+    disposition: tuple[DispositionEntry, ...] = Field(
+        min_length=1, description="What 311 does with it, by date."
+    )
+    question: tuple[Question, ...] = Field(default=(), description="Questions of its form.")
+
+
+class ServicesFile(Model):
+    """`services.toml`: everything that the public may ask of the partner."""
+
+    service: tuple[Service, ...] = Field(default=(), description="Services.")
+
+
+# --- rules.toml -----------------------------------------------------------------------------------
+
+
+class RuleSetTable(Model):
+    """The rule set as a whole; it is versioned, published and used as one."""
+
+    valid_from: date | None = Field(
+        default=None,
+        description="First day on which these rules decide; left out, or past when a changed set "
+        "is applied: the day it is applied.",
+    )
+
+
+class Rule(Model):
+    """One referral rule; rules are tried from top to bottom and the first that fits decides.
+
+    Every matcher that is given must fit; a matcher left out fits everything.
+    """
+
+    key: Key = Field(description="Key, unique in the set; the reason shown years later.")
+    name: Words = Field(description="What the rule says, in plain words.")
+    valid_from: date | None = Field(
+        default=None, description="First day; left out: that of the set."
+    )
+    valid_to: date | None = Field(default=None, description="First day no more.")
+    services: tuple[Words, ...] = Field(
+        default=(), description="Service keys; another partner's as `slug/key`."
+    )
+    verbs: tuple[Verb, ...] = Field(default=(), description="What the person wants to do.")
+    terms: tuple[Key, ...] = Field(default=(), description="Kinds of thing.")
+    boundaries: tuple[Words, ...] = Field(
+        default=(), description="Boundaries the place lies in; another partner's as `slug/key`."
+    )
+    channels: tuple[Channel, ...] = Field(default=(), description="Channels of the contact.")
+    languages: tuple[Language, ...] = Field(default=(), description="Languages of the contact.")
+    hours: Literal["open", "closed"] | None = Field(
+        default=None, description="Whether the line that the contact came in on is open."
+    )
+    confidential: bool | None = Field(
+        default=None, description="Whether the service is confidential."
+    )
+    urgency: tuple[Urgency, ...] = Field(default=(), description="Urgency of the need.")
+    dispositions: tuple[Disposition, ...] = Field(
+        default=(), description="What the service's disposition is on that day."
+    )
+    owners: tuple[Words, ...] = Field(
+        default=(),
+        description="Who is responsible: `self`, `other`, `nobody`, partners and agencies.",
+    )
+    condition: Expression | None = Field(
+        default=None, description="CEL expression over the documented facts; true fits."
+    )
+    continues: bool = Field(
+        default=False,
+        description="Only adds (note, follow-up, priority) and lets later rules decide.",
+    )
+    outcome: Outcome | None = Field(
+        default=None, description="What to do; every rule has one, unless it continues."
+    )
+    target: Words | None = Field(
+        default=None,
+        description="Who gets it: `owner` (whoever is responsible), `self`, a partner, an agency.",
+    )
+    queue: Key | None = Field(
+        default=None, description="Queue at the target; left out: the service's."
+    )
+    priority: Urgency | None = Field(default=None, description="Priority to file it with.")
+    follow_up_days: int | None = Field(
+        default=None, ge=1, le=365, description="Days until someone asks what became of it."
+    )
+    share: tuple[Name, ...] = Field(
+        default=(), description="Fields to share with the target, out of the sharing policy."
+    )
+    note: Prose | None = Field(default=None, description="What to tell the person.")
+    reason: Words | None = Field(default=None, description="Reason, for `decline`.")
+
+
+class RulesFile(Model):
+    """`rules.toml`: the partner's ordered referral rules, published as one set."""
+
+    rule_set: RuleSetTable = Field(description="The set as a whole.")
+    rule: tuple[Rule, ...] = Field(min_length=1, description="Rules, first match wins.")
+
+
+# --- rates.toml -----------------------------------------------------------------------------------
+
+
+class Rate(Dated):
+    """One price. For one instant no two prices may share all five selectors."""
+
+    key: Key = Field(description="Key, unique among the partner's rates.")
+    card: Key = Field(description="Card it stands on; agreements name the card they use.")
+    activity: Activity = Field(description="Work that is priced.")
+    channel: Channel | None = Field(default=None, description="Channel; left out: any.")
+    service: Key | None = Field(
+        default=None, description="Service key, of whichever partner owns it; left out: any."
+    )
+    language: Language | None = Field(default=None, description="Language; left out: any.")
+    hours: Literal["any", "business", "after"] = Field(
+        default="any", description="During the provider's business hours, after them, or any."
+    )
+    unit: Literal["each", "minute"] = Field(default="each", description="What is counted.")
+    amount: Money = Field(description='Dollars a unit, as text: `"4.90"`.')
+    source: Words | None = Field(default=None, description="What the price rests on.")
+
+
+class RatesFile(Model):
+    """`rates.toml`: what the partner's work costs others."""
+
+    rate: tuple[Rate, ...] = Field(default=(), description="Prices.")
+
+
+# --- pools.toml -----------------------------------------------------------------------------------
+
+
+class Share(Model):
+    """One partner's part of a pool; the provider's own part is billed to nobody."""
+
+    payer: Key = Field(description="Slug of the partner that bears it.")
+    percent: Percent = Field(description='Per cent, as text: `"50"` or `"33.333"`.')
+
+
+class Pool(Model):
+    """The cost of a year that several share; its shares make exactly 100 per cent."""
+
+    key: Key = Field(description="Key of the pool; the same in every year.")
+    fiscal_year: int = Field(
+        ge=2000,
+        le=2100,
+        description="Year in which the fiscal year ends: 2027 is July 2026 to June 2027.",
+    )
+    name: Words = Field(description="Name on statements.")
+    amount: Cents = Field(description='Dollars for the whole year, as text: `"600000.00"`.')
+    source: Words = Field(description="What the amount rests on.")
+    note: Words | None = Field(default=None, description="Anything else worth knowing.")
+    share: tuple[Share, ...] = Field(min_length=1, description="Who bears which part.")
+
+
+class PoolsFile(Model):
+    """`pools.toml`: costs by the year and who shares them."""
+
+    pool: tuple[Pool, ...] = Field(default=(), description="Cost pools.")
+
+
+# --- boundaries.toml ------------------------------------------------------------------------------
+
+
+class Boundary(Model):
+    """An area or a line on the map, with its geometry in a GeoJSON file beside."""
+
+    key: Key = Field(description="Key, unique among the partner's boundaries.")
+    name: Words = Field(description="Name shown as the reason.")
+    kind: Literal["jurisdiction", "district", "neighbourhood", "road", "bridge"] = Field(
+        description="`jurisdiction` is the partner's own outline, one at most; roads and bridges "
+        "are lines, the others areas."
+    )
+    file: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*\.geojson$")] = Field(
+        description="File in `boundaries/`, in WGS 84 longitude and latitude."
+    )
+    tolerance_m: int = Field(
+        default=0, ge=0, le=500, description="Metres from a line that still count as on it."
+    )
+    agency: Key | None = Field(
+        default=None, description="Outside agency responsible there, instead of the partner."
+    )
+    names: tuple[Words, ...] = Field(
+        default=(), description="Names callers use for it and for places inside, lower case."
+    )
+    source: Words = Field(description="Where the geometry comes from.")
+    illustrative: bool = Field(
+        default=False, description="Drawn for the example; must not decide real cases."
+    )
+
+
+class BoundariesFile(Model):
+    """`boundaries.toml`: where the partner, or one of its services, is responsible."""
+
+    boundary: tuple[Boundary, ...] = Field(default=(), description="Boundaries.")
+
+
+# --- policies/ ------------------------------------------------------------------------------------
+
+
+class PolicyTable(Dated):
+    """The policy as a whole; a change makes a new version from a date on."""
+
+    name: Words = Field(description="Name of the policy.")
+
+
+class Screen(Model):
+    """The question that comes before everything else."""
+
+    ask: Prose = Field(description="What is asked first on every contact.")
+    number: Phone = Field(description="Number to call when any sign is there.")
+    say: Prose = Field(description="What is said when a sign has no words of its own.")
+
+
+class Sign(Model):
+    """One sign of danger to life."""
+
+    key: Key = Field(description="Key, unique in the screen.")
+    name: Words = Field(description="The sign, as shown to staff and the public.")
+    words: tuple[Words, ...] = Field(
+        min_length=1, description="Callers' words that point at it, lower case."
+    )
+    say: Prose | None = Field(default=None, description="What to say first.")
+    number: Phone | None = Field(default=None, description="Another number than the screen's.")
+
+
+class DangerFile(Model):
+    """`policies/danger-screen.toml`: signs of danger; no partner's rule can switch it off."""
+
+    policy: PolicyTable = Field(description="The policy as a whole.")
+    screen: Screen = Field(description="The question and the answer.")
+    sign: tuple[Sign, ...] = Field(min_length=1, description="Signs, in the order asked.")
+
+
+class SharingTable(Model):
+    """How the person is asked."""
+
+    consent_text: Prose = Field(
+        description="What the person is asked before anything personal crosses."
+    )
+
+
+class SharedField(Model):
+    """A field that may cross between partners."""
+
+    key: Name = Field(description="The field.")
+    name: Words = Field(description="What the person is told is shared.")
+    personal: bool = Field(description="Tells who the person is.")
+
+
+class Grant(Model):
+    """What one purpose lets cross to one kind of partner."""
+
+    key: Key = Field(description="Key, unique in the policy.")
+    purpose: Literal["referral", "request", "transfer"] = Field(description="What it is for.")
+    receivers: tuple[TenantKind, ...] = Field(
+        min_length=1, description="Kinds of partner that may receive."
+    )
+    fields: tuple[Name, ...] = Field(min_length=1, description="Fields that may cross.")
+    consent: Literal["asked", "not_needed"] = Field(
+        description="Whether the person must agree first; personal fields need it."
+    )
+    expires_days: int = Field(
+        default=365, ge=1, le=3650, description="Days after which the receiver's copy goes."
+    )
+
+
+class SharingFile(Model):
+    """`policies/sharing.toml`: which fields may cross to which kind of partner."""
+
+    policy: PolicyTable = Field(description="The policy as a whole.")
+    sharing: SharingTable = Field(description="How the person is asked.")
+    field: tuple[SharedField, ...] = Field(min_length=1, description="Fields that may cross.")
+    grant: tuple[Grant, ...] = Field(min_length=1, description="What is allowed.")
+
+
+class Retention(Model):
+    """How long one kind of record keeps personal values."""
+
+    key: Key = Field(description="Key, unique in the policy.")
+    kind: Literal[
+        "contact", "inquirer", "request", "referral", "envelope", "message", "session"
+    ] = Field(description="Kind of record.")
+    tenant: Key | None = Field(default=None, description="For one partner only.")
+    keep_days: int = Field(ge=1, le=36525, description="Days after closing.")
+    then: Literal["redact", "delete"] = Field(
+        description="Redacting keeps counts and amounts, deleting keeps nothing."
+    )
+    basis: Words = Field(description="Law or decision it rests on.")
+
+
+class RetentionFile(Model):
+    """`policies/retention.toml`: how long personal values are kept."""
+
+    policy: PolicyTable = Field(description="The policy as a whole.")
+    retention: tuple[Retention, ...] = Field(min_length=1, description="Periods.")
+
+
+class Agency(Model):
+    """A body without a tenant of its own that people are referred out to."""
+
+    key: Key = Field(description="Key; may not be a partner's.")
+    name: Words = Field(description="Full name.")
+    phone: Phone | None = Field(default=None, description="Number for the public.")
+    website: WebAddress | None = Field(default=None, description="Web address.")
+    summary: Prose = Field(description="What it is responsible for.")
+
+
+class AgenciesFile(Model):
+    """`policies/agencies.toml`: bodies that take no part but are referred to."""
+
+    policy: PolicyTable = Field(description="The list as a whole.")
+    agency: tuple[Agency, ...] = Field(default=(), description="Agencies.")
+
+
+class AgreementTable(Dated):
+    """Who works for whom, for what price, on which terms."""
+
+    key: Key = Field(description="Key; the file has the same name.")
+    name: Words = Field(description="Name on statements.")
+    kind: Literal["iga", "sla", "mou"] = Field(
+        description="Intergovernmental agreement, service level agreement or memorandum."
+    )
+    reference: Words = Field(description="Number under which it was signed.")
+    provider: Key = Field(description="Partner that does the work and bills.")
+    payer: Key = Field(description="Partner that is billed.")
+    activities: tuple[Activity, ...] = Field(
+        default=(), description="Work that is billed by use; left out: the pool only."
+    )
+    payer_rule: PayerRule = Field(
+        default="service_owner",
+        description="Which partner pays for one event: the service's owner, the one whose "
+        "jurisdiction the place lies in, the one that referred, or the one whose line was "
+        "answered.",
+    )
+    rate_card: Key | None = Field(default=None, description="The provider's card.")
+    pool: Key | None = Field(
+        default=None, description="The provider's pool that is shared under it."
+    )
+    due_days: int = Field(ge=1, le=365, description="Days from issue to payment.")
+    notice_days: int = Field(default=90, ge=0, le=3650, description="Days' notice to end it.")
+    dispute_days: int = Field(default=30, ge=1, le=365, description="Days to dispute a line.")
+    late_event_days: int = Field(
+        default=10, ge=0, le=365, description="Days after the month in which late work still joins."
+    )
+    rounding: Literal["line"] = Field(
+        default="line",
+        description="Where cents are made: once a statement line, half away from zero.",
+    )
+    number_prefix: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{1,7}$")] = Field(
+        description="Prefix of the provider's statement numbers, the same in all its agreements."
+    )
+    purpose: Prose = Field(description="What was agreed, in plain words.")
+
+
+class AgreementTarget(Model):
+    """A level of service that the provider promises."""
+
+    key: Key = Field(description="Key, unique in the agreement.")
+    name: Words = Field(description="The promise, in plain words.")
+    measure: Literal["answer_seconds", "first_contact_percent", "accept_hours", "close_days"] = (
+        Field(description="What is measured.")
+    )
+    goal: int = Field(ge=1, description="The figure promised.")
+
+
+class AgreementFile(Model):
+    """`policies/agreements/<key>.toml`: one agreement between partners."""
+
+    agreement: AgreementTable = Field(description="The agreement.")
+    target: tuple[AgreementTarget, ...] = Field(default=(), description="Service levels.")
+
+
+TENANT_FILES: dict[str, type[Model]] = {
+    "tenant.toml": TenantFile,
+    "bureaus.toml": BureausFile,
+    "services.toml": ServicesFile,
+    "rules.toml": RulesFile,
+    "rates.toml": RatesFile,
+    "pools.toml": PoolsFile,
+    "boundaries.toml": BoundariesFile,
+}
+POLICY_FILES: dict[str, type[Model]] = {
+    "region.toml": TenantFile,
+    "boundaries.toml": BoundariesFile,
+    "agencies.toml": AgenciesFile,
+    "danger-screen.toml": DangerFile,
+    "sharing.toml": SharingFile,
+    "retention.toml": RetentionFile,
+}
