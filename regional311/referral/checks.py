@@ -14,7 +14,6 @@ from regional311.referral.rules import (
     OPEN_REQUEST,
     REFER,
     RULE_OUTCOMES,
-    WARM_TRANSFER,
     BadRule,
     Matchers,
     Rule,
@@ -197,7 +196,7 @@ def _cannot_be_done(rule: Rule, known: Known) -> Iterator[Problem]:
             rule, "danger", "The danger screen decides before any rule and cannot be overridden."
         )
     own = rule.target in ("self", known.tenant)
-    if rule.outcome in (REFER, WARM_TRANSFER) and own:
+    if rule.outcome == REFER and own:
         yield _problem(rule, "target", f"{rule.outcome} to the partner itself does nothing.")
     if rule.target in known.agencies and rule.outcome in (OPEN_REQUEST, REFER):
         yield _problem(

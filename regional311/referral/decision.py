@@ -406,7 +406,7 @@ def _possible(region: Region, rule: Rule, facts: Facts, sender: str) -> bool:
     if rule.outcome in (OPEN_REQUEST, REFER):
         return region.may_send(sender, target)
     if rule.outcome == WARM_TRANSFER:
-        return target in region.agencies or region.may_send(sender, target)
+        return target == sender or target in region.agencies or region.may_send(sender, target)
     return True
 
 

@@ -41,15 +41,7 @@ NOBODY: Final = Scope(UUID(int=0))
 
 CHECK_SECONDS: Final = 1.0
 _REGION: Final = "region"
-_LONG_DAYS: Final = {
-    "monday": "mon",
-    "tuesday": "tue",
-    "wednesday": "wed",
-    "thursday": "thu",
-    "friday": "fri",
-    "saturday": "sat",
-    "sunday": "sun",
-}
+_OUTLINE: Final = "jurisdiction"
 _ALL_DAY: Final = "00:00-24:00"
 
 
@@ -166,8 +158,16 @@ class Published:
         self.tenants: Mapping[str, tenancy.TenantRow] = {each.slug: each for each in tenants}
         self.ids: Mapping[str, UUID] = {slug: row.id for slug, row in self.tenants.items()}
         self.slugs: Mapping[UUID, str] = {row.id: slug for slug, row in self.tenants.items()}
+        outlined = tuple(boundaries)
+        outlines = {
+            each.tenant_id: each.key
+            for each in outlined
+            if each.kind == _OUTLINE and each.agency_key is None and each.ended_on is None
+        }
         self.partners: Mapping[str, Partner] = {
-            slug: Partner(slug, row.kind, row.name, _outline(row))
+            slug: Partner(
+                slug, row.kind, row.name, f"{slug}/{outlines[row.id]}" if row.id in outlines else ""
+            )
             for slug, row in self.tenants.items()
             if row.kind != _REGION
         }
@@ -185,7 +185,7 @@ class Published:
         self.directory = Directory(services)
         self.search_index = SearchIndex(self.directory.services)
         self.boundaries: Mapping[str, tenancy.BoundaryRow] = {}
-        self.jurisdictions = self._index(boundaries)
+        self.jurisdictions = self._index(outlined)
         self._policies = tuple(policies)
         self._rules = tuple(self._dated(each) for each in rule_sets)
         self._agreements = tuple(agreements)
@@ -458,18 +458,9 @@ def invalidate() -> None:
         _kept.clear()
 
 
-def _outline(row: tenancy.TenantRow) -> str:
-    outline = row.settings.get("outline") or (row.settings.get("tenant") or {}).get("outline")
-    return f"{row.slug}/{outline}" if outline else ""
-
-
 def _holidays(row: tenancy.TenantRow) -> dict[date, str]:
     found = row.settings.get("holiday") or row.settings.get("holidays") or ()
-    return {
-        date.fromisoformat(str(each["date"])): str(each.get("name") or "")
-        for each in found
-        if isinstance(each, Mapping)
-    }
+    return {date.fromisoformat(str(each["day"])): str(each.get("name") or "") for each in found}
 
 
 def _spans(spans: Iterable[Any]) -> list[str]:
@@ -477,7 +468,7 @@ def _spans(spans: Iterable[Any]) -> list[str]:
 
 
 def _calendar(row: tenancy.TenantRow, hours: Mapping[str, Any]) -> BusinessCalendar:
-    named = {_LONG_DAYS.get(day, day): spans for day, spans in hours.items()}
+    named = dict(hours)
     if hours.get("always"):
         named = {day: [_ALL_DAY] for day in (*DAYS, "holiday")}
     week = {day: _spans(named[day] or ()) for day in DAYS if day in named}
@@ -489,13 +480,5 @@ def _calendar(row: tenancy.TenantRow, hours: Mapping[str, Any]) -> BusinessCalen
 
 
 def _business_hours(row: tenancy.TenantRow) -> BusinessCalendar:
-    calendars = row.settings.get("calendar") or row.settings.get("calendars") or ()
-    usual = (row.settings.get("tenant") or {}).get("calendar")
-    if isinstance(calendars, str):
-        usual, calendars = calendars, row.settings.get("calendars") or ()
-    listed = [each for each in calendars if isinstance(each, Mapping)]
-    chosen = next((each for each in listed if each.get("key") == usual), None)
-    chosen = chosen or (listed[0] if listed else None)
-    if chosen is None:
-        return _calendar(row, {day: ["08:00-17:00"] for day in DAYS[:5]})
-    return _calendar(row, chosen)
+    hours = row.settings.get("hours") or {day: ["08:00-17:00"] for day in DAYS[:5]}
+    return _calendar(row, hours)
