@@ -21,17 +21,24 @@ import re
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import Row, select
+from sqlalchemy import ColumnElement, Row, or_, select
 
 from regional311.catalog.models import Service
-from regional311.chargeback.models import Agreement, CostPool, Rate, Statement
+from regional311.chargeback.models import (
+    Agreement,
+    CostPool,
+    Rate,
+    Statement,
+    StatementItem,
+    StatementLine,
+)
 from regional311.database import ids
 from regional311.database.base import Base
 from regional311.identity.models import Membership
 from regional311.identity.permissions import Permissions as P
 from regional311.identity.queries import tracked
 from regional311.intake.models import Contact, ServiceRequest
-from regional311.ledger.models import JournalEntry
+from regional311.ledger.models import Account, JournalEntry
 from regional311.referral.models import Referral, RuleSet
 from regional311.web.partners import REGION, Partner
 from regional311.web.security import SignInNeeded, tenant_acl
@@ -41,6 +48,8 @@ RESERVED = frozenset({"new", "edit", "export", "search", "csv", "preview"})
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,99}", re.ASCII)
 _PERIOD = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
+_NUMBER = re.compile(r"[1-9]\d{0,8}", re.ASCII)
+_ACCOUNT = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}", re.ASCII)
 
 
 class Resource:
@@ -196,6 +205,22 @@ class Collection(Resource):
             )
         ).one_or_none()
 
+    def versions(
+        self, model: type[Base], name: str, *conditions: ColumnElement[bool]
+    ) -> list[Row[Any]] | None:
+        """Return every flat row of `model` with this key, or None when there is none.
+
+        Only this partner's rows, unless `conditions` say which.
+        """
+        if _KEY.fullmatch(name) is None:
+            return None
+        table = model.__table__
+        mine = conditions or (table.c.tenant_id == self.request.tenant.id,)
+        rows = self.request.dbsession.execute(
+            select(table).where(table.c.key == name, *mine).order_by(table.c.id)
+        ).all()
+        return list(rows) or None
+
     def _value(self, name: str) -> Any:
         if self.prefix is not None:
             return name if ids.is_public_id(name, self.prefix) else None
@@ -217,7 +242,42 @@ class ReferralRecord(Record):
 
 
 class StatementRecord(Record):
-    """S-...: one statement, issued or received."""
+    """S-...: one statement, issued or received; its children are its lines by position."""
+
+    def child(self, name: str) -> Resource | None:
+        if _NUMBER.fullmatch(name) is None:
+            return None
+        table = StatementLine.__table__
+        row = self.request.dbsession.execute(
+            select(table).where(
+                table.c.tenant_id == self.request.tenant.id,
+                table.c.statement_id == self.record.id,
+                table.c.position == int(name),
+            )
+        ).one_or_none()
+        return None if row is None else StatementLineRecord(self.request, name, self, row)
+
+
+class StatementLineRecord(Record):
+    """One line of a statement; its children are the pieces of work behind it, by id."""
+
+    def child(self, name: str) -> Resource | None:
+        item_id = _as_id(name)
+        if item_id is None:
+            return None
+        table = StatementItem.__table__
+        row = self.request.dbsession.execute(
+            select(table).where(
+                table.c.tenant_id == self.request.tenant.id,
+                table.c.line_id == self.record.id,
+                table.c.id == item_id,
+            )
+        ).one_or_none()
+        return None if row is None else StatementItemRecord(self.request, name, self, row)
+
+
+class StatementItemRecord(Record):
+    """One priced piece of work on a statement."""
 
 
 class ServiceRecord(Record):
@@ -229,15 +289,15 @@ class RuleSetRecord(Record):
 
 
 class AgreementRecord(Record):
-    """A version of an agreement."""
+    """An agreement by its key; `record` is the list of its versions."""
 
 
 class RateRecord(Record):
-    """A dated rate."""
+    """A rate by its key; `record` is the list of its versions, as valid and as recorded."""
 
 
 class PoolRecord(Record):
-    """A cost pool."""
+    """A cost pool by its key; `record` is the list of its fiscal years."""
 
 
 class PeriodRecord(Record):
@@ -246,6 +306,23 @@ class PeriodRecord(Record):
 
 class EntryRecord(Record):
     """A journal entry."""
+
+
+class AccountRecord(Record):
+    """An account of the partner's chart."""
+
+
+class Accounts(Resource):
+    """/ledger/accounts/<key>: the chart of accounts."""
+
+    def child(self, name: str) -> Resource | None:
+        if _ACCOUNT.fullmatch(name) is None:
+            return None
+        table = Account.__table__
+        row = self.request.dbsession.execute(
+            select(table).where(table.c.tenant_id == self.request.tenant.id, table.c.key == name)
+        ).one_or_none()
+        return None if row is None else AccountRecord(self.request, name, self, row)
 
 
 class PersonRecord(Record):
@@ -287,26 +364,49 @@ class Services(Collection):
 
 @collection("rules")
 class Rules(Collection):
+    """Versions of the rules, by number."""
+
     permission = P.RULE_READ
-    model, member, by = RuleSet, RuleSetRecord, "id"
+    member = RuleSetRecord
+
+    def find(self, name: str) -> Any:
+        if _NUMBER.fullmatch(name) is None:
+            return None
+        return self.row(RuleSet, "version", int(name))
 
 
 @collection("agreements")
 class Agreements(Collection):
+    """The agreements that this partner is a party to; the region, which owns them, has all."""
+
     permission = P.AGREEMENT_READ
-    model, member, by = Agreement, AgreementRecord, "id"
+    member = AgreementRecord
+
+    def find(self, name: str) -> Any:
+        me = self.request.tenant.id
+        return self.versions(
+            Agreement,
+            name,
+            or_(Agreement.tenant_id == me, Agreement.provider_id == me, Agreement.payer_id == me),
+        )
 
 
 @collection("rates")
 class Rates(Collection):
     permission = P.RATE_READ
-    model, member, by = Rate, RateRecord, "id"
+    member = RateRecord
+
+    def find(self, name: str) -> Any:
+        return self.versions(Rate, name)
 
 
 @collection("pools")
 class Pools(Collection):
     permission = P.POOL_READ
-    model, member, by = CostPool, PoolRecord, "id"
+    member = PoolRecord
+
+    def find(self, name: str) -> Any:
+        return self.versions(CostPool, name)
 
 
 @collection("billing")
@@ -328,8 +428,15 @@ class Statements(Collection):
 
 @collection("ledger")
 class Ledger(Collection):
+    """The books: entries by id, and the chart of accounts."""
+
     permission = P.LEDGER_READ
     model, member, by = JournalEntry, EntryRecord, "id"
+
+    def child(self, name: str) -> Resource | None:
+        if name == "accounts":
+            return Accounts(self.request, name, self)
+        return super().child(name)
 
 
 @collection("people")
