@@ -25,17 +25,18 @@ def main(
     `regional311 serve` passes `configured` (a `settings.Settings`) and `database_url`, the
     address for the application's role. `pserve` passes neither: then the settings come from the
     environment and the ini file, and an embedded server is started and stopped with the process.
-    `engine` and `clock` are for tests.
+    `engine`, `clock` and `extend` (one more include) are for tests.
     """
     configured = settings.pop("configured", None) or settings_from_ini(settings)
     engine = settings.pop("engine", None)
     database_url = settings.pop("database_url", None)
+    now, extend = settings.pop("clock", clock), settings.pop("extend", None)
     if engine is None:
         engine = make_engine(database_url or _reach_for_good(configured))
     with Configurator(settings=settings) as config:
         config.registry.configured = configured
         config.registry.engine = engine
-        config.registry.clock = settings.pop("clock", clock)
+        config.registry.clock = now
         config.include("regional311.web.i18n")  # languages
         config.include("regional311.web.shell")  # templates and static files
         config.include("regional311.web.pipeline")  # transactions, headers, strict addresses
@@ -43,6 +44,8 @@ def main(
         config.include("regional311.web.security")  # who asks, what they may
         config.include("regional311.web.tree")  # what is where
         config.scan("regional311.web.views")  # every view declares context, permission, method
+        if extend is not None:
+            config.include(extend)
         return config.make_wsgi_app()
 
 
