@@ -747,7 +747,7 @@ def create_tables() -> None:
         sa.Column("note", sa.Text(), nullable=True),
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.CheckConstraint(
-            "channel IN ('phone', 'walk_in', 'web', 'email', 'text', 'chat', 'social', 'mobile_app', 'voice')",
+            "channel IN ('phone', 'walk_in', 'web', 'email', 'text', 'chat', 'social', 'app', 'voicemail')",
             name=op.f("ck_contacts_channel_known"),
         ),
         sa.CheckConstraint("ended_at >= started_at", name=op.f("ck_contacts_ends_after_start")),

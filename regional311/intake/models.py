@@ -19,8 +19,8 @@ CHANNELS = (
     "text",
     "chat",
     "social",
-    "mobile_app",
-    "voice",
+    "app",
+    "voicemail",
 )
 REQUEST_STATES = (
     "received",

@@ -20,6 +20,7 @@ from typing import Final, NoReturn
 import cel
 
 from regional311.errors import InvalidInput
+from regional311.intake.models import CHANNELS
 
 MAX_LENGTH: Final = 500
 """Characters in one condition."""
@@ -30,19 +31,6 @@ MAX_LIST: Final = 50
 MAX_DEPTH: Final = 20
 """Levels of parentheses, negations and branches."""
 
-CHANNELS: Final = (
-    "phone",
-    "walk_in",
-    "web",
-    "email",
-    "text",
-    "chat",
-    "social",
-    "app",
-    "mobile_app",
-    "voice",
-    "voicemail",
-)
 VERBS: Final = ("find", "report", "request", "apply", "pay")
 URGENCIES: Final = ("low", "normal", "high", "urgent")
 DISPOSITIONS: Final = ("resolve", "refer", "undecided")

@@ -18,8 +18,8 @@ CHANNELS: Final[Mapping[str, Any]] = {
     "text": _("Text message"),
     "chat": _("Chat"),
     "social": _("Social media"),
-    "mobile_app": _("Mobile app"),
-    "voice": _("Voice assistant"),
+    "app": _("Mobile app"),
+    "voicemail": _("Voicemail"),
 }
 
 LANGUAGES: Final[Mapping[str, Any]] = {
@@ -115,7 +115,7 @@ OUTCOMES: Final[Mapping[str, Any]] = {
 }
 
 UNMET_REASONS: Final[Mapping[str, Any]] = {
-    "no_service": _("No such service exists"),
+    "no_service_exists": _("No such service exists"),
     "none_in_area": _("None in the area"),
     "none_open_now": _("None open now"),
     "all_at_capacity": _("All are full"),
@@ -125,6 +125,75 @@ UNMET_REASONS: Final[Mapping[str, Any]] = {
     "cost": _("Too expensive"),
     "person_refused": _("The person refused"),
     "other": _("Another reason"),
+}
+
+HOLD_REASONS: Final[Mapping[str, Any]] = {
+    "waiting_for_person": _("Waiting for the person"),
+    "waiting_for_documents": _("Waiting for documents"),
+    "waitlist": _("On a waiting list"),
+    "needs_assessment": _("Needs an assessment first"),
+    "other": _("Another reason"),
+}
+
+RESOLUTIONS: Final[Mapping[str, Any]] = {
+    "completed": _("Done"),
+    "no_action_needed": _("Nothing had to be done"),
+    "not_found": _("Nothing was found there"),
+    "duplicate": _("Reported before"),
+    "not_our_responsibility": _("Somebody else is responsible"),
+    "out_of_funds": _("No funds for it"),
+    "person_withdrew": _("The person withdrew it"),
+    "other": _("Another reason"),
+}
+
+CONSENT_METHODS: Final[Mapping[str, Any]] = {
+    "spoken": _("Spoken"),
+    "written": _("Written"),
+    "online": _("Online"),
+}
+
+ACTIONS: Final[Mapping[str, Any]] = {
+    "contact:start": _("Contact started"),
+    "contact:edit": _("Contact changed"),
+    "contact:close": _("Contact finished"),
+    "contact:take": _("Contact taken in"),
+    "contact:transfer": _("Transfer offered"),
+    "need:file": _("Need filed"),
+    "need:status": _("Status of a need set"),
+    "request:open": _("Request opened"),
+    "request:receive": _("Request received"),
+    "request:send": _("Request sent"),
+    "request:triage": _("Sorted"),
+    "request:assign": _("Assigned"),
+    "request:start": _("Work started"),
+    "request:wait": _("Put on wait"),
+    "request:close": _("Closed"),
+    "request:reopen": _("Opened again"),
+    "request:merge": _("Joined with another"),
+    "request:note": _("Note added"),
+    "request:status": _("Status received from the owner"),
+    "referral:send": _("Referral sent"),
+    "referral:receive": _("Referral received"),
+    "referral:open": _("Referral opened"),
+    "referral:accept": _("Referral accepted"),
+    "referral:reject": _("Referral rejected"),
+    "referral:start": _("Work on the referral started"),
+    "referral:hold": _("Referral put on hold"),
+    "referral:complete": _("Referral completed"),
+    "referral:fail": _("Referral failed"),
+    "referral:cancel": _("Referral cancelled"),
+    "referral:error": _("Referral marked as entered in error"),
+    "referral:answer": _("Answer received"),
+}
+
+ACTIVITIES: Final[Mapping[str, Any]] = {
+    "contact_handled": _("Contact handled"),
+    "request_taken_in": _("Request taken in"),
+    "warm_transfer": _("Warm transfer"),
+    "referral_closed": _("Referral closed"),
+    "follow_up": _("Follow-up"),
+    "after_hours_answer": _("After-hours answer"),
+    "interpreter_minute": _("Interpreter minute"),
 }
 
 DECISIONS: Final[Mapping[str, tuple[Any, str]]] = {
