@@ -6,7 +6,9 @@ Order from outside: `guard` (host, size, headers, last resort), pyramid_tm, erro
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 from pyramid.httpexceptions import HTTPMethodNotAllowed, HTTPNotFound
@@ -20,7 +22,7 @@ from regional311.database.session import NoTenantBound, Scope, TenantSession, op
 
 log = logging.getLogger(__name__)
 
-LARGEST_BODY = 2 * 1024 * 1024
+LARGEST_BODY = 20 * 1024 * 1024
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
@@ -117,22 +119,45 @@ def strict_address(view, info):
     return strict
 
 
-def remember_method(view, info):
-    """Note the methods of each address, so that a wrong one gets 405 and is told which."""
-    context, methods = info.options.get("context"), info.options.get("request_method")
-    if context is not None and methods and not info.exception_only:
-        methods = (methods,) if isinstance(methods, str) else methods
-        table = info.registry.methods_by_address
-        table.setdefault((context, info.options.get("name") or ""), set()).update(methods)
+@dataclass(frozen=True)
+class DeclaredView:
+    """What a view said about itself; tests walk these, and 405 answers come from them."""
+
+    callable: Any
+    context: Any
+    name: str
+    methods: frozenset[str]
+    permission: Any
+    exception_only: bool
+
+
+def remember_view(view, info):
+    """Note what each view declares."""
+    methods = info.options.get("request_method") or ()
+    info.registry.declared_views.append(
+        DeclaredView(
+            callable=info.original_view,
+            context=info.options.get("context"),
+            name=info.options.get("name") or "",
+            methods=frozenset((methods,) if isinstance(methods, str) else methods),
+            permission=info.options.get("permission"),
+            exception_only=bool(info.exception_only),
+        )
+    )
     return view
 
 
 def wrong_method(request) -> HTTPMethodNotAllowed | None:
     """Return the 405 answer if another method would have found a view here."""
-    table = request.registry.methods_by_address
-    context = type(getattr(request, "context", None))
-    for kind in context.__mro__:
-        allowed = table.get((kind, getattr(request, "view_name", "")))
+    name = getattr(request, "view_name", "")
+    for kind in type(getattr(request, "context", None)).__mro__:
+        allowed = frozenset[str]().union(
+            *(
+                each.methods
+                for each in request.registry.declared_views
+                if each.context is kind and each.name == name and not each.exception_only
+            )
+        )
         if allowed:
             if request.method in allowed:
                 return None
@@ -152,13 +177,13 @@ def includeme(config) -> None:
             "retry.attempts": 3,
         }
     )
-    config.registry.methods_by_address = {}
+    config.registry.declared_views = []
     config.include("pyramid_retry")
     config.include("pyramid_tm")
     config.add_request_method(lambda request: request.registry.clock(), "now", reify=True)
     config.add_request_method(database_session, "dbsession", reify=True)
     config.add_view_deriver(strict_address, "strict_address")
-    config.add_view_deriver(remember_method, "remember_method")
+    config.add_view_deriver(remember_view, "remember_view")
 
 
 def clock() -> datetime:
