@@ -110,6 +110,9 @@ class Server:
                 OWNER_ROLE,
                 template,
             )
+        # A clone does not inherit the rights on the database itself.
+        self.run("REVOKE ALL ON DATABASE {} FROM PUBLIC", name)
+        self.run("GRANT CONNECT ON DATABASE {} TO {}", name, APP_ROLE)
         return self.database(name)
 
     def drop(self, name: str) -> None:

@@ -122,9 +122,8 @@ class EmbeddedServer:
     """The PostgreSQL that belongs to one `var/` directory.
 
     `ensure()` makes the cluster on first use, starts the server unless it runs already, and
-    returns its address. `stop()` stops it only if this object started it (or took it over from a process
-    that was killed). As a context manager it
-    does both.
+    returns its address. `stop()` stops it only if this object started it, or took it over from a
+    process that was killed. As a context manager it does both.
     `for_tests=True` gives up durability for speed: a crash of the machine may lose the cluster.
     """
 

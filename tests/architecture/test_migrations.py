@@ -1,0 +1,140 @@
+"""Models and migrations say the same, and migrations go both ways and print without a server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+from alembic import command
+from sqlalchemy import Connection, NullPool, create_engine, text
+
+from regional311.database.base import Base
+from regional311.database.health import health
+from regional311.database.prepare import alembic_configuration, migrate
+from tests.architecture import test_schema  # imports every model
+
+ROOT = Path(__file__).resolve().parents[2]
+assert test_schema.APPEND_ONLY
+
+CATALOGUE = {
+    "columns": "SELECT t.relname || '.' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod)"
+    " || CASE WHEN a.attnotnull THEN ' not null ' ELSE ' ' END || a.attgenerated::text"
+    " || coalesce(pg_get_expr(d.adbin, d.adrelid), '')"
+    " FROM pg_attribute a JOIN pg_class t ON t.oid = a.attrelid"
+    " LEFT JOIN pg_attrdef d ON d.adrelid = t.oid AND d.adnum = a.attnum"
+    " WHERE t.relnamespace = 'public'::regnamespace AND t.relkind = 'r' AND a.attnum > 0"
+    " AND NOT a.attisdropped AND t.relname <> 'alembic_version'",
+    "constraints": "SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid)"
+    " FROM pg_constraint WHERE connamespace = 'public'::regnamespace"
+    " AND conrelid <> coalesce(to_regclass('alembic_version'), 0) AND contype <> 't'",
+    "indexes": "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'"
+    " AND tablename <> 'alembic_version'",
+}
+PROTECTION = {
+    "policies": "SELECT concat_ws(' ', tablename, policyname, cmd, qual, with_check)"
+    " FROM pg_policies",
+    "rights": "SELECT relname || coalesce(relacl::text, '') || relforcerowsecurity FROM pg_class"
+    " WHERE relnamespace = 'public'::regnamespace",
+    "functions": "SELECT pg_get_functiondef(p.oid) || coalesce(proacl::text, '') FROM pg_proc p"
+    " WHERE pronamespace = 'public'::regnamespace AND prokind = 'f' AND NOT EXISTS"
+    " (SELECT FROM pg_depend WHERE objid = p.oid AND deptype = 'e')",
+    "triggers": "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal",
+}
+
+
+def snapshot(connection: Connection, parts: dict[str, str]) -> dict[str, list[str]]:
+    return {name: sorted(connection.scalars(text(query))) for name, query in parts.items()}
+
+
+@pytest.fixture
+def owner(empty_database):
+    engine = create_engine(empty_database.owner_url, poolclass=NullPool)
+    with engine.connect() as connection:
+        yield connection
+
+
+def test_models_equal_migrations(owner, server) -> None:
+    server.run("CREATE DATABASE {} OWNER {}", "from_models", "regional311_owner")
+    try:
+        engine = create_engine(server.database("from_models").owner_url, poolclass=NullPool)
+        with engine.begin() as connection:
+            connection.execute(text("CREATE EXTENSION btree_gist"))
+            Base.metadata.create_all(connection)
+            from_models = snapshot(connection, CATALOGUE)
+    finally:
+        server.drop("from_models")
+    from_migrations = snapshot(owner, CATALOGUE)
+    for part, expected in from_models.items():
+        assert expected == from_migrations[part]
+
+
+def test_the_newest_migration_is_recognised(empty_database, owner) -> None:
+    assert health(empty_database.engine()).ok
+    owner.execute(text("UPDATE alembic_version SET version_num = 'older'"))
+    owner.commit()
+    found = health(empty_database.engine())
+    assert (found.reachable, found.migrations_current) == (True, False)
+
+
+def test_a_database_without_a_schema_is_reached_but_not_current(server) -> None:
+    server.run("CREATE DATABASE {} OWNER {}", "bare", "regional311_owner")
+    try:
+        found = health(server.database("bare").engine())
+    finally:
+        server.drop("bare")
+    assert (found.reachable, found.migrations_current) == (True, False)
+
+
+def test_a_database_that_is_down_is_not_an_exception() -> None:
+    engine = create_engine("postgresql+psycopg://a:b@127.0.0.1:1/c", poolclass=NullPool)
+    assert not health(engine).reachable
+
+
+def test_down_and_up_again_leaves_the_same_schema(empty_database, owner) -> None:
+    before = snapshot(owner, CATALOGUE | PROTECTION)
+    owner.rollback()
+    configuration = alembic_configuration()
+    configuration.attributes["connection"] = owner
+    command.downgrade(configuration, "base")
+    left = owner.scalars(
+        text(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+            " AND relkind = 'r'"
+        )
+    ).all()
+    assert left == ["alembic_version"]
+    owner.rollback()
+    migrate(empty_database.owner_url)
+    assert snapshot(owner, CATALOGUE | PROTECTION) == before
+
+
+def test_the_whole_schema_prints_without_a_server_and_makes_the_same(
+    tmp_path, server, owner
+) -> None:
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("REGIONAL311_")
+    }
+    done = subprocess.run(
+        [Path(sys.executable).with_name("alembic"), "upgrade", "head", "--sql"],
+        cwd=ROOT,
+        env=environment | {"REGIONAL311_VAR": str(tmp_path / "var")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert not (tmp_path / "var").exists()
+    server.run("CREATE DATABASE {} OWNER {}", "printed", "regional311_owner")
+    try:
+        database = server.database("printed")
+        with psycopg.connect(database.owner_url.replace("+psycopg", "")) as connection:
+            connection.execute(done.stdout.encode())
+        with create_engine(database.owner_url, poolclass=NullPool).connect() as printed:
+            assert snapshot(printed, CATALOGUE | PROTECTION) == snapshot(
+                owner, CATALOGUE | PROTECTION
+            )
+    finally:
+        server.drop("printed")
