@@ -470,6 +470,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "usual-own": "No rule applies; {0} becomes an own request.",
     "usual-refer": "No rule applies; needs are referred to {0}.",
     "usual-request": "No rule applies; {0} gets a request.",
+    "consent-refused": "The person did not agree to share anything with {0}.",
     "no-agreement": "There is no agreement with {0}: its number is given.",
 }
 """One sentence a reason code; the arguments are keys, shown by their names."""

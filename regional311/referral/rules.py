@@ -15,8 +15,8 @@ from typing import Any, Final
 import cel
 
 from regional311.errors import InvalidInput
+from regional311.intake.models import CHANNELS
 from regional311.referral.conditions import (
-    CHANNELS,
     DISPOSITIONS,
     URGENCIES,
     VERBS,

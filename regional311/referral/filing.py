@@ -1,0 +1,1299 @@
+"""Take a contact in, whole: contact, need, decision, and whatever follows from it.
+
+:func:`plan` says, without a statement, which rows a contact makes at the partner that takes it in
+and at the partner that gets it. :func:`take_in` writes the first in one statement, and the second
+in one more as the receiver; :func:`take_in_many` does the same for a whole batch. The desk, the
+public door, the replay of exports and the demonstration all come through here.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+
+from regional311.audit.service import audit_row
+from regional311.catalog.directory import Service
+from regional311.database.base import Base
+from regional311.database.ids import new_id, public_id, token_hash
+from regional311.database.rows import put, send
+from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
+from regional311.errors import Conflict, InvalidInput, KeyReused, NotFound, Stale
+from regional311.exchange import service as exchange
+from regional311.identity.models import TrackingToken
+from regional311.intake import lifecycle as intake_lifecycle
+from regional311.intake.models import (
+    CHANNELS,
+    Contact,
+    FollowedRequest,
+    Inquirer,
+    Need,
+    Transfer,
+)
+from regional311.intake.service import NewRequest, Started, request_rows
+from regional311.intake.service import start_contact as begin_contact
+from regional311.metering import service as metering
+from regional311.notices.service import Translate, outbox_row
+from regional311.referral.conditions import URGENCIES, Facts
+from regional311.referral.decision import (
+    EMERGENCY,
+    Decision,
+    Sign,
+    decide,
+    explain,
+    screen,
+)
+from regional311.referral.lifecycle import UNMET_REASONS
+from regional311.referral.models import Consent, Referral
+from regional311.referral.models import Decision as StoredDecision
+from regional311.referral.rules import (
+    DANGER,
+    DECLINE,
+    INFORMATION,
+    OPEN_REQUEST,
+    REFER,
+    RESOLVE_HERE,
+    WARM_TRANSFER,
+)
+from regional311.referral.snapshot import Line, Published
+from regional311.tenancy.jurisdiction import AREA, Located
+from regional311.tenancy.models import IdempotencyKey
+
+ASKED_IN_PERSON: Final = ("desk", "web")
+"""Sources where a person can be asked: the danger screen and consent must have been."""
+
+ALWAYS_SHARED: Final = frozenset({"need", "urgency", "location", "problem"})
+"""What a rule's list of fields cannot leave out; the sharing policy still can."""
+
+ANSWER_DAYS: Final = 3
+"""Days in which the receiver of a referral should answer, unless the rule follows up earlier."""
+
+_FIXED_DISPOSITION: Final[Mapping[str, str]] = {
+    RESOLVE_HERE: "answered",
+    INFORMATION: "answered",
+    OPEN_REQUEST: "request_filed",
+    REFER: "referred",
+    WARM_TRANSFER: "transferred",
+    DECLINE: "declined",
+    DANGER: "danger",
+}
+_CALL_TYPE: Final[Mapping[str, str]] = {
+    RESOLVE_HERE: "information",
+    INFORMATION: "information",
+    OPEN_REQUEST: "assistance",
+    REFER: "referral",
+    WARM_TRANSFER: "transfer",
+    DECLINE: "out_of_scope",
+    DANGER: "crisis",
+}
+
+
+class DangerNotAsked(Conflict):
+    """The danger screen comes before anything else, and was not asked."""
+
+
+class ConsentNotAsked(InvalidInput):
+    """More would be shared with consent: the person must be asked, and may refuse."""
+
+
+class AlreadyTaken(Conflict):
+    """The same form was filed before; :func:`first_answer` gives what was answered then.
+
+    The transaction cannot be used any more: roll it back first.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """What the person said of themselves; every part may be left out."""
+
+    name: str | None = None
+    phone: str | None = None
+    email: str | None = None
+    safe_to_call: bool = False
+    may_leave_message: bool = False
+    wants_updates: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where it is: a point, an address or a neighbourhood in words, or no place."""
+
+    text: str = ""
+    latitude: Decimal | None = None
+    longitude: Decimal | None = None
+    kind: str = ""
+
+    @property
+    def stored_kind(self) -> str:
+        """``point``, ``address``, ``neighbourhood`` or ``none``."""
+        if self.kind:
+            return self.kind
+        if self.latitude is not None and self.longitude is not None:
+            return "point"
+        return "address" if self.text else "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """A contact as it is filed.
+
+    ``source`` is ``desk``, ``web``, ``demo`` or ``replay:<file>``, and ``key`` is unique in it: the
+    form's random key (128 bits or more), or the row's own. ``service`` is ``partner/key``; empty
+    when nothing was asked for. ``contact_id`` and ``contact_version`` continue a contact that was
+    started at the desk. ``danger_answer`` is ``none`` or the key of a sign, ``None`` when the
+    screen was not asked. ``cleared`` says that words of danger were seen and asked about.
+    ``chosen`` is the candidate that a specialist picked. ``consent`` is ``given``, ``refused`` or
+    ``unasked``. ``line`` is ``partner/key``. ``ends`` is false to go on with another need.
+    """
+
+    source: str
+    key: str
+    channel: str
+    started_at: datetime
+    service: str = ""
+    line: str = ""
+    language: str = "en"
+    interpreter: bool = False
+    accommodation: str | None = None
+    ended_at: datetime | None = None
+    wait_seconds: int = 0
+    handle_seconds: int | None = None
+    after_hours: bool | None = None
+    asker: Asker | None = None
+    place: Place = Place()
+    description: str = ""
+    urgency: str = "normal"
+    answers: Mapping[str, str] = field(default_factory=dict)
+    danger_answer: str | None = None
+    cleared: bool = False
+    chosen: str = ""
+    consent: str = "unasked"
+    consent_method: str = "spoken"
+    consent_fields: tuple[str, ...] = ()
+    contact_id: UUID | None = None
+    contact_version: int = 0
+    call_type: str | None = None
+    disposition: str | None = None
+    note: str | None = None
+    ends: bool = True
+    track: bool = True
+
+    @property
+    def source_key(self) -> str:
+        """What the contact is stored under; a form's key is stored as its digest only."""
+        if self.source in ASKED_IN_PERSON:
+            return f"{self.source}:{hashlib.sha256(self.key.encode()).hexdigest()[:40]}"
+        return f"{self.source}:{self.key}"
+
+    @property
+    def digest(self) -> str:
+        """A digest of the content; times do not count."""
+        content = asdict(self)
+        for name in ("started_at", "ended_at", "handle_seconds", "key"):
+            del content[name]
+        text = json.dumps(content, default=str, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """What the person is told: numbers are real as soon as the transaction is committed.
+
+    ``sentences`` say why. ``token`` is the secret of the tracking link. ``repeated`` is true when
+    this is the first answer given again.
+    """
+
+    contact_id: UUID
+    contact_public_id: str
+    outcome: str = ""
+    target: str = ""
+    owner: str = ""
+    need_id: UUID | None = None
+    request_id: UUID | None = None
+    request_public_id: str = ""
+    referral_id: UUID | None = None
+    referral_public_id: str = ""
+    token: str = ""
+    expected_at: datetime | None = None
+    notes: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What would happen, before anything is filed.
+
+    ``signs`` were found in the words and come before everything else. ``consent_fields`` would
+    cross only with consent, ``shared_fields`` cross without.
+    """
+
+    decision: Decision | None
+    located: Located
+    signs: tuple[Sign, ...] = ()
+    sentences: tuple[str, ...] = ()
+    service: Service | None = None
+    shared_fields: tuple[str, ...] = ()
+    consent_fields: tuple[str, ...] = ()
+    consent_text: str = ""
+
+    @property
+    def needs_consent(self) -> bool:
+        """Whether the person should be asked before this is filed."""
+        return bool(self.consent_fields)
+
+
+@dataclass(slots=True)
+class Plan:
+    """The rows that one contact makes, and what is answered.
+
+    ``received`` holds the rows that the receiver writes in its own name.
+    """
+
+    filed: Filed
+    rows: list[Base] = field(default_factory=list)
+    received: dict[UUID, list[Base]] = field(default_factory=dict)
+    continues: Mapping[str, Any] | None = None
+
+
+def preview(published: Published, slug: str, intake: Intake, *, now: datetime) -> Preview:
+    """Say where a contact would go and why, what would be shared, and whether danger was named."""
+    located, decision, signs = _decided(published, slug, intake, now)
+    on = published.today(slug, now)
+    found = tuple(each for each in published.screen(on).signs if each.key in signs)
+    if decision is None:
+        return Preview(None, located, found)
+    shared: tuple[str, ...] = ()
+    with_consent: tuple[str, ...] = ()
+    purpose = _purpose(decision, slug)
+    if purpose:
+        kind = published.partners[decision.target].kind
+        sharing = published.sharing(on)
+        shared = _fields(sharing.allowed(purpose, kind, consent=False)[0], decision)
+        every = _fields(sharing.allowed(purpose, kind, consent=True)[0], decision)
+        with_consent = tuple(name for name in every if name not in shared)
+    return Preview(
+        decision,
+        located,
+        found,
+        tuple(explain(decision, published.names)),
+        published.directory.find(f"{decision.target}/{decision.service}")
+        or published.directory.find(intake.service),
+        shared,
+        with_consent,
+        published.sharing(on).consent_text,
+    )
+
+
+def start_contact(
+    session: TenantSession,
+    published: Published,
+    *,
+    now: datetime,
+    channel: str,
+    line: str = "",
+    language: str = "en",
+    wait_seconds: int = 0,
+) -> Started:
+    """Begin a contact at the desk, on one's own line or on a closed partner's (``partner/key``)."""
+    slug = published.slugs[scope_of(session).tenant_id]
+    known = _line(published, line)
+    owner = known.tenant if known else slug
+    return begin_contact(
+        session,
+        now=now,
+        channel=channel,
+        language=language,
+        line_key=known.key if known else None,
+        line_owner_id=published.ids[owner],
+        after_hours=_after_hours(published, slug, known, now),
+        wait_seconds=wait_seconds,
+    )
+
+
+def take_in(
+    session: TenantSession,
+    published: Published,
+    intake: Intake,
+    *,
+    now: datetime,
+    url: str = "",
+    translate: Translate | None = None,
+    look_first: bool = False,
+) -> Filed:
+    """File a contact once.
+
+    Everything at this partner leaves in one statement; what another partner receives leaves in one
+    more, as that partner. Raises :class:`AlreadyTaken` when the same form was filed before (roll
+    back, then :func:`first_answer`; or come again with ``look_first``), :class:`KeyReused` when the
+    same key came with other content, :class:`DangerNotAsked`, :class:`ConsentNotAsked`,
+    :class:`Stale` for a contact that somebody else has changed, and :class:`InvalidInput`.
+    """
+    if look_first:
+        answer = first_answer(session, intake)
+        if answer is not None:
+            return answer
+    made = plan(
+        published,
+        scope_of(session).tenant_id,
+        intake,
+        now=now,
+        person_id=scope_of(session).person_id,
+        url=url,
+        translate=translate,
+    )
+    rows, filed = made.rows, made.filed
+    if made.continues is not None:
+        # the contact points to the person, who must be there first
+        put(session, *(row for row in rows if isinstance(row, Inquirer)))
+        rows = [row for row in rows if not isinstance(row, Inquirer)]
+        filed = replace(filed, contact_public_id=_continue(session, intake, made.continues))
+        for row in rows:
+            if isinstance(row, IdempotencyKey):
+                row.answer = _stored(filed)
+    put(session, *rows)
+    try:
+        send(session)
+    except IntegrityError as error:
+        if _is_repeat(error):
+            raise AlreadyTaken("This was filed before.") from error
+        raise
+    for tenant_id in sorted(made.received):
+        with acting_for(session, tenant_id):
+            put(session, *made.received[tenant_id])
+    return filed
+
+
+def take_in_many(
+    session: TenantSession,
+    published: Published,
+    intakes: Sequence[Intake],
+    *,
+    now: datetime | None = None,
+    url: str = "",
+) -> list[Filed | None]:
+    """File a batch: one look for what is known, one statement here, one for each receiver.
+
+    Those known by their ``source_key`` give ``None`` and change nothing. ``now`` left out takes
+    each contact's own time. Any error fails the whole batch: roll back and take its rows one by
+    one. Everything else is as in :func:`take_in`.
+    """
+    scope = scope_of(session)
+    known = set(
+        session.execute(
+            select(Contact.source_key).where(
+                Contact.tenant_id == scope.tenant_id,
+                Contact.source_key.in_([each.source_key for each in intakes]),
+            )
+        ).scalars()
+    )
+    answers: list[Filed | None] = []
+    received: dict[UUID, list[Base]] = {}
+    for intake in intakes:
+        if intake.source_key in known:
+            answers.append(None)
+            continue
+        known.add(intake.source_key)
+        made = plan(
+            published,
+            scope.tenant_id,
+            intake,
+            now=now or intake.ended_at or intake.started_at,
+            person_id=scope.person_id,
+            url=url,
+        )
+        put(session, *made.rows)
+        for tenant_id, rows in made.received.items():
+            received.setdefault(tenant_id, []).extend(rows)
+        answers.append(made.filed)
+    send(session)
+    for tenant_id in sorted(received):
+        with acting_for(session, tenant_id):
+            put(session, *received[tenant_id])
+    return answers
+
+
+def first_answer(session: TenantSession, intake: Intake) -> Filed | None:
+    """Give what was answered when this form was filed first, or nothing.
+
+    Raises :class:`KeyReused` when the key is known with other content.
+    """
+    row = session.execute(
+        select(IdempotencyKey.content_digest, IdempotencyKey.answer).where(
+            IdempotencyKey.tenant_id == scope_of(session).tenant_id,
+            IdempotencyKey.key == intake.source_key,
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    if row.content_digest != intake.digest:
+        raise KeyReused("This form was filed before with other content.")
+    return _filed_from(row.answer, _token(intake) if row.answer.get("tracked") else "")
+
+
+def plan(
+    published: Published,
+    tenant_id: UUID,
+    intake: Intake,
+    *,
+    now: datetime,
+    person_id: UUID | None = None,
+    url: str = "",
+    translate: Translate | None = None,
+) -> Plan:
+    """Decide a contact and make its rows; no statement is sent."""
+    return _Planner(published, tenant_id, intake, now, person_id, url, translate).plan()
+
+
+class _Planner:
+    """Makes the rows of one contact, each table in its own method."""
+
+    def __init__(
+        self,
+        published: Published,
+        tenant_id: UUID,
+        intake: Intake,
+        now: datetime,
+        person_id: UUID | None,
+        url: str,
+        translate: Translate | None,
+    ) -> None:
+        self.published = published
+        self.tenant_id = tenant_id
+        self.slug = published.slugs[tenant_id]
+        self.intake = intake
+        self.now = now
+        self.person_id = person_id
+        self.url = url
+        self.translate = translate
+        self.today = published.today(self.slug, now)
+        self.line = _line(published, intake.line)
+        self.rows: list[Base] = []
+        self.received: dict[UUID, list[Base]] = {}
+        self.contact_id = intake.contact_id or new_id()
+        self.contact_number = public_id("C")
+        self.need_id: UUID | None = None
+        self.inquirer_id: UUID | None = None
+        self.token = ""
+
+    def plan(self) -> Plan:
+        intake = self.intake
+        _check(intake)
+        self.located, decision, signs = _decided(self.published, self.slug, intake, self.now)
+        if decision is not None:
+            decision = self._with_consent(decision)
+        self.decision = decision
+        self._inquirer()
+        self._contact(signs)
+        filed = Filed(self.contact_id, self.contact_number)
+        if decision is not None:
+            filed = self._follow(decision, filed)
+        if intake.ends:
+            self._usage(metering.CONTACT_HANDLED, self.contact_id, "handled")
+            if intake.interpreter and self.handle_seconds:
+                minutes = math.ceil(self.handle_seconds / 60)
+                self._usage(
+                    metering.INTERPRETER_MINUTE, self.contact_id, "interpreter", Decimal(minutes)
+                )
+        self._audit("contact:file", "contact", self.contact_id, filed)
+        if intake.source in ASKED_IN_PERSON:
+            self.rows.append(
+                IdempotencyKey(
+                    tenant_id=self.tenant_id,
+                    id=new_id(),
+                    key=intake.source_key,
+                    content_digest=intake.digest,
+                    answer=_stored(filed),
+                )
+            )
+        return Plan(filed, self.rows, self.received, self.continued)
+
+    def _with_consent(self, decision: Decision) -> Decision:
+        """Find what may cross; ask for consent where a person can be asked."""
+        self.fields: tuple[str, ...] = ()
+        self.expires_days = 365
+        purpose = _purpose(decision, self.slug)
+        if not purpose:
+            return decision
+        sharing = self.published.sharing(self.today)
+        kind = self.published.partners[decision.target].kind
+        given = self.intake.consent == "given"
+        allowed, missing, self.expires_days = sharing.allowed(purpose, kind, consent=given)
+        fields = _fields(allowed, decision)
+        if given and self.intake.consent_fields:
+            without = sharing.allowed(purpose, kind, consent=False)[0]
+            agreed = {*self.intake.consent_fields, *without}
+            fields = tuple(name for name in fields if name in agreed)
+        self.fields = fields
+        if purpose == "referral" and not given:
+            more = set(_fields(sharing.allowed(purpose, kind, consent=True)[0], decision))
+            if (
+                self.intake.consent == "unasked"
+                and self.intake.source in ASKED_IN_PERSON
+                and more - set(fields)
+            ):
+                raise ConsentNotAsked(
+                    "Ask the person whether this may be shared with the partner.", field="consent"
+                )
+            if missing:
+                return replace(
+                    decision,
+                    outcome=INFORMATION,
+                    reasons=(*decision.reasons, ("consent-refused", decision.target)),
+                )
+        return decision
+
+    def _inquirer(self) -> None:
+        asker = self.intake.asker
+        if asker is None or not (asker.name or asker.phone or asker.email):
+            return
+        self.inquirer_id = new_id()
+        self.rows.append(
+            Inquirer(
+                tenant_id=self.tenant_id,
+                id=self.inquirer_id,
+                name=asker.name,
+                phone=asker.phone,
+                email=asker.email,
+                language=self.intake.language,
+                safe_to_call=asker.safe_to_call,
+                may_leave_message=asker.may_leave_message,
+                wants_updates=asker.wants_updates,
+                retain_until=self._retain_until(),
+            )
+        )
+
+    def _retain_until(self) -> datetime | None:
+        days = [
+            each["keep_days"]
+            for each in self.published.policy("retention", self.today).get("retention") or ()
+            if each.get("kind") == "inquirer" and each.get("tenant") in (None, self.slug)
+        ]
+        return self.now + timedelta(days=min(days)) if days else None
+
+    def _contact(self, signs: tuple[str, ...]) -> None:
+        intake, decision = self.intake, self.decision
+        ended = intake.ended_at or self.now if intake.ends else None
+        self.handle_seconds = (
+            intake.handle_seconds
+            if intake.handle_seconds is not None
+            else max(0, int(((ended or self.now) - intake.started_at).total_seconds()))
+        )
+        self.after_hours = (
+            intake.after_hours
+            if intake.after_hours is not None
+            else _after_hours(self.published, self.slug, self.line, intake.started_at)
+        )
+        outcome = decision.outcome if decision else ""
+        values = {
+            "language": intake.language,
+            "interpreter": intake.interpreter,
+            "accommodation": intake.accommodation,
+            "ended_at": max(ended, intake.started_at) if ended else None,
+            "handle_seconds": self.handle_seconds if ended else 0,
+            "inquirer_id": self.inquirer_id,
+            "call_type": intake.call_type or _CALL_TYPE.get(outcome, "information"),
+            "disposition": intake.disposition or _FIXED_DISPOSITION.get(outcome),
+            "danger_answer": signs[0] if signs else intake.danger_answer,
+            "note": intake.note,
+        }
+        self.continued: Mapping[str, Any] | None = None
+        if intake.contact_id is not None:
+            self.continued = values
+            return
+        self.rows.append(
+            Contact(
+                tenant_id=self.tenant_id,
+                id=self.contact_id,
+                public_id=self.contact_number,
+                source_key=intake.source_key,
+                line_key=self.line.key if self.line else None,
+                line_owner_id=self.published.ids[self.line.tenant if self.line else self.slug],
+                channel=intake.channel,
+                started_at=intake.started_at,
+                wait_seconds=intake.wait_seconds,
+                after_hours=self.after_hours,
+                specialist_id=self.person_id if intake.source == "desk" else None,
+                version=1,
+                **values,
+            )
+        )
+
+    def _follow(self, decision: Decision, filed: Filed) -> Filed:
+        intake = self.intake
+        filed = replace(
+            filed,
+            outcome=decision.outcome,
+            target=decision.target,
+            owner=decision.owner,
+            notes=decision.notes,
+            sentences=tuple(explain(decision, self.published.names)),
+        )
+        if decision.outcome != DANGER:
+            self.need_id = new_id()
+            filed = replace(filed, need_id=self.need_id)
+            self._need(decision)
+        self._decision(decision)
+        if decision.outcome == OPEN_REQUEST:
+            filed = self._request(decision, filed)
+        elif decision.outcome == REFER:
+            filed = self._referral(decision, filed)
+        elif decision.outcome in (WARM_TRANSFER, DANGER):
+            self._transfer(decision)
+        if filed.request_id is not None and intake.track and intake.source in ASKED_IN_PERSON:
+            self.token = _token(intake)
+            self.rows.append(
+                TrackingToken(
+                    token_hash=token_hash(self.token),
+                    tenant_id=self.tenant_id,
+                    request_id=filed.request_id,
+                )
+            )
+            filed = replace(filed, token=self.token)
+        self._notice(decision, filed)
+        return filed
+
+    def _need(self, decision: Decision) -> None:
+        intake = self.intake
+        asked = self.published.directory.find(intake.service)
+        owner = decision.owner if decision.owner in self.published.ids else ""
+        status, reason = _need_status(decision)
+        self.rows.append(
+            Need(
+                tenant_id=self.tenant_id,
+                id=self.need_id,
+                contact_id=self.contact_id,
+                service_owner_id=self.published.ids[
+                    owner or (asked.tenant if asked else self.slug)
+                ],
+                service_key=decision.service,
+                term=asked.term if asked else "",
+                urgency=intake.urgency,
+                status=status,
+                unmet_reason=reason,
+                description=intake.description or None,
+                place_kind=intake.place.stored_kind,
+                place_text=intake.place.text or None,
+                latitude=intake.place.latitude,
+                longitude=intake.place.longitude,
+                created_at=self.now,
+            )
+        )
+
+    def _decision(self, decision: Decision) -> None:
+        target = self.published.ids.get(decision.target)
+        self.rows.append(
+            StoredDecision(
+                tenant_id=self.tenant_id,
+                id=new_id(),
+                contact_id=self.contact_id,
+                need_id=self.need_id,
+                rule_set_version=decision.version,
+                rule_key=decision.rule or None,
+                outcome=decision.outcome,
+                target_tenant_id=target,
+                facts=decision.facts.values(),
+                trace={**decision.trace(), "on": self.today.isoformat()},
+                decided_at=self.now,
+            )
+        )
+
+    def _request(self, decision: Decision, filed: Filed) -> Filed:
+        intake, published = self.intake, self.published
+        owner = decision.target
+        service = published.directory.find(f"{owner}/{decision.service}")
+        request_id, number = new_id(), public_id("R")
+        expected = None
+        if service is not None and service.target_hours:
+            expected = published.calendars[owner].add_business_hours(self.now, service.target_hours)
+        queue = decision.queue if decision.queue in published.queues(owner) else ""
+        new = NewRequest(
+            id=request_id,
+            public_id=number,
+            intake_tenant_id=self.tenant_id,
+            service_key=decision.service,
+            opened_at=self.now,
+            bureau_key=(service.bureau or None) if service else None,
+            queue=queue or (service.queue if service else "") or published.unplaced_queue(owner),
+            priority=decision.priority if decision.priority in URGENCIES else "normal",
+            confidential=bool(service and service.confidential),
+            expected_at=expected,
+        )
+        if owner == self.slug:
+            new = replace(
+                new,
+                description=intake.description or None,
+                place_kind=intake.place.stored_kind,
+                place_text=intake.place.text or None,
+                latitude=intake.place.latitude,
+                longitude=intake.place.longitude,
+                contact_id=self.contact_id,
+                need_id=self.need_id,
+                inquirer_id=self.inquirer_id,
+            )
+            self.rows.extend(
+                request_rows(
+                    self.tenant_id,
+                    new,
+                    now=self.now,
+                    person_id=self.person_id,
+                    action="request:open",
+                )
+            )
+        else:
+            self._cross_request(decision, new)
+        self._usage(metering.REQUEST_TAKEN_IN, request_id, "taken_in")
+        return replace(filed, request_id=request_id, request_public_id=number, expected_at=expected)
+
+    def _cross_request(self, decision: Decision, new: NewRequest) -> None:
+        receiver_id = self.published.ids[decision.target]
+        shared = self._shared(decision)
+        payload = {
+            "public_id": new.public_id,
+            "service_key": new.service_key,
+            "bureau_key": new.bureau_key,
+            "queue": new.queue,
+            "priority": new.priority,
+            "expected_at": new.expected_at.isoformat() if new.expected_at else None,
+            "shared": shared,
+        }
+        self.rows.append(
+            FollowedRequest(
+                tenant_id=self.tenant_id,
+                id=new.id,
+                public_id=new.public_id,
+                owner_id=receiver_id,
+                service_key=new.service_key,
+                contact_id=self.contact_id,
+                need_id=self.need_id,
+                state="received",
+                sent_at=self.now,
+                expected_at=new.expected_at,
+                updated_at=self.now,
+            )
+        )
+        self.rows.append(
+            exchange.envelope_row(
+                to=receiver_id,
+                sender=self.tenant_id,
+                kind=exchange.REQUEST,
+                subject_id=new.id,
+                payload=payload,
+                now=self.now,
+                consent_id=self._consent(decision),
+                expires_at=self.now + timedelta(days=self.expires_days),
+            )
+        )
+        rows = self.received.setdefault(receiver_id, [])
+        rows.extend(received_request(receiver_id, self.tenant_id, new, shared, now=self.now))
+
+    def _referral(self, decision: Decision, filed: Filed) -> Filed:
+        intake = self.intake
+        receiver_id = self.published.ids[decision.target]
+        referral_id, number = new_id(), public_id("F")
+        shared = self._shared(decision)
+        consent_id = self._consent(decision)
+        days = min(decision.follow_up_days or ANSWER_DAYS, ANSWER_DAYS)
+        asked = self.published.directory.find(f"{decision.target}/{decision.service}")
+        common = {
+            "id": referral_id,
+            "public_id": number,
+            "service_key": decision.service,
+            "term": asked.term if asked else "",
+            "shared": shared,
+            "urgency": intake.urgency,
+            "channel": intake.channel,
+            "state": "requested",
+            "sent_at": self.now,
+            "due_at": self.now + timedelta(days=days),
+            "version": 1,
+        }
+        self.rows.append(
+            Referral(
+                tenant_id=self.tenant_id,
+                side="sent",
+                counterparty_id=receiver_id,
+                contact_id=self.contact_id,
+                need_id=self.need_id,
+                consent_id=consent_id,
+                **common,
+            )
+        )
+        self.rows.append(
+            exchange.envelope_row(
+                to=receiver_id,
+                sender=self.tenant_id,
+                kind=exchange.REFERRAL,
+                subject_id=referral_id,
+                payload={
+                    "public_id": number,
+                    "service_key": decision.service,
+                    "urgency": intake.urgency,
+                    "due_at": common["due_at"].isoformat(),  # type: ignore[attr-defined]
+                    "shared": shared,
+                },
+                now=self.now,
+                consent_id=consent_id,
+                expires_at=self.now + timedelta(days=self.expires_days),
+            )
+        )
+        self._audit("referral:send", "referral", referral_id, filed)
+        self.received.setdefault(receiver_id, []).extend(
+            [
+                Referral(
+                    tenant_id=receiver_id,
+                    side="received",
+                    counterparty_id=self.tenant_id,
+                    **common,
+                ),
+                audit_row(
+                    receiver_id,
+                    at=self.now,
+                    action="referral:receive",
+                    subject_kind="referral",
+                    subject_id=referral_id,
+                    detail={"from": self.slug, "service": decision.service},
+                ),
+            ]
+        )
+        return replace(filed, referral_id=referral_id, referral_public_id=number)
+
+    def _transfer(self, decision: Decision) -> None:
+        number = self._number(decision)
+        self.rows.append(
+            Transfer(
+                tenant_id=self.tenant_id,
+                id=new_id(),
+                contact_id=self.contact_id,
+                need_id=self.need_id,
+                kind="warm",
+                target=decision.target,
+                number=number,
+                result="offered",
+                at=self.now,
+            )
+        )
+        if decision.outcome == WARM_TRANSFER:
+            self._usage(metering.WARM_TRANSFER, self.contact_id, "transfer")
+
+    def _number(self, decision: Decision) -> str:
+        if decision.outcome == DANGER:
+            signs = {each.key: each for each in self.published.screen(self.today).signs}
+            named = [code[1] for code in decision.reasons if code[0] == "danger"]
+            return next((signs[key].number for key in named if key in signs), EMERGENCY)
+        agency = self.published.agencies(self.today).get(decision.target)
+        if agency is not None:
+            return agency.phone
+        contact = self.published.tenant(decision.target).settings.get("contact") or {}
+        return str(contact.get("phone") or "")
+
+    def _consent(self, decision: Decision) -> UUID | None:
+        if self.intake.consent != "given" or decision.target not in self.published.ids:
+            return None
+        consent_id = new_id()
+        self.rows.append(
+            Consent(
+                tenant_id=self.tenant_id,
+                id=consent_id,
+                contact_id=self.contact_id,
+                to_tenant_id=self.published.ids[decision.target],
+                fields=list(self.fields),
+                method=self.intake.consent_method,
+                given_at=self.now,
+                expires_at=self.now + timedelta(days=self.expires_days),
+            )
+        )
+        return consent_id
+
+    def _shared(self, decision: Decision) -> dict[str, Any]:
+        """Give exactly the fields that may cross and have a value."""
+        intake = self.intake
+        asker = intake.asker or Asker()
+        asked = self.published.directory.find(f"{decision.target}/{decision.service}")
+        place = {
+            "kind": intake.place.stored_kind,
+            "text": intake.place.text or None,
+            "latitude": str(intake.place.latitude) if intake.place.latitude is not None else None,
+            "longitude": (
+                str(intake.place.longitude) if intake.place.longitude is not None else None
+            ),
+        }
+        bound = asked is not None and asked.place == "required"
+        values: dict[str, Any] = {
+            "name": asker.name,
+            "phone": asker.phone,
+            "email": asker.email,
+            "safe_to_call": asker.safe_to_call if intake.asker else None,
+            "may_leave_message": asker.may_leave_message if intake.asker else None,
+            "place": place if place["kind"] != "none" else None,
+            "location": place if place["kind"] != "none" and bound else None,
+            "note": intake.description or None,
+            "problem": (intake.description or None) if bound else None,
+            "language": intake.language,
+            "interpreter": intake.interpreter or None,
+            "accommodation": intake.accommodation,
+            "need": asked.name if asked else decision.service,
+            "urgency": intake.urgency,
+            "answers": dict(intake.answers) or None,
+        }
+        return {
+            name: value
+            for name in self.fields
+            if (value := values.get(name, intake.answers.get(name))) is not None
+        }
+
+    def _usage(
+        self, activity: str, subject_id: UUID, what: str, quantity: Decimal = Decimal(1)
+    ) -> None:
+        intake, decision = self.intake, self.decision
+        owner: UUID | None = None
+        service_key = bureau = None
+        if decision is not None:
+            owner = self.published.ids.get(decision.owner)
+            if decision.outcome == OPEN_REQUEST:
+                owner = self.published.ids.get(decision.target)
+            found = self.published.directory.find(f"{decision.owner}/{decision.service}")
+            service_key = decision.service
+            bureau = found.bureau if found else None
+        area = next(
+            (
+                each.tenant
+                for each in self.located.candidates
+                if each.kind == AREA and each.inside and each.tenant in self.published.ids
+            ),
+            "",
+        )
+        line_owner = self.published.ids[self.line.tenant if self.line else self.slug]
+        contact = what in ("handled", "interpreter")
+        self.rows.append(
+            metering.usage_row(
+                self.tenant_id,
+                metering.Usage(
+                    source_key=(
+                        f"{'contact' if subject_id == self.contact_id else 'request'}"
+                        f":{subject_id}:{what}:{self.need_id if what == 'transfer' else 1}"
+                    ),
+                    activity=activity,
+                    channel=intake.channel,
+                    language=intake.language,
+                    after_hours=self.after_hours,
+                    service_owner_id=owner or line_owner,
+                    service_key=service_key,
+                    bureau_key=bureau or None,
+                    jurisdiction_id=self.published.ids.get(area),
+                    referrer_id=None,
+                    line_owner_id=line_owner,
+                    contact_id=self.contact_id,
+                    subject_id=subject_id,
+                    quantity=quantity,
+                    handle_seconds=self.handle_seconds if contact else 0,
+                    occurred_at=intake.started_at,
+                    received_at=self.now,
+                    booked_on=self.today,
+                ),
+            )
+        )
+
+    def _audit(self, action: str, kind: str, subject_id: UUID, filed: Filed) -> None:
+        detail: dict[str, Any] = {"source": self.intake.source, "channel": self.intake.channel}
+        if self.decision is not None:
+            detail |= {
+                "outcome": self.decision.outcome,
+                "target": self.decision.target,
+                "service": self.decision.service,
+            }
+        if filed.request_id is not None:
+            detail["request"] = str(filed.request_id)
+        if filed.referral_id is not None:
+            detail["referral"] = str(filed.referral_id)
+        self.rows.append(
+            audit_row(
+                self.tenant_id,
+                at=self.now,
+                action=action,
+                subject_kind=kind,
+                subject_id=subject_id,
+                person_id=self.person_id,
+                detail=detail,
+            )
+        )
+
+    def _notice(self, decision: Decision, filed: Filed) -> None:
+        asker = self.intake.asker
+        if asker is None or not asker.email or not asker.wants_updates:
+            return
+        if filed.request_id is None and filed.referral_id is None:
+            return
+        expected = ""
+        if filed.expected_at is not None:
+            expected = self.published.today(decision.target, filed.expected_at).isoformat()
+        options: dict[str, Any] = {}
+        if self.translate is not None:
+            options["translate"] = self.translate
+        self.rows.append(
+            outbox_row(
+                self.tenant_id,
+                event="request_received" if filed.request_id else "referral_sent",
+                recipient=asker.email,
+                language=self.intake.language,
+                now=self.now,
+                subject_id=filed.request_id or filed.referral_id,
+                values={
+                    "number": filed.request_public_id or filed.referral_public_id,
+                    "partner": self.published.names.get(decision.target, decision.target),
+                    "service": self.published.names.get(
+                        f"{decision.target}/{decision.service}", decision.service
+                    ),
+                },
+                expected_on=expected,
+                address=f"{self.url}/track/{filed.token}" if filed.token and self.url else "",
+                **options,
+            )
+        )
+
+
+def received_request(
+    tenant_id: UUID,
+    sender_id: UUID,
+    new: NewRequest,
+    shared: Mapping[str, Any],
+    *,
+    now: datetime,
+) -> list[Base]:
+    """Make the receiver's rows of a request that came in an envelope, from what it shared."""
+    rows: list[Base] = []
+    inquirer_id = None
+    if any(shared.get(name) for name in ("name", "phone", "email")):
+        inquirer_id = new_id()
+        rows.append(
+            Inquirer(
+                tenant_id=tenant_id,
+                id=inquirer_id,
+                name=shared.get("name"),
+                phone=shared.get("phone"),
+                email=shared.get("email"),
+                language=shared.get("language") or "en",
+                safe_to_call=bool(shared.get("safe_to_call")),
+                may_leave_message=bool(shared.get("may_leave_message")),
+                wants_updates=False,
+            )
+        )
+    place = shared.get("location") or shared.get("place") or {}
+    rows.extend(
+        request_rows(
+            tenant_id,
+            replace(
+                new,
+                intake_tenant_id=sender_id,
+                description=shared.get("problem") or shared.get("note"),
+                place_kind=place.get("kind") or "none",
+                place_text=place.get("text"),
+                latitude=Decimal(place["latitude"]) if place.get("latitude") else None,
+                longitude=Decimal(place["longitude"]) if place.get("longitude") else None,
+                inquirer_id=inquirer_id,
+                contact_id=None,
+                need_id=None,
+            ),
+            now=now,
+            person_id=None,
+            action="request:receive",
+        )
+    )
+    return rows
+
+
+def _decided(
+    published: Published, slug: str, intake: Intake, now: datetime
+) -> tuple[Located, Decision | None, tuple[str, ...]]:
+    on = published.today(slug, now)
+    region = published.region(on)
+    ticked = () if intake.danger_answer in (None, "none") else (intake.danger_answer,)
+    signs = screen(region.signs, ticked, "" if intake.cleared else intake.description)
+    place = intake.place
+    located = published.locate(
+        longitude=float(place.longitude) if place.longitude is not None else None,
+        latitude=float(place.latitude) if place.latitude is not None else None,
+        words=place.text,
+    )
+    asked = published.directory.find(intake.service)
+    if asked is None:
+        if intake.service:
+            raise InvalidInput(f"There is no service {intake.service}.", field="service")
+        if not signs:
+            return located, None, ()
+        asked = Service(slug, "", "")
+    line = _line(published, intake.line)
+    local = intake.started_at.astimezone(ZoneInfo(published.tenant(slug).zone))
+    facts = Facts(
+        partner=slug,
+        channel=intake.channel,
+        language=intake.language,
+        urgency=intake.urgency,
+        open=not _after_hours(published, slug, line, intake.started_at),
+        hour=local.hour,
+        weekday=local.isoweekday(),
+        anonymous=intake.asker is None or not intake.asker.name,
+        consent=intake.consent == "given",
+        interpreter=intake.interpreter,
+        accommodation=bool(intake.accommodation),
+        answers=tuple(f"{key}:{value}" for key, value in sorted(intake.answers.items())),
+    )
+    decision = decide(region, asked, facts, on, located=located, signs=signs, chosen=intake.chosen)
+    return located, decision, signs
+
+
+def _after_hours(published: Published, slug: str, line: Line | None, at: datetime) -> bool:
+    return not (line.is_open(at) if line else published.calendars[slug].is_open(at))
+
+
+def _line(published: Published, ref: str) -> Line | None:
+    if not ref:
+        return None
+    line = published.lines.get(ref)
+    if line is None:
+        raise InvalidInput(f"There is no line {ref}.", field="line")
+    return line
+
+
+def _purpose(decision: Decision, slug: str) -> str:
+    """What the sharing policy calls it; empty when nothing crosses to a partner."""
+    if decision.target == slug:
+        return ""
+    return {OPEN_REQUEST: "request", REFER: "referral"}.get(decision.outcome, "")
+
+
+def _fields(allowed: Iterable[str], decision: Decision) -> tuple[str, ...]:
+    """The policy's fields, less those that the rule does not want to share."""
+    if not decision.share:
+        return tuple(allowed)
+    return tuple(name for name in allowed if name in ALWAYS_SHARED or name in decision.share)
+
+
+def _need_status(decision: Decision) -> tuple[str, str | None]:
+    if decision.outcome == RESOLVE_HERE:
+        return "met", None
+    if decision.outcome in (REFER, WARM_TRANSFER):
+        return "referred", None
+    if decision.outcome == DECLINE:
+        reason = decision.reason.replace(" ", "_")
+        return "unmet", reason if reason in UNMET_REASONS else "other"
+    if decision.outcome == INFORMATION:
+        return ("unknown", None) if decision.owner else ("unmet", "none_in_area")
+    return "open", None
+
+
+def _check(intake: Intake) -> None:
+    if intake.channel not in CHANNELS:
+        raise InvalidInput(f"There is no channel {intake.channel}.", field="channel")
+    if intake.urgency not in URGENCIES:
+        raise InvalidInput("Choose how urgent it is.", field="urgency")
+    if intake.disposition not in (None, *intake_lifecycle.DISPOSITIONS):
+        raise InvalidInput("Choose how the contact ended.", field="disposition")
+    if intake.source in ASKED_IN_PERSON and intake.danger_answer is None:
+        raise DangerNotAsked("Ask first whether anybody is in danger.", field="danger_answer")
+
+
+def _continue(session: TenantSession, intake: Intake, values: Mapping[str, Any]) -> str:
+    """Write what was filed into the contact that was started at the desk; give its number."""
+    tenant_id = scope_of(session).tenant_id
+    new_inquirer = values.get("inquirer_id")
+    changed = {
+        name: value
+        for name, value in values.items()
+        if name != "inquirer_id" and (value is not None or name == "ended_at")
+    }
+    if new_inquirer is not None:
+        changed["inquirer_id"] = new_inquirer
+    del changed["handle_seconds"]
+    if intake.ends:
+        changed["handle_seconds"] = values["handle_seconds"]
+    updated = session.execute(
+        update(Contact)
+        .where(
+            Contact.tenant_id == tenant_id,
+            Contact.id == intake.contact_id,
+            Contact.version == intake.contact_version,
+            Contact.ended_at.is_(None),
+        )
+        .values(version=Contact.version + 1, **changed)
+        .returning(Contact.public_id)
+        .execution_options(synchronize_session=False)
+    ).scalar_one_or_none()
+    mark_changed(session)
+    if updated is not None:
+        return str(updated)
+    row = session.execute(
+        select(Contact.version, Contact.ended_at, Contact.disposition).where(
+            Contact.tenant_id == tenant_id, Contact.id == intake.contact_id
+        )
+    ).one_or_none()
+    if row is None:
+        raise NotFound("There is no such contact.")
+    raise Stale(
+        "Somebody else has changed this contact.",
+        current={
+            "version": row.version,
+            "ended_at": row.ended_at,
+            "disposition": row.disposition,
+        },
+        submitted={"version": intake.contact_version, "disposition": values["disposition"]},
+    )
+
+
+def _token(intake: Intake) -> str:
+    """The tracking secret, which only who knows the form's key can make again."""
+    secret = hashlib.sha256(f"track:{intake.key}".encode()).digest()
+    return base64.urlsafe_b64encode(secret).rstrip(b"=").decode()
+
+
+def _is_repeat(error: IntegrityError) -> bool:
+    text = str(error.orig)
+    return "uq_idempotency_keys" in text or "uq_contacts_tenant_id_source_key" in text
+
+
+def _stored(filed: Filed) -> dict[str, Any]:
+    content = {
+        name: str(value) if isinstance(value, UUID) else value
+        for name, value in asdict(filed).items()
+        if value and name not in ("token", "expected_at")
+    }
+    if filed.expected_at is not None:
+        content["expected_at"] = filed.expected_at.isoformat()
+    content["tracked"] = bool(filed.token)
+    return content
+
+
+def _filed_from(answer: Mapping[str, Any], token: str) -> Filed:
+    def uuid(name: str) -> UUID | None:
+        return UUID(answer[name]) if answer.get(name) else None
+
+    expected = answer.get("expected_at")
+    return Filed(
+        contact_id=UUID(answer["contact_id"]),
+        contact_public_id=answer["contact_public_id"],
+        outcome=answer.get("outcome", ""),
+        target=answer.get("target", ""),
+        owner=answer.get("owner", ""),
+        need_id=uuid("need_id"),
+        request_id=uuid("request_id"),
+        request_public_id=answer.get("request_public_id", ""),
+        referral_id=uuid("referral_id"),
+        referral_public_id=answer.get("referral_public_id", ""),
+        token=token,
+        expected_at=datetime.fromisoformat(expected) if expected else None,
+        notes=tuple(answer.get("notes", ())),
+        sentences=tuple(answer.get("sentences", ())),
+        repeated=True,
+    )
