@@ -129,6 +129,22 @@ def work(var: Path | None, once: bool) -> None:
     )
 
 
+@commands.command(hidden=True)
+def web_process() -> None:
+    """Be one of the web processes that `serve` starts."""
+    import warnings
+
+    # Known, and settled by pinning setuptools: no news to whoever serves.
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated as an API")
+
+    from regional311.app import main as make_app
+    from regional311.web.serve import run_web_process
+
+    run_web_process(
+        lambda settings: make_app({}, configured=settings, database_url=settings.database_url)
+    )
+
+
 # Configuration
 
 

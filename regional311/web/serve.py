@@ -15,7 +15,6 @@ import subprocess
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -80,7 +79,8 @@ def serve(
     environment = os.environ | replace(settings, database_url=database_url).as_environment()
     number = processes or os.cpu_count() or 1
     children = [
-        Child(f"web-{place}", ["-m", "regional311.web.serve"]) for place in range(1, number + 1)
+        Child(f"web-{place}", ["-m", "regional311.cli", "web-process"])
+        for place in range(1, number + 1)
     ]
     children.append(Child("worker", ["-m", "regional311.cli", "work"]))
     lifeline, held = os.pipe()
@@ -235,14 +235,9 @@ def _watch(lifeline: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def run_web_process() -> None:
-    """One web process, on the socket that the parent listens on."""
-    # Known, and settled by pinning setuptools: no news to whoever serves.
-    warnings.filterwarnings("ignore", message="pkg_resources is deprecated as an API")
-
+def run_web_process(make_app: Callable[[Settings], Callable[..., Iterable[bytes]]]) -> None:
+    """Be one web process, on the socket that the parent listens on."""
     from waitress.server import create_server
-
-    from regional311.app import main
 
     configure_logging()
 
@@ -251,10 +246,9 @@ def run_web_process() -> None:
 
     tell_ready = attach_to_parent(leave)
     settings = Settings.from_environment()
-    assert settings.database_url is not None
     listener = socket.socket(fileno=int(os.environ.pop(LISTEN_FD)))
     server = create_server(
-        access_logged(main({}, configured=settings, database_url=settings.database_url)),
+        access_logged(make_app(settings)),
         sockets=[listener],
         **waitress_options(settings),
     )
@@ -334,7 +328,3 @@ def access_logged(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable
             )
 
     return logged
-
-
-if __name__ == "__main__":
-    run_web_process()
