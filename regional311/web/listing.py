@@ -13,7 +13,7 @@ cheap. Everything is in the address, so that every list works without a script a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -59,7 +59,7 @@ class Listing:
         self.path = request.path_url
         self.base = self.path.rstrip("/") + "/"
         self.columns = list(columns)
-        self.filters = list(filters)
+        self.filters = [replace(each) for each in filters]
         sortable = {column.name for column in columns if column.sort}
         asked = request.GET.get("sort", "")
         self.sort = asked if asked.removeprefix("-") in sortable else sort

@@ -22,7 +22,7 @@ from regional311.database.session import NoTenantBound, Scope, TenantSession, op
 
 log = logging.getLogger(__name__)
 
-LARGEST_BODY = 20 * 1024 * 1024
+LARGEST_BODY = 2 * 1024 * 1024
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "

@@ -46,6 +46,9 @@ from regional311.web.security import SignInNeeded, tenant_acl
 RESERVED = frozenset({"new", "edit", "export", "search", "csv", "preview"})
 """Names of views: a configured key that is one of these has no address of its own."""
 
+PUBLIC_VIEWS = frozenset({"healthz", "metrics"})
+"""Names of views of the root that must be found without asking the database."""
+
 _KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,99}", re.ASCII)
 _PERIOD = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
 _NUMBER = re.compile(r"[1-9]\d{0,8}", re.ASCII)
@@ -82,6 +85,8 @@ class Root(Resource):
             return Auth(self.request, name, self)
         if name == "track":
             return Track(self.request, name, self)
+        if name in PUBLIC_VIEWS:
+            return None
         partner = self.request.registry.partners.by_slug(name)
         if partner is None:
             return None

@@ -51,7 +51,7 @@ def error_page(
         if code:
             problem["code"] = code
         answer = Response(
-            json.dumps(problem), status=status, content_type="application/problem+json"
+            json.dumps(problem).encode(), status=status, content_type="application/problem+json"
         )
     else:
         if "HX-Request" in request.headers:
