@@ -79,13 +79,6 @@ class Columns(_Table):
         return tuple(value for value in self.model_dump().values() if value is not None)
 
 
-class Unplaced(_Table):
-    """Where rows go whose service is not translated."""
-
-    service: str
-    queue: str
-
-
 class ReplayMap(_Table):
     """A whole map file."""
 
@@ -93,8 +86,9 @@ class ReplayMap(_Table):
     columns: Columns
     channels: dict[str, Annotated[str, AfterValidator(_known_channel)]]
     services: dict[str, str]
-    """Value of the export to `service-key`, or `tenant-slug/service-key` of another partner."""
-    unplaced: Unplaced
+    """Value of the export to `service-key`, or `partner/service-key` of another partner."""
+    unplaced: str
+    """The service that takes rows whose own is not translated: its queue is where they wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +97,12 @@ class ReplayRow:
 
     line: int
     """Line of the file, counted from 1, the header included."""
-    source_key: str
+    key: str
     started_at: datetime
     channel: str
     service: str
-    queue: str | None
-    """Set when the row's service was not translated."""
+    placed: bool
+    """Whether the row's service was translated."""
     latitude: float | None = None
     longitude: float | None = None
     place: str | None = None
@@ -224,11 +218,11 @@ def read_row(
     service = replay_map.services.get(value(columns.service))
     return ReplayRow(
         line=line,
-        source_key=f"replay:{source.name}:{key}",
+        key=key,
         started_at=started_at,
         channel=channel,
-        service=service or replay_map.unplaced.service,
-        queue=None if service else replay_map.unplaced.queue,
+        service=service or replay_map.unplaced,
+        placed=service is not None,
         latitude=point[0] if point else None,
         longitude=point[1] if point else None,
         place=value(columns.place) or None,

@@ -16,6 +16,8 @@ from regional311.replay.mapping import (
 )
 
 MAP = """
+unplaced = "something-else"
+
 [source]
 name = "small"
 zone = "America/Los_Angeles"
@@ -37,9 +39,6 @@ Call = "phone"
 [services]
 Pothole = "pothole"
 
-[unplaced]
-service = "general-question"
-queue = "unplaced"
 """
 HEADER = "id,created,source,type,lat,lon,seconds,text\n"
 
@@ -61,18 +60,20 @@ def test_a_row_becomes_a_contact(tmp_path: Path, replay_map) -> None:
     (row,) = read(tmp_path, replay_map, "7,1/2/20 10:15,Call,Pothole,45.5,-122.6,60,deep")
 
     assert isinstance(row, ReplayRow)
-    assert row.source_key == "replay:small:7"
+    assert row.key == "7"
     assert row.line == 2
     assert row.started_at == datetime(2020, 1, 2, 18, 15, tzinfo=UTC)
-    assert (row.channel, row.service, row.queue) == ("phone", "pothole", None)
+    assert (row.channel, row.service, row.placed) == ("phone", "pothole", True)
     assert (row.latitude, row.longitude, row.handle_seconds) == (45.5, -122.6, 60)
 
 
-def test_an_unknown_service_goes_to_the_named_queue(tmp_path: Path, replay_map) -> None:
+def test_an_unknown_service_goes_to_the_service_for_what_is_unplaced(
+    tmp_path: Path, replay_map
+) -> None:
     (row,) = read(tmp_path, replay_map, "7,2020-01-02T10:15:00+00:00,Call,Llama,,,,")
 
     assert isinstance(row, ReplayRow)
-    assert (row.service, row.queue) == ("general-question", "unplaced")
+    assert (row.service, row.placed) == ("something-else", False)
     assert row.latitude is None
 
 
