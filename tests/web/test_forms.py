@@ -1,9 +1,9 @@
-"""Strict types, the mapping that refuses leftovers, and forms as people and screen readers get them."""
+"""Strict types, the mapping that refuses leftovers, and forms as screen readers get them."""
 
 from __future__ import annotations
 
 import datetime as dt
-from decimal import Decimal as D
+from decimal import Decimal
 
 import colander
 import deform
@@ -31,8 +31,8 @@ def read(kind, value):
         (f.String(50, multiline=True), "a\r\nb\rc\td", "a\nb\nc\td"),
         (f.Integer(), "-12", -12),
         (f.Integer(), " 7 ", 7),
-        (f.Decimal(), "12.50", D("12.50")),
-        (f.Decimal(), "-0.000001", D("-0.000001")),
+        (f.Decimal(), "12.50", Decimal("12.50")),
+        (f.Decimal(), "-0.000001", Decimal("-0.000001")),
         (f.Money(), "1,250.50", 125050),
         (f.Money(), "$ 3", 300),
         (f.Money(), "-0.01", -1),
@@ -137,7 +137,7 @@ def test_types_write_what_a_page_shows():
         "yes": (f.Boolean(), True, "true"),
         "no": (f.Boolean(), False, "false"),
         "unset": (f.Boolean(), None, colander.null),
-        "number": (f.Decimal(), D("1E+2"), "100"),
+        "number": (f.Decimal(), Decimal("1E+2"), "100"),
         "many": (f.Choices(["a"]), ["a"], ["a"]),
         "none of many": (f.Choices(["a"]), None, colander.null),
         "secret": (f.Secret(), "x", colander.null),
@@ -166,7 +166,9 @@ class Everything(f.Schema):
     service = f.SchemaNode(
         f.Choice(["pothole", "graffiti"]),
         title="Service",
-        widget=f.SelectWidget(values=[("Streets", [("pothole", "Pothole")]), ("graffiti", "Paint")]),
+        widget=f.SelectWidget(
+            values=[("Streets", [("pothole", "Pothole")]), ("graffiti", "Paint")]
+        ),
     )
     tags = f.SchemaNode(
         f.Choices(["a", "b"]),
@@ -351,7 +353,9 @@ def test_a_submission_goes_on_or_comes_back(page):
     assert request.response.status_int == 400
 
 
-@pytest.mark.parametrize(("field", "shown"), [("count", "#form-count"), ("street", "street"), (None, "")])
+@pytest.mark.parametrize(
+    ("field", "shown"), [("count", "#form-count"), ("street", "street"), (None, "")]
+)
 def test_a_broken_rule_is_shown_in_the_form(page, field, shown):
     request = posted(page, GOOD)
     form = f.make_form(request, Everything())

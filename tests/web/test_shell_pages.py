@@ -12,7 +12,8 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 from sqlalchemy import create_engine, text
-from sqlalchemy.exc import InternalError, TimeoutError as PoolTimeout
+from sqlalchemy.exc import InternalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from webtest import TestApp
 
 import regional311
