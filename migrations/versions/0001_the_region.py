@@ -1112,9 +1112,21 @@ def create_tables() -> None:
         unique=False,
     )
     op.create_index(
+        op.f("ix_service_requests_tenant_id_contact_id"),
+        "service_requests",
+        ["tenant_id", "contact_id"],
+        unique=False,
+    )
+    op.create_index(
         op.f("ix_service_requests_tenant_id_opened_at_id"),
         "service_requests",
         ["tenant_id", "opened_at", "id"],
+        unique=False,
+    )
+    op.create_index(
+        op.f("ix_service_requests_tenant_id_queue_opened_at_id"),
+        "service_requests",
+        ["tenant_id", "queue", "opened_at", "id"],
         unique=False,
     )
     op.create_index(
@@ -1201,6 +1213,12 @@ def create_tables() -> None:
         op.f("ix_followed_requests_tenant_id_contact_id"),
         "followed_requests",
         ["tenant_id", "contact_id"],
+        unique=False,
+    )
+    op.create_index(
+        op.f("ix_followed_requests_tenant_id_sent_at_id"),
+        "followed_requests",
+        ["tenant_id", "sent_at", "id"],
         unique=False,
     )
     op.create_index(

@@ -149,6 +149,8 @@ class ServiceRequest(Base):
         Index(None, "tenant_id", "opened_at", "id"),
         Index(None, "tenant_id", "state", "opened_at", "id"),
         Index(None, "tenant_id", "service_key", "opened_at", "id"),
+        Index(None, "tenant_id", "queue", "opened_at", "id"),
+        Index(None, "tenant_id", "contact_id"),
         {"info": TENANT},
     )
 
@@ -215,6 +217,7 @@ class FollowedRequest(Base):
         UniqueConstraint("tenant_id", "public_id"),
         tenant_reference("contacts", "contact_id"),
         Index(None, "tenant_id", "contact_id"),
+        Index(None, "tenant_id", "sent_at", "id"),
         {"info": TENANT},
     )
 

@@ -1,0 +1,604 @@
+"""What may be asked about contacts and requests: flat rows, a fixed number of statements.
+
+Lists page by keyset: the cursor holds the sort value and the id of the last row, so that a page of
+a million rows costs what a page of ten thousand costs. Several states are asked for one by one and
+merged, because only then does each come from its index in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final, Generic, TypeVar
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, literal, select, tuple_, union_all
+from sqlalchemy.orm import Session
+
+from regional311.audit.queries import AuditRow, history
+from regional311.database.ids import parse_public_id
+from regional311.database.session import scope_of
+from regional311.errors import InvalidInput, NotFound
+from regional311.identity.models import Membership
+from regional311.intake.models import (
+    Contact,
+    FollowedRequest,
+    Inquirer,
+    Need,
+    RequestNote,
+    ServiceRequest,
+    Transfer,
+)
+
+Row = TypeVar("Row")
+
+PAGE: Final = 25
+EXPORT: Final = 5000
+"""Rows of one export."""
+
+
+class BadCursor(InvalidInput):
+    """The address of the next page is not one that was given out."""
+
+
+@dataclass(frozen=True)
+class Page(Generic[Row]):
+    """One page of a list; ``after`` asks for the next, ``None`` on the last."""
+
+    rows: list[Row]
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ContactItem:
+    """A contact in a list."""
+
+    id: UUID
+    public_id: str
+    channel: str
+    language: str
+    line_key: str | None
+    line_owner_id: UUID
+    started_at: datetime
+    ended_at: datetime | None
+    handle_seconds: int
+    after_hours: bool
+    specialist_id: UUID | None
+    call_type: str
+    disposition: str | None
+    danger_answer: str | None
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestItem:
+    """A request in a list."""
+
+    id: UUID
+    public_id: str
+    service_key: str
+    bureau_key: str | None
+    queue: str | None
+    intake_tenant_id: UUID
+    state: str
+    priority: str
+    place_kind: str
+    place_text: str | None
+    latitude: Decimal | None
+    longitude: Decimal | None
+    confidential: bool
+    assignee_id: UUID | None
+    opened_at: datetime
+    expected_at: datetime | None
+    closed_at: datetime | None
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedItem:
+    """A request that lives with another partner, in a list."""
+
+    id: UUID
+    public_id: str
+    owner_id: UUID
+    service_key: str
+    contact_id: UUID
+    state: str
+    public_message: str | None
+    sent_at: datetime
+    expected_at: datetime | None
+    closed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class InquirerRow:
+    """The person behind a contact."""
+
+    id: UUID
+    name: str | None
+    phone: str | None
+    email: str | None
+    language: str
+    safe_to_call: bool
+    may_leave_message: bool
+    wants_updates: bool
+    erased_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class NeedRow:
+    """One need of a contact."""
+
+    id: UUID
+    service_owner_id: UUID
+    service_key: str
+    term: str
+    urgency: str
+    status: str
+    unmet_reason: str | None
+    description: str | None
+    place_kind: str
+    place_text: str | None
+    latitude: Decimal | None
+    longitude: Decimal | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ContactRequest:
+    """A request that came of a contact, one's own or followed."""
+
+    id: UUID
+    public_id: str
+    owner_id: UUID
+    service_key: str
+    need_id: UUID | None
+    state: str
+    public_message: str | None
+    opened_at: datetime
+    expected_at: datetime | None
+    closed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRow:
+    """A live contact handed over."""
+
+    id: UUID
+    need_id: UUID | None
+    kind: str
+    target: str
+    number: str
+    result: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NoteRow:
+    """A note on a request."""
+
+    id: UUID
+    author_id: UUID | None
+    internal: bool
+    text: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ContactDetail:
+    """A contact with what came of it; referrals and decisions are asked in ``referral.queries``.
+
+    ``people`` maps ids of the partner's staff that appear in it to names.
+    """
+
+    contact: ContactItem
+    interpreter: bool
+    accommodation: str | None
+    note: str | None
+    wait_seconds: int
+    inquirer: InquirerRow | None
+    needs: list[NeedRow]
+    requests: list[ContactRequest]
+    transfers: list[TransferRow]
+    history: list[AuditRow]
+    people: Mapping[UUID, str]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestDetail:
+    """What stands around a request: its notes, its person, its history.
+
+    ``contact`` is the public number of the contact that it came from, when that is here.
+    """
+
+    notes: list[NoteRow]
+    inquirer: InquirerRow | None
+    contact: str | None
+    history: list[AuditRow]
+    people: Mapping[UUID, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """What the public page shows of a request: nothing personal, nothing internal."""
+
+    public_id: str
+    owner_id: UUID
+    service_key: str
+    state: str
+    opened_at: datetime
+    expected_at: datetime | None
+    closed_at: datetime | None
+    public_message: str | None
+    updated_at: datetime
+
+
+def _of(model: Any, row: type) -> list[Any]:
+    return [getattr(model, each.name) for each in fields(row)]
+
+
+def contacts(
+    session: Session,
+    *,
+    channel: str | None = None,
+    disposition: str | None = None,
+    specialist_id: UUID | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    number: str | None = None,
+    oldest_first: bool = False,
+    after: str | None = None,
+    limit: int = PAGE,
+) -> Page[ContactItem]:
+    """Give a page of the partner's contacts, the newest first: one statement."""
+    query = select(*_of(Contact, ContactItem)).where(
+        Contact.tenant_id == scope_of(session).tenant_id
+    )
+    for column, value in (
+        (Contact.channel, channel),
+        (Contact.disposition, disposition),
+        (Contact.specialist_id, specialist_id),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    if since is not None:
+        query = query.where(Contact.started_at >= since)
+    if until is not None:
+        query = query.where(Contact.started_at < until)
+    query = _numbered(query, Contact.public_id, number, "C")
+    ordered = _ordered(query, Contact.started_at, Contact.id, oldest_first, after, limit)
+    rows = [ContactItem(*row) for row in session.execute(ordered)]
+    return _page(rows, limit, lambda row: row.started_at)
+
+
+def open_contacts(session: Session, specialist_id: UUID, limit: int = 20) -> list[ContactItem]:
+    """Give the contacts that a specialist has not closed, the oldest first: one statement."""
+    rows = session.execute(
+        select(*_of(Contact, ContactItem))
+        .where(
+            Contact.tenant_id == scope_of(session).tenant_id,
+            Contact.specialist_id == specialist_id,
+            Contact.ended_at.is_(None),
+        )
+        .order_by(Contact.started_at, Contact.id)
+        .limit(limit)
+    )
+    return [ContactItem(*row) for row in rows]
+
+
+def requests(
+    session: Session,
+    *,
+    states: Sequence[str] | None = None,
+    queue: str | None = None,
+    service_key: str | None = None,
+    priority: str | None = None,
+    assignee_id: UUID | None = None,
+    overdue_at: datetime | None = None,
+    number: str | None = None,
+    cleared: bool = False,
+    oldest_first: bool = False,
+    after: str | None = None,
+    limit: int = PAGE,
+) -> Page[RequestItem]:
+    """Give a page of the partner's requests, the newest first: one statement.
+
+    Confidential requests are left out unless the reader is ``cleared`` for them.
+    """
+    query = select(*_of(ServiceRequest, RequestItem)).where(
+        ServiceRequest.tenant_id == scope_of(session).tenant_id
+    )
+    for column, value in (
+        (ServiceRequest.queue, queue),
+        (ServiceRequest.service_key, service_key),
+        (ServiceRequest.priority, priority),
+        (ServiceRequest.assignee_id, assignee_id),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    if overdue_at is not None:
+        query = query.where(ServiceRequest.expected_at < overdue_at)
+    if not cleared:
+        query = query.where(ServiceRequest.confidential.is_(False))
+    query = _numbered(query, ServiceRequest.public_id, number, "R")
+    ordered = _by_state(
+        query,
+        ServiceRequest.state,
+        states,
+        (ServiceRequest.opened_at, ServiceRequest.id),
+        oldest_first=oldest_first,
+        after=after,
+        limit=limit,
+    )
+    rows = [RequestItem(*row) for row in session.execute(ordered)]
+    return _page(rows, limit, lambda row: row.opened_at)
+
+
+def followed_requests(
+    session: Session,
+    *,
+    states: Sequence[str] | None = None,
+    owner_id: UUID | None = None,
+    oldest_first: bool = False,
+    after: str | None = None,
+    limit: int = PAGE,
+) -> Page[FollowedItem]:
+    """Give a page of the requests that live with other partners: one statement."""
+    query = select(*_of(FollowedRequest, FollowedItem)).where(
+        FollowedRequest.tenant_id == scope_of(session).tenant_id
+    )
+    if states is not None:
+        query = query.where(FollowedRequest.state.in_(states))
+    if owner_id is not None:
+        query = query.where(FollowedRequest.owner_id == owner_id)
+    ordered = _ordered(
+        query, FollowedRequest.sent_at, FollowedRequest.id, oldest_first, after, limit
+    )
+    rows = [FollowedItem(*row) for row in session.execute(ordered)]
+    return _page(rows, limit, lambda row: row.sent_at)
+
+
+def contact_detail(session: Session, contact_id: UUID) -> ContactDetail:
+    """Give a contact with needs, requests, transfers and history: six statements.
+
+    Raises :class:`NotFound`.
+    """
+    tenant_id = scope_of(session).tenant_id
+    row = session.execute(
+        select(
+            *_of(Contact, ContactItem),
+            Contact.interpreter,
+            Contact.accommodation,
+            Contact.note,
+            Contact.wait_seconds,
+            *(each.label(f"inquirer_{each.key}") for each in _of(Inquirer, InquirerRow)),
+        )
+        .outerjoin(
+            Inquirer,
+            and_(Inquirer.tenant_id == Contact.tenant_id, Inquirer.id == Contact.inquirer_id),
+        )
+        .where(Contact.tenant_id == tenant_id, Contact.id == contact_id)
+    ).one_or_none()
+    if row is None:
+        raise NotFound("There is no such contact.")
+    values = tuple(row)
+    width = len(fields(ContactItem))
+    contact = ContactItem(*values[:width])
+    needs = session.execute(
+        select(*_of(Need, NeedRow))
+        .where(Need.tenant_id == tenant_id, Need.contact_id == contact_id)
+        .order_by(Need.created_at, Need.id)
+    )
+    transfers = session.execute(
+        select(*_of(Transfer, TransferRow))
+        .where(Transfer.tenant_id == tenant_id, Transfer.contact_id == contact_id)
+        .order_by(Transfer.at, Transfer.id)
+    )
+    past = history(session, contact_id)
+    return ContactDetail(
+        contact,
+        *values[width : width + 4],
+        inquirer=InquirerRow(*values[width + 4 :]) if values[width + 4] else None,
+        needs=[NeedRow(*each) for each in needs],
+        requests=_requests_of(session, contact_id),
+        transfers=[TransferRow(*each) for each in transfers],
+        history=past,
+        people=people(session, [contact.specialist_id, *(each.person_id for each in past)]),
+    )
+
+
+def request_detail(session: Session, request_id: UUID) -> RequestDetail:
+    """Give what stands around a request, one's own or followed: four statements.
+
+    The request itself is the caller's, who found it by its number.
+    """
+    tenant_id = scope_of(session).tenant_id
+    notes = [
+        NoteRow(*row)
+        for row in session.execute(
+            select(*_of(RequestNote, NoteRow))
+            .where(RequestNote.tenant_id == tenant_id, RequestNote.request_id == request_id)
+            .order_by(RequestNote.id)
+        )
+    ]
+    own = (
+        select(ServiceRequest.contact_id, ServiceRequest.inquirer_id, ServiceRequest.assignee_id)
+        .where(ServiceRequest.tenant_id == tenant_id, ServiceRequest.id == request_id)
+        .union_all(
+            select(FollowedRequest.contact_id, literal(None), literal(None)).where(
+                FollowedRequest.tenant_id == tenant_id, FollowedRequest.id == request_id
+            )
+        )
+        .subquery()
+    )
+    row = session.execute(
+        select(Contact.public_id, own.c.assignee_id, *_of(Inquirer, InquirerRow))
+        .select_from(own)
+        .outerjoin(Contact, and_(Contact.tenant_id == tenant_id, Contact.id == own.c.contact_id))
+        .outerjoin(
+            Inquirer, and_(Inquirer.tenant_id == tenant_id, Inquirer.id == own.c.inquirer_id)
+        )
+    ).one_or_none()
+    past = history(session, request_id)
+    found = tuple(row) if row is not None else (None, None, None)
+    named = [found[1], *(each.author_id for each in notes), *(each.person_id for each in past)]
+    return RequestDetail(
+        notes,
+        InquirerRow(*found[2:]) if found[2] else None,
+        found[0],
+        past,
+        people(session, named),
+    )
+
+
+def people(session: Session, ids: Sequence[UUID | None]) -> dict[UUID, str]:
+    """Give the names of the partner's staff by id: one statement, none for nobody."""
+    wanted = {each for each in ids if each is not None}
+    if not wanted:
+        return {}
+    rows = session.execute(
+        select(Membership.person_id, Membership.name).where(
+            Membership.tenant_id == scope_of(session).tenant_id,
+            Membership.person_id.in_(sorted(wanted)),
+        )
+    )
+    return {row.person_id: row.name for row in rows}
+
+
+def tracked(session: Session, request_id: UUID) -> Tracked | None:
+    """Give what the public may know of a request of the bound tenant: one statement.
+
+    The caller found tenant and request by the hash of the tracking token.
+    """
+    tenant_id = scope_of(session).tenant_id
+    own = select(
+        ServiceRequest.public_id,
+        ServiceRequest.tenant_id.label("owner_id"),
+        ServiceRequest.service_key,
+        ServiceRequest.state,
+        ServiceRequest.opened_at,
+        ServiceRequest.expected_at,
+        ServiceRequest.closed_at,
+        ServiceRequest.public_message,
+        ServiceRequest.updated_at,
+    ).where(ServiceRequest.tenant_id == tenant_id, ServiceRequest.id == request_id)
+    followed = select(
+        FollowedRequest.public_id,
+        FollowedRequest.owner_id,
+        FollowedRequest.service_key,
+        FollowedRequest.state,
+        FollowedRequest.sent_at,
+        FollowedRequest.expected_at,
+        FollowedRequest.closed_at,
+        FollowedRequest.public_message,
+        FollowedRequest.updated_at,
+    ).where(FollowedRequest.tenant_id == tenant_id, FollowedRequest.id == request_id)
+    row = session.execute(union_all(own, followed)).first()
+    return Tracked(*row) if row is not None else None
+
+
+def _requests_of(session: Session, contact_id: UUID) -> list[ContactRequest]:
+    tenant_id = scope_of(session).tenant_id
+    own = select(
+        ServiceRequest.id,
+        ServiceRequest.public_id,
+        ServiceRequest.tenant_id.label("owner_id"),
+        ServiceRequest.service_key,
+        ServiceRequest.need_id,
+        ServiceRequest.state,
+        ServiceRequest.public_message,
+        ServiceRequest.opened_at,
+        ServiceRequest.expected_at,
+        ServiceRequest.closed_at,
+    ).where(ServiceRequest.tenant_id == tenant_id, ServiceRequest.contact_id == contact_id)
+    followed = select(
+        FollowedRequest.id,
+        FollowedRequest.public_id,
+        FollowedRequest.owner_id,
+        FollowedRequest.service_key,
+        FollowedRequest.need_id,
+        FollowedRequest.state,
+        FollowedRequest.public_message,
+        FollowedRequest.sent_at,
+        FollowedRequest.expected_at,
+        FollowedRequest.closed_at,
+    ).where(FollowedRequest.tenant_id == tenant_id, FollowedRequest.contact_id == contact_id)
+    rows = [ContactRequest(*row) for row in session.execute(union_all(own, followed))]
+    return sorted(rows, key=lambda row: (row.opened_at, row.id))
+
+
+def _numbered(query: Select[Any], column: Any, number: str | None, prefix: str) -> Select[Any]:
+    """Limit a query to a public number, or to those that begin as typed."""
+    if not number:
+        return query
+    whole = parse_public_id(number, prefix)
+    if whole is not None:
+        return query.where(column == whole)
+    start = number.strip().upper()
+    return query.where(column >= start, column < f"{start}~")
+
+
+def _ordered(
+    query: Select[Any], column: Any, key: Any, oldest_first: bool, after: str | None, limit: int
+) -> Select[Any]:
+    if after is not None:
+        query = query.where(_beyond(column, key, after, oldest_first=oldest_first))
+    if oldest_first:
+        return query.order_by(column, key).limit(limit + 1)
+    return query.order_by(column.desc(), key.desc()).limit(limit + 1)
+
+
+def _by_state(
+    query: Select[Any],
+    state: Any,
+    states: Sequence[str] | None,
+    order: tuple[Any, Any],
+    *,
+    oldest_first: bool,
+    after: str | None,
+    limit: int,
+) -> Any:
+    """Order a query by its index: for several states, each by itself and then merged."""
+    if states is None or len(states) == 1:
+        if states is not None:
+            query = query.where(state == states[0])
+        return _ordered(query, *order, oldest_first, after, limit)
+    parts = union_all(
+        *(
+            select(
+                _ordered(query.where(state == each), *order, oldest_first, after, limit).subquery()
+            )
+            for each in states
+        )
+    ).subquery()
+    column, key = parts.c[order[0].key], parts.c[order[1].key]
+    if oldest_first:
+        return select(parts).order_by(column, key).limit(limit + 1)
+    return select(parts).order_by(column.desc(), key.desc()).limit(limit + 1)
+
+
+def _beyond(column: Any, key: Any, after: str, *, oldest_first: bool) -> ColumnElement[bool]:
+    at, row_id = _cursor(after)
+    place = tuple_(column, key)
+    mark = tuple_(literal(at, column.type), literal(row_id, key.type))
+    return place > mark if oldest_first else place < mark
+
+
+def _cursor(after: str) -> tuple[datetime, UUID]:
+    text, _, row_id = after.partition("_")
+    try:
+        at = datetime.fromisoformat(text)
+        if at.tzinfo is None:
+            raise ValueError
+        return at, UUID(row_id)
+    except ValueError as error:
+        raise BadCursor("There is no such page.", field="after") from error
+
+
+def _page(rows: list[Row], limit: int, sort: Any) -> Page[Row]:
+    if len(rows) <= limit:
+        return Page(rows, None)
+    last: Any = rows[limit - 1]
+    return Page(rows[:limit], f"{sort(last).isoformat()}_{last.id}")
