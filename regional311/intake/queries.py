@@ -7,9 +7,9 @@ merged, because only then does each come from its index in order.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
@@ -267,10 +267,10 @@ def contacts(
         query = query.where(Contact.started_at >= since)
     if until is not None:
         query = query.where(Contact.started_at < until)
-    query = _numbered(query, Contact.public_id, number, "C")
+    query = numbered(query, Contact.public_id, number, "C")
     ordered = _ordered(query, Contact.started_at, Contact.id, oldest_first, after, limit)
     rows = [ContactItem(*row) for row in session.execute(ordered)]
-    return _page(rows, limit, lambda row: row.started_at)
+    return page_of(rows, limit, lambda row: row.started_at)
 
 
 def open_contacts(session: Session, specialist_id: UUID, limit: int = 20) -> list[ContactItem]:
@@ -322,8 +322,8 @@ def requests(
         query = query.where(ServiceRequest.expected_at < overdue_at)
     if not cleared:
         query = query.where(ServiceRequest.confidential.is_(False))
-    query = _numbered(query, ServiceRequest.public_id, number, "R")
-    ordered = _by_state(
+    query = numbered(query, ServiceRequest.public_id, number, "R")
+    ordered = by_state(
         query,
         ServiceRequest.state,
         states,
@@ -333,7 +333,7 @@ def requests(
         limit=limit,
     )
     rows = [RequestItem(*row) for row in session.execute(ordered)]
-    return _page(rows, limit, lambda row: row.opened_at)
+    return page_of(rows, limit, lambda row: row.opened_at)
 
 
 def followed_requests(
@@ -357,7 +357,7 @@ def followed_requests(
         query, FollowedRequest.sent_at, FollowedRequest.id, oldest_first, after, limit
     )
     rows = [FollowedItem(*row) for row in session.execute(ordered)]
-    return _page(rows, limit, lambda row: row.sent_at)
+    return page_of(rows, limit, lambda row: row.sent_at)
 
 
 def contact_detail(session: Session, contact_id: UUID) -> ContactDetail:
@@ -397,9 +397,13 @@ def contact_detail(session: Session, contact_id: UUID) -> ContactDetail:
         .order_by(Transfer.at, Transfer.id)
     )
     past = history(session, contact_id)
+    interpreter, accommodation, note, wait_seconds = values[width : width + 4]
     return ContactDetail(
-        contact,
-        *values[width : width + 4],
+        contact=contact,
+        interpreter=interpreter,
+        accommodation=accommodation,
+        note=note,
+        wait_seconds=wait_seconds,
         inquirer=InquirerRow(*values[width + 4 :]) if values[width + 4] else None,
         needs=[NeedRow(*each) for each in needs],
         requests=_requests_of(session, contact_id),
@@ -529,7 +533,7 @@ def _requests_of(session: Session, contact_id: UUID) -> list[ContactRequest]:
     return sorted(rows, key=lambda row: (row.opened_at, row.id))
 
 
-def _numbered(query: Select[Any], column: Any, number: str | None, prefix: str) -> Select[Any]:
+def numbered(query: Select[Any], column: Any, number: str | None, prefix: str) -> Select[Any]:
     """Limit a query to a public number, or to those that begin as typed."""
     if not number:
         return query
@@ -550,7 +554,7 @@ def _ordered(
     return query.order_by(column.desc(), key.desc()).limit(limit + 1)
 
 
-def _by_state(
+def by_state(
     query: Select[Any],
     state: Any,
     states: Sequence[str] | None,
@@ -559,7 +563,7 @@ def _by_state(
     oldest_first: bool,
     after: str | None,
     limit: int,
-) -> Any:
+) -> Select[Any]:
     """Order a query by its index: for several states, each by itself and then merged."""
     if states is None or len(states) == 1:
         if states is not None:
@@ -589,15 +593,13 @@ def _beyond(column: Any, key: Any, after: str, *, oldest_first: bool) -> ColumnE
 def _cursor(after: str) -> tuple[datetime, UUID]:
     text, _, row_id = after.partition("_")
     try:
-        at = datetime.fromisoformat(text)
-        if at.tzinfo is None:
-            raise ValueError
-        return at, UUID(row_id)
+        return datetime.fromisoformat(text).astimezone(UTC), UUID(row_id)
     except ValueError as error:
         raise BadCursor("There is no such page.", field="after") from error
 
 
-def _page(rows: list[Row], limit: int, sort: Any) -> Page[Row]:
+def page_of(rows: list[Row], limit: int, sort: Callable[[Row], datetime]) -> Page[Row]:
+    """Cut a list that was asked for with one row too many; that row says there is a next page."""
     if len(rows) <= limit:
         return Page(rows, None)
     last: Any = rows[limit - 1]

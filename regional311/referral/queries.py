@@ -1,0 +1,250 @@
+"""What may be asked about referrals and decisions: flat rows, a fixed number of statements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import and_, func, select
+from sqlalchemy.orm import Session
+
+from regional311.audit.queries import AuditRow, history
+from regional311.database.session import scope_of
+from regional311.errors import NotFound
+from regional311.intake.models import Contact
+from regional311.intake.queries import PAGE, Page, by_state, numbered, page_of, people
+from regional311.referral import lifecycle
+from regional311.referral.models import Consent, Decision, Referral
+
+
+@dataclass(frozen=True, slots=True)
+class ReferralItem:
+    """A referral in a list."""
+
+    id: UUID
+    public_id: str
+    side: str
+    counterparty_id: UUID
+    service_key: str
+    term: str
+    urgency: str
+    state: str
+    reason: str | None
+    outcome: str | None
+    claimed_by: UUID | None
+    contact_id: UUID | None
+    sent_at: datetime
+    received_at: datetime | None
+    answered_at: datetime | None
+    closed_at: datetime | None
+    due_at: datetime | None
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReferralDetail:
+    """A referral with exactly what was shared, its history and the people in it.
+
+    ``contact`` is the sender's contact number; empty on the receiver's side.
+    """
+
+    referral: ReferralItem
+    shared: Mapping[str, Any]
+    note: str | None
+    need_id: UUID | None
+    consent_id: UUID | None
+    replaces_id: UUID | None
+    part_of_id: UUID | None
+    contact: str | None
+    history: list[AuditRow]
+    people: Mapping[UUID, str]
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRow:
+    """A stored decision; :func:`regional311.referral.decision.explain_stored` says it."""
+
+    id: UUID
+    need_id: UUID | None
+    rule_set_version: int
+    rule_key: str | None
+    outcome: str
+    target_tenant_id: UUID | None
+    facts: Mapping[str, Any]
+    trace: Mapping[str, Any]
+    decided_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentRow:
+    """A consent of a contact's person."""
+
+    id: UUID
+    to_tenant_id: UUID
+    fields: list[str]
+    method: str
+    given_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class InboxCounts:
+    """What waits in a partner's inbox, counted over open referrals only."""
+
+    new: int
+    mine: int
+    overdue: int
+    open: int
+
+
+_VIEWS: Final[Mapping[str, tuple[str, ...]]] = {
+    "new": ("requested",),
+    "ageing": ("accepted", "in_progress", "on_hold"),
+    "open": lifecycle.OPEN,
+    "closed": lifecycle.CLOSED,
+}
+
+
+def _of(model: Any, row: type) -> list[Any]:
+    return [getattr(model, each.name) for each in fields(row)]
+
+
+def referrals(
+    session: Session,
+    *,
+    side: str = lifecycle.RECEIVER,
+    view: str | None = None,
+    states: Sequence[str] | None = None,
+    claimed_by: UUID | None = None,
+    overdue_at: datetime | None = None,
+    service_key: str | None = None,
+    counterparty_id: UUID | None = None,
+    number: str | None = None,
+    oldest_first: bool = True,
+    after: str | None = None,
+    limit: int = PAGE,
+) -> Page[ReferralItem]:
+    """Give a page of referrals: the inbox (``received``) or those sent. One statement.
+
+    ``view`` is ``new``, ``ageing`` (accepted and not closed), ``open`` or ``closed``;
+    ``claimed_by`` makes it *mine*, ``overdue_at`` those whose answer was due before.
+    """
+    query = select(*_of(Referral, ReferralItem)).where(
+        Referral.tenant_id == scope_of(session).tenant_id, Referral.side == side
+    )
+    for column, value in (
+        (Referral.claimed_by, claimed_by),
+        (Referral.service_key, service_key),
+        (Referral.counterparty_id, counterparty_id),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    chosen = _VIEWS.get(view or "", states)
+    if overdue_at is not None:
+        query = query.where(Referral.due_at < overdue_at)
+        chosen = chosen or lifecycle.OPEN
+    query = numbered(query, Referral.public_id, number, "F")
+    ordered = by_state(
+        query,
+        Referral.state,
+        chosen or lifecycle.STATES,
+        (Referral.sent_at, Referral.id),
+        oldest_first=oldest_first,
+        after=after,
+        limit=limit,
+    )
+    rows = [ReferralItem(*row) for row in session.execute(ordered)]
+    return page_of(rows, limit, lambda row: row.sent_at)
+
+
+def inbox_counts(session: Session, *, person_id: UUID | None, now: datetime) -> InboxCounts:
+    """Count what waits in the inbox: one statement over the open referrals."""
+    row = session.execute(
+        select(
+            func.count().filter(Referral.state == "requested"),
+            func.count().filter(Referral.claimed_by == person_id),
+            func.count().filter(Referral.due_at < now),
+            func.count(),
+        ).where(
+            Referral.tenant_id == scope_of(session).tenant_id,
+            Referral.side == lifecycle.RECEIVER,
+            Referral.state.in_(lifecycle.OPEN),
+        )
+    ).one()
+    return InboxCounts(*row)
+
+
+def referral_detail(session: Session, referral_id: UUID) -> ReferralDetail:
+    """Give one referral with its history: three statements. Raises :class:`NotFound`."""
+    tenant_id = scope_of(session).tenant_id
+    row = session.execute(
+        select(
+            *_of(Referral, ReferralItem),
+            Referral.shared,
+            Referral.note,
+            Referral.need_id,
+            Referral.consent_id,
+            Referral.replaces_id,
+            Referral.part_of_id,
+            Contact.public_id.label("contact_number"),
+        )
+        .outerjoin(
+            Contact,
+            and_(Contact.tenant_id == Referral.tenant_id, Contact.id == Referral.contact_id),
+        )
+        .where(Referral.tenant_id == tenant_id, Referral.id == referral_id)
+    ).one_or_none()
+    if row is None:
+        raise NotFound("There is no such referral.")
+    values = tuple(row)
+    width = len(fields(ReferralItem))
+    referral = ReferralItem(*values[:width])
+    past = history(session, referral_id)
+    named = [referral.claimed_by, *(each.person_id for each in past)]
+    shared, note, need_id, consent_id, replaces_id, part_of_id, contact = values[width:]
+    return ReferralDetail(
+        referral=referral,
+        shared=shared,
+        note=note,
+        need_id=need_id,
+        consent_id=consent_id,
+        replaces_id=replaces_id,
+        part_of_id=part_of_id,
+        contact=contact,
+        history=past,
+        people=people(session, named),
+    )
+
+
+def referrals_of_contact(session: Session, contact_id: UUID) -> list[ReferralItem]:
+    """Give the referrals that came of a contact: one statement."""
+    rows = session.execute(
+        select(*_of(Referral, ReferralItem))
+        .where(Referral.tenant_id == scope_of(session).tenant_id, Referral.contact_id == contact_id)
+        .order_by(Referral.sent_at, Referral.id)
+    )
+    return [ReferralItem(*row) for row in rows]
+
+
+def decisions_of_contact(session: Session, contact_id: UUID) -> list[DecisionRow]:
+    """Give the decisions about a contact: one statement."""
+    rows = session.execute(
+        select(*_of(Decision, DecisionRow))
+        .where(Decision.tenant_id == scope_of(session).tenant_id, Decision.contact_id == contact_id)
+        .order_by(Decision.decided_at, Decision.id)
+    )
+    return [DecisionRow(*row) for row in rows]
+
+
+def consents_of_contact(session: Session, contact_id: UUID) -> list[ConsentRow]:
+    """Give the consents of a contact's person: one statement."""
+    rows = session.execute(
+        select(*_of(Consent, ConsentRow))
+        .where(Consent.tenant_id == scope_of(session).tenant_id, Consent.contact_id == contact_id)
+        .order_by(Consent.given_at, Consent.id)
+    )
+    return [ConsentRow(*row) for row in rows]

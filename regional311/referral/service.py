@@ -1,0 +1,563 @@
+"""What may happen to a referral once it is sent.
+
+Sender and receiver each hold a row with the same id. Every step is checked against the side that
+takes it, written in its own row, and told to the other side in an envelope that is worked in the
+same transaction. Notes stay on the side that wrote them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import select, update
+
+from regional311.audit.service import audit_row, record
+from regional311.database.rows import put, send
+from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
+from regional311.errors import InvalidInput, NotFound, Stale
+from regional311.exchange.service import REFERRAL_ANSWER, erase, tell
+from regional311.intake.models import Contact, Inquirer, Need
+from regional311.intake.service import NO_FOLLOWERS, Changed, Followers
+from regional311.metering import service as metering
+from regional311.notices.service import outbox_row
+from regional311.referral import lifecycle
+from regional311.referral.models import Consent, Referral
+
+MAX_NOTE: Final = 4000
+ERASED: Final[dict[str, Any]] = {"erased": True}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one side tells the other about a referral: codes and times, never a note."""
+
+    referral_id: UUID
+    public_id: str
+    other_id: UUID
+    state: str
+    reason: str | None
+    outcome: str | None
+    answered_at: datetime | None
+    closed_at: datetime | None
+    received_at: datetime | None
+
+    def payload(self) -> dict[str, Any]:
+        return {
+            "state": self.state,
+            "reason": self.reason,
+            "outcome": self.outcome,
+            "answered_at": _text(self.answered_at),
+            "closed_at": _text(self.closed_at),
+            "received_at": _text(self.received_at),
+        }
+
+
+def opened(session: TenantSession, *, now: datetime, referral_id: UUID) -> bool:
+    """Note that the receiver has opened a referral; tell whether this was the first time.
+
+    *Received* is a time, not a state: nothing else changes.
+    """
+    referral = _referral(session, referral_id, None, {})
+    if referral.side != lifecycle.RECEIVER or referral.received_at is not None:
+        return False
+    referral.received_at = now
+    session.flush()
+    _audit(session, now, "referral:open", referral_id, {})
+    _tell(session, referral, now, NO_FOLLOWERS)
+    return True
+
+
+def claim(session: TenantSession, *, now: datetime, referral_id: UUID, version: int) -> Changed:
+    """Take a referral of the partner's inbox oneself; its state stays."""
+    person_id = scope_of(session).person_id
+    referral = _referral(session, referral_id, version, {"claimed_by": person_id})
+    referral.claimed_by = person_id
+    session.flush()
+    _audit(session, now, "referral:claim", referral_id, {})
+    return Changed(referral_id, referral.version, referral.state)
+
+
+def accept(
+    session: TenantSession,
+    *,
+    now: datetime,
+    referral_id: UUID,
+    version: int,
+    note: str | None = None,
+    followers: Followers = NO_FOLLOWERS,
+) -> Changed:
+    """Take the referral on; who accepts works it."""
+    return move(
+        session,
+        now=now,
+        referral_id=referral_id,
+        version=version,
+        to="accepted",
+        note=note,
+        followers=followers,
+    )
+
+
+def reject(
+    session: TenantSession,
+    *,
+    now: datetime,
+    referral_id: UUID,
+    version: int,
+    reason: str,
+    note: str | None = None,
+    followers: Followers = NO_FOLLOWERS,
+) -> Changed:
+    """Decline the referral with a reason; the need is open again at the sender."""
+    return move(
+        session,
+        now=now,
+        referral_id=referral_id,
+        version=version,
+        to="rejected",
+        reason=reason,
+        note=note,
+        followers=followers,
+    )
+
+
+def hold(
+    session: TenantSession,
+    *,
+    now: datetime,
+    referral_id: UUID,
+    version: int,
+    reason: str,
+    note: str | None = None,
+    followers: Followers = NO_FOLLOWERS,
+) -> Changed:
+    """Put the referral on hold with a reason."""
+    return move(
+        session,
+        now=now,
+        referral_id=referral_id,
+        version=version,
+        to="on_hold",
+        reason=reason,
+        note=note,
+        followers=followers,
+    )
+
+
+def progress(
+    session: TenantSession,
+    *,
+    now: datetime,
+    referral_id: UUID,
+    version: int,
+    note: str | None = None,
+    followers: Followers = NO_FOLLOWERS,
+) -> Changed:
+    """Say that the referral is being worked."""
+    return move(
+        session,
+        now=now,
+        referral_id=referral_id,
+        version=version,
+        to="in_progress",
+        note=note,
+        followers=followers,
+    )
+
+
+def complete(
+    session: TenantSession,
+    *,
+    now: datetime,
+    referral_id: UUID,
+    version: int,
+    outcome: str,
+    booked_on: date,
+    note: str | None = None,
+    followers: Followers = NO_FOLLOWERS,
+) -> Changed:
+    """Finish the referral and say what became of the need; it is metered on ``booked_on``.
+
+    ``booked_on`` is the receiver's local day.
+    """
+    return move(
+        session,
+        now=now,
+        referral_id=referral_id,
+        version=version,
+        to="completed",
+        outcome=outcome,
+        note=note,
+        booked_on=booked_on,
+        followers=followers,
+    )
+
+
+def fail(
+    session: TenantSession,
+    *,
+    now: datetime,
+    referral_id: UUID,
+    version: int,
+    reason: str,
+    note: str | None = None,
+    followers: Followers = NO_FOLLOWERS,
+) -> Changed:
+    """End the referral without success, with a reason."""
+    return move(
+        session,
+        now=now,
+        referral_id=referral_id,
+        version=version,
+        to="failed",
+        reason=reason,
+        note=note,
+        followers=followers,
+    )
+
+
+def cancel(
+    session: TenantSession,
+    *,
+    now: datetime,
+    referral_id: UUID,
+    version: int,
+    reason: str,
+    note: str | None = None,
+    followers: Followers = NO_FOLLOWERS,
+) -> Changed:
+    """Withdraw the referral, from either side, with a reason."""
+    return move(
+        session,
+        now=now,
+        referral_id=referral_id,
+        version=version,
+        to="cancelled",
+        reason=reason,
+        note=note,
+        followers=followers,
+    )
+
+
+def move(
+    session: TenantSession,
+    *,
+    now: datetime,
+    referral_id: UUID,
+    version: int,
+    to: str,
+    reason: str | None = None,
+    outcome: str | None = None,
+    note: str | None = None,
+    booked_on: date | None = None,
+    followers: Followers = NO_FOLLOWERS,
+) -> Changed:
+    """Take one step with a referral, on both sides at once.
+
+    Raises :class:`NotFound`, :class:`Stale` and the errors of
+    :mod:`regional311.referral.lifecycle`.
+    """
+    if note is not None and len(note) > MAX_NOTE:
+        raise InvalidInput(f"Write a note of at most {MAX_NOTE} characters.", field="note")
+    referral = _referral(
+        session, referral_id, version, {"state": to, "reason": reason, "outcome": outcome}
+    )
+    before = referral.state
+    lifecycle.check_transition(before, to, referral.side, reason=reason, outcome=outcome)
+    if to == "completed" and booked_on is None:
+        raise InvalidInput("The day on which the work is booked is missing.", field="booked_on")
+    referral.state = to
+    referral.reason = reason
+    if note:
+        referral.note = note.strip()
+    if to == "completed":
+        referral.outcome = outcome
+    if before == "requested":
+        referral.answered_at = now
+    if to in lifecycle.CLOSED:
+        referral.closed_at = now
+    if referral.side == lifecycle.RECEIVER:
+        referral.received_at = referral.received_at or now
+        referral.claimed_by = referral.claimed_by or scope_of(session).person_id
+    session.flush()
+    changed = Changed(referral_id, referral.version, to)
+    _audit(
+        session,
+        now,
+        f"referral:{_VERBS[to]}",
+        referral_id,
+        {"from": before, "to": to, "reason": reason, "outcome": outcome},
+    )
+    if to == "completed" and booked_on is not None:
+        _meter(session, referral, now, booked_on)
+    if referral.side == lifecycle.SENDER:
+        _set_need(session, referral.need_id, to, outcome)
+    _tell(session, referral, now, followers)
+    return changed
+
+
+_VERBS: Final = {
+    "draft": "draft",
+    "requested": "send",
+    "accepted": "accept",
+    "rejected": "reject",
+    "in_progress": "start",
+    "on_hold": "hold",
+    "completed": "complete",
+    "failed": "fail",
+    "cancelled": "cancel",
+    "entered_in_error": "withdraw",
+}
+
+
+def revoke_consent(
+    session: TenantSession,
+    *,
+    now: datetime,
+    consent_id: UUID,
+    followers: Followers = NO_FOLLOWERS,
+) -> int:
+    """Take a consent back: what rested on it is erased at the receiver, open referrals end.
+
+    Gives the number of referrals that rested on it.
+    """
+    tenant_id = scope_of(session).tenant_id
+    consent = session.execute(
+        select(Consent)
+        .where(Consent.tenant_id == tenant_id, Consent.id == consent_id)
+        .with_for_update()
+    ).scalar_one_or_none()
+    if consent is None:
+        raise NotFound("There is no such consent.")
+    receiver_id, contact_id = consent.to_tenant_id, consent.contact_id
+    if consent.revoked_at is None:
+        consent.revoked_at = now
+        session.flush()
+        record(
+            session,
+            now=now,
+            action="consent:revoke",
+            subject_kind="contact",
+            subject_id=contact_id,
+            detail={"consent": str(consent_id)},
+        )
+    rested = session.execute(
+        select(Referral.id, Referral.version, Referral.state).where(
+            Referral.tenant_id == tenant_id,
+            Referral.contact_id == contact_id,
+            Referral.consent_id == consent_id,
+        )
+    ).all()
+    for row in rested:
+        if "cancelled" in lifecycle.next_states(row.state, lifecycle.SENDER):
+            cancel(
+                session,
+                now=now,
+                referral_id=row.id,
+                version=row.version,
+                reason="person_declined",
+                followers=followers,
+            )
+    if rested:
+        with acting_for(session, receiver_id):
+            for row in rested:
+                session.execute(
+                    update(Referral)
+                    .where(Referral.tenant_id == receiver_id, Referral.id == row.id)
+                    .values(shared=ERASED)
+                    .execution_options(synchronize_session=False)
+                )
+                erase(session, row.id)
+                _audit(session, now, "referral:erase", row.id, {})
+    return len(rested)
+
+
+def _tell(session: TenantSession, referral: Referral, now: datetime, followers: Followers) -> None:
+    """Tell the other side, and have it work the answer at once."""
+    home = scope_of(session).tenant_id
+    other_id = referral.counterparty_id
+    answer = Answer(
+        referral.id,
+        referral.public_id,
+        home,
+        referral.state,
+        referral.reason,
+        referral.outcome,
+        referral.answered_at,
+        referral.closed_at,
+        referral.received_at,
+    )
+    tell(
+        session,
+        to=other_id,
+        kind=REFERRAL_ANSWER,
+        subject_id=referral.id,
+        payload=answer.payload(),
+        now=now,
+    )
+    with acting_for(session, other_id):
+        receive_answer(session, answer, now=now, followers=followers)
+
+
+def receive_answer(
+    session: TenantSession, answer: Answer, *, now: datetime, followers: Followers = NO_FOLLOWERS
+) -> None:
+    """Take the other side's word for a referral: the row, the need, and the person who asked."""
+    tenant_id = scope_of(session).tenant_id
+    row = session.execute(
+        update(Referral)
+        .where(Referral.tenant_id == tenant_id, Referral.id == answer.referral_id)
+        .values(
+            state=answer.state,
+            reason=answer.reason,
+            outcome=answer.outcome,
+            answered_at=answer.answered_at,
+            closed_at=answer.closed_at,
+            received_at=answer.received_at,
+            version=Referral.version + 1,
+        )
+        .returning(Referral.side, Referral.need_id, Referral.contact_id)
+        .execution_options(synchronize_session=False)
+    ).one_or_none()
+    mark_changed(session)
+    if row is None:
+        return
+    put(
+        session,
+        audit_row(
+            tenant_id,
+            at=now,
+            action="referral:answer",
+            subject_kind="referral",
+            subject_id=answer.referral_id,
+            detail={"state": answer.state, "reason": answer.reason, "outcome": answer.outcome},
+        ),
+    )
+    if row.side != lifecycle.SENDER:
+        return
+    _set_need(session, row.need_id, answer.state, answer.outcome)
+    if answer.state == "requested":
+        return
+    person = session.execute(
+        select(Inquirer.email, Inquirer.language)
+        .join(
+            Contact,
+            (Contact.tenant_id == Inquirer.tenant_id) & (Contact.inquirer_id == Inquirer.id),
+        )
+        .where(
+            Contact.tenant_id == tenant_id,
+            Inquirer.tenant_id == tenant_id,
+            Contact.id == row.contact_id,
+            Inquirer.wants_updates,
+            Inquirer.email.is_not(None),
+            Inquirer.erased_at.is_(None),
+        )
+    ).one_or_none()
+    if person is None:
+        return
+    options: dict[str, Any] = {}
+    if followers.translate is not None:
+        options["translate"] = followers.translate
+    put(
+        session,
+        outbox_row(
+            tenant_id,
+            event="referral_answered",
+            recipient=person.email,
+            language=person.language,
+            now=now,
+            subject_id=answer.referral_id,
+            values={
+                "number": answer.public_id,
+                "partner": followers.name(answer.other_id),
+                "state": answer.state.replace("_", " "),
+            },
+            **options,
+        ),
+    )
+
+
+def _meter(session: TenantSession, referral: Referral, now: datetime, booked_on: date) -> None:
+    """The receiver did the work; who referred is a fact beside it."""
+    home = scope_of(session).tenant_id
+    metering.record(
+        session,
+        metering.Usage(
+            source_key=f"referral:{referral.id}:closed:1",
+            activity=metering.REFERRAL_CLOSED,
+            channel=referral.channel,
+            language=str(referral.shared.get("language") or "en"),
+            service_owner_id=home,
+            service_key=referral.service_key,
+            referrer_id=referral.counterparty_id,
+            line_owner_id=home,
+            subject_id=referral.id,
+            occurred_at=now,
+            received_at=now,
+            booked_on=booked_on,
+        ),
+    )
+
+
+def _set_need(
+    session: TenantSession, need_id: UUID | None, state: str, outcome: str | None
+) -> None:
+    status = lifecycle.need_status(state, outcome)
+    if need_id is None or status is None:
+        return
+    send(session)
+    session.execute(
+        update(Need)
+        .where(Need.tenant_id == scope_of(session).tenant_id, Need.id == need_id)
+        .values(status=status, unmet_reason="other" if status == "unmet" else None)
+        .execution_options(synchronize_session=False)
+    )
+    mark_changed(session)
+
+
+def _referral(
+    session: TenantSession, referral_id: UUID, version: int | None, submitted: dict[str, Any]
+) -> Referral:
+    referral = session.execute(
+        select(Referral)
+        .where(
+            Referral.tenant_id == scope_of(session).tenant_id,
+            Referral.id == referral_id,
+        )
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).scalar_one_or_none()
+    if referral is None:
+        raise NotFound("There is no such referral.")
+    if version is not None and referral.version != version:
+        raise Stale(
+            "Somebody else has changed this referral.",
+            current={name: getattr(referral, name) for name in submitted}
+            | {"version": referral.version},
+            submitted={**submitted, "version": version},
+        )
+    return referral
+
+
+def _audit(
+    session: TenantSession,
+    now: datetime,
+    action: str,
+    referral_id: UUID,
+    detail: dict[str, Any],
+) -> None:
+    record(
+        session,
+        now=now,
+        action=action,
+        subject_kind="referral",
+        subject_id=referral_id,
+        detail={name: value for name, value in detail.items() if value is not None},
+    )
+
+
+def _text(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
