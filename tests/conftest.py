@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import psutil
 import psycopg
 import pytest
 from psycopg import sql
@@ -33,12 +34,30 @@ from regional311.database.session import Scope, TenantSession, make_engine, open
 
 ROOT = Path(__file__).resolve().parents[1]
 MIGRATED, REGION = "template_migrated", "template_region"
+PREFIX = "regional311-tests-"
 DIRECTORY = pytest.StashKey[Path]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     given = getattr(config, "workerinput", {}).get("regional311_directory")
-    config.stash[DIRECTORY] = Path(given or tempfile.mkdtemp(prefix="regional311-tests-"))
+    if given is None:
+        remove_left_over()
+        given = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")
+    config.stash[DIRECTORY] = Path(given)
+
+
+def remove_left_over() -> None:
+    """Remove the servers of runs that were killed."""
+    for directory in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        number = directory.name.removeprefix(PREFIX).split("-")[0]
+        if number.isdecimal() and not psutil.pid_exists(int(number)):
+            remove(directory)
+
+
+def remove(directory: Path) -> None:
+    if os.access(directory, os.W_OK):
+        EmbeddedServer(directory / "var", for_tests=True).destroy()
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -49,9 +68,7 @@ def pytest_configure_node(node) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or DIRECTORY not in config.stash:
         return
-    directory = config.stash[DIRECTORY]
-    EmbeddedServer(directory / "var", for_tests=True).destroy()
-    shutil.rmtree(directory, ignore_errors=True)
+    remove(config.stash[DIRECTORY])
 
 
 @dataclass(frozen=True)
