@@ -1,0 +1,347 @@
+"""Whether the books and bills of the region hold: named checks, each with what is wrong.
+
+Partners are visited one by one, each in a session of its own; nothing sees two partners at once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Engine, text
+
+from regional311.chargeback import queries
+from regional311.chargeback.series import number_of
+from regional311.chargeback.statement import Line, content_digest
+from regional311.database.session import Scope, TenantSession, scope_of, session_scope
+from regional311.ledger.books import (
+    DUE_FROM,
+    DUE_TO,
+    Entry,
+    Problem,
+    entry_problems,
+    mirror_problems,
+    net_zero_problems,
+)
+from regional311.ledger.queries import entries_to_check, partner_balances
+
+NAMES = (
+    "balanced",
+    "mirrored",
+    "net_zero",
+    "totals_match_lines",
+    "leaves_sum_to_lines",
+    "every_event_once",
+    "numbers_gap_free",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A named check; it holds when it has no problems."""
+
+    name: str
+    problems: tuple[Problem, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """What one partner owes another by the creditor's books, in cents."""
+
+    creditor_id: UUID
+    debtor_id: UUID
+    cents: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """One side's copy of an issued statement."""
+
+    tenant_id: UUID
+    counterparty_id: UUID
+    side: str
+    content: tuple[Any, ...]
+
+
+_LEAVES = text("""
+SELECT s.id, l.position, l.exact_amount, l.amount_cents, l.item_count,
+    coalesce(i.amount, 0) AS amount, coalesce(i.items, 0) AS items
+FROM statements s
+JOIN statement_lines l ON l.tenant_id = s.tenant_id AND l.statement_id = s.id
+LEFT JOIN LATERAL (
+    SELECT sum(amount) AS amount, count(*) AS items FROM statement_items
+    WHERE tenant_id = l.tenant_id AND line_id = l.id
+) i ON true
+WHERE s.tenant_id = :tenant AND (CAST(:period AS text) IS NULL OR s.period_key = :period)
+    AND (l.item_count <> coalesce(i.items, 0)
+        OR (l.kind = 'usage' AND l.exact_amount <> coalesce(i.amount, 0))
+        OR round(l.exact_amount * 100) <> l.amount_cents)
+ORDER BY s.id, l.position
+""")
+
+_LOST = text("""
+SELECT r.period_key, e.id FROM (
+    SELECT DISTINCT ON (period_key) * FROM rating_runs
+    WHERE tenant_id = :tenant AND (CAST(:period AS text) IS NULL OR period_key = :period)
+    ORDER BY period_key, number DESC
+) r
+JOIN usage_events e ON e.tenant_id = :tenant AND e.occurred_at >= r.service_from
+    AND e.occurred_at < r.service_to AND e.received_at < r.stored_before
+LEFT JOIN charges c ON c.tenant_id = :tenant AND c.run_id = r.id AND c.usage_event_id = e.id
+WHERE c.id IS NULL LIMIT 20
+""")
+
+_LIVE = """
+WITH live AS (
+    SELECT s.id, s.run_id, s.counterparty_id FROM statements s
+    WHERE s.tenant_id = :tenant AND s.side = 'issued' AND s.run_id IS NOT NULL
+        AND (CAST(:period AS text) IS NULL OR s.period_key = :period)
+        AND NOT EXISTS (SELECT 1 FROM statement_events v WHERE v.tenant_id = :tenant
+            AND v.statement_id = s.id AND v.state = 'void')
+), items AS (
+    SELECT i.usage_event_id, live.run_id FROM live
+    JOIN statement_lines l ON l.tenant_id = :tenant AND l.statement_id = live.id
+    JOIN statement_items i ON i.tenant_id = :tenant AND i.line_id = l.id
+)"""
+
+_TWICE = text(f"""{_LIVE}
+SELECT usage_event_id AS id, count(*) AS times FROM items
+GROUP BY usage_event_id HAVING count(*) > 1 LIMIT 20
+""")
+
+_UNBILLED = text(f"""{_LIVE}
+SELECT c.usage_event_id AS id FROM live
+JOIN charges c ON c.tenant_id = :tenant AND c.run_id = live.run_id
+    AND c.payer_id = live.counterparty_id AND c.state = 'rated'
+LEFT JOIN items ON items.run_id = c.run_id AND items.usage_event_id = c.usage_event_id
+WHERE items.usage_event_id IS NULL LIMIT 20
+""")
+
+_NUMBERS = text("""
+SELECT e.number FROM statement_events e
+JOIN statements s ON s.tenant_id = e.tenant_id AND s.id = e.statement_id AND s.side = 'issued'
+WHERE e.tenant_id = :tenant AND e.number IS NOT NULL
+""")
+
+_LAST = text("""
+SELECT coalesce(max(last_number), 0) FROM statement_counters WHERE tenant_id = :tenant
+""")
+
+
+def check_partner(session: TenantSession, period_key: str | None = None) -> list[Check]:
+    """The checks that one partner's own books and bills allow, of one month or of all time."""
+    return _checks(_own_problems(session, period_key), only_own=True)
+
+
+def check_region(
+    engine: Engine, tenants: Mapping[str, UUID], period_key: str | None = None
+) -> list[Check]:
+    """All checks over all partners (slug to id), of one month or of all time."""
+    found: defaultdict[str, list[Problem]] = defaultdict(list)
+    entries: list[Entry] = []
+    balances: list[tuple[UUID, UUID, str, int]] = []
+    copies: defaultdict[UUID, list[_Copy]] = defaultdict(list)
+    for tenant_id in sorted(tenants.values()):
+        with session_scope(engine, Scope(tenant_id)) as session:
+            for name, problems in _own_problems(session, period_key).items():
+                found[name] += problems
+            entries += _entries(session, period_key)
+            for row in partner_balances(session):
+                balances.append((tenant_id, row.counterparty_id, DUE_FROM, row.due_from_cents))
+                balances.append((tenant_id, row.counterparty_id, DUE_TO, -row.due_to_cents))
+            for statement_id, copy in _copies(session, period_key):
+                copies[statement_id].append(copy)
+    found["mirrored"] += mirror_problems(entries)
+    found["mirrored"] += _copy_problems(copies)
+    found["net_zero"] += net_zero_problems(balances)
+    return _checks(found, only_own=False)
+
+
+def who_owes_whom(engine: Engine, tenants: Mapping[str, UUID]) -> list[Owed]:
+    """What each partner owes each other one, by the creditors' books; nothing owed is left out."""
+    owed = []
+    for tenant_id in sorted(tenants.values()):
+        with session_scope(engine, Scope(tenant_id)) as session:
+            owed += [
+                Owed(tenant_id, row.counterparty_id, row.due_from_cents)
+                for row in partner_balances(session)
+                if row.due_from_cents
+            ]
+    return owed
+
+
+def _checks(found: Mapping[str, list[Problem]], *, only_own: bool) -> list[Check]:
+    return [
+        Check(name, tuple(found.get(name, ())))
+        for name in NAMES
+        if not (only_own and name in ("mirrored", "net_zero"))
+    ]
+
+
+def _own_problems(session: TenantSession, period_key: str | None) -> dict[str, list[Problem]]:
+    return {
+        "balanced": [
+            problem for entry in _entries(session, period_key) for problem in entry_problems(entry)
+        ],
+        "totals_match_lines": _total_problems(session, period_key),
+        "leaves_sum_to_lines": _leaf_problems(session, period_key),
+        "every_event_once": _event_problems(session, period_key),
+        "numbers_gap_free": _number_problems(session),
+    }
+
+
+def _entries(session: TenantSession, period_key: str | None) -> list[Entry]:
+    return entries_to_check(session, None if period_key is None else [period_key])
+
+
+def _parameters(session: TenantSession, period_key: str | None) -> dict[str, Any]:
+    return {"tenant": scope_of(session).tenant_id, "period": period_key}
+
+
+def _total_problems(session: TenantSession, period_key: str | None) -> list[Problem]:
+    tenant_id = scope_of(session).tenant_id
+    problems = []
+    rows = session.execute(
+        text(
+            "SELECT id, public_id, period_key, total_cents, line_count, item_count, digest"
+            " FROM statements WHERE tenant_id = :tenant"
+            " AND (CAST(:period AS text) IS NULL OR period_key = :period) ORDER BY id"
+        ),
+        _parameters(session, period_key),
+    ).all()
+    for row in rows:
+        lines = _lines(session, row.id)
+        has = (
+            sum(line.amount_cents for line in lines),
+            len(lines),
+            sum(line.item_count for line in lines),
+            content_digest(row.period_key, lines),
+        )
+        if has != (row.total_cents, row.line_count, row.item_count, row.digest):
+            problems.append(
+                Problem(
+                    "total_differs",
+                    tenant_id,
+                    row.id,
+                    f"Statement {row.public_id} was made over {row.total_cents} cents in "
+                    f"{row.line_count} lines and has {has[0]} in {has[1]}.",
+                )
+            )
+    return problems
+
+
+def _lines(session: TenantSession, statement_id: UUID) -> list[Line]:
+    rows = session.execute(
+        text(
+            "SELECT position, kind, line_key, label, agreement_key, basis, quantity, price,"
+            " exact_amount, item_count FROM statement_lines"
+            " WHERE tenant_id = :tenant AND statement_id = :statement ORDER BY position"
+        ),
+        {"tenant": scope_of(session).tenant_id, "statement": statement_id},
+    )
+    return [Line(*row) for row in rows]
+
+
+def _leaf_problems(session: TenantSession, period_key: str | None) -> list[Problem]:
+    tenant_id = scope_of(session).tenant_id
+    return [
+        Problem(
+            "leaves_differ",
+            tenant_id,
+            row.id,
+            f"Line {row.position} is {row.exact_amount:f} over {row.item_count} pieces of work "
+            f"({row.amount_cents} cents); its leaves are {row.amount:f} over {row.items}.",
+        )
+        for row in session.execute(_LEAVES, _parameters(session, period_key))
+    ]
+
+
+def _event_problems(session: TenantSession, period_key: str | None) -> list[Problem]:
+    tenant_id = scope_of(session).tenant_id
+    parameters = _parameters(session, period_key)
+    problems = [
+        Problem("event_lost", tenant_id, row.id, f"Not in the latest run of {row.period_key}.")
+        for row in session.execute(_LOST, parameters)
+    ]
+    problems += [
+        Problem("event_billed_twice", tenant_id, row.id, f"On {row.times} live lines.")
+        for row in session.execute(_TWICE, parameters)
+    ]
+    problems += [
+        Problem("event_not_billed", tenant_id, row.id, "Rated, and on no line of its statement.")
+        for row in session.execute(_UNBILLED, parameters)
+    ]
+    return problems
+
+
+def _number_problems(session: TenantSession) -> list[Problem]:
+    parameters = {"tenant": scope_of(session).tenant_id}
+    numbers = sorted(
+        number_of(number) for number in session.execute(_NUMBERS, parameters).scalars()
+    )
+    last = session.execute(_LAST, parameters).scalar_one()
+    return _gaps(parameters["tenant"], numbers, last)
+
+
+def _gaps(tenant_id: UUID, numbers: list[int], last: int) -> list[Problem]:
+    times = Counter(numbers)
+    wanted = set(range(1, last + 1))
+    return [
+        Problem("number_missing", tenant_id, None, f"Number {number} was given to no statement.")
+        for number in sorted(wanted - set(times))
+    ] + [
+        Problem("number_wrong", tenant_id, None, f"Number {number} is doubled or was never given.")
+        for number, count in sorted(times.items())
+        if count > 1 or number not in wanted
+    ]
+
+
+def _copies(session: TenantSession, period_key: str | None) -> Iterable[tuple[UUID, _Copy]]:
+    tenant_id = scope_of(session).tenant_id
+    before: UUID | None = None
+    while True:
+        page = queries.statements(
+            session,
+            period_key=period_key,
+            states=["issued", "received"],
+            before=before,
+            limit=200,
+        )
+        for row in page:
+            content = (
+                row.public_id,
+                row.number,
+                row.period_key,
+                row.total_cents,
+                row.line_count,
+                row.item_count,
+            )
+            yield row.id, _Copy(tenant_id, row.counterparty_id, row.side, content)
+        if len(page) < 200:
+            return
+        before = page[-1].id
+
+
+def _copy_problems(copies: Mapping[UUID, list[_Copy]]) -> list[Problem]:
+    problems = []
+    for statement_id, sides in copies.items():
+        if sorted(side.side for side in sides) != ["issued", "received"]:
+            message = "The statement is not there just once with issuer and payer."
+        elif sides[0].content != sides[1].content:
+            message = "The copies of issuer and payer differ."
+        elif any(
+            one.counterparty_id != other.tenant_id for one, other in (sides, list(reversed(sides)))
+        ):
+            message = "Issuer and payer do not name each other."
+        else:
+            continue
+        problems.append(Problem("copy_differs", sides[0].tenant_id, statement_id, message))
+    return problems

@@ -1,0 +1,260 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.exc import IntegrityError
+
+from regional311.calendars import Period
+from regional311.chargeback.checks import check_partner
+from regional311.chargeback.models import Agreement
+from regional311.chargeback.rates import Price, Scope, Work, charge, resolve, units
+from regional311.chargeback.rating import CutOffsReversed, run_rating
+from regional311.database.ids import new_id
+from regional311.database.rows import put
+
+pytestmark = pytest.mark.commits
+
+OCTOBER = Period.month(2026, 10)
+NOW = datetime(2026, 11, 3, 17, tzinfo=UTC)
+PORTLAND = ZoneInfo("America/Los_Angeles")
+
+
+def rated(region, provider="city", **cut_offs):
+    """Rate October and return each event's charge."""
+    with region.of(provider) as session:
+        run = run_rating(session, period=OCTOBER, now=NOW, **cut_offs)
+        found = session.execute(
+            text(
+                "SELECT c.usage_event_id, c.state, c.price, c.amount, c.payer_id, r.key"
+                " FROM charges c LEFT JOIN rates r ON r.id = c.rate_id"
+                " WHERE c.tenant_id = :tenant AND c.run_id = :run"
+            ),
+            {"tenant": region.tenants[provider], "run": run.id},
+        ).all()
+    slugs = {tenant_id: slug for slug, tenant_id in region.tenants.items()}
+    return run, {row[0]: (row.state, slugs[row.payer_id], row.key, row.amount) for row in found}
+
+
+def test_each_state_has_its_name(region):
+    region.agree("city-county", "city", "county", "contact_handled")
+    region.rate("city", "phone", "contact_handled", "4.90", channel="phone")
+    events = {
+        "rated": region.use("city", "county"),
+        "no rate": region.use("city", "county", channel="chat"),
+        "no agreement": region.use("city", "community"),
+        "activity not agreed": region.use("city", "county", activity="warm_transfer"),
+        "own": region.use("city", "city"),
+        "nobody's": region.use("city"),
+    }
+    run, charges = rated(region)
+    assert {name: charges[event] for name, event in events.items()} == {
+        "rated": ("rated", "county", "phone", Decimal("4.9")),
+        "no rate": ("unrated", "county", None, None),
+        "no agreement": ("no_agreement", "community", None, None),
+        "activity not agreed": ("no_agreement", "county", None, None),
+        "own": ("excluded", "city", None, None),
+        "nobody's": ("excluded", "city", None, None),
+    }
+    assert run.counts == {"rated": 1, "unrated": 1, "no_agreement": 2, "excluded": 2}
+
+
+@pytest.mark.parametrize(
+    ("rule", "party"),
+    [
+        ("service_owner", None),
+        ("jurisdiction", "jurisdiction"),
+        ("referrer", "referrer"),
+        ("line_owner", "line_owner"),
+    ],
+)
+def test_the_payer_is_whom_the_rule_of_the_agreement_names(region, rule, party):
+    region.agree("city-county", "city", "county", "contact_handled", rule=rule)
+    region.rate("city", "any", "contact_handled", "1")
+    owner = "county" if party is None else "city"
+    named = region.use("city", owner, **({} if party is None else {party: "county"}))
+    other = region.use("city", "city")
+    _, charges = rated(region)
+    assert charges[named][:2] == ("rated", "county")
+    assert charges[other][:2] == ("excluded", "city")
+
+
+def test_only_the_region_can_make_an_agreement(region):
+    region.rate("city", "any", "contact_handled", "1")
+    with region.of("city") as session:
+        put(
+            session,
+            Agreement(
+                tenant_id=region.tenants["city"],
+                id=new_id(),
+                key="ours",
+                version=1,
+                name="Ours alone",
+                provider_id=region.tenants["city"],
+                payer_id=region.tenants["county"],
+                activities=["contact_handled"],
+                payer_rule="service_owner",
+                rate_card_key="card",
+                pool_key=None,
+                valid=Range(date(2026, 1, 1), None),
+                terms={},
+            ),
+        )
+    event = region.use("city", "county")
+    _, charges = rated(region)
+    assert charges[event][0] == "no_agreement"
+
+
+def test_prices_and_agreements_change_on_local_days(region):
+    first, second = date(2026, 10, 15), date(2026, 10, 20)
+    region.agree("city-county", "city", "county", "contact_handled", valid=Range(first, None))
+    region.rate("city", "old", "contact_handled", "1", valid=Range(first, second))
+    region.rate("city", "new", "contact_handled", "2", valid=Range(second, None))
+    before = region.use("city", "county", at=(2026, 10, 14, 23, 59, 59))
+    old = region.use("city", "county", at=(2026, 10, 19, 23, 59, 59))
+    new = region.use("city", "county", at=(2026, 10, 20, 0))
+    _, charges = rated(region)
+    assert [charges[event][2] for event in (before, old, new)] == [None, "old", "new"]
+    assert charges[before][0] == "no_agreement"
+
+
+def test_a_rate_corrected_later_does_not_change_what_was_known(region):
+    region.agree("city-county", "city", "county", "contact_handled")
+    monday, tuesday = NOW, NOW + timedelta(days=1)
+    region.rate("city", "phone", "contact_handled", "1", recorded=Range(None, tuesday))
+    region.rate("city", "phone", "contact_handled", "2", recorded=Range(tuesday, None))
+    event = region.use("city", "county")
+    first, before = rated(region, stored_before=monday)
+    _, at = rated(region, stored_before=tuesday)
+    _, after = rated(region, stored_before=tuesday + timedelta(seconds=1))
+    again, once_more = rated(region, stored_before=monday)
+    assert [found[event][3] for found in (before, at, after, once_more)] == [1, 1, 2, 1]
+    assert first.digest == again.digest
+
+
+def test_two_rates_for_one_instant_are_refused(region):
+    region.rate("city", "one", "contact_handled", "1")
+    with pytest.raises(IntegrityError, match="ex_rates_one_an_instant"):
+        region.rate("city", "two", "contact_handled", "2", valid=Range(date(2027, 1, 1), None))
+
+
+def test_cut_offs_bound_what_was_done_and_what_had_come_in(region):
+    region.agree("city-county", "city", "county", "contact_handled")
+    region.rate("city", "any", "contact_handled", "1")
+    in_time = region.use("city", "county")
+    late = region.use("city", "county", received_at=NOW)
+    last = region.use("city", "county", at=(2026, 10, 31, 23, 59, 59))
+    _, charges = rated(region)
+    assert set(charges) == {in_time, last}
+    _, charges = rated(region, stored_before=NOW + timedelta(microseconds=1))
+    assert set(charges) == {in_time, late, last}
+    half = datetime(2026, 10, 16, tzinfo=PORTLAND)
+    _, charges = rated(region, service_to=half)
+    assert set(charges) == {in_time}
+    for wrong in (datetime(2026, 10, 1, tzinfo=PORTLAND), datetime(2026, 11, 2, tzinfo=PORTLAND)):
+        with pytest.raises(CutOffsReversed):
+            rated(region, service_to=wrong)
+
+
+def test_a_month_without_work_makes_an_empty_run(region):
+    run, charges = rated(region)
+    assert charges == {}
+    assert run.counts == {"rated": 0, "unrated": 0, "no_agreement": 0, "excluded": 0}
+
+
+PRICES = st.lists(
+    st.tuples(
+        st.builds(
+            Scope,
+            st.just("card"),
+            st.just("contact_handled"),
+            st.sampled_from([None, "pothole", "shelter"]),
+            st.sampled_from([None, "en", "es"]),
+            st.sampled_from([None, "phone", "web"]),
+            st.sampled_from(["any", "business", "after"]),
+        ),
+        st.decimals("0.0001", "99", places=4),
+        st.sampled_from(["each", "minute"]),
+        st.sampled_from([date(2026, 7, 1), date(2026, 10, 10)]),
+    ),
+    max_size=8,
+    unique_by=lambda price: price[0],
+)
+EVENTS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "owner": st.sampled_from([None, "city", "county", "community"]),
+            "service_key": st.sampled_from([None, "pothole", "shelter"]),
+            "language": st.sampled_from(["en", "es"]),
+            "channel": st.sampled_from(["phone", "web"]),
+            "after_hours": st.booleans(),
+            "handle_seconds": st.integers(0, 1000),
+            "quantity": st.sampled_from([Decimal(1), Decimal(-1), Decimal("2.5")]),
+            "at": st.sampled_from(
+                [(2026, 10, 1, 0), (2026, 10, 9, 23), (2026, 10, 10, 0), (2026, 10, 31, 23)]
+            ),
+        }
+    ),
+    max_size=8,
+)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(prices=PRICES, events=EVENTS)
+def test_every_event_becomes_one_charge_and_as_the_pure_rules_price_it(region, prices, events):
+    card = f"card-{next(region.numbers)}"
+    activity = f"activity-{card}"
+    region.agree(f"agreement-{card}", "city", "county", activity, rate_card_key=card)
+    pure = []
+    for number, (scope, amount, unit, start) in enumerate(prices):
+        region.rate(
+            "city",
+            f"rate-{number}",
+            activity,
+            amount,
+            card_key=card,
+            service_key=scope.service,
+            language=scope.language,
+            channel=scope.channel,
+            hours=scope.hours,
+            unit=unit,
+            valid=Range(start, None),
+        )
+        mine = Scope(card, activity, scope.service, scope.language, scope.channel, scope.hours)
+        pure.append(Price(f"rate-{number}", mine, amount, start, None, unit))
+    expected = {}
+    for event in events:
+        event_id = region.use("city", activity=activity, **event)
+        work = Work(
+            activity,
+            event["channel"],
+            event["language"],
+            event["after_hours"],
+            event["service_key"],
+            date(*event["at"][:3]),
+        )
+        price = resolve(pure, card, work) if event["owner"] == "county" else None
+        if event["owner"] in (None, "city"):
+            expected[event_id] = ("excluded", "city", None, None)
+        elif event["owner"] == "community":
+            expected[event_id] = ("no_agreement", "community", None, None)
+        elif price is None:
+            expected[event_id] = ("unrated", "county", None, None)
+        else:
+            counted = units(price.unit, event["quantity"], event["handle_seconds"])
+            amount = charge(price.amount, counted)
+            expected[event_id] = ("rated", "county", price.key, amount)
+    first, charges = rated(region)
+    assert {event: charges[event] for event in expected} == expected
+    second, _ = rated(region)
+    assert second.digest == first.digest
+    with region.of("city") as session:
+        assert all(check.holds for check in check_partner(session))
