@@ -105,6 +105,14 @@ class RegionFiles:
     policies: Policies
     tenants: Mapping[str, TenantFiles]
 
+    def __str__(self) -> str:
+        services = sum(len(each.services) for each in self.tenants.values())
+        rules = sum(len(each.rules.rule) for each in self.tenants.values() if each.rules)
+        return (
+            f"{len(self.tenants)} partners, {services} services, {rules} rules, "
+            f"{len(self.policies.agreements)} agreements: nothing is wrong."
+        )
+
     def every_tenant(self) -> Iterator[TenantFiles]:
         """The region's own tenant, then the partners by slug."""
         yield self.region
@@ -132,6 +140,11 @@ def load(tenants: Path, policies: Path) -> RegionFiles:
         policies=region.frozen(),
         tenants=MappingProxyType({tenant.slug: tenant.frozen() for tenant in partners}),
     )
+
+
+def read_region(root: Path) -> RegionFiles:
+    """Read and check `tenants/` and `policies/` below `root`; see `load`."""
+    return load(root / "tenants", root / "policies")
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -982,7 +995,7 @@ def _check_one_agreement(region: _Region, found: list[ConfigError]) -> None:
             continue
         if not _overlap((first.valid_from, first.valid_to), (second.valid_from, second.valid_to)):
             continue
-        both = sorted(set(first.activities) & set(second.activities))
+        both: list[str] = sorted(set(first.activities) & set(second.activities))
         if first.pool is not None and first.pool == second.pool:
             both.append(first.pool)
         if first.payer == second.payer and both:

@@ -1,0 +1,1273 @@
+"""One mapping both ways between what the files say and what the database holds.
+
+Every configured thing has a kind, a stable key within its partner, and a content: plain values in
+one canonical form, whichever side they come from. Plan compares contents, apply writes them, export
+turns them back into files; all three use the kinds below and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from pydantic import Field, ValidationError
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import Range
+
+from regional311.catalog.models import Service, ServiceDisposition
+from regional311.chargeback.models import Agreement, CostPool, PoolShare, Rate
+from regional311.config import schema
+from regional311.config.files import Policies, TenantFiles
+from regional311.database.base import Base
+from regional311.database.ids import new_id
+from regional311.database.rows import put, send
+from regional311.database.session import TenantSession
+from regional311.errors import Conflict, DomainError
+from regional311.identity.permissions import Permissions
+from regional311.ledger.models import Account
+from regional311.referral.models import RuleSet
+from regional311.tenancy.models import Boundary, Bureau, Line, Policy, Tenant
+
+USUAL = "usual"
+EMPTY: Range[Any] = Range(empty=True)
+ALWAYS_KNOWN: Range[datetime] = Range(None, None, bounds="()")
+
+M = TypeVar("M", bound=schema.Model)
+
+
+class AlreadyInForce(Conflict):
+    """A file would rewrite what has been in force; history stays, a new entry follows it."""
+
+
+class StoredUnreadable(DomainError):
+    """The database holds something that a file could not say."""
+
+
+@dataclass(frozen=True)
+class Stored(Generic[M]):
+    """A thing as the database has it now.
+
+    `gone` things were ended and count as absent; things no longer `live` are over by their own
+    dates, so that leaving them out of a file changes nothing.
+    """
+
+    id: UUID
+    model: M
+    live: bool = True
+    gone: bool = False
+
+
+@dataclass
+class Desk:
+    """One partner's side of an apply: where, when and on whose behalf things are written.
+
+    `fresh` partners did not exist before: what their files say holds from the dates given there.
+    `drafts` says that a person's rules wait for somebody else's approval.
+    """
+
+    session: TenantSession
+    tenant_id: UUID
+    ids: Mapping[str, UUID]
+    now: datetime
+    today: date
+    fresh: bool = False
+    drafts: bool = False
+    person_id: UUID | None = None
+    slugs: Mapping[UUID, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.slugs = {tenant_id: slug for slug, tenant_id in self.ids.items()}
+
+    def rows(self, model: type[Any], *conditions: Any) -> list[Any]:
+        """Read this partner's rows of a table, by id."""
+        statement = select(model).where(model.tenant_id == self.tenant_id, *conditions)
+        return list(self.session.execute(statement).scalars())
+
+    def change(self, model: type[Any], row_id: UUID, values: Mapping[str, Any]) -> None:
+        """Update one row of this partner."""
+        send(self.session)
+        self.session.execute(
+            update(model)
+            .where(model.tenant_id == self.tenant_id, model.id == row_id)
+            .values(dict(values)),
+            execution_options={"synchronize_session": False},
+        )
+
+    def put(self, row: Base) -> None:
+        """Buffer a new row."""
+        put(self.session, row)
+
+
+# --- canonical form --------------------------------------------------------------------------
+
+
+def canonical(model: schema.Model) -> dict[str, Any]:
+    """Return what a model says as plain values; what equals its default is left out."""
+    found: dict[str, Any] = {}
+    for name, info in type(model).model_fields.items():
+        value = getattr(model, name)
+        if value is None or (not info.is_required() and value == info.default):
+            continue
+        found[name] = _plain(name, value)
+    return found
+
+
+def _plain(name: str, value: Any) -> Any:
+    if isinstance(value, schema.Model):
+        return canonical(value)
+    if isinstance(value, (tuple, list)):
+        return [_plain(name, item) for item in value]
+    if isinstance(value, Decimal):
+        return decimal_text(value, places=2 if name == "amount" else 0)
+    if isinstance(value, date):
+        return value.isoformat()
+    return value
+
+
+def decimal_text(value: Decimal, *, places: int = 0) -> str:
+    """Write an exact number with at least `places` decimals and no other closing zeros.
+
+    >>> decimal_text(Decimal("4.900000"), places=2)
+    '4.90'
+    """
+    text = f"{value.normalize():f}"
+    whole, _, part = text.partition(".")
+    part = part.ljust(places, "0")
+    return f"{whole}.{part}" if part else whole
+
+
+def from_plain(model: type[M], content: Mapping[str, Any]) -> M:
+    """Read plain values, as `canonical` writes them, into a model.
+
+    Raises `StoredUnreadable`, because only the database can hold something else.
+    """
+    try:
+        return model.model_validate_json(json.dumps(_without_none(content)))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise StoredUnreadable(
+            f"The database has a {model.__name__} that no file can say: {where}: {first['msg']}"
+        ) from error
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, (list, tuple)):
+        return [_without_none(item) for item in value]
+    if isinstance(value, Decimal):
+        return decimal_text(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    return value
+
+
+def digest(content: Mapping[str, Any]) -> str:
+    """Return the digest by which files and database remember what they agreed on."""
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _days(start: date | None, end: date | None) -> Range[date]:
+    return Range(start, end, bounds="[)")
+
+
+def _over(valid_to: date | None, today: date) -> bool:
+    return valid_to is not None and valid_to <= today
+
+
+# --- kinds -----------------------------------------------------------------------------------
+
+
+class Kind(ABC, Generic[M]):
+    """How one kind of thing is read from files, read from rows, and written to rows."""
+
+    name: str
+    permission: Permissions
+    needs_approval = False
+
+    @abstractmethod
+    def said(self, files: TenantFiles, policies: Policies | None) -> Iterator[tuple[str, M]]:
+        """Give the things of this kind that a partner's files name, by key."""
+
+    @abstractmethod
+    def stored(self, desk: Desk) -> dict[str, Stored[M]]:
+        """Give the things of this kind that the database has, by key."""
+
+    @abstractmethod
+    def add(self, desk: Desk, key: str, new: M, old: Stored[M] | None) -> UUID:
+        """Write a new thing, or take one up again that had been ended; give its id."""
+
+    @abstractmethod
+    def change(self, desk: Desk, key: str, new: M, old: Stored[M]) -> UUID:
+        """Write what changed; what was in force stays as it was."""
+
+    @abstractmethod
+    def end(self, desk: Desk, key: str, old: Stored[M]) -> None:
+        """End a thing today."""
+
+    def content(self, model: M) -> dict[str, Any]:
+        """Give what counts when both sides are compared."""
+        return canonical(model)
+
+
+class KeyedRow(Kind[M]):
+    """Kinds with one row a key that is changed in place and ended on a date."""
+
+    table: type[Any]
+
+    @abstractmethod
+    def read(self, row: Any, desk: Desk) -> M:
+        """Give what a row says."""
+
+    @abstractmethod
+    def columns(self, model: M) -> dict[str, Any]:
+        """Give the columns that hold what a model says."""
+
+    def stored(self, desk: Desk) -> dict[str, Stored[M]]:
+        """Give the rows by key."""
+        return {
+            row.key: Stored(
+                row.id,
+                self.read(row, desk),
+                live=row.ended_on is None,
+                gone=_over(row.ended_on, desk.today),
+            )
+            for row in desk.rows(self.table)
+        }
+
+    def add(self, desk: Desk, key: str, new: M, old: Stored[M] | None) -> UUID:
+        """Insert the row, or clear the date on which it had ended."""
+        if old is not None:
+            desk.change(self.table, old.id, {**self.columns(new), "ended_on": None})
+            return old.id
+        row_id = new_id()
+        desk.put(
+            self.table(
+                tenant_id=desk.tenant_id, id=row_id, key=key, ended_on=None, **self.columns(new)
+            )
+        )
+        return row_id
+
+    def change(self, desk: Desk, key: str, new: M, old: Stored[M]) -> UUID:  # noqa: ARG002
+        """Update the row."""
+        desk.change(self.table, old.id, self.columns(new))
+        return old.id
+
+    def end(self, desk: Desk, key: str, old: Stored[M]) -> None:  # noqa: ARG002
+        """Write today as the first day on which it is no more."""
+        desk.change(self.table, old.id, {"ended_on": desk.today})
+
+
+class TenantRecord(schema.TenantFile):
+    """A partner without its lines and accounts, which are things of their own."""
+
+    outline: schema.Key | None = Field(default=None, description="Key of its own outline.")
+
+
+class TenantKind(Kind[TenantRecord]):
+    """The partner itself; all that has no column of its own is in `settings`."""
+
+    name = "tenant"
+    permission = Permissions.SETTINGS_EDIT
+
+    def said(
+        self,
+        files: TenantFiles,
+        policies: Policies | None,  # noqa: ARG002
+    ) -> Iterator[tuple[str, TenantRecord]]:
+        """Give the one partner."""
+        outlines = [each.key for each in files.boundaries if each.entry.kind == "jurisdiction"]
+        content = {name: getattr(files.about, name) for name in schema.TenantFile.model_fields}
+        content |= {"line": (), "account": (), "outline": outlines[0] if outlines else None}
+        yield files.slug, TenantRecord.model_construct(**content)
+
+    def stored(self, desk: Desk) -> dict[str, Stored[TenantRecord]]:
+        """Give the one partner, when it exists."""
+        return {
+            row.slug: Stored(row.id, from_plain(TenantRecord, self._read(row)))
+            for row in desk.rows(Tenant)
+        }
+
+    @staticmethod
+    def _read(row: Tenant) -> dict[str, Any]:
+        settings = row.settings
+        usual: dict[str, Any] = next(
+            (each for each in settings["calendars"] if each["key"] == USUAL), {}
+        )
+        return {
+            "tenant": {
+                "kind": row.kind,
+                "name": row.name,
+                "short_name": row.short_name,
+                "zone": row.zone,
+                "fiscal_year_start_month": row.fiscal_year_starts_in,
+                **{
+                    name: settings.get(name)
+                    for name in ("legal_name", "summary", "languages", "host")
+                },
+            },
+            "contact": settings["contact"],
+            "branding": settings.get("branding"),
+            "hours": {day: spans for day, spans in usual.items() if day != "key"},
+            "holiday": [
+                {"day": each["date"], "name": each["name"]} for each in settings["holidays"]
+            ],
+            "queue": settings["queues"],
+            "service_level": settings["service_levels"],
+            "role": settings["roles"],
+            "outline": settings.get("outline"),
+        }
+
+    @staticmethod
+    def _columns(model: TenantRecord) -> dict[str, Any]:
+        content = canonical(model)
+        about = model.tenant
+        settings = {
+            "summary": about.summary,
+            "languages": list(about.languages),
+            "contact": content["contact"],
+            "calendars": [{"key": USUAL, **content["hours"]}],
+            "holidays": [
+                {"date": each.day.isoformat(), "name": each.name} for each in model.holiday
+            ],
+            "queues": content.get("queue", []),
+            "service_levels": content.get("service_level", []),
+            "roles": content.get("role", []),
+            "branding": content.get("branding"),
+            "legal_name": about.legal_name,
+            "host": about.host,
+            "outline": model.outline,
+        }
+        return {
+            "kind": about.kind,
+            "name": about.name,
+            "short_name": about.short_name,
+            "zone": about.zone,
+            "fiscal_year_starts_in": about.fiscal_year_start_month,
+            "settings": {name: value for name, value in settings.items() if value is not None},
+        }
+
+    def add(
+        self,
+        desk: Desk,
+        key: str,
+        new: TenantRecord,
+        old: Stored[TenantRecord] | None,  # noqa: ARG002
+    ) -> UUID:
+        """Insert the partner."""
+        desk.put(
+            Tenant(
+                tenant_id=desk.tenant_id,
+                id=desk.tenant_id,
+                slug=key,
+                revision=1,
+                **self._columns(new),
+            )
+        )
+        return desk.tenant_id
+
+    def change(
+        self,
+        desk: Desk,
+        key: str,  # noqa: ARG002
+        new: TenantRecord,
+        old: Stored[TenantRecord],
+    ) -> UUID:
+        """Update the partner."""
+        desk.change(Tenant, old.id, self._columns(new))
+        return old.id
+
+    def end(self, desk: Desk, key: str, old: Stored[TenantRecord]) -> None:  # noqa: ARG002
+        """A partner cannot leave by its directory being away."""
+        raise AlreadyInForce(f"{key} takes part; a partner does not leave by leaving out its files")
+
+
+class BureauKind(KeyedRow[schema.Bureau]):
+    """Bureaus."""
+
+    name = "bureau"
+    permission = Permissions.SETTINGS_EDIT
+    table = Bureau
+
+    def said(
+        self,
+        files: TenantFiles,
+        policies: Policies | None,  # noqa: ARG002
+    ) -> Iterator[tuple[str, schema.Bureau]]:
+        """Give the bureaus."""
+        return ((each.key, each) for each in files.bureaus)
+
+    def read(self, row: Bureau, desk: Desk) -> schema.Bureau:  # noqa: ARG002
+        """Give what a row says."""
+        names = ("key", "name", "kind", "fund_code", "cost_centre")
+        return from_plain(schema.Bureau, {name: getattr(row, name) for name in names})
+
+    def columns(self, model: schema.Bureau) -> dict[str, Any]:
+        """Give the columns."""
+        return {
+            "name": model.name,
+            "kind": model.kind,
+            "fund_code": model.fund_code,
+            "cost_centre": model.cost_centre,
+        }
+
+
+class LineKind(KeyedRow[schema.Line]):
+    """Public lines with their hours."""
+
+    name = "line"
+    permission = Permissions.SETTINGS_EDIT
+    table = Line
+
+    def said(
+        self,
+        files: TenantFiles,
+        policies: Policies | None,  # noqa: ARG002
+    ) -> Iterator[tuple[str, schema.Line]]:
+        """Give the lines."""
+        return ((each.key, each) for each in files.about.line)
+
+    def read(self, row: Line, desk: Desk) -> schema.Line:  # noqa: ARG002
+        """Give what a row says."""
+        names = ("key", "name", "channel", "address", "closed_answer")
+        content: dict[str, Any] = {name: getattr(row, name) for name in names}
+        content["hours"] = {
+            day: [span if isinstance(span, str) else "-".join(span) for span in spans]
+            for day, spans in row.hours.items()
+        }
+        return from_plain(schema.Line, content)
+
+    def columns(self, model: schema.Line) -> dict[str, Any]:
+        """Give the columns."""
+        return {
+            "name": model.name,
+            "channel": model.channel,
+            "address": model.address,
+            "closed_answer": model.closed_answer,
+            "hours": {
+                day: [span.split("-") for span in spans]
+                for day, spans in canonical(model.hours).items()
+            },
+        }
+
+
+class AccountKind(Kind[schema.Account]):
+    """Accounts of the chart; their key is their identity."""
+
+    name = "account"
+    permission = Permissions.SETTINGS_EDIT
+
+    def said(
+        self,
+        files: TenantFiles,
+        policies: Policies | None,  # noqa: ARG002
+    ) -> Iterator[tuple[str, schema.Account]]:
+        """Give the accounts."""
+        return ((each.key, each) for each in files.about.account)
+
+    def stored(self, desk: Desk) -> dict[str, Stored[schema.Account]]:
+        """Give the accounts by key."""
+        names = ("key", "name", "type", "external_code", "fund_code")
+        return {
+            row.key: Stored(
+                desk.tenant_id,
+                from_plain(schema.Account, {name: getattr(row, name) for name in names}),
+                live=row.ended_on is None,
+                gone=_over(row.ended_on, desk.today),
+            )
+            for row in desk.rows(Account)
+        }
+
+    def _write(self, desk: Desk, key: str, values: Mapping[str, Any]) -> None:
+        send(desk.session)
+        desk.session.execute(
+            update(Account)
+            .where(Account.tenant_id == desk.tenant_id, Account.key == key)
+            .values(dict(values)),
+            execution_options={"synchronize_session": False},
+        )
+
+    def add(
+        self, desk: Desk, key: str, new: schema.Account, old: Stored[schema.Account] | None
+    ) -> UUID:
+        """Insert the account, or take it up again."""
+        columns = new.model_dump(exclude={"key"})
+        if old is not None:
+            self._write(desk, key, {**columns, "ended_on": None})
+        else:
+            desk.put(Account(tenant_id=desk.tenant_id, key=key, ended_on=None, **columns))
+        return desk.tenant_id
+
+    def change(
+        self, desk: Desk, key: str, new: schema.Account, old: Stored[schema.Account]
+    ) -> UUID:
+        """Update the account; its side of the books stays."""
+        if new.type != old.model.type:
+            raise AlreadyInForce(f"account {key} is of type {old.model.type}; add another account")
+        self._write(desk, key, new.model_dump(exclude={"key"}))
+        return desk.tenant_id
+
+    def end(self, desk: Desk, key: str, old: Stored[schema.Account]) -> None:  # noqa: ARG002
+        """Close the account to new postings."""
+        self._write(desk, key, {"ended_on": desk.today})
+
+
+class BoundaryRecord(schema.Boundary):
+    """A boundary with its geometry; its file always has its key's name."""
+
+    geometry: dict[str, Any] = Field(description="GeoJSON geometry.")
+
+
+class BoundaryKind(KeyedRow[BoundaryRecord]):
+    """Areas and lines."""
+
+    name = "boundary"
+    permission = Permissions.SETTINGS_EDIT
+    table = Boundary
+
+    def said(
+        self,
+        files: TenantFiles,
+        policies: Policies | None,  # noqa: ARG002
+    ) -> Iterator[tuple[str, BoundaryRecord]]:
+        """Give the boundaries with their geometry."""
+        for each in files.boundaries:
+            content = {name: getattr(each.entry, name) for name in type(each.entry).model_fields}
+            content |= {"file": f"{each.key}.geojson", "geometry": dict(each.geometry)}
+            yield each.key, BoundaryRecord.model_construct(**content)
+
+    def read(self, row: Boundary, desk: Desk) -> BoundaryRecord:  # noqa: ARG002
+        """Give what a row says."""
+        names = ("key", "name", "kind", "tolerance_m", "names", "source", "illustrative")
+        content: dict[str, Any] = {name: getattr(row, name) for name in names}
+        content |= {
+            "agency": row.agency_key,
+            "geometry": row.geometry,
+            "file": f"{row.key}.geojson",
+        }
+        return from_plain(BoundaryRecord, content)
+
+    def columns(self, model: BoundaryRecord) -> dict[str, Any]:
+        """Give the columns."""
+        return {
+            "name": model.name,
+            "kind": model.kind,
+            "geometry": model.geometry,
+            "tolerance_m": model.tolerance_m,
+            "names": list(model.names),
+            "agency_key": model.agency,
+            "source": model.source,
+            "illustrative": model.illustrative,
+        }
+
+
+_SERVICE_DETAILS = (
+    "group",
+    "place",
+    "queue",
+    "priority",
+    "information",
+    "phone",
+    "website",
+    "fee",
+    "duplicate_metres",
+    "duplicate_hours",
+    "question",
+)
+
+
+class ServiceKind(KeyedRow[schema.Service]):
+    """Services with their dated dispositions."""
+
+    name = "service"
+    permission = Permissions.SERVICE_EDIT
+    table = Service
+
+    def said(
+        self,
+        files: TenantFiles,
+        policies: Policies | None,  # noqa: ARG002
+    ) -> Iterator[tuple[str, schema.Service]]:
+        """Give the services."""
+        return ((each.key, each) for each in files.services)
+
+    def content(self, model: schema.Service) -> dict[str, Any]:
+        """Give what counts: dispositions by date, whatever their order in the file."""
+        content = canonical(model)
+        content["disposition"] = sorted(content["disposition"], key=lambda one: one["valid_from"])
+        return content
+
+    def stored(self, desk: Desk) -> dict[str, Stored[schema.Service]]:
+        """Give the services by key, in two statements."""
+        entries: dict[UUID, list[dict[str, Any]]] = {}
+        for row in sorted(_dispositions(desk), key=lambda each: each.valid.lower or date.min):
+            entries.setdefault(row.service_id, []).append(
+                {
+                    "kind": row.disposition,
+                    "valid_from": row.valid.lower,
+                    "valid_to": row.valid.upper,
+                    "note": row.note,
+                }
+            )
+        return {
+            row.key: Stored(
+                row.id,
+                self._model(row, entries.get(row.id, [])),
+                live=row.ended_on is None,
+                gone=_over(row.ended_on, desk.today),
+            )
+            for row in desk.rows(Service)
+        }
+
+    def read(self, row: Service, desk: Desk) -> schema.Service:
+        """Give what a row and its dispositions say."""
+        return self.stored(desk)[row.key].model
+
+    @staticmethod
+    def _model(row: Service, dispositions: list[dict[str, Any]]) -> schema.Service:
+        names = ("key", "name", "summary", "verb", "term", "keywords", "channels", "confidential")
+        content: dict[str, Any] = {name: getattr(row, name) for name in names}
+        content |= {name: row.details.get(name) for name in _SERVICE_DETAILS}
+        content |= {
+            "bureau": row.bureau_key,
+            "boundary": row.boundary_key,
+            "target_hours": row.target_hours,
+            "disposition": dispositions,
+        }
+        return from_plain(schema.Service, content)
+
+    def columns(self, model: schema.Service) -> dict[str, Any]:
+        """Give the columns; everything read out or asked is in `details`."""
+        content = canonical(model)
+        details = {name: content[name] for name in _SERVICE_DETAILS if name in content}
+        return {
+            "name": model.name,
+            "summary": model.summary,
+            "verb": model.verb,
+            "bureau_key": model.bureau,
+            "term": model.term,
+            "keywords": list(model.keywords),
+            "channels": list(model.channels),
+            "boundary_key": model.boundary,
+            "confidential": model.confidential,
+            "target_hours": model.target_hours,
+            "details": {"place": model.place, "priority": model.priority, **details},
+        }
+
+    def add(
+        self, desk: Desk, key: str, new: schema.Service, old: Stored[schema.Service] | None
+    ) -> UUID:
+        """Insert the service with its dispositions, or take it up again."""
+        service_id = super().add(desk, key, new, old)
+        if old is not None:
+            self._write_dispositions(desk, service_id, new, old.model)
+        else:
+            for entry in new.disposition:
+                self._insert(desk, service_id, entry)
+        return service_id
+
+    def change(
+        self, desk: Desk, key: str, new: schema.Service, old: Stored[schema.Service]
+    ) -> UUID:
+        """Update the service, and the dispositions that have not begun."""
+        super().change(desk, key, new, old)
+        self._write_dispositions(desk, old.id, new, old.model)
+        return old.id
+
+    @staticmethod
+    def _insert(desk: Desk, service_id: UUID, entry: schema.DispositionEntry) -> None:
+        desk.put(
+            ServiceDisposition(
+                tenant_id=desk.tenant_id,
+                id=new_id(),
+                service_id=service_id,
+                disposition=entry.kind,
+                valid=_days(entry.valid_from, entry.valid_to),
+                note=entry.note,
+            )
+        )
+
+    def _write_dispositions(
+        self, desk: Desk, service_id: UUID, new: schema.Service, old: schema.Service
+    ) -> None:
+        wanted = {entry.valid_from: entry for entry in new.disposition}
+        for entry in old.disposition:
+            follows = wanted.get(entry.valid_from)
+            if entry.valid_from > desk.today or entry == follows:
+                continue
+            if follows is None or follows.kind != entry.kind:
+                raise AlreadyInForce(
+                    f"service {new.key} is {entry.kind} since {entry.valid_from}; give that entry "
+                    "a valid_to and add a new one"
+                )
+            ends = follows.valid_to
+            if ends != entry.valid_to and (
+                _over(entry.valid_to, desk.today) or (ends is not None and ends < desk.today)
+            ):
+                raise AlreadyInForce(
+                    f"service {new.key}: the disposition from {entry.valid_from} cannot be ended "
+                    "in the past"
+                )
+        rows = {
+            row.valid.lower: row
+            for row in _dispositions(desk, ServiceDisposition.service_id == service_id)
+        }
+        kept = {day: (row.id, row.valid, row.disposition, row.note) for day, row in rows.items()}
+        for row_id, *_ in kept.values():
+            desk.change(ServiceDisposition, row_id, {"valid": EMPTY})
+        for entry in new.disposition:
+            known = kept.get(entry.valid_from)
+            if known is None:
+                self._insert(desk, service_id, entry)
+                continue
+            values = {
+                "valid": _days(entry.valid_from, entry.valid_to),
+                "disposition": entry.kind,
+                "note": entry.note,
+            }
+            desk.change(ServiceDisposition, known[0], values)
+
+
+def _dispositions(desk: Desk, *conditions: Any) -> list[Any]:
+    return [row for row in desk.rows(ServiceDisposition, *conditions) if not row.valid.isempty]
+
+
+class RulesKind(Kind[schema.RulesFile]):
+    """The partner's rules as one set; a changed set is a new version."""
+
+    name = "rules"
+    permission = Permissions.RULE_EDIT
+
+    def said(
+        self,
+        files: TenantFiles,
+        policies: Policies | None,  # noqa: ARG002
+    ) -> Iterator[tuple[str, schema.RulesFile]]:
+        """Give the one set."""
+        if files.rules is not None:
+            yield "rules", files.rules
+
+    def content(self, model: schema.RulesFile) -> dict[str, Any]:
+        """Give the rules; from when they hold is the version's, not theirs."""
+        return {"rule": canonical(model)["rule"]}
+
+    def stored(self, desk: Desk) -> dict[str, Stored[schema.RulesFile]]:
+        """Give the newest version that is published and not over."""
+        rows = [
+            row
+            for row in desk.rows(RuleSet, RuleSet.published.is_not(None))
+            if row.published is not None and not row.published.isempty
+        ]
+        if not rows:
+            return {}
+        newest = max(rows, key=lambda row: row.version)
+        content = {"rule_set": {"valid_from": newest.published.lower}, "rule": newest.rules}
+        ended = _over(newest.published.upper, desk.today)
+        model = from_plain(schema.RulesFile, content)
+        return {"rules": Stored(newest.id, model, live=not ended, gone=ended)}
+
+    def add(
+        self,
+        desk: Desk,
+        key: str,  # noqa: ARG002
+        new: schema.RulesFile,
+        old: Stored[schema.RulesFile] | None,  # noqa: ARG002
+    ) -> UUID:
+        """Publish the first version, or another after all had ended."""
+        return self._version(desk, new)
+
+    def change(
+        self,
+        desk: Desk,
+        key: str,  # noqa: ARG002
+        new: schema.RulesFile,
+        old: Stored[schema.RulesFile],  # noqa: ARG002
+    ) -> UUID:
+        """Publish a new version and end the one before it, or leave a draft to be approved."""
+        return self._version(desk, new)
+
+    def end(self, desk: Desk, key: str, old: Stored[schema.RulesFile]) -> None:  # noqa: ARG002
+        """End the published version."""
+        self._end_others(desk, desk.today)
+
+    def _version(self, desk: Desk, new: schema.RulesFile) -> UUID:
+        given = new.rule_set.valid_from
+        start = given if given is not None and (desk.fresh or given > desk.today) else desk.today
+        rows = desk.rows(RuleSet)
+        rules = self.content(new)["rule"]
+        row_id = new_id()
+        if not desk.drafts:
+            self._end_others(desk, start)
+        desk.put(
+            RuleSet(
+                tenant_id=desk.tenant_id,
+                id=row_id,
+                version=max((row.version for row in rows), default=0) + 1,
+                state="draft" if desk.drafts else "published",
+                published=None if desk.drafts else _days(start, None),
+                rules=rules,
+                digest=digest({"rule": rules}),
+                drafted_by=desk.person_id,
+                approved_by=None,
+                created_at=desk.now,
+            )
+        )
+        return row_id
+
+    @staticmethod
+    def _end_others(desk: Desk, start: date) -> None:
+        for row in desk.rows(RuleSet, RuleSet.published.is_not(None)):
+            valid = row.published
+            if valid.isempty or (valid.upper is not None and valid.upper <= start):
+                continue
+            begun = valid.lower is None or valid.lower < start
+            ended = _days(valid.lower, start) if begun else EMPTY
+            state = "published" if begun else "retired"
+            desk.change(RuleSet, row.id, {"published": ended, "state": state})
+
+
+class RateKind(Kind[schema.Rate]):
+    """Prices; a changed price is a correction that keeps what was known before."""
+
+    name = "rate"
+    permission = Permissions.RATE_EDIT
+    needs_approval = True
+
+    def said(
+        self,
+        files: TenantFiles,
+        policies: Policies | None,  # noqa: ARG002
+    ) -> Iterator[tuple[str, schema.Rate]]:
+        """Give the prices."""
+        return ((each.key, each) for each in files.rates)
+
+    def stored(self, desk: Desk) -> dict[str, Stored[schema.Rate]]:
+        """Give the prices as they are known now."""
+        found = {}
+        for row in desk.rows(Rate):
+            if row.recorded.isempty or row.recorded.upper is not None:
+                continue
+            names = ("key", "activity", "channel", "language", "hours", "unit", "amount", "source")
+            content: dict[str, Any] = {name: getattr(row, name) for name in names}
+            content |= {
+                "card": row.card_key,
+                "service": row.service_key,
+                "valid_from": row.valid.lower,
+                "valid_to": row.valid.upper,
+            }
+            found[row.key] = Stored(
+                row.id,
+                from_plain(schema.Rate, content),
+                live=not _over(row.valid.upper, desk.today),
+            )
+        return found
+
+    def add(self, desk: Desk, key: str, new: schema.Rate, old: Stored[schema.Rate] | None) -> UUID:
+        """Insert the price."""
+        if old is not None:
+            return self.change(desk, key, new, old)
+        recorded = ALWAYS_KNOWN if desk.fresh else Range(desk.now, None, bounds="[)")
+        return self._insert(desk, new, recorded)
+
+    def change(self, desk: Desk, key: str, new: schema.Rate, old: Stored[schema.Rate]) -> UUID:  # noqa: ARG002
+        """Insert what is known from now on; `release` has closed what was known until now."""
+        return self._insert(desk, new, Range(desk.now, None, bounds="[)"))
+
+    def release(self, desk: Desk, old: Stored[schema.Rate]) -> None:
+        """Close what was known until now, before anything takes its place."""
+        row = desk.rows(Rate, Rate.id == old.id)[0]
+        desk.change(Rate, old.id, {"recorded": Range(row.recorded.lower, desk.now, bounds="[)")})
+
+    def end(self, desk: Desk, key: str, old: Stored[schema.Rate]) -> None:
+        """Let the price hold until today; one that never began is closed without successor."""
+        if old.model.valid_from < desk.today:
+            ended = old.model.model_copy(update={"valid_to": desk.today})
+            self.change(desk, key, ended, old)
+
+    @staticmethod
+    def _insert(desk: Desk, new: schema.Rate, recorded: Range[datetime]) -> UUID:
+        row_id = new_id()
+        desk.put(
+            Rate(
+                tenant_id=desk.tenant_id,
+                id=row_id,
+                key=new.key,
+                card_key=new.card,
+                activity=new.activity,
+                channel=new.channel,
+                service_key=new.service,
+                language=new.language,
+                hours=new.hours,
+                unit=new.unit,
+                amount=new.amount,
+                valid=_days(new.valid_from, new.valid_to),
+                recorded=recorded,
+                source=new.source,
+            )
+        )
+        return row_id
+
+
+class PoolKind(Kind[schema.Pool]):
+    """Shared costs of a year with their shares."""
+
+    name = "pool"
+    permission = Permissions.POOL_EDIT
+    needs_approval = True
+
+    def said(
+        self,
+        files: TenantFiles,
+        policies: Policies | None,  # noqa: ARG002
+    ) -> Iterator[tuple[str, schema.Pool]]:
+        """Give the pools of every year."""
+        return ((f"{each.key} {each.fiscal_year}", each) for each in files.pools)
+
+    def content(self, model: schema.Pool) -> dict[str, Any]:
+        """Give what counts: shares by payer, whatever their order in the file."""
+        content = canonical(model)
+        content["share"] = sorted(content["share"], key=lambda one: one["payer"])
+        return content
+
+    def stored(self, desk: Desk) -> dict[str, Stored[schema.Pool]]:
+        """Give the pools by key and year."""
+        shares: dict[UUID, list[dict[str, Any]]] = {}
+        for row in sorted(desk.rows(PoolShare), key=lambda each: each.payer_slug):
+            if row.percent:
+                shares.setdefault(row.pool_id, []).append(
+                    {"payer": row.payer_slug, "percent": row.percent}
+                )
+        found = {}
+        for row in desk.rows(CostPool):
+            names = ("key", "fiscal_year", "name", "source", "note")
+            content: dict[str, Any] = {name: getattr(row, name) for name in names}
+            content["amount"] = decimal_text(Decimal(row.yearly_cents) / 100, places=2)
+            content["share"] = shares.get(row.id, [])
+            year_over = row.fiscal_year < desk.today.year
+            found[f"{row.key} {row.fiscal_year}"] = Stored(
+                row.id, from_plain(schema.Pool, content), live=not year_over
+            )
+        return found
+
+    @staticmethod
+    def _columns(model: schema.Pool) -> dict[str, Any]:
+        return {
+            "name": model.name,
+            "yearly_cents": int(model.amount * 100),
+            "source": model.source,
+            "note": model.note,
+        }
+
+    def add(
+        self,
+        desk: Desk,
+        key: str,  # noqa: ARG002
+        new: schema.Pool,
+        old: Stored[schema.Pool] | None,  # noqa: ARG002
+    ) -> UUID:
+        """Insert the pool with its shares."""
+        pool_id = new_id()
+        desk.put(
+            CostPool(
+                tenant_id=desk.tenant_id,
+                id=pool_id,
+                key=new.key,
+                fiscal_year=new.fiscal_year,
+                **self._columns(new),
+            )
+        )
+        for share in new.share:
+            self._insert(desk, pool_id, share)
+        return pool_id
+
+    @staticmethod
+    def _insert(desk: Desk, pool_id: UUID, share: schema.Share) -> None:
+        desk.put(
+            PoolShare(
+                tenant_id=desk.tenant_id,
+                id=new_id(),
+                pool_id=pool_id,
+                payer_slug=share.payer,
+                percent=share.percent,
+            )
+        )
+
+    def change(self, desk: Desk, key: str, new: schema.Pool, old: Stored[schema.Pool]) -> UUID:  # noqa: ARG002
+        """Update the pool and its shares; a share that is left out becomes zero."""
+        desk.change(CostPool, old.id, self._columns(new))
+        wanted = {share.payer: share for share in new.share}
+        known = {
+            row.payer_slug: row.id for row in desk.rows(PoolShare, PoolShare.pool_id == old.id)
+        }
+        for payer, row_id in known.items():
+            percent = wanted[payer].percent if payer in wanted else Decimal(0)
+            desk.change(PoolShare, row_id, {"percent": percent})
+        for payer, share in wanted.items():
+            if payer not in known:
+                self._insert(desk, old.id, share)
+        return old.id
+
+    def end(self, desk: Desk, key: str, old: Stored[schema.Pool]) -> None:  # noqa: ARG002
+        """A pool covers its whole year."""
+        raise AlreadyInForce(f"pool {key} covers its whole year and cannot be left out before")
+
+
+_POLICIES: dict[str, type[schema.Model]] = {
+    "agencies": schema.AgenciesFile,
+    "danger-screen": schema.DangerFile,
+    "sharing": schema.SharingFile,
+    "retention": schema.RetentionFile,
+}
+
+
+class PolicyKind(Kind[Any]):
+    """The region's dated policies; a change is a new version."""
+
+    name = "policy"
+    permission = Permissions.SETTINGS_EDIT
+
+    def said(
+        self,
+        files: TenantFiles,  # noqa: ARG002
+        policies: Policies | None,
+    ) -> Iterator[tuple[str, Any]]:
+        """Give the policies, for the region only."""
+        if policies is not None:
+            yield "agencies", policies.agencies
+            yield "danger-screen", policies.danger
+            yield "sharing", policies.sharing
+            yield "retention", policies.retention
+
+    def content(self, model: Any) -> dict[str, Any]:
+        """Give what counts; from when it holds is the version's."""
+        content = canonical(model)
+        del content["policy"]["valid_from"]
+        return content
+
+    def stored(self, desk: Desk) -> dict[str, Stored[Any]]:
+        """Give the newest version of each policy."""
+        newest: dict[str, Policy] = {}
+        for row in desk.rows(Policy):
+            if row.key in _POLICIES and (
+                row.key not in newest or row.valid_from > newest[row.key].valid_from
+            ):
+                newest[row.key] = row
+        found = {}
+        for key, row in newest.items():
+            about = {
+                **row.body["policy"],
+                "valid_from": row.valid_from,
+                "valid_to": row.valid_to,
+            }
+            model = from_plain(_POLICIES[key], {**row.body, "policy": about})
+            found[key] = Stored(row.id, model, live=not _over(row.valid_to, desk.today))
+        return found
+
+    def add(self, desk: Desk, key: str, new: Any, old: Stored[Any] | None) -> UUID:
+        """Insert the first version."""
+        if old is not None:
+            return self.change(desk, key, new, old)
+        return self._insert(desk, key, new, new.policy.valid_from)
+
+    def change(self, desk: Desk, key: str, new: Any, old: Stored[Any]) -> UUID:
+        """End the version before and insert a new one; the same day's version is replaced."""
+        start = max(new.policy.valid_from, desk.today)
+        before = old.model.policy
+        if before.valid_from >= start:
+            columns = {"body": self._body(new), "valid_to": new.policy.valid_to}
+            desk.change(Policy, old.id, columns)
+            return old.id
+        if before.valid_to is None or before.valid_to > start:
+            desk.change(Policy, old.id, {"valid_to": start})
+        return self._insert(desk, key, new, start)
+
+    def end(self, desk: Desk, key: str, old: Stored[Any]) -> None:  # noqa: ARG002
+        """A region needs its policies."""
+        raise AlreadyInForce(f"policy {key} cannot be left out; give it a valid_to")
+
+    def _body(self, model: Any) -> dict[str, Any]:
+        content = self.content(model)
+        content["policy"].pop("valid_to", None)
+        return content
+
+    def _insert(self, desk: Desk, key: str, new: Any, start: date) -> UUID:
+        row_id = new_id()
+        desk.put(
+            Policy(
+                tenant_id=desk.tenant_id,
+                id=row_id,
+                key=key,
+                body=self._body(new),
+                valid_from=start,
+                valid_to=new.policy.valid_to,
+            )
+        )
+        return row_id
+
+
+_TERMS = (
+    "kind",
+    "reference",
+    "due_days",
+    "notice_days",
+    "dispute_days",
+    "late_event_days",
+    "rounding",
+    "number_prefix",
+    "purpose",
+)
+
+
+class AgreementKind(Kind[schema.AgreementFile]):
+    """Agreements, owned by the region; an amendment is a new version."""
+
+    name = "agreement"
+    permission = Permissions.AGREEMENT_EDIT
+    needs_approval = True
+
+    def said(
+        self,
+        files: TenantFiles,  # noqa: ARG002
+        policies: Policies | None,
+    ) -> Iterator[tuple[str, schema.AgreementFile]]:
+        """Give the agreements, for the region only."""
+        if policies is not None:
+            yield from ((each.agreement.key, each) for each in policies.agreements)
+
+    def stored(self, desk: Desk) -> dict[str, Stored[schema.AgreementFile]]:
+        """Give the newest version of each, from the first day of the first."""
+        newest: dict[str, Agreement] = {}
+        first: dict[str, date] = {}
+        for row in sorted(desk.rows(Agreement), key=lambda each: each.version):
+            if row.valid.isempty:
+                continue
+            newest[row.key] = row
+            first.setdefault(row.key, row.valid.lower)
+        found = {}
+        for key, row in newest.items():
+            table = {
+                **{name: row.terms.get(name) for name in _TERMS},
+                "key": key,
+                "name": row.name,
+                "provider": desk.slugs[row.provider_id],
+                "payer": desk.slugs[row.payer_id],
+                "activities": row.activities,
+                "payer_rule": row.payer_rule,
+                "rate_card": row.rate_card_key,
+                "pool": row.pool_key,
+                "valid_from": first[key],
+                "valid_to": row.valid.upper,
+            }
+            content = {"agreement": table, "target": row.terms.get("target", [])}
+            found[key] = Stored(
+                row.id,
+                from_plain(schema.AgreementFile, content),
+                live=not _over(row.valid.upper, desk.today),
+            )
+        return found
+
+    def add(
+        self,
+        desk: Desk,
+        key: str,
+        new: schema.AgreementFile,
+        old: Stored[schema.AgreementFile] | None,
+    ) -> UUID:
+        """Insert the first version."""
+        if old is not None:
+            return self.change(desk, key, new, old)
+        rows = desk.rows(Agreement, Agreement.key == key)
+        version = max((row.version for row in rows), default=0) + 1
+        return self._insert(desk, new, version, new.agreement.valid_from)
+
+    def change(
+        self,
+        desk: Desk,
+        key: str,
+        new: schema.AgreementFile,
+        old: Stored[schema.AgreementFile],
+    ) -> UUID:
+        """End the version in force today and insert its amendment."""
+        begun = old.model.agreement.valid_from <= desk.today
+        if begun and new.agreement.valid_from != old.model.agreement.valid_from:
+            raise AlreadyInForce(
+                f"agreement {key} began on {old.model.agreement.valid_from}; its first day stays"
+            )
+        ends = new.agreement.valid_to
+        if begun and ends is not None and ends < desk.today:
+            raise AlreadyInForce(f"agreement {key} cannot be ended in the past, on {ends}")
+        row = desk.rows(Agreement, Agreement.id == old.id)[0]
+        version, lower, upper = row.version, row.valid.lower, row.valid.upper
+        if lower >= desk.today:
+            start = lower if begun else new.agreement.valid_from
+            valid = EMPTY if ends is not None and ends <= start else _days(start, ends)
+            desk.change(Agreement, old.id, {**self._columns(desk, new), "valid": valid})
+            return old.id
+        start = min(desk.today, upper) if upper is not None else desk.today
+        if ends is not None and ends <= start:
+            desk.change(Agreement, old.id, {"valid": _days(lower, ends)})
+            return old.id
+        desk.change(Agreement, old.id, {"valid": _days(lower, start)})
+        return self._insert(desk, new, version + 1, start)
+
+    def end(self, desk: Desk, key: str, old: Stored[schema.AgreementFile]) -> None:  # noqa: ARG002
+        """Let the version in force end today; one that never began has no days at all."""
+        row = desk.rows(Agreement, Agreement.id == old.id)[0]
+        lower = row.valid.lower
+        valid = _days(lower, desk.today) if lower < desk.today else EMPTY
+        desk.change(Agreement, old.id, {"valid": valid})
+
+    @staticmethod
+    def _columns(desk: Desk, model: schema.AgreementFile) -> dict[str, Any]:
+        table = model.agreement
+        terms: dict[str, Any] = {name: getattr(table, name) for name in _TERMS}
+        terms["target"] = [canonical(each) for each in model.target]
+        return {
+            "name": table.name,
+            "provider_id": desk.ids[table.provider],
+            "payer_id": desk.ids[table.payer],
+            "activities": list(table.activities),
+            "payer_rule": table.payer_rule,
+            "rate_card_key": table.rate_card,
+            "pool_key": table.pool,
+            "terms": terms,
+        }
+
+    def _insert(self, desk: Desk, new: schema.AgreementFile, version: int, start: date) -> UUID:
+        row_id = new_id()
+        desk.put(
+            Agreement(
+                tenant_id=desk.tenant_id,
+                id=row_id,
+                key=new.agreement.key,
+                version=version,
+                valid=_days(start, new.agreement.valid_to),
+                **self._columns(desk, new),
+            )
+        )
+        return row_id
+
+
+KINDS: tuple[Kind[Any], ...] = (
+    TenantKind(),
+    BureauKind(),
+    LineKind(),
+    AccountKind(),
+    BoundaryKind(),
+    ServiceKind(),
+    RulesKind(),
+    RateKind(),
+    PoolKind(),
+    PolicyKind(),
+    AgreementKind(),
+)
+"""Every kind, in the order in which things are written."""

@@ -1,0 +1,377 @@
+"""Files into the database and back, and what happens when both sides move."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from sqlalchemy import func, select, text
+
+from regional311.audit.models import AuditEvent
+from regional311.chargeback.models import Agreement, Rate
+from regional311.config.apply import ChangedOnBothSides, NeedsApproval, apply, apply_directories
+from regional311.config.export import export
+from regional311.config.files import read_region
+from regional311.config.objects import AlreadyInForce
+from regional311.config.plan import Verdict, plan
+from regional311.database.session import Scope, acting_for, open_session, session_scope
+from regional311.errors import Forbidden, NotFound
+from regional311.referral.models import RuleSet
+from regional311.referral.snapshot import Published
+from regional311.tenancy.models import Bureau, Line, Policy, Tenant
+
+from .conftest import NOW
+
+pytestmark = pytest.mark.commits
+
+
+def replace(path, old, new):
+    before = path.read_text(encoding="utf-8")
+    assert old in before
+    path.write_text(before.replace(old, new, 1), encoding="utf-8")
+
+
+def tenant_id(engine, slug):
+    with open_session(engine, Scope(Tenant_NOBODY)) as session:
+        return session.execute(select(Tenant.id).where(Tenant.slug == slug)).scalar_one()
+
+
+from regional311.config.plan import NOBODY  # noqa: E402
+
+Tenant_NOBODY = NOBODY.tenant_id
+
+
+@pytest.fixture
+def applied(empty_engine, root):
+    apply_directories(empty_engine, root / "tenants", root / "policies", now=NOW)
+    return empty_engine
+
+
+def test_apply_then_plan_says_no_changes(applied, root):
+    assert str(plan(applied, root, now=NOW)) == "No changes."
+
+
+def test_applying_twice_changes_nothing(applied, root):
+    with open_session(applied, NOBODY) as session:
+        before = session.execute(select(func.sum(Tenant.revision))).scalar_one()
+    done = apply(applied, root, now=NOW + timedelta(days=1))
+    assert str(done) == "No changes."
+    with open_session(applied, NOBODY) as session:
+        assert session.execute(select(func.sum(Tenant.revision))).scalar_one() == before
+
+
+def test_an_empty_database_plans_everything_as_added(empty_engine, root):
+    planned = plan(empty_engine, root, now=NOW)
+    assert {item.verdict for item in planned.items} == {Verdict.ADDED}
+    assert "  + service pothole" in str(planned)
+
+
+def test_export_writes_files_that_plan_as_no_changes(applied, tmp_path):
+    target = tmp_path / "exported"
+    written = export(applied, target, now=NOW).written
+    assert "tenants/city-of-portland/rates.toml" in written
+    assert "policies/agreements/referrals-city.toml" in written
+    assert str(plan(applied, target, now=NOW)) == "No changes."
+    assert read_region(target).tenants.keys() == {
+        "city-of-portland",
+        "multnomah-county",
+        "211info",
+    }
+    assert export(applied, target, now=NOW).written == ()
+
+
+def test_exported_files_bootstrap_another_database(applied, server, migrated_template, tmp_path):
+    export(applied, tmp_path / "exported", now=NOW)
+    other = server.clone(migrated_template)
+    engine = other.engine()
+    try:
+        apply(engine, tmp_path / "exported", now=NOW)
+        export(engine, tmp_path / "again", now=NOW)
+    finally:
+        engine.dispose()
+        server.drop(other.name)
+    first = {
+        p.relative_to(tmp_path / "exported"): p.read_bytes()
+        for p in (tmp_path / "exported").rglob("*.*")
+    }
+    second = {
+        p.relative_to(tmp_path / "again"): p.read_bytes() for p in (tmp_path / "again").rglob("*.*")
+    }
+    assert first == second
+
+
+def test_an_edited_rate_is_shown_and_applied_as_a_new_version(applied, root):
+    replace(root / "tenants/city-of-portland/rates.toml", 'amount = "4.90"', 'amount = "5.15"')
+    planned = plan(applied, root, now=NOW)
+    assert "  ~ rate phone-2026\n      amount: 4.90 -> 5.15" in str(planned)
+    apply(applied, root, now=NOW)
+    city = tenant_id(applied, "city-of-portland")
+    with open_session(applied, Scope(city)) as session:
+        rows = session.execute(
+            select(Rate.amount, Rate.recorded)
+            .where(Rate.tenant_id == city, Rate.key == "phone-2026")
+            .order_by(Rate.amount)
+        ).all()
+        assert [f"{row.amount:.2f}" for row in rows] == ["4.90", "5.15"]
+        assert rows[0].recorded.upper == NOW
+        assert rows[1].recorded.lower == NOW
+        trail = (
+            session.execute(select(AuditEvent.detail).where(AuditEvent.action == "rate:change"))
+            .scalars()
+            .all()
+        )
+        assert [one["fields"] for one in trail] == [["amount"]]
+    assert str(plan(applied, root, now=NOW)) == "No changes."
+
+
+def test_moving_the_day_between_two_prices_moves_both(applied, root):
+    rates = root / "tenants/city-of-portland/rates.toml"
+    rates.write_text(rates.read_text().replace("2026-07-01", "2026-12-01"))
+    apply(applied, root, now=NOW)
+    assert str(plan(applied, root, now=NOW)) == "No changes."
+
+
+def test_changed_in_file_and_in_forms_is_a_conflict_that_changes_nothing(applied, root):
+    city = tenant_id(applied, "city-of-portland")
+    with session_scope(applied, Scope(city)) as session:
+        session.execute(
+            text("UPDATE bureaus SET name = 'Streets' WHERE tenant_id = :t AND key = 'pbot'"),
+            {"t": city},
+        )
+    replace(
+        root / "tenants/city-of-portland/bureaus.toml", "Bureau of Transportation", "Roads Bureau"
+    )
+    replace(root / "tenants/city-of-portland/rates.toml", 'amount = "4.90"', 'amount = "5.15"')
+    with pytest.raises(ChangedOnBothSides) as refused:
+        apply(applied, root, now=NOW)
+    assert "name: file Roads Bureau, forms Streets" in refused.value.message
+    with open_session(applied, Scope(city)) as session:
+        assert (
+            session.execute(
+                select(func.count()).select_from(Rate).where(Rate.amount == 5.15)
+            ).scalar_one()
+            == 0
+        )
+
+
+def test_changed_in_forms_only_stays_and_is_exported(applied, root, tmp_path):
+    city = tenant_id(applied, "city-of-portland")
+    with session_scope(applied, Scope(city)) as session:
+        session.execute(
+            text("UPDATE bureaus SET name = 'Streets' WHERE tenant_id = :t AND key = 'pbot'"),
+            {"t": city},
+        )
+    planned = plan(applied, root, now=NOW)
+    assert [item.name for item in planned.of(Verdict.AHEAD)] == ["bureau pbot"]
+    assert apply(applied, root, now=NOW).plan.changes == ()
+    export(applied, root, tenant="city-of-portland", now=NOW)
+    assert str(plan(applied, root, now=NOW)) == "No changes."
+    apply(applied, root, now=NOW)
+    replace(root / "tenants/city-of-portland/bureaus.toml", "Streets", "Roads Bureau")
+    assert [item.verdict for item in plan(applied, root, now=NOW).changes] == [Verdict.CHANGED]
+
+
+def test_leaving_a_key_out_ends_it_and_naming_it_again_takes_it_up(applied, root):
+    path = root / "tenants/city-of-portland/bureaus.toml"
+    whole = path.read_text()
+    start = whole.index('[[bureau]]\nkey = "pfr"')
+    path.write_text(whole[:start] + whole[whole.index("[[bureau]]", start + 5) :])
+    assert "  - bureau pfr" in str(plan(applied, root, now=NOW))
+    apply(applied, root, now=NOW)
+    city = tenant_id(applied, "city-of-portland")
+
+    def ended():
+        with open_session(applied, Scope(city)) as session:
+            return session.execute(
+                select(Bureau.ended_on).where(Bureau.tenant_id == city, Bureau.key == "pfr")
+            ).scalar_one()
+
+    assert ended() == date(2026, 11, 2)
+    assert str(plan(applied, root, now=NOW)) == "No changes."
+    path.write_text(whole)
+    apply(applied, root, now=NOW)
+    assert ended() is None
+
+
+def test_a_rate_left_out_holds_until_today(applied, root):
+    path = root / "tenants/211info/rates.toml"
+    whole = path.read_text()
+    start = whole.index('[[rate]]\nkey = "chat-2026"')
+    path.write_text(whole[:start] + whole[whole.index("[[rate]]", start + 5) :])
+    apply(applied, root, now=NOW)
+    info = tenant_id(applied, "211info")
+    with open_session(applied, Scope(info)) as session:
+        rows = session.execute(
+            select(Rate.valid, Rate.recorded).where(Rate.tenant_id == info, Rate.key == "chat-2026")
+        ).all()
+    assert len(rows) == 2
+    assert [row.valid.upper for row in rows if row.recorded.upper is None] == [date(2026, 11, 2)]
+    assert str(plan(applied, root, now=NOW)) == "No changes."
+
+
+def test_changed_rules_are_a_new_version_from_today(applied, root):
+    replace(
+        root / "tenants/city-of-portland/rules.toml", "follow_up_days = 7", "follow_up_days = 9"
+    )
+    planned = str(plan(applied, root, now=NOW))
+    assert "  ~ rules\n      rule[community-services].follow_up_days: 7 -> 9" in planned
+    apply(applied, root, now=NOW)
+    apply(applied, root, now=NOW)
+    replace(
+        root / "tenants/city-of-portland/rules.toml", "follow_up_days = 9", "follow_up_days = 8"
+    )
+    apply(applied, root, now=NOW)
+    city = tenant_id(applied, "city-of-portland")
+    with open_session(applied, Scope(city)) as session:
+        rows = session.execute(
+            select(RuleSet.version, RuleSet.state, RuleSet.published)
+            .where(RuleSet.tenant_id == city)
+            .order_by(RuleSet.version)
+        ).all()
+        published = Published.load(session)
+    assert [(row.version, row.state, row.published.isempty) for row in rows] == [
+        (1, "published", False),
+        (2, "retired", True),
+        (3, "published", False),
+    ]
+    assert rows[0].published.upper == date(2026, 11, 2) == rows[2].published.lower
+    for day, version in ((date(2026, 10, 1), 1), (date(2026, 11, 2), 3)):
+        assert published.region(day).rulebooks["city-of-portland"].rule_set.version == version
+    assert published.rule_book("city-of-portland", 2) is not None
+
+
+def test_an_amended_agreement_is_a_new_version(applied, root):
+    replace(root / "policies/agreements/referrals-city.toml", "due_days = 30", "due_days = 45")
+    assert "~ agreement referrals-city" in str(plan(applied, root, now=NOW))
+    apply(applied, root, now=NOW)
+    region = tenant_id(applied, "region")
+    with open_session(applied, Scope(region)) as session:
+        rows = session.execute(
+            select(Agreement.version, Agreement.valid, Agreement.terms)
+            .where(Agreement.key == "referrals-city")
+            .order_by(Agreement.version)
+        ).all()
+    assert [(row.version, row.terms["due_days"]) for row in rows] == [(1, 30), (2, 45)]
+    assert rows[0].valid.upper == rows[1].valid.lower == date(2026, 11, 2)
+    assert str(plan(applied, root, now=NOW)) == "No changes."
+
+
+def test_a_changed_policy_is_a_new_version(applied, root):
+    replace(root / "policies/danger-screen.toml", "on fire", "is on fire")
+    apply(applied, root, now=NOW)
+    with open_session(applied, Scope(tenant_id(applied, "region"))) as session:
+        days = session.execute(
+            select(Policy.valid_from, Policy.valid_to)
+            .where(Policy.key == "danger-screen")
+            .order_by(Policy.valid_from)
+        ).all()
+    assert [tuple(day) for day in days] == [
+        (date(2019, 7, 1), date(2026, 11, 2)),
+        (date(2026, 11, 2), None),
+    ]
+    assert str(plan(applied, root, now=NOW)) == "No changes."
+
+
+def test_a_disposition_in_force_is_not_rewritten(applied, root):
+    services = root / "tenants/city-of-portland/services.toml"
+    replace(services, 'kind = "resolve"', 'kind = "refer"')
+    with pytest.raises(AlreadyInForce, match="service pothole is resolve since 2019-07-01"):
+        apply(applied, root, now=NOW)
+
+
+def test_a_disposition_to_come_may_move(applied, root):
+    services = root / "tenants/city-of-portland/services.toml"
+    services.write_text(services.read_text().replace("2027-01-01", "2027-07-01"))
+    apply(applied, root, now=NOW)
+    assert str(plan(applied, root, now=NOW)) == "No changes."
+    text_now = services.read_text()
+    start = text_now.index("valid_to = 2027-07-01")
+    end = text_now.index('note = "Police', start)
+    services.write_text(text_now[:start] + text_now[text_now.index("\n", end) :])
+    apply(applied, root, now=NOW)
+    assert str(plan(applied, root, now=NOW)) == "No changes."
+    with open_session(applied, NOBODY) as session:
+        service = Published.load(session).directory.find("city-of-portland/alarm-permit")
+    assert service.disposition(date(2028, 1, 1)) == "undecided"
+
+
+def test_what_was_agreed_for_a_closed_line_is_published(applied):
+    with open_session(applied, NOBODY) as session:
+        published = Published.load(session)
+        line = session.execute(
+            select(Line.hours, Line.closed_answer).where(
+                Line.tenant_id == published.ids["city-of-portland"], Line.key == "main"
+            )
+        ).one()
+    assert line.closed_answer == "211info"
+    assert line.hours["mon"] == [["08:00", "18:00"]]
+    assert published.lines["city-of-portland/main"].is_open(NOW)
+    assert not published.lines["city-of-portland/main"].is_open(NOW + timedelta(hours=10))
+    night = datetime(2026, 10, 11, 10, tzinfo=UTC)
+    assert published.lines["211info/main"].is_open(night)
+    assert published.unplaced_queue("city-of-portland") == "unplaced"
+    assert published.screen(NOW.date()).number == "911"
+    assert published.sharing(NOW.date()).consent_text
+
+
+def test_one_partner_alone(applied, root):
+    replace(root / "tenants/city-of-portland/rates.toml", 'amount = "4.90"', 'amount = "5.15"')
+    replace(root / "tenants/211info/rates.toml", 'amount = "5.30"', 'amount = "5.25"')
+    done = apply(applied, root, tenant="211info", now=NOW)
+    assert [item.tenant for item in done.plan.changes] == ["211info"]
+    assert [item.tenant for item in plan(applied, root, now=NOW).changes] == ["city-of-portland"]
+    with pytest.raises(NotFound):
+        plan(applied, root, tenant="nowhere", now=NOW)
+
+
+@pytest.fixture
+def administrator(applied):
+    city = tenant_id(applied, "city-of-portland")
+    person = tenant_id(applied, "211info")
+    with session_scope(applied, Scope(city)) as session:
+        session.execute(
+            text(
+                "INSERT INTO memberships (tenant_id, person_id, name, email, roles)"
+                " VALUES (:t, :p, 'A. Admin', 'admin@portland.example', '{administrator}')"
+            ),
+            {"t": city, "p": person},
+        )
+    return "admin@portland.example"
+
+
+def test_a_persons_rules_wait_for_approval(applied, root, administrator):
+    replace(
+        root / "tenants/city-of-portland/rules.toml", "follow_up_days = 7", "follow_up_days = 9"
+    )
+    done = apply(applied, root, tenant="city-of-portland", person=administrator, now=NOW)
+    assert [item.kind for item in done.drafts] == ["rules"]
+    assert "waits for approval" in str(done)
+    city = tenant_id(applied, "city-of-portland")
+    with open_session(applied, Scope(city)) as session:
+        states = session.execute(
+            select(RuleSet.state, RuleSet.drafted_by)
+            .where(RuleSet.tenant_id == city)
+            .order_by(RuleSet.version)
+        ).all()
+    assert [row.state for row in states] == ["published", "draft"]
+    assert states[1].drafted_by is not None
+    again = apply(applied, root, tenant="city-of-portland", person=administrator, now=NOW)
+    assert again.plan.changes == ()
+
+
+def test_a_person_needs_a_tenant_a_membership_and_rights(applied, root, administrator):
+    with pytest.raises(Forbidden, match="name it"):
+        apply(applied, root, person=administrator, now=NOW)
+    with pytest.raises(Forbidden, match="does not work for 211info"):
+        apply(applied, root, tenant="211info", person=administrator, now=NOW)
+    replace(root / "tenants/city-of-portland/rates.toml", 'amount = "4.90"', 'amount = "5.15"')
+    with pytest.raises(NeedsApproval, match="rate phone-2026"):
+        apply(applied, root, tenant="city-of-portland", person=administrator, now=NOW)
+
+
+def test_a_removed_partner_is_left_alone(applied, root):
+    import shutil
+
+    shutil.rmtree(root / "tenants/211info/boundaries", ignore_errors=True)
+    with open_session(applied, NOBODY) as session:
+        ids = {row.slug: row.id for row in session.execute(select(Tenant.slug, Tenant.id))}
+        with acting_for(session, ids["211info"]):
+            assert session.execute(select(func.count()).select_from(Tenant)).scalar_one() == 4
