@@ -58,17 +58,27 @@ def trail(
     before: UUID | None = None,
     action: str = "",
     person_id: UUID | None = None,
+    subject_id: UUID | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
     limit: int = PAGE,
 ) -> list[AuditRow]:
     """Give a page of the trail, the newest first, older than the id ``before``.
 
-    ``action`` is a whole action or, ending in ``:``, all actions on a noun.
+    ``action`` is a whole action or, ending in ``:``, all actions on a noun; ``since`` is inclusive,
+    ``until`` exclusive.
     """
     query = select(*_COLUMNS).where(AuditEvent.tenant_id == scope_of(session).tenant_id)
     if before is not None:
         query = query.where(AuditEvent.id < before)
     if person_id is not None:
         query = query.where(AuditEvent.person_id == person_id)
+    if subject_id is not None:
+        query = query.where(AuditEvent.subject_id == subject_id)
+    if since is not None:
+        query = query.where(AuditEvent.at >= since)
+    if until is not None:
+        query = query.where(AuditEvent.at < until)
     if action.endswith(":"):
         query = query.where(AuditEvent.action >= action, AuditEvent.action < f"{action}~")
     elif action:

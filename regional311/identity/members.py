@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import any_, literal, select, text
 from sqlalchemy.orm import Session
 
 from regional311.audit.service import record
-from regional311.database.session import mark_changed, scope_of
+from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.errors import Conflict, InvalidInput, NotFound, Stale
 from regional311.identity.models import Membership
 from regional311.identity.queries import Member
@@ -58,7 +58,7 @@ def names_of(session: Session, person_ids: Iterable[UUID | None]) -> dict[UUID, 
 
 
 def add_member(
-    session: Session, *, name: str, email: str, roles: Sequence[str], now: datetime
+    session: TenantSession, *, name: str, email: str, roles: Sequence[str], now: datetime
 ) -> UUID:
     """Make somebody a member of this partner, and return the person's id.
 
@@ -76,7 +76,7 @@ def add_member(
 
 
 def change_roles(
-    session: Session,
+    session: TenantSession,
     person_id: UUID,
     *,
     roles: Sequence[str],
@@ -109,7 +109,7 @@ def change_roles(
     )
 
 
-def remove_member(session: Session, person_id: UUID, *, now: datetime) -> None:
+def remove_member(session: TenantSession, person_id: UUID, *, now: datetime) -> None:
     """End a membership; the person is signed out everywhere.
 
     Raises `OwnAdministration`, `LastAdministrator`, or `NotFound` for somebody who is no member.
@@ -136,7 +136,7 @@ def _keep_an_administrator(session: Session, person_id: UUID) -> None:
         .where(
             Membership.tenant_id == scope_of(session).tenant_id,
             Membership.ended_at.is_(None),
-            Membership.roles.any(ADMINISTRATOR),
+            literal(ADMINISTRATOR) == any_(Membership.roles),
             Membership.person_id != person_id,
         )
         .with_for_update()
@@ -179,7 +179,7 @@ def _active(session: Session, person_id: UUID) -> Membership:
 
 
 def _note(
-    session: Session, now: datetime, action: str, person_id: UUID, detail: dict[str, object]
+    session: TenantSession, now: datetime, action: str, person_id: UUID, detail: dict[str, object]
 ) -> None:
     record(
         session,

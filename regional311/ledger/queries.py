@@ -131,6 +131,7 @@ def journal(
     session: TenantSession,
     *,
     period_key: str | None = None,
+    account_key: str | None = None,
     before: UUID | None = None,
     limit: int = PAGE,
 ) -> list[EntryRow]:
@@ -140,6 +141,9 @@ def journal(
             "WITH page AS (SELECT e.* FROM journal_entries e WHERE e.tenant_id = :tenant"
             "  AND (CAST(:period AS text) IS NULL OR e.period_key = :period)"
             "  AND (CAST(:before AS uuid) IS NULL OR e.id < :before)"
+            "  AND (CAST(:account AS text) IS NULL OR EXISTS (SELECT FROM postings p"
+            "   WHERE p.tenant_id = e.tenant_id AND p.entry_id = e.id"
+            "   AND p.account_key = :account))"
             "  ORDER BY e.id DESC LIMIT :limit)"
             " SELECT e.id, e.period_key, e.service_period, e.memo, e.source_id, e.counterparty_id,"
             " t.short_name, e.reverses_id, e.total_cents, e.posted_at,"
@@ -152,6 +156,7 @@ def journal(
         {
             "tenant": scope_of(session).tenant_id,
             "period": period_key,
+            "account": account_key,
             "before": before,
             "limit": limit,
         },
@@ -172,6 +177,41 @@ def journal(
         )
         for row in rows
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class LegRow:
+    """One leg of an entry with the name of its account."""
+
+    account_key: str
+    name: str
+    debit_cents: int
+    credit_cents: int
+
+
+def legs_of(session: TenantSession, entry_id: UUID) -> list[LegRow]:
+    """The legs of one entry in order."""
+    rows = session.execute(
+        text(
+            "SELECT p.account_key, a.name, p.debit_cents, p.credit_cents FROM postings p"
+            " JOIN accounts a ON a.tenant_id = p.tenant_id AND a.key = p.account_key"
+            " WHERE p.tenant_id = :tenant AND p.entry_id = :entry ORDER BY p.leg"
+        ),
+        {"tenant": scope_of(session).tenant_id, "entry": entry_id},
+    )
+    return [LegRow(*row) for row in rows]
+
+
+def entry_from(session: TenantSession, source_id: UUID) -> UUID | None:
+    """The entry that something posted first in these books, such as a statement; by its id."""
+    found: UUID | None = session.execute(
+        text(
+            "SELECT id FROM journal_entries WHERE tenant_id = :tenant AND source_id = :source"
+            " ORDER BY id LIMIT 1"
+        ),
+        {"tenant": scope_of(session).tenant_id, "source": source_id},
+    ).scalar_one_or_none()
+    return found
 
 
 def account_page(

@@ -7,13 +7,16 @@ new one never breaks a page. The words of contacts and referrals are in `wording
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from regional311.money import format_cents
-from regional311.web.i18n import _
+from babel.dates import format_date, format_datetime
+
+from regional311.money import format_cents, to_cents
+from regional311.web.i18n import _, translated
 from regional311.web.wording import CHANNELS, DECISIONS, LANGUAGES
 
 ACTIVITIES = {
@@ -65,6 +68,7 @@ STATE_KINDS = {
 RULE_STATES = {
     "draft": _("Draft"),
     "published": _("Decides now"),
+    "approved": _("Decides later"),
     "retired": _("No longer decides"),
 }
 PAYER_RULES = {
@@ -111,20 +115,6 @@ PERIOD_STATES = {
     "soft-closed": _("Soft-closed"),
     "closed": _("Closed"),
 }
-MONTHS = (
-    _("January"),
-    _("February"),
-    _("March"),
-    _("April"),
-    _("May"),
-    _("June"),
-    _("July"),
-    _("August"),
-    _("September"),
-    _("October"),
-    _("November"),
-    _("December"),
-)
 
 
 def word(table: Mapping[str, Any], code: str | None) -> Any:
@@ -135,7 +125,7 @@ def word(table: Mapping[str, Any], code: str | None) -> Any:
 
 
 class Words:
-    """What templates use to say codes, amounts and times in the zone of a partner."""
+    """What templates use to say codes, amounts and times on the clock of the page's partner."""
 
     tables = {
         "activity": ACTIVITIES,
@@ -153,30 +143,48 @@ class Words:
         "period_state": PERIOD_STATES,
     }
 
-    def __init__(self, request: Any, zone: str = "America/Los_Angeles") -> None:
+    def __init__(self, request: Any) -> None:
         self.request = request
-        self.zone = ZoneInfo(zone)
+        self.zone = ZoneInfo(request.tenant.zone)
+        self.locale = "en_US" if request.locale_name == "en" else str(request.locale_name)
 
     def __call__(self, table: str, code: str | None) -> Any:
         return word(self.tables[table], code)
 
-    def kind(self, state: str) -> str:
-        """The colour of a state's tag."""
-        return STATE_KINDS.get(state, "neutral")
+    def say(self, table: str, code: str | None) -> str:
+        """The words for a code, translated, for use inside a sentence."""
+        found = self(table, code)
+        return translated(self.request, found) if found else ""
 
-    def month(self, key: str) -> Any:
+    def kind(self, state: str | None) -> str:
+        """The colour of a state's tag."""
+        return STATE_KINDS.get(state or "", "neutral")
+
+    @property
+    def today(self) -> date:
+        """The day on this partner's clock."""
+        found: datetime = self.request.now
+        return found.astimezone(self.zone).date()
+
+    def month(self, key: str | None) -> str:
         """`2026-10` as *October 2026*."""
         try:
-            year, month = key.split("-")
-            name = MONTHS[int(month) - 1]
-        except (ValueError, IndexError):
-            return key
-        translated = self.request.localizer.translate(name)
-        return f"{translated} {year}"
+            year, month = (key or "").split("-")
+            first = date(int(year), int(month), 1)
+        except ValueError:
+            return key or ""
+        return format_date(first, "LLLL y", locale=self.locale)
 
-    def cents(self, amount: int) -> str:
+    def cents(self, amount: int | None) -> str:
         """An amount as *$1,234.56*."""
-        return format_cents(amount)
+        return "" if amount is None else format_cents(amount)
+
+    def balance(self, cents: int) -> str:
+        """Debit minus credit, with the side it is on."""
+        if not cents:
+            return format_cents(0)
+        side = _("debit") if cents > 0 else _("credit")
+        return f"{format_cents(abs(cents))} {translated(self.request, side)}"
 
     def money(self, amount: Decimal | None) -> str:
         """An exact amount: at least two places, and all the others that are not nought."""
@@ -186,14 +194,17 @@ class Words:
         whole, _dot, places = text.partition(".")
         return f"{'-' if amount < 0 else ''}${whole}.{places.ljust(2, '0')}"
 
+    def money_rounded(self, amount: Decimal | None) -> str:
+        """An exact amount in whole cents, half away from zero."""
+        return "" if amount is None else format_cents(to_cents(amount))
+
     def number(self, amount: Decimal | int | None) -> str:
         """A count or quantity without needless noughts."""
         if amount is None:
             return ""
         if isinstance(amount, int):
             return f"{amount:,}"
-        text = f"{amount:,.6f}"
-        return text.rstrip("0").rstrip(".")
+        return f"{amount:,.6f}".rstrip("0").rstrip(".")
 
     def percent(self, amount: Decimal) -> str:
         """A percentage as *50 %*."""
@@ -201,8 +212,64 @@ class Words:
 
     def when(self, at: datetime | None) -> str:
         """A moment on this partner's clock."""
-        return "" if at is None else f"{at.astimezone(self.zone):%Y-%m-%d %H:%M}"
+        if at is None:
+            return ""
+        local = at.astimezone(self.zone)
+        return format_datetime(local, "MMM d, y, h:mm a", tzinfo=self.zone, locale=self.locale)
 
     def day(self, on: date | None) -> str:
         """A day; nothing for no end."""
-        return "" if on is None else on.isoformat()
+        return "" if on is None else format_date(on, "medium", locale=self.locale)
+
+    def span(self, valid: Any) -> Any:
+        """A half-open range of days in words."""
+        if valid is None:
+            return _("not yet")
+        since, until = valid.lower, valid.upper
+        if since is None and until is None:
+            return _("always")
+        if until is None:
+            return _("from ${day} on", mapping={"day": self.day(since)})
+        if since is None:
+            return _("until ${day}, that day no more", mapping={"day": self.day(until)})
+        return _(
+            "from ${first} until ${last}, that day no more",
+            mapping={"first": self.day(since), "last": self.day(until)},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was checked, and its answer."""
+
+    name: Any
+    ok: bool
+    detail: Any = None
+
+
+def page(request: Any, **values: Any) -> dict[str, Any]:
+    """What a page about money or set-up is rendered with: `words` beside the view's own values."""
+    return {"words": Words(request), **values}
+
+
+def may(request: Any, permission: str) -> bool:
+    """Whether the person may do this here."""
+    return bool(request.has_permission(permission))
+
+
+def as_of(request: Any, words: Words) -> date:
+    """The day that the page is asked for: today unless `?as_of=2026-10-31` says another."""
+    try:
+        found = date.fromisoformat(request.GET.get("as_of", ""))
+    except ValueError:
+        return words.today
+    return found if 1900 <= found.year < 2200 else words.today
+
+
+def holds(valid: Any, on: date) -> bool:
+    """Whether a half-open range of days has this day in it."""
+    return (
+        valid is not None
+        and (valid.lower is None or valid.lower <= on)
+        and (valid.upper is None or on < valid.upper)
+    )

@@ -1,0 +1,114 @@
+"""What was agreed and at what price: flat rows as they hold on a day, for pages and exports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, func, or_, select
+from sqlalchemy.orm import Session
+
+from regional311.chargeback.models import Agreement, CostPool, PoolShare, Rate
+from regional311.database.session import scope_of
+
+
+@dataclass(frozen=True, slots=True)
+class ShareRow:
+    """One bearer of a pool."""
+
+    payer_slug: str
+    percent: Decimal
+
+
+def agreements(session: Session, on: date) -> list[Row[Any]]:
+    """The agreements that hold on a day and have this partner as a party; all, for the region.
+
+    By name; the row has the columns of the table.
+    """
+    table = Agreement.__table__
+    me = scope_of(session).tenant_id
+    return list(
+        session.execute(
+            select(table)
+            .where(
+                or_(table.c.tenant_id == me, table.c.provider_id == me, table.c.payer_id == me),
+                table.c.valid.contains(on),
+            )
+            .order_by(table.c.name, table.c.key)
+        )
+    )
+
+
+def rates(session: Session, on: date, *, provider_id: UUID | None = None) -> list[Row[Any]]:
+    """The rates of a partner (this one unless told) that hold on a day, as they are known now."""
+    table = Rate.__table__
+    return list(
+        session.execute(
+            select(table)
+            .where(
+                table.c.tenant_id == (provider_id or scope_of(session).tenant_id),
+                table.c.valid.contains(on),
+                ~func.isempty(table.c.recorded),
+                func.upper(table.c.recorded).is_(None),
+            )
+            .order_by(
+                table.c.card_key,
+                table.c.activity,
+                table.c.channel.nulls_first(),
+                table.c.service_key.nulls_first(),
+                table.c.language.nulls_first(),
+                table.c.hours,
+            )
+        )
+    )
+
+
+def rate_history(session: Session, rate: Any) -> list[Row[Any]]:
+    """Every price of the same work on the same card, as it was known, the latest first."""
+    table = Rate.__table__
+    same = [
+        table.c[name].is_not_distinct_from(getattr(rate, name))
+        for name in ("card_key", "activity", "channel", "service_key", "language", "hours")
+    ]
+    return list(
+        session.execute(
+            select(table)
+            .where(table.c.tenant_id == rate.tenant_id, *same, ~func.isempty(table.c.recorded))
+            .order_by(func.lower(table.c.valid).desc(), func.lower(table.c.recorded).desc())
+        )
+    )
+
+
+def pools(session: Session, fiscal_year: int) -> list[Row[Any]]:
+    """This partner's pools of a fiscal year, by name."""
+    table = CostPool.__table__
+    return list(
+        session.execute(
+            select(table)
+            .where(
+                table.c.tenant_id == scope_of(session).tenant_id,
+                table.c.fiscal_year == fiscal_year,
+            )
+            .order_by(table.c.name, table.c.key)
+        )
+    )
+
+
+def shares(session: Session, pool_ids: list[UUID]) -> dict[UUID, list[ShareRow]]:
+    """Who bears which part of some pools, the largest part first."""
+    found: dict[UUID, list[ShareRow]] = {pool_id: [] for pool_id in pool_ids}
+    if pool_ids:
+        rows = session.execute(
+            select(PoolShare.pool_id, PoolShare.payer_slug, PoolShare.percent)
+            .where(
+                PoolShare.tenant_id == scope_of(session).tenant_id,
+                PoolShare.pool_id.in_(pool_ids),
+            )
+            .order_by(PoolShare.percent.desc(), PoolShare.payer_slug)
+        )
+        for pool_id, payer_slug, percent in rows:
+            found[pool_id].append(ShareRow(payer_slug, percent))
+    return found
