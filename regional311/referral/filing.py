@@ -54,7 +54,7 @@ from regional311.referral.decision import (
     explain,
     screen,
 )
-from regional311.referral.lifecycle import UNMET_REASONS
+from regional311.referral.lifecycle import UNMET_BY_DECLINE
 from regional311.referral.models import Consent, Referral
 from regional311.referral.models import Decision as StoredDecision
 from regional311.referral.rules import (
@@ -97,6 +97,10 @@ _CALL_TYPE: Final[Mapping[str, str]] = {
     DECLINE: "out_of_scope",
     DANGER: "crisis",
 }
+
+
+_ONCE: Final = ("uq_idempotency_keys", "uq_contacts_tenant_id_source_key", "pk_tracking_tokens")
+"""The constraints that a form sent twice meets, whichever the database looks at first."""
 
 
 class DangerNotAsked(Conflict):
@@ -1188,7 +1192,7 @@ def _need_status(decision: Decision) -> tuple[str, str | None]:
         return "referred", None
     if decision.outcome == DECLINE:
         reason = decision.reason.replace(" ", "_")
-        return "unmet", reason if reason in UNMET_REASONS else "other"
+        return "unmet", UNMET_BY_DECLINE.get(reason, "other")
     if decision.outcome == INFORMATION:
         return ("unknown", None) if decision.owner else ("unmet", "none_in_area")
     return "open", None
@@ -1260,7 +1264,7 @@ def _token(intake: Intake) -> str:
 
 def _is_repeat(error: IntegrityError) -> bool:
     text = str(error.orig)
-    return "uq_idempotency_keys" in text or "uq_contacts_tenant_id_source_key" in text
+    return any(name in text for name in _ONCE)
 
 
 def _stored(filed: Filed) -> dict[str, Any]:

@@ -97,6 +97,16 @@ UNMET_REASONS: Final = (
     "other",
 )
 
+UNMET_BY_DECLINE: Final[Mapping[str, str]] = {
+    "no_capacity": "all_at_capacity",
+    "waitlist_only": "all_at_capacity",
+    "out_of_area": "none_in_area",
+    "not_eligible": "not_eligible",
+    "out_of_funds": "out_of_funds",
+    "service_ended": "no_service_exists",
+}
+"""Why a need is unmet when it is declined for a reason; any other reason is *other*."""
+
 
 class StepNotAllowed(Conflict):
     """The referral is not in a state from which this side can take this step."""
