@@ -214,7 +214,7 @@ class Published:
         agreements = session.execute(
             text(
                 "SELECT provider_id, payer_id, lower(valid), upper(valid) FROM agreements "
-                "ORDER BY tenant_id, key, version"
+                "WHERE NOT isempty(valid) ORDER BY tenant_id, key, version"
             )
         )
         return cls(
@@ -412,7 +412,9 @@ class Published:
         slug = self.slugs[row["tenant_id"]]
         span = row["published"]
         rule_set = RuleSet(slug, row["version"], rules_from(row["rules"]), str(row["id"]))
-        return _DatedRules(slug, span.lower, span.upper, RuleBook.of(rule_set))
+        # a version that was replaced on its first day has an empty span: it never decides
+        ends = date.min if span.isempty else span.upper
+        return _DatedRules(slug, span.lower, ends, RuleBook.of(rule_set))
 
     def _names(self) -> Mapping[str, str]:
         names = {slug: row.name for slug, row in self.tenants.items()}
@@ -460,7 +462,10 @@ def invalidate() -> None:
 
 def _holidays(row: tenancy.TenantRow) -> dict[date, str]:
     found = row.settings.get("holiday") or row.settings.get("holidays") or ()
-    return {date.fromisoformat(str(each["day"])): str(each.get("name") or "") for each in found}
+    return {
+        date.fromisoformat(str(each.get("day") or each["date"])): str(each.get("name") or "")
+        for each in found
+    }
 
 
 def _spans(spans: Iterable[Any]) -> list[str]:
