@@ -25,6 +25,7 @@ from regional311.errors import DomainError
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from regional311.chargeback.queries import Node
     from regional311.database.prepare import Addresses
     from regional311.settings import Settings
 
@@ -199,16 +200,17 @@ def check(root: Path) -> None:
     """Read tenants/ and policies/ and say everything that is wrong, without a database."""
     from regional311.config.files import read_region
 
-    _show(read_region(root), as_json=False)
+    partners = list(read_region(root).every_tenant())
+    click.echo(f"{len(partners)} partners, nothing wrong.")
 
 
 @commands.command()
-@click.option("--check", "only_check", is_flag=True, help="Fail if a page is not current.")
+@click.option("--check", "only_check", is_flag=True, help="Write nothing; fail if a page is old.")
 def docs(only_check: bool) -> None:
     """Generate the pages of docs/ that come from the schemas."""
     from regional311.config.reference import write_reference
 
-    _show(write_reference(only_check=only_check), as_json=False)
+    click.echo(str(write_reference(only_check=only_check)))
 
 
 # Work and money
@@ -243,30 +245,68 @@ def replay(
 
 @commands.command()
 @VAR
-@click.argument("period", metavar="YYYY-MM")
+@click.argument("month", metavar="YYYY-MM", type=click.DateTime(["%Y-%m"]))
 @TENANT
 @JSON
-def bill(var: Path | None, period: str, tenant: str | None, as_json: bool) -> None:
-    """Rate a month's usage and draft its statements."""
-    from regional311.chargeback.service import bill as bill_period
+def bill(var: Path | None, month: datetime, tenant: str | None, as_json: bool) -> None:
+    """Rate a month's work and draft its statements; people review, approve and issue them."""
+    from regional311.calendars import Period
+    from regional311.chargeback.month import bill_month
+    from regional311.referral.snapshot import published
 
+    period = Period.month_of(month.date())
     with _reached(_settings(var)) as addresses, _engine(addresses) as engine:
         _require_schema(addresses)
-        _show(bill_period(engine, period, tenant=tenant, now=_now()), as_json=as_json)
+        region = published(engine)
+        slugs = region.partners if tenant is None else (region.tenant(tenant).slug,)
+        partners = {slug: region.ids[slug] for slug in slugs}
+        drafted = bill_month(
+            engine,
+            partners,
+            period,
+            preparer=dict.fromkeys(partners.values()),
+            approver={},
+            until="draft",
+            now=_now(),
+        )
+        names = {tenant_id: slug for slug, tenant_id in region.ids.items()}
+        if as_json:
+            click.echo(json.dumps([_plain(each) for each in drafted]))
+            return
+        for each in drafted:
+            click.echo(
+                f"{each.number or each.public_id}  {names[each.issuer_id]} charges"
+                f" {names[each.payer_id]} {each.total_cents / 100:,.2f}  ({each.state},"
+                f" {each.line_count} lines)"
+            )
+        if not drafted:
+            click.echo("Nobody owes anybody anything for that month.")
 
 
 @commands.command()
 @VAR
-@click.argument("number")
+@click.argument("statement")
+@click.argument("line", type=int, required=False)
 @click.option("--tenant", required=True, metavar="SLUG", help="The partner who asks.")
 @JSON
-def explain(var: Path | None, number: str, tenant: str, as_json: bool) -> None:
-    """Explain a statement, line or charge down to rate, rule and contact."""
-    from regional311.chargeback.queries import explain as explain_number
+def explain(var: Path | None, statement: str, line: int | None, tenant: str, as_json: bool) -> None:
+    """Explain a STATEMENT, or one LINE of it, down to rate, rule and contact."""
+    from regional311.chargeback.queries import explain as explain_statement
+    from regional311.database.session import Scope, session_scope
+    from regional311.errors import NotFound
+    from regional311.referral.snapshot import published
 
     with _reached(_settings(var)) as addresses, _engine(addresses) as engine:
         _require_schema(addresses)
-        _show(explain_number(engine, number, tenant=tenant), as_json=as_json)
+        scope = Scope(published(engine).tenant(tenant).id)
+        with session_scope(engine, scope) as session:
+            found = explain_statement(session, statement, position=line)
+    if found is None:
+        raise NotFound(f"{tenant} has no statement {statement}, or no such line in it.")
+    if as_json:
+        click.echo(json.dumps(found.as_json(), default=str))
+    else:
+        _tell(found)
 
 
 @commands.command()
@@ -377,6 +417,16 @@ def _engine(addresses: Addresses) -> Iterator[Engine]:
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _tell(node: Node, depth: int = 0) -> None:
+    """Print a figure and what it is made of, one a line."""
+    facts = ", ".join(f"{name} {value}" for name, value in node.facts.items() if value is not None)
+    click.echo(
+        f"{'  ' * depth}{node.amount:,.4f}  {node.label}" + (f"  ({facts})" if facts else "")
+    )
+    for child in node.children:
+        _tell(child, depth + 1)
 
 
 def _show(result: Any, *, as_json: bool) -> None:

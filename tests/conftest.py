@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -183,19 +184,9 @@ def region_template(server: Server, migrated_template: str) -> str:
 
 def apply_region(database: Database) -> None:
     """Apply the example region to an empty database, as `regional311 apply` does."""
-    engine = database.engine()
-    with engine.begin() as connection:
-        for slug in ("region", "city-of-portland", "multnomah-county", "211info"):
-            tenant = uuid4()
-            connection.execute(text("SELECT bind_tenant(:t, NULL)"), {"t": tenant})
-            connection.execute(
-                text(
-                    "INSERT INTO tenants (tenant_id, id, slug, kind, name, short_name, zone,"
-                    " fiscal_year_starts_in, settings, revision) VALUES (:t, :t, :s, 'city', :s,"
-                    " :s, 'America/Los_Angeles', 7, '{}', 1)"
-                ),
-                {"t": tenant, "s": slug},
-            )
+    from regional311.config.apply import apply
+
+    apply(database.engine(), ROOT, now=datetime.now(UTC))
 
 
 @pytest.fixture(scope="session")
