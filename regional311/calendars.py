@@ -277,10 +277,10 @@ class Period:
             raise BadPeriod("A period must end after it starts.")
 
     @classmethod
-    def month(cls, year: int, month: int) -> Period:
+    def of(cls, year: int, month: int) -> Period:
         """One calendar month.
 
-        >>> Period.month(2026, 12).end_on
+        >>> Period.of(2026, 12).end_on
         datetime.date(2027, 1, 1)
         """
         if not (1 <= month <= 12 and date.min.year <= year < date.max.year):
@@ -290,10 +290,10 @@ class Period:
     @classmethod
     def month_of(cls, day: date) -> Period:
         """The calendar month a day lies in."""
-        return cls.month(day.year, day.month)
+        return cls.of(day.year, day.month)
 
     @classmethod
-    def parse_month(cls, text: str) -> Period:
+    def month(cls, text: str) -> Period:
         """Read ``2026-10``.
 
         :raises BadPeriod: for anything else.
@@ -301,7 +301,7 @@ class Period:
         found = _MONTH.fullmatch(text.strip())
         if found is None:
             raise BadPeriod(f"Write a month as year and month, for example 2026-10, not {text!r}.")
-        return cls.month(int(found[1]), int(found[2]))
+        return cls.of(int(found[1]), int(found[2]))
 
     @property
     def is_month(self) -> bool:

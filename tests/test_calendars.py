@@ -223,7 +223,7 @@ def test_remembers_a_bounded_number_of_days(monkeypatch):
 
 
 def test_a_month_is_half_open_in_its_zone():
-    october = Period.month(2026, 10)
+    october = Period.of(2026, 10)
     assert october.label == "2026-10"
     assert date(2026, 10, 31) in october
     assert date(2026, 11, 1) not in october
@@ -231,7 +231,7 @@ def test_a_month_is_half_open_in_its_zone():
         datetime(2026, 10, 1, 7, tzinfo=UTC),
         datetime(2026, 11, 1, 7, tzinfo=UTC),
     )
-    assert Period.parse_month("2026-10") == october
+    assert Period.month("2026-10") == october
 
 
 def test_other_periods_repeat_their_length():
@@ -240,14 +240,14 @@ def test_other_periods_repeat_their_length():
     assert week.next().start_on == week.end_on
     assert week.next().previous() == week
     assert not week.is_month
-    assert week.overlaps(Period.month(2026, 10))
+    assert week.overlaps(Period.of(2026, 10))
     assert not week.overlaps(week.next())
 
 
 @pytest.mark.parametrize("text", ["2026-13", "2026-0", "26-10", "october", "2026-10-01", "9999-12"])
 def test_refuses_what_is_not_a_month(text):
     with pytest.raises(BadPeriod):
-        Period.parse_month(text)
+        Period.month(text)
 
 
 def test_refuses_periods_that_end_before_they_start():

@@ -266,7 +266,7 @@ def draft_statements(session: TenantSession, run_id: UUID, *, now: datetime) -> 
     standing = _standing(session, run)
     if open_already := [each.id for each in standing if each.run_id == run.id and each.open]:
         return open_already
-    period = Period.parse_month(run.period_key)
+    period = Period.month(run.period_key)
     parties = {row.id: _Party(*row) for row in session.execute(_PARTIES)}
     me = parties[scope.tenant_id]
     agreements, sharing = _agreements(session, period)

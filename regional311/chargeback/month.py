@@ -45,7 +45,7 @@ def bill_month(
     tenants: Mapping[str, UUID],
     month: Period,
     *,
-    preparer: Mapping[UUID, UUID],
+    preparer: Mapping[UUID, UUID | None],
     approver: Mapping[UUID, UUID],
     until: str = "issued",
     now: datetime,
@@ -54,10 +54,11 @@ def bill_month(
 ) -> list[Billed]:
     """Rate and bill a month for every partner (slug to id), as far as `until`.
 
-    `preparer` and `approver` name the two acting people of each partner; a partner without a
-    preparer is passed over. Every statement is issued in a transaction of its own. Once a
-    partner has issued anything for the month, it is not rated again and only what is still open
-    goes on: billing that was interrupted continues, and billing twice changes nothing.
+    `preparer` and `approver` name the two acting people of each partner; None prepares as the
+    system, and a partner that is not among the preparers is passed over. Every statement is issued
+    in a transaction of its own. Once a partner has issued anything for the month, it is not rated
+    again and only what is still open goes on: billing that was interrupted continues, and billing
+    twice changes nothing.
     """
     if until not in STEPS:
         raise UnknownStep(f"Billing goes until one of {', '.join(STEPS)}, not {until!r}.")

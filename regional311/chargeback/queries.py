@@ -283,6 +283,7 @@ FROM statements s {_STATEMENT_SOURCES}
 WHERE s.tenant_id = :tenant AND (CAST(:side AS text) IS NULL OR s.side = :side)
     AND (CAST(:period AS text) IS NULL OR s.period_key = :period)
     AND (CAST(:states AS text[]) IS NULL OR e.state = ANY(:states))
+    AND (CAST(:counterparty AS uuid) IS NULL OR s.counterparty_id = :counterparty)
     AND (CAST(:before AS uuid) IS NULL OR s.id < :before)
 ORDER BY s.id DESC LIMIT :limit
 """)
@@ -305,14 +306,7 @@ WHERE tenant_id = :tenant AND statement_id = :statement AND position > :after
 ORDER BY position LIMIT :limit
 """)
 
-_LEAVES = text("""
-WITH page AS MATERIALIZED (
-    SELECT * FROM statement_items i
-    WHERE i.tenant_id = :tenant AND i.line_id = :line
-        AND (CAST(:after_at AS timestamptz) IS NULL
-            OR (i.occurred_at, i.id) > (:after_at, CAST(:after_id AS uuid)))
-    ORDER BY i.occurred_at, i.id LIMIT :limit
-)
+_LEAF_COLUMNS = """
 SELECT i.id, i.occurred_at, i.activity, i.channel, i.language, i.after_hours, i.service_key,
     i.quantity, i.price, i.amount, i.contact_reference, i.contact_id, i.usage_event_id,
     d.id AS decision_id, d.outcome, d.rule_key, d.rule_set_version
@@ -322,6 +316,23 @@ LEFT JOIN LATERAL (
     WHERE tenant_id = :tenant AND contact_id = i.contact_id ORDER BY id LIMIT 1
 ) d ON true
 ORDER BY i.occurred_at, i.id
+"""
+
+_LEAVES = text(f"""
+WITH page AS MATERIALIZED (
+    SELECT * FROM statement_items i
+    WHERE i.tenant_id = :tenant AND i.line_id = :line
+        AND (CAST(:after_at AS timestamptz) IS NULL
+            OR (i.occurred_at, i.id) > (:after_at, CAST(:after_id AS uuid)))
+    ORDER BY i.occurred_at, i.id LIMIT :limit
+) {_LEAF_COLUMNS}
+""")
+
+_LEAF = text(f"""
+WITH page AS MATERIALIZED (
+    SELECT * FROM statement_items i
+    WHERE i.tenant_id = :tenant AND i.line_id = :line AND i.id = :item
+) {_LEAF_COLUMNS}
 """)
 
 
@@ -360,7 +371,7 @@ def usage(
 
     `before` is time and id of the last row of the page before.
     """
-    first, after = Period.parse_month(period_key).bounds(zone)
+    first, after = Period.month(period_key).bounds(zone)
     rows = session.execute(
         _USAGE,
         {
@@ -383,6 +394,7 @@ def statements(
     side: str | None = None,
     period_key: str | None = None,
     states: list[str] | None = None,
+    counterparty_id: UUID | None = None,
     before: UUID | None = None,
     limit: int = PAGE,
 ) -> list[StatementRow]:
@@ -394,6 +406,7 @@ def statements(
             "side": side,
             "period": period_key,
             "states": states,
+            "counterparty": counterparty_id,
             "before": before,
             "limit": limit,
         },
@@ -485,6 +498,57 @@ def leaves(
         },
     )
     return [LeafRow(*row) for row in rows]
+
+
+def leaf(session: TenantSession, line_id: UUID, item_id: UUID) -> LeafRow | None:
+    """One piece of work of a line; None when the line has none such."""
+    found = session.execute(
+        _LEAF,
+        {"tenant": scope_of(session).tenant_id, "line": line_id, "item": item_id},
+    ).one_or_none()
+    return None if found is None else LeafRow(*found)
+
+
+def statement_address(session: TenantSession, statement_id: UUID) -> str | None:
+    """The public id by which a statement of this partner is reached; None when it has none such."""
+    found: str | None = session.execute(
+        text("SELECT public_id FROM statements WHERE tenant_id = :tenant AND id = :statement"),
+        {"tenant": scope_of(session).tenant_id, "statement": statement_id},
+    ).scalar_one_or_none()
+    return found
+
+
+def leaves_total(session: TenantSession, line_id: UUID) -> tuple[int, Decimal]:
+    """How many pieces of work a line has, and what they come to, exactly."""
+    row = session.execute(
+        text(
+            "SELECT count(*), coalesce(sum(amount), 0) FROM statement_items"
+            " WHERE tenant_id = :tenant AND line_id = :line"
+        ),
+        {"tenant": scope_of(session).tenant_id, "line": line_id},
+    ).one()
+    return row[0], row[1]
+
+
+def not_in_latest_run(session: TenantSession, period_key: str, *, zone: str) -> int:
+    """How many usage events of a month the latest run has not seen: they came in after it."""
+    first, after = Period.parse_month(period_key).bounds(zone)
+    found: int = session.execute(
+        text(
+            "SELECT count(*) FROM usage_events e WHERE e.tenant_id = :tenant"
+            " AND e.occurred_at >= :first AND e.occurred_at < :after AND NOT EXISTS ("
+            "  SELECT FROM charges c WHERE c.tenant_id = :tenant AND c.usage_event_id = e.id"
+            "  AND c.run_id = (SELECT id FROM rating_runs WHERE tenant_id = :tenant"
+            "   AND period_key = :period ORDER BY number DESC LIMIT 1))"
+        ),
+        {
+            "tenant": scope_of(session).tenant_id,
+            "period": period_key,
+            "first": first,
+            "after": after,
+        },
+    ).scalar_one()
+    return found
 
 
 def explain(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import select
@@ -92,7 +92,7 @@ def post(session: TenantSession, entry: NewEntry, *, now: datetime) -> UUID:
         if _same(session, known, entry):
             return known.id
         raise KeyReused(f"Something else was posted already for {entry.source_key}.")
-    _check_accounts(session, {leg.account for leg in entry.legs})
+    _check_accounts(session, {leg.account for leg in entry.legs}, now.date())
     entry_id = new_id()
     put(
         session,
@@ -173,7 +173,7 @@ def lock_open_period(session: TenantSession, period_key: str) -> None:
     :raises PeriodClosed: when it is closed or soft-closed.
     :raises BadPeriod: when the key is not a month.
     """
-    state = _lock(session, Period.parse_month(period_key))
+    state = _lock(session, Period.month(period_key))
     if state != OPEN:
         raise PeriodClosed(f"The period {period_key} is {state}; nothing can be posted to it.")
 
@@ -183,7 +183,7 @@ def first_open_period(session: TenantSession, wanted_key: str) -> str:
 
     :raises PeriodClosed: when twenty years on everything is closed.
     """
-    period = Period.parse_month(wanted_key)
+    period = Period.month(wanted_key)
     for _ in range(FURTHEST_PERIOD):
         if _lock(session, period) == OPEN:
             return period.label
@@ -270,14 +270,26 @@ def open_accounts(
     mark_changed(session)
 
 
-def _check_accounts(session: TenantSession, keys: set[str]) -> None:
+def _check_accounts(session: TenantSession, keys: set[str], today: date) -> None:
+    """Refuse accounts that the chart lacks or has ended.
+
+    Those between partners stay open whatever the chart says: no payer can stop an issue.
+    """
     tenant_id = scope_of(session).tenant_id
-    known = session.execute(
-        select(Account.key).where(Account.tenant_id == tenant_id, Account.key.in_(keys))
-    ).scalars()
-    missing = keys - set(known)
-    if missing:
-        raise UnknownAccount(f"The chart of accounts lacks {', '.join(sorted(missing))}.")
+    rows = session.execute(
+        select(Account.key, Account.ended_on).where(
+            Account.tenant_id == tenant_id, Account.key.in_(keys)
+        )
+    ).all()
+    known = {
+        row.key
+        for row in rows
+        if row.ended_on is None or row.ended_on > today or row.key in INTERPARTNER_ACCOUNTS
+    }
+    if missing := keys - known:
+        raise UnknownAccount(
+            f"The chart of accounts lacks or has ended {', '.join(sorted(missing))}."
+        )
 
 
 def _posted(session: TenantSession, source_key: str) -> JournalEntry | None:

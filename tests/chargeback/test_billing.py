@@ -31,7 +31,7 @@ from regional311.ledger import service as ledger
 
 pytestmark = pytest.mark.commits
 
-OCTOBER = Period.month(2026, 10)
+OCTOBER = Period.of(2026, 10)
 NOW = datetime(2026, 11, 3, 17, tzinfo=UTC)
 
 

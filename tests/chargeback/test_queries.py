@@ -14,7 +14,7 @@ from regional311.chargeback.month import UnknownStep, bill_month, billed
 
 pytestmark = pytest.mark.commits
 
-OCTOBER = Period.month(2026, 10)
+OCTOBER = Period.of(2026, 10)
 NOW = datetime(2026, 11, 3, 17, tzinfo=UTC)
 ZONE = "America/Los_Angeles"
 
@@ -234,3 +234,16 @@ def damage_as_owner(database, tenant_id, statement):
         connection.execute(text("SELECT bind_tenant(:tenant, NULL)"), {"tenant": tenant_id})
         connection.execute(text(statement), {"tenant": tenant_id})
     engine.dispose()
+
+
+def test_one_leaf_and_where_its_statement_is(busy):
+    bill(busy)
+    with busy.of("county") as session:
+        (row,) = queries.statements(session)
+        line = queries.line(session, row.id, 1)
+        first = queries.leaves(session, line.id, limit=1)[0]
+        assert queries.leaf(session, line.id, first.id) == first
+        assert queries.leaf(session, line.id, uuid4()) is None
+        assert queries.statement_address(session, row.id) == row.public_id
+    with busy.of("community") as session:
+        assert queries.statement_address(session, row.id) is None

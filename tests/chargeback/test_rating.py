@@ -21,7 +21,7 @@ from regional311.database.rows import put
 
 pytestmark = pytest.mark.commits
 
-OCTOBER = Period.month(2026, 10)
+OCTOBER = Period.of(2026, 10)
 NOW = datetime(2026, 11, 3, 17, tzinfo=UTC)
 PORTLAND = ZoneInfo("America/Los_Angeles")
 

@@ -237,3 +237,21 @@ def test_opening_accounts_keeps_those_that_exist(books):
         service.open_accounts(session)
         codes = {row.account_key: row.external_code for row in queries.trial_balance(session)}
     assert codes["due_to_partners"] == "1000"
+
+
+def test_an_ended_account_takes_no_postings_unless_it_lies_between_partners(books):
+    legs = [debit("cash", 5), credit("service_revenue", 5)]
+    with books.of("city") as session:
+        session.execute(
+            text(
+                "INSERT INTO accounts (tenant_id, key, name, type)"
+                " VALUES (:tenant, 'cash', 'Cash', 'asset')"
+            ),
+            {"tenant": session.scope.tenant_id},
+        )
+        session.execute(text("UPDATE accounts SET ended_on = '2026-11-04'"))
+        post(session, entry(legs=legs), now=NOW)
+        session.execute(text("UPDATE accounts SET ended_on = '2026-11-03'"))
+        post(session, entry(source="between partners"), now=NOW)
+        with pytest.raises(UnknownAccount, match="cash"):
+            post(session, entry(legs=legs, source="late"), now=NOW)
