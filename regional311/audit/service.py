@@ -9,7 +9,7 @@ from uuid import UUID
 
 from regional311.audit.models import AuditEvent
 from regional311.database.ids import new_id
-from regional311.database.rows import put
+from regional311.database.rows import new_row, put
 from regional311.database.session import TenantSession, scope_of
 
 
@@ -24,7 +24,8 @@ def audit_row(
     detail: Mapping[str, Any] | None = None,
 ) -> AuditEvent:
     """Make an audit row; ``action`` is ``noun:verb``, ``detail`` holds ids and codes only."""
-    return AuditEvent(
+    return new_row(
+        AuditEvent,
         tenant_id=tenant_id,
         id=new_id(),
         at=at,

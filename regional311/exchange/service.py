@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import update
 
 from regional311.database.ids import new_id
-from regional311.database.rows import put, send
+from regional311.database.rows import new_row, put, send
 from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.exchange.models import Envelope
 
@@ -33,7 +33,8 @@ def envelope_row(
     delivered: bool = True,
 ) -> Envelope:
     """Make an envelope for ``to``; ``delivered`` when its receiver works it in this transaction."""
-    return Envelope(
+    return new_row(
+        Envelope,
         tenant_id=to,
         id=new_id(),
         from_tenant_id=sender,

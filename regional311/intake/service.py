@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from regional311.audit.service import audit_row, record
 from regional311.database.ids import new_id, public_id
-from regional311.database.rows import put, send
+from regional311.database.rows import new_row, put, send
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
 from regional311.errors import Conflict, InvalidInput, NotFound, Stale
 from regional311.exchange.service import REQUEST_STATUS, tell
@@ -31,11 +31,13 @@ from regional311.intake.models import (
     Need,
     RequestNote,
     ServiceRequest,
+    Transfer,
 )
 from regional311.metering import service as metering
 from regional311.notices.service import Translate, outbox_row
 
 MAX_NOTE: Final = 4000
+TRANSFER_RESULTS: Final = ("taken_over", "returned", "refused")
 _NEED_BY_RESOLUTION: Final = {
     "completed": "met",
     "no_action_needed": "met",
@@ -112,7 +114,8 @@ def start_contact(
     number = public_id("C")
     put(
         session,
-        Contact(
+        new_row(
+            Contact,
             tenant_id=scope.tenant_id,
             id=contact_id,
             public_id=number,
@@ -282,7 +285,8 @@ def request_rows(
     tenant_id: UUID, new: NewRequest, *, now: datetime, person_id: UUID | None, action: str
 ) -> tuple[ServiceRequest, Any]:
     """Make the owner's row of a new request, with its trail."""
-    request = ServiceRequest(
+    request = new_row(
+        ServiceRequest,
         tenant_id=tenant_id,
         id=new.id,
         public_id=new.public_id,
@@ -450,7 +454,8 @@ def add_note(
     note_id = new_id()
     put(
         session,
-        RequestNote(
+        new_row(
+            RequestNote,
             tenant_id=scope.tenant_id,
             id=note_id,
             request_id=request_id,
@@ -505,6 +510,40 @@ def set_need_status(
         subject_kind="contact",
         subject_id=found,
         detail={"need": str(need_id), "status": status, "reason": unmet_reason},
+    )
+
+
+def record_transfer(
+    session: TenantSession, *, now: datetime, contact_id: UUID, result: str
+) -> None:
+    """Say what came of the transfers that a contact was offered.
+
+    ``result`` is taken_over, returned or refused. Raises :class:`NotFound` when none is open.
+    """
+    _among(result, TRANSFER_RESULTS, "result", "Say what came of the transfer.")
+    send(session)
+    found = session.execute(
+        update(Transfer)
+        .where(
+            Transfer.tenant_id == scope_of(session).tenant_id,
+            Transfer.contact_id == contact_id,
+            Transfer.result == "offered",
+        )
+        .values(result=result)
+        .returning(Transfer.id)
+        .execution_options(synchronize_session=False)
+    ).scalars()
+    transfers = [str(each) for each in found]
+    mark_changed(session)
+    if not transfers:
+        raise NotFound("No transfer is open in this contact.")
+    record(
+        session,
+        now=now,
+        action="contact:transfer",
+        subject_kind="contact",
+        subject_id=contact_id,
+        detail={"transfers": transfers, "result": result},
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from regional311.database.ids import new_id
-from regional311.database.rows import buffered, put
+from regional311.database.rows import buffered, new_row, put
 from regional311.database.session import TenantSession, scope_of
 from regional311.errors import KeyReused
 from regional311.metering.models import UsageEvent
@@ -57,15 +57,19 @@ class Usage:
     @property
     def digest(self) -> str:
         """A digest of what was done; when it became known does not count."""
-        content = asdict(self)
-        del content["received_at"], content["booked_on"]
-        text = json.dumps(content, default=str, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        content = [str(getattr(self, name)) for name in _CONTENT]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+_CONTENT: Final = tuple(
+    each.name for each in fields(Usage) if each.name not in ("received_at", "booked_on")
+)
 
 
 def usage_row(tenant_id: UUID, usage: Usage) -> UsageEvent:
     """Make the provider's row of a fact."""
-    return UsageEvent(
+    return new_row(
+        UsageEvent,
         tenant_id=tenant_id,
         id=new_id(),
         source_key=usage.source_key,

@@ -8,6 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from regional311.database.ids import new_id
+from regional311.database.rows import new_row
 from regional311.notices.models import OutboxMessage
 
 Translate = Callable[[str, str], str]
@@ -28,8 +29,10 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "referral_sent": (
         "Your referral {number}",
-        ("With your consent we asked {partner} to help you: {service}. They will contact you. "
-        "If they ask, your number is {number}.\n"),
+        (
+            "With your consent we asked {partner} to help you: {service}. They will contact you. "
+            "If they ask, your number is {number}.\n"
+        ),
     ),
     "referral_answered": (
         "News on your referral {number}",
@@ -64,7 +67,8 @@ def outbox_row(
     expected = translate(EXPECTED, language).format(day=expected_on) if expected_on else ""
     link = translate(LINK, language).format(address=address) if address else ""
     filled = {"message": "", **values, "expected": expected, "link": link}
-    return OutboxMessage(
+    return new_row(
+        OutboxMessage,
         tenant_id=tenant_id,
         id=new_id(),
         event=event,

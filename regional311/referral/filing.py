@@ -27,7 +27,7 @@ from regional311.audit.service import audit_row
 from regional311.catalog.directory import Service
 from regional311.database.base import Base
 from regional311.database.ids import new_id, public_id, token_hash
-from regional311.database.rows import put, send
+from regional311.database.rows import new_row, put, send
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
 from regional311.errors import Conflict, InvalidInput, KeyReused, NotFound, Stale
 from regional311.exchange import service as exchange
@@ -366,7 +366,7 @@ def take_in(
         filed = replace(filed, contact_public_id=_continue(session, intake, made.continues))
         for row in rows:
             if isinstance(row, IdempotencyKey):
-                row.answer = _stored(filed)
+                row.__dict__["answer"] = _stored(filed)
     put(session, *rows)
     try:
         send(session)
@@ -514,7 +514,8 @@ class _Planner:
         self._audit("contact:file", "contact", self.contact_id, filed)
         if intake.source in ASKED_IN_PERSON:
             self.rows.append(
-                IdempotencyKey(
+                new_row(
+                    IdempotencyKey,
                     tenant_id=self.tenant_id,
                     id=new_id(),
                     key=intake.source_key,
@@ -565,7 +566,8 @@ class _Planner:
             return
         self.inquirer_id = new_id()
         self.rows.append(
-            Inquirer(
+            new_row(
+                Inquirer,
                 tenant_id=self.tenant_id,
                 id=self.inquirer_id,
                 name=asker.name,
@@ -618,7 +620,8 @@ class _Planner:
             self.continued = values
             return
         self.rows.append(
-            Contact(
+            new_row(
+                Contact,
                 tenant_id=self.tenant_id,
                 id=self.contact_id,
                 public_id=self.contact_number,
@@ -643,7 +646,11 @@ class _Planner:
             target=decision.target,
             owner=decision.owner,
             notes=decision.notes,
-            sentences=tuple(explain(decision, self.published.names)),
+            sentences=(
+                tuple(explain(decision, self.published.names))
+                if intake.source in ASKED_IN_PERSON
+                else ()
+            ),
         )
         if decision.outcome != DANGER:
             self.need_id = new_id()
@@ -659,7 +666,8 @@ class _Planner:
         if filed.request_id is not None and intake.track and intake.source in ASKED_IN_PERSON:
             self.token = _token(intake)
             self.rows.append(
-                TrackingToken(
+                new_row(
+                    TrackingToken,
                     token_hash=token_hash(self.token),
                     tenant_id=self.tenant_id,
                     request_id=filed.request_id,
@@ -675,7 +683,8 @@ class _Planner:
         owner = decision.owner if decision.owner in self.published.ids else ""
         status, reason = _need_status(decision)
         self.rows.append(
-            Need(
+            new_row(
+                Need,
                 tenant_id=self.tenant_id,
                 id=self.need_id,
                 contact_id=self.contact_id,
@@ -699,7 +708,8 @@ class _Planner:
     def _decision(self, decision: Decision) -> None:
         target = self.published.ids.get(decision.target)
         self.rows.append(
-            StoredDecision(
+            new_row(
+                StoredDecision,
                 tenant_id=self.tenant_id,
                 id=new_id(),
                 contact_id=self.contact_id,
@@ -774,7 +784,8 @@ class _Planner:
             "shared": shared,
         }
         self.rows.append(
-            FollowedRequest(
+            new_row(
+                FollowedRequest,
                 tenant_id=self.tenant_id,
                 id=new.id,
                 public_id=new.public_id,
@@ -825,7 +836,8 @@ class _Planner:
             "version": 1,
         }
         self.rows.append(
-            Referral(
+            new_row(
+                Referral,
                 tenant_id=self.tenant_id,
                 side="sent",
                 counterparty_id=receiver_id,
@@ -856,7 +868,8 @@ class _Planner:
         self._audit("referral:send", "referral", referral_id, filed)
         self.received.setdefault(receiver_id, []).extend(
             [
-                Referral(
+                new_row(
+                    Referral,
                     tenant_id=receiver_id,
                     side="received",
                     counterparty_id=self.tenant_id,
@@ -877,7 +890,8 @@ class _Planner:
     def _transfer(self, decision: Decision) -> None:
         number = self._number(decision)
         self.rows.append(
-            Transfer(
+            new_row(
+                Transfer,
                 tenant_id=self.tenant_id,
                 id=new_id(),
                 contact_id=self.contact_id,
@@ -908,7 +922,8 @@ class _Planner:
             return None
         consent_id = new_id()
         self.rows.append(
-            Consent(
+            new_row(
+                Consent,
                 tenant_id=self.tenant_id,
                 id=consent_id,
                 contact_id=self.contact_id,
@@ -1082,7 +1097,8 @@ def received_request(
     if any(shared.get(name) for name in ("name", "phone", "email")):
         inquirer_id = new_id()
         rows.append(
-            Inquirer(
+            new_row(
+                Inquirer,
                 tenant_id=tenant_id,
                 id=inquirer_id,
                 name=shared.get("name"),
