@@ -1,0 +1,332 @@
+"""Working contacts and requests on the real database."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
+
+from regional311.audit.queries import history
+from regional311.database.ids import new_id, public_id
+from regional311.database.rows import put
+from regional311.database.session import Scope, acting_for, open_session, session_scope
+from regional311.errors import InvalidInput, NotFound, Stale
+from regional311.exchange.models import Envelope
+from regional311.intake import lifecycle, queries, service
+from regional311.intake.models import Contact, FollowedRequest, Need, RequestNote, ServiceRequest
+from regional311.intake.service import Followers, NewRequest
+from regional311.metering.models import UsageEvent
+from regional311.notices.models import OutboxMessage
+from regional311.referral import filing
+from regional311.referral.filing import Asker, Intake, Place
+from tests.little_region import IDS, IN_CITY, NOW, ON_BRIDGE
+
+ANNA = Asker("Anna Canary", None, "anna@canary.example", wants_updates=True)
+LATER = NOW + timedelta(hours=3)
+NAMES = Followers({str(IDS["county"]): "the County", str(IDS["city"]): "the City"})
+
+
+def file(session, region, point, **values) -> filing.Filed:
+    given = {
+        "source": "desk",
+        "key": str(new_id()),
+        "channel": "phone",
+        "started_at": NOW,
+        "service": "city/pothole",
+        "place": Place(longitude=Decimal(str(point[0])), latitude=Decimal(str(point[1]))),
+        "danger_answer": "none",
+        "asker": ANNA,
+    }
+    return filing.take_in(session, region, Intake(**{**given, **values}), now=NOW)
+
+
+def only(session, model):
+    session.expire_all()
+    return session.execute(select(model)).scalars().one()
+
+
+def test_status_crosses_and_notes_do_not(city, region):
+    filed = file(city, region, ON_BRIDGE)
+    with acting_for(city, IDS["county"]):
+        service.add_note(
+            city, now=LATER, request_id=filed.request_id, text="Crew is angry about this"
+        )
+        changed = service.change_request(
+            city,
+            now=LATER,
+            request_id=filed.request_id,
+            version=1,
+            to="closed",
+            resolution="completed",
+            message="We filled the hole this afternoon.",
+            followers=NAMES,
+        )
+        assert changed.version == 2
+        assert only(city, RequestNote).internal
+    followed = only(city, FollowedRequest)
+    assert (followed.state, followed.public_message, followed.closed_at) == (
+        "closed",
+        "We filled the hole this afternoon.",
+        LATER,
+    )
+    assert only(city, Need).status == "met"
+    assert city.execute(select(RequestNote)).scalars().all() == []
+    status = only(city, Envelope)
+    assert status.kind == "request_status"
+    assert "angry" not in str(status.payload)
+    messages = {each.event: each for each in city.execute(select(OutboxMessage)).scalars()}
+    closed = messages["request_closed"]
+    assert closed.recipient == "anna@canary.example"
+    assert "the County closed your request" in closed.body
+    assert "We filled the hole" in closed.body
+
+
+def test_public_note_crosses(city, region):
+    filed = file(city, region, ON_BRIDGE)
+    with acting_for(city, IDS["county"]):
+        service.add_note(
+            city, now=LATER, request_id=filed.request_id, text="Crew comes Friday", internal=False
+        )
+    assert only(city, FollowedRequest).public_message == "Crew comes Friday"
+
+
+def test_own_request_through_its_life(city, region):
+    filed = file(city, region, IN_CITY)
+    steps = (
+        {"to": "triaged", "priority": "high"},
+        {"to": "assigned", "assignee_id": UUID(int=42)},
+        {"to": "in_progress"},
+        {"to": "waiting_person", "message": "Please tell us the colour"},
+        {"to": "closed", "resolution": "out_of_funds", "message": "There is no money for this."},
+        {"to": "triaged"},
+    )
+    for version, step in enumerate(steps, start=1):
+        service.change_request(
+            city, now=LATER, request_id=filed.request_id, version=version, **step
+        )
+        if step["to"] == "closed":
+            assert (only(city, Need).status, only(city, Need).unmet_reason) == (
+                "unmet",
+                "out_of_funds",
+            )
+    request = only(city, ServiceRequest)
+    assert (request.state, request.closed_at, request.resolution) == ("triaged", None, None)
+    assert only(city, Need).status == "open"
+    actions = [each.action for each in history(city, filed.request_id)]
+    assert actions == [
+        "request:open",
+        "request:triage",
+        "request:assign",
+        "request:start",
+        "request:wait",
+        "request:close",
+        "request:reopen",
+    ]
+
+
+def test_who_saved_first_is_shown(city, region):
+    filed = file(city, region, IN_CITY)
+    service.assign_request(city, now=LATER, request_id=filed.request_id, version=1, queue="roads")
+    with pytest.raises(Stale) as stale:
+        service.assign_request(
+            city, now=LATER, request_id=filed.request_id, version=1, queue="streets"
+        )
+    assert stale.value.current == {
+        "assignee_id": None,
+        "queue": "roads",
+        "priority": "normal",
+        "version": 2,
+    }
+    assert stale.value.submitted["queue"] == "streets"
+
+
+def test_neighbour_finds_nothing(city, region):
+    filed = file(city, region, IN_CITY)
+    with acting_for(city, IDS["county"]):
+        with pytest.raises(NotFound):
+            service.change_request(
+                city, now=LATER, request_id=filed.request_id, version=1, to="triaged"
+            )
+        with pytest.raises(NotFound):
+            service.add_note(city, now=LATER, request_id=filed.request_id, text="Hello")
+        with pytest.raises(NotFound):
+            queries.contact_detail(city, filed.contact_id)
+        assert queries.requests(city).rows == []
+        assert queries.contacts(city).rows == []
+        assert queries.tracked(city, filed.request_id) is None
+        detail = queries.request_detail(city, filed.request_id)
+        assert (detail.notes, detail.inquirer, detail.history) == ([], None, [])
+
+
+def test_contact_is_closed_once_and_metered(city, region):
+    started = service.start_contact(city, now=NOW, channel="walk_in", after_hours=False)
+    changed = service.update_contact(
+        city, now=NOW, contact_id=started.id, version=1, language="ru", danger_answer="none"
+    )
+    closed = service.close_contact(
+        city,
+        now=NOW + timedelta(minutes=6),
+        contact_id=started.id,
+        version=changed.version,
+        disposition="answered",
+        zone_day=date(2026, 10, 5),
+        note="Asked for the hours",
+    )
+    contact = only(city, Contact)
+    assert (contact.handle_seconds, contact.language) == (360, "ru")
+    assert contact.specialist_id == UUID(int=42)
+    event = only(city, UsageEvent)
+    assert (event.activity, event.channel, event.booked_on) == (
+        "contact_handled",
+        "walk_in",
+        date(2026, 10, 5),
+    )
+    with pytest.raises(service.ContactEnded):
+        service.close_contact(
+            city,
+            now=NOW,
+            contact_id=started.id,
+            version=closed.version,
+            disposition="answered",
+            zone_day=date(2026, 10, 5),
+        )
+    with pytest.raises(InvalidInput):
+        service.update_contact(
+            city, now=NOW, contact_id=started.id, version=closed.version, call_type="odd"
+        )
+    with pytest.raises(NotFound):
+        service.update_contact(city, now=NOW, contact_id=new_id(), version=1)
+
+
+def test_needs_are_answered(city, region):
+    filed = file(city, region, IN_CITY)
+    with pytest.raises(InvalidInput):
+        service.set_need_status(city, now=LATER, need_id=filed.need_id, status="unmet")
+    service.set_need_status(
+        city, now=LATER, need_id=filed.need_id, status="unmet", unmet_reason="cost"
+    )
+    assert only(city, Need).unmet_reason == "cost"
+    with pytest.raises(NotFound):
+        service.set_need_status(city, now=LATER, need_id=new_id(), status="met")
+
+
+def test_empty_note_is_refused(city, region):
+    with pytest.raises(service.NoteEmpty):
+        service.add_note(city, now=LATER, request_id=new_id(), text="  ")
+
+
+def test_confidential_requests_are_in_no_list(city, region):
+    file(city, region, IN_CITY, service="city/abuse")
+    assert queries.requests(city).rows == []
+    assert [row.confidential for row in queries.requests(city, cleared=True).rows] == [True]
+
+
+def fill_queue(session, number: int) -> list[UUID]:
+    states = [state for state in lifecycle.STATES if state != "merged"]
+    made = []
+    for each in range(number):
+        new = NewRequest(
+            id=new_id(),
+            public_id=public_id("R"),
+            intake_tenant_id=IDS["city"],
+            service_key="pothole" if each % 2 else "graffiti",
+            opened_at=datetime(2026, 9, 1, tzinfo=UTC) + timedelta(minutes=each // 3),
+            queue="streets" if each % 3 else None,
+        )
+        request, trail = service.request_rows(
+            IDS["city"], new, now=NOW, person_id=None, action="request:open"
+        )
+        request.__dict__["state"] = states[each % len(states)]
+        put(session, request, trail)
+        made.append(new.id)
+    return made
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"states": lifecycle.OPEN},
+        {"states": ("closed",)},
+        {"queue": "streets"},
+        {"service_key": "pothole", "states": lifecycle.OPEN, "oldest_first": True},
+    ],
+)
+def test_pages_give_every_row_once_in_order(city, asked):
+    fill_queue(city, 90)
+    whole = queries.requests(city, **asked, limit=500)
+    assert whole.after is None
+    seen, after = [], None
+    for _ in range(50):
+        page = queries.requests(city, **asked, limit=7, after=after)
+        seen += page.rows
+        after = page.after
+        if after is None:
+            break
+    assert seen == whole.rows
+    assert len({row.id for row in seen}) == len(seen)
+    times = [row.opened_at for row in seen]
+    assert times == sorted(times, reverse=not asked.get("oldest_first"))
+
+
+def test_a_number_is_found_as_typed(city):
+    fill_queue(city, 5)
+    row = queries.requests(city).rows[0]
+    typed = row.public_id.lower().replace("-", " ")
+    assert [each.id for each in queries.requests(city, number=typed).rows] == [row.id]
+    assert queries.requests(city, number=row.public_id[:5]).rows
+    assert queries.requests(city, number="nothing%").rows == []
+
+
+def test_forged_cursor_is_refused(city):
+    for forged in ("", "x", "2026-01-01_x", "_"):
+        with pytest.raises(queries.BadCursor):
+            queries.requests(city, after=forged)
+
+
+def test_statements_per_page(city, region, statements):
+    filed = file(city, region, ON_BRIDGE)
+    for ask, most in (
+        (lambda: queries.requests(city, states=lifecycle.OPEN), 1),
+        (lambda: queries.contacts(city), 1),
+        (lambda: queries.followed_requests(city), 1),
+        (lambda: queries.contact_detail(city, filed.contact_id), 6),
+        (lambda: queries.request_detail(city, filed.request_id), 4),
+        (lambda: queries.tracked(city, filed.request_id), 1),
+    ):
+        statements.clear()
+        ask()
+        assert len(statements) <= most
+
+
+def test_contact_shows_what_came_of_it(city, region):
+    filed = file(city, region, ON_BRIDGE)
+    detail = queries.contact_detail(city, filed.contact_id)
+    assert detail.inquirer.name == "Anna Canary"
+    assert [each.public_id for each in detail.requests] == [filed.request_public_id]
+    assert detail.requests[0].owner_id == IDS["county"]
+    assert [each.service_key for each in detail.needs] == ["bridge-pothole"]
+    own = file(city, region, IN_CITY)
+    assert [each.owner_id for each in queries.contact_detail(city, own.contact_id).requests] == [
+        IDS["city"]
+    ]
+    around = queries.request_detail(city, own.request_id)
+    assert around.contact == own.contact_public_id
+    assert around.inquirer.email == "anna@canary.example"
+
+
+def test_two_workers_at_once_cannot_both_win(committed_engine, region):
+    scope = Scope(IDS["city"])
+    with session_scope(committed_engine, scope) as session:
+        filed = file(session, region, IN_CITY)
+    values = {"now": LATER, "request_id": filed.request_id, "version": 1}
+    with open_session(committed_engine, scope) as first:
+        service.change_request(first, to="triaged", **values)
+        first.commit()
+    with open_session(committed_engine, scope) as second:
+        with pytest.raises(Stale):
+            service.change_request(second, to="in_progress", **values)
+        second.rollback()
