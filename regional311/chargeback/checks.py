@@ -178,6 +178,35 @@ def who_owes_whom(engine: Engine, tenants: Mapping[str, UUID]) -> list[Owed]:
     return owed
 
 
+@dataclass(frozen=True, slots=True)
+class OwedInMonth:
+    """What one partner owes another for the work of a month, by the creditor's books, in cents."""
+
+    period_key: str
+    creditor_id: UUID
+    debtor_id: UUID
+    cents: int
+
+
+def owed_by_month(engine: Engine, tenants: Mapping[str, UUID]) -> list[OwedInMonth]:
+    """What each partner owes each other one, by service month, the latest first."""
+    found = []
+    for tenant_id in sorted(tenants.values()):
+        with session_scope(engine, Scope(tenant_id)) as session:
+            rows = session.execute(
+                text(
+                    "SELECT e.service_period, p.counterparty_id,"
+                    " sum(p.debit_cents - p.credit_cents)::bigint FROM postings p"
+                    " JOIN journal_entries e ON e.tenant_id = p.tenant_id AND e.id = p.entry_id"
+                    " WHERE p.tenant_id = :tenant AND p.account_key = :account"
+                    " AND p.counterparty_id IS NOT NULL GROUP BY 1, 2"
+                ),
+                {"tenant": tenant_id, "account": DUE_FROM},
+            )
+            found += [OwedInMonth(row[0], tenant_id, row[1], row[2]) for row in rows if row[2]]
+    return sorted(found, key=lambda each: each.period_key, reverse=True)
+
+
 def _checks(found: Mapping[str, list[Problem]], *, only_own: bool) -> list[Check]:
     return [
         Check(name, tuple(found.get(name, ())))
@@ -217,8 +246,9 @@ def _total_problems(session: TenantSession, period_key: str | None) -> list[Prob
         ),
         _parameters(session, period_key),
     ).all()
+    lines_of = _lines(session, period_key)
     for row in rows:
-        lines = _lines(session, row.id)
+        lines = lines_of.get(row.id, [])
         has = (
             sum(line.amount_cents for line in lines),
             len(lines),
@@ -238,16 +268,24 @@ def _total_problems(session: TenantSession, period_key: str | None) -> list[Prob
     return problems
 
 
-def _lines(session: TenantSession, statement_id: UUID) -> list[Line]:
+def _lines(session: TenantSession, period_key: str | None) -> dict[UUID, list[Line]]:
+    """The lines of every statement, by statement and in order: one statement for all of them."""
+    found: defaultdict[UUID, list[Line]] = defaultdict(list)
     rows = session.execute(
         text(
-            "SELECT position, kind, line_key, label, agreement_key, basis, quantity, price,"
-            " exact_amount, item_count FROM statement_lines"
-            " WHERE tenant_id = :tenant AND statement_id = :statement ORDER BY position"
+            "SELECT l.statement_id, l.position, l.kind, l.line_key, l.label, l.agreement_key,"
+            " l.basis, l.quantity, l.price, l.exact_amount, l.item_count"
+            " FROM statements s JOIN statement_lines l"
+            " ON l.tenant_id = s.tenant_id AND l.statement_id = s.id"
+            " WHERE s.tenant_id = :tenant"
+            " AND (CAST(:period AS text) IS NULL OR s.period_key = :period)"
+            " ORDER BY l.statement_id, l.position"
         ),
-        {"tenant": scope_of(session).tenant_id, "statement": statement_id},
+        _parameters(session, period_key),
     )
-    return [Line(*row) for row in rows]
+    for statement_id, *line in rows:
+        found[statement_id].append(Line(*line))
+    return found
 
 
 def _leaf_problems(session: TenantSession, period_key: str | None) -> list[Problem]:

@@ -532,7 +532,7 @@ def leaves_total(session: TenantSession, line_id: UUID) -> tuple[int, Decimal]:
 
 def not_in_latest_run(session: TenantSession, period_key: str, *, zone: str) -> int:
     """How many usage events of a month the latest run has not seen: they came in after it."""
-    first, after = Period.parse_month(period_key).bounds(zone)
+    first, after = Period.month(period_key).bounds(zone)
     found: int = session.execute(
         text(
             "SELECT count(*) FROM usage_events e WHERE e.tenant_id = :tenant"

@@ -42,6 +42,14 @@ def agreements(session: Session, on: date) -> list[Row[Any]]:
     )
 
 
+def payer_rule(session: Session, key: str, version: int) -> str | None:
+    """By which rule a version of an agreement finds its payer; None when there is none such."""
+    found: str | None = session.execute(
+        select(Agreement.payer_rule).where(Agreement.key == key, Agreement.version == version)
+    ).scalar_one_or_none()
+    return found
+
+
 def rates(session: Session, on: date, *, provider_id: UUID | None = None) -> list[Row[Any]]:
     """The rates of a partner (this one unless told) that hold on a day, as they are known now."""
     table = Rate.__table__

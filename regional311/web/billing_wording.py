@@ -71,6 +71,15 @@ RULE_STATES = {
     "approved": _("Decides later"),
     "retired": _("No longer decides"),
 }
+CHECK_NAMES = {
+    "balanced": _("Every entry balances."),
+    "mirrored": _("Every entry between partners has its mirror in the other's books."),
+    "net_zero": _("What partners claim and what they owe comes to nothing over the region."),
+    "totals_match_lines": _("Every statement's total is the sum of its lines."),
+    "leaves_sum_to_lines": _("The work behind every line sums to the line, to the cent."),
+    "every_event_once": _("Every usage event is billed once, or waits by name."),
+    "numbers_gap_free": _("Statement numbers have no gap."),
+}
 PAYER_RULES = {
     "service_owner": _("The partner whose service it was pays."),
     "jurisdiction": _("The partner in whose area the place lies pays."),

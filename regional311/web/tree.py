@@ -266,6 +266,12 @@ class StatementRecord(Record):
 class StatementLineRecord(Record):
     """One line of a statement; its children are the pieces of work behind it, by id."""
 
+    @property
+    def statement(self) -> StatementRecord:
+        """The statement that it is a line of."""
+        assert isinstance(self.__parent__, StatementRecord)
+        return self.__parent__
+
     def child(self, name: str) -> Resource | None:
         item_id = _as_id(name)
         if item_id is None:
@@ -283,6 +289,12 @@ class StatementLineRecord(Record):
 
 class StatementItemRecord(Record):
     """One priced piece of work on a statement."""
+
+    @property
+    def line(self) -> StatementLineRecord:
+        """The line that it is part of."""
+        assert isinstance(self.__parent__, StatementLineRecord)
+        return self.__parent__
 
 
 class ServiceRecord(Record):
