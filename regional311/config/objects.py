@@ -35,7 +35,6 @@ from regional311.ledger.models import Account
 from regional311.referral.models import RuleSet
 from regional311.tenancy.models import Boundary, Bureau, Line, Policy, Tenant
 
-USUAL = "usual"
 EMPTY: Range[Any] = Range(empty=True)
 ALWAYS_KNOWN: Range[datetime] = Range(None, None, bounds="()")
 
@@ -300,9 +299,6 @@ class TenantKind(Kind[TenantRecord]):
     @staticmethod
     def _read(row: Tenant) -> dict[str, Any]:
         settings = row.settings
-        usual: dict[str, Any] = next(
-            (each for each in settings["calendars"] if each["key"] == USUAL), {}
-        )
         return {
             "tenant": {
                 "kind": row.kind,
@@ -317,7 +313,7 @@ class TenantKind(Kind[TenantRecord]):
             },
             "contact": settings["contact"],
             "branding": settings.get("branding"),
-            "hours": {day: spans for day, spans in usual.items() if day != "key"},
+            "hours": settings["hours"],
             "holiday": [
                 {"day": each["date"], "name": each["name"]} for each in settings["holidays"]
             ],
@@ -335,7 +331,7 @@ class TenantKind(Kind[TenantRecord]):
             "summary": about.summary,
             "languages": list(about.languages),
             "contact": content["contact"],
-            "calendars": [{"key": USUAL, **content["hours"]}],
+            "hours": content["hours"],
             "holidays": [
                 {"date": each.day.isoformat(), "name": each.name} for each in model.holiday
             ],
