@@ -8,13 +8,11 @@ a switch of tenant and at commit, so no caller has to think of it.
 
 from __future__ import annotations
 
-import json
-from datetime import date, datetime
 from decimal import Decimal
 from functools import cache, lru_cache
 from typing import Any, TypeVar
-from uuid import UUID
 
+import orjson
 from sqlalchemy import Table, event, inspect, text
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import ORMExecuteState, Session
@@ -22,6 +20,10 @@ from sqlalchemy.orm import ORMExecuteState, Session
 from regional311.database.base import Base
 from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.errors import DomainError
+
+
+_PLAIN = orjson.OPT_PASSTHROUGH_DATACLASS
+"""Ranges are dataclasses, and are spelled as PostgreSQL reads them instead."""
 
 
 class WrongTenant(DomainError):
@@ -74,7 +76,7 @@ def send(session: TenantSession) -> None:
         return
     tables = tuple(sorted(buffer, key=lambda table: table.name))
     parameters = {
-        f"rows_{place}": json.dumps(buffer[table], default=_as_json, ensure_ascii=False)
+        f"rows_{place}": orjson.dumps(buffer[table], _as_json, _PLAIN).decode()
         for place, table in enumerate(tables)
     }
     session.connection().execute(_statement(tables), parameters)
@@ -131,10 +133,8 @@ def _statement(tables: tuple[Table, ...]) -> Any:
 
 def _as_json(value: Any) -> Any:
     match value:
-        case UUID() | Decimal():
+        case Decimal():
             return str(value)
-        case datetime() | date():
-            return value.isoformat()
         case bytes():
             return "\\x" + value.hex()
         case Range():

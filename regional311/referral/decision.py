@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import lru_cache
 from typing import Any, Final
 
 from regional311.catalog.directory import Directory, Service
@@ -157,7 +158,7 @@ def screen(signs: Iterable[Sign], ticked: Iterable[str], text: str = "") -> tupl
     hits = dict.fromkeys(ticked)
     said = f" {_plain(text)} "
     for sign in known:
-        if any(f" {_plain(words)} " in said for words in sign.words if words):
+        if any(f" {_words(words)} " in said for words in sign.words if words):
             hits[sign.key] = None
     return tuple(hits)
 
@@ -440,6 +441,11 @@ def _soonest(rules: Iterable[Rule | None]) -> int | None:
 
 def _last(rules: Iterable[Rule | None]) -> str:
     return next((each.priority for each in rules if each and each.priority), "")
+
+
+@lru_cache(maxsize=4096)
+def _words(configured: str) -> str:
+    return _plain(configured)
 
 
 def _plain(text: str) -> str:
