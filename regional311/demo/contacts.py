@@ -43,8 +43,8 @@ class DrawnContact:
     subject: str
     language: str
     seconds: int
-    longitude: float | None
-    latitude: float | None
+    longitude: float
+    latitude: float
     consents: bool
     danger: bool
 
