@@ -1,0 +1,149 @@
+"""The commands as an operator types them: output, one line for an error, exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import NullPool, create_engine, text
+
+from regional311 import cli
+from regional311.referral.snapshot import invalidate
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def regional311(committed_database, tmp_path, monkeypatch, capsys):
+    """Run a command on a database of the test's own.
+
+    In this process, except for those that set up a process of their own.
+    """
+    given = {
+        "REGIONAL311_DATABASE_URL": committed_database.app_url,
+        "REGIONAL311_OWNER_DATABASE_URL": committed_database.owner_url,
+        "REGIONAL311_VAR": str(tmp_path / "var"),
+    }
+    monkeypatch.chdir(ROOT)
+    handler = signal.getsignal(signal.SIGTERM)
+
+    def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        if arguments[0] in {"--help", "work"}:
+            return subprocess.run(
+                [sys.executable, "-m", "regional311.cli", *arguments],
+                env=os.environ | given | more,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        for name, value in (given | more).items():
+            monkeypatch.setenv(name, value)
+        code = 0
+        try:
+            cli.main(list(arguments))
+        except SystemExit as leaving:
+            code = int(leaving.code or 0)
+        printed = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, code, printed.out, printed.err)
+
+    yield run
+    signal.signal(signal.SIGTERM, handler)
+    invalidate()
+
+
+def assert_one_line(done: subprocess.CompletedProcess[str], says: str, code: int = 1) -> None:
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert done.stderr.startswith("regional311: ")
+
+
+def test_help_names_every_command(regional311) -> None:
+    done = regional311("--help")
+    assert done.returncode == 0
+    known = "apply bill check demo docs explain export init migrate plan replay serve work"
+    for command in known.split():
+        assert f"\n  {command} " in done.stdout
+    assert "web-process" not in done.stdout
+
+
+def test_the_installed_files_are_right_and_change_nothing(regional311) -> None:
+    assert regional311("check").stdout.endswith("nothing wrong.\n")
+    assert regional311("plan").stdout == "No changes.\n"
+    assert regional311("apply").stdout == "No changes.\n"
+
+
+def test_what_is_exported_applies_as_no_change(regional311, tmp_path) -> None:
+    assert regional311("export", str(tmp_path / "out")).returncode == 0
+    assert regional311("plan", "--root", str(tmp_path / "out")).stdout == "No changes.\n"
+
+
+def test_the_worker_ends_when_nothing_is_due(regional311) -> None:
+    done = regional311("work", "--once")
+    assert (done.returncode, done.stdout) == (0, "Nothing due.\n")
+
+
+def test_a_month_without_work_is_billed_too(regional311) -> None:
+    done = regional311("bill", "2026-10")
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_is_not_there_is_said(regional311) -> None:
+    done = regional311("explain", "S-1", "--tenant", "211info")
+    assert_one_line(done, "211info has no statement S-1")
+    assert_one_line(regional311("plan", "--tenant", "nobody"), "nobody")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["bill", "2026-13"], ["serve", "--port", "99999"], ["replay"], ["nonsense"]],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_wrong_argument_is_exit_code_2(regional311, arguments) -> None:
+    done = regional311(*arguments)
+    assert done.returncode == 2
+    assert "Error:" in done.stderr
+
+
+def test_a_database_that_is_down_is_one_line(regional311) -> None:
+    down = "postgresql://regional311_app:x@127.0.0.1:1/region"
+    assert_one_line(regional311("plan", REGIONAL311_DATABASE_URL=down), "cannot be reached")
+    assert_one_line(
+        regional311("work", "--once", REGIONAL311_DATABASE_URL=down), "cannot be reached"
+    )
+
+
+def test_a_wrong_setting_is_one_line(regional311) -> None:
+    done = regional311("plan", REGIONAL311_DATABASE_URL="mysql://a/b")
+    assert_one_line(done, "REGIONAL311_DATABASE_URL must begin with postgresql://")
+
+
+def test_an_old_schema_says_what_to_run(regional311, committed_database) -> None:
+    engine = create_engine(committed_database.owner_url, poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'older'"))
+    assert_one_line(regional311("plan"), "run regional311 migrate")
+
+
+def test_init_on_an_outside_server_names_what_is_missing(regional311) -> None:
+    assert_one_line(regional311("init"), "REGIONAL311_ADMIN_DATABASE_URL must be set")
+    done = regional311("init", REGIONAL311_OWNER_DATABASE_URL="")
+    assert_one_line(done, "REGIONAL311_OWNER_DATABASE_URL must be set")
+
+
+def test_init_and_migrate_on_an_outside_server(regional311, server) -> None:
+    admin = server.address.url("postgres", "postgres")
+    for _ in range(2):
+        done = regional311("init", REGIONAL311_ADMIN_DATABASE_URL=admin)
+        assert (done.returncode, done.stdout) == (0, "The database is ready.\n"), done.stderr
+    assert regional311("migrate").stdout == "The schema is up to date.\n"
+
+
+def test_a_var_that_cannot_be_used_is_one_line(regional311, tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    done = regional311("plan", "--var", str(tmp_path / "file" / "var"))
+    assert_one_line(done, "Not a directory")
