@@ -164,7 +164,11 @@ def screen(signs: Iterable[Sign], ticked: Iterable[str], text: str = "") -> tupl
 
 
 def responsible(region: Region, asked: Service, located: Located, on: date) -> Responsible:
-    """Find whose service it is at that place: the most specific boundary wins, ties are shown."""
+    """Find whose service it is at that place: the most specific boundary wins, ties are shown.
+
+    A service that is not about a place stays with the partner it was asked of, where that partner
+    offers it at all.
+    """
     family = region.directory.family(asked, on) or (asked,)
     if not located.candidates and located.how == "none":
         others = {each.tenant for each in family} - {asked.tenant}
@@ -198,6 +202,7 @@ def responsible(region: Region, asked: Service, located: Located, on: date) -> R
     inside = sorted(
         (each for each in found if each[1]),
         key=lambda each: (
+            asked.place != "required" and each[2].ref != asked.ref,
             each[0],
             each[2].ref != asked.ref,
             each[2].tenant != asked.tenant,
@@ -211,7 +216,8 @@ def responsible(region: Region, asked: Service, located: Located, on: date) -> R
         near = tuple((each[2].tenant, each[2].key, each[3]) for each in found)
         return Responsible("", None, near, bool(near), tuple(reasons))
     rank, _, service, boundary = inside[0]
-    tied = {each[2].tenant for each in inside if each[0] == rank}
+    bound = asked.place == "required"
+    tied = {each[2].tenant for each in inside if each[0] == rank and (bound or each == inside[0])}
     neighbours = [each for each in found if not each[1] and each[2].tenant != service.tenant]
     if service.tenant != asked.tenant:
         outline = _outline(region, asked.tenant)
