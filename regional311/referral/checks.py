@@ -53,7 +53,8 @@ class Known:
     """What rules of one partner may refer to.
 
     ``services`` and ``boundaries`` are ``partner/key``; ``partnerships`` are the partners this one
-    has an agreement with.
+    has an agreement with; ``others`` are the other partners' rules and ``offered`` the terms of
+    each partner's services.
     """
 
     tenant: str
@@ -66,6 +67,7 @@ class Known:
     queues: frozenset[str] = frozenset()
     fields: frozenset[str] = frozenset()
     others: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)
+    offered: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -92,6 +94,10 @@ class Known:
                 slug: book.rule_set.rules
                 for slug, book in region.rulebooks.items()
                 if slug != tenant
+            },
+            {
+                slug: frozenset(each.term for each in region.directory.of(slug))
+                for slug in region.partners
             },
         )
 
@@ -223,7 +229,7 @@ def _loops(rule: Rule, known: Known) -> Iterator[Problem]:
                 not back.continues
                 and back.outcome in CROSSING
                 and back.target == known.tenant
-                and _overlap(rule, back, known.tenant, partner)
+                and _overlap(rule, back, known, partner)
             ):
                 yield _problem(
                     rule,
@@ -233,11 +239,19 @@ def _loops(rule: Rule, known: Known) -> Iterator[Problem]:
                 break
 
 
-def _overlap(one: Rule, other: Rule, tenant: str, partner: str) -> bool:
+def _overlap(one: Rule, other: Rule, known: Known, partner: str) -> bool:
     """Whether some contact could match both; conditions are taken as able to hold."""
+    tenant = known.tenant
     if not _days_meet(one, other):
         return False
     first, second = one.match, other.match
+    mine, theirs = _owners(first, known, tenant), _owners(second, known, partner)
+    owners = mine & theirs
+    if not owners:
+        return False
+    terms = first.terms & second.terms or first.terms or second.terms
+    if terms and not any(terms & known.offered.get(owner, terms) for owner in owners):
+        return False
     for name in ("verbs", "terms", "channels", "languages", "urgency"):
         mine, theirs = getattr(first, name), getattr(second, name)
         if mine and theirs and mine.isdisjoint(theirs):
@@ -249,6 +263,21 @@ def _overlap(one: Rule, other: Rule, tenant: str, partner: str) -> bool:
     if first.hours and second.hours and first.hours != second.hours:
         return False
     return first.confidential is None or second.confidential in (None, first.confidential)
+
+
+def _owners(match: Matchers, known: Known, tenant: str) -> frozenset[str]:
+    """Who may be responsible when a partner's rule matches."""
+    everybody = known.partners | known.agencies | {"", tenant}
+    if not match.owners:
+        return everybody
+    found: set[str] = set(match.owners - _RELATIONS)
+    if "self" in match.owners:
+        found.add(tenant)
+    if "nobody" in match.owners:
+        found.add("")
+    if "other" in match.owners:
+        found |= everybody - {tenant, ""}
+    return frozenset(found)
 
 
 def _covers(earlier: Rule, later: Rule, tenant: str) -> bool:
