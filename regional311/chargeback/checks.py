@@ -87,16 +87,22 @@ WHERE s.tenant_id = :tenant AND (CAST(:period AS text) IS NULL OR s.period_key =
 ORDER BY s.id, l.position
 """)
 
+# Compared as whole sets: while a month is fresh nothing is known of its size, and a join might
+# be made row by row.
 _LOST = text("""
-SELECT r.period_key, e.id FROM (
+WITH latest AS (
     SELECT DISTINCT ON (period_key) * FROM rating_runs
     WHERE tenant_id = :tenant AND (CAST(:period AS text) IS NULL OR period_key = :period)
     ORDER BY period_key, number DESC
-) r
-JOIN usage_events e ON e.tenant_id = :tenant AND e.occurred_at >= r.service_from
-    AND e.occurred_at < r.service_to AND e.received_at < r.stored_before
-LEFT JOIN charges c ON c.tenant_id = :tenant AND c.run_id = r.id AND c.usage_event_id = e.id
-WHERE c.id IS NULL LIMIT 20
+)
+SELECT period_key, id FROM (
+    SELECT r.period_key, e.id FROM latest r
+    JOIN usage_events e ON e.tenant_id = :tenant AND e.occurred_at >= r.service_from
+        AND e.occurred_at < r.service_to AND e.received_at < r.stored_before
+    EXCEPT
+    SELECT r.period_key, c.usage_event_id FROM latest r
+    JOIN charges c ON c.tenant_id = :tenant AND c.run_id = r.id
+) lost ORDER BY id LIMIT 20
 """)
 
 _LIVE = """
@@ -118,21 +124,21 @@ GROUP BY usage_event_id HAVING count(*) > 1 LIMIT 20
 """)
 
 _UNBILLED = text(f"""{_LIVE}
-SELECT c.usage_event_id AS id FROM live
-JOIN charges c ON c.tenant_id = :tenant AND c.run_id = live.run_id
-    AND c.payer_id = live.counterparty_id AND c.state = 'rated'
-LEFT JOIN items ON items.run_id = c.run_id AND items.usage_event_id = c.usage_event_id
-WHERE items.usage_event_id IS NULL LIMIT 20
+SELECT id FROM (
+    SELECT c.run_id, c.usage_event_id AS id FROM live
+    JOIN charges c ON c.tenant_id = :tenant AND c.run_id = live.run_id
+        AND c.payer_id = live.counterparty_id AND c.state = 'rated'
+    EXCEPT
+    SELECT run_id, usage_event_id FROM items
+) unbilled ORDER BY id LIMIT 20
 """)
 
 _NUMBERS = text("""
-SELECT e.number FROM statement_events e
+SELECT coalesce(array_agg(e.number), '{}') AS numbers,
+    (SELECT coalesce(max(last_number), 0) FROM statement_counters WHERE tenant_id = :tenant) AS last
+FROM statement_events e
 JOIN statements s ON s.tenant_id = e.tenant_id AND s.id = e.statement_id AND s.side = 'issued'
 WHERE e.tenant_id = :tenant AND e.number IS NOT NULL
-""")
-
-_LAST = text("""
-SELECT coalesce(max(last_number), 0) FROM statement_counters WHERE tenant_id = :tenant
 """)
 
 
@@ -322,11 +328,9 @@ def _event_problems(session: TenantSession, period_key: str | None) -> list[Prob
 
 def _number_problems(session: TenantSession) -> list[Problem]:
     parameters = {"tenant": scope_of(session).tenant_id}
-    numbers = sorted(
-        number_of(number) for number in session.execute(_NUMBERS, parameters).scalars()
-    )
-    last = session.execute(_LAST, parameters).scalar_one()
-    return _gaps(parameters["tenant"], numbers, last)
+    row = session.execute(_NUMBERS, parameters).one()
+    numbers = sorted(number_of(number) for number in row.numbers)
+    return _gaps(parameters["tenant"], numbers, row.last)
 
 
 def _gaps(tenant_id: UUID, numbers: list[int], last: int) -> list[Problem]:

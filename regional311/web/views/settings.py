@@ -151,7 +151,7 @@ def _sections(request: Any, words: Words, tenant: Any) -> list[dict[str, Any]]:
     stored = tenant.settings
     contact = stored.get("contact") or {}
     holidays = stored.get("holidays") or []
-    usual = next((c for c in stored.get("calendars") or [] if c.get("key") == "usual"), {})
+    usual: dict[str, Any] = next((c for c in stored.get("calendars") or [] if c.get("key") == "usual"), {})
     first = tenant.fiscal_year_starts_in
     year_starts = words.month(_MONTHS_KEY.format(first)).split(" ")[0]
     upcoming = sorted(h["date"] for h in holidays if h["date"] >= words.today.isoformat())
