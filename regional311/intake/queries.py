@@ -14,7 +14,19 @@ from decimal import Decimal
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, literal, select, tuple_, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    func,
+    literal,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from regional311.audit.queries import AuditRow, history
@@ -22,6 +34,7 @@ from regional311.database.ids import parse_public_id
 from regional311.database.session import scope_of
 from regional311.errors import InvalidInput, NotFound
 from regional311.identity.models import Membership
+from regional311.intake import lifecycle
 from regional311.intake.models import (
     Contact,
     FollowedRequest,
@@ -245,6 +258,7 @@ def contacts(
     channel: str | None = None,
     disposition: str | None = None,
     specialist_id: UUID | None = None,
+    ended: bool | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     number: str | None = None,
@@ -263,6 +277,8 @@ def contacts(
     ):
         if value is not None:
             query = query.where(column == value)
+    if ended is not None:
+        query = query.where(Contact.ended_at.is_not(None) if ended else Contact.ended_at.is_(None))
     if since is not None:
         query = query.where(Contact.started_at >= since)
     if until is not None:
@@ -288,6 +304,23 @@ def open_contacts(session: Session, specialist_id: UUID, limit: int = 20) -> lis
     return [ContactItem(*row) for row in rows]
 
 
+def needed(session: Session, contact_ids: Sequence[UUID]) -> dict[UUID, list[tuple[UUID, str]]]:
+    """Give the services that contacts asked for, as (owner, key), in order: one statement."""
+    found: dict[UUID, list[tuple[UUID, str]]] = {}
+    if not contact_ids:
+        return found
+    rows = session.execute(
+        select(Need.contact_id, Need.service_owner_id, Need.service_key)
+        .where(
+            Need.tenant_id == scope_of(session).tenant_id, Need.contact_id.in_(sorted(contact_ids))
+        )
+        .order_by(Need.created_at, Need.id)
+    )
+    for row in rows:
+        found.setdefault(row.contact_id, []).append((row.service_owner_id, row.service_key))
+    return found
+
+
 def requests(
     session: Session,
     *,
@@ -305,7 +338,8 @@ def requests(
 ) -> Page[RequestItem]:
     """Give a page of the partner's requests, the newest first: one statement.
 
-    Confidential requests are left out unless the reader is ``cleared`` for them.
+    Confidential requests are left out unless the reader is ``cleared`` for them. Only open
+    requests are overdue.
     """
     query = select(*_of(ServiceRequest, RequestItem)).where(
         ServiceRequest.tenant_id == scope_of(session).tenant_id
@@ -320,6 +354,7 @@ def requests(
             query = query.where(column == value)
     if overdue_at is not None:
         query = query.where(ServiceRequest.expected_at < overdue_at)
+        states = [each for each in states or lifecycle.OPEN if each in lifecycle.OPEN]
     if not cleared:
         query = query.where(ServiceRequest.confidential.is_(False))
     query = numbered(query, ServiceRequest.public_id, number, "R")
@@ -569,18 +604,14 @@ def by_state(
         if states is not None:
             query = query.where(state == states[0])
         return _ordered(query, *order, oldest_first, after, limit)
-    parts = union_all(
-        *(
-            select(
-                _ordered(query.where(state == each), *order, oldest_first, after, limit).subquery()
-            )
-            for each in states
-        )
-    ).subquery()
+    wanted = func.unnest(literal(list(states), ARRAY(Text))).table_valued("state").alias("wanted")
+    each = query.where(state == wanted.c.state)
+    parts = _ordered(each, *order, oldest_first, after, limit).lateral()
+    merged = select(parts).select_from(wanted).join(parts, true())
     column, key = parts.c[order[0].key], parts.c[order[1].key]
     if oldest_first:
-        return select(parts).order_by(column, key).limit(limit + 1)
-    return select(parts).order_by(column.desc(), key.desc()).limit(limit + 1)
+        return merged.order_by(column, key).limit(limit + 1)
+    return merged.order_by(column.desc(), key.desc()).limit(limit + 1)
 
 
 def _beyond(column: Any, key: Any, after: str, *, oldest_first: bool) -> ColumnElement[bool]:

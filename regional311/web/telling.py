@@ -5,7 +5,7 @@ Names come from the published snapshot in memory, so that no page asks the datab
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, time
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -13,9 +13,11 @@ from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_datetime, format_time
 
+from regional311.calendars import Span
 from regional311.catalog.directory import Service
+from regional311.intake.service import Followers
 from regional311.referral.snapshot import Published, published
-from regional311.web.i18n import _
+from regional311.web.i18n import _, translated
 
 HOME_ZONE = "America/Los_Angeles"
 
@@ -55,6 +57,16 @@ class Telling:
             return None
         on = at.astimezone(self.zone).date() if isinstance(at, datetime) else at
         return format_date(on, style, locale=self.locale)  # type: ignore[arg-type]
+
+    def span(self, span: Span) -> str:
+        """Opening hours of a day, such as *8:00 AM to 5:00 PM*."""
+        times = [
+            format_time(time(minute // 60 % 24, minute % 60), "short", locale=self.locale)
+            for minute in (span.opens, span.closes)
+        ]
+        return translated(
+            self.request, _("${opens} to ${closes}", mapping=dict(zip(("opens", "closes"), times)))
+        )
 
     def partner(self, tenant_id: UUID | str | None) -> str:
         """A partner's name by id or slug; an agency's by its key."""
@@ -116,6 +128,13 @@ class Telling:
         ]
         contact = tenant.settings.get("contact") or {}
         return contact.get("phone") or (lines[0].address if lines else None)
+
+    def followers(self) -> Followers:
+        """What messages to people are written with."""
+        names = {str(key): self.published.names[slug] for key, slug in self.published.slugs.items()}
+        return Followers(
+            {**self.published.names, **names}, self.request.registry.configured.url, self.translate
+        )
 
     def translate(self, sentence: str) -> str:
         """Put one of the decision's sentences into the page's language."""

@@ -1,0 +1,1005 @@
+"""Contacts: the list, and one contact from the first question to the wrap-up.
+
+The contact's page is where a specialist lives: the danger screen first, then what is needed, where,
+who is responsible and why, filing, another need, the end. What is typed is only stored when it is
+filed; before that it is looked at in memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time
+from decimal import Decimal as Number
+from decimal import InvalidOperation
+from typing import Any
+
+import colander
+import deform
+from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
+from pyramid.renderers import render_to_response
+from pyramid.view import view_config
+
+from regional311.catalog.directory import Service
+from regional311.database.ids import new_token
+from regional311.errors import InvalidInput, Stale
+from regional311.identity.permissions import Permissions as P
+from regional311.intake import lifecycle, queries
+from regional311.intake.service import close_contact, record_transfer, update_contact
+from regional311.metering.queries import usage_of_contact
+from regional311.referral import filing
+from regional311.referral import queries as referrals
+from regional311.referral.decision import explain_stored
+from regional311.web.forms import (
+    Boolean,
+    CheckboxWidget,
+    Choice,
+    Decimal,
+    Form,
+    HiddenWidget,
+    Integer,
+    Schema,
+    SchemaNode,
+    SelectWidget,
+    String,
+    TextAreaWidget,
+    TextWidget,
+    field_id,
+    form_key,
+    handle_form_submission,
+    make_form,
+    start_over,
+)
+from regional311.web.i18n import _
+from regional311.web.listing import Column, Filter, Listing
+from regional311.web.questions import add_questions, answers_of
+from regional311.web.representations import csv_response, wanted
+from regional311.web.telling import Telling, telling
+from regional311.web.tree import ContactRecord, Contacts
+from regional311.web.wording import (
+    ACTIONS,
+    ACTIVITIES,
+    CHANNELS,
+    DISPOSITIONS,
+    LANGUAGES,
+    NEED_STATES,
+    OUTCOMES,
+    PLACE_KINDS,
+    PRIORITIES,
+    REFERRAL_STATES,
+    REQUEST_STATES,
+    TRANSFER_RESULTS,
+    VERBS,
+    choices,
+    kind,
+    said,
+)
+
+HITS = 8
+LONGEST_QUESTION = 200
+PLACE = ("place_kind", "place", "latitude", "longitude")
+CALLER = (
+    "name",
+    "phone",
+    "email",
+    "safe_to_call",
+    "may_leave_message",
+    "wants_updates",
+    "interpreter",
+    "accommodation",
+)
+ASIDE = ("chosen", "consent", "shown", "cleared", "service", "version")
+"""Fields whose controls stand outside the form's own list: in the preview, or hidden."""
+
+
+# --- the list -------------------------------------------------------------------------------------
+
+
+@view_config(
+    context=Contacts,
+    permission=P.CONTACT_READ,
+    request_method="GET",
+    renderer="contacts/list.jinja2",
+)
+def contacts(context: Contacts, request: Any) -> Any:
+    """The contacts of this partner, filtered, sorted, by pages, or as CSV."""
+    tell = telling(request)
+    listing = Listing(
+        request,
+        columns=[
+            Column("number", _("Number")),
+            Column("started", _("Started"), sort=True),
+            Column("channel", _("Channel")),
+            Column("services", _("Needs")),
+            Column("specialist", _("Taken by")),
+            Column("ended", _("Ended")),
+        ],
+        filters=[
+            Filter("state", _("State"), choices=[("open", _("Open")), ("ended", _("Ended"))]),
+            Filter("channel", _("Channel"), choices=choices(CHANNELS)),
+            Filter("specialist", _("Taken by"), choices=[("me", _("Me"))]),
+            Filter("from", _("From day"), type="date"),
+            Filter("until", _("Until day"), type="date"),
+        ],
+        sort="-started",
+        csv=True,
+    )
+    asked = listing.values
+    as_csv = wanted(request) == "csv"
+    session = request.dbsession
+    page = queries.contacts(
+        session,
+        ended={"open": False, "ended": True}.get(asked["state"] or ""),
+        channel=asked["channel"],
+        specialist_id=request.identity.person_id if asked["specialist"] else None,
+        since=_start_of(tell, asked["from"]),
+        until=_start_of(tell, asked["until"], following=True),
+        oldest_first=listing.sort == "started",
+        after=listing.after,
+        limit=queries.EXPORT if as_csv else queries.PAGE,
+    )
+    asked_for = {
+        contact_id: [f"{tell.published.slugs.get(owner, '')}/{key}" for owner, key in needs]
+        for contact_id, needs in queries.needed(session, [row.id for row in page.rows]).items()
+    }
+    if as_csv:
+        return csv_response(
+            request,
+            "contacts.csv",
+            ["number", "started", "ended", "channel", "language", "disposition", "services"],
+            [
+                [
+                    row.public_id,
+                    row.started_at,
+                    row.ended_at,
+                    row.channel,
+                    row.language,
+                    row.disposition,
+                    " ".join(asked_for.get(row.id, ())),
+                ]
+                for row in page.rows
+            ],
+        )
+    people = queries.people(session, [row.specialist_id for row in page.rows])
+    listing.fill(
+        [
+            {
+                "public_id": row.public_id,
+                "started": tell.when(row.started_at),
+                "channel": said(CHANNELS, row.channel),
+                "services": ", ".join(
+                    tell.published.names.get(ref, ref) for ref in asked_for.get(row.id, ())
+                ),
+                "specialist": people.get(row.specialist_id, ""),
+                "ended": said(DISPOSITIONS, row.disposition or "answered")
+                if row.ended_at
+                else _("Open"),
+                "ended_kind": kind(DISPOSITIONS, row.disposition) if row.ended_at else "open",
+            }
+            for row in page.rows
+        ],
+        after=page.after,
+    )
+    takes = P.CONTACT_TAKE in request.identity.permissions(request.tenant.id)
+    return {"listing": listing, "desk_url": f"/{tell.slug}/desk" if takes else None}
+
+
+def _start_of(tell: Telling, day: str | None, *, following: bool = False) -> datetime | None:
+    try:
+        on = date.fromisoformat(day or "")
+        if following:
+            on = date.fromordinal(on.toordinal() + 1)
+    except (ValueError, OverflowError):
+        return None
+    return datetime.combine(on, time(), tzinfo=tell.zone)
+
+
+# --- the form of a need ---------------------------------------------------------------------------
+
+
+class NeedForm(Schema):
+    """What a person needs, where, and what they want to say of themselves."""
+
+    service = SchemaNode(String(200), title=_("Service"), widget=HiddenWidget())
+    version = SchemaNode(Integer(), title=_("Version"), widget=HiddenWidget())
+    place_kind = SchemaNode(
+        Choice(PLACE_KINDS),
+        title=_("Kind of place"),
+        widget=SelectWidget(values=choices(PLACE_KINDS), empty=None),
+        missing="address",
+        default="address",
+    )
+    place = SchemaNode(
+        String(300),
+        title=_("Where"),
+        description=_("Address or crossing, neighbourhood, road or bridge."),
+        widget=TextWidget(autocomplete="off", maxlength=300),
+        missing=None,
+    )
+    latitude = SchemaNode(Decimal(6), title=_("Latitude"), missing=None)
+    longitude = SchemaNode(Decimal(6), title=_("Longitude"), missing=None)
+    description = SchemaNode(
+        String(4000, multiline=True),
+        title=_("What the person says"),
+        widget=TextAreaWidget(rows=3, maxlength=4000),
+        missing=None,
+    )
+    urgency = SchemaNode(
+        Choice(PRIORITIES),
+        title=_("Urgency"),
+        widget=SelectWidget(values=choices(PRIORITIES), empty=None),
+        missing="normal",
+        default="normal",
+    )
+    name = SchemaNode(
+        String(200), title=_("Name"), widget=TextWidget(autocomplete="off"), missing=None
+    )
+    phone = SchemaNode(
+        String(40), title=_("Phone"), widget=TextWidget(type="tel", autocomplete="off"), missing=None
+    )
+    email = SchemaNode(
+        String(254),
+        title=_("Email"),
+        widget=TextWidget(type="email", autocomplete="off"),
+        validator=colander.Email(_("Enter an e-mail address such as name@example.org.")),
+        missing=None,
+    )
+    safe_to_call = SchemaNode(
+        Boolean(), title=_("It is safe to call back"), widget=CheckboxWidget(), missing=False
+    )
+    may_leave_message = SchemaNode(
+        Boolean(), title=_("We may leave a message"), widget=CheckboxWidget(), missing=False
+    )
+    wants_updates = SchemaNode(
+        Boolean(), title=_("Wants news by e-mail"), widget=CheckboxWidget(), missing=False
+    )
+    interpreter = SchemaNode(
+        Boolean(), title=_("An interpreter is on the line"), widget=CheckboxWidget(), missing=False
+    )
+    accommodation = SchemaNode(
+        String(300), title=_("Accommodation needed"), widget=TextWidget(), missing=None
+    )
+    chosen = SchemaNode(String(200), title=_("Responsible"), missing="", widget=HiddenWidget())
+    consent = SchemaNode(
+        Choice(("given", "refused")), title=_("Consent"), missing="unasked", widget=HiddenWidget()
+    )
+    shown = SchemaNode(String(500), title=_("Shared fields"), missing="", widget=HiddenWidget())
+    cleared = SchemaNode(Boolean(), title=_("Danger"), missing=False, widget=HiddenWidget())
+
+    def validator(self, node: Any, values: dict[str, Any]) -> None:
+        """A point has two numbers, both on Earth."""
+        problem = colander.Invalid(node)
+        for name, limit in (("latitude", 90), ("longitude", 180)):
+            other = "longitude" if name == "latitude" else "latitude"
+            if values[name] is None and (
+                values["place_kind"] == "point" or values[other] is not None
+            ):
+                problem[name] = _("A point has a latitude and a longitude.")
+            elif values[name] is not None and abs(values[name]) > limit:
+                problem[name] = _("Enter degrees between -${limit} and ${limit}.", mapping={"limit": limit})
+        if problem.children or problem.asdict():
+            raise problem
+
+
+def _need_form(
+    context: ContactRecord, request: Any, service: Service, values: dict[str, Any] | None = None
+) -> Form:
+    schema = NeedForm()
+    if service.place == "none":
+        for name in PLACE:
+            del schema[name]
+    add_questions(schema, service)
+    contact = context.record
+    return make_form(
+        request,
+        schema,
+        submit=_("File it"),
+        buttons=(("preview", _("Who is responsible?")),),
+        values=values
+        or {
+            "service": service.ref,
+            "version": contact.version,
+            "interpreter": contact.interpreter,
+            "accommodation": contact.accommodation,
+            "place_kind": "address",
+            "urgency": "normal",
+        },
+        name="need",
+        once=True,
+    )
+
+
+def _intake(
+    context: ContactRecord, request: Any, service: Service, values: dict[str, Any], key: str
+) -> filing.Intake:
+    """Make the intake of what was typed. `values` may lack what was left out."""
+    contact = context.record
+    tell = telling(request)
+    coded, description = description_of(service, values)
+    line = ""
+    if contact.line_key:
+        line = f"{tell.published.slugs[contact.line_owner_id]}/{contact.line_key}"
+    return filing.Intake(
+        source="desk",
+        key=key,
+        channel=contact.channel,
+        started_at=contact.started_at,
+        service=service.ref,
+        line=line,
+        language=contact.language,
+        interpreter=bool(values.get("interpreter", contact.interpreter)),
+        accommodation=values.get("accommodation", contact.accommodation),
+        after_hours=contact.after_hours,
+        asker=asker_of(values),
+        place=place_of(values),
+        description=description,
+        urgency=values.get("urgency") or "normal",
+        answers=coded,
+        danger_answer=contact.danger_answer,
+        cleared=bool(values.get("cleared")),
+        chosen=values.get("chosen") or "",
+        consent=values.get("consent") or "unasked",
+        consent_fields=tuple(filter(None, (values.get("shown") or "").split(","))),
+        contact_id=contact.id,
+        contact_version=values.get("version", contact.version),
+        note=contact.note,
+        ends=False,
+    )
+
+
+def asker_of(values: dict[str, Any]) -> filing.Asker | None:
+    """Make the person of what was typed; nobody when they said nothing of themselves."""
+    given = {name: values.get(name) for name in ("name", "phone", "email")}
+    if not any(given.values()):
+        return None
+    flags = ("safe_to_call", "may_leave_message", "wants_updates")
+    return filing.Asker(**given, **{name: bool(values.get(name)) for name in flags})
+
+
+def description_of(service: Service, values: dict[str, Any]) -> tuple[dict[str, str], str]:
+    """Give the answers that are codes, and the description with all others told in it."""
+    coded, told = answers_of(service, values)
+    return coded, "\n".join(filter(None, (values.get("description"), *told)))
+
+
+def place_of(values: dict[str, Any]) -> filing.Place:
+    """Make the place of what was typed."""
+    chosen = values.get("place_kind") or "none"
+    if chosen == "none":
+        return filing.Place()
+    latitude, longitude = values.get("latitude"), values.get("longitude")
+    text = values.get("place") or ""
+    if latitude is not None and longitude is not None:
+        return filing.Place(text, latitude, longitude, "point")
+    return filing.Place(text, kind=chosen) if text and chosen != "point" else filing.Place()
+
+
+def _as_typed(request: Any) -> dict[str, Any]:
+    """Read a form that is still being written: what cannot be read yet counts as left out."""
+    sent: dict[str, Any] = {
+        name: value.strip()[:4000] or None
+        for name, value in request.POST.items()
+        if isinstance(value, str)
+    }
+    for name in ("latitude", "longitude"):
+        try:
+            number = Number(sent.get(name) or "")
+            limit = 90 if name == "latitude" else 180
+            sent[name] = number if abs(number) <= limit else None
+        except InvalidOperation:
+            sent[name] = None
+    if sent.get("urgency") not in PRIORITIES:
+        sent["urgency"] = None
+    if sent.get("consent") not in ("given", "refused"):
+        sent["consent"] = None
+    for name in ("safe_to_call", "may_leave_message", "wants_updates", "interpreter", "cleared"):
+        sent[name] = sent.get(name) == "true"
+    sent.pop("version", None)
+    return sent
+
+
+def _preview(
+    context: ContactRecord, request: Any, service: Service, values: dict[str, Any]
+) -> dict[str, Any]:
+    """Say who would get it and why, and what would be shared."""
+    tell = telling(request)
+    intake = _intake(context, request, service, values, "")
+    seen = filing.preview(tell.published, tell.slug, intake, now=request.now)
+    decision = seen.decision
+    if seen.signs:
+        sign = seen.signs[0]
+        return {
+            "outcome": "danger",
+            "answer": _("Call ${number} first", mapping={"number": sign.number}),
+            "why": [sign.name, sign.say],
+            "cleared": False,
+            "ask_cleared": True,
+            "notes": (),
+            "information": None,
+            "phone": None,
+            "candidates": [],
+            "consent": None,
+        }
+    names = tell.published.sharing(tell.today).fields
+    target = decision.target or decision.owner
+    answer, *why = seen.sentences
+    consent = None
+    personal = intake.asker is not None or decision.outcome == "refer"
+    if seen.needs_consent and personal:
+        consent = {
+            "text": seen.consent_text,
+            "partner": tell.partner(target),
+            "always": [names.get(name, name) for name in seen.shared_fields],
+            "fields": [names.get(name, name) for name in seen.consent_fields],
+            "shown": ",".join(seen.consent_fields),
+            "answer": values.get("consent") or "",
+            "error": None,
+        }
+    candidates = []
+    if decision.ambiguous or intake.chosen:
+        candidates = [
+            {
+                "ref": f"{owner}/{key}",
+                "who": tell.partner(owner),
+                "name": tell.service_name(owner, key),
+                "boundary": tell.published.names.get(boundary) if boundary else None,
+            }
+            for owner, key, boundary in decision.candidates
+            if tell.published.directory.find(f"{owner}/{key}") is not None
+        ]
+    found = seen.service or service
+    informs = decision.outcome in ("resolve_here", "information", "decline")
+    return {
+        "outcome": decision.outcome,
+        "answer": answer,
+        "why": why,
+        "notes": decision.notes,
+        "information": found.details.get("information") if informs else None,
+        "phone": tell.phone(target)
+        if decision.outcome in ("information", "warm_transfer", "decline") and target
+        else None,
+        "candidates": candidates,
+        "chosen": intake.chosen,
+        "consent": consent,
+        "cleared": intake.cleared,
+        "ask_cleared": intake.cleared,
+    }
+
+
+# --- one contact ----------------------------------------------------------------------------------
+
+
+@dataclass
+class Work:
+    """What is under way on the page: a picked service with its form, or what came of it."""
+
+    service: Service | None = None
+    form: Form | None = None
+    preview: dict[str, Any] | None = None
+    filed: dict[str, Any] | None = None
+    stale: Stale | None = None
+    problem: Any = None
+    caller_open: bool = False
+
+
+@view_config(
+    context=ContactRecord,
+    permission=P.CONTACT_READ,
+    request_method="GET",
+    renderer="contacts/contact.jinja2",
+)
+def contact(context: ContactRecord, request: Any) -> dict[str, Any]:
+    """One contact: what to do next while it is open, and all that came of it."""
+    work = Work()
+    asked = request.GET.get("service", "")[:LONGEST_QUESTION]
+    if asked and _editable(context, request) and context.record.danger_answer == "none":
+        work.service = offered(request, asked)
+        work.form = _need_form(context, request, work.service)
+        work.preview = _preview(
+            context, request, work.service, {"place_kind": "none"}
+        ) if work.service.place == "none" else None
+    return _page(context, request, work)
+
+
+@view_config(
+    context=ContactRecord,
+    name="services",
+    permission=P.CONTACT_TAKE,
+    request_method="GET",
+    renderer="contacts/hits.jinja2",
+)
+def services(context: ContactRecord, request: Any) -> dict[str, Any]:
+    """The services found by the caller's words, as a part of the page."""
+    return _hits(context, request)
+
+
+def _hits(context: ContactRecord, request: Any) -> dict[str, Any]:
+    tell = telling(request)
+    words = request.GET.get("q", "").strip()[:LONGEST_QUESTION]
+    here = _here(context, request)
+    found = tell.published.search(words, tell.today, HITS, prefer=tell.slug) if words else []
+    return {
+        "q": words,
+        "hits": [
+            {
+                "url": f"{here}?service={hit.service.ref}",
+                "name": hit.service.name,
+                "who": tell.partner(hit.service.tenant),
+                "verb": said(VERBS, hit.service.verb),
+                "summary": hit.service.summary,
+            }
+            for hit in found
+        ],
+    }
+
+
+def _here(context: ContactRecord, request: Any) -> str:
+    return str(request.resource_path(context)).rstrip("/")
+
+
+def offered(request: Any, ref: str) -> Service:
+    """Give a service that can be asked for today, by `partner/key`; otherwise 404."""
+    tell = telling(request)
+    found = tell.published.directory.find(ref)
+    if found is None or not found.offered(tell.today):
+        raise HTTPNotFound
+    return found
+
+
+def _editable(context: ContactRecord, request: Any) -> bool:
+    return context.record.ended_at is None and bool(
+        request.has_permission(P.CONTACT_TAKE, context)
+    )
+
+
+def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
+    tell = telling(request)
+    session = request.dbsession
+    found = context.record
+    here = _here(context, request)
+    detail = queries.contact_detail(session, found.id)
+    decisions = referrals.decisions_of_contact(session, found.id)
+    sent = referrals.referrals_of_contact(session, found.id)
+    editable = _editable(context, request)
+    screened = found.danger_answer is not None
+    danger = None
+    if screened and found.danger_answer != "none":
+        danger = _danger(tell, found, detail.transfers)
+    asks = editable and screened and danger is None
+    money = P.BILLING_READ in request.identity.permissions(request.tenant.id)
+    screen = tell.published.screen(tell.today)
+    return {
+        "contact": found,
+        "crumbs": [
+            (f"/{tell.slug}/desk", _("Desk"))
+            if editable
+            else (f"/{tell.slug}/contacts", _("Contacts")),
+            (None, found.public_id),
+        ],
+        "urls": {
+            "here": here,
+            **{
+                name: f"{here}/{name.replace('_', '-')}"
+                for name in ("danger", "services", "need", "preview", "transfer", "wrap_up")
+            },
+        },
+        "editable": editable,
+        "screen": screen if editable and not screened else None,
+        "danger": danger,
+        "asking": asks and work.service is None,
+        "picked": None
+        if work.service is None
+        else {
+            "ref": work.service.ref,
+            "name": work.service.name,
+            "who": tell.partner(work.service.tenant),
+            "summary": work.service.summary,
+        },
+        "form": work.form,
+        "form_key": work.form.form_key if work.form is not None else new_token(),
+        "groups": _groups(work.form) if work.form is not None else {},
+        "field_id": field_id,
+        "null": colander.null,
+        "preview": work.preview,
+        "caller_open": work.caller_open,
+        "filed": work.filed,
+        "stale": work.stale,
+        "problem": work.problem,
+        "needs": [_need(tell, each, detail, decisions, sent) for each in detail.needs],
+        "wrap_up": _wrap_up(found) if editable and screened else None,
+        "facts": _facts(tell, found, detail),
+        "inquirer": _inquirer(detail.inquirer),
+        "usage": [_usage(tell, each) for each in usage_of_contact(session, found.id)]
+        if money
+        else [],
+        "history": [
+            {
+                "when": tell.when(each.at),
+                "title": said(ACTIONS, each.action),
+                "by": detail.people.get(each.person_id),
+            }
+            for each in reversed(detail.history)
+        ],
+        **_hits(context, request),
+    }
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Some of a form's fields, as the form's templates read them."""
+
+    children: list[Any]
+
+
+def _groups(form: Form) -> dict[str, _Group]:
+    """Part the fields: those with a place of their own on the page are not listed twice."""
+    by_name = {child.name: child for child in form.children}
+    caller = [by_name[name] for name in CALLER]
+    point = [by_name[name] for name in ("latitude", "longitude") if name in by_name]
+    apart = {*CALLER, *ASIDE, "latitude", "longitude"}
+    return {
+        "main": _Group([child for child in form.children if child.name not in apart]),
+        "point": _Group(point),
+        "caller": _Group(caller),
+    }
+
+
+def _danger(tell: Telling, found: Any, transfers: Any) -> dict[str, Any]:
+    screen = tell.published.screen(tell.today)
+    sign = next((each for each in screen.signs if each.key == found.danger_answer), None)
+    offered = [each for each in transfers if each.result == "offered"]
+    return {
+        "number": sign.number if sign else screen.number,
+        "sign": sign.name if sign else found.danger_answer,
+        "say": sign.say if sign else screen.say,
+        "results": choices(TRANSFER_RESULTS, ("taken_over", "returned", "refused"))
+        if offered
+        else [],
+        "transfers": [
+            (said(TRANSFER_RESULTS, each.result), tell.when(each.at)) for each in transfers
+        ],
+    }
+
+
+def _need(tell: Telling, need: Any, detail: Any, decisions: Any, sent: Any) -> dict[str, Any]:
+    items: list[dict[str, Any]] = []
+    for each in detail.requests:
+        if each.need_id != need.id:
+            continue
+        own = tell.published.slugs.get(each.owner_id) == tell.slug
+        expected = tell.day(each.expected_at)
+        items.append(
+            {
+                "what": _("Request")
+                if own
+                else _("Request at ${partner}", mapping={"partner": tell.partner(each.owner_id)}),
+                "url": f"/{tell.slug}/requests/{each.public_id}",
+                "number": each.public_id,
+                "state": said(REQUEST_STATES, each.state),
+                "kind": kind(REQUEST_STATES, each.state),
+                "detail": _("Expected by ${day}", mapping={"day": expected})
+                if expected and each.closed_at is None
+                else None,
+                "message": each.public_message,
+            }
+        )
+    for each in sent:
+        if each.need_id != need.id:
+            continue
+        outcome = said(OUTCOMES, each.outcome) if each.outcome else None
+        items.append(
+            {
+                "what": _(
+                    "Referral to ${partner}", mapping={"partner": tell.partner(each.counterparty_id)}
+                ),
+                "url": f"/{tell.slug}/referrals/{each.public_id}",
+                "number": each.public_id,
+                "state": said(REFERRAL_STATES, each.state),
+                "kind": kind(REFERRAL_STATES, each.state),
+                "detail": outcome,
+                "message": None,
+            }
+        )
+    for each in detail.transfers:
+        if each.need_id != need.id:
+            continue
+        items.append(
+            {
+                "what": _("Transfer to ${partner}", mapping={"partner": tell.partner(each.target)}),
+                "url": None,
+                "number": each.number,
+                "state": said(TRANSFER_RESULTS, each.result),
+                "kind": kind(TRANSFER_RESULTS, each.result),
+                "detail": None,
+                "message": None,
+            }
+        )
+    return {
+        "id": need.id,
+        "service": tell.service_name(need.service_owner_id, need.service_key),
+        "who": tell.partner(need.service_owner_id),
+        "status": said(NEED_STATES, need.status),
+        "status_kind": kind(NEED_STATES, need.status),
+        "place": tell.place(need),
+        "description": need.description,
+        "items": items,
+        "decisions": [_decision(tell, each) for each in decisions if each.need_id == need.id],
+        "explained": False,
+    }
+
+
+def _decision(tell: Telling, decision: Any) -> dict[str, Any]:
+    answer, *why = explain_stored(
+        decision.outcome, decision.trace, tell.published.names, tell.translate
+    )
+    version = _(
+        "Rules of ${partner}, version ${version}; decided ${when}.",
+        mapping={
+            "partner": tell.partner(decision.trace.get("rule_tenant") or tell.slug),
+            "version": decision.rule_set_version,
+            "when": tell.when(decision.decided_at),
+        },
+    )
+    return {"answer": answer, "why": why, "version": version}
+
+
+def _wrap_up(found: Any) -> dict[str, Any]:
+    chosen = found.disposition or "answered"
+    return {
+        "choices": choices(DISPOSITIONS),
+        "disposition": chosen,
+        "note": found.note,
+        "answered": found.disposition in (None, "answered"),
+    }
+
+
+def _facts(tell: Telling, found: Any, detail: Any) -> list[tuple[Any, Any]]:
+    line = tell.published.lines.get(
+        f"{tell.published.slugs.get(found.line_owner_id)}/{found.line_key}"
+    )
+    answer = None
+    if found.danger_answer is not None:
+        signs = {each.key: each.name for each in tell.published.screen(tell.today).signs}
+        answer = (
+            _("None of the signs")
+            if found.danger_answer == "none"
+            else signs.get(found.danger_answer, found.danger_answer)
+        )
+    minutes = round(found.handle_seconds / 60) if found.ended_at else None
+    return [
+        (_("Channel"), said(CHANNELS, found.channel)),
+        (_("Line"), line.name if line else None),
+        (_("Language"), said(LANGUAGES, found.language)),
+        (_("Interpreter"), _("Yes") if found.interpreter else None),
+        (_("Accommodation"), found.accommodation),
+        (_("Danger screen"), answer or _("Not asked yet")),
+        (_("Started"), tell.when(found.started_at)),
+        (_("Ended"), tell.when(found.ended_at)),
+        (_("Minutes"), minutes),
+        (_("How it ended"), said(DISPOSITIONS, found.disposition) if found.ended_at else None),
+        (_("Taken by"), detail.people.get(found.specialist_id)),
+        (_("After hours"), _("Yes") if found.after_hours else None),
+        (_("Note"), found.note if found.ended_at else None),
+    ]
+
+
+def _inquirer(found: Any) -> list[tuple[Any, Any]] | None:
+    if found is None or found.erased_at is not None:
+        return None
+    return [
+        (_("Name"), found.name),
+        (_("Phone"), found.phone),
+        (_("Email"), found.email),
+        (_("Safe to call back"), _("Yes") if found.safe_to_call else _("No")),
+        (_("May leave a message"), _("Yes") if found.may_leave_message else _("No")),
+    ]
+
+
+def _usage(tell: Telling, event: Any) -> Any:
+    return _(
+        "${activity}: ${when}",
+        mapping={
+            "activity": tell.request.localizer.translate(said(ACTIVITIES, event.activity)),
+            "when": tell.when(event.occurred_at),
+        },
+    )
+
+
+# --- what may be done -----------------------------------------------------------------------------
+
+
+def _sent_version(request: Any) -> int:
+    text = request.POST.get("version", "")
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise InvalidInput(_("The form is incomplete: load the page again."), field="version")
+    return int(text)
+
+
+@view_config(
+    context=ContactRecord, name="danger", permission=P.CONTACT_TAKE, request_method="POST"
+)
+def answer_danger(context: ContactRecord, request: Any) -> HTTPSeeOther:
+    """Keep the answer to the danger screen; a sign is filed at once, with the offer of 911."""
+    tell = telling(request)
+    answer = request.POST.get("answer", "")
+    version = _sent_version(request)
+    signs = {each.key for each in tell.published.screen(tell.today).signs}
+    if answer == "none":
+        update_contact(
+            request.dbsession,
+            now=request.now,
+            contact_id=context.record.id,
+            version=version,
+            danger_answer="none",
+        )
+    elif answer in signs:
+        empty = Service(tell.slug, "", "")
+        intake = replace(
+            _intake(context, request, empty, {"version": version}, form_key(request)),
+            service="",
+            danger_answer=answer,
+        )
+        filing.take_in(
+            request.dbsession, tell.published, intake, now=request.now, look_first=True
+        )
+    else:
+        raise InvalidInput(_("Choose one of the answers listed."), field="answer")
+    return HTTPSeeOther(location=_here(context, request))
+
+
+@view_config(
+    context=ContactRecord, name="transfer", permission=P.CONTACT_TAKE, request_method="POST"
+)
+def answer_transfer(context: ContactRecord, request: Any) -> HTTPSeeOther:
+    """Say what came of the offer to put the caller through."""
+    result = request.POST.get("result", "")
+    record_transfer(
+        request.dbsession, now=request.now, contact_id=context.record.id, result=result
+    )
+    return HTTPSeeOther(location=_here(context, request))
+
+
+@view_config(
+    context=ContactRecord,
+    name="preview",
+    permission=P.CONTACT_TAKE,
+    request_method="POST",
+    renderer="contacts/contact.jinja2",
+)
+def preview(context: ContactRecord, request: Any) -> Any:
+    """Say who is responsible and why, before anything is filed; nothing is stored."""
+    service = offered(request, request.POST.get("service", ""))
+    values = _as_typed(request)
+    seen = _preview(context, request, service, values)
+    if "HX-Request" in request.headers:
+        return render_to_response("contacts/preview.jinja2", {"preview": seen}, request=request)
+    form = _need_form(context, request, service)
+    try:
+        form.validate(list(request.POST.items()))
+    except deform.ValidationFailure:
+        request.response.status_int = 400
+    return _page(
+        context,
+        request,
+        Work(service, form, seen, caller_open=any(values.get(name) for name in CALLER)),
+    )
+
+
+@view_config(
+    context=ContactRecord,
+    name="need",
+    permission=P.CONTACT_TAKE,
+    request_method="POST",
+    renderer="contacts/contact.jinja2",
+)
+def file_need(context: ContactRecord, request: Any) -> Any:
+    """File what is needed. The same form sent twice gets the first answer again."""
+    tell = telling(request)
+    service = offered(request, request.POST.get("service", ""))
+    form = _need_form(context, request, service)
+    typed = _as_typed(request)
+
+    def on_success(values: dict[str, Any]) -> dict[str, Any]:
+        intake = _intake(context, request, service, values, form_key(request))
+        known = filing.first_answer(request.dbsession, intake)
+        if known is None:
+            _check_place(tell, request, intake, service)
+        filed = known or filing.take_in(
+            request.dbsession,
+            tell.published,
+            intake,
+            now=request.now,
+            url=request.registry.configured.url,
+            translate=tell.translate,
+        )
+        fresh = context.__parent__.find(context.__name__)
+        if fresh is not None:
+            context.record = fresh
+        return _page(context, request, Work(filed=_filed(tell, request, service, filed)))
+
+    def on_failure() -> dict[str, Any]:
+        seen = _preview(context, request, service, typed)
+        if form.problem is not None and seen.get("consent") and typed.get("consent") is None:
+            seen["consent"]["error"] = form.problem
+        caller = any(typed.get(name) for name in CALLER)
+        return _page(context, request, Work(service, form, seen, caller_open=caller))
+
+    try:
+        return handle_form_submission(request, form, on_success, on_failure)
+    except Stale as error:
+        start_over(request)
+        fresh = context.__parent__.find(context.__name__)
+        if fresh is not None:
+            context.record = fresh
+        request.response.status_int = 409
+        work = Work(service if fresh.ended_at is None else None, form, stale=error)
+        return _page(context, request, work)
+
+
+def _check_place(tell: Telling, request: Any, intake: filing.Intake, service: Service) -> None:
+    """Several partners could be responsible and nothing says where: ask, do not guess."""
+    if intake.chosen or service.place != "required" or intake.place.stored_kind != "none":
+        return
+    raise InvalidInput(
+        _("Say where it is, or choose who is responsible."),
+        field="place",
+    )
+
+
+def _filed(
+    tell: Telling, request: Any, service: Service, filed: filing.Filed
+) -> dict[str, Any]:
+    target = tell.partner(filed.target)
+    title = {
+        "open_request": _("Request filed with ${partner}", mapping={"partner": target}),
+        "refer": _("Referred to ${partner}", mapping={"partner": target}),
+        "warm_transfer": _("Offer to transfer to ${partner}", mapping={"partner": target}),
+        "information": _("Give this information"),
+        "resolve_here": _("Answer it here"),
+        "decline": _("It cannot be taken"),
+        "danger": _("Call 911 first"),
+    }.get(filed.outcome, _("Filed"))
+    informs = filed.outcome in ("information", "resolve_here", "decline", "warm_transfer")
+    told = tell.published.directory.find(f"{filed.owner}/{service.key}") or service
+    return {
+        "title": title,
+        "number": filed.request_public_id or filed.referral_public_id,
+        "expected": tell.day(filed.expected_at, "long"),
+        "track_url": f"{request.host_url}/track/{filed.token}" if filed.token else None,
+        "phone": tell.phone(filed.target) if informs and filed.target else None,
+        "information": told.details.get("information") if informs else None,
+        "notes": filed.notes,
+        "why": filed.sentences[1:],
+        "repeated": filed.repeated,
+    }
+
+
+@view_config(
+    context=ContactRecord, name="wrap-up", permission=P.CONTACT_TAKE, request_method="POST"
+)
+def wrap_up(context: ContactRecord, request: Any) -> Any:
+    """End the contact: how it ended, and a note."""
+    tell = telling(request)
+    found = context.record
+    if found.danger_answer is None:
+        raise filing.DangerNotAsked(_("Ask first whether anybody is in danger."))
+    needs = queries.needed(request.dbsession, [found.id]).get(found.id, [])
+    owner, key = needs[0] if needs else (None, None)
+    service = tell.service(owner, key) if key else None
+    disposition = request.POST.get("disposition", "")
+    close_contact(
+        request.dbsession,
+        now=request.now,
+        contact_id=found.id,
+        version=_sent_version(request),
+        disposition=disposition,
+        zone_day=tell.today,
+        note=request.POST.get("note", "").strip()[:2000] or None,
+        service_owner_id=owner,
+        service_key=key,
+        bureau_key=service.bureau or None if service else None,
+    )
+    if lifecycle.first_contact_resolution(disposition):
+        request.flash("success", _("Finished: resolved at the first contact."))
+    else:
+        request.flash("success", _("Finished."))
+    return HTTPSeeOther(location=f"/{tell.slug}/desk")

@@ -1,0 +1,104 @@
+"""The desk: one's open contacts, and the start of the next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyramid.httpexceptions import HTTPSeeOther
+from pyramid.view import view_config
+
+from regional311.database.ids import new_token
+from regional311.errors import InvalidInput
+from regional311.identity.permissions import Permissions as P
+from regional311.intake import queries
+from regional311.referral.filing import start_contact
+from regional311.tenancy.once import once
+from regional311.web.forms import form_key
+from regional311.web.i18n import _
+from regional311.web.telling import Telling, telling
+from regional311.web.tree import Desk
+from regional311.web.wording import CHANNELS, LANGUAGES, choices, said
+
+
+@view_config(
+    context=Desk, permission=P.CONTACT_TAKE, request_method="GET", renderer="desk/desk.jinja2"
+)
+def desk(context: Desk, request: Any) -> dict[str, Any]:
+    """My open contacts, and a form that starts another."""
+    tell = telling(request)
+    lines = _lines(tell)
+    open_contacts = queries.open_contacts(request.dbsession, request.identity.person_id)
+    return {
+        "action": f"/{tell.slug}/desk",
+        "message_url": f"/{tell.slug}/desk/message",
+        "form_key": new_token(),
+        "channels": choices(CHANNELS),
+        "languages": choices(LANGUAGES),
+        "lines": lines,
+        "chosen": {
+            "channel": "phone",
+            "line": next((key for key, _name, channel in lines if channel == "phone"), ""),
+            "language": "en",
+        },
+        "open": [
+            {
+                "url": f"/{tell.slug}/contacts/{each.public_id}",
+                "public_id": each.public_id,
+                "channel": said(CHANNELS, each.channel),
+                "since": tell.when(each.started_at),
+                "stage": _stage(each),
+            }
+            for each in open_contacts
+        ],
+    }
+
+
+@view_config(context=Desk, permission=P.CONTACT_TAKE, request_method="POST")
+def start(context: Desk, request: Any) -> HTTPSeeOther:
+    """Start a contact on the server at once, and go to its page."""
+    tell = telling(request)
+    channel = request.POST.get("channel", "")
+    language = request.POST.get("language", "en")
+    line_key = request.POST.get("line", "")
+    line = tell.published.lines.get(f"{tell.slug}/{line_key}") if line_key else None
+    if channel not in CHANNELS:
+        raise InvalidInput(_("Choose one of the channels listed."), field="channel")
+    if language not in LANGUAGES:
+        raise InvalidInput(_("Choose one of the languages listed."), field="language")
+    if line_key and line is None:
+        raise InvalidInput(_("Choose one of the lines listed."), field="line")
+
+    def begin() -> dict[str, str]:
+        started = start_contact(
+            request.dbsession,
+            tell.published,
+            now=request.now,
+            channel=channel,
+            language=language,
+            line=f"{tell.slug}/{line_key}" if line_key else "",
+        )
+        return {"contact": started.public_id}
+
+    answer = once(
+        request.dbsession,
+        f"desk-start:{form_key(request)}",
+        {"channel": channel, "language": language, "line": line_key},
+        begin,
+    )
+    return HTTPSeeOther(location=f"/{tell.slug}/contacts/{answer['contact']}")
+
+
+def _lines(tell: Telling) -> list[tuple[str, str, str]]:
+    return [
+        (line.key, line.name, line.channel)
+        for line in tell.published.lines.values()
+        if line.tenant == tell.slug
+    ]
+
+
+def _stage(contact: Any) -> Any:
+    if contact.danger_answer is None:
+        return _("Danger not asked yet")
+    if contact.danger_answer != "none":
+        return _("Danger")
+    return _("In conversation")

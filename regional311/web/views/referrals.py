@@ -1,0 +1,526 @@
+"""Referrals: the inbox, those sent, and one with exactly what was shared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyramid.httpexceptions import HTTPForbidden, HTTPSeeOther
+from pyramid.view import view_config
+
+from regional311.errors import InvalidInput
+from regional311.identity.permissions import Permissions as P
+from regional311.referral import lifecycle, queries, service
+from regional311.web.forms import (
+    Choice,
+    HiddenWidget,
+    Integer,
+    RadioWidget,
+    Schema,
+    SchemaNode,
+    SelectWidget,
+    String,
+    TextAreaWidget,
+    handle_form_submission,
+    make_form,
+)
+from regional311.web.i18n import _
+from regional311.web.listing import Column, Filter, Listing
+from regional311.web.representations import csv_response, wanted
+from regional311.web.telling import Telling, telling
+from regional311.web.tree import ReferralRecord, Referrals
+from regional311.web.wording import (
+    ACTIONS,
+    CONSENT_METHODS,
+    DECLINE_REASONS,
+    END_REASONS,
+    HOLD_REASONS,
+    LANGUAGES,
+    OUTCOMES,
+    PLACE_KINDS,
+    PRIORITIES,
+    REFERRAL_STATES,
+    choices,
+    kind,
+    said,
+)
+
+TABS = {
+    "new": _("New"),
+    "mine": _("Mine"),
+    "ageing": _("Accepted, not closed"),
+    "overdue": _("Overdue"),
+    "closed": _("Closed"),
+    "sent": _("Sent"),
+}
+_REASONS = {**DECLINE_REASONS, **END_REASONS, **HOLD_REASONS}
+_ERASED = "erased"
+
+
+@view_config(
+    context=Referrals,
+    permission=P.REFERRAL_READ,
+    request_method="GET",
+    renderer="referrals/list.jinja2",
+)
+def referrals(context: Referrals, request: Any) -> Any:
+    """The inbox in its parts, and what was sent."""
+    tell = telling(request)
+    chosen = request.GET.get("view", "")
+    chosen = chosen if chosen in TABS else "new"
+    sent = chosen == "sent"
+    listing = Listing(
+        request,
+        columns=[
+            Column("number", _("Number")),
+            Column("service", _("Asks for")),
+            Column("partner", _("To") if sent else _("From")),
+            Column("urgency", _("Urgency")),
+            Column("state", _("Status")),
+            Column("sent", _("Sent"), sort=True),
+            Column("due", _("Answer due")),
+        ],
+        filters=[
+            Filter("view", _("Show"), choices=list(TABS.items())),
+            Filter("state", _("Status"), choices=choices(REFERRAL_STATES)),
+        ],
+        sort="-sent" if sent or chosen == "closed" else "sent",
+        csv=True,
+    )
+    asked: dict[str, Any] = {"side": lifecycle.SENDER if sent else lifecycle.RECEIVER}
+    if chosen == "mine":
+        asked |= {"claimed_by": request.identity.person_id, "view": "open"}
+    elif chosen == "overdue":
+        asked["overdue_at"] = request.now
+    elif not sent:
+        asked["view"] = chosen
+    state = listing.values["state"]
+    if state is not None:
+        asked = {key: value for key, value in asked.items() if key != "view"} | {"states": (state,)}
+    as_csv = wanted(request) == "csv"
+    page = queries.referrals(
+        request.dbsession,
+        **asked,
+        oldest_first=listing.sort == "sent",
+        after=listing.after,
+        **({"limit": 5000} if as_csv else {}),
+    )
+    if as_csv:
+        return csv_response(
+            request,
+            f"referrals-{chosen}.csv",
+            ["number", "service", "partner", "urgency", "status", "outcome", "sent", "due"],
+            [
+                [
+                    row.public_id,
+                    row.service_key,
+                    tell.published.slugs.get(row.counterparty_id),
+                    row.urgency,
+                    row.state,
+                    row.outcome,
+                    row.sent_at,
+                    row.due_at,
+                ]
+                for row in page.rows
+            ],
+        )
+    listing.fill(
+        [
+            {
+                "public_id": row.public_id,
+                "service": _service_name(tell, row),
+                "partner": tell.partner(row.counterparty_id),
+                "urgency": said(PRIORITIES, row.urgency),
+                "state": said(REFERRAL_STATES, row.state),
+                "kind": kind(REFERRAL_STATES, row.state),
+                "sent": tell.when(row.sent_at),
+                "due": tell.day(row.due_at) if row.state == "requested" else None,
+                "late": _late(row, request),
+            }
+            for row in page.rows
+        ],
+        after=page.after,
+    )
+    here = f"/{tell.slug}/referrals"
+    counts = queries.inbox_counts(
+        request.dbsession, person_id=request.identity.person_id, now=request.now
+    )
+    numbers = {"new": counts.new, "mine": counts.mine, "overdue": counts.overdue}
+    return {
+        "listing": listing,
+        "title": TABS[chosen],
+        "lead": None,
+        "empty": _("Nothing was sent yet.") if sent else _("Nothing waits here."),
+        "with_label": _("To") if sent else _("From"),
+        "tabs": [
+            (
+                here if key == "new" else f"{here}?view={key}",
+                _("${name} (${count})", mapping={"name": label, "count": numbers[key]})
+                if numbers.get(key)
+                else label,
+                key == chosen,
+            )
+            for key, label in TABS.items()
+        ],
+    }
+
+
+def _service_name(tell: Telling, row: Any) -> str:
+    owner = tell.slug if row.side == lifecycle.RECEIVER else row.counterparty_id
+    return tell.service_name(owner, row.service_key)
+
+
+def _late(row: Any, request: Any) -> bool:
+    return row.state == "requested" and row.due_at is not None and row.due_at < request.now
+
+
+# --- forms ----------------------------------------------------------------------------------------
+
+
+def _note() -> SchemaNode:
+    return SchemaNode(
+        String(4000, multiline=True),
+        name="note",
+        title=_("Note"),
+        description=_("For your own side only."),
+        widget=TextAreaWidget(rows=2, maxlength=4000),
+        missing=None,
+    )
+
+
+def _version() -> SchemaNode:
+    return SchemaNode(Integer(), name="version", title=_("Version"), widget=HiddenWidget())
+
+
+def _reason(words: Any) -> SchemaNode:
+    return SchemaNode(
+        Choice(words),
+        name="reason",
+        title=_("Reason"),
+        widget=SelectWidget(values=choices(words)),
+    )
+
+
+class RejectForm(Schema):
+    """Why it is rejected."""
+
+    reason = _reason(DECLINE_REASONS)
+    note = _note()
+    version = _version()
+
+
+class HoldForm(Schema):
+    """Why it waits."""
+
+    reason = _reason(HOLD_REASONS)
+    note = _note()
+    version = _version()
+
+
+class EndForm(Schema):
+    """Why it ends without success."""
+
+    reason = _reason(END_REASONS)
+    note = _note()
+    version = _version()
+
+
+class CompleteForm(Schema):
+    """What became of the person's need."""
+
+    outcome = SchemaNode(
+        Choice(OUTCOMES), title=_("What became of it"), widget=RadioWidget(values=choices(OUTCOMES))
+    )
+    note = _note()
+    version = _version()
+
+
+FORMS: dict[str, tuple[type[Schema], Any, str]] = {
+    "complete": (CompleteForm, _("Complete it"), "completed"),
+    "hold": (HoldForm, _("Put it on hold"), "on_hold"),
+    "reject": (RejectForm, _("Reject it"), "rejected"),
+    "fail": (EndForm, _("End it without success"), "failed"),
+    "cancel": (EndForm, _("Cancel it"), "cancelled"),
+}
+
+
+# --- one referral ---------------------------------------------------------------------------------
+
+
+@view_config(
+    context=ReferralRecord,
+    permission=P.REFERRAL_READ,
+    request_method="GET",
+    renderer="referrals/referral.jinja2",
+)
+def referral(context: ReferralRecord, request: Any) -> dict[str, Any]:
+    """One referral: exactly what was shared, what to do next, history."""
+    return _page(context, request)
+
+
+def _page(context: ReferralRecord, request: Any, **failed: Any) -> dict[str, Any]:
+    tell = telling(request)
+    session = request.dbsession
+    detail = queries.referral_detail(session, context.record.id)
+    found = detail.referral
+    sent = found.side == lifecycle.SENDER
+    other = tell.partner(found.counterparty_id)
+    consent = None
+    if sent and found.contact_id is not None and detail.consent_id is not None:
+        given = {row.id: row for row in queries.consents_of_contact(session, found.contact_id)}
+        row = given.get(detail.consent_id)
+        consent = None if row is None else _consent(tell, row)
+    contact = detail.contact
+    return {
+        "found": found,
+        "service": _service_name(tell, found),
+        "state": said(REFERRAL_STATES, found.state),
+        "kind": kind(REFERRAL_STATES, found.state),
+        "late": _late(found, request),
+        "crumbs": [
+            (f"/{tell.slug}/referrals" + ("?view=sent" if sent else ""), _("Referrals")),
+            (None, found.public_id),
+        ],
+        "facts": [
+            (_("To") if sent else _("From"), other),
+            (_("Contact"), contact),
+            (_("Urgency"), said(PRIORITIES, found.urgency)),
+            (_("Sent"), tell.when(found.sent_at)),
+            (
+                _("Answer due"),
+                tell.when(found.due_at) if found.answered_at is None else None,
+            ),
+            (_("Answered"), tell.when(found.answered_at)),
+            (_("Closed"), tell.when(found.closed_at)),
+            (_("Reason"), said(_REASONS, found.reason) if found.reason else None),
+            (_("Outcome"), said(OUTCOMES, found.outcome) if found.outcome else None),
+            (_("Worked by"), detail.people.get(found.claimed_by)),
+            (_("Note of this side"), detail.note),
+        ],
+        "contact_url": f"/{tell.slug}/contacts/{contact}" if contact else None,
+        "shared_lead": _("This is all that ${partner} can see.", mapping={"partner": other})
+        if sent
+        else _("This is all that ${partner} sent.", mapping={"partner": other}),
+        "shared": _shared(tell, request, detail.shared),
+        "consent": consent,
+        "history": [
+            {
+                "when": tell.when(each.at),
+                "title": said(ACTIONS, each.action),
+                "by": detail.people.get(each.person_id),
+                "note": said(REFERRAL_STATES, each.detail.get("to") or each.detail.get("state"))
+                or None,
+            }
+            for each in reversed(detail.history)
+        ],
+        "opened": next(iter(failed), None),
+        **_to_do(context, request, found, failed),
+    }
+
+
+def _to_do(
+    context: ReferralRecord, request: Any, found: Any, failed: dict[str, Any]
+) -> dict[str, Any]:
+    here = request.resource_path(context).rstrip("/")
+    nothing: dict[str, Any] = {"main": [], "details": []}
+    if found.side == lifecycle.SENDER:
+        if not request.has_permission(P.CONTACT_TAKE, context):
+            return nothing
+        offered = ("cancel",)
+    else:
+        if not request.has_permission(P.REFERRAL_ACCEPT, context):
+            return nothing
+        offered = tuple(FORMS)
+    next_states = lifecycle.next_states(found.state, found.side)
+    main = []
+    if "accepted" in next_states:
+        main.append({"url": f"{here}/accept", "label": _("Accept it")})
+    if "in_progress" in next_states and found.side == lifecycle.RECEIVER:
+        label = _("Go on working") if found.state == "on_hold" else _("Start work")
+        main.append({"url": f"{here}/progress", "label": label})
+    details = []
+    for name in offered:
+        schema, label, state = FORMS[name]
+        if state in next_states:
+            form = failed.get(name) or make_form(
+                request,
+                schema(),
+                submit=label,
+                values={"version": found.version},
+                name=name,
+                action=f"{here}/{name}",
+            )
+            details.append((name, label, form))
+    return {"main": main, "details": details}
+
+
+def _consent(tell: Telling, row: Any) -> list[tuple[Any, Any]]:
+    names = tell.published.sharing(tell.today).fields
+    return [
+        (_("Agreed to"), ", ".join(names.get(each, each) for each in row.fields)),
+        (_("How"), said(CONSENT_METHODS, row.method)),
+        (_("Given"), tell.when(row.given_at)),
+        (_("Until"), tell.day(row.expires_at)),
+        (_("Taken back"), tell.when(row.revoked_at)),
+    ]
+
+
+def _shared(tell: Telling, request: Any, shared: Any) -> list[tuple[Any, Any]]:
+    """What crossed, field by field, in the words of the sharing policy."""
+    if shared.get(_ERASED):
+        return [(_("Erased"), _("The person took the consent back."))]
+    names = tell.published.sharing(tell.today).fields
+    return [(names.get(key, key), _value(request, key, value)) for key, value in shared.items()]
+
+
+def _value(request: Any, key: str, value: Any) -> Any:
+    if isinstance(value, bool):
+        return _("Yes") if value else _("No")
+    if key == "language":
+        return said(LANGUAGES, value)
+    if key == "urgency":
+        return said(PRIORITIES, value)
+    if isinstance(value, dict):
+        if "kind" in value:
+            point = [value.get("latitude"), value.get("longitude")]
+            return (
+                value.get("text")
+                or ", ".join(filter(None, point))
+                or said(PLACE_KINDS, value["kind"])
+            )
+        return "; ".join(f"{name}: {each}" for name, each in value.items())
+    return str(value)
+
+
+# --- what may be done -----------------------------------------------------------------------------
+
+
+def _back(context: ReferralRecord, request: Any) -> HTTPSeeOther:
+    return HTTPSeeOther(location=request.resource_path(context).rstrip("/"))
+
+
+def _sent_version(request: Any) -> int:
+    text = request.POST.get("version", "")
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise InvalidInput(_("The form is incomplete: load the page again."), field="version")
+    return int(text)
+
+
+@view_config(
+    context=ReferralRecord, name="accept", permission=P.REFERRAL_ACCEPT, request_method="POST"
+)
+def accept(context: ReferralRecord, request: Any) -> HTTPSeeOther:
+    """Take the referral on."""
+    service.accept(
+        request.dbsession,
+        now=request.now,
+        referral_id=context.record.id,
+        version=_sent_version(request),
+        followers=telling(request).followers(),
+    )
+    request.flash("success", _("The referral is accepted, and the sender sees it."))
+    return _back(context, request)
+
+
+@view_config(
+    context=ReferralRecord, name="progress", permission=P.REFERRAL_ACCEPT, request_method="POST"
+)
+def progress(context: ReferralRecord, request: Any) -> HTTPSeeOther:
+    """Start or go on working."""
+    service.progress(
+        request.dbsession,
+        now=request.now,
+        referral_id=context.record.id,
+        version=_sent_version(request),
+        followers=telling(request).followers(),
+    )
+    request.flash("success", _("The referral is in progress."))
+    return _back(context, request)
+
+
+def _submitted(context: ReferralRecord, request: Any, name: str) -> Any:
+    schema, label, state = FORMS[name]
+    here = request.resource_path(context).rstrip("/")
+    form = make_form(request, schema(), submit=label, name=name, action=f"{here}/{name}")
+
+    def on_success(values: dict[str, Any]) -> HTTPSeeOther:
+        given = dict(values)
+        if state == "completed":
+            given["booked_on"] = telling(request).today
+        service.move(
+            request.dbsession,
+            now=request.now,
+            referral_id=context.record.id,
+            to=state,
+            followers=telling(request).followers(),
+            **given,
+        )
+        request.flash("success", _("Saved; the other partner sees it."))
+        return _back(context, request)
+
+    return handle_form_submission(
+        request, form, on_success, lambda: _page(context, request, **{name: form})
+    )
+
+
+@view_config(
+    context=ReferralRecord,
+    name="complete",
+    permission=P.REFERRAL_ACCEPT,
+    request_method="POST",
+    renderer="referrals/referral.jinja2",
+)
+def complete(context: ReferralRecord, request: Any) -> Any:
+    """Finish it and say what became of the need."""
+    return _submitted(context, request, "complete")
+
+
+@view_config(
+    context=ReferralRecord,
+    name="hold",
+    permission=P.REFERRAL_ACCEPT,
+    request_method="POST",
+    renderer="referrals/referral.jinja2",
+)
+def hold(context: ReferralRecord, request: Any) -> Any:
+    """Put it on hold with a reason."""
+    return _submitted(context, request, "hold")
+
+
+@view_config(
+    context=ReferralRecord,
+    name="reject",
+    permission=P.REFERRAL_ACCEPT,
+    request_method="POST",
+    renderer="referrals/referral.jinja2",
+)
+def reject(context: ReferralRecord, request: Any) -> Any:
+    """Decline it with a reason."""
+    return _submitted(context, request, "reject")
+
+
+@view_config(
+    context=ReferralRecord,
+    name="fail",
+    permission=P.REFERRAL_ACCEPT,
+    request_method="POST",
+    renderer="referrals/referral.jinja2",
+)
+def fail(context: ReferralRecord, request: Any) -> Any:
+    """End it without success, with a reason."""
+    return _submitted(context, request, "fail")
+
+
+@view_config(
+    context=ReferralRecord,
+    name="cancel",
+    permission=P.REFERRAL_READ,
+    request_method="POST",
+    renderer="referrals/referral.jinja2",
+)
+def cancel(context: ReferralRecord, request: Any) -> Any:
+    """Withdraw it: the sender's specialist or whoever answers referrals at the receiver."""
+    sent = context.record.side == lifecycle.SENDER
+    needed = P.CONTACT_TAKE if sent else P.REFERRAL_ACCEPT
+    if not request.has_permission(needed, context):
+        raise HTTPForbidden
+    return _submitted(context, request, "cancel")

@@ -1,0 +1,677 @@
+"""Service requests: the queue, one request with what to do next, those followed at partners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pyramid.httpexceptions import HTTPSeeOther
+from pyramid.view import view_config
+
+from regional311.audit.queries import history
+from regional311.errors import InvalidInput
+from regional311.identity.permissions import Permissions as P
+from regional311.intake import lifecycle, queries
+from regional311.intake.service import add_note, assign_request, change_request
+from regional311.web.forms import (
+    Choice,
+    HiddenWidget,
+    Integer,
+    RadioWidget,
+    Schema,
+    SchemaNode,
+    SelectWidget,
+    String,
+    TextAreaWidget,
+    handle_form_submission,
+    make_form,
+)
+from regional311.web.i18n import _
+from regional311.web.listing import Column, Filter, Listing
+from regional311.web.representations import csv_response, wanted
+from regional311.web.telling import Telling, telling
+from regional311.web.tree import RequestRecord, Requests
+from regional311.web.wording import (
+    ACTIONS,
+    PRIORITIES,
+    REQUEST_STATES,
+    RESOLUTIONS,
+    choices,
+    kind,
+    said,
+)
+
+_OWN_STATES = tuple(state for state in REQUEST_STATES if state != "in_transit")
+
+
+# --- lists ----------------------------------------------------------------------------------------
+
+
+@view_config(
+    context=Requests,
+    permission=P.REQUEST_READ,
+    request_method="GET",
+    renderer="requests/list.jinja2",
+)
+def requests(context: Requests, request: Any) -> Any:
+    """The requests of this partner, filtered, sorted, by pages, or as CSV."""
+    if request.GET.get("with") == "partners":
+        return _followed(request)
+    tell = telling(request)
+    services = [(each.key, each.name) for each in tell.published.directory.of(tell.slug)]
+    listing = Listing(
+        request,
+        columns=[
+            Column("number", _("Number")),
+            Column("service", _("Service")),
+            Column("state", _("Status")),
+            Column("priority", _("Priority")),
+            Column("queue", _("Queue")),
+            Column("place", _("Place")),
+            Column("opened", _("Opened"), sort=True),
+            Column("expected", _("Expected")),
+        ],
+        filters=[
+            Filter(
+                "state",
+                _("Status"),
+                choices=[("open", _("Open")), *choices(REQUEST_STATES, _OWN_STATES)],
+            ),
+            Filter("queue", _("Queue"), choices=list(tell.published.queues(tell.slug).items())),
+            Filter("service", _("Service"), choices=sorted(services, key=lambda each: each[1])),
+            Filter("priority", _("Priority"), choices=choices(PRIORITIES)),
+            Filter("overdue", _("Overdue"), choices=[("yes", _("Only overdue"))]),
+        ],
+        sort="-opened",
+        csv=True,
+    )
+    asked = listing.values
+    limits = {"limit": queries.EXPORT} if wanted(request) == "csv" else {}
+    page = queries.requests(
+        request.dbsession,
+        states=lifecycle.OPEN
+        if asked["state"] == "open" or (asked["overdue"] and not asked["state"])
+        else _one(asked["state"]),
+        queue=asked["queue"],
+        service_key=asked["service"],
+        priority=asked["priority"],
+        overdue_at=request.now if asked["overdue"] else None,
+        cleared=P.REQUEST_WORK in request.identity.permissions(request.tenant.id),
+        oldest_first=listing.sort == "opened",
+        after=listing.after,
+        **limits,
+    )
+    if wanted(request) == "csv":
+        return csv_response(
+            request,
+            "requests.csv",
+            ["number", "service", "status", "priority", "queue", "place", "opened", "expected"],
+            [
+                [
+                    row.public_id,
+                    row.service_key,
+                    row.state,
+                    row.priority,
+                    row.queue,
+                    tell.place(row),
+                    row.opened_at,
+                    row.expected_at,
+                ]
+                for row in page.rows
+            ],
+        )
+    queues = tell.published.queues(tell.slug)
+    listing.fill(
+        [
+            {
+                "public_id": row.public_id,
+                "service": tell.service_name(tell.slug, row.service_key),
+                "state": said(REQUEST_STATES, row.state),
+                "kind": kind(REQUEST_STATES, row.state),
+                "priority": said(PRIORITIES, row.priority),
+                "queue": queues.get(row.queue or "", row.queue),
+                "place": _("Confidential") if row.confidential else tell.place(row),
+                "opened": tell.when(row.opened_at),
+                "expected": tell.day(row.expected_at),
+                "late": _late(row, request),
+            }
+            for row in page.rows
+        ],
+        after=page.after,
+    )
+    return {
+        "listing": listing,
+        "title": _("Our requests"),
+        "followed": False,
+        "tabs": _tabs(tell, followed=False),
+    }
+
+
+def _followed(request: Any) -> Any:
+    tell = telling(request)
+    listing = Listing(
+        request,
+        columns=[
+            Column("number", _("Number")),
+            Column("service", _("Service")),
+            Column("owner", _("With")),
+            Column("state", _("Status")),
+            Column("opened", _("Opened")),
+            Column("expected", _("Expected")),
+        ],
+        filters=[
+            Filter(
+                "state",
+                _("Status"),
+                choices=[("open", _("Open")), *choices(REQUEST_STATES)],
+            )
+        ],
+    )
+    state = listing.values["state"]
+    page = queries.followed_requests(
+        request.dbsession,
+        states=("in_transit", *lifecycle.OPEN) if state == "open" else _one(state),
+        after=listing.after,
+    )
+    listing.fill(
+        [
+            {
+                "public_id": row.public_id,
+                "service": tell.service_name(row.owner_id, row.service_key),
+                "owner": tell.partner(row.owner_id),
+                "state": said(REQUEST_STATES, row.state),
+                "kind": kind(REQUEST_STATES, row.state),
+                "opened": tell.when(row.sent_at),
+                "expected": tell.day(row.expected_at),
+                "late": _late(row, request),
+            }
+            for row in page.rows
+        ],
+        after=page.after,
+    )
+    return {
+        "listing": listing,
+        "title": _("Our people’s requests at other partners"),
+        "followed": True,
+        "tabs": _tabs(tell, followed=True),
+    }
+
+
+def _tabs(tell: Telling, *, followed: bool) -> list[tuple[str, Any, bool]]:
+    here = f"/{tell.slug}/requests"
+    return [
+        (here, _("Ours"), not followed),
+        (f"{here}?with=partners", _("At other partners"), followed),
+    ]
+
+
+def _one(state: str | None) -> tuple[str, ...] | None:
+    return None if state is None else (state,)
+
+
+def _late(row: Any, request: Any) -> bool:
+    return (
+        row.expected_at is not None
+        and row.state not in lifecycle.CLOSED
+        and row.expected_at < request.now
+    )
+
+
+# --- forms ----------------------------------------------------------------------------------------
+
+
+def _version() -> SchemaNode:
+    return SchemaNode(Integer(), name="version", title=_("Version"), widget=HiddenWidget())
+
+
+class CloseForm(Schema):
+    """How it was resolved, and the words for the person."""
+
+    resolution = SchemaNode(
+        Choice(lifecycle.RESOLUTIONS),
+        title=_("How it was resolved"),
+        widget=SelectWidget(values=choices(RESOLUTIONS)),
+    )
+    message = SchemaNode(
+        String(2000, multiline=True),
+        title=_("Words for the person"),
+        description=_("The person reads this. Say plainly what was done."),
+        widget=TextAreaWidget(rows=3, maxlength=2000),
+    )
+    version = _version()
+
+
+class WaitForm(Schema):
+    """For whom it waits."""
+
+    state = SchemaNode(
+        Choice(lifecycle.WAITING),
+        title=_("Waiting for"),
+        widget=RadioWidget(
+            values=[("waiting_person", _("The person")), ("waiting_partner", _("A partner"))]
+        ),
+    )
+    message = SchemaNode(
+        String(2000, multiline=True),
+        title=_("Words for the person"),
+        description=_("Say what is missing, if the person can do something about it."),
+        widget=TextAreaWidget(rows=3, maxlength=2000),
+        missing=None,
+    )
+    version = _version()
+
+
+class TriageForm(Schema):
+    """Queue and priority."""
+
+    queue = SchemaNode(String(100), title=_("Queue"), missing=None)
+    priority = SchemaNode(
+        Choice(lifecycle.PRIORITIES),
+        title=_("Priority"),
+        widget=RadioWidget(values=choices(PRIORITIES)),
+    )
+    version = _version()
+
+    def after_bind(self, node: Any, kw: dict[str, Any]) -> None:
+        queues = list(telling(kw["request"]).published.queues(kw["request"].tenant.slug).items())
+        self["queue"].typ = Choice(queues)
+        self["queue"].widget = SelectWidget(values=queues, empty=_("None"))
+
+
+class ReopenForm(Schema):
+    """Why it is opened again."""
+
+    message = SchemaNode(
+        String(2000, multiline=True),
+        title=_("Words for the person"),
+        widget=TextAreaWidget(rows=3, maxlength=2000),
+        missing=None,
+    )
+    version = _version()
+
+
+class NoteForm(Schema):
+    """A note for colleagues or for the person."""
+
+    audience = SchemaNode(
+        Choice(("internal", "public")),
+        title=_("Who reads it"),
+        widget=RadioWidget(
+            values=[
+                ("internal", _("Internal"), _("Staff of this partner only. It never leaves.")),
+                ("public", _("Public"), _("The person, and the partner that took it in.")),
+            ]
+        ),
+    )
+    text = SchemaNode(String(4000, multiline=True), title=_("Note"))
+
+
+# --- one request ----------------------------------------------------------------------------------
+
+
+@view_config(
+    context=RequestRecord,
+    permission=P.REQUEST_READ,
+    request_method="GET",
+    renderer="requests/request.jinja2",
+)
+def one(context: RequestRecord, request: Any) -> dict[str, Any]:
+    """One request: what it is, what to do next, notes, history."""
+    return _page(context, request)
+
+
+def _page(context: RequestRecord, request: Any, **failed: Any) -> dict[str, Any]:
+    tell = telling(request)
+    found = context.record
+    follows = not hasattr(found, "intake_tenant_id")
+    owner_id = found.owner_id if follows else request.tenant.id
+    service = tell.service_name(owner_id, found.service_key)
+    detail = queries.request_detail(request.dbsession, found.id)
+    names = detail.people
+    common = {
+        "found": found,
+        "service": service,
+        "state": said(REQUEST_STATES, found.state),
+        "kind": kind(REQUEST_STATES, found.state),
+        "late": _late(found, request),
+        "followed": follows,
+        "owner": tell.partner(owner_id),
+        "message": found.public_message,
+        "crumbs": [(f"/{tell.slug}/requests", _("Requests")), (None, found.public_id)],
+        "history": [_event(tell, each, names) for each in reversed(detail.history)],
+        "main": [],
+        "close_form": None,
+        "wait_form": None,
+        "triage_form": None,
+        "triage_label": _("Change queue or priority"),
+        "reopen_form": None,
+        "note_form": None,
+        "notes": [],
+        "inquirer": None,
+        "description": None,
+        "opened": next(iter(failed), None),
+        "contact_url": f"/{tell.slug}/contacts/{detail.contact}" if detail.contact else None,
+    }
+    if follows:
+        return common | {
+            "facts": [
+                (_("With"), tell.partner(owner_id)),
+                (_("Sent"), tell.when(found.sent_at)),
+                (_("Expected by"), tell.day(found.expected_at)),
+                (_("Closed"), tell.when(found.closed_at)),
+                (_("Last news"), tell.when(found.updated_at)),
+            ],
+        }
+    works = request.has_permission(P.REQUEST_WORK, context)
+    common |= {
+        "description": found.description,
+        "facts": [
+            (_("Place"), tell.place(found)),
+            (_("Kept by"), tell.bureau(tell.slug, found.bureau_key) or None),
+            (_("Queue"), tell.published.queues(tell.slug).get(found.queue or "", found.queue)),
+            (_("Priority"), said(PRIORITIES, found.priority)),
+            (_("Worked by"), names.get(found.assignee_id)),
+            (_("Taken in by"), tell.partner(found.intake_tenant_id)),
+            (_("Opened"), tell.when(found.opened_at)),
+            (_("Expected by"), tell.day(found.expected_at)),
+            (_("Closed"), tell.when(found.closed_at)),
+            (_("Resolution"), said(RESOLUTIONS, found.resolution) or None),
+            (_("Said to the person"), found.public_message),
+        ],
+        "notes": [
+            {
+                "internal": each.internal,
+                "text": each.text,
+                "when": tell.when(each.at),
+                "by": names.get(each.author_id),
+            }
+            for each in detail.notes
+        ],
+        "inquirer": _inquirer(detail.inquirer),
+    }
+    return common | (_to_do(context, request, failed) if works else {})
+
+
+def _to_do(context: RequestRecord, request: Any, failed: dict[str, Any]) -> dict[str, Any]:
+    found = context.record
+    here = request.resource_path(context).rstrip("/")
+    next_states = lifecycle.next_states(found.state)
+    mine = found.assignee_id == request.identity.person_id
+    values = {"version": found.version, "queue": found.queue, "priority": found.priority}
+
+    def form(name: str, schema: Schema, submit: Any) -> Any:
+        return failed.get(name) or make_form(
+            request, schema, submit=submit, values=values, name=name, action=f"{here}/{name}"
+        )
+
+    main = []
+    if found.state == "assigned" and mine:
+        main.append({"url": f"{here}/start", "label": _("Start work")})
+    elif found.state in lifecycle.WAITING:
+        main.append({"url": f"{here}/start", "label": _("Go on working")})
+    if found.state in lifecycle.OPEN and not mine:
+        main.append({"url": f"{here}/assign", "label": _("Assign to me")})
+    return {
+        "main": main,
+        "close_form": form("close", CloseForm(), _("Close the request"))
+        if "closed" in next_states
+        else None,
+        "wait_form": form("wait", WaitForm(), _("Put on wait"))
+        if set(lifecycle.WAITING) & set(next_states)
+        else None,
+        "triage_form": form("triage", TriageForm(), _("Sort it"))
+        if found.state in lifecycle.OPEN
+        else None,
+        "triage_label": _("Sort it: queue and priority")
+        if found.state == "received"
+        else _("Change queue or priority"),
+        "reopen_form": form("reopen", ReopenForm(), _("Open it again"))
+        if found.state == "closed"
+        else None,
+        "note_form": failed.get("note")
+        or make_form(
+            request, NoteForm(), submit=_("Add the note"), name="note", action=f"{here}/note"
+        ),
+    }
+
+
+def _inquirer(found: Any) -> list[tuple[Any, Any]] | None:
+    if found is None or found.erased_at is not None:
+        return None
+    return [
+        (_("Name"), found.name),
+        (_("Phone"), found.phone),
+        (_("Email"), found.email),
+        (_("Safe to call back"), _("Yes") if found.safe_to_call else _("No")),
+        (_("May leave a message"), _("Yes") if found.may_leave_message else _("No")),
+    ]
+
+
+def _event(tell: Telling, event: Any, names: dict[Any, str]) -> dict[str, Any]:
+    note = None
+    if event.detail.get("to"):
+        note = said(REQUEST_STATES, event.detail["to"])
+    elif event.detail.get("state"):
+        note = said(REQUEST_STATES, event.detail["state"])
+    return {
+        "when": tell.when(event.at),
+        "title": said(ACTIONS, event.action),
+        "by": names.get(event.person_id),
+        "note": note,
+    }
+
+
+# --- what may be done -----------------------------------------------------------------------------
+
+
+def _back(context: RequestRecord, request: Any) -> HTTPSeeOther:
+    return HTTPSeeOther(location=request.resource_path(context).rstrip("/"))
+
+
+def _sent_version(request: Any) -> int:
+    text = request.POST.get("version", "")
+    if not (text.isascii() and text.isdecimal()):
+        raise InvalidInput(_("The form is incomplete: load the page again."), field="version")
+    return int(text)
+
+
+def _submitted(
+    context: RequestRecord,
+    request: Any,
+    name: str,
+    schema: Schema,
+    submit: Any,
+    act: Callable[[dict[str, Any]], Any],
+    done: Any,
+) -> Any:
+    here = request.resource_path(context).rstrip("/")
+    form = make_form(request, schema, submit=submit, name=name, action=f"{here}/{name}")
+
+    def on_success(values: dict[str, Any]) -> HTTPSeeOther:
+        act(values)
+        request.flash("success", done)
+        return _back(context, request)
+
+    return handle_form_submission(
+        request, form, on_success, lambda: _page(context, request, **{name: form})
+    )
+
+
+@view_config(
+    context=RequestRecord, name="assign", permission=P.REQUEST_WORK, request_method="POST"
+)
+def assign(context: RequestRecord, request: Any) -> HTTPSeeOther:
+    """Take the request oneself."""
+    values = {
+        "now": request.now,
+        "request_id": context.record.id,
+        "version": _sent_version(request),
+        "assignee_id": request.identity.person_id,
+    }
+    if "assigned" in lifecycle.next_states(context.record.state):
+        change_request(
+            request.dbsession, to="assigned", followers=telling(request).followers(), **values
+        )
+    else:
+        assign_request(request.dbsession, **values)
+    request.flash("success", _("The request is yours."))
+    return _back(context, request)
+
+
+@view_config(context=RequestRecord, name="start", permission=P.REQUEST_WORK, request_method="POST")
+def start(context: RequestRecord, request: Any) -> HTTPSeeOther:
+    """Start or go on working."""
+    change_request(
+        request.dbsession,
+        now=request.now,
+        request_id=context.record.id,
+        version=_sent_version(request),
+        to="in_progress",
+        followers=telling(request).followers(),
+    )
+    request.flash("success", _("The request is in progress."))
+    return _back(context, request)
+
+
+@view_config(
+    context=RequestRecord,
+    name="triage",
+    permission=P.REQUEST_WORK,
+    request_method="POST",
+    renderer="requests/request.jinja2",
+)
+def triage(context: RequestRecord, request: Any) -> Any:
+    """Set queue and priority; a new request is sorted by it."""
+
+    def act(values: dict[str, Any]) -> None:
+        given = {"queue": values["queue"], "priority": values["priority"]}
+        known = {
+            "now": request.now,
+            "request_id": context.record.id,
+            "version": values["version"],
+        }
+        if context.record.state == "received":
+            change_request(
+                request.dbsession,
+                to="triaged",
+                followers=telling(request).followers(),
+                **known,
+                **given,
+            )
+        else:
+            assign_request(request.dbsession, **known, **given)
+
+    return _submitted(
+        context, request, "triage", TriageForm(), _("Sort it"), act, _("Queue and priority are set.")
+    )
+
+
+@view_config(
+    context=RequestRecord,
+    name="wait",
+    permission=P.REQUEST_WORK,
+    request_method="POST",
+    renderer="requests/request.jinja2",
+)
+def wait(context: RequestRecord, request: Any) -> Any:
+    """Put the request on wait."""
+
+    def act(values: dict[str, Any]) -> None:
+        change_request(
+            request.dbsession,
+            now=request.now,
+            request_id=context.record.id,
+            version=values["version"],
+            to=values["state"],
+            message=values["message"],
+            followers=telling(request).followers(),
+        )
+
+    return _submitted(
+        context, request, "wait", WaitForm(), _("Put on wait"), act, _("The request waits.")
+    )
+
+
+@view_config(
+    context=RequestRecord,
+    name="close",
+    permission=P.REQUEST_WORK,
+    request_method="POST",
+    renderer="requests/request.jinja2",
+)
+def close(context: RequestRecord, request: Any) -> Any:
+    """Close with a resolution and plain words."""
+
+    def act(values: dict[str, Any]) -> None:
+        change_request(
+            request.dbsession,
+            now=request.now,
+            request_id=context.record.id,
+            version=values["version"],
+            to="closed",
+            resolution=values["resolution"],
+            message=values["message"],
+            followers=telling(request).followers(),
+        )
+
+    return _submitted(
+        context,
+        request,
+        "close",
+        CloseForm(),
+        _("Close the request"),
+        act,
+        _("The request is closed, and the person is told."),
+    )
+
+
+@view_config(
+    context=RequestRecord,
+    name="reopen",
+    permission=P.REQUEST_WORK,
+    request_method="POST",
+    renderer="requests/request.jinja2",
+)
+def reopen(context: RequestRecord, request: Any) -> Any:
+    """Open a closed request again."""
+
+    def act(values: dict[str, Any]) -> None:
+        change_request(
+            request.dbsession,
+            now=request.now,
+            request_id=context.record.id,
+            version=values["version"],
+            to="triaged",
+            message=values["message"],
+            expected_at=None,
+            followers=telling(request).followers(),
+        )
+
+    return _submitted(
+        context, request, "reopen", ReopenForm(), _("Open it again"), act, _("It is open again.")
+    )
+
+
+@view_config(
+    context=RequestRecord,
+    name="note",
+    permission=P.REQUEST_WORK,
+    request_method="POST",
+    renderer="requests/request.jinja2",
+)
+def note(context: RequestRecord, request: Any) -> Any:
+    """Add a note for colleagues, or for the person."""
+
+    def act(values: dict[str, Any]) -> None:
+        add_note(
+            request.dbsession,
+            now=request.now,
+            request_id=context.record.id,
+            text=values["text"],
+            internal=values["audience"] == "internal",
+            followers=telling(request).followers(),
+        )
+
+    return _submitted(
+        context, request, "note", NoteForm(), _("Add the note"), act, _("The note is added.")
+    )
