@@ -1,0 +1,318 @@
+"""Who gets what: every address and method, every role, every partner, and nobody at all.
+
+One row a view. What a role may do is written out here once more, on purpose: the table that the
+application uses must not be the one it is tested against. A view without a row fails.
+
+A role that may is let in (a POST without its secret gets 400, which proves it was let in and
+changes nothing), a colleague whose role may not gets 403, everybody else 404, and a visitor is
+asked to sign in.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import select, text
+from webtest import TestApp
+
+from regional311.calendars import Period
+from regional311.chargeback.billing import draft_statements
+from regional311.chargeback.models import StatementItem, StatementLine
+from regional311.chargeback.rating import run_rating
+from regional311.database.ids import new_id
+from regional311.database.session import Scope, session_scope
+from regional311.errors import DomainError
+from regional311.intake.models import Contact, ServiceRequest
+from regional311.ledger.books import credit, debit
+from regional311.ledger.service import NewEntry, open_accounts, post
+from regional311.referral.filing import Asker, Intake, Place, take_in
+from regional311.referral.models import Referral
+from regional311.referral.snapshot import invalidate, published
+from regional311.web.tree import Resource
+
+pytestmark = pytest.mark.commits
+
+CITY, COUNTY, INFO, REGION = "city-of-portland", "multnomah-county", "211info", "region"
+ROLES = (
+    "specialist",
+    "supervisor",
+    "partner",
+    "worker",
+    "finance",
+    "approver",
+    "administrator",
+    "auditor",
+)
+EVERYBODY = " ".join(ROLES)
+NOW = datetime(2026, 11, 3, 18, tzinfo=UTC)
+
+TAKES = "specialist supervisor"
+CONTACTS = "specialist supervisor partner"
+REQUESTS = "specialist supervisor worker"
+WORKS = "supervisor worker"
+REFERRALS = "specialist supervisor partner"
+ANSWERS = "supervisor partner"
+SERVICES = "specialist supervisor partner worker administrator auditor"
+RULES = "specialist supervisor administrator auditor"
+MONEY = "finance approver auditor"
+TERMS = "finance approver administrator auditor"
+
+ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
+    ("TenantNode", "", "GET"): ("", EVERYBODY),
+    ("Desk", "", "GET"): ("desk", TAKES),
+    ("Desk", "", "POST"): ("desk", TAKES),
+    ("Desk", "message", "GET"): ("desk/message", TAKES),
+    ("Desk", "message", "POST"): ("desk/message", TAKES),
+    ("Contacts", "", "GET"): ("contacts", CONTACTS),
+    ("ContactRecord", "", "GET"): ("contacts/{contact}", CONTACTS),
+    ("ContactRecord", "danger", "POST"): ("contacts/{contact}/danger", TAKES),
+    ("ContactRecord", "need", "POST"): ("contacts/{contact}/need", TAKES),
+    ("ContactRecord", "preview", "POST"): ("contacts/{contact}/preview", TAKES),
+    ("ContactRecord", "services", "GET"): ("contacts/{contact}/services", TAKES),
+    ("ContactRecord", "transfer", "POST"): ("contacts/{contact}/transfer", TAKES),
+    ("ContactRecord", "wrap-up", "POST"): ("contacts/{contact}/wrap-up", TAKES),
+    ("Requests", "", "GET"): ("requests", REQUESTS),
+    ("RequestRecord", "", "GET"): ("requests/{request}", REQUESTS),
+    **{
+        ("RequestRecord", name, "POST"): (f"requests/{{request}}/{name}", WORKS)
+        for name in ("assign", "close", "note", "reopen", "start", "triage", "wait")
+    },
+    ("Referrals", "", "GET"): ("referrals", REFERRALS),
+    ("ReferralRecord", "", "GET"): ("referrals/{referral}", REFERRALS),
+    ("ReferralRecord", "cancel", "POST"): ("referrals/{referral}/cancel", REFERRALS),
+    **{
+        ("ReferralRecord", name, "POST"): (f"referrals/{{referral}}/{name}", ANSWERS)
+        for name in ("accept", "complete", "fail", "hold", "progress", "reject")
+    },
+    ("Services", "", "GET"): ("services", SERVICES),
+    ("ServiceRecord", "", "GET"): ("services/{service}", SERVICES),
+    ("Rules", "", "GET"): ("rules", RULES),
+    ("RuleSetRecord", "", "GET"): ("rules/1", RULES),
+    ("RuleSetRecord", "approve", "POST"): ("rules/1/approve", "administrator"),
+    ("Agreements", "", "GET"): ("agreements", TERMS),
+    ("AgreementRecord", "", "GET"): ("agreements/city-intake-for-county", TERMS),
+    ("Rates", "", "GET"): ("rates", TERMS),
+    ("RateRecord", "", "GET"): ("rates/{rate}", TERMS),
+    ("RateRecord", "edit", "GET"): ("rates/{rate}/edit", "finance administrator"),
+    ("RateRecord", "edit", "POST"): ("rates/{rate}/edit", "finance administrator"),
+    ("Pools", "", "GET"): ("pools", TERMS),
+    ("PoolRecord", "", "GET"): ("pools/i-and-r", TERMS),
+    ("Billing", "", "GET"): ("billing", MONEY),
+    ("PeriodRecord", "", "GET"): ("billing/2026-10", MONEY),
+    ("PeriodRecord", "usage", "GET"): ("billing/2026-10/usage", MONEY),
+    ("PeriodRecord", "checks", "GET"): ("billing/2026-10/checks", MONEY),
+    ("PeriodRecord", "draft", "POST"): ("billing/2026-10/draft", "finance"),
+    ("Statements", "", "GET"): ("statements", MONEY),
+    ("Statements", "received", "GET"): ("statements/received", MONEY),
+    ("StatementRecord", "", "GET"): ("statements/{statement}", MONEY),
+    ("StatementLineRecord", "", "GET"): ("statements/{statement}/{line}", MONEY),
+    ("StatementItemRecord", "", "GET"): ("statements/{statement}/{line}/{item}", MONEY),
+    ("StatementRecord", "submit", "POST"): ("statements/{statement}/submit", "finance"),
+    ("StatementRecord", "approve", "POST"): ("statements/{statement}/approve", "approver"),
+    ("StatementRecord", "issue", "POST"): ("statements/{statement}/issue", "finance approver"),
+    ("StatementRecord", "void", "POST"): ("statements/{statement}/void", "finance approver"),
+    ("Ledger", "", "GET"): ("ledger", MONEY),
+    ("Ledger", "journal", "GET"): ("ledger/journal", MONEY),
+    ("EntryRecord", "", "GET"): ("ledger/{entry}", MONEY),
+    ("AccountRecord", "", "GET"): ("ledger/accounts/due_from_partners", MONEY),
+    ("People", "", "GET"): ("people", "supervisor administrator"),
+    ("People", "new", "GET"): ("people/new", "administrator"),
+    ("People", "new", "POST"): ("people/new", "administrator"),
+    ("PersonRecord", "", "GET"): ("people/{person}", "administrator"),
+    ("PersonRecord", "", "POST"): ("people/{person}", "administrator"),
+    ("PersonRecord", "end", "POST"): ("people/{person}/end", "administrator"),
+    ("Settings", "", "GET"): ("settings", "administrator auditor"),
+    ("Settings", "retry", "POST"): ("settings/retry", "administrator"),
+    ("Audit", "", "GET"): ("audit", "supervisor administrator auditor"),
+}
+REGION_ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
+    ("RegionNode", "", "GET"): ("", TERMS),
+    ("RegionNode", "checks", "GET"): ("checks", TERMS),
+}
+PUBLIC = {"Root", "Auth", "Track", "TrackedRequest"}
+"""What belongs to nobody: tried by the tests of the door, of signing in and of tracking."""
+
+BY_ID = [row for row in ROWS if "{" in ROWS[row][0] and "{rate}" not in ROWS[row][0]]
+"""Addresses with an id or number that exists once in the region."""
+BY_ID = [row for row in BY_ID if "{service}" not in ROWS[row][0]]
+
+
+@pytest.fixture(scope="module")
+def found(web_engine, people) -> dict[str, str]:
+    """One thing of each kind that the City has."""
+    invalidate()
+    region = published(web_engine)
+    me = people.tenants[CITY]
+    for role in ROLES:
+        for slug in people.tenants:
+            people.account(slug, role)
+    person = people.make("leaver@city.example", {CITY: ("worker",)})
+    at = datetime(2026, 10, 5, 17, tzinfo=UTC)
+    with session_scope(web_engine, Scope(me)) as session:
+        wanted = [s for s in region.directory.services if s.tenant in (CITY, COUNTY, INFO)]
+        for number, service in enumerate(wanted):
+            intake = Intake(
+                source="demo",
+                key=f"matrix-{number}",
+                channel="phone",
+                started_at=at,
+                ended_at=at,
+                handle_seconds=60,
+                service=f"{service.tenant}/{service.key}",
+                asker=Asker(name="A Person", phone="503-555-0100"),
+                place=Place("", Decimal("45.52"), Decimal("-122.66")),
+                danger_answer="none",
+                consent="given",
+                after_hours=False,
+            )
+            try:
+                take_in(session, region, intake, now=at)
+            except DomainError:
+                continue
+        run = run_rating(session, period=Period.month("2026-10"), now=NOW)
+        statement_id = draft_statements(session, run.id, now=NOW)[-1]
+        open_accounts(session)
+        entry = post(
+            session,
+            NewEntry(
+                period_key="2026-10",
+                service_period="2026-10",
+                memo="Try",
+                source_key="matrix",
+                legs=[debit("due_from_partners", 5), credit("service_revenue", 5)],
+            ),
+            now=NOW,
+        )
+
+        def first(model, column, *conditions):
+            return session.scalars(
+                select(getattr(model, column))
+                .where(model.tenant_id == me, *conditions)
+                .order_by(model.id)
+                .limit(1)
+            ).one()
+
+        line_id, position = session.execute(
+            select(StatementLine.id, StatementLine.position)
+            .where(StatementLine.statement_id == statement_id, StatementLine.kind == "usage")
+            .limit(1)
+        ).one()
+        return {
+            "contact": first(Contact, "public_id"),
+            "request": first(ServiceRequest, "public_id"),
+            "referral": first(Referral, "public_id"),
+            "service": region.directory.of(CITY, at.date())[0].key,
+            "rate": session.execute(
+                text(
+                    "SELECT key FROM rates WHERE tenant_id = :me AND upper_inf(recorded)"
+                    " ORDER BY key LIMIT 1"
+                ),
+                {"me": me},
+            ).scalar_one(),
+            "statement": session.execute(
+                text("SELECT public_id FROM statements WHERE id = :id"), {"id": statement_id}
+            ).scalar_one(),
+            "line": str(position),
+            "item": str(
+                session.scalars(
+                    select(StatementItem.id).where(StatementItem.line_id == line_id).limit(1)
+                ).one()
+            ),
+            "entry": str(entry),
+            "person": str(person),
+        }
+
+
+@pytest.fixture(scope="module")
+def browsers(application, people, found, web_engine):
+    """A signed-in browser for each role of each partner; sessions are put in without a password."""
+    from regional311.database.ids import new_token, token_hash
+
+    made = {}
+    for slug in people.tenants:
+        for role in ROLES:
+            person = people.known[people.account(slug, role)]
+            token = new_token()
+            with web_engine.begin() as connection:
+                connection.execute(
+                    text(
+                        "SELECT start_session(:token, :person, 'csrf', now(),"
+                        " now() + interval '1 hour')"
+                    ),
+                    {"token": token_hash(token), "person": person},
+                )
+            browser = TestApp(application)
+            browser.set_cookie("session", token)
+            made[slug, role] = browser
+    return made
+
+
+def ask(browser, method: str, path: str) -> int:
+    if method == "POST":
+        return browser.post(path, expect_errors=True).status_int
+    return browser.get(path, expect_errors=True).status_int
+
+
+def test_every_view_of_the_tree_has_a_row(application):
+    there = set()
+    for entry in application.registry.introspector.get_category("views"):
+        view = entry["introspectable"]
+        context = view["context"]
+        if not (isinstance(context, type) and issubclass(context, Resource)):
+            continue
+        if context.__name__ in PUBLIC or not context.__module__.startswith("regional311."):
+            continue
+        methods = view["request_methods"]
+        for method in (methods,) if isinstance(methods, str) else methods:
+            there.add((context.__name__, view["name"] or "", method))
+    assert there == set(ROWS) | set(REGION_ROWS)
+
+
+@pytest.mark.parametrize("row", [*ROWS], ids="-".join)
+def test_every_role_of_every_partner(row, browsers, found):
+    path, allowed = ROWS[row]
+    address = f"/{CITY}/{path.format(**found)}".rstrip("/")
+    method = row[2]
+    wrong = {}
+    for (slug, role), browser in browsers.items():
+        if slug != CITY:
+            wanted = {404}
+        elif role in allowed.split():
+            wanted = {400} if method == "POST" else {200}
+        else:
+            wanted = {403}
+        got = ask(browser, method, address)
+        if got not in wanted:
+            wrong[slug, role] = (got, wanted)
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("row", [*REGION_ROWS], ids="-".join)
+def test_the_regions_own_pages(row, browsers):
+    path, allowed = REGION_ROWS[row]
+    for (slug, role), browser in browsers.items():
+        wanted = 404 if slug != REGION else 200 if role in allowed.split() else 403
+        assert ask(browser, row[2], f"/{REGION}/{path}".rstrip("/")) == wanted, (slug, role)
+
+
+@pytest.mark.parametrize("row", BY_ID, ids="-".join)
+def test_anothers_id_below_ones_own_partner_is_not_there(row, browsers, found):
+    path, allowed = ROWS[row]
+    # a referral is its receiver's too, under the same number
+    others = (COUNTY, REGION) if "{referral}" in path else (COUNTY, INFO, REGION)
+    for slug in others:
+        for role in allowed.split():
+            address = f"/{slug}/{path.format(**found)}"
+            assert ask(browsers[slug, role], row[2], address) == 404, (slug, role)
+
+
+@pytest.mark.parametrize("row", [*ROWS, *REGION_ROWS], ids="-".join)
+def test_a_visitor_is_asked_to_sign_in(row, application, found):
+    tenant = REGION if row in REGION_ROWS else CITY
+    path = (ROWS.get(row) or REGION_ROWS[row])[0].format(**found)
+    browser = TestApp(application)
+    got = ask(browser, row[2], f"/{tenant}/{path}".rstrip("/"))
+    assert got == (403 if row[2] == "POST" else 303)
+    assert ask(browser, "GET", f"/{tenant}/nothing/{new_id()}") == 404
