@@ -1124,15 +1124,15 @@ def create_tables() -> None:
         unique=False,
     )
     op.create_index(
-        op.f("ix_service_requests_tenant_id_queue_opened_at_id"),
+        op.f("ix_service_requests_tenant_id_queue_state_opened_at_id"),
         "service_requests",
-        ["tenant_id", "queue", "opened_at", "id"],
+        ["tenant_id", "queue", "state", "opened_at", "id"],
         unique=False,
     )
     op.create_index(
-        op.f("ix_service_requests_tenant_id_service_key_opened_at_id"),
+        op.f("ix_service_requests_tenant_id_service_key_state_opened_at_id"),
         "service_requests",
-        ["tenant_id", "service_key", "opened_at", "id"],
+        ["tenant_id", "service_key", "state", "opened_at", "id"],
         unique=False,
     )
     op.create_index(

@@ -148,8 +148,8 @@ class ServiceRequest(Base):
         CheckConstraint(_among("state", REQUEST_STATES), name="state_known"),
         Index(None, "tenant_id", "opened_at", "id"),
         Index(None, "tenant_id", "state", "opened_at", "id"),
-        Index(None, "tenant_id", "service_key", "opened_at", "id"),
-        Index(None, "tenant_id", "queue", "opened_at", "id"),
+        Index(None, "tenant_id", "service_key", "state", "opened_at", "id"),
+        Index(None, "tenant_id", "queue", "state", "opened_at", "id"),
         Index(None, "tenant_id", "contact_id"),
         {"info": TENANT},
     )

@@ -355,6 +355,8 @@ def requests(
     if overdue_at is not None:
         query = query.where(ServiceRequest.expected_at < overdue_at)
         states = [each for each in states or lifecycle.OPEN if each in lifecycle.OPEN]
+    if (queue is not None or service_key is not None) and states is None:
+        states = lifecycle.STATES
     if not cleared:
         query = query.where(ServiceRequest.confidential.is_(False))
     query = numbered(query, ServiceRequest.public_id, number, "R")
@@ -604,7 +606,11 @@ def by_state(
         if states is not None:
             query = query.where(state == states[0])
         return _ordered(query, *order, oldest_first, after, limit)
-    wanted = func.unnest(literal(list(states), ARRAY(Text))).table_valued("state").alias("wanted")
+    wanted = (
+        func.unnest(literal(list(states), ARRAY(Text)))
+        .table_valued("state")
+        .render_derived("wanted")
+    )
     each = query.where(state == wanted.c.state)
     parts = _ordered(each, *order, oldest_first, after, limit).lateral()
     merged = select(parts).select_from(wanted).join(parts, true())
