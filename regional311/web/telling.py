@@ -12,12 +12,14 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_datetime, format_time
+from pyramid.i18n import make_localizer
+from pyramid.interfaces import ITranslationDirectories
 
 from regional311.calendars import Span
 from regional311.catalog.directory import Service
 from regional311.intake.service import Followers
 from regional311.referral.snapshot import Published, published
-from regional311.web.i18n import _, translated
+from regional311.web.i18n import _, in_language, translated
 
 HOME_ZONE = "America/Los_Angeles"
 
@@ -136,9 +138,11 @@ class Telling:
             {**self.published.names, **names}, self.request.registry.configured.url, self.translate
         )
 
-    def translate(self, sentence: str) -> str:
-        """Put one of the decision's sentences into the page's language."""
-        return str(self.request.localizer.translate(_(sentence)))
+    def translate(self, sentence: str, language: str | None = None) -> str:
+        """Put a sentence into a language: the page's, or that of the person it is written to."""
+        if language is None:
+            return translated(self.request, sentence)
+        return in_language(self.request.registry, sentence, language)
 
 
 def telling(request: Any) -> Telling:
