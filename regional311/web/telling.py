@@ -12,8 +12,6 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_datetime, format_time
-from pyramid.i18n import make_localizer
-from pyramid.interfaces import ITranslationDirectories
 
 from regional311.calendars import Span
 from regional311.catalog.directory import Service
