@@ -145,7 +145,7 @@ class Words:
         "payer_rule": PAYER_RULES,
         "outcome": {code: words for code, (words, _kind) in DECISIONS.items()},
         "role": ROLES,
-        "language": {**LANGUAGES, "zh-Hant": LANGUAGES["zh"]},
+        "language": LANGUAGES,
         "hours": HOURS,
         "unit": UNITS,
         "account_type": ACCOUNT_TYPES,

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pyramid.i18n import TranslationStringFactory, get_localizer
+from pyramid.i18n import TranslationStringFactory, get_localizer, make_localizer
+from pyramid.interfaces import ITranslationDirectories
 from pyramid.threadlocal import get_current_request
 from translationstring import TranslationString
 
@@ -48,6 +49,15 @@ def translated(request, message) -> str:
     if isinstance(message, TranslationString):
         return str(request.localizer.translate(message))
     return str(request.localizer.translate(_(str(message))))
+
+
+def in_language(registry, message: str, language: str) -> str:
+    """Return a text in a given language (`zh-Hant`), whatever the request's is."""
+    made = registry.__dict__.setdefault("localizers", {})
+    if language not in made:
+        directories = registry.queryUtility(ITranslationDirectories, default=[])
+        made[language] = make_localizer(language.replace("-", "_"), directories)
+    return str(made[language].translate(_(message)))
 
 
 def catalogues(directory: Path) -> list[str]:

@@ -90,7 +90,7 @@ class RuleWords:
             (match.verbs, VERBS, _("the person wants to ${what}")),
             (match.boundaries, None, _("the place lies in ${what}")),
             (match.channels, CHANNELS, _("it came by ${what}")),
-            (match.languages, {**LANGUAGES, "zh-Hant": LANGUAGES["zh"]}, _("it is in ${what}")),
+            (match.languages, LANGUAGES, _("it is in ${what}")),
             (match.urgency, PRIORITIES, _("it is of ${what} urgency")),
             (match.dispositions, SERVICE_DISPOSITIONS, _("today it holds: ${what}")),
         ):

@@ -26,7 +26,7 @@ LANGUAGES: Final[Mapping[str, Any]] = {
     "en": _("English"),
     "es": _("Spanish"),
     "vi": _("Vietnamese"),
-    "zh": _("Chinese"),
+    "zh-Hant": _("Chinese"),
     "ru": _("Russian"),
     "other": _("Another language"),
 }

@@ -88,6 +88,7 @@ __all__ = [
     "form_key",
     "handle_form_submission",
     "make_form",
+    "start_over",
 ]
 
 _FORM_KEY = re.compile(r"[A-Za-z0-9_-]{20,64}", re.ASCII)

@@ -276,7 +276,7 @@ class NeedForm(Schema):
                 problem[name] = _("A point has a latitude and a longitude.")
             elif values[name] is not None and abs(values[name]) > limit:
                 problem[name] = _("Enter degrees between -${limit} and ${limit}.", mapping={"limit": limit})
-        if problem.children or problem.asdict():
+        if problem.children:
             raise problem
 
 
@@ -894,6 +894,8 @@ def preview(context: ContactRecord, request: Any) -> Any:
 def file_need(context: ContactRecord, request: Any) -> Any:
     """File what is needed. The same form sent twice gets the first answer again."""
     tell = telling(request)
+    if context.record.danger_answer is None:
+        raise filing.DangerNotAsked(_("Ask first whether anybody is in danger."))
     service = offered(request, request.POST.get("service", ""))
     form = _need_form(context, request, service)
     typed = _as_typed(request)
