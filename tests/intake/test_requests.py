@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -9,16 +10,18 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
-from regional311.audit.queries import history
+from regional311.audit.queries import history, trail
 from regional311.database.ids import new_id, public_id
 from regional311.database.rows import put
 from regional311.database.session import Scope, acting_for, open_session, session_scope
-from regional311.errors import InvalidInput, NotFound, Stale
+from regional311.errors import InvalidInput, KeyReused, NotFound, Stale
 from regional311.exchange.models import Envelope
 from regional311.intake import lifecycle, queries, service
 from regional311.intake.models import Contact, FollowedRequest, Need, RequestNote, ServiceRequest
 from regional311.intake.service import Followers, NewRequest
+from regional311.metering import service as metering
 from regional311.metering.models import UsageEvent
+from regional311.metering.service import Usage
 from regional311.notices.models import OutboxMessage
 from regional311.referral import filing
 from regional311.referral.filing import Asker, Intake, Place
@@ -330,3 +333,73 @@ def test_two_workers_at_once_cannot_both_win(committed_engine, region):
         with pytest.raises(Stale):
             service.change_request(second, to="in_progress", **values)
         second.rollback()
+
+
+def test_work_is_metered_once(city):
+    from_desk = Usage(
+        source_key="contact:1:handled:1",
+        activity="contact_handled",
+        channel="phone",
+        occurred_at=NOW,
+        received_at=NOW,
+        booked_on=date(2026, 10, 5),
+    )
+    assert metering.record(city, from_desk)
+    assert not metering.record(city, replace(from_desk, received_at=LATER))
+    only(city, UsageEvent)
+    assert not metering.record(city, from_desk)
+    with pytest.raises(KeyReused):
+        metering.record(city, replace(from_desk, handle_seconds=9))
+
+
+def test_lists_are_filtered(city, region):
+    file(city, region, IN_CITY)
+    file(city, region, ON_BRIDGE, channel="web", line="")
+    assert [row.channel for row in queries.contacts(city, channel="web").rows] == ["web"]
+    assert len(queries.contacts(city, disposition="request_filed", since=NOW).rows) == 2
+    assert queries.contacts(city, until=NOW).rows == []
+    assert len(queries.contacts(city, ended=True).rows) == 2
+    assert queries.contacts(city, ended=False).rows == []
+    assert len(queries.followed_requests(city, states=("received",)).rows) == 1
+    assert queries.followed_requests(city, owner_id=IDS["211info"]).rows == []
+    ids = [row.id for row in queries.contacts(city).rows]
+    assert {key for asked in queries.needed(city, ids).values() for _, key in asked} == {
+        "pothole",
+        "bridge-pothole",
+    }
+    assert queries.needed(city, []) == {}
+
+
+def test_open_contacts_are_ones_own(city, region):
+    started = service.start_contact(city, now=NOW, channel="phone")
+    assert [each.id for each in queries.open_contacts(city, UUID(int=42))] == [started.id]
+    assert queries.open_contacts(city, UUID(int=43)) == []
+
+
+def test_the_trail_is_asked(city, region):
+    filed = file(city, region, IN_CITY)
+    assert {each.action for each in trail(city, action="request:")} == {"request:open"}
+    assert [each.subject_id for each in trail(city, action="contact:file")] == [filed.contact_id]
+    assert len(trail(city, person_id=UUID(int=42), since=NOW, until=LATER)) == 2
+    newest = trail(city, limit=1)
+    assert len(trail(city, before=newest[0].id)) == 1
+    assert len(trail(city, subject_id=filed.request_id)) == 1
+
+
+def test_request_without_a_contact(city):
+    new = NewRequest(
+        id=new_id(),
+        public_id=public_id("R"),
+        intake_tenant_id=IDS["city"],
+        service_key="pothole",
+        opened_at=NOW,
+    )
+    assert service.open_request(city, new, now=NOW).state == "received"
+    service.change_request(
+        city,
+        now=LATER,
+        request_id=new.id,
+        version=1,
+        to="merged",
+    )
+    assert only(city, ServiceRequest).resolution == "duplicate"

@@ -421,3 +421,39 @@ def test_preview_says_what_would_be_shared(region):
     danger = filing.preview(region, "city", replace(asked, description="kill myself"), now=NOW)
     assert [each.number for each in danger.signs] == ["988"]
     assert filing.preview(region, "city", replace(asked, service=""), now=NOW).decision is None
+
+
+def test_crossing_costs_a_switch_and_one_statement(committed_engine, region, statements):
+    """A cross-tenant contact adds the switch there and back and one statement, nothing else."""
+    with open_session(committed_engine, Scope(IDS["city"])) as session:
+        statements.clear()
+        filing.take_in(session, region, intake(place=at(ON_BRIDGE)), now=NOW)
+        assert sum(each.startswith("WITH") for each in statements) == 2
+        assert len(statements) <= 10
+        session.rollback()
+
+
+def test_messages_are_in_the_persons_language(city, region):
+    asked = intake(asker=ANNA, language="es")
+    filing.take_in(
+        city, region, asked, now=NOW, translate=lambda text, language: f"[{language}] {text}"
+    )
+    assert only(city, OutboxMessage).heading.startswith("[es] ")
+
+
+def test_row_by_row_when_a_batch_fails(committed_engine, region):
+    """One bad row fails its batch; taken one by one it costs only itself."""
+    good, bad = many(3), intake(source="replay:june", key="bad", service="city/nothing")
+    scope = Scope(IDS["city"])
+    with pytest.raises(InvalidInput), session_scope(committed_engine, scope) as session:
+        filing.take_in_many(session, region, [*good, bad])
+    taken = 0
+    for each in (*good, bad):
+        try:
+            with session_scope(committed_engine, scope) as session:
+                taken += len(filing.take_in_many(session, region, [each]))
+        except InvalidInput:
+            continue
+    assert taken == 3
+    with open_session(committed_engine, scope) as session:
+        assert count(session, Contact) == 3
