@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from regional311.catalog import directory
@@ -22,7 +22,9 @@ def services(session: Session, slugs: Mapping[UUID, str]) -> list[directory.Serv
     for service_id, kind, valid in session.execute(
         select(
             ServiceDisposition.service_id, ServiceDisposition.disposition, ServiceDisposition.valid
-        ).order_by(ServiceDisposition.service_id, ServiceDisposition.valid)
+        )
+        .where(~func.isempty(ServiceDisposition.valid))
+        .order_by(ServiceDisposition.service_id, ServiceDisposition.valid)
     ):
         dispositions.setdefault(service_id, []).append(
             directory.Disposition(kind, valid.lower, valid.upper)

@@ -15,6 +15,8 @@ from typing import Any
 from regional311.config.schema import Model
 
 LINE_LENGTH = 100
+DATES = ("valid_from", "valid_to")
+"""Written after everything else of their table."""
 
 
 def toml_text(model: Model) -> str:
@@ -43,7 +45,9 @@ def _table(model: Model, path: str, *, top: bool = False) -> Iterator[str]:
 
 
 def _said(model: Model) -> Iterator[tuple[str, Any]]:
-    for name, info in type(model).model_fields.items():
+    fields = type(model).model_fields
+    for name in sorted(fields, key=lambda each: each in DATES):
+        info = fields[name]
         value = getattr(model, name)
         if value is None or (not info.is_required() and value == info.default):
             continue
