@@ -22,6 +22,7 @@ from sqlalchemy import (
     func,
     literal,
     select,
+    text,
     true,
     tuple_,
     union_all,
@@ -29,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
+from regional311.audit.models import AuditEvent
 from regional311.audit.queries import AuditRow, history
 from regional311.database.ids import parse_public_id
 from regional311.database.session import scope_of
@@ -48,6 +50,7 @@ from regional311.intake.models import (
 Row = TypeVar("Row")
 
 PAGE: Final = 25
+HISTORY: Final = 200
 EXPORT: Final = 5000
 """Rows of one export."""
 
@@ -398,7 +401,7 @@ def followed_requests(
 
 
 def contact_detail(session: Session, contact_id: UUID) -> ContactDetail:
-    """Give a contact with needs, requests, transfers and history: six statements.
+    """Give a contact with needs, requests, transfers and history: four statements.
 
     Raises :class:`NotFound`.
     """
@@ -410,7 +413,16 @@ def contact_detail(session: Session, contact_id: UUID) -> ContactDetail:
             Contact.accommodation,
             Contact.note,
             Contact.wait_seconds,
+            Membership.name.label("specialist"),
+            _transfers_of(tenant_id, contact_id).label("transfers"),
             *(each.label(f"inquirer_{each.key}") for each in _of(Inquirer, InquirerRow)),
+        )
+        .outerjoin(
+            Membership,
+            and_(
+                Membership.tenant_id == Contact.tenant_id,
+                Membership.person_id == Contact.specialist_id,
+            ),
         )
         .outerjoin(
             Inquirer,
@@ -428,26 +440,69 @@ def contact_detail(session: Session, contact_id: UUID) -> ContactDetail:
         .where(Need.tenant_id == tenant_id, Need.contact_id == contact_id)
         .order_by(Need.created_at, Need.id)
     )
-    transfers = session.execute(
-        select(*_of(Transfer, TransferRow))
-        .where(Transfer.tenant_id == tenant_id, Transfer.contact_id == contact_id)
-        .order_by(Transfer.at, Transfer.id)
-    )
-    past = history(session, contact_id)
-    interpreter, accommodation, note, wait_seconds = values[width : width + 4]
+    past, names = _history(session, contact_id)
+    interpreter, accommodation, note, wait_seconds, specialist, transfers = values[
+        width : width + 6
+    ]
+    if contact.specialist_id is not None and specialist is not None:
+        names[contact.specialist_id] = specialist
     return ContactDetail(
         contact=contact,
         interpreter=interpreter,
         accommodation=accommodation,
         note=note,
         wait_seconds=wait_seconds,
-        inquirer=InquirerRow(*values[width + 4 :]) if values[width + 4] else None,
+        inquirer=InquirerRow(*values[width + 6 :]) if values[width + 6] else None,
         needs=[NeedRow(*each) for each in needs],
         requests=_requests_of(session, contact_id),
-        transfers=[TransferRow(*each) for each in transfers],
+        transfers=[_transfer(each) for each in transfers],
         history=past,
-        people=people(session, [contact.specialist_id, *(each.person_id for each in past)]),
+        people=names,
     )
+
+
+def _transfers_of(tenant_id: UUID, contact_id: UUID) -> Any:
+    """The few transfers of a contact as one JSON value of its own row."""
+    rows = (
+        select(*_of(Transfer, TransferRow))
+        .where(Transfer.tenant_id == tenant_id, Transfer.contact_id == contact_id)
+        .order_by(Transfer.at, Transfer.id)
+        .subquery()
+    )
+    found = func.coalesce(func.jsonb_agg(func.to_jsonb(rows.table_valued())), text("'[]'::jsonb"))
+    return select(found).select_from(rows).scalar_subquery()
+
+
+def _transfer(row: Mapping[str, Any]) -> TransferRow:
+    return TransferRow(
+        UUID(row["id"]),
+        UUID(row["need_id"]) if row["need_id"] else None,
+        row["kind"],
+        row["target"],
+        row["number"],
+        row["result"],
+        datetime.fromisoformat(row["at"]),
+    )
+
+
+def _history(session: Session, subject_id: UUID) -> tuple[list[AuditRow], dict[UUID, str]]:
+    """Give a record's trail with the names of who acted: one statement."""
+    tenant_id = scope_of(session).tenant_id
+    rows = session.execute(
+        select(*_of(AuditEvent, AuditRow), Membership.name)
+        .outerjoin(
+            Membership,
+            and_(
+                Membership.tenant_id == AuditEvent.tenant_id,
+                Membership.person_id == AuditEvent.person_id,
+            ),
+        )
+        .where(AuditEvent.tenant_id == tenant_id, AuditEvent.subject_id == subject_id)
+        .order_by(AuditEvent.id)
+        .limit(HISTORY)
+    ).all()
+    past = [AuditRow(*row[:-1]) for row in rows]
+    return past, {row.person_id: row.name for row in rows if row.name is not None}
 
 
 def request_detail(session: Session, request_id: UUID) -> RequestDetail:

@@ -37,7 +37,7 @@ from regional311.database.base import Base
 from regional311.identity.models import Membership
 from regional311.identity.permissions import Permissions as P
 from regional311.identity.queries import tracked
-from regional311.intake.models import Contact, ServiceRequest
+from regional311.intake.models import Contact, FollowedRequest, ServiceRequest
 from regional311.ledger.models import Account, JournalEntry
 from regional311.referral.models import Referral, RuleSet
 from regional311.web.partners import REGION, Partner
@@ -361,8 +361,16 @@ class Contacts(Collection):
 
 @collection("requests")
 class Requests(Collection):
+    """One's own requests, and those that one follows at other partners."""
+
     permission = P.REQUEST_READ
     model, member, prefix = ServiceRequest, RequestRecord, "R"
+
+    def find(self, name: str) -> Any:
+        found = super().find(name)
+        if found is None and (number := self._value(name)) is not None:
+            found = self.row(FollowedRequest, "public_id", number)
+        return found
 
 
 @collection("referrals")

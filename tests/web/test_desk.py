@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
+
 import pytest
 
-CITY = "/city-of-portland"
+CITY, COUNTY, HELP = "/city-of-portland", "/multnomah-county", "/211info"
+POTHOLE = "city-of-portland/pothole"
+
+
+@pytest.fixture(autouse=True)
+def office_hours(clock):
+    """A Tuesday at eleven in Portland: every line is open."""
+    clock.now = datetime(2026, 10, 13, 18, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -26,8 +36,208 @@ def screened(browser, **chosen):
     return form.submit().follow()
 
 
+def picked(page, words, name):
+    search = next(form for form in page.forms.values() if form.method.upper() == "GET")
+    search["q"] = words
+    link = next(a for a in search.submit().html.select("a.d-hit") if name in a["href"])
+    return page.test_app.get(link["href"])
+
+
+def described(page, **values):
+    form = page.forms["need"]
+    for name, value in values.items():
+        form[name] = value
+    return form
+
+
+def tick(page, **values):
+    """Fill what stands outside the form and belongs to it, as a browser would send it."""
+    form = page.forms["need"]
+    sent = form.submit_fields()
+    shown = page.html.select_one("input[name=shown]")
+    if shown is not None:
+        sent.append(("shown", shown["value"]))
+    return [*sent, *values.items()]
+
+
+def look(page, **values):
+    """Press *Who is responsible?*, which stands outside the form."""
+    path = page.forms["need"].action.removesuffix("need") + "preview"
+    return page.test_app.post(path, [*tick(page, **values), ("preview", "yes")])
+
+
+def file_it(page, **values):
+    return page.test_app.post(page.forms["need"].action, tick(page, **values))
+
+
 def test_a_contact_starts_on_the_server_at_once(browser):
     page = start(browser)
-    assert "/contacts/C-" in page.request.path
     number = page.request.path.rpartition("/")[2]
+    assert number.startswith("C-")
     assert number in browser.get(f"{CITY}/desk")
+
+
+def test_several_contacts_are_open_at_once(browser):
+    first, second = start(browser), start(browser, channel="walk_in")
+    desk = browser.get(f"{CITY}/desk")
+    for page in (first, second):
+        assert page.request.path.rpartition("/")[2] in desk
+
+
+def test_a_start_that_is_sent_twice_is_one_contact(browser):
+    form = browser.get(f"{CITY}/desk").forms["start"]
+    assert form.submit().location == form.submit().location
+
+
+def test_danger_is_asked_before_anything_else(browser):
+    page = start(browser)
+    assert "screen" in page.forms
+    assert "need" not in page.forms
+    assert "wrap-up" not in page.forms
+    unasked = browser.get(f"{page.request.path}?service={POTHOLE}")
+    assert "need" not in unasked.forms
+
+
+def test_a_need_cannot_be_filed_before_danger_was_asked(browser):
+    page = start(browser)
+    token = page.forms["screen"]["csrf_token"].value
+    sent = {
+        "csrf_token": token,
+        "form_key": "k" * 30,
+        "service": POTHOLE,
+        "version": "1",
+        "place": "NE Alberta",
+    }
+    answer = browser.post(f"{page.request.path}/need", sent, status=409)
+    assert "Ask first whether anybody is in danger" in answer
+
+
+def test_a_sign_of_danger_says_911_and_offers_the_transfer(browser):
+    page = start(browser)
+    form = page.forms["screen"]
+    form["answer"] = "fire"
+    page = form.submit().follow()
+    assert page.html.select_one("#danger-heading").text.strip() == "Call 911"
+    assert "need" not in page.forms
+    taken = next(f for f in page.forms.values() if f.action.endswith("/transfer"))
+    page = taken.submit().follow()
+    assert "Taken over" in page
+    assert page.forms["wrap-up"]["disposition"].value == "danger"
+
+
+def test_words_of_danger_come_before_the_service(browser):
+    page = picked(screened(browser), "pothole", POTHOLE)
+    described(page, description="the house is on fire", place="Downtown")
+    seen = look(page)
+    assert "Call 911 first" in seen
+    filed = file_it(seen, cleared="true")
+    assert "R-" in filed.html.select_one(".d-number").text
+
+
+def test_a_pothole_is_filed_with_the_city(browser):
+    page = picked(screened(browser), "potholes", POTHOLE)
+    described(page, place="SW 5th and Main", latitude="45.5152", longitude="-122.6784")
+    seen = look(page)
+    preview = seen.html.select_one("#preview").text
+    assert "City of Portland" in preview
+    filed = file_it(seen)
+    card = filed.html.select_one(".d-card--done").text
+    assert re.search(r"R-[0-9A-Z]{5}-[0-9A-Z]{5}", card)
+    assert "/track/" in card
+    assert "Expected to be done by" in card
+    done = filed.forms["wrap-up"].submit().follow()
+    assert "resolved at the first contact" in done
+
+
+def test_the_same_form_twice_gets_the_same_answer(browser):
+    page = picked(screened(browser), "pothole", POTHOLE)
+    form = described(page, place="Downtown", latitude="45.5152", longitude="-122.6784")
+    first, second = form.submit(), form.submit()
+    number = first.html.select_one(".d-number").text
+    assert second.html.select_one(".d-number").text == number
+    assert len(second.html.select("article.d-card")) == 1
+
+
+def test_somebody_else_saved_first(browser):
+    page = picked(screened(browser), "pothole", POTHOLE)
+    other = browser.get(page.request.path)
+    other.forms["wrap-up"]["disposition"] = "hang_up"
+    other.forms["wrap-up"].submit()
+    form = described(page, latitude="45.5152", longitude="-122.6784")
+    answer = form.submit(status=409)
+    assert "Somebody else saved first" in answer
+    assert "Stored now" in answer
+
+
+def test_a_place_is_asked_for_where_it_decides(browser):
+    page = picked(screened(browser), "pothole", POTHOLE)
+    described(page, place_kind="none")
+    answer = page.forms["need"].submit(status=400)
+    assert "Say where it is" in answer
+
+
+def test_half_a_point_is_refused(browser):
+    page = picked(screened(browser), "pothole", POTHOLE)
+    described(page, latitude="45.5")
+    answer = page.forms["need"].submit(status=400)
+    assert "A point has a latitude and a longitude." in answer
+
+
+def test_shelter_is_referred_with_consent(browser):
+    page = picked(screened(browser), "shelter for tonight", "211info/")
+    described(page, description="a mother with two children", name="Dana Reed", phone="503 555 0101")
+    for name in ("answer-people",):
+        if name in page.forms["need"].fields:
+            page.forms["need"][name] = "3"
+    unasked = page.forms["need"].submit(status=400)
+    assert "Ask the person" in unasked.html.select_one("#consent-error").text
+    filed = file_it(unasked, consent="given")
+    assert "Referred to 211info" in filed.html.select_one(".d-card--done").text
+    assert filed.forms["wrap-up"]["disposition"].value == "referred"
+
+
+def test_the_preview_is_a_part_of_the_page_for_htmx(browser):
+    page = picked(screened(browser), "pothole", POTHOLE)
+    sent = described(page, latitude="45.5152", longitude="-122.6784").submit_fields()
+    part = browser.post(
+        page.request.path + "/preview", sent, headers={"HX-Request": "true"}
+    )
+    assert "<html" not in part
+    assert "City of Portland" in part
+
+
+def test_statements_of_the_pages(browser, statements):
+    page = picked(screened(browser), "pothole", POTHOLE)
+    filed = described(page, latitude="45.5152", longitude="-122.6784").submit()
+    contact = filed.request.path.removesuffix("/need")
+    for path, limit in (
+        (f"{CITY}/desk", 12),
+        (f"{CITY}/contacts", 8),
+        (f"{CITY}/contacts?channel=phone&state=open&sort=started", 8),
+        (contact, 10),
+    ):
+        browser.get(path)
+        statements.clear()
+        browser.get(path)
+        assert len(statements) <= limit, (path, statements)
+
+
+def test_the_list_filters_and_exports(browser):
+    page = screened(browser, channel="walk_in")
+    number = page.request.path.rpartition("/")[2]
+    assert number in browser.get(f"{CITY}/contacts?channel=walk_in&state=open&specialist=me")
+    assert number not in browser.get(f"{CITY}/contacts?channel=email")
+    assert number not in browser.get(f"{CITY}/contacts?until=2020-01-01")
+    export = browser.get(f"{CITY}/contacts?format=csv")
+    assert export.content_type == "text/csv"
+    assert number in export
+
+
+def test_a_closed_line_means_staying_on_the_line(browser, clock):
+    clock.now = datetime(2026, 10, 14, 4, tzinfo=UTC)
+    page = picked(screened(browser), "shelter for tonight", "211info/")
+    described(page, **{"answer-people": "3"})
+    filed = file_it(page)
+    assert "Offer to transfer to 211info" in filed
+    taken = next(f for f in filed.forms.values() if f.action.endswith("/transfer"))
+    assert "Taken over" in taken.submit().follow()

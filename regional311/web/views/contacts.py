@@ -585,6 +585,9 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
         "editable": editable,
         "screen": screen if editable and not screened else None,
         "danger": danger,
+        "transfer": choices(TRANSFER_RESULTS, ("taken_over", "returned", "refused"))
+        if editable and any(each.result == "offered" for each in detail.transfers)
+        else [],
         "asking": asks and work.service is None,
         "picked": None
         if work.service is None
@@ -646,14 +649,10 @@ def _groups(form: Form) -> dict[str, _Group]:
 def _danger(tell: Telling, found: Any, transfers: Any) -> dict[str, Any]:
     screen = tell.published.screen(tell.today)
     sign = next((each for each in screen.signs if each.key == found.danger_answer), None)
-    offered = [each for each in transfers if each.result == "offered"]
     return {
         "number": sign.number if sign else screen.number,
         "sign": sign.name if sign else found.danger_answer,
         "say": sign.say if sign else screen.say,
-        "results": choices(TRANSFER_RESULTS, ("taken_over", "returned", "refused"))
-        if offered
-        else [],
         "transfers": [
             (said(TRANSFER_RESULTS, each.result), tell.when(each.at)) for each in transfers
         ],
@@ -721,7 +720,7 @@ def _need(tell: Telling, need: Any, detail: Any, decisions: Any, sent: Any) -> d
         "status_kind": kind(NEED_STATES, need.status),
         "place": tell.place(need),
         "description": need.description,
-        "items": items,
+        "results": items,
         "decisions": [_decision(tell, each) for each in decisions if each.need_id == need.id],
         "explained": False,
     }

@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
+import colander
 from pyramid.events import ApplicationCreated, subscriber
-from pyramid.httpexceptions import HTTPNotFound
+from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
+from pyramid.renderers import render_to_response
 from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
 
 from regional311.calendars import DAYS
 from regional311.catalog.directory import Service
+from regional311.errors import DomainError
+from regional311.intake import queries
+from regional311.referral import filing
+from regional311.web.forms import (
+    Boolean,
+    CheckboxWidget,
+    Choice,
+    Decimal,
+    Form,
+    HiddenWidget,
+    RadioWidget,
+    Schema,
+    SchemaNode,
+    String,
+    TextAreaWidget,
+    TextWidget,
+    form_key,
+    handle_form_submission,
+    make_form,
+)
 from regional311.web.i18n import _
+from regional311.web.questions import add_questions, answers_of
 from regional311.web.telling import Telling, telling
-from regional311.web.tree import Root
-from regional311.web.wording import WEEKDAYS, said
+from regional311.web.tree import Root, TrackedRequest, enter
+from regional311.web.wording import REQUEST_STATES, WEEKDAYS, kind, said
 
 SHOWN = 12
 
@@ -104,3 +128,316 @@ def _hours(tell: Telling, service: Service) -> list[dict[str, Any]]:
         ]
         shown.append({"name": line.name, "address": line.address, "days": days})
     return shown
+
+
+# --- reporting without an account -----------------------------------------------------------------
+
+
+class ScreenForm(Schema):
+    """The region's danger screen; its question and signs come from the policy."""
+
+    danger = SchemaNode(String(100), title=_("Danger"))
+
+    def after_bind(self, node: Any, kw: dict[str, Any]) -> None:
+        tell = telling(kw["request"])
+        screen = tell.published.screen(tell.today)
+        offered = [("none", _("None of these")), *((each.key, each.name) for each in screen.signs)]
+        self["danger"].typ = Choice(offered)
+        self["danger"].title = screen.ask
+        self["danger"].widget = RadioWidget(values=offered)
+
+
+class ReportForm(Schema):
+    """What happened and where; who reports it may stay unknown."""
+
+    danger = SchemaNode(Choice(("none",)), title=_("Danger"), widget=HiddenWidget())
+    place = SchemaNode(
+        String(300),
+        title=_("Where is it?"),
+        description=_("Address or crossing, neighborhood, road or bridge."),
+        widget=TextWidget(maxlength=300),
+        missing=None,
+    )
+    latitude = SchemaNode(Decimal(6), title=_("Latitude, if you know it"), missing=None)
+    longitude = SchemaNode(Decimal(6), title=_("Longitude, if you know it"), missing=None)
+    description = SchemaNode(
+        String(4000, multiline=True),
+        title=_("What should we know?"),
+        description=_("Please say nothing about other people by name."),
+        widget=TextAreaWidget(rows=4, maxlength=4000),
+        missing=None,
+    )
+    name = SchemaNode(
+        String(200), title=_("Your name"), widget=TextWidget(autocomplete="name"), missing=None
+    )
+    phone = SchemaNode(
+        String(40),
+        title=_("Your phone number"),
+        widget=TextWidget(type="tel", autocomplete="tel"),
+        missing=None,
+    )
+    email = SchemaNode(
+        String(254),
+        title=_("Your e-mail address"),
+        widget=TextWidget(type="email", autocomplete="email"),
+        validator=colander.Email(_("Enter an e-mail address such as name@example.org.")),
+        missing=None,
+    )
+    wants_updates = SchemaNode(
+        Boolean(), title=_("Send me news by e-mail"), widget=CheckboxWidget(), missing=False
+    )
+    consent = SchemaNode(
+        Boolean(),
+        title=_("If another partner is responsible, it may get what I wrote here"),
+        description=_("Otherwise it only learns what is needed and where."),
+        widget=CheckboxWidget(),
+        missing=False,
+    )
+    cleared = SchemaNode(
+        Boolean(),
+        title=_("I read this: nobody is in danger"),
+        widget=CheckboxWidget(),
+        missing=False,
+    )
+
+    def validator(self, node: Any, values: dict[str, Any]) -> None:
+        """A point has two numbers, both on Earth."""
+        problem = colander.Invalid(node)
+        if values.get("latitude") is None and values.get("longitude") is None:
+            return
+        for name, limit in (("latitude", 90), ("longitude", 180)):
+            if values.get(name) is None:
+                problem[name] = _("A point has a latitude and a longitude.")
+            elif abs(values[name]) > limit:
+                problem[name] = _(
+                    "Enter degrees between -${limit} and ${limit}.", mapping={"limit": limit}
+                )
+        if problem.children:
+            raise problem
+
+
+def _report_form(request: Any, found: Service, *, cleared: bool = False) -> Form:
+    schema = ReportForm()
+    if found.place == "none":
+        for name in ("place", "latitude", "longitude"):
+            del schema[name]
+    if not cleared:
+        del schema["cleared"]
+    add_questions(schema, found)
+    return make_form(
+        request,
+        schema,
+        submit=_("Send it"),
+        values={"danger": "none"},
+        name="report",
+        once=True,
+        cancel_url=_service_url(found),
+    )
+
+
+def _report_page(found: Service, form: Form, lead: Any) -> dict[str, Any]:
+    title = _("Report it online") if found.verb == "report" else _("Ask for it online")
+    return {
+        "service": found,
+        "service_url": _service_url(found),
+        "title": title,
+        "lead": lead,
+        "form": form,
+    }
+
+
+@view_config(
+    context=Root,
+    name="report",
+    permission=NO_PERMISSION_REQUIRED,
+    request_method="GET",
+    renderer="public/report.jinja2",
+)
+def report(context: Root, request: Any) -> dict[str, Any]:
+    """First whether anybody is in danger, then the form."""
+    found = _reported(request)
+    if request.GET.get("danger") == "none":
+        return _report_page(
+            found, _report_form(request, found), _("You do not have to say who you are.")
+        )
+    form = make_form(request, ScreenForm(), submit=_("Continue"), name="screen")
+    return _report_page(found, form, None)
+
+
+@view_config(
+    context=Root,
+    name="report",
+    permission=NO_PERMISSION_REQUIRED,
+    request_method="POST",
+    renderer="public/report.jinja2",
+)
+def send_report(context: Root, request: Any) -> Any:
+    """Take the answer to the danger screen, or file the report."""
+    found = _reported(request)
+    if "form_key" not in request.POST:
+        return _screen(request, found)
+    return _file(request, found)
+
+
+def _screen(request: Any, found: Service) -> Any:
+    form = make_form(request, ScreenForm(), submit=_("Continue"), name="screen")
+
+    def on_success(values: dict[str, Any]) -> Any:
+        if values["danger"] == "none":
+            query = urlencode({"service": found.ref, "danger": "none"})
+            return HTTPSeeOther(location=f"/report?{query}")
+        return _danger(request, found, values["danger"])
+
+    return handle_form_submission(
+        request, form, on_success, lambda: _report_page(found, form, None)
+    )
+
+
+def _danger(request: Any, found: Service, key: str) -> Any:
+    tell = telling(request)
+    screen = tell.published.screen(tell.today)
+    sign = next(each for each in screen.signs if each.key == key)
+    page = {"sign": sign, "again_url": f"/report?service={found.ref}&danger=none"}
+    return render_to_response("public/danger.jinja2", page, request=request)
+
+
+def _file(request: Any, found: Service) -> Any:
+    tell = telling(request)
+    form = _report_form(request, found, cleared="cleared" in request.POST)
+    partner = request.registry.partners.by_slug(found.tenant)
+
+    def on_success(values: dict[str, Any]) -> Any:
+        enter(request, partner)
+        intake = _intake(request, found, values)
+        seen = filing.preview(tell.published, found.tenant, intake, now=request.now)
+        if seen.signs:
+            again = _report_form(request, found, cleared=True)
+            again.form_key = form.form_key
+            again.set_appstruct(
+                {name: colander.null if value is None else value for name, value in values.items()}
+            )
+            number = seen.signs[0].number
+            again.problem = _(
+                "Call ${number} now if anybody is in danger. Your words sound like it: "
+                "${sign}. Nothing was sent yet.",
+                mapping={"number": number, "sign": seen.signs[0].name},
+            )
+            request.response.status_int = 400
+            return _report_page(found, again, None)
+        _check_place(found, intake)
+        filed = filing.take_in(
+            request.dbsession,
+            tell.published,
+            intake,
+            now=request.now,
+            url=request.registry.configured.url,
+            translate=tell.translate,
+            look_first=True,
+        )
+        return render_to_response(
+            "public/filed.jinja2", _told(request, tell, filed), request=request
+        )
+
+    return handle_form_submission(
+        request, form, on_success, lambda: _report_page(found, form, None)
+    )
+
+
+class PlaceNeeded(DomainError):
+    """Who is responsible depends on the place, and none was given."""
+
+
+def _check_place(found: Service, intake: filing.Intake) -> None:
+    if found.place == "required" and intake.place.stored_kind == "none":
+        raise PlaceNeeded(
+            _("Say where it is: who is responsible depends on the place."), field="place"
+        )
+
+
+def _intake(request: Any, found: Service, values: dict[str, Any]) -> filing.Intake:
+    asker = None
+    if values.get("name") or values.get("phone") or values.get("email"):
+        asker = filing.Asker(
+            name=values.get("name"),
+            phone=values.get("phone"),
+            email=values.get("email"),
+            safe_to_call=bool(values.get("phone")),
+            wants_updates=bool(values.get("wants_updates") and values.get("email")),
+        )
+    coded, told = answers_of(found, values)
+    latitude, longitude = values.get("latitude"), values.get("longitude")
+    return filing.Intake(
+        source="web",
+        key=form_key(request),
+        channel="web",
+        started_at=request.now,
+        service=found.ref,
+        language=request.locale_name[:2],
+        asker=asker,
+        place=filing.Place(values.get("place") or "", latitude, longitude),
+        description="\n".join(filter(None, (values.get("description"), *told))),
+        answers=coded,
+        danger_answer="none",
+        cleared=bool(values.get("cleared")),
+        consent="given" if values.get("consent") else "refused",
+        consent_method="online",
+    )
+
+
+def _told(request: Any, tell: Telling, filed: filing.Filed) -> dict[str, Any]:
+    target = tell.partner(filed.target or filed.owner)
+    who = {
+        "open_request": _("${partner} takes care of it.", mapping={"partner": target}),
+        "refer": _("We passed it on to ${partner}.", mapping={"partner": target}),
+        "decline": _("It cannot be taken: ${reason}", mapping={"reason": filed.sentences[0]})
+        if filed.sentences
+        else None,
+    }.get(filed.outcome) or _("${partner} helps with this.", mapping={"partner": target})
+    return {
+        "number": filed.request_public_id or filed.referral_public_id,
+        "who": who,
+        "expected": tell.day(filed.expected_at, "long"),
+        "notes": filed.notes,
+        "track_url": f"{request.host_url}/track/{filed.token}" if filed.token else None,
+        "phone": tell.phone(filed.target or filed.owner),
+    }
+
+
+def _reported(request: Any) -> Service:
+    found = asked_service(request)
+    if not takes_reports(found):
+        raise HTTPNotFound
+    return found
+
+
+# --- following ------------------------------------------------------------------------------------
+
+
+@view_config(
+    context=TrackedRequest,
+    permission=NO_PERMISSION_REQUIRED,
+    request_method="GET",
+    renderer="public/tracked.jinja2",
+)
+def tracked(context: TrackedRequest, request: Any) -> dict[str, Any]:
+    """What the holder of a link may know: status, expected day, public words; nobody's name."""
+    tell = telling(request)
+    found = queries.tracked(request.dbsession, context.request_id)
+    if found is None:
+        raise HTTPNotFound
+    slug = tell.published.slugs.get(found.owner_id, "")
+    messages = []
+    if found.public_message:
+        messages.append({"when": tell.when(found.updated_at), "title": found.public_message})
+    return {
+        "found": found,
+        "service_name": tell.service_name(found.owner_id, found.service_key),
+        "owner_name": tell.partner(found.owner_id),
+        "state": said(REQUEST_STATES, found.state),
+        "state_kind": kind(REQUEST_STATES, found.state),
+        "opened": tell.day(found.opened_at, "long"),
+        "expected": tell.day(found.expected_at, "long") if found.closed_at is None else None,
+        "closed": tell.day(found.closed_at, "long"),
+        "messages": messages,
+        "phone": tell.phone(slug),
+    }
