@@ -1286,6 +1286,9 @@ BEGIN
     IF tenant IS NULL THEN
         RAISE EXCEPTION 'a transaction needs a tenant';
     END IF;
+    -- what is deferred must be checked while the rows that it is about can be seen
+    SET CONSTRAINTS ALL IMMEDIATE;
+    SET CONSTRAINTS ALL DEFERRED;
     EXECUTE format('SET LOCAL app.tenant = %L', tenant);
     EXECUTE format('SET LOCAL app.person = %L', coalesce(person::text, ''));
 END
@@ -1294,7 +1297,7 @@ $$
 
 BALANCE = """
 CREATE FUNCTION check_entry_balanced() RETURNS trigger
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE
     tenant uuid := NEW.tenant_id;
     entry uuid := CASE TG_TABLE_NAME WHEN 'postings' THEN to_jsonb(NEW)->>'entry_id'

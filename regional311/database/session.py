@@ -138,8 +138,8 @@ def mark_changed(session: Session) -> None:
 def acting_for(session: TenantSession, tenant_id: UUID) -> Iterator[TenantSession]:
     """Step into another tenant within the same transaction, and back.
 
-    Both ways everything pending is written and every deferred constraint is checked while the
-    tenant that it belongs to is still bound; loaded objects are dropped from the session, so that
+    Both ways everything pending is written, and `bind_tenant` checks every deferred constraint while
+    the tenant that it belongs to is still bound; loaded objects are dropped from the session, so that
     none of them is seen or written under the wrong tenant. The person who acts stays the same.
 
     If the body raises, the transaction must be rolled back: a failed statement has ended it, and
@@ -164,8 +164,6 @@ def acting_for(session: TenantSession, tenant_id: UUID) -> Iterator[TenantSessio
 def _switch(session: TenantSession, scope: Scope) -> None:
     _rows().send(session)
     session.flush()
-    session.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
-    session.execute(text("SET CONSTRAINTS ALL DEFERRED"))
     session.expunge_all()
     session._scope = scope  # noqa: SLF001
     _bind(session.connection(), scope)
