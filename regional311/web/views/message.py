@@ -89,7 +89,8 @@ def _danger(tell: Telling) -> SchemaNode:
     )
 
 
-def _form(request: Any, service: Service, values: dict[str, Any] | None = None) -> Form:
+def made_form(request: Any, service: Service, values: dict[str, Any] | None = None) -> Form:
+    """Make the form of a message about a service."""
     tell = telling(request)
     schema = MessageForm()
     for name in ("version", "chosen", "shown", "cleared", "interpreter"):
@@ -164,7 +165,7 @@ def message(context: Desk, request: Any) -> dict[str, Any]:
         "urgency": "normal",
         "consent": "refused",
     }
-    return _page(request, service, _form(request, service, started))
+    return _page(request, service, made_form(request, service, started))
 
 
 @view_config(
@@ -178,7 +179,7 @@ def file_message(context: Desk, request: Any) -> Any:
     """File a message whole. The same form sent twice gives the same contact."""
     tell = telling(request)
     service = offered(request, request.POST.get("service", ""))
-    form = _form(request, service)
+    form = made_form(request, service)
 
     def on_success(values: dict[str, Any]) -> HTTPSeeOther:
         if values["received_on"] > tell.today:

@@ -1,0 +1,262 @@
+"""A full intake over HTTP beside two baselines, on one server in one run.
+
+The intake is the desk's form for a message: session, form, decision, contact, need, request, usage
+events, audit trail, outbox and idempotency key, in one transaction. On the same server:
+
+- *bare*: a view that binds the tenant and inserts one row; no session, no form;
+- *round trip*: a view that authenticates and parses the same form, then sends begin, bind, the same
+  rows and commit to the database at once and waits once.
+
+Both baselines exist only here. One client keeps its connection and asks the three in turns.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import threading
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+import psycopg
+from pyramid.response import Response
+from pyramid.security import NO_PERMISSION_REQUIRED
+from waitress.server import create_server
+
+from bench import Figure, Site, side_by_side
+from regional311.app import main as make_app
+from regional311.audit.models import AuditEvent
+from regional311.database import rows
+from regional311.database.ids import new_id, new_token, public_id
+from regional311.database.session import Scope, session_scope
+from regional311.identity.passwords import hash_password
+from regional311.identity.permissions import Permissions
+from regional311.identity.service import create_person, grant
+from regional311.referral import filing
+from regional311.referral.snapshot import published
+from regional311.web.forms import form_key
+from regional311.web.tree import Desk
+from regional311.web.views import message
+
+CITY = "city-of-portland"
+SERVICE = f"{CITY}/graffiti"
+EMAIL = "bench@example.org"
+PASSWORD = new_token()
+FIELDS = {
+    "danger": "none",
+    "channel": "voicemail",
+    "language": "en",
+    "place_kind": "address",
+    "place": "SE Hawthorne Boulevard at 37th",
+    "latitude": "45.512",
+    "longitude": "-122.625",
+    "description": "Big letters on the wall of the school",
+    "urgency": "normal",
+    "name": "Ana Example",
+    "email": "ana@example.org",
+    "wants_updates": "true",
+    "consent": "refused",
+    "service": SERVICE,
+}
+
+
+class RoundTrip:
+    """The same rows as an intake's under new ids, sent with everything else at once."""
+
+    def __init__(self, site: Site) -> None:
+        region = published(site.engine)
+        self.tenant_id = region.ids[CITY]
+        now = datetime.now(UTC)
+        intake = filing.Intake(
+            source="desk",
+            key=new_token(),
+            channel="voicemail",
+            started_at=now,
+            ended_at=now,
+            service=SERVICE,
+            asker=filing.Asker(name="Ana Example", email="ana@example.org", wants_updates=True),
+            place=filing.Place("SE Hawthorne Boulevard at 37th"),
+            description=FIELDS["description"],
+            danger_answer="none",
+            consent="refused",
+        )
+        with session_scope(site.engine, Scope(self.tenant_id)) as session:
+            rows.put(session, *filing.plan(region, self.tenant_id, intake, now=now).rows)
+            buffer = session.info["buffered_rows"]
+            self.tables = tuple(sorted(buffer, key=lambda table: table.name))
+            self.rows = [list(map(dict, buffer[table])) for table in self.tables]
+            rows.discard(session)
+        statement = str(rows._statement(self.tables))  # noqa: SLF001
+        self.statement = re.sub(r":(rows_\d+)", r"%(\1)s", statement)
+        self.url = site.database_url.replace("+psycopg", "")
+        self.local = threading.local()
+
+    def write(self) -> None:
+        """Begin, bind, write and commit, and wait once."""
+        connection = getattr(self.local, "connection", None)
+        if connection is None:
+            connection = self.local.connection = psycopg.connect(self.url)
+        fresh: dict[Any, Any] = {}
+        parameters = {}
+        for place, found in enumerate(self.rows):
+            renewed = [
+                {name: self._fresh(fresh, name, value) for name, value in row.items()}
+                for row in found
+            ]
+            text = orjson.dumps(renewed, rows._as_json, rows._PLAIN).decode()  # noqa: SLF001
+            parameters[f"rows_{place}"] = text
+        with connection.pipeline():
+            connection.execute("SELECT bind_tenant(%s, NULL)", (self.tenant_id,))
+            connection.execute(self.statement, parameters, prepare=True)
+            connection.commit()
+
+    def _fresh(self, fresh: dict[Any, Any], name: str, value: Any) -> Any:
+        own = name == "id" or (name.endswith("_id") and name not in self.shared)
+        if value is None or not (own or name in ("source_key", "key", "token_hash")):
+            return value
+        if value not in fresh:
+            if name == "public_id":
+                fresh[value] = public_id(value[0])
+            elif name == "token_hash":
+                fresh[value] = new_token().encode()
+            else:
+                fresh[value] = new_id() if own else new_token()
+        return fresh[value]
+
+    shared = frozenset(
+        {
+            "tenant_id",
+            "line_owner_id",
+            "service_owner_id",
+            "jurisdiction_id",
+            "referrer_id",
+            "intake_tenant_id",
+            "target_tenant_id",
+            "person_id",
+        }
+    )
+
+
+def run(site: Site) -> list[Figure]:
+    """Measure the intake as ratios to both baselines."""
+    _account(site)
+    round_trip = RoundTrip(site)
+    round_trip.write()
+
+    def bare(_context: Desk, request: Any) -> Response:
+        tenant_id = round_trip.tenant_id
+        rows.put(
+            request.dbsession,
+            rows.new_row(
+                AuditEvent,
+                tenant_id=tenant_id,
+                id=new_id(),
+                at=request.now,
+                person_id=None,
+                action="bench:bare",
+                subject_kind="bench",
+                subject_id=tenant_id,
+                detail={},
+            ),
+        )
+        return Response("ok")
+
+    def at_once(_context: Desk, request: Any) -> Response:
+        service = message.offered(request, request.POST.get("service", ""))
+        message.made_form(request, service).validate(list(request.POST.items()))
+        form_key(request)
+        round_trip.write()
+        return Response("ok")
+
+    def extend(config: Any) -> None:
+        common = {"context": Desk, "request_method": "POST"}
+        config.add_view(
+            bare, name="bare", permission=NO_PERMISSION_REQUIRED, require_csrf=False, **common
+        )
+        config.add_view(at_once, name="at-once", permission=Permissions.CONTACT_TAKE, **common)
+
+    app = make_app({}, configured=site.settings, engine=site.engine, extend=extend)
+    server = create_server(app, host="127.0.0.1", port=0, threads=4)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        client = Client(server.effective_port)
+        client.sign_in()
+        rates = side_by_side(
+            {
+                "intake": lambda: client.post("message", 303),
+                "round trip": lambda: client.post("at-once", 200),
+                "bare": lambda: client.post("bare", 200),
+            },
+            rounds=7,
+            seconds=2.0,
+        )
+    finally:
+        server.close()
+    return [
+        *(Figure(f"{name}, a second", each, "/s") for name, each in rates.items()),
+        Figure("intake to bare", rates["intake"] / rates["bare"], "", at_least=0.25),
+        Figure("intake to round trip", rates["intake"] / rates["round trip"], "", at_least=0.6),
+    ]
+
+
+class Client:
+    """One browser on one connection."""
+
+    def __init__(self, port: int) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", port)
+        self.cookies: dict[str, str] = {}
+        self.csrf = ""
+
+    def sign_in(self) -> None:
+        """Sign in, and take the token of a form."""
+        page = self._ask("GET", "/auth/sign-in")[1]
+        sent = {"csrf_token": self._token(page), "email": EMAIL, "password": PASSWORD}
+        status, page = self._ask("POST", "/auth/sign-in", sent | {"submit": "submit"})
+        assert status == 303, page
+        self.csrf = self._token(self._ask("GET", f"/{CITY}/desk/message?service={SERVICE}")[1])
+
+    def post(self, view: str, expected: int) -> None:
+        """Send the form to a view; it is a new message each time."""
+        sent = FIELDS | {
+            "csrf_token": self.csrf,
+            "form_key": new_token(),
+            "received_on": datetime.now(UTC).date().isoformat(),
+            "submit": "submit",
+        }
+        status, page = self._ask("POST", f"/{CITY}/desk/{view}", sent)
+        assert status == expected, page
+
+    def _ask(self, method: str, path: str, sent: dict[str, str] | None = None) -> tuple[int, str]:
+        headers = {"Cookie": "; ".join(f"{name}={each}" for name, each in self.cookies.items())}
+        if sent is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        self.connection.request(method, path, urlencode(sent) if sent else None, headers)
+        answer = self.connection.getresponse()
+        for name, value in answer.getheaders():
+            if name.lower() == "set-cookie":
+                key, _, rest = value.partition("=")
+                self.cookies[key] = rest.partition(";")[0]
+        return answer.status, answer.read().decode()
+
+    @staticmethod
+    def _token(page: str) -> str:
+        found = re.search(r'name="csrf_token" value="([^"]+)"', page)
+        assert found is not None, page
+        return found.group(1)
+
+
+def _account(site: Site) -> None:
+    scope = Scope(published(site.engine).ids[CITY])
+    with session_scope(site.engine, scope) as session:
+        person_id = create_person(
+            session,
+            email=EMAIL,
+            name="Bench",
+            password=None,
+            password_hash=hash_password(PASSWORD),
+            now=datetime.now(UTC),
+        )
+        grant(session, person_id=person_id, name="Bench", email=EMAIL, roles=["specialist"])
