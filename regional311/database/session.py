@@ -138,9 +138,10 @@ def mark_changed(session: Session) -> None:
 def acting_for(session: TenantSession, tenant_id: UUID) -> Iterator[TenantSession]:
     """Step into another tenant within the same transaction, and back.
 
-    Both ways everything pending is written, and `bind_tenant` checks every deferred constraint while
-    the tenant that it belongs to is still bound; loaded objects are dropped from the session, so that
-    none of them is seen or written under the wrong tenant. The person who acts stays the same.
+    Both ways everything pending is written, and `bind_tenant` checks every deferred constraint
+    while the tenant that it belongs to is still bound; loaded objects are dropped from the session,
+    so that none of them is seen or written under the wrong tenant. The person who acts stays the
+    same.
 
     If the body raises, the transaction must be rolled back: a failed statement has ended it, and
     the scope is put back without asking the database.
