@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_date, format_datetime
 
 from regional311.money import format_cents, to_cents
-from regional311.web.i18n import _, translated
+from regional311.web.i18n import DOMAIN, _, translated
 from regional311.web.wording import CHANNELS, DECISIONS, LANGUAGES
 
 ACTIVITIES = {
@@ -240,11 +240,20 @@ class Words:
         if until is None:
             return _("from ${day} on", mapping={"day": self.day(since)})
         if since is None:
-            return _("until ${day}, that day no more", mapping={"day": self.day(until)})
+            return _("through ${day}", mapping={"day": self.last_day(until)})
         return _(
-            "from ${first} until ${last}, that day no more",
-            mapping={"first": self.day(since), "last": self.day(until)},
+            "from ${first} through ${last}",
+            mapping={"first": self.day(since), "last": self.last_day(until)},
         )
+
+    def last_day(self, until: date | None) -> str:
+        """The last day before an exclusive end; nothing for no end."""
+        return "" if until is None else self.day(until - timedelta(days=1))
+
+    def count(self, one: str, many: str, number: int) -> str:
+        """`number` of something in words: the pattern for one or for many, with `${num}` in it."""
+        found = self.request.localizer.pluralize(one, many, number, domain=DOMAIN)
+        return str(found).replace("${num}", self.number(number))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from regional311.referral.rules import BadRule, Rule, rule_from
 from regional311.web.i18n import _
 from regional311.web.wording import (
     CHANNELS,
+    DECLINE_REASONS,
     LANGUAGES,
     PRIORITIES,
-    SERVICE_DISPOSITIONS,
     VERBS,
     said,
 )
@@ -23,18 +23,29 @@ OUTCOMES: Mapping[str, Any] = {
     "refer": _("refer to ${target}"),
     "warm_transfer": _("stay on the line and hand over to ${target}"),
     "information": _("give the information"),
-    "decline": _("say that it is not offered: ${reason}"),
+    "decline": _("say that it is not offered (${reason})"),
 }
-TARGETS: Mapping[str, Any] = {
-    "owner": _("whoever is responsible"),
-    "self": _("ourselves"),
-    "": _("whoever is responsible"),
+OURSELVES: Mapping[str, Any] = {
+    "open_request": _("open a request of our own"),
+    "refer": _("refer within our own house"),
+    "warm_transfer": _("stay on the line and hand over to our own people"),
 }
 OWNERS: Mapping[str, Any] = {
     "self": _("we are responsible"),
     "other": _("another partner is responsible"),
     "nobody": _("nobody is responsible"),
 }
+
+
+DISPOSITIONS: Mapping[str, Any] = {
+    "resolve": _("311 resolves it on that day"),
+    "refer": _("311 refers it on that day"),
+    "undecided": _("it is undecided what 311 does with it"),
+}
+
+
+def _plain(key: str) -> str:
+    return key.replace("-", " ")
 
 
 @dataclass
@@ -50,11 +61,20 @@ class Said:
 
 
 class RuleWords:
-    """Turns stored rules into sentences; `name` gives the name of a partner, service or place."""
+    """Turns stored rules into sentences.
 
-    def __init__(self, translate: Callable[[Any], str], name: Callable[[str], str]) -> None:
+    `name` gives the name of a partner, service or place, `queue` that of one of our queues.
+    """
+
+    def __init__(
+        self,
+        translate: Callable[[Any], str],
+        name: Callable[[str], str],
+        queue: Callable[[str], str],
+    ) -> None:
         self._translate = translate
         self._name = name
+        self._queue = queue
 
     def say(self, stored: Mapping[str, Any]) -> Said:
         """Say one rule; a rule that cannot be read is shown as broken, never hidden."""
@@ -65,7 +85,7 @@ class RuleWords:
             return Said(key, str(stored.get("name", key)), error.message)
         when = self._conditions(rule)
         then = (
-            self._translate(_("only add to what a later rule decides"))
+            self._translate(_("add what follows, and go on to the next rule"))
             if rule.continues
             else (self._outcome(rule))
         )
@@ -77,25 +97,31 @@ class RuleWords:
         return Said(rule.key, rule.name, sentence, list(self._extras(rule)))
 
     def _outcome(self, rule: Rule) -> str:
-        target = rule.target or ""
-        named = self._translate(TARGETS[target]) if target in TARGETS else self._name(target)
-        return self._fill(OUTCOMES[rule.outcome], target=named, reason=rule.reason)
+        if rule.target == "self" and rule.outcome in OURSELVES:
+            return self._translate(OURSELVES[rule.outcome])
+        if rule.target in ("", "owner"):
+            named = self._translate(_("whoever is responsible"))
+        else:
+            named = self._name(rule.target)
+        reason = rule.reason.replace("-", "_")
+        told = self._translate(said(DECLINE_REASONS, reason)).replace("_", " ").lower()
+        return self._fill(OUTCOMES[rule.outcome], target=named, reason=told)
 
     def _conditions(self, rule: Rule) -> list[str]:
         match = rule.match
         found = []
-        for values, table, pattern in (
-            (match.services, None, _("it is about ${what}")),
-            (match.terms, None, _("it is the kind of thing called ${what}")),
-            (match.verbs, VERBS, _("the person wants to ${what}")),
-            (match.boundaries, None, _("the place lies in ${what}")),
-            (match.channels, CHANNELS, _("it came by ${what}")),
-            (match.languages, LANGUAGES, _("it is in ${what}")),
-            (match.urgency, PRIORITIES, _("it is of ${what} urgency")),
-            (match.dispositions, SERVICE_DISPOSITIONS, _("today it holds: ${what}")),
+        for values, say, pattern in (
+            (match.services, self._name, _("it is about ${what}")),
+            (match.terms, _plain, _("it is of the kind “${what}”")),
+            (match.verbs, self._lower(VERBS), _("the person wants to ${what}")),
+            (match.boundaries, self._name, _("the place lies in ${what}")),
+            (match.channels, self._lower(CHANNELS), _("it came by ${what}")),
+            (match.languages, self._language, _("it is in ${what}")),
+            (match.urgency, self._lower(PRIORITIES), _("it is of ${what} urgency")),
+            (match.dispositions, self._disposition, _("${what}")),
         ):
             if values:
-                found.append(self._fill(pattern, what=self._or(values, table)))
+                found.append(self._fill(pattern, what=self._or(values, say)))
         for owner in sorted(match.owners):
             if owner in OWNERS:
                 found.append(self._translate(OWNERS[owner]))
@@ -125,7 +151,7 @@ class RuleWords:
             told = self._translate(said(PRIORITIES, rule.priority)).lower()
             yield self._fill(_("It gets ${priority} priority."), priority=told)
         if rule.queue:
-            yield self._fill(_("It goes to the queue ${queue}."), queue=rule.queue)
+            yield self._fill(_("It goes to the queue ${queue}."), queue=self._queue(rule.queue))
         if rule.follow_up_days is not None:
             yield self._fill(
                 _("After ${days} days somebody asks what became of it."), days=rule.follow_up_days
@@ -140,11 +166,17 @@ class RuleWords:
         if rule.valid_to:
             yield self._fill(_("Until ${day}, that day no more."), day=rule.valid_to.isoformat())
 
-    def _or(self, values: Iterable[str], table: Mapping[str, Any] | None) -> str:
-        names = [
-            self._name(each) if table is None else self._translate(said(table, each)).lower()
-            for each in sorted(values)
-        ]
+    def _lower(self, table: Mapping[str, Any]) -> Callable[[str], str]:
+        return lambda code: self._translate(said(table, code)).lower()
+
+    def _language(self, code: str) -> str:
+        return self._translate(said(LANGUAGES, code))
+
+    def _disposition(self, code: str) -> str:
+        return self._translate(DISPOSITIONS.get(code, code))
+
+    def _or(self, values: Iterable[str], say: Callable[[str], str]) -> str:
+        names = [say(each) for each in sorted(values)]
         if len(names) == 1:
             return names[0]
         pattern = _("${first} or ${last}")

@@ -352,20 +352,26 @@ def usage(context: PeriodRecord, request: Any) -> Any:
     tell = telling(request)
     slug = request.tenant.slug
     opens = may(request, P.CONTACT_READ)
+    owners = {each.short_name: each.slug for each in request.registry.partners.all()}
+    withheld = {row.id for row in shown if _confidential(tell, row, owners)}
     listing.fill(
         [
             {
                 "occurred_at": row.occurred_at,
                 "activity": row.activity,
                 "channel": row.channel,
-                "service": service_name(tell, row.service_key),
+                "service": _service(tell, row, owners),
                 "owner": row.service_owner,
                 "state": row.state,
                 "payer": row.payer,
                 "amount": row.amount,
-                "contact_number": numbers.get(row.contact_id) if row.contact_id else None,
+                "contact_number": _("confidential")
+                if row.id in withheld
+                else numbers.get(row.contact_id)
+                if row.contact_id
+                else None,
                 "contact_url": f"/{slug}/contacts/{numbers[row.contact_id]}"
-                if opens and row.contact_id in numbers
+                if opens and row.contact_id in numbers and row.id not in withheld
                 else None,
             }
             for row in shown
@@ -381,15 +387,22 @@ def usage(context: PeriodRecord, request: Any) -> Any:
     )
 
 
-def service_name(tell: Any, key: str | None) -> Any:
-    """The name of a service that some partner has under this key; the key when nobody has."""
-    if key is None:
+def _found(tell: Any, row: Any, owners: dict[str, str]) -> Any:
+    slug = owners.get(row.service_owner or "", "")
+    return tell.published.directory.find(f"{slug}/{row.service_key}")
+
+
+def _service(tell: Any, row: Any, owners: dict[str, str]) -> Any:
+    """The name of the service that a piece of work was for; its key when nobody has it now."""
+    if row.service_key is None:
         return _("no service")
-    for slug in (tell.slug, *tell.published.partners):
-        found = tell.published.directory.find(f"{slug}/{key}")
-        if found is not None:
-            return found.name
-    return key
+    found = _found(tell, row, owners)
+    return found.name if found else row.service_key
+
+
+def _confidential(tell: Any, row: Any, owners: dict[str, str]) -> bool:
+    found = _found(tell, row, owners)
+    return bool(found and found.confidential)
 
 
 def cursor(after: str | None) -> tuple[datetime, UUID] | None:

@@ -47,7 +47,9 @@ class RateForm(Schema):
         widget=NumberWidget(prefix="$"),
     )
     valid_from = SchemaNode(
-        Date(), title=_("Holds from"), description=_("The price until now ends on that day.")
+        Date(),
+        title=_("Holds from"),
+        description=_("The price until now holds through the day before."),
     )
     source = SchemaNode(
         String(200),
@@ -181,7 +183,7 @@ def rate(context: RateRecord, request: Any) -> Any:
         request,
         columns=[
             Column("since", _("Holds from")),
-            Column("until", _("Until (that day no more)")),
+            Column("until", _("Last day")),
             Column("amount", _("Price"), number=True),
             Column("recorded", _("Recorded")),
         ],
@@ -201,7 +203,9 @@ def rate(context: RateRecord, request: Any) -> Any:
         sentence=sentence,
         url=f"{url}/{found.key}",
         rates_url=url,
-        may_edit=may(request, P.RATE_EDIT) and found.recorded.upper is None,
+        may_edit=may(request, P.RATE_EDIT)
+        and found.recorded.upper is None
+        and (found.valid.upper is None or found.valid.upper > words.today),
         listing=listing,
         facts=[
             (_("Rate card"), found.card_key),

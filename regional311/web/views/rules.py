@@ -48,11 +48,13 @@ def _words_of_rules(request: Any) -> RuleWords:
         service = tell.published.directory.find(key if "/" in key else f"{tell.slug}/{key}")
         if service is not None:
             return service.name
-        return tell.published.names.get(
-            key, tell.published.names.get(f"{tell.slug}/{key}", key.replace("-", " "))
-        )
+        names = tell.published.names
+        return names.get(f"{tell.slug}/{key}") or names.get(key) or key.replace("-", " ")
 
-    return RuleWords(lambda message: translated(request, message), name)
+    def queue(key: str) -> str:
+        return tell.published.queues(tell.slug).get(key) or key
+
+    return RuleWords(lambda message: translated(request, message), name, queue)
 
 
 def _sentences(request: Any, rules: Iterable[Mapping[str, Any]]) -> list[Said]:

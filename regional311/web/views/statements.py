@@ -49,7 +49,7 @@ from regional311.web.tree import (
     StatementRecord,
     Statements,
 )
-from regional311.web.views.billing import cursor, cursor_after, service_name
+from regional311.web.views.billing import cursor, cursor_after
 
 EXPORTED = 10_000
 
@@ -318,15 +318,15 @@ def _cover(words: Words, detail: StatementDetail, lines: list[LineRow]) -> Any:
         "payer": detail.parties.get("payer", {}).get("name", ""),
         "total": words.cents(row.total_cents),
         "month": words.month(row.period_key),
-        "items": words.number(row.item_count),
-        "shares": shares,
+        "work": words.count("${num} piece of work", "${num} pieces of work", row.item_count),
+        "shares": words.count("a share of a yearly cost", "${num} shares of yearly costs", shares),
     }
     if row.item_count and shares:
-        what = _("for ${items} pieces of work and ${shares} shares of yearly costs", mapping=told)
+        what = _("for ${work} and ${shares}", mapping=told)
     elif shares:
-        what = _("for its share of yearly costs")
+        what = _("for ${shares}", mapping=told)
     else:
-        what = _("for ${items} pieces of work", mapping=told)
+        what = _("for ${work}", mapping=told)
     told["what"] = translated(words.request, what)
     if row.state == State.VOID:
         return _("Void: ${payer} owes nothing by this statement.", mapping=told)
@@ -548,7 +548,6 @@ def line(context: StatementLineRecord, request: Any) -> Any:
         return _exported(request, context, leaves, form)
     detail = _detail(context.statement, request)
     count, exact = queries.leaves_total(session, found.id)
-    tell = telling(request)
     shown = leaves[:PAGE_SIZE]
     listing.fill(
         [
@@ -557,7 +556,7 @@ def line(context: StatementLineRecord, request: Any) -> Any:
                 "occurred_at": leaf.occurred_at,
                 "activity": leaf.activity,
                 "channel": leaf.channel,
-                "service": service_name(tell, leaf.service_key),
+                "service": found.basis.get("service_name") or _("no service"),
                 "contact_reference": leaf.contact_reference[:10],
                 "quantity": leaf.quantity,
                 "price": leaf.price,
@@ -631,12 +630,14 @@ def _line_sentence(request: Any, words: Words, found: Any) -> Any:
             "${percent} % of what ${pool} costs in this month.",
             mapping={"percent": basis["percent"], "pool": basis["pool_name"]},
         )
+    work = words.count("${num} piece of work", "${num} pieces of work", found.item_count)
     told = {
-        "count": words.number(found.item_count),
-        "activity": words.say("activity", basis["activity"]).lower(),
+        "work": work,
+        "price": words.money(found.price),
+        "unit": words.say("unit", basis["unit"]),
         "service": basis.get("service_name") or translated(request, _("no service")),
     }
-    return _("${count} times: ${activity}, ${service}.", mapping=told)
+    return _("${work} for ${service}, at ${price} ${unit}.", mapping=told)
 
 
 def _steps(request: Any, words: Words, found: Any) -> list[Any]:
@@ -702,9 +703,9 @@ def _line_checks(words: Words, found: Any, count: int, exact: Decimal) -> list[C
             and exact == found.exact_amount
             and to_cents(exact) == found.amount_cents,
             _(
-                "${count} pieces of work come to ${exact}, which is ${amount} in whole cents.",
+                "${work}: ${exact} exactly, ${amount} in whole cents.",
                 mapping={
-                    "count": words.number(count),
+                    "work": words.count("${num} piece of work", "${num} pieces of work", count),
                     "exact": words.money(exact),
                     "amount": words.cents(found.amount_cents),
                 },
@@ -739,13 +740,13 @@ def _span(words: Words, basis: dict[str, Any]) -> Any:
     since, until = basis.get("valid_from"), basis.get("valid_to")
     told = {
         "first": words.day(date.fromisoformat(since)) if since else "",
-        "last": words.day(date.fromisoformat(until)) if until else "",
+        "last": words.last_day(date.fromisoformat(until)) if until else "",
     }
     if since and until:
-        return _("from ${first} until ${last}, that day no more", mapping=told)
+        return _("from ${first} through ${last}", mapping=told)
     if since:
         return _("from ${first} on", mapping=told)
-    return _("until ${last}, that day no more", mapping=told) if until else _("always")
+    return _("through ${last}", mapping=told) if until else _("always")
 
 
 # One piece of work
@@ -783,6 +784,8 @@ def item(context: StatementItemRecord, request: Any) -> Any:
     mine = detail.row.side == "issued"
     numbers = contact_numbers(session, [leaf.contact_id])
     number = numbers.get(leaf.contact_id) if leaf.contact_id else None
+    asked = tell.published.directory.find(found.basis.get("service") or "")
+    withheld = bool(mine and asked and asked.confidential)
     url = f"/{slug}/statements/{detail.row.public_id}"
     basis = found.basis
     agreed = detail.terms.get("agreements", {}).get(found.agreement_key, {})
@@ -798,14 +801,15 @@ def item(context: StatementItemRecord, request: Any) -> Any:
             mapping={
                 "when": words.when(leaf.occurred_at),
                 "channel": words.say("channel", leaf.channel),
-                "service": translated(request, service_name(tell, leaf.service_key)),
+                "service": basis.get("service_name") or translated(request, _("no service")),
             },
         ),
         part_of=_(
-            "It is one of ${count} that sum to ${exact}, and line ${position} is that rounded once"
-            " to ${amount}.",
+            "It belongs to line ${position}: ${work}, ${exact} exactly, rounded once to ${amount}.",
             mapping={
-                "count": words.number(found.item_count),
+                "work": words.count(
+                    "${num} piece of work", "${num} pieces of work", found.item_count
+                ),
                 "exact": words.money(found.exact_amount),
                 "position": found.position,
                 "amount": words.cents(found.amount_cents),
@@ -831,6 +835,7 @@ def item(context: StatementItemRecord, request: Any) -> Any:
         if may(request, P.AGREEMENT_READ)
         else None,
         decision=_decision(request, tell, leaf) if mine else _not_ours(detail),
+        withheld=withheld,
         contact_number=number,
         contact_url=f"/{slug}/contacts/{number}"
         if number and may(request, P.CONTACT_READ)
@@ -870,16 +875,6 @@ def _decision(request: Any, tell: Any, leaf: Any) -> list[Any]:
     sentences: list[Any] = explain_stored(
         decision.outcome, decision.trace, tell.published.names, tell.translate
     )
-    if decision.rule_key:
-        sentences.append(
-            _(
-                "Decided by the rule “${rule}”, version ${version}.",
-                mapping={
-                    "rule": tell.published.names.get(decision.rule_key, decision.rule_key),
-                    "version": decision.rule_set_version,
-                },
-            )
-        )
     return sentences
 
 
