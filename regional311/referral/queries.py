@@ -36,6 +36,7 @@ class ReferralItem:
     outcome: str | None
     claimed_by: UUID | None
     contact_id: UUID | None
+    need_id: UUID | None
     sent_at: datetime
     received_at: datetime | None
     answered_at: datetime | None
@@ -54,7 +55,6 @@ class ReferralDetail:
     referral: ReferralItem
     shared: Mapping[str, Any]
     note: str | None
-    need_id: UUID | None
     consent_id: UUID | None
     replaces_id: UUID | None
     part_of_id: UUID | None
@@ -186,7 +186,6 @@ def referral_detail(session: Session, referral_id: UUID) -> ReferralDetail:
             *_of(Referral, ReferralItem),
             Referral.shared,
             Referral.note,
-            Referral.need_id,
             Referral.consent_id,
             Referral.replaces_id,
             Referral.part_of_id,

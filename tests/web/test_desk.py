@@ -234,7 +234,7 @@ def test_the_list_filters_and_exports(browser):
 
 
 def test_a_closed_line_means_staying_on_the_line(browser, clock):
-    clock.now = datetime(2026, 10, 14, 4, tzinfo=UTC)
+    clock.now = datetime(2026, 10, 13, 4, tzinfo=UTC)
     page = picked(screened(browser), "shelter for tonight", "211info/")
     described(page, **{"answer-people": "3"})
     filed = file_it(page)
