@@ -63,14 +63,15 @@ class Said:
 class RuleWords:
     """Turns stored rules into sentences.
 
-    `name` gives the name of a partner, service or place, `queue` that of one of our queues.
+    `name` gives the name of a partner, service or place; `queue` that of a queue, by the partner
+    who gets the work and the queue's key.
     """
 
     def __init__(
         self,
         translate: Callable[[Any], str],
         name: Callable[[str], str],
-        queue: Callable[[str], str],
+        queue: Callable[[str, str], str],
     ) -> None:
         self._translate = translate
         self._name = name
@@ -151,7 +152,9 @@ class RuleWords:
             told = self._translate(said(PRIORITIES, rule.priority)).lower()
             yield self._fill(_("It gets ${priority} priority."), priority=told)
         if rule.queue:
-            yield self._fill(_("It goes to the queue ${queue}."), queue=self._queue(rule.queue))
+            yield self._fill(
+                _("It goes to the queue ${queue}."), queue=self._queue(rule.target, rule.queue)
+            )
         if rule.follow_up_days is not None:
             yield self._fill(
                 _("After ${days} days somebody asks what became of it."), days=rule.follow_up_days

@@ -111,6 +111,7 @@ def rates(context: Rates, request: Any) -> Any:
             Column("holds", _("Holds")),
         ],
         filters=[
+            Filter("as_of", _("As of"), type="date"),
             Filter(
                 "activity",
                 _("Activity"),
@@ -126,6 +127,7 @@ def rates(context: Rates, request: Any) -> Any:
         ],
         csv=True,
     )
+    listing.filters[0].value = day.isoformat()
     asked = listing.values
     rows = [
         row
@@ -141,7 +143,6 @@ def rates(context: Rates, request: Any) -> Any:
         return csv_response(
             request, "rates.csv", columns, [[each[c] for c in columns] for each in found]
         )
-    listing.csv_url = f"{listing.path}?as_of={day.isoformat()}&format=csv"
     listing.fill(
         [
             {

@@ -51,8 +51,9 @@ def _words_of_rules(request: Any) -> RuleWords:
         names = tell.published.names
         return names.get(f"{tell.slug}/{key}") or names.get(key) or key.replace("-", " ")
 
-    def queue(key: str) -> str:
-        return tell.published.queues(tell.slug).get(key) or key
+    def queue(target: str, key: str) -> str:
+        slug = target if target in tell.published.partners else tell.slug
+        return tell.published.queues(slug).get(key) or key.replace("-", " ")
 
     return RuleWords(lambda message: translated(request, message), name, queue)
 

@@ -86,7 +86,9 @@ def settings(context: Settings, request: Any) -> Any:
                     "channel": row.channel,
                     "address": row.address,
                     "hours": _hours(request, row.hours),
-                    "closed": _closed(request, row.closed_answer),
+                    "closed": _("Never closed")
+                    if _hours(request, row.hours) == translated(request, _("Always"))
+                    else _closed(request, row.closed_answer),
                 }
                 for row in lines
             ],
@@ -151,7 +153,7 @@ def _sections(request: Any, words: Words, tenant: Any) -> list[dict[str, Any]]:
     stored = tenant.settings
     contact = stored.get("contact") or {}
     holidays = stored.get("holidays") or []
-    usual: dict[str, Any] = next((c for c in stored.get("calendars") or [] if c.get("key") == "usual"), {})
+    usual: dict[str, Any] = stored.get("hours") or {}
     first = tenant.fiscal_year_starts_in
     year_starts = words.month(_MONTHS_KEY.format(first)).split(" ")[0]
     upcoming = sorted(h["date"] for h in holidays if h["date"] >= words.today.isoformat())
@@ -176,7 +178,7 @@ def _sections(request: Any, words: Words, tenant: Any) -> list[dict[str, Any]]:
         {
             "title": _("Working hours and holidays"),
             "facts": [
-                (_("Usual hours"), _hours(request, {k: v for k, v in usual.items() if k != "key"})),
+                (_("Usual hours"), _hours(request, usual)),
                 (
                     _("Holidays ahead"),
                     "\n".join(f"{day}: {names[day]}" for day in upcoming[:12]) or None,
@@ -208,8 +210,9 @@ def _joined(words: Words, table: str, codes: Any) -> str | None:
     return ", ".join(words.say(table, each) for each in codes or ()) or None
 
 
-def _hours(request: Any, hours: dict[str, Any]) -> str:
+def _hours(request: Any, given: dict[str, Any]) -> str:
     """Weekly hours in words; days with the same hours stand together."""
+    hours = {day if day == "holiday" else day[:3]: spans for day, spans in given.items()}
     days = [day for day in WEEKDAYS if day in hours]
     spoken = {
         day: ", ".join(
