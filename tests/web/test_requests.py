@@ -1,0 +1,205 @@
+"""Requests: worked by their owner, followed by the partner that took them in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from regional311.database.ids import new_token
+from regional311.database.session import Scope, session_scope
+from regional311.referral.filing import Asker, Intake, Place, take_in
+from regional311.referral.snapshot import published
+
+CITY, COUNTY = "/city-of-portland", "/multnomah-county"
+BRIDGE = Place("Hawthorne Bridge", Decimal("45.5132"), Decimal("-122.6706"))
+DOWNTOWN = Place("SW 5th and Main", Decimal("45.5152"), Decimal("-122.6784"))
+
+
+@pytest.fixture(autouse=True)
+def office_hours(clock):
+    """A Tuesday at eleven in Portland."""
+    clock.now = datetime(2026, 10, 13, 18, tzinfo=UTC)
+
+
+@pytest.fixture
+def filed(web_engine, people, clock):
+    """File a pothole with the City, as the desk does."""
+
+    def file(place=DOWNTOWN, **more):
+        person = people.known[people.account("city-of-portland", "specialist")]
+        intake = Intake(
+            source="desk",
+            key=new_token(),
+            channel="phone",
+            started_at=clock.now,
+            service="city-of-portland/pothole",
+            place=place,
+            description="deep, in the right lane",
+            danger_answer="none",
+            **more,
+        )
+        scope = Scope(people.tenants["city-of-portland"], person)
+        with session_scope(web_engine, scope) as session:
+            return take_in(session, published(web_engine), intake, now=clock.now)
+
+    return file
+
+
+@pytest.fixture
+def worker(sign_in):
+    return sign_in("worker", "city-of-portland")
+
+
+def press(page, end):
+    """Press the button whose form leads to an address with this end."""
+    form = next(f for f in page.forms.values() if f.action.endswith(end))
+    return form.submit().follow()
+
+
+def close(page, message="The hole was filled today.", resolution="completed"):
+    form = page.forms["close"]
+    form["resolution"] = resolution
+    form["message"] = message
+    return form.submit("submit")
+
+
+def test_a_request_goes_from_the_queue_to_its_end(worker, filed):
+    number = filed().request_public_id
+    listed = worker.get(f"{CITY}/requests?state=open&service=pothole")
+    page = listed.click(number)
+    assert "deep, in the right lane" in page
+    page = press(page, "/assign")
+    assert "Assigned" in page
+    page = press(page, "/start")
+    assert "In progress" in page
+    page = close(page).follow()
+    assert "Closed" in page
+    assert "The hole was filled today." in page
+    titles = [each.text for each in page.html.select(".r-timeline__title")]
+    assert titles == ["Closed", "Work started", "Assigned", "Request opened"]
+
+
+def test_closing_needs_plain_words(worker, filed):
+    page = worker.get(f"{CITY}/requests/{filed().request_public_id}")
+    form = page.forms["close"]
+    form["resolution"] = "completed"
+    form["message"] = "done"
+    answer = form.submit("submit", status=400)
+    assert "Say in plain words what happened" in answer
+    assert answer.forms["close"]["message"].value == "done"
+
+
+def test_a_request_is_sorted_waits_and_is_opened_again(worker, filed):
+    path = f"{CITY}/requests/{filed().request_public_id}"
+    form = worker.get(path).forms["triage"]
+    form["priority"] = "urgent"
+    page = form.submit("submit").follow()
+    assert "Sorted" in page
+    assert "Urgent" in page
+    form = page.forms["wait"]
+    form["state"] = "waiting_person"
+    form["message"] = "Please tell us which lane."
+    page = form.submit("submit").follow()
+    assert "Waiting for the person" in page
+    page = close(page).follow()
+    page = page.forms["reopen"].submit("submit").follow()
+    assert "Opened again" in page
+
+
+def test_notes_are_told_apart(worker, filed):
+    page = worker.get(f"{CITY}/requests/{filed().request_public_id}")
+    for audience, text in (("internal", "ask the crew first"), ("public", "A crew comes Friday.")):
+        form = page.forms["note"]
+        form["audience"] = audience
+        form["text"] = text
+        page = form.submit("submit").follow()
+    internal = page.html.select_one(".d-note--internal").text
+    assert "Internal" in internal
+    assert "ask the crew first" in internal
+    assert "Public" in page.html.select(".d-note")[1].text
+
+
+def test_a_stale_form_shows_both_versions(worker, filed):
+    page = worker.get(f"{CITY}/requests/{filed().request_public_id}")
+    press(page, "/assign")
+    answer = next(f for f in page.forms.values() if f.action.endswith("/assign")).submit(status=409)
+    assert "Somebody else" in answer
+
+
+def test_a_hole_on_the_countys_bridge_lands_in_the_countys_queue(sign_in, filed):
+    answer = filed(
+        BRIDGE, asker=Asker(name="Dana Reed", phone="503 555 0101"), consent="given"
+    )
+    assert answer.target == "multnomah-county"
+    number = answer.request_public_id
+    county = sign_in("worker", "multnomah-county")
+    page = county.get(f"{COUNTY}/requests?state=open").click(number)
+    assert "Hawthorne Bridge" in page
+    form = page.forms["note"]
+    form["audience"] = "internal"
+    form["text"] = "budget line 77 only"
+    page = form.submit("submit").follow()
+    page = press(page, "/assign")
+    close(page, "The hole on the bridge was filled.").follow()
+
+    city = sign_in("specialist", "city-of-portland")
+    listed = city.get(f"{CITY}/requests?with=partners")
+    assert "Multnomah County" in listed
+    seen = listed.click(number)
+    assert "Closed" in seen
+    assert "The hole on the bridge was filled." in seen
+    assert "budget line 77" not in seen
+    assert "note" not in seen.forms
+    contact = city.get(f"{CITY}/contacts/{answer.contact_public_id}")
+    assert "The hole on the bridge was filled." in contact
+    assert "budget line 77" not in contact
+    tracked = city.get(f"/track/{answer.token}")
+    assert "The hole on the bridge was filled." in tracked
+    assert "budget line 77" not in tracked
+    assert "Dana" not in tracked
+
+
+def test_who_takes_contacts_reads_but_does_not_work(sign_in, filed):
+    number = filed().request_public_id
+    page = sign_in("specialist", "city-of-portland").get(f"{CITY}/requests/{number}")
+    assert "close" not in page.forms
+    assert not [f for f in page.forms.values() if f.action.endswith("/assign")]
+
+
+def test_lists_filter_sort_and_export(worker, filed):
+    first, second = filed().request_public_id, filed().request_public_id
+    for query in ("sort=opened", "priority=normal", "queue=", "state=received"):
+        assert second in worker.get(f"{CITY}/requests?{query}")
+    assert first not in worker.get(f"{CITY}/requests?overdue=yes")
+    assert first in worker.get(f"{CITY}/requests?format=csv")
+
+
+def test_a_formula_in_a_place_is_defused(worker, filed):
+    filed(Place("=HYPERLINK(1)", DOWNTOWN.latitude, DOWNTOWN.longitude))
+    assert ",'=HYPERLINK(1)" in worker.get(f"{CITY}/requests?format=csv")
+
+
+def test_statements_of_the_pages(worker, filed, statements):
+    path = f"{CITY}/requests/{filed().request_public_id}"
+    for address, limit in (
+        (f"{CITY}/requests", 8),
+        (f"{CITY}/requests?state=open&overdue=yes", 8),
+        (f"{CITY}/requests?with=partners", 8),
+        (path, 10),
+        (f"{CITY}/services", 8),
+        (f"{CITY}/services/pothole", 10),
+    ):
+        worker.get(address)
+        statements.clear()
+        worker.get(address)
+        assert len(statements) <= limit, (address, statements)
+
+
+def test_the_catalogue_tells_who_keeps_a_service(worker):
+    listed = worker.get(f"{CITY}/services?verb=report&sort=-name")
+    page = listed.click("Pothole in a street")
+    assert "Kept by" in page
+    assert "today" in page
+    assert "pothole" in worker.get(f"{CITY}/services?format=csv")
