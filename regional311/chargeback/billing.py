@@ -30,6 +30,7 @@ from regional311.chargeback.models import (
     StatementEvent,
     StatementLine,
 )
+from regional311.chargeback.planning import joined_by_hash
 from regional311.chargeback.series import lock_series, mint_number
 from regional311.chargeback.shares import month_of_year, shares_of_month
 from regional311.chargeback.statement import (
@@ -286,15 +287,14 @@ def draft_statements(session: TenantSession, run_id: UUID, *, now: datetime) -> 
         _put_draft(session, run, me, parties[payer_id], lines[payer_id], agreements, now)
         for payer_id in payers
     ]
-    session.execute(
-        _ITEMS,
-        {
-            "tenant": scope.tenant_id,
-            "run": run_id,
-            "drafts": drafts,
-            "salt": secrets.token_bytes(32),
-        },
-    )
+    parameters = {
+        "tenant": scope.tenant_id,
+        "run": run_id,
+        "drafts": drafts,
+        "salt": secrets.token_bytes(32),
+    }
+    with joined_by_hash(session):
+        session.execute(_ITEMS, parameters)
     mark_changed(session)
     return drafts
 

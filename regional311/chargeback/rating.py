@@ -21,6 +21,7 @@ from sqlalchemy import text
 
 from regional311.audit.service import record
 from regional311.calendars import Period
+from regional311.chargeback.planning import joined_by_hash
 from regional311.chargeback.series import lock_series
 from regional311.database.ids import new_id
 from regional311.database.session import TenantSession, mark_changed, scope_of
@@ -34,6 +35,7 @@ _PARTY = """CASE {agreement}.payer_rule
     WHEN 'referrer' THEN {work}.referrer_id
     WHEN 'line_owner' THEN {work}.line_owner_id END"""
 
+# All that decides payer and price; events that agree in it are resolved once.
 _SCOPE_COLUMNS = (
     "activity",
     "done_on",
@@ -46,25 +48,6 @@ _SCOPE_COLUMNS = (
     "referrer_id",
     "line_owner_id",
 )
-_NULLABLE = {
-    "service_key": "''",
-    "service_owner_id": "uuid '00000000-0000-0000-0000-000000000000'",
-    "jurisdiction_id": "uuid '00000000-0000-0000-0000-000000000000'",
-    "referrer_id": "uuid '00000000-0000-0000-0000-000000000000'",
-    "line_owner_id": "uuid '00000000-0000-0000-0000-000000000000'",
-}
-
-
-def _not_null(side: str, column: str) -> str:
-    """A column as a join by hash can compare it: null becomes a value that nothing has."""
-    if column in _NULLABLE:
-        return f"coalesce({side}.{column}, {_NULLABLE[column]})"
-    return f"{side}.{column}"
-
-
-_SAME_SCOPE = " AND ".join(
-    f"{_not_null('e', column)} = {_not_null('s', column)}" for column in _SCOPE_COLUMNS
-)
 
 _RATE = text(f"""
 WITH events AS MATERIALIZED (
@@ -74,12 +57,16 @@ WITH events AS MATERIALIZED (
     FROM usage_events
     WHERE tenant_id = :tenant AND occurred_at >= :service_from AND occurred_at < :service_to
         AND received_at < :stored_before
+), scoped AS MATERIALIZED (
+    SELECT id, quantity, handle_seconds, ROW({", ".join(_SCOPE_COLUMNS)})::text AS scope FROM events
 ), agreed AS MATERIALIZED (
     SELECT a.* FROM agreements a
     JOIN tenants region ON region.tenant_id = a.tenant_id AND region.kind = 'region'
     WHERE a.provider_id = :tenant AND cardinality(a.activities) > 0
 ), scopes AS MATERIALIZED (
-    SELECT DISTINCT {", ".join(_SCOPE_COLUMNS)} FROM events
+    SELECT DISTINCT {", ".join(_SCOPE_COLUMNS)},
+        ROW({", ".join(_SCOPE_COLUMNS)})::text AS scope
+    FROM events
 ), resolved AS MATERIALIZED (
     SELECT s.*, a.id AS agreement_id, a.key AS agreement_key,
         coalesce(a.payer_id, other.party) AS payer_id,
@@ -123,7 +110,7 @@ WITH events AS MATERIALIZED (
              WHEN s.unit = 'minute' AND e.handle_seconds > 0
                  THEN round(sign(e.quantity) * e.handle_seconds / 60, 6)
              ELSE e.quantity END AS units
-    FROM events e JOIN resolved s ON {_SAME_SCOPE}
+    FROM scoped e JOIN resolved s ON s.scope = e.scope
 ), priced AS MATERIALIZED (
     SELECT usage_event_id,
         CASE WHEN rate_id IS NOT NULL THEN 'rated' WHEN agreement_id IS NOT NULL THEN 'unrated'
@@ -222,7 +209,8 @@ def run_rating(
         "stored_before": stored_before or now,
         "now": now,
     }
-    number, counts, digest = session.execute(_RATE, parameters).one()
+    with joined_by_hash(session):
+        number, counts, digest = session.execute(_RATE, parameters).one()
     mark_changed(session)
     record(
         session,
