@@ -9,7 +9,9 @@ the project promises.
 from __future__ import annotations
 
 import gc
+import http.client
 import os
+import re
 import statistics
 import tempfile
 import time
@@ -17,8 +19,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, create_engine
 
 from regional311.database.embedded import ADMIN_ROLE, APP_ROLE, OWNER_ROLE, EmbeddedServer
 from regional311.database.prepare import migrate, prepare_database
@@ -62,6 +66,14 @@ class Site:
     owner_url: str
     engine: Engine
 
+    @contextmanager
+    def owner(self) -> Iterator[Connection]:
+        """A connection of the schema's owner, outside transactions."""
+        engine = create_engine(self.owner_url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            yield connection
+        engine.dispose()
+
 
 @contextmanager
 def site() -> Iterator[Site]:
@@ -87,6 +99,72 @@ def site() -> Iterator[Site]:
             if engine is not None:
                 engine.dispose()
             server.destroy()
+
+
+@contextmanager
+def signed_in(
+    site: Site, role: str, tenant: str, *, extend: Callable[[Any], None] | None = None
+) -> Iterator[Client]:
+    """Serve the application with waitress, and give a browser of somebody with this role."""
+    import threading
+    from datetime import UTC, datetime
+
+    from waitress.server import create_server
+
+    from regional311.app import main as make_app
+    from regional311.database.ids import new_token
+    from regional311.database.session import Scope, session_scope
+    from regional311.identity.service import create_person, grant
+    from regional311.referral.snapshot import published
+
+    email, password = f"{role}@{tenant}.example", new_token()
+    scope = Scope(published(site.engine).ids[tenant])
+    with session_scope(site.engine, scope) as session:
+        person_id = create_person(
+            session, email=email, name="Bench", password=password, now=datetime.now(UTC)
+        )
+        grant(session, person_id=person_id, name="Bench", email=email, roles=[role])
+    app = make_app({}, configured=site.settings, engine=site.engine, extend=extend)
+    server = create_server(app, host="127.0.0.1", port=0, threads=4)
+    threading.Thread(target=server.run, daemon=True).start()
+    try:
+        client = Client(server.effective_port)
+        form = client.form("/auth/sign-in", "sign-in")
+        status, page = client.ask(
+            "POST", "/auth/sign-in", form | {"email": email, "password": password}
+        )
+        assert status == 303, page
+        yield client
+    finally:
+        server.close()
+
+
+class Client:
+    """One browser on one connection that stays open."""
+
+    def __init__(self, port: int) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", port)
+        self.cookies: dict[str, str] = {}
+
+    def ask(self, method: str, path: str, sent: dict[str, str] | None = None) -> tuple[int, str]:
+        """Send a request, and give its status and page."""
+        headers = {"Cookie": "; ".join(f"{name}={each}" for name, each in self.cookies.items())}
+        if sent is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        self.connection.request(method, path, urlencode(sent) if sent else None, headers)
+        answer = self.connection.getresponse()
+        for name, value in answer.getheaders():
+            if name.lower() == "set-cookie":
+                key, _, rest = value.partition("=")
+                self.cookies[key] = rest.partition(";")[0]
+        return answer.status, answer.read().decode()
+
+    def form(self, path: str, name: str) -> dict[str, str]:
+        """Open a page, and give the hidden fields of one of its forms, its button pressed."""
+        page = self.ask("GET", path)[1]
+        found = page.partition(f'id="{name}"')[2].partition("</form>")[0]
+        hidden = re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', found)
+        return dict(hidden) | {"submit": "submit"}
 
 
 def rate(work: Callable[[], object], *, seconds: float = 3.0, warm: int = 20) -> float:

@@ -12,28 +12,22 @@ Both baselines exist only here. One client keeps its connection and asks the thr
 
 from __future__ import annotations
 
-import http.client
 import re
 import threading
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlencode
 
 import orjson
 import psycopg
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
-from waitress.server import create_server
 
-from bench import Figure, Site, side_by_side
-from regional311.app import main as make_app
+from bench import Figure, Site, side_by_side, signed_in
 from regional311.audit.models import AuditEvent
 from regional311.database import rows
 from regional311.database.ids import new_id, new_token, public_id
 from regional311.database.session import Scope, session_scope
-from regional311.identity.passwords import hash_password
 from regional311.identity.permissions import Permissions
-from regional311.identity.service import create_person, grant
 from regional311.referral import filing
 from regional311.referral.snapshot import published
 from regional311.web.forms import form_key
@@ -42,8 +36,6 @@ from regional311.web.views import message
 
 CITY = "city-of-portland"
 SERVICE = f"{CITY}/graffiti"
-EMAIL = "bench@example.org"
-PASSWORD = new_token()
 FIELDS = {
     "danger": "none",
     "channel": "voicemail",
@@ -141,7 +133,6 @@ class RoundTrip:
 
 def run(site: Site) -> list[Figure]:
     """Measure the intake as ratios to both baselines."""
-    _account(site)
     round_trip = RoundTrip(site)
     round_trip.write()
 
@@ -177,86 +168,26 @@ def run(site: Site) -> list[Figure]:
         )
         config.add_view(at_once, name="at-once", permission=Permissions.CONTACT_TAKE, **common)
 
-    app = make_app({}, configured=site.settings, engine=site.engine, extend=extend)
-    server = create_server(app, host="127.0.0.1", port=0, threads=4)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    try:
-        client = Client(server.effective_port)
-        client.sign_in()
+    with signed_in(site, "specialist", CITY, extend=extend) as client:
+        form = client.form(f"/{CITY}/desk/message?service={SERVICE}", "message")
+        today = datetime.now(UTC).date().isoformat()
+
+        def post(view: str, expected: int) -> None:
+            sent = form | FIELDS | {"form_key": new_token(), "received_on": today}
+            status, page = client.ask("POST", f"/{CITY}/desk/{view}", sent)
+            assert status == expected, page
+
         rates = side_by_side(
             {
-                "intake": lambda: client.post("message", 303),
-                "round trip": lambda: client.post("at-once", 200),
-                "bare": lambda: client.post("bare", 200),
+                "intake": lambda: post("message", 303),
+                "round trip": lambda: post("at-once", 200),
+                "bare": lambda: post("bare", 200),
             },
             rounds=7,
             seconds=2.0,
         )
-    finally:
-        server.close()
     return [
         *(Figure(f"{name}, a second", each, "/s") for name, each in rates.items()),
         Figure("intake to bare", rates["intake"] / rates["bare"], "", at_least=0.25),
         Figure("intake to round trip", rates["intake"] / rates["round trip"], "", at_least=0.6),
     ]
-
-
-class Client:
-    """One browser on one connection."""
-
-    def __init__(self, port: int) -> None:
-        self.connection = http.client.HTTPConnection("127.0.0.1", port)
-        self.cookies: dict[str, str] = {}
-        self.csrf = ""
-
-    def sign_in(self) -> None:
-        """Sign in, and take the token of a form."""
-        page = self._ask("GET", "/auth/sign-in")[1]
-        sent = {"csrf_token": self._token(page), "email": EMAIL, "password": PASSWORD}
-        status, page = self._ask("POST", "/auth/sign-in", sent | {"submit": "submit"})
-        assert status == 303, page
-        self.csrf = self._token(self._ask("GET", f"/{CITY}/desk/message?service={SERVICE}")[1])
-
-    def post(self, view: str, expected: int) -> None:
-        """Send the form to a view; it is a new message each time."""
-        sent = FIELDS | {
-            "csrf_token": self.csrf,
-            "form_key": new_token(),
-            "received_on": datetime.now(UTC).date().isoformat(),
-            "submit": "submit",
-        }
-        status, page = self._ask("POST", f"/{CITY}/desk/{view}", sent)
-        assert status == expected, page
-
-    def _ask(self, method: str, path: str, sent: dict[str, str] | None = None) -> tuple[int, str]:
-        headers = {"Cookie": "; ".join(f"{name}={each}" for name, each in self.cookies.items())}
-        if sent is not None:
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
-        self.connection.request(method, path, urlencode(sent) if sent else None, headers)
-        answer = self.connection.getresponse()
-        for name, value in answer.getheaders():
-            if name.lower() == "set-cookie":
-                key, _, rest = value.partition("=")
-                self.cookies[key] = rest.partition(";")[0]
-        return answer.status, answer.read().decode()
-
-    @staticmethod
-    def _token(page: str) -> str:
-        found = re.search(r'name="csrf_token" value="([^"]+)"', page)
-        assert found is not None, page
-        return found.group(1)
-
-
-def _account(site: Site) -> None:
-    scope = Scope(published(site.engine).ids[CITY])
-    with session_scope(site.engine, scope) as session:
-        person_id = create_person(
-            session,
-            email=EMAIL,
-            name="Bench",
-            password=None,
-            password_hash=hash_password(PASSWORD),
-            now=datetime.now(UTC),
-        )
-        grant(session, person_id=person_id, name="Bench", email=EMAIL, roles=["specialist"])
