@@ -1,4 +1,4 @@
-"""A finance officer at work: draft, read down to the contact, submit; approve; issue; both books."""
+"""A finance officer at work: draft, read down to the contact, submit, approve, issue."""
 
 from __future__ import annotations
 
