@@ -204,12 +204,11 @@ def referral_detail(session: Session, referral_id: UUID) -> ReferralDetail:
     referral = ReferralItem(*values[:width])
     past = history(session, referral_id)
     named = [referral.claimed_by, *(each.person_id for each in past)]
-    shared, note, need_id, consent_id, replaces_id, part_of_id, contact = values[width:]
+    shared, note, consent_id, replaces_id, part_of_id, contact = values[width:]
     return ReferralDetail(
         referral=referral,
         shared=shared,
         note=note,
-        need_id=need_id,
         consent_id=consent_id,
         replaces_id=replaces_id,
         part_of_id=part_of_id,

@@ -120,6 +120,8 @@ def open_page(chromium: Browser, site: Site) -> Iterator[Callable[..., Page]]:
 
     def listen(page: Page) -> None:
         def said(message: Any) -> None:
+            if "status of 400 (Bad Request)" in message.text:
+                return  # a form that is shown again with what to correct
             if "Content Security Policy" in message.text or message.type == "error":
                 problems.append(f"{page.url}: {message.text}")
 
@@ -150,7 +152,7 @@ def open_page(chromium: Browser, site: Site) -> Iterator[Callable[..., Page]]:
     yield open_
     for context in contexts:
         context.close()
-    assert problems == []
+    assert problems == [], "\n".join(problems)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,10 @@
     target.isContentEditable ||
     (/^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName) && !/^(radio|checkbox|submit|button)$/.test(target.type));
 
+  const writing = () =>
+    [...document.querySelectorAll("main input, main textarea")].some(
+      (field) => !/^(hidden|radio|checkbox|search)$/.test(field.type) && field.value !== field.defaultValue);
+
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;
     if (off() || typing(event.target)) return;
@@ -26,6 +30,8 @@
     if (!target) return;
     event.preventDefault();
     target.focus();
+    // what is being written must not be lost to a stray key: then the button only gets the focus
+    if (target.dataset.keyEnds !== undefined && writing()) return;
     if (/^(A|BUTTON|SUMMARY)$/.test(target.tagName)) target.click();
   });
 
