@@ -165,7 +165,8 @@ class _Tenant:
     pools: schema.PoolsFile | None = None
     boundaries: schema.BoundariesFile | None = None
     shapes: tuple[BoundaryShape, ...] = ()
-    has_no_map: bool = False
+    unread: set[str] = field(default_factory=set)
+    """Files that are there and could not be read: what they name cannot be missed."""
 
     def path(self, name: str) -> str:
         return f"{self.folder}/{name}"
@@ -252,7 +253,8 @@ def _read_tenant(
     tenant.boundaries = _read_file(
         directory / "boundaries.toml", f"{folder}/boundaries.toml", schema.BoundariesFile, found
     )
-    tenant.has_no_map = not (directory / "boundaries.toml").exists()
+    if tenant.boundaries is None and (directory / "boundaries.toml").exists():
+        tenant.unread.add("boundaries.toml")
     tenant.shapes = _read_shapes(directory, tenant, found)
     if slug == REGION:
         return tenant
@@ -261,6 +263,8 @@ def _read_tenant(
             continue
         value = _read_file(directory / name, f"{folder}/{name}", model, found)
         setattr(tenant, name.removesuffix(".toml"), value)
+        if value is None and (directory / name).exists():
+            tenant.unread.add(name)
     _refuse_strangers(directory, folder, {*schema.TENANT_FILES, "boundaries"}, found)
     return tenant
 
@@ -574,7 +578,9 @@ class _Marks:
         if valid_from and valid_to and valid_to <= valid_from:
             self(f"{path}.valid_to", f"{valid_to} is not after {valid_from}")
 
-    def known(self, path: str, value: str | None, allowed: Iterable[str], what: str) -> None:
+    def known(
+        self, path: str, value: str | None, allowed: Iterable[str], what: str, of: str = ""
+    ) -> None:
         if value is None:
             return
         names = set(allowed)
@@ -582,7 +588,7 @@ class _Marks:
             return
         close = get_close_matches(value, names, 1)
         hint = f"; did you mean {close[0]}?" if close else ""
-        self(path, f"there is no {what} {value}{hint}")
+        self(path, f"there is no {what} {value}{of}{hint}")
 
 
 def _overlap(one: tuple[date, date | None], two: tuple[date, date | None]) -> bool:
@@ -629,7 +635,7 @@ def _check_about(tenant: _Tenant, about: schema.TenantFile, mark: _Marks) -> Non
     _check_week(about.hours, "hours", mark)
     for line in about.line:
         _check_week(line.hours, f"line[{line.key}].hours", mark)
-    if tenant.bureaus is not None:
+    if "bureaus.toml" not in tenant.unread:
         for queue in about.queue:
             path = f"queue[{queue.key}].bureau"
             mark.known(path, queue.bureau, _bureau_keys(tenant), "bureau")
@@ -663,11 +669,11 @@ def _check_services(tenant: _Tenant, services: schema.ServicesFile, mark: _Marks
     mark.unique("service", [item.key for item in services.service])
     for service in services.service:
         path = f"service[{service.key}]"
-        if tenant.bureaus is not None:
+        if "bureaus.toml" not in tenant.unread:
             mark.known(f"{path}.bureau", service.bureau, _bureau_keys(tenant), "bureau")
         if tenant.about is not None:
             mark.known(f"{path}.queue", service.queue, _queue_keys(tenant), "queue")
-        if tenant.boundaries is not None or tenant.has_no_map:
+        if "boundaries.toml" not in tenant.unread:
             mark.known(f"{path}.boundary", service.boundary, tenant.boundary_keys(), "boundary")
         if service.place == "none" and service.boundary:
             mark(f"{path}.boundary", "a service without a place has no boundary")
@@ -833,7 +839,7 @@ def _check_rules_across(
     }
     fields = {item.key for item in region.sharing.field} if region.sharing else set()
     everybody = {*partners, *agencies}
-    readable = all(partner.services is not None for partner in partners.values())
+    readable = not any("services.toml" in partner.unread for partner in partners.values())
     for rule in rules.rule:
         path = f"rule[{rule.key}]"
         for key in rule.services:
@@ -844,9 +850,10 @@ def _check_rules_across(
             for key in rule.terms:
                 mark.known(f"{path}.terms", key, terms, "service with the term")
         owners = {*everybody, "self", "other", "nobody"}
-        for key in rule.owners:
-            mark.known(f"{path}.owners", key, owners, "partner or agency")
-        mark.known(f"{path}.target", rule.target, {*everybody, "owner", "self"}, "target")
+        if region.agencies is not None:
+            for key in rule.owners:
+                mark.known(f"{path}.owners", key, owners, "partner or agency")
+            mark.known(f"{path}.target", rule.target, {*everybody, "owner", "self"}, "target")
         if rule.target in agencies and rule.outcome == "open_request":
             mark(f"{path}.target", "an agency has no queue here; refer, transfer or inform")
         if region.sharing is not None:
@@ -860,7 +867,9 @@ def _check_rules_across(
         if rule.queue is not None and rule.target == "owner":
             mark(f"{path}.queue", "the owner is not known beforehand; its service names the queue")
         elif holder is not None and holder.about is not None:
-            mark.known(f"{path}.queue", rule.queue, _queue_keys(holder), f"queue at {holder.slug}")
+            mark.known(
+                f"{path}.queue", rule.queue, _queue_keys(holder), "queue", f" at {holder.slug}"
+            )
 
 
 def _known_elsewhere(
@@ -877,19 +886,21 @@ def _known_elsewhere(
         mark.known(path, slug, partners, "partner")
         return
     keys = holder.service_keys() if what == "service" else holder.boundary_keys()
-    unread = holder.services if what == "service" else holder.boundaries
-    if unread is not None or not keys:
-        mark.known(path, own, keys, f"{what} of {holder.slug}" if slug else what)
+    file = "services.toml" if what == "service" else "boundaries.toml"
+    if file not in holder.unread:
+        mark.known(path, own, keys, what, f" of {holder.slug}" if slug else "")
 
 
 def _check_money_across(
     tenant: _Tenant, partners: dict[str, _Tenant], found: list[ConfigError]
 ) -> None:
     services = {key for partner in partners.values() for key in partner.service_keys()}
+    readable = not any("services.toml" in partner.unread for partner in partners.values())
     if tenant.rates is not None:
         mark = _Marks(tenant.path("rates.toml"), found)
         for rate in tenant.rates.rate:
-            mark.known(f"rate[{rate.key}].service", rate.service, services, "service")
+            if readable:
+                mark.known(f"rate[{rate.key}].service", rate.service, services, "service")
     if tenant.pools is not None:
         mark = _Marks(tenant.path("pools.toml"), found)
         for pool in tenant.pools.pool:
@@ -957,19 +968,15 @@ def _check_agreement_prices(
 ) -> None:
     if provider is None:
         return
-    if provider.rates is not None:
-        cards = {rate.card for rate in provider.rates.rate}
-        where = f"rate card of {terms.provider}"
-        mark.known("agreement.rate_card", terms.rate_card, cards, where)
-    if provider.pools is not None:
-        pools = {pool.key for pool in provider.pools.pool}
-        mark.known("agreement.pool", terms.pool, pools, f"pool of {terms.provider}")
-        bearers = {
-            share.payer
-            for pool in provider.pools.pool
-            if pool.key == terms.pool
-            for share in pool.share
-        }
+    of = f" of {terms.provider}"
+    if "rates.toml" not in provider.unread:
+        cards = {rate.card for rate in provider.rates.rate} if provider.rates else set()
+        mark.known("agreement.rate_card", terms.rate_card, cards, "rate card", of)
+    if "pools.toml" not in provider.unread:
+        every = provider.pools.pool if provider.pools else ()
+        pools = {pool.key for pool in every}
+        mark.known("agreement.pool", terms.pool, pools, "pool", of)
+        bearers = {share.payer for pool in every if pool.key == terms.pool for share in pool.share}
         if terms.pool in pools and terms.payer not in bearers:
             mark("agreement.pool", f"{terms.payer} has no share in {terms.pool}")
 

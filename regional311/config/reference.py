@@ -1,0 +1,516 @@
+"""The reference of the configuration files, made from their schemas.
+
+Each page of `docs/` that comes from here is written by `regional311 docs` and compared by a test,
+so that it cannot fall behind. The examples are read by a test as one small region.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from annotated_types import Ge, Le, MaxLen
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from regional311.config import schema
+from regional311.config.files import table_of
+from regional311.errors import Conflict
+from regional311.referral.conditions import FACTS, MAX_LENGTH
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
+
+
+class NotCurrent(Conflict):
+    """A generated page differs from what its source says now."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """The pages that were written; `str` is the readable form."""
+
+    pages: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(f"{page} is current." for page in self.pages)
+
+
+EXAMPLES: dict[str, str] = {
+    "tenants/<slug>/tenant.toml": """\
+[tenant]
+kind = "city"
+name = "Example Town"
+short_name = "Town"
+summary = "Streets, water and parks in Example Town."
+zone = "America/Los_Angeles"
+fiscal_year_start_month = 7
+
+[contact]
+phone = "503-555-0100"
+
+[hours]
+mon = ["08:00-12:00", "13:00-17:00"]
+tue = ["08:00-17:00"]
+
+[[holiday]]
+day = 2026-11-26
+name = "Thanksgiving Day"
+
+[[line]]
+key = "main"
+name = "Town information"
+channel = "phone"
+address = "503-555-0100"
+hours.mon = ["08:00-17:00"]
+hours.tue = ["08:00-17:00"]
+closed_answer = "211info"
+
+[[queue]]
+key = "streets"
+name = "Streets"
+bureau = "public-works"
+
+[[service_level]]
+priority = "normal"
+hours = 40
+warn_at_percent = 80
+
+[[role]]
+key = "specialist"
+name = "Town clerk"
+
+[[account]]
+key = "due_to_partners"
+name = "Due to partners"
+type = "liability"
+external_code = "211000"
+""",
+    "tenants/<slug>/bureaus.toml": """\
+[[bureau]]
+key = "public-works"
+name = "Public Works"
+fund_code = "112"
+cost_centre = "400"
+""",
+    "tenants/<slug>/services.toml": """\
+[[service]]
+key = "pothole"
+name = "Pothole in a street"
+summary = "A hole in a Town street. A crew fills it."
+verb = "report"
+bureau = "public-works"
+term = "pothole"
+group = "Streets"
+keywords = ["pothole", "hole in the road"]
+place = "required"
+queue = "streets"
+target_hours = 40
+
+[[service.disposition]]
+kind = "refer"
+valid_from = 2026-07-01
+valid_to = 2027-01-01
+
+[[service.disposition]]
+kind = "resolve"
+valid_from = 2027-01-01
+
+[[service.question]]
+key = "size"
+label = "How big is it?"
+kind = "choice"
+
+[[service.question.choice]]
+key = "small"
+label = "Smaller than a plate"
+
+[[service.question.choice]]
+key = "large"
+label = "Larger"
+""",
+    "tenants/<slug>/rules.toml": """\
+[rule_set]
+valid_from = 2026-07-01
+
+[[rule]]
+key = "night"
+name = "After hours: say when somebody reads it"
+condition = "hour >= 17 || weekday > 5"
+continues = true
+note = "Somebody reads this on the next working day."
+
+[[rule]]
+key = "own"
+name = "Everything of the Town: a request in the bureau's queue"
+owners = ["self"]
+outcome = "open_request"
+target = "self"
+""",
+    "tenants/<slug>/rates.toml": """\
+[[rate]]
+key = "phone-2026"
+card = "intake"
+activity = "contact_handled"
+channel = "phone"
+amount = "4.90"
+valid_from = 2026-07-01
+
+[[rate]]
+key = "interpreter"
+card = "intake"
+activity = "interpreter_minute"
+unit = "minute"
+amount = "0.95"
+valid_from = 2026-07-01
+valid_to = 2027-07-01
+""",
+    "tenants/<slug>/pools.toml": """\
+[[pool]]
+key = "front-desk"
+fiscal_year = 2027
+name = "Front desk"
+amount = "20000.00"
+source = "Budget 2026-27"
+
+[[pool.share]]
+payer = "example-town"
+percent = "66.667"
+
+[[pool.share]]
+payer = "211info"
+percent = "33.333"
+""",
+    "tenants/<slug>/boundaries.toml": """\
+[[boundary]]
+key = "town"
+name = "Example Town"
+kind = "jurisdiction"
+file = "town.geojson"
+names = ["old quarter"]
+source = "Drawn by hand"
+illustrative = true
+""",
+    "policies/region.toml": """\
+[tenant]
+kind = "region"
+name = "Example region"
+short_name = "Region"
+summary = "One place to ask."
+zone = "America/Los_Angeles"
+fiscal_year_start_month = 7
+
+[contact]
+phone = "503-555-0100"
+
+[hours]
+mon = ["08:00-17:00"]
+""",
+    "policies/agencies.toml": """\
+[policy]
+name = "Agencies that people are referred out to"
+valid_from = 2026-07-01
+
+[[agency]]
+key = "state-roads"
+name = "State roads"
+phone = "503-555-0190"
+summary = "State highways, also inside a town."
+""",
+    "policies/danger-screen.toml": """\
+[policy]
+name = "Danger comes first"
+valid_from = 2026-07-01
+
+[screen]
+ask = "Is anybody in danger right now?"
+number = "911"
+say = "Hang up and call 911 now."
+
+[[sign]]
+key = "fire"
+name = "Something is on fire"
+words = ["on fire", "flames"]
+""",
+    "policies/sharing.toml": """\
+[policy]
+name = "What may cross between partners"
+valid_from = 2026-07-01
+
+[sharing]
+consent_text = "May we share this with the partner who can help you?"
+
+[[field]]
+key = "phone"
+name = "Your telephone number"
+personal = true
+
+[[field]]
+key = "need"
+name = "What you need"
+personal = false
+
+[[grant]]
+key = "with-consent"
+purpose = "referral"
+receivers = ["city", "community"]
+fields = ["phone", "need"]
+consent = "asked"
+expires_days = 180
+""",
+    "policies/retention.toml": """\
+[policy]
+name = "How long personal values are kept"
+valid_from = 2026-07-01
+
+[[retention]]
+key = "contacts"
+kind = "contact"
+keep_days = 1095
+then = "redact"
+basis = "Archive rule 12"
+""",
+    "policies/agreements/<key>.toml": """\
+[agreement]
+key = "town-for-211"
+name = "Town takes contacts for 211"
+kind = "iga"
+reference = "IGA-2026-01"
+provider = "example-town"
+payer = "211info"
+activities = ["contact_handled", "interpreter_minute"]
+rate_card = "intake"
+due_days = 30
+number_prefix = "TOWN"
+purpose = "The Town answers for 211 and is paid by use."
+valid_from = 2026-07-01
+valid_to = 2029-07-01
+
+[[target]]
+key = "answer"
+name = "Calls answered within thirty seconds"
+measure = "answer_seconds"
+goal = 30
+""",
+}
+"""One valid example of each file; together they are a small region (see the test)."""
+
+_MODELS: dict[str, type[schema.Model]] = {
+    **{f"tenants/<slug>/{name}": model for name, model in schema.TENANT_FILES.items()},
+    **{f"policies/{name}": model for name, model in schema.POLICY_FILES.items()},
+    "policies/agreements/<key>.toml": schema.AgreementFile,
+}
+
+_INTRODUCTION = """\
+# Configuration
+
+<!-- Made by `regional311 docs` from regional311/config/schema.py; edit that, not this page. -->
+
+The region is a directory of text files: one directory a partner below `tenants/`, named by its
+slug, and what the partners agreed on below `policies/`. The files are TOML in UTF-8.
+
+```
+regional311 check            what is wrong in the files, all of it, without a database
+regional311 plan             what applying them would change, and what was changed on both sides
+regional311 apply            make the database what they say, in one transaction or not at all
+regional311 export DIR       write the files from the database; planning them says: No changes.
+```
+
+What holds for every file:
+
+- An unknown key, a number written as text, or text written as a number is an error. Every error
+  names its file and its key, and all of them are shown at once.
+- **Keys** are lower case letters, digits and hyphens. A key is for ever: it ties a thing in the
+  file to its history. Leaving a thing out of a file ends it today; it never deletes what was.
+- **Money and percentages** are text in quotes: `"4.90"`, never `4.90`.
+- **Dates** are written without quotes. `valid_from` is the first day, `valid_to` the first day no
+  more.
+- **Nothing that was in force is overwritten.** A changed rule set, policy or agreement is a new
+  version from the day it is applied. A changed price is a correction: what was known before stays
+  on record.
+- **Files and forms** never overwrite each other silently. A thing changed in the forms stays, and
+  `export` takes it into the files; changed on both sides, it is a conflict: both are shown and
+  nothing at all is applied.
+- `apply --tenant SLUG --as E-MAIL` reaches one partner with that person's rights. Rules then wait
+  for a second person's approval; prices, pools and agreements are refused, since they need one too.
+
+Geometry lies in GeoJSON files in `boundaries/` beside `boundaries.toml`, one geometry a file, in
+longitude and latitude (WGS 84). An outline that crosses itself is refused.
+"""
+
+
+def render() -> str:
+    """Return the whole page `docs/configuration.md`."""
+    return "\n".join(_page()).rstrip("\n") + "\n"
+
+
+def write_reference(*, only_check: bool = False) -> Written:
+    """Write the generated pages of `docs/`, or with `only_check` only compare them.
+
+    Raises `NotCurrent` when a page differs.
+    """
+    text = render()
+    name = f"docs/{PAGE.name}"
+    current = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    if current != text:
+        if only_check:
+            raise NotCurrent(f"{name} is not current: run make docs.")
+        PAGE.parent.mkdir(parents=True, exist_ok=True)
+        PAGE.write_text(text, encoding="utf-8")
+    return Written((name,))
+
+
+def _page() -> Iterator[str]:
+    yield _INTRODUCTION
+    yield "## Files"
+    yield ""
+    yield "| file | what it says |"
+    yield "| --- | --- |"
+    for name, model in _MODELS.items():
+        yield f"| [`{name}`](#{_anchor(name)}) | {_meaning(name, model)} |"
+    for name, model in _MODELS.items():
+        yield ""
+        yield f"## `{name}`"
+        yield ""
+        yield _meaning(name, model)
+        if name == "policies/region.toml":
+            yield ""
+            yield "The keys are those of a partner's `tenant.toml`."
+        elif name == "policies/boundaries.toml":
+            yield ""
+            yield "The keys are those of a partner's `boundaries.toml`."
+            continue
+        else:
+            yield from _tables(model, "")
+        yield ""
+        yield "```toml"
+        yield EXAMPLES[name].rstrip("\n")
+        yield "```"
+    yield ""
+    yield from _facts()
+
+
+def _meaning(name: str, model: type[schema.Model]) -> str:
+    if name == "policies/region.toml":
+        return "The region itself: it is a tenant of its own, with a public door."
+    if name == "policies/boundaries.toml":
+        return "Roads and areas of outside agencies."
+    text = (model.__doc__ or "").partition("\n")[0].partition(": ")[2]
+    return text[:1].upper() + text[1:]
+
+
+def _anchor(name: str) -> str:
+    return "".join(each for each in name.lower() if each.isalnum() or each in "-_")
+
+
+def _tables(model: type[schema.Model], path: str) -> Iterator[str]:
+    for name, info in model.model_fields.items():
+        inner = table_of(model, name)
+        if inner is None:
+            continue
+        where = f"{path}.{name}" if path else name
+        many = get_origin(info.annotation) is tuple
+        if inner is schema.Week and path:
+            continue
+        yield ""
+        yield f"### `[[{where}]]`" if many else f"### `[{where}]`"
+        yield ""
+        yield " ".join((inner.__doc__ or "").split())
+        yield ""
+        yield "| key | value | needed | meaning |"
+        yield "| --- | --- | --- | --- |"
+        for key, each in inner.model_fields.items():
+            if table_of(inner, key) in (None, schema.Week):
+                yield _row(key, each)
+        yield from _tables(inner, where)
+
+
+def _row(key: str, info: FieldInfo) -> str:
+    meaning = (info.description or "").replace("|", "\\|")
+    return f"| `{key}` | {_value(info)} | {_needed(info)} | {meaning} |"
+
+
+def _needed(info: FieldInfo) -> str:
+    if info.is_required():
+        return "yes"
+    default = info.default
+    if default in (None, (), PydanticUndefined):
+        return "no"
+    if default is False:
+        return "no: false"
+    if isinstance(default, tuple):
+        return f"no: {', '.join(f'`{each}`' for each in default)}"
+    return f"no: `{default}`"
+
+
+def _value(info: FieldInfo) -> str:
+    text = _type(info.annotation, info.metadata)
+    bounds = {type(each): each for each in info.metadata}
+    low, high = bounds.get(Ge), bounds.get(Le)
+    if low is not None and high is not None:
+        return f"{text}, {low.ge} to {high.le}"
+    if low is not None:
+        return f"{text}, {low.ge} or more"
+    return text
+
+
+_NAMED: tuple[tuple[Any, str], ...] = (
+    (schema.Key, "key"),
+    (schema.Name, "name with underscores"),
+    (schema.Money, "dollars in quotes"),
+    (schema.Cents, "dollars and cents in quotes"),
+    (schema.Percent, "per cent in quotes"),
+    (schema.Zone, "time zone"),
+    (schema.Hours, 'span such as `"08:00-17:00"`'),
+    (schema.Expression, f"CEL, at most {MAX_LENGTH} characters"),
+    (schema.Phone, "telephone number"),
+    (schema.WebAddress, "web address"),
+    (schema.Email, "e-mail address"),
+    (schema.Host, "host name"),
+    (schema.Colour, "colour such as `#1a4480`"),
+    (schema.Code, "ledger code"),
+)
+
+
+def _type(kind: Any, metadata: list[Any]) -> str:
+    for named, text in _NAMED:
+        inner = get_args(named)
+        if kind == named or (kind == inner[0] and metadata and metadata[0] == inner[1]):
+            return text
+    if get_origin(kind) is tuple:
+        return f"list of: {_type(get_args(kind)[0], [])}"
+    if get_origin(kind) is Literal:
+        return ", ".join(f"`{each}`" for each in get_args(kind))
+    options = [each for each in get_args(kind) if each is not type(None)]
+    if hasattr(kind, "__metadata__"):
+        return _type(options[0], list(kind.__metadata__))
+    if options:
+        return _type(options[0], metadata)
+    if kind is schema.Week:
+        return "hours by day, as `hours.mon = [...]`"
+    longest = next((each.max_length for each in metadata if isinstance(each, MaxLen)), None)
+    names = {str: "text", int: "whole number", bool: "true or false"}
+    name = names.get(kind, "date")
+    return f"{name}, at most {longest} characters" if longest and kind is str else name
+
+
+def _facts() -> Iterator[str]:
+    yield "## Facts in conditions"
+    yield ""
+    yield (
+        "A rule's `condition` is an expression of the Common Expression Language over these facts, "
+        "and nothing else: names, text, whole numbers, `true`, `false`, lists of text, "
+        "`! && || == != < <= > >= in ?:`, `size()`, `contains()`, `startsWith()`, `endsWith()`."
+    )
+    yield ""
+    yield "| fact | type | meaning |"
+    yield "| --- | --- | --- |"
+    for name, fact in FACTS.items():
+        values = f" One of {', '.join(f'`{each}`' for each in fact.values)}." if fact.values else ""
+        yield f"| `{name}` | {fact.type} | {fact.meaning}{values} |"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{write_reference()}\n")
