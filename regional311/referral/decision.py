@@ -533,10 +533,21 @@ def explain_stored(
         pattern = SENTENCES.get(code)
         if pattern is not None:
             padded = [named(each) for each in arguments] + [""] * 3
+            if code in ("rule", "receiver-rule"):
+                padded[2] = shown.get(rule_name_key(*arguments), padded[2])
             if code == "tie":
                 padded[0] = ", ".join(named(each) for each in arguments)
             sentences.append(translate(pattern).format(*padded))
     return sentences
+
+
+def rule_name_key(tenant: object, version: object, rule: object) -> str:
+    """Give the key by which a rule's name is found: partners may use the same rule key.
+
+    >>> rule_name_key("211info", 3, "shelter")
+    '211info/rules/3/shelter'
+    """
+    return f"{tenant}/rules/{version}/{rule}"
 
 
 def explain_trace(codes: str, rules: Iterable[Rule]) -> list[tuple[str, str]]:

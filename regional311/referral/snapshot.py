@@ -24,7 +24,7 @@ from regional311.catalog.directory import Directory, Service
 from regional311.catalog.search import Hit, SearchIndex
 from regional311.database.session import Scope, open_session
 from regional311.errors import NotFound
-from regional311.referral.decision import Partner, Region, Sign
+from regional311.referral.decision import Partner, Region, Sign, rule_name_key
 from regional311.referral.models import RuleSet as StoredRuleSet
 from regional311.referral.rules import RuleBook, RuleSet, rules_from
 from regional311.tenancy import queries as tenancy
@@ -427,6 +427,9 @@ class Published:
         for dated in self._rules:
             for rule in dated.book.rule_set.rules:
                 names.setdefault(rule.key, rule.name)
+                names[rule_name_key(dated.tenant, dated.book.rule_set.version, rule.key)] = (
+                    rule.name
+                )
         return names
 
 
@@ -445,11 +448,14 @@ def published(engine: Engine) -> Published:
         held = _kept.get(key)
         if held is not None and now - held[0] < CHECK_SECONDS:
             return held[1]
-        with open_session(engine, NOBODY) as session:
-            if held is not None and tenancy.revision(session) == held[1].revision:
+        # everything is read as of one moment: never half of a change
+        steady = engine.execution_options(isolation_level="REPEATABLE READ")
+        with steady.connect() as connection:
+            if held is not None and tenancy.revision(connection) == held[1].revision:
                 snapshot = held[1]
             else:
-                snapshot = Published.load(session)
+                with open_session(connection, NOBODY) as session:
+                    snapshot = Published.load(session)
         _kept[key] = (time.monotonic(), snapshot)
         return snapshot
 

@@ -234,7 +234,7 @@ TRANSFER_RESULTS: Final[Mapping[str, tuple[Any, str]]] = {
 
 PLACE_KINDS: Final[Mapping[str, Any]] = {
     "address": _("Address or crossing"),
-    "neighbourhood": _("Neighbourhood, road or bridge"),
+    "neighbourhood": _("Neighborhood, road or bridge"),
     "point": _("Point: latitude and longitude"),
     "none": _("No place"),
 }

@@ -161,6 +161,10 @@ def examine() -> Callable[..., None]:
     source = AXE.read_text(encoding="utf-8")
 
     def look(page: Page, name: str) -> None:
+        if SHOTS:
+            width = page.viewport_size["width"] if page.viewport_size else 0
+            Path(SHOTS).mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=Path(SHOTS) / f"{name}-{width}.png", full_page=True, caret="initial")
         # through the debugger: the page's own policy lets no foreign script in
         page.evaluate(source)
         found = page.evaluate(
@@ -172,9 +176,5 @@ def examine() -> Callable[..., None]:
         assert serious == [], f"{name}: {serious}"
         wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert wide <= 0, f"{name} scrolls sideways by {wide}px"
-        if SHOTS:
-            width = page.viewport_size["width"] if page.viewport_size else 0
-            Path(SHOTS).mkdir(parents=True, exist_ok=True)
-            page.screenshot(path=Path(SHOTS) / f"{name}-{width}.png", full_page=True)
 
     return look

@@ -29,6 +29,7 @@ from regional311.metering.queries import usage_of_contact
 from regional311.referral import filing
 from regional311.referral import queries as referrals
 from regional311.referral.decision import explain_stored
+from regional311.web.billing_wording import may
 from regional311.web.forms import (
     Boolean,
     CheckboxWidget,
@@ -211,7 +212,7 @@ class NeedForm(Schema):
     place = SchemaNode(
         String(300),
         title=_("Where"),
-        description=_("Address or crossing, neighbourhood, road or bridge."),
+        description=_("Address or crossing, neighborhood, road or bridge."),
         widget=TextWidget(autocomplete="off", maxlength=300),
         missing=None,
     )
@@ -234,7 +235,10 @@ class NeedForm(Schema):
         String(200), title=_("Name"), widget=TextWidget(autocomplete="off"), missing=None
     )
     phone = SchemaNode(
-        String(40), title=_("Phone"), widget=TextWidget(type="tel", autocomplete="off"), missing=None
+        String(40),
+        title=_("Phone"),
+        widget=TextWidget(type="tel", autocomplete="off"),
+        missing=None,
     )
     email = SchemaNode(
         String(254),
@@ -275,7 +279,9 @@ class NeedForm(Schema):
             ):
                 problem[name] = _("A point has a latitude and a longitude.")
             elif values[name] is not None and abs(values[name]) > limit:
-                problem[name] = _("Enter degrees between -${limit} and ${limit}.", mapping={"limit": limit})
+                problem[name] = _(
+                    "Enter degrees between -${limit} and ${limit}.", mapping={"limit": limit}
+                )
         if problem.children:
             raise problem
 
@@ -494,9 +500,11 @@ def contact(context: ContactRecord, request: Any) -> dict[str, Any]:
     if asked and _editable(context, request) and context.record.danger_answer == "none":
         work.service = offered(request, asked)
         work.form = _need_form(context, request, work.service)
-        work.preview = _preview(
-            context, request, work.service, {"place_kind": "none"}
-        ) if work.service.place == "none" else None
+        work.preview = (
+            _preview(context, request, work.service, {"place_kind": "none"})
+            if work.service.place == "none"
+            else None
+        )
     return _page(context, request, work)
 
 
@@ -546,9 +554,7 @@ def offered(request: Any, ref: str) -> Service:
 
 
 def _editable(context: ContactRecord, request: Any) -> bool:
-    return context.record.ended_at is None and bool(
-        request.has_permission(P.CONTACT_TAKE, context)
-    )
+    return context.record.ended_at is None and bool(request.has_permission(P.CONTACT_TAKE, context))
 
 
 def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
@@ -565,7 +571,8 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
     if screened and found.danger_answer != "none":
         danger = _danger(tell, found, detail.transfers)
     asks = editable and screened and danger is None
-    money = P.BILLING_READ in request.identity.permissions(request.tenant.id)
+    personal = may(request, P.INQUIRER_READ)
+    money = may(request, P.BILLING_READ)
     screen = tell.published.screen(tell.today)
     return {
         "contact": found,
@@ -607,10 +614,12 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
         "filed": work.filed,
         "stale": work.stale,
         "problem": work.problem,
-        "needs": [_need(tell, each, detail, decisions, sent) for each in detail.needs],
+        "needs": [
+            _need(tell, each, detail, decisions, sent, personal=personal) for each in detail.needs
+        ],
         "wrap_up": _wrap_up(found) if editable and screened else None,
-        "facts": _facts(tell, found, detail),
-        "inquirer": _inquirer(detail.inquirer),
+        "facts": _facts(tell, found, detail, personal=personal),
+        "inquirer": _inquirer(detail.inquirer) if personal else None,
         "usage": [_usage(tell, each) for each in usage_of_contact(session, found.id)]
         if money
         else [],
@@ -659,7 +668,9 @@ def _danger(tell: Telling, found: Any, transfers: Any) -> dict[str, Any]:
     }
 
 
-def _need(tell: Telling, need: Any, detail: Any, decisions: Any, sent: Any) -> dict[str, Any]:
+def _need(
+    tell: Telling, need: Any, detail: Any, decisions: Any, sent: Any, *, personal: bool
+) -> dict[str, Any]:
     items: list[dict[str, Any]] = []
     for each in detail.requests:
         if each.need_id != need.id:
@@ -671,7 +682,9 @@ def _need(tell: Telling, need: Any, detail: Any, decisions: Any, sent: Any) -> d
                 "what": _("Request")
                 if own
                 else _("Request at ${partner}", mapping={"partner": tell.partner(each.owner_id)}),
-                "url": f"/{tell.slug}/requests/{each.public_id}",
+                "url": f"/{tell.slug}/requests/{each.public_id}"
+                if may(tell.request, P.REQUEST_READ)
+                else None,
                 "number": each.public_id,
                 "state": said(REQUEST_STATES, each.state),
                 "kind": kind(REQUEST_STATES, each.state),
@@ -688,9 +701,12 @@ def _need(tell: Telling, need: Any, detail: Any, decisions: Any, sent: Any) -> d
         items.append(
             {
                 "what": _(
-                    "Referral to ${partner}", mapping={"partner": tell.partner(each.counterparty_id)}
+                    "Referral to ${partner}",
+                    mapping={"partner": tell.partner(each.counterparty_id)},
                 ),
-                "url": f"/{tell.slug}/referrals/{each.public_id}",
+                "url": f"/{tell.slug}/referrals/{each.public_id}"
+                if may(tell.request, P.REFERRAL_READ)
+                else None,
                 "number": each.public_id,
                 "state": said(REFERRAL_STATES, each.state),
                 "kind": kind(REFERRAL_STATES, each.state),
@@ -718,8 +734,8 @@ def _need(tell: Telling, need: Any, detail: Any, decisions: Any, sent: Any) -> d
         "who": tell.partner(need.service_owner_id),
         "status": said(NEED_STATES, need.status),
         "status_kind": kind(NEED_STATES, need.status),
-        "place": tell.place(need),
-        "description": need.description,
+        "place": tell.place(need) if personal else None,
+        "description": need.description if personal else None,
         "results": items,
         "decisions": [_decision(tell, each) for each in decisions if each.need_id == need.id],
         "explained": False,
@@ -751,7 +767,7 @@ def _wrap_up(found: Any) -> dict[str, Any]:
     }
 
 
-def _facts(tell: Telling, found: Any, detail: Any) -> list[tuple[Any, Any]]:
+def _facts(tell: Telling, found: Any, detail: Any, *, personal: bool) -> list[tuple[Any, Any]]:
     line = tell.published.lines.get(
         f"{tell.published.slugs.get(found.line_owner_id)}/{found.line_key}"
     )
@@ -766,10 +782,10 @@ def _facts(tell: Telling, found: Any, detail: Any) -> list[tuple[Any, Any]]:
     minutes = round(found.handle_seconds / 60) if found.ended_at else None
     return [
         (_("Channel"), said(CHANNELS, found.channel)),
-        (_("Line"), line.name if line else None),
+        (_("Line"), f"{tell.partner(found.line_owner_id)}: {line.name}" if line else None),
         (_("Language"), said(LANGUAGES, found.language)),
         (_("Interpreter"), _("Yes") if found.interpreter else None),
-        (_("Accommodation"), found.accommodation),
+        (_("Accommodation"), found.accommodation if personal else None),
         (_("Danger screen"), answer or _("Not asked yet")),
         (_("Started"), tell.when(found.started_at)),
         (_("Ended"), tell.when(found.ended_at)),
@@ -777,7 +793,7 @@ def _facts(tell: Telling, found: Any, detail: Any) -> list[tuple[Any, Any]]:
         (_("How it ended"), said(DISPOSITIONS, found.disposition) if found.ended_at else None),
         (_("Taken by"), detail.people.get(found.specialist_id)),
         (_("After hours"), _("Yes") if found.after_hours else None),
-        (_("Note"), found.note if found.ended_at else None),
+        (_("Note"), found.note if found.ended_at and personal else None),
     ]
 
 
@@ -813,9 +829,7 @@ def _sent_version(request: Any) -> int:
     return int(text)
 
 
-@view_config(
-    context=ContactRecord, name="danger", permission=P.CONTACT_TAKE, request_method="POST"
-)
+@view_config(context=ContactRecord, name="danger", permission=P.CONTACT_TAKE, request_method="POST")
 def answer_danger(context: ContactRecord, request: Any) -> HTTPSeeOther:
     """Keep the answer to the danger screen; a sign is filed at once, with the offer of 911."""
     tell = telling(request)
@@ -837,9 +851,7 @@ def answer_danger(context: ContactRecord, request: Any) -> HTTPSeeOther:
             service="",
             danger_answer=answer,
         )
-        filing.take_in(
-            request.dbsession, tell.published, intake, now=request.now, look_first=True
-        )
+        filing.take_in(request.dbsession, tell.published, intake, now=request.now, look_first=True)
     else:
         raise InvalidInput(_("Choose one of the answers listed."), field="answer")
     return HTTPSeeOther(location=_here(context, request))
@@ -851,9 +863,7 @@ def answer_danger(context: ContactRecord, request: Any) -> HTTPSeeOther:
 def answer_transfer(context: ContactRecord, request: Any) -> HTTPSeeOther:
     """Say what came of the offer to put the caller through."""
     result = request.POST.get("result", "")
-    record_transfer(
-        request.dbsession, now=request.now, contact_id=context.record.id, result=result
-    )
+    record_transfer(request.dbsession, now=request.now, contact_id=context.record.id, result=result)
     return HTTPSeeOther(location=_here(context, request))
 
 
@@ -946,9 +956,7 @@ def _check_place(tell: Telling, request: Any, intake: filing.Intake, service: Se
     )
 
 
-def _filed(
-    tell: Telling, request: Any, service: Service, filed: filing.Filed
-) -> dict[str, Any]:
+def _filed(tell: Telling, request: Any, service: Service, filed: filing.Filed) -> dict[str, Any]:
     target = tell.partner(filed.target)
     title = {
         "open_request": _("Request filed with ${partner}", mapping={"partner": target}),
