@@ -148,9 +148,7 @@ def _act_as(session: TenantSession, sides: Sides, person: str) -> None:
         if one.kind.permission not in allowed:
             raise Forbidden(f"{person} may not change {one.item.name}: {one.kind.permission}.")
         if one.kind.needs_approval:
-            raise NeedsApproval(
-                f"{one.item.name}: a second person approves it; change it in the forms."
-            )
+            raise NeedsApproval(f"{one.item.name}: two partners sign it; an operator applies it.")
     sides.desk.person_id = member.person_id
     sides.desk.drafts = True
 

@@ -836,7 +836,6 @@ class RateKind(Kind[schema.Rate]):
 
     name = "rate"
     permission = Permissions.RATE_EDIT
-    needs_approval = True
 
     def said(
         self,

@@ -334,7 +334,8 @@ What holds for every file:
   `export` takes it into the files; changed on both sides, it is a conflict: both are shown and
   nothing at all is applied.
 - `apply --tenant SLUG --as E-MAIL` reaches one partner with that person's rights. Rules then wait
-  for a second person's approval; prices, pools and agreements are refused, since they need one too.
+  for a second person's approval, as they do in the forms; shared costs and agreements, which two
+  partners sign, are refused.
 
 Geometry lies in GeoJSON files in `boundaries/` beside `boundaries.toml`, one geometry a file, in
 longitude and latitude (WGS 84). An outline that crosses itself is refused.

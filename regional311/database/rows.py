@@ -21,7 +21,6 @@ from regional311.database.base import Base
 from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.errors import DomainError
 
-
 _PLAIN = orjson.OPT_PASSTHROUGH_DATACLASS
 """Ranges are dataclasses, and are spelled as PostgreSQL reads them instead."""
 

@@ -351,7 +351,7 @@ def _tell_money(
     ]
     report.checks = {check.name: check.holds for check in checks}
     report.problems = [
-        f"{check.name}: {problem}" for check in checks for problem in check.problems[:20]
+        f"{check.name}: {problem.message}" for check in checks for problem in check.problems[:20]
     ]
 
 

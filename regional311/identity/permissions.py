@@ -18,6 +18,8 @@ class Permissions(StrEnum):
     CONTACT_TAKE = "contact:take"
     CONTACT_READ = "contact:read"
     CONTACT_EDIT = "contact:edit"
+    INQUIRER_READ = "inquirer:read"
+    """Who asked, in whose words, and where: without it a contact shows facts and codes only."""
     REQUEST_READ = "request:read"
     REQUEST_WORK = "request:work"
     REFERRAL_READ = "referral:read"
@@ -57,6 +59,7 @@ _TAKES_CONTACTS = frozenset(
         P.CONTACT_TAKE,
         P.CONTACT_READ,
         P.CONTACT_EDIT,
+        P.INQUIRER_READ,
         P.REQUEST_READ,
         P.REFERRAL_READ,
         P.SERVICE_READ,
@@ -66,6 +69,7 @@ _TAKES_CONTACTS = frozenset(
 _READS_MONEY = frozenset(
     {
         P.TENANT_ENTER,
+        P.CONTACT_READ,
         P.AGREEMENT_READ,
         P.RATE_READ,
         P.POOL_READ,
@@ -80,7 +84,14 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[Permissions]] = {
     "supervisor": _TAKES_CONTACTS
     | {P.REQUEST_WORK, P.REFERRAL_ACCEPT, P.PEOPLE_READ, P.AUDIT_READ},
     "partner": frozenset(
-        {P.TENANT_ENTER, P.REFERRAL_READ, P.REFERRAL_ACCEPT, P.SERVICE_READ, P.CONTACT_READ}
+        {
+            P.TENANT_ENTER,
+            P.REFERRAL_READ,
+            P.REFERRAL_ACCEPT,
+            P.SERVICE_READ,
+            P.CONTACT_READ,
+            P.INQUIRER_READ,
+        }
     ),
     "worker": frozenset({P.TENANT_ENTER, P.REQUEST_READ, P.REQUEST_WORK, P.SERVICE_READ}),
     "finance": _READS_MONEY

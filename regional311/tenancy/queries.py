@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.orm import Session
 
 from regional311.tenancy.models import Boundary, Bureau, Line, Policy, Tenant
@@ -82,7 +82,7 @@ class PolicyRow:
     valid_to: date | None
 
 
-def revision(session: Session) -> int:
+def revision(session: Session | Connection) -> int:
     """Give the sum of all partners' revisions: it rises with every published change."""
     return int(session.execute(select(func.coalesce(func.sum(Tenant.revision), 0))).scalar_one())
 

@@ -146,7 +146,8 @@ def test_a_figure_is_read_down_to_rate_rule_and_contact(drafted):
     assert "by the rate" in item
     assert "Multnomah County pays by the agreement City takes contacts for the County" in item
     assert re.search(r"Contact C-[0-9A-Z]{5}-[0-9A-Z]{5}", item.text)
-    assert "Your role does not open contacts" in item
+    contact = item.click(href="/contacts/C-")
+    assert "Why:" in contact
     pool = next(line for line in whole["lines"] if line["kind"] == "pool")
     share = browser.get(f"{address}/{pool['position']}")
     assert "$600,000.00" in share

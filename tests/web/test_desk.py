@@ -185,7 +185,9 @@ def test_half_a_point_is_refused(browser):
 
 def test_shelter_is_referred_with_consent(browser):
     page = picked(screened(browser), "shelter for tonight", "211info/")
-    described(page, description="a mother with two children", name="Dana Reed", phone="503 555 0101")
+    described(
+        page, description="a mother with two children", name="Dana Reed", phone="503 555 0101"
+    )
     for name in ("answer-people",):
         if name in page.forms["need"].fields:
             page.forms["need"][name] = "3"
@@ -199,9 +201,7 @@ def test_shelter_is_referred_with_consent(browser):
 def test_the_preview_is_a_part_of_the_page_for_htmx(browser):
     page = picked(screened(browser), "pothole", POTHOLE)
     sent = described(page, latitude="45.5152", longitude="-122.6784").submit_fields()
-    part = browser.post(
-        page.request.path + "/preview", sent, headers={"HX-Request": "true"}
-    )
+    part = browser.post(page.request.path + "/preview", sent, headers={"HX-Request": "true"})
     assert "<html" not in part
     assert "City of Portland" in part
 
@@ -241,3 +241,39 @@ def test_a_closed_line_means_staying_on_the_line(browser, clock):
     assert "Offer to transfer to 211info" in filed
     taken = next(f for f in filed.forms.values() if f.action.endswith("/transfer"))
     assert "Taken over" in taken.submit().follow()
+
+
+def test_a_partner_answers_the_lines_that_are_its_own_when_closed(sign_in):
+    browser = sign_in("specialist", "211info")
+    form = browser.get("/211info/desk").forms["start"]
+    offered = {value for value, _selected, _label in form["line"].options}
+
+    assert "city-of-portland/main" in offered
+    assert "city-of-portland/water" not in offered
+
+    form["line"] = "city-of-portland/main"
+    page = form.submit().follow()
+    assert "City of Portland" in page.text
+
+    form = browser.get("/211info/desk").forms["start"]
+    form["line"].force_value("city-of-portland/water")
+    assert "Choose one of the lines listed" in form.submit(status=400).text
+
+
+def test_who_bills_sees_what_was_done_but_not_who_asked(browser, sign_in):
+    page = picked(screened(browser), "pothole", "city-of-portland/pothole")
+    filed = file_it(
+        page,
+        place="SE Hawthorne and 37th",
+        description="Hole by the bakery",
+        name="Canary Person",
+        email="canary@example.org",
+    )
+    path = filed.request.path.removesuffix("/need")
+    assert "Canary Person" in browser.get(path).text
+
+    seen = sign_in("finance", "city-of-portland").get(path).text
+
+    assert "Pothole" in seen
+    for hidden in ("Canary", "canary@", "bakery", "Hawthorne"):
+        assert hidden not in seen

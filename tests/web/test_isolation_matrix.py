@@ -49,7 +49,7 @@ EVERYBODY = " ".join(ROLES)
 NOW = datetime(2026, 11, 3, 18, tzinfo=UTC)
 
 TAKES = "specialist supervisor"
-CONTACTS = "specialist supervisor partner"
+CONTACTS = "specialist supervisor partner finance approver auditor"
 REQUESTS = "specialist supervisor worker"
 WORKS = "supervisor worker"
 REFERRALS = "specialist supervisor partner"

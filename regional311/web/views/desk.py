@@ -59,13 +59,12 @@ def start(context: Desk, request: Any) -> HTTPSeeOther:
     tell = telling(request)
     channel = request.POST.get("channel", "")
     language = request.POST.get("language", "en")
-    line_key = request.POST.get("line", "")
-    line = tell.published.lines.get(f"{tell.slug}/{line_key}") if line_key else None
+    line = request.POST.get("line", "")
     if channel not in CHANNELS:
         raise InvalidInput(_("Choose one of the channels listed."), field="channel")
     if language not in LANGUAGES:
         raise InvalidInput(_("Choose one of the languages listed."), field="language")
-    if line_key and line is None:
+    if line and line not in {ref for ref, _name, _channel in _lines(tell)}:
         raise InvalidInput(_("Choose one of the lines listed."), field="line")
 
     def begin() -> dict[str, str]:
@@ -75,25 +74,38 @@ def start(context: Desk, request: Any) -> HTTPSeeOther:
             now=request.now,
             channel=channel,
             language=language,
-            line=f"{tell.slug}/{line_key}" if line_key else "",
+            line=line,
         )
         return {"contact": started.public_id}
 
     answer = once(
         request.dbsession,
         f"desk-start:{form_key(request)}",
-        {"channel": channel, "language": language, "line": line_key},
+        {"channel": channel, "language": language, "line": line},
         begin,
     )
     return HTTPSeeOther(location=f"/{tell.slug}/contacts/{answer['contact']}")
 
 
-def _lines(tell: Telling) -> list[tuple[str, str, str]]:
-    return [
-        (line.key, line.name, line.channel)
-        for line in tell.published.lines.values()
-        if line.tenant == tell.slug
+def _lines(tell: Telling) -> list[tuple[str, Any, str]]:
+    """The partner's own lines, then those of others that it answers when they are closed."""
+    lines = tell.published.lines
+    own = [
+        (ref, line.name, line.channel) for ref, line in lines.items() if line.tenant == tell.slug
     ]
+    others = [
+        (
+            ref,
+            _(
+                "${partner}: ${line}",
+                mapping={"partner": tell.partner(line.tenant), "line": line.name},
+            ),
+            line.channel,
+        )
+        for ref, line in lines.items()
+        if line.closed_answer == tell.slug
+    ]
+    return own + others
 
 
 def _stage(contact: Any) -> Any:
