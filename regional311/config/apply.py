@@ -56,7 +56,7 @@ class ChangedOnBothSides(Conflict):
 
 
 class NeedsApproval(Forbidden):
-    """A second person must agree to this; files applied as one person cannot do it."""
+    """Two partners sign this; files applied as one person cannot change it."""
 
 
 @dataclass(frozen=True)

@@ -359,6 +359,27 @@ def test_a_person_needs_a_tenant_a_membership_and_rights(applied, root, administ
         apply(applied, root, person=administrator, now=NOW)
     with pytest.raises(Forbidden, match="does not work for 211info"):
         apply(applied, root, tenant="211info", person=administrator, now=NOW)
-    replace(root / "tenants/city-of-portland/rates.toml", 'amount = "4.90"', 'amount = "5.15"')
-    with pytest.raises(NeedsApproval, match="rate phone-2026"):
+    rates = root / "tenants/city-of-portland/rates.toml"
+    replace(rates, 'amount = "4.90"', 'amount = "5.15"')
+    done = apply(applied, root, tenant="city-of-portland", person=administrator, now=NOW)
+    assert [item.name for item in done.plan.changes] == ["rate phone-2026"]
+    city = tenant_id(applied, "city-of-portland")
+    with session_scope(applied, Scope(city)) as session:
+        trail = session.execute(
+            select(AuditEvent.person_id).where(AuditEvent.action == "rate:change")
+        ).scalar_one()
+        assert trail is not None
+        session.execute(
+            text("UPDATE memberships SET roles = '{specialist}' WHERE tenant_id = :t"), {"t": city}
+        )
+    replace(rates, 'amount = "5.15"', 'amount = "5.25"')
+    with pytest.raises(Forbidden, match="may not change rate phone-2026: rate:edit"):
         apply(applied, root, tenant="city-of-portland", person=administrator, now=NOW)
+
+
+def test_a_shared_cost_is_not_one_persons_to_change(applied, root, administrator):
+    replace(root / "tenants/city-of-portland/pools.toml", "600000.00", "610000.00")
+    with pytest.raises(NeedsApproval, match="pool i-and-r 2026"):
+        apply(applied, root, tenant="city-of-portland", person=administrator, now=NOW)
+    apply(applied, root, now=NOW)
+    assert str(plan(applied, root, now=NOW)) == "No changes."
