@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from regional311.identity.passwords import (
     LONGEST,
+    SHORTEST,
     PasswordTooWeak,
     check_password,
     hash_password,
@@ -77,7 +80,6 @@ def test_nobody_s_password_opens_nothing():
 
 @given(st.text(max_size=300))
 def test_any_text_is_judged(password):
-    try:
+    with suppress(PasswordTooWeak):
         check_password(password, known_of_person=("Ada Lovelace", "ada@example.org"))
-    except PasswordTooWeak as error:
-        assert error.field == "password"
+        assert len(password) >= SHORTEST
