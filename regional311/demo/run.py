@@ -214,7 +214,7 @@ def _people(engine: Engine, region: Published, password: str) -> list[Account]:
         with session_scope(engine, Scope(tenant.id)) as session:
             for role in roles:
                 account = Account(
-                    slug, role, f"{role.title()}, {tenant.short_name}", f"{role}@{slug}.example"
+                    slug, role, f"{role.title()} of {tenant.short_name}", f"{role}@{slug}.example"
                 )
                 person_id = create_person(
                     session,

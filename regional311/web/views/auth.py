@@ -10,7 +10,8 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
 
 from regional311.identity import service
-from regional311.identity.queries import LONGEST
+from regional311.identity.queries import LONGEST, identity_of
+from regional311.referral.snapshot import published
 from regional311.web.forms import (
     HiddenWidget,
     PasswordWidget,
@@ -74,7 +75,8 @@ def enter(context: Auth, request: Any) -> Any:
             now=request.now,
             former_token=session_token(request),
         )
-        answer = HTTPSeeOther(location=safe_next(values["next"]))
+        target = safe_next(values["next"])
+        answer = HTTPSeeOther(location=_home(request, signed_in.token) if target == "/" else target)
         start_cookie(request, answer, signed_in.token, int(LONGEST.total_seconds()))
         return answer
 
@@ -117,6 +119,15 @@ def choose_language(context: Auth, request: Any) -> Any:
             samesite="Lax",
         )
     return answer
+
+
+def _home(request: Any, token: str) -> str:
+    """Where somebody begins: at their partner, or at the choice when there are several."""
+    engine = request.registry.engine
+    with engine.begin() as connection:
+        identity = identity_of(connection, token, now=request.now)
+    partners = list(identity.memberships) if identity else []
+    return f"/{published(engine).slugs[partners[0]]}" if len(partners) == 1 else "/"
 
 
 def _sign_in_form(request: Any, values: dict[str, Any] | None = None) -> Any:
