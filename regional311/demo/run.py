@@ -28,7 +28,6 @@ from regional311.chargeback.checks import Check, Owed, check_region, who_owes_wh
 from regional311.chargeback.month import Billed, bill_month
 from regional311.chargeback.queries import usage_by_state
 from regional311.config.apply import ChangedOnBothSides, apply
-from regional311.settings import write_private
 from regional311.database.session import Scope, session_scope
 from regional311.demo.contacts import DrawnContact, LineAnswer, Month
 from regional311.demo.work import answer_referrals, work_requests
@@ -41,7 +40,7 @@ from regional311.referral.filing import Asker, Intake, Place
 from regional311.referral.models import Decision, Referral
 from regional311.referral.snapshot import Published, invalidate, published
 from regional311.replay.service import BATCH, batches, take_in_batch
-from regional311.settings import Settings
+from regional311.settings import Settings, write_private
 
 SOURCE = "demo"
 REGION = "region"
