@@ -11,9 +11,9 @@ from typing import Any
 
 from regional311.catalog.directory import Service
 from regional311.web.forms import (
+    CheckboxGroupWidget,
     Choice,
     Choices,
-    CheckboxGroupWidget,
     Date,
     DateWidget,
     Decimal,
@@ -37,12 +37,12 @@ def questions_of(service: Service) -> list[Mapping[str, Any]]:
 
 
 def add_questions(schema: Schema, service: Service) -> None:
-    """Add a field for each question of the service."""
+    """Add a field for each question of the service, before who asks."""
     for question in questions_of(service):
         node = _node(question)
         if not question.get("required"):
             node.missing = None
-        schema.add(node)
+        schema.add_before("name", node)
 
 
 def answers_of(service: Service, values: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:

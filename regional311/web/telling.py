@@ -56,7 +56,7 @@ class Telling:
         if at is None:
             return None
         on = at.astimezone(self.zone).date() if isinstance(at, datetime) else at
-        return format_date(on, style, locale=self.locale)  # type: ignore[arg-type]
+        return format_date(on, style, locale=self.locale)
 
     def span(self, span: Span) -> str:
         """Opening hours of a day, such as *8:00 AM to 5:00 PM*."""
@@ -65,7 +65,8 @@ class Telling:
             for minute in (span.opens, span.closes)
         ]
         return translated(
-            self.request, _("${opens} to ${closes}", mapping=dict(zip(("opens", "closes"), times)))
+            self.request,
+            _("${opens} to ${closes}", mapping={"opens": times[0], "closes": times[1]}),
         )
 
     def partner(self, tenant_id: UUID | str | None) -> str:

@@ -164,7 +164,9 @@ def examine() -> Callable[..., None]:
         if SHOTS:
             width = page.viewport_size["width"] if page.viewport_size else 0
             Path(SHOTS).mkdir(parents=True, exist_ok=True)
-            page.screenshot(path=Path(SHOTS) / f"{name}-{width}.png", full_page=True, caret="initial")
+            page.screenshot(
+                path=Path(SHOTS) / f"{name}-{width}.png", full_page=True, caret="initial"
+            )
         # through the debugger: the page's own policy lets no foreign script in
         page.evaluate(source)
         found = page.evaluate(

@@ -129,9 +129,7 @@ def test_a_stale_form_shows_both_versions(worker, filed):
 
 
 def test_a_hole_on_the_countys_bridge_lands_in_the_countys_queue(sign_in, filed):
-    answer = filed(
-        BRIDGE, asker=Asker(name="Dana Reed", phone="503 555 0101"), consent="given"
-    )
+    answer = filed(BRIDGE, asker=Asker(name="Dana Reed", phone="503 555 0101"), consent="given")
     assert answer.target == "multnomah-county"
     number = answer.request_public_id
     county = sign_in("worker", "multnomah-county")

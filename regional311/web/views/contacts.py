@@ -7,6 +7,7 @@ filed; before that it is looked at in memory.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from decimal import Decimal as Number
@@ -160,7 +161,7 @@ def contacts(context: Contacts, request: Any) -> Any:
                 for row in page.rows
             ],
         )
-    people = queries.people(session, [row.specialist_id for row in page.rows])
+    people: Mapping[Any, str] = queries.people(session, [row.specialist_id for row in page.rows])
     listing.fill(
         [
             {
@@ -357,8 +358,14 @@ def asker_of(values: dict[str, Any]) -> filing.Asker | None:
     given = {name: values.get(name) for name in ("name", "phone", "email")}
     if not any(given.values()):
         return None
-    flags = ("safe_to_call", "may_leave_message", "wants_updates")
-    return filing.Asker(**given, **{name: bool(values.get(name)) for name in flags})
+    return filing.Asker(
+        name=given["name"],
+        phone=given["phone"],
+        email=given["email"],
+        safe_to_call=bool(values.get("safe_to_call")),
+        may_leave_message=bool(values.get("may_leave_message")),
+        wants_updates=bool(values.get("wants_updates")),
+    )
 
 
 def description_of(service: Service, values: dict[str, Any]) -> tuple[dict[str, str], str]:
@@ -411,7 +418,7 @@ def _preview(
     intake = _intake(context, request, service, values, "")
     seen = filing.preview(tell.published, tell.slug, intake, now=request.now)
     decision = seen.decision
-    if seen.signs:
+    if seen.signs or decision is None:
         sign = seen.signs[0]
         return {
             "outcome": "danger",
@@ -627,7 +634,7 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
             {
                 "when": tell.when(each.at),
                 "title": said(ACTIONS, each.action),
-                "by": detail.people.get(each.person_id),
+                "by": _named(detail, each.person_id),
             }
             for each in reversed(detail.history)
         ],
@@ -757,6 +764,11 @@ def _decision(tell: Telling, decision: Any) -> dict[str, Any]:
     return {"answer": answer, "why": why, "version": version}
 
 
+def _named(detail: Any, person_id: Any) -> str | None:
+    found: str | None = detail.people.get(person_id)
+    return found
+
+
 def _wrap_up(found: Any) -> dict[str, Any]:
     chosen = found.disposition or "answered"
     return {
@@ -791,7 +803,7 @@ def _facts(tell: Telling, found: Any, detail: Any, *, personal: bool) -> list[tu
         (_("Ended"), tell.when(found.ended_at)),
         (_("Minutes"), minutes),
         (_("How it ended"), said(DISPOSITIONS, found.disposition) if found.ended_at else None),
-        (_("Taken by"), detail.people.get(found.specialist_id)),
+        (_("Taken by"), _named(detail, found.specialist_id)),
         (_("After hours"), _("Yes") if found.after_hours else None),
         (_("Note"), found.note if found.ended_at and personal else None),
     ]
@@ -922,9 +934,7 @@ def file_need(context: ContactRecord, request: Any) -> Any:
             url=request.registry.configured.url,
             translate=tell.translate,
         )
-        fresh = context.__parent__.find(context.__name__)
-        if fresh is not None:
-            context.record = fresh
+        _read_again(context)
         return _page(context, request, Work(filed=_filed(tell, request, service, filed)))
 
     def on_failure() -> dict[str, Any]:
@@ -938,12 +948,17 @@ def file_need(context: ContactRecord, request: Any) -> Any:
         return handle_form_submission(request, form, on_success, on_failure)
     except Stale as error:
         start_over(request)
-        fresh = context.__parent__.find(context.__name__)
-        if fresh is not None:
-            context.record = fresh
+        _read_again(context)
         request.response.status_int = 409
-        work = Work(service if fresh.ended_at is None else None, form, stale=error)
+        work = Work(service if context.record.ended_at is None else None, form, stale=error)
         return _page(context, request, work)
+
+
+def _read_again(context: ContactRecord) -> None:
+    """Take the record as it is now: it was changed since the address was looked up."""
+    parent = context.__parent__
+    if isinstance(parent, Contacts):
+        context.record = parent.find(context.__name__) or context.record
 
 
 def _check_place(tell: Telling, request: Any, intake: filing.Intake, service: Service) -> None:

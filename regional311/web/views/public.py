@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,7 +14,7 @@ from pyramid.renderers import render_to_response
 from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
 
-from regional311.calendars import DAYS
+from regional311.calendars import DAYS, MINUTES_A_DAY, Span
 from regional311.catalog.directory import Service
 from regional311.errors import DomainError
 from regional311.intake import queries
@@ -34,13 +36,15 @@ from regional311.web.forms import (
     handle_form_submission,
     make_form,
 )
-from regional311.web.i18n import _
+from regional311.web.i18n import _, translated
 from regional311.web.questions import add_questions, answers_of
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import Root, TrackedRequest, enter
 from regional311.web.wording import REQUEST_STATES, WEEKDAYS, kind, said
 
 SHOWN = 12
+WEAKEST = 0.4
+"""A hit below this share of the best one is not shown."""
 
 
 @subscriber(ApplicationCreated)
@@ -52,6 +56,7 @@ def offer_search(event: Any) -> None:
 def public_search(request: Any, question: str) -> list[dict[str, Any]]:
     """Find services of every partner by a person's words, the best first."""
     tell = telling(request)
+    hits = tell.published.search(question, tell.today, SHOWN)
     return [
         {
             "url": _service_url(hit.service),
@@ -59,7 +64,8 @@ def public_search(request: Any, question: str) -> list[dict[str, Any]]:
             "summary": hit.service.summary,
             "partner": tell.partner(hit.service.tenant),
         }
-        for hit in tell.published.search(question, tell.today, SHOWN)
+        for hit in hits
+        if hit.score >= hits[0].score * WEAKEST
     ]
 
 
@@ -122,12 +128,28 @@ def _hours(tell: Telling, service: Service) -> list[dict[str, Any]]:
     for line in tell.published.lines.values():
         if line.tenant != service.tenant or line.channel not in ("phone", "walk_in", "text"):
             continue
-        days = [
-            (said(WEEKDAYS, day), ", ".join(tell.span(each) for each in spans) or _("Closed"))
-            for day, spans in zip(DAYS, line.calendar.weekly, strict=True)
-        ]
+        days = []
+        for spans, group in groupby(
+            zip(DAYS, line.calendar.weekly, strict=True), key=lambda each: each[1]
+        ):
+            names = [translated(tell.request, said(WEEKDAYS, day)) for day, _spans in group]
+            days.append((_days(names), _open(tell, spans)))
         shown.append({"name": line.name, "address": line.address, "days": days})
     return shown
+
+
+def _days(names: list[str]) -> Any:
+    if len(names) == 1:
+        return names[0]
+    return _("${first} to ${last}", mapping={"first": names[0], "last": names[-1]})
+
+
+def _open(tell: Telling, spans: Sequence[Span]) -> Any:
+    if not spans:
+        return _("Closed")
+    if (spans[0].opens, spans[-1].closes) == (0, MINUTES_A_DAY) and len(spans) == 1:
+        return _("Open around the clock")
+    return ", ".join(tell.span(each) for each in spans)
 
 
 # --- reporting without an account -----------------------------------------------------------------

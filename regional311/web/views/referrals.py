@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pyramid.httpexceptions import HTTPForbidden, HTTPSeeOther
@@ -9,6 +10,7 @@ from pyramid.view import view_config
 
 from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
+from regional311.intake.queries import EXPORT, PAGE
 from regional311.referral import lifecycle, queries, service
 from regional311.web.forms import (
     Choice,
@@ -102,7 +104,7 @@ def referrals(context: Referrals, request: Any) -> Any:
         **asked,
         oldest_first=listing.sort == "sent",
         after=listing.after,
-        **({"limit": 5000} if as_csv else {}),
+        limit=EXPORT if as_csv else PAGE,
     )
     if as_csv:
         return csv_response(
@@ -262,6 +264,7 @@ def _page(context: ReferralRecord, request: Any, **failed: Any) -> dict[str, Any
     session = request.dbsession
     detail = queries.referral_detail(session, context.record.id)
     found = detail.referral
+    people: Mapping[Any, str] = detail.people
     sent = found.side == lifecycle.SENDER
     other = tell.partner(found.counterparty_id)
     consent = None
@@ -293,7 +296,7 @@ def _page(context: ReferralRecord, request: Any, **failed: Any) -> dict[str, Any
             (_("Closed"), tell.when(found.closed_at)),
             (_("Reason"), said(_REASONS, found.reason) if found.reason else None),
             (_("Outcome"), said(OUTCOMES, found.outcome) if found.outcome else None),
-            (_("Worked by"), detail.people.get(found.claimed_by)),
+            (_("Worked by"), people.get(found.claimed_by)),
             (_("Note of this side"), detail.note),
         ],
         "contact_url": f"/{tell.slug}/contacts/{contact}" if contact else None,
@@ -306,7 +309,7 @@ def _page(context: ReferralRecord, request: Any, **failed: Any) -> dict[str, Any
             {
                 "when": tell.when(each.at),
                 "title": said(ACTIONS, each.action),
-                "by": detail.people.get(each.person_id),
+                "by": people.get(each.person_id),
                 "note": said(REFERRAL_STATES, each.detail.get("to") or each.detail.get("state"))
                 or None,
             }
@@ -322,14 +325,13 @@ def _to_do(
 ) -> dict[str, Any]:
     here = request.resource_path(context).rstrip("/")
     nothing: dict[str, Any] = {"main": [], "details": []}
+    offered: tuple[str, ...] = tuple(FORMS)
     if found.side == lifecycle.SENDER:
         if not request.has_permission(P.CONTACT_TAKE, context):
             return nothing
         offered = ("cancel",)
-    else:
-        if not request.has_permission(P.REFERRAL_ACCEPT, context):
-            return nothing
-        offered = tuple(FORMS)
+    elif not request.has_permission(P.REFERRAL_ACCEPT, context):
+        return nothing
     next_states = lifecycle.next_states(found.state, found.side)
     main = []
     if "accepted" in next_states:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.view import view_config
 
-from regional311.audit.queries import history
 from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
 from regional311.intake import lifecycle, queries
@@ -86,7 +85,7 @@ def requests(context: Requests, request: Any) -> Any:
         csv=True,
     )
     asked = listing.values
-    limits = {"limit": queries.EXPORT} if wanted(request) == "csv" else {}
+    as_csv = wanted(request) == "csv"
     page = queries.requests(
         request.dbsession,
         states=lifecycle.OPEN
@@ -99,9 +98,9 @@ def requests(context: Requests, request: Any) -> Any:
         cleared=P.REQUEST_WORK in request.identity.permissions(request.tenant.id),
         oldest_first=listing.sort == "opened",
         after=listing.after,
-        **limits,
+        limit=queries.EXPORT if as_csv else queries.PAGE,
     )
-    if wanted(request) == "csv":
+    if as_csv:
         return csv_response(
             request,
             "requests.csv",
@@ -327,7 +326,7 @@ def _page(context: RequestRecord, request: Any, **failed: Any) -> dict[str, Any]
     owner_id = found.owner_id if follows else request.tenant.id
     service = tell.service_name(owner_id, found.service_key)
     detail = queries.request_detail(request.dbsession, found.id)
-    names = detail.people
+    names: Mapping[Any, str] = detail.people
     common = {
         "found": found,
         "service": service,
@@ -447,7 +446,7 @@ def _inquirer(found: Any) -> list[tuple[Any, Any]] | None:
     ]
 
 
-def _event(tell: Telling, event: Any, names: dict[Any, str]) -> dict[str, Any]:
+def _event(tell: Telling, event: Any, names: Mapping[Any, str]) -> dict[str, Any]:
     note = None
     if event.detail.get("to"):
         note = said(REQUEST_STATES, event.detail["to"])
@@ -497,9 +496,7 @@ def _submitted(
     )
 
 
-@view_config(
-    context=RequestRecord, name="assign", permission=P.REQUEST_WORK, request_method="POST"
-)
+@view_config(context=RequestRecord, name="assign", permission=P.REQUEST_WORK, request_method="POST")
 def assign(context: RequestRecord, request: Any) -> HTTPSeeOther:
     """Take the request oneself."""
     values = {
@@ -562,7 +559,13 @@ def triage(context: RequestRecord, request: Any) -> Any:
             assign_request(request.dbsession, **known, **given)
 
     return _submitted(
-        context, request, "triage", TriageForm(), _("Sort it"), act, _("Queue and priority are set.")
+        context,
+        request,
+        "triage",
+        TriageForm(),
+        _("Sort it"),
+        act,
+        _("Queue and priority are set."),
     )
 
 

@@ -82,7 +82,8 @@ def services(context: Services, request: Any) -> Any:
             ["key", "name", "verb", "bureau", "disposition"],
             [[row["key"], row["name"], row["verb"], row["bureau"], row["code"]] for row in rows],
         )
-    start = int(listing.after) if (listing.after or "").isdecimal() else 0
+    after = listing.after or ""
+    start = int(after) if after.isdecimal() and after.isascii() else 0
     page = rows[start : start + PAGE_SIZE]
     following = str(start + PAGE_SIZE) if start + PAGE_SIZE < len(rows) else None
     listing.fill(page, after=following, total=len(rows))
