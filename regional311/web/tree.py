@@ -46,7 +46,7 @@ from regional311.web.security import SignInNeeded, tenant_acl
 RESERVED = frozenset({"new", "edit", "export", "search", "csv", "preview"})
 """Names of views: a configured key that is one of these has no address of its own."""
 
-PUBLIC_VIEWS = frozenset({"healthz", "metrics"})
+PUBLIC_VIEWS = frozenset({"healthz", "metrics", "report", "service"})
 """Names of views of the root that must be found without asking the database."""
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,99}", re.ASCII)

@@ -268,6 +268,7 @@ def test_static_files_are_kept_and_compressed(testapp):
     assert "max-age=31536000" in answer.headers["Cache-Control"]
     assert answer.headers["Content-Encoding"] == "gzip"
     assert int(answer.headers["Content-Length"]) < 70_000
+    answer.app_iter.close()
 
 
 def test_whatever_the_stylesheet_points_at_is_there():

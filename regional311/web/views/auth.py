@@ -11,7 +11,6 @@ from pyramid.view import view_config
 
 from regional311.identity import service
 from regional311.identity.queries import LONGEST, identity_of
-from regional311.referral.snapshot import published
 from regional311.web.forms import (
     HiddenWidget,
     PasswordWidget,
@@ -123,11 +122,11 @@ def choose_language(context: Auth, request: Any) -> Any:
 
 def _home(request: Any, token: str) -> str:
     """Where somebody begins: at their partner, or at the choice when there are several."""
-    engine = request.registry.engine
-    with engine.begin() as connection:
+    with request.registry.autocommit_engine.connect() as connection:
         identity = identity_of(connection, token, now=request.now)
     partners = list(identity.memberships) if identity else []
-    return f"/{published(engine).slugs[partners[0]]}" if len(partners) == 1 else "/"
+    home = request.registry.partners.by_id(partners[0]) if len(partners) == 1 else None
+    return "/" if home is None else f"/{home.slug}"
 
 
 def _sign_in_form(request: Any, values: dict[str, Any] | None = None) -> Any:
