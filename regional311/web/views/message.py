@@ -196,7 +196,10 @@ def file_message(context: Desk, request: Any) -> Any:
             )
         except filing.AlreadyTaken:
             start_over(request)
-            filed = filing.first_answer(request.dbsession, intake)
+            known = filing.first_answer(request.dbsession, intake)
+            if known is None:
+                raise
+            filed = known
         return HTTPSeeOther(location=f"/{tell.slug}/contacts/{filed.contact_public_id}")
 
     return handle_form_submission(request, form, on_success, lambda: _page(request, service, form))
