@@ -368,9 +368,18 @@ class Requests(Collection):
 
     def find(self, name: str) -> Any:
         found = super().find(name)
+        if found is not None and found.confidential and not self._cleared():
+            return None
         if found is None and (number := self._value(name)) is not None:
             found = self.row(FollowedRequest, "public_id", number)
         return found
+
+    def _cleared(self) -> bool:
+        """Whether the person works requests: confidential ones are nowhere for anybody else."""
+        identity = self.request.identity
+        return identity is not None and P.REQUEST_WORK in identity.permissions(
+            self.request.tenant.id
+        )
 
 
 @collection("referrals")

@@ -27,14 +27,14 @@ def office_hours(clock):
 def filed(web_engine, people, clock):
     """File a pothole with the City, as the desk does."""
 
-    def file(place=DOWNTOWN, **more):
+    def file(place=DOWNTOWN, service="city-of-portland/pothole", **more):
         person = people.known[people.account("city-of-portland", "specialist")]
         intake = Intake(
             source="desk",
             key=new_token(),
             channel="phone",
             started_at=clock.now,
-            service="city-of-portland/pothole",
+            service=service,
             place=place,
             description="deep, in the right lane",
             danger_answer="none",
@@ -201,3 +201,16 @@ def test_the_catalogue_tells_who_keeps_a_service(worker):
     assert "Kept by" in page
     assert "today" in page
     assert "pothole" in worker.get(f"{CITY}/services?format=csv")
+
+
+def test_a_confidential_request_is_nowhere_for_who_does_not_work_it(sign_in, worker, filed):
+    made = filed(service="city-of-portland/accessibility-complaint", place=Place())
+    number = made.request_public_id
+    assert made.outcome == "open_request"
+    assert number in worker.get(f"{CITY}/requests").text
+    assert worker.get(f"{CITY}/requests/{number}").status_int == 200
+
+    specialist = sign_in("specialist", "city-of-portland")
+    assert number not in specialist.get(f"{CITY}/requests").text
+    assert number not in specialist.get(f"{CITY}/requests?format=csv").text
+    specialist.get(f"{CITY}/requests/{number}", status=404)
