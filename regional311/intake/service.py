@@ -19,9 +19,10 @@ from sqlalchemy.orm import Session
 
 from regional311.audit.service import audit_row, record
 from regional311.database.ids import new_id, public_id
+from regional311.database.locking import locked
 from regional311.database.rows import new_row, put, send
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
-from regional311.errors import Conflict, InvalidInput, NotFound, Stale
+from regional311.errors import Conflict, InvalidInput, NotFound
 from regional311.exchange.service import REQUEST_STATUS, tell
 from regional311.intake import lifecycle
 from regional311.intake.models import (
@@ -722,46 +723,13 @@ def _notify(
 def _contact(
     session: Session, contact_id: UUID, version: int, submitted: dict[str, Any]
 ) -> Contact:
-    contact = session.execute(
-        select(Contact)
-        .where(Contact.tenant_id == scope_of(session).tenant_id, Contact.id == contact_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).scalar_one_or_none()
-    if contact is None:
-        raise NotFound("There is no such contact.")
-    if contact.version != version:
-        raise Stale(
-            "Somebody else has changed this contact.",
-            current={name: getattr(contact, name) for name in submitted}
-            | {"version": contact.version},
-            submitted={**submitted, "version": version},
-        )
-    return contact
+    return locked(session, Contact, contact_id, version, submitted, "contact")
 
 
 def _request(
     session: Session, request_id: UUID, version: int | None, submitted: dict[str, Any]
 ) -> ServiceRequest:
-    request = session.execute(
-        select(ServiceRequest)
-        .where(
-            ServiceRequest.tenant_id == scope_of(session).tenant_id,
-            ServiceRequest.id == request_id,
-        )
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).scalar_one_or_none()
-    if request is None:
-        raise NotFound("There is no such request.")
-    if version is not None and request.version != version:
-        raise Stale(
-            "Somebody else has changed this request.",
-            current={name: getattr(request, name) for name in submitted}
-            | {"version": request.version},
-            submitted={**submitted, "version": version},
-        )
-    return request
+    return locked(session, ServiceRequest, request_id, version, submitted, "request")
 
 
 def _among(value: str | None, allowed: tuple[str, ...], field: str, message: str) -> None:

@@ -15,9 +15,10 @@ from uuid import UUID
 from sqlalchemy import select, update
 
 from regional311.audit.service import audit_row, record
+from regional311.database.locking import locked
 from regional311.database.rows import put, send
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
-from regional311.errors import InvalidInput, NotFound, Stale
+from regional311.errors import InvalidInput, NotFound
 from regional311.exchange.service import REFERRAL_ANSWER, erase, tell
 from regional311.intake.models import Contact, Inquirer, Need
 from regional311.intake.service import NO_FOLLOWERS, Changed, Followers
@@ -521,25 +522,7 @@ def _set_need(
 def _referral(
     session: TenantSession, referral_id: UUID, version: int | None, submitted: dict[str, Any]
 ) -> Referral:
-    referral = session.execute(
-        select(Referral)
-        .where(
-            Referral.tenant_id == scope_of(session).tenant_id,
-            Referral.id == referral_id,
-        )
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).scalar_one_or_none()
-    if referral is None:
-        raise NotFound("There is no such referral.")
-    if version is not None and referral.version != version:
-        raise Stale(
-            "Somebody else has changed this referral.",
-            current={name: getattr(referral, name) for name in submitted}
-            | {"version": referral.version},
-            submitted={**submitted, "version": version},
-        )
-    return referral
+    return locked(session, Referral, referral_id, version, submitted, "referral")
 
 
 def _audit(

@@ -528,9 +528,13 @@ def services(context: ContactRecord, request: Any) -> dict[str, Any]:
 
 
 def _hits(context: ContactRecord, request: Any) -> dict[str, Any]:
+    return hits_of(request, _here(context, request))
+
+
+def hits_of(request: Any, here: str) -> dict[str, Any]:
+    """Give what was searched for (`?q=`) and the services found, each picked by an address here."""
     tell = telling(request)
     words = request.GET.get("q", "").strip()[:LONGEST_QUESTION]
-    here = _here(context, request)
     found = tell.published.search(words, tell.today, HITS, prefer=tell.slug) if words else []
     return {
         "q": words,

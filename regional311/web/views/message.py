@@ -34,16 +34,15 @@ from regional311.web.questions import add_questions
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import Desk
 from regional311.web.views.contacts import (
-    HITS,
-    LONGEST_QUESTION,
     PLACE,
     NeedForm,
     asker_of,
     description_of,
+    hits_of,
     offered,
     place_of,
 )
-from regional311.web.wording import CHANNELS, LANGUAGES, VERBS, choices, said
+from regional311.web.wording import CHANNELS, LANGUAGES, choices
 
 WRITTEN = ("voicemail", "email", "text", "social", "web", "app")
 CONSENTS = {
@@ -119,26 +118,14 @@ def made_form(request: Any, service: Service, values: dict[str, Any] | None = No
 
 def _page(request: Any, service: Service | None, form: Form | None) -> dict[str, Any]:
     tell = telling(request)
-    words = request.GET.get("q", "").strip()[:LONGEST_QUESTION]
     here = f"/{tell.slug}/desk/message"
-    found = tell.published.search(words, tell.today, HITS, prefer=tell.slug) if words else []
     return {
         "here": here,
         "desk_url": f"/{tell.slug}/desk",
         "form": form,
         "service": service.name if service else None,
         "who": tell.partner(service.tenant) if service else None,
-        "q": words,
-        "hits": [
-            {
-                "url": f"{here}?service={hit.service.ref}",
-                "name": hit.service.name,
-                "who": tell.partner(hit.service.tenant),
-                "verb": said(VERBS, hit.service.verb),
-                "summary": hit.service.summary,
-            }
-            for hit in found
-        ],
+        **hits_of(request, here),
     }
 
 
