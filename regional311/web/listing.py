@@ -35,7 +35,10 @@ class Column:
 
 @dataclass
 class Filter:
-    """A filter by one value: of `choices` ((value, label) pairs), or typed when there are none."""
+    """A filter by one value: of `choices` ((value, label) pairs), or typed when there are none.
+
+    With the type `hidden` it stands beside the others, as a tab that was chosen does.
+    """
 
     name: str
     title: Any

@@ -82,7 +82,7 @@ def referrals(context: Referrals, request: Any) -> Any:
             Column("due", _("Answer due")),
         ],
         filters=[
-            Filter("view", _("Show"), choices=list(TABS.items())),
+            Filter("view", _("Show"), choices=list(TABS.items()), type="hidden"),
             Filter("state", _("Status"), choices=choices(REFERRAL_STATES)),
         ],
         sort="-sent" if sent or chosen == "closed" else "sent",
