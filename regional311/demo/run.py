@@ -31,6 +31,7 @@ from regional311.config.apply import ChangedOnBothSides, apply
 from regional311.database.session import Scope, session_scope
 from regional311.demo.contacts import DrawnContact, LineAnswer, Month
 from regional311.demo.work import answer_referrals, work_requests
+from regional311.errors import Conflict
 from regional311.identity.passwords import hash_password
 from regional311.identity.permissions import ROLE_PERMISSIONS
 from regional311.identity.service import create_person, grant
@@ -44,6 +45,10 @@ from regional311.settings import Settings, write_private
 
 SOURCE = "demo"
 REGION = "region"
+
+
+class OtherDemo(Conflict):
+    """The directory holds a demo of another size, whose month is billed already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,7 @@ def run(
     `root` holds `tenants/` and `policies/`. With `as_json` nothing is printed on the way.
     """
     month = Month.example()
+    _keep_to(settings.var, contacts)
     report = DemoReport(month.period)
     console = Console(stderr=True, quiet=as_json)
     with _timed(report, "configure"):
@@ -194,6 +200,18 @@ def _bar(console: Console, label: str, total: int | None) -> Iterator[Callable[[
         task = bar.add_task(label, total=total)
         yield lambda many: bar.advance(task, many)
         bar.update(task, total=bar.tasks[0].completed)
+
+
+def _keep_to(var: Path, contacts: int) -> None:
+    """Note how many contacts this demo has; another number would be another month."""
+    path = var / "demo-contacts"
+    if not path.exists():
+        write_private(path, str(contacts))
+    held = path.read_text(encoding="utf-8").strip()
+    if held != str(contacts):
+        raise OtherDemo(
+            f"{var} holds a demo of {held} contacts: use --contacts {held}, or another --var."
+        )
 
 
 def _password(var: Path) -> str:
