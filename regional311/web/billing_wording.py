@@ -270,11 +270,6 @@ def page(request: Any, **values: Any) -> dict[str, Any]:
     return {"words": Words(request), **values}
 
 
-def may(request: Any, permission: str) -> bool:
-    """Whether the person may do this here."""
-    return bool(request.has_permission(permission))
-
-
 def as_of(request: Any, words: Words) -> date:
     """The day that the page is asked for: today unless `?as_of=2026-10-31` says another."""
     try:

@@ -115,3 +115,8 @@ def includeme(config: Any) -> None:
         isolation_level="AUTOCOMMIT"
     )
     config.set_security_policy(SessionPolicy())
+
+
+def may(request: Any, permission: str) -> bool:
+    """Whether the person may do this here."""
+    return bool(request.has_permission(permission))

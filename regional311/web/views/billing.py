@@ -25,13 +25,13 @@ from regional311.web.billing_wording import (
     CHECK_NAMES,
     Check,
     Words,
-    may,
     page,
 )
 from regional311.web.forms import form_key
 from regional311.web.i18n import _
 from regional311.web.listing import PAGE_SIZE, Column, Filter, Listing
 from regional311.web.representations import csv_response, json_response, wanted
+from regional311.web.security import may
 from regional311.web.telling import telling
 from regional311.web.tree import Billing, PeriodRecord
 

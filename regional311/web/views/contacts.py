@@ -30,7 +30,6 @@ from regional311.metering.queries import usage_of_contact
 from regional311.referral import filing
 from regional311.referral import queries as referrals
 from regional311.referral.decision import explain_stored
-from regional311.web.billing_wording import may
 from regional311.web.forms import (
     Boolean,
     CheckboxWidget,
@@ -55,6 +54,7 @@ from regional311.web.i18n import _
 from regional311.web.listing import Column, Filter, Listing
 from regional311.web.questions import add_questions, answers_of
 from regional311.web.representations import csv_response, wanted
+from regional311.web.security import may
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import ContactRecord, Contacts
 from regional311.web.wording import (

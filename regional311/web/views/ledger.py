@@ -11,10 +11,11 @@ from regional311.chargeback import queries as billing
 from regional311.identity.permissions import Permissions as P
 from regional311.ledger import queries
 from regional311.ledger.queries import TrialBalanceRow
-from regional311.web.billing_wording import Check, Words, may, page
+from regional311.web.billing_wording import Check, Words, page
 from regional311.web.i18n import _
 from regional311.web.listing import PAGE_SIZE, Column, Filter, Listing
 from regional311.web.representations import csv_response, json_response, wanted
+from regional311.web.security import may
 from regional311.web.tree import AccountRecord, EntryRecord, Ledger
 
 EXPORTED = 10_000

@@ -12,7 +12,7 @@ from regional311.identity.members import add_member, change_roles, remove_member
 from regional311.identity.permissions import ROLE_PERMISSIONS
 from regional311.identity.permissions import Permissions as P
 from regional311.identity.queries import Member, members
-from regional311.web.billing_wording import ROLE_MEANINGS, ROLES, Words, may, page
+from regional311.web.billing_wording import ROLE_MEANINGS, ROLES, Words, page
 from regional311.web.forms import (
     CheckboxGroupWidget,
     Choices,
@@ -29,6 +29,7 @@ from regional311.web.i18n import _
 from regional311.web.listing import Column, Filter, Listing
 from regional311.web.partners import REGION
 from regional311.web.representations import csv_response, json_response, wanted
+from regional311.web.security import may
 from regional311.web.tree import People, PersonRecord
 
 REGION_ROLES = ("administrator", "auditor")

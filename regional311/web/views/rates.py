@@ -14,7 +14,7 @@ from regional311.chargeback.rate_changes import change_rate
 from regional311.errors import Stale
 from regional311.identity.permissions import Permissions as P
 from regional311.tenancy.once import once
-from regional311.web.billing_wording import Words, as_of, holds, may, page
+from regional311.web.billing_wording import Words, as_of, holds, page
 from regional311.web.forms import (
     Date,
     Decimal,
@@ -31,6 +31,7 @@ from regional311.web.forms import (
 from regional311.web.i18n import _
 from regional311.web.listing import Column, Filter, Listing
 from regional311.web.representations import csv_response, json_response, wanted
+from regional311.web.security import may
 from regional311.web.telling import telling
 from regional311.web.tree import RateRecord, Rates
 

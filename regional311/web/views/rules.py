@@ -14,7 +14,7 @@ from regional311.identity.permissions import Permissions as P
 from regional311.referral import snapshot
 from regional311.referral.publishing import approve_rules, versions
 from regional311.tenancy.once import once
-from regional311.web.billing_wording import Words, as_of, holds, may, page
+from regional311.web.billing_wording import Words, as_of, holds, page
 from regional311.web.forms import (
     Date,
     Schema,
@@ -27,6 +27,7 @@ from regional311.web.i18n import _, translated
 from regional311.web.listing import Column, Listing
 from regional311.web.representations import json_response, wanted
 from regional311.web.rule_wording import RuleWords, Said
+from regional311.web.security import may
 from regional311.web.telling import telling
 from regional311.web.tree import Rules, RuleSetRecord
 

@@ -14,11 +14,12 @@ from regional311.identity.permissions import Permissions as P
 from regional311.notices.delivery import retry
 from regional311.notices.queries import dead_letters
 from regional311.tenancy.models import Bureau, Line, Tenant
-from regional311.web.billing_wording import Words, may, page
+from regional311.web.billing_wording import Words, page
 from regional311.web.i18n import _, translated
 from regional311.web.listing import Column, Listing
 from regional311.web.partners import REGION
 from regional311.web.representations import json_response, wanted
+from regional311.web.security import may
 from regional311.web.tree import Settings
 from regional311.web.wording import WEEKDAYS
 

@@ -28,7 +28,6 @@ from regional311.web.billing_wording import (
     STATEMENT_STATES,
     Check,
     Words,
-    may,
     page,
 )
 from regional311.web.forms import (
@@ -42,6 +41,7 @@ from regional311.web.forms import (
 from regional311.web.i18n import _, translated
 from regional311.web.listing import PAGE_SIZE, Column, Filter, Listing
 from regional311.web.representations import csv_response, json_response, wanted
+from regional311.web.security import may
 from regional311.web.telling import telling
 from regional311.web.tree import (
     StatementItemRecord,
