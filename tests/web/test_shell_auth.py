@@ -90,7 +90,10 @@ def test_an_open_redirect_does_not_pass_the_form(testapp, people):
     form = page.forms["sign-in"]
     form["email"], form["password"] = email, PASSWORD
     form["next"].force_value("//evil.example/x")
-    assert form.submit("submit").location in {"http://localhost/city-of-portland", f"http://localhost{HOME}"}
+    assert form.submit("submit").location in {
+        "http://localhost/city-of-portland",
+        f"http://localhost{HOME}",
+    }
 
 
 def test_a_path_of_our_own_is_fine():
