@@ -121,15 +121,15 @@ def run(
 ) -> DemoReport:
     """Make the demo's month on a migrated database, or find that it is there already.
 
-    `root` holds `tenants/` and `policies/`. With `as_json` nothing is printed on the way.
+    `root` holds `tenants/` and `policies/`: left out, those of the directory one is in, or else the
+    example region beside this package. With `as_json` nothing is printed on the way.
     """
     month = Month.example()
     _keep_to(settings.var, contacts)
     report = DemoReport(month.period)
     console = Console(stderr=True, quiet=as_json)
     with _timed(report, "configure"):
-        root = root or Path.cwd()
-        _configure(engine, root, console)
+        _configure(engine, root or _example_region(), console)
         invalidate()
         region = published(engine)
     with _timed(report, "people"):
@@ -170,6 +170,11 @@ def run(
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _example_region() -> Path:
+    here = Path.cwd()
+    return here if (here / "tenants").is_dir() else Path(__file__).resolve().parents[2]
 
 
 def _configure(engine: Engine, root: Path, console: Console) -> None:
