@@ -70,20 +70,26 @@ def answer_referrals(
                     chance = Random(str(found.sent_at))  # noqa: S311 - the same month every time
                     answered = found.sent_at + timedelta(minutes=chance.randint(10, 600))
                     if chance.random() < 0.1:
-                        referral.reject(
+                        referral.move(
                             session,
+                            to="rejected",
                             now=answered,
                             referral_id=found.id,
                             version=found.version,
                             reason=chance.choice(DECLINED),
                         )
                         continue
-                    accepted = referral.accept(
-                        session, now=answered, referral_id=found.id, version=found.version
+                    accepted = referral.move(
+                        session,
+                        to="accepted",
+                        now=answered,
+                        referral_id=found.id,
+                        version=found.version,
                     )
                     ended = answered + timedelta(hours=chance.randint(2, 40))
-                    referral.complete(
+                    referral.move(
                         session,
+                        to="completed",
                         now=ended,
                         referral_id=found.id,
                         version=accepted.version,

@@ -81,168 +81,6 @@ def claim(session: TenantSession, *, now: datetime, referral_id: UUID, version: 
     return Changed(referral_id, referral.version, referral.state)
 
 
-def accept(
-    session: TenantSession,
-    *,
-    now: datetime,
-    referral_id: UUID,
-    version: int,
-    note: str | None = None,
-    followers: Followers = NO_FOLLOWERS,
-) -> Changed:
-    """Take the referral on; who accepts works it."""
-    return move(
-        session,
-        now=now,
-        referral_id=referral_id,
-        version=version,
-        to="accepted",
-        note=note,
-        followers=followers,
-    )
-
-
-def reject(
-    session: TenantSession,
-    *,
-    now: datetime,
-    referral_id: UUID,
-    version: int,
-    reason: str,
-    note: str | None = None,
-    followers: Followers = NO_FOLLOWERS,
-) -> Changed:
-    """Decline the referral with a reason; the need is open again at the sender."""
-    return move(
-        session,
-        now=now,
-        referral_id=referral_id,
-        version=version,
-        to="rejected",
-        reason=reason,
-        note=note,
-        followers=followers,
-    )
-
-
-def hold(
-    session: TenantSession,
-    *,
-    now: datetime,
-    referral_id: UUID,
-    version: int,
-    reason: str,
-    note: str | None = None,
-    followers: Followers = NO_FOLLOWERS,
-) -> Changed:
-    """Put the referral on hold with a reason."""
-    return move(
-        session,
-        now=now,
-        referral_id=referral_id,
-        version=version,
-        to="on_hold",
-        reason=reason,
-        note=note,
-        followers=followers,
-    )
-
-
-def progress(
-    session: TenantSession,
-    *,
-    now: datetime,
-    referral_id: UUID,
-    version: int,
-    note: str | None = None,
-    followers: Followers = NO_FOLLOWERS,
-) -> Changed:
-    """Say that the referral is being worked."""
-    return move(
-        session,
-        now=now,
-        referral_id=referral_id,
-        version=version,
-        to="in_progress",
-        note=note,
-        followers=followers,
-    )
-
-
-def complete(
-    session: TenantSession,
-    *,
-    now: datetime,
-    referral_id: UUID,
-    version: int,
-    outcome: str,
-    booked_on: date,
-    note: str | None = None,
-    followers: Followers = NO_FOLLOWERS,
-) -> Changed:
-    """Finish the referral and say what became of the need; it is metered on ``booked_on``.
-
-    ``booked_on`` is the receiver's local day.
-    """
-    return move(
-        session,
-        now=now,
-        referral_id=referral_id,
-        version=version,
-        to="completed",
-        outcome=outcome,
-        note=note,
-        booked_on=booked_on,
-        followers=followers,
-    )
-
-
-def fail(
-    session: TenantSession,
-    *,
-    now: datetime,
-    referral_id: UUID,
-    version: int,
-    reason: str,
-    note: str | None = None,
-    followers: Followers = NO_FOLLOWERS,
-) -> Changed:
-    """End the referral without success, with a reason."""
-    return move(
-        session,
-        now=now,
-        referral_id=referral_id,
-        version=version,
-        to="failed",
-        reason=reason,
-        note=note,
-        followers=followers,
-    )
-
-
-def cancel(
-    session: TenantSession,
-    *,
-    now: datetime,
-    referral_id: UUID,
-    version: int,
-    reason: str,
-    note: str | None = None,
-    followers: Followers = NO_FOLLOWERS,
-) -> Changed:
-    """Withdraw the referral, from either side, with a reason."""
-    return move(
-        session,
-        now=now,
-        referral_id=referral_id,
-        version=version,
-        to="cancelled",
-        reason=reason,
-        note=note,
-        followers=followers,
-    )
-
-
 def move(
     session: TenantSession,
     *,
@@ -257,6 +95,10 @@ def move(
     followers: Followers = NO_FOLLOWERS,
 ) -> Changed:
     """Take one step with a referral, on both sides at once.
+
+    `to` is the state it goes to; `reason` and `outcome` are needed where
+    :mod:`regional311.referral.lifecycle` says so. Who answers first works it. A completed referral
+    is metered on ``booked_on``, the receiver's local day.
 
     Raises :class:`NotFound`, :class:`Stale` and the errors of
     :mod:`regional311.referral.lifecycle`.
@@ -354,8 +196,9 @@ def revoke_consent(
     ).all()
     for row in rested:
         if "cancelled" in lifecycle.next_states(row.state, lifecycle.SENDER):
-            cancel(
+            move(
                 session,
+                to="cancelled",
                 now=now,
                 referral_id=row.id,
                 version=row.version,

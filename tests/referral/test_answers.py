@@ -63,11 +63,17 @@ def test_accepted_and_completed_is_seen_at_once(city, region):
     with acting_for(city, THERE):
         assert service.opened(city, now=NOW, referral_id=filed.referral_id)
         assert not service.opened(city, now=LATER, referral_id=filed.referral_id)
-        accepted = service.accept(
-            city, now=LATER, referral_id=filed.referral_id, version=2, note="Bed 12 is free"
-        )
-        service.complete(
+        accepted = service.move(
             city,
+            to="accepted",
+            now=LATER,
+            referral_id=filed.referral_id,
+            version=2,
+            note="Bed 12 is free",
+        )
+        service.move(
+            city,
+            to="completed",
             now=LATER,
             referral_id=filed.referral_id,
             version=accepted.version,
@@ -98,8 +104,8 @@ def test_rejection_needs_a_reason_and_reopens_the_need(city, region):
     with acting_for(city, THERE):
         values = {"now": LATER, "referral_id": filed.referral_id, "version": 1}
         with pytest.raises(lifecycle.ReasonNeeded):
-            service.reject(city, reason="bored", **values)
-        service.reject(city, reason="no_capacity", **values)
+            service.move(city, to="rejected", reason="bored", **values)
+        service.move(city, to="rejected", reason="no_capacity", **values)
     assert sides(city)[0][:2] == ("rejected", "no_capacity")
     assert only(city, Need).status == "open"
 
@@ -107,10 +113,10 @@ def test_rejection_needs_a_reason_and_reopens_the_need(city, region):
 def test_completing_needs_an_outcome_and_a_day(city, region):
     filed = refer(city, region)
     with acting_for(city, THERE):
-        service.accept(city, now=LATER, referral_id=filed.referral_id, version=1)
+        service.move(city, to="accepted", now=LATER, referral_id=filed.referral_id, version=1)
         values = {"now": LATER, "referral_id": filed.referral_id, "version": 2}
         with pytest.raises(lifecycle.OutcomeNeeded):
-            service.complete(city, outcome="great", booked_on=DAY, **values)
+            service.move(city, to="completed", outcome="great", booked_on=DAY, **values)
         with pytest.raises(InvalidInput):
             service.move(city, to="completed", outcome="met", **values)
 
@@ -119,10 +125,10 @@ def test_sender_cannot_accept_and_receiver_cannot_withdraw(city, region):
     filed = refer(city, region)
     values = {"now": LATER, "referral_id": filed.referral_id, "version": 1}
     with pytest.raises(lifecycle.StepNotAllowed):
-        service.accept(city, **values)
+        service.move(city, to="accepted", **values)
     with acting_for(city, THERE), pytest.raises(lifecycle.StepNotAllowed):
         service.move(city, to="entered_in_error", **values)
-    service.cancel(city, reason="resolved_elsewhere", **values)
+    service.move(city, to="cancelled", reason="resolved_elsewhere", **values)
     assert sides(city)[1][:2] == ("cancelled", "resolved_elsewhere")
 
 
@@ -131,11 +137,11 @@ def test_stale_and_unknown(city, region):
     with acting_for(city, THERE):
         service.claim(city, now=LATER, referral_id=filed.referral_id, version=1)
         with pytest.raises(Stale) as stale:
-            service.accept(city, now=LATER, referral_id=filed.referral_id, version=1)
+            service.move(city, to="accepted", now=LATER, referral_id=filed.referral_id, version=1)
         assert stale.value.current["state"] == "requested"
     with acting_for(city, IDS["county"]):
         with pytest.raises(NotFound):
-            service.accept(city, now=LATER, referral_id=filed.referral_id, version=1)
+            service.move(city, to="accepted", now=LATER, referral_id=filed.referral_id, version=1)
         with pytest.raises(NotFound):
             queries.referral_detail(city, filed.referral_id)
         assert queries.referrals(city).rows == []
@@ -151,7 +157,7 @@ def test_inbox(city, region):
         assert len(rest.rows) == 1
         first = page.rows[0]
         service.claim(city, now=LATER, referral_id=first.id, version=1)
-        service.accept(city, now=LATER, referral_id=first.id, version=2)
+        service.move(city, to="accepted", now=LATER, referral_id=first.id, version=2)
         mine = queries.referrals(city, claimed_by=city.scope.person_id)
         assert [each.id for each in mine.rows] == [first.id]
         assert [each.id for each in queries.referrals(city, view="ageing").rows] == [first.id]

@@ -412,15 +412,9 @@ def _sent_version(request: Any) -> int:
 )
 def accept(context: ReferralRecord, request: Any) -> HTTPSeeOther:
     """Take the referral on."""
-    service.accept(
-        request.dbsession,
-        now=request.now,
-        referral_id=context.record.id,
-        version=_sent_version(request),
-        followers=telling(request).followers(),
+    return _step(
+        context, request, "accepted", _("The referral is accepted, and the sender sees it.")
     )
-    request.flash("success", _("The referral is accepted, and the sender sees it."))
-    return _back(context, request)
 
 
 @view_config(
@@ -428,14 +422,19 @@ def accept(context: ReferralRecord, request: Any) -> HTTPSeeOther:
 )
 def progress(context: ReferralRecord, request: Any) -> HTTPSeeOther:
     """Start or go on working."""
-    service.progress(
+    return _step(context, request, "in_progress", _("The referral is in progress."))
+
+
+def _step(context: ReferralRecord, request: Any, to: str, done: Any) -> HTTPSeeOther:
+    service.move(
         request.dbsession,
         now=request.now,
         referral_id=context.record.id,
         version=_sent_version(request),
+        to=to,
         followers=telling(request).followers(),
     )
-    request.flash("success", _("The referral is in progress."))
+    request.flash("success", done)
     return _back(context, request)
 
 
