@@ -624,7 +624,7 @@ def close(context: RequestRecord, request: Any) -> Any:
         CloseForm(),
         _("Close the request"),
         act,
-        _("The request is closed, and the person is told."),
+        _("The request is closed, and whoever follows it is told."),
     )
 
 
