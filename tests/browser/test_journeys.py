@@ -10,6 +10,12 @@ CITY, COUNTY, HELP = "/city-of-portland", "/multnomah-county", "/211info"
 NUMBER = re.compile(r"[RF]-[0-9A-Z]{5}-[0-9A-Z]{5}")
 
 
+def follow(control):
+    """Click what leads to another page, and be there: a click alone does not wait for the page."""
+    with control.page.expect_navigation():
+        control.click()
+
+
 def tab_to(page, name, *, limit=80):
     """Press Tab until the control with this name has the focus, as a person would."""
     for _ in range(limit):
@@ -39,6 +45,7 @@ def start_by_keyboard(page):
 def test_a_pothole_by_keyboard_alone(open_page):
     page = open_page("specialist", "city-of-portland")
     start_by_keyboard(page)
+    page.wait_for_load_state()
     page.keyboard.type("pothole")  # the search has the focus
     page.locator("a.d-hit").first.wait_for()
     tab_to(page, "Pothole in a street")
@@ -142,7 +149,7 @@ def test_every_page_of_the_desk(open_page, examine, width):
         page.goto(f"{CITY}/{path}")
         examine(page, name)
     page.goto(f"{CITY}/requests?with=partners")
-    page.locator("tbody a").first.click()
+    follow(page.locator("tbody a").first)
     examine(page, "request-followed")
 
 
@@ -169,18 +176,18 @@ def test_every_page_of_who_works(open_page, examine, width):
     county.goto(f"{COUNTY}/requests")
     examine(county, "requests-queue")
     if county.locator("tbody a").count():
-        county.locator("tbody a").first.click()
+        follow(county.locator("tbody a").first)
         examine(county, "request-open")
     partner = open_page("partner", "211info", width=width)
     partner.goto(f"{HELP}/referrals")
     examine(partner, "referrals-inbox")
-    partner.locator("tbody a").first.click()
+    follow(partner.locator("tbody a").first)
     examine(partner, "referral-new")
-    partner.get_by_role("button", name="Accept it").click()
+    follow(partner.get_by_role("button", name="Accept it"))
     partner.get_by_text("Complete it").first.click()
     partner.get_by_text("The need is met").click()
     examine(partner, "referral-accepted")
-    partner.get_by_role("button", name="Complete it").click()
+    follow(partner.get_by_role("button", name="Complete it"))
     partner.get_by_text("Saved; the other partner sees it.").wait_for()
     examine(partner, "referral-completed")
 
@@ -190,9 +197,9 @@ def test_the_public_door(open_page, examine, width):
     page = open_page(width=width)
     page.goto("/?q=hole+in+the+street")
     examine(page, "public-door")
-    page.get_by_role("link", name="Pothole in a street").first.click()
+    follow(page.get_by_role("link", name="Pothole in a street").first)
     examine(page, "public-service")
-    page.get_by_role("link", name="Report it online").click()
+    follow(page.get_by_role("link", name="Report it online"))
     examine(page, "public-screen")
     page.get_by_text("None of these").click()
     page.get_by_role("button", name="Continue").click()
@@ -202,11 +209,11 @@ def test_the_public_door(open_page, examine, width):
     page.get_by_role("button", name="Send it").click()
     page.locator(".d-card--done").wait_for()
     examine(page, "public-filed")
-    page.locator("a.d-token").click()
+    follow(page.locator("a.d-token"))
     examine(page, "public-tracked")
     page.goto("/report?service=city-of-portland/pothole")
     page.get_by_text("Something is on fire").click()
-    page.get_by_role("button", name="Continue").click()
+    follow(page.get_by_role("button", name="Continue"))
     examine(page, "public-danger")
 
 
