@@ -14,6 +14,7 @@ SLICES = (
     "audit",
     "metering",
     "ledger",
+    "allocation",
     "catalog",
     "identity",
     "notices",
@@ -21,6 +22,8 @@ SLICES = (
     "intake",
     "referral",
     "chargeback",
+    "settlement",
+    "forecast",
 )
 
 for name in SLICES:

@@ -20,11 +20,11 @@ from uuid import UUID
 
 from sqlalchemy import func, select, text
 
+from regional311.allocation.models import CostPool, PoolShare
+from regional311.allocation.shares import month_of_year, shares_of_month
 from regional311.audit.service import record
 from regional311.calendars import Period, fiscal_year, month_of_fiscal_year
 from regional311.chargeback.models import (
-    CostPool,
-    PoolShare,
     RatingRun,
     Statement,
     StatementEvent,
@@ -32,7 +32,6 @@ from regional311.chargeback.models import (
 )
 from regional311.chargeback.planning import joined_by_hash
 from regional311.chargeback.series import lock_series, mint_number
-from regional311.chargeback.shares import month_of_year, shares_of_month
 from regional311.chargeback.statement import (
     OPEN,
     Line,
@@ -271,7 +270,7 @@ def draft_statements(session: TenantSession, run_id: UUID, *, now: datetime) -> 
     parties = {row.id: _Party(*row) for row in session.execute(_PARTIES)}
     me = parties[scope.tenant_id]
     agreements, sharing = _agreements(session, period)
-    lines = _usage_lines(session, run_id)
+    lines = _usage_lines(session, run_id, period.label)
     for payer_id, pool_line in _pool_lines(session, period, me, parties, sharing):
         lines[payer_id].append(pool_line)
     for each in standing:
@@ -323,7 +322,9 @@ def _agreements(
     return found, sharing
 
 
-def _usage_lines(session: TenantSession, run_id: UUID) -> defaultdict[UUID, list[Line]]:
+def _usage_lines(
+    session: TenantSession, run_id: UUID, period_key: str
+) -> defaultdict[UUID, list[Line]]:
     lines: defaultdict[UUID, list[Line]] = defaultdict(list)
     parameters = {"tenant": scope_of(session).tenant_id, "run": run_id}
     for row in session.execute(_GROUPS, parameters):
@@ -347,6 +348,7 @@ def _usage_lines(session: TenantSession, run_id: UUID) -> defaultdict[UUID, list
             Line(
                 position=0,
                 kind="usage",
+                service_period=period_key,
                 line_key=row.line_key,
                 label=_usage_label(basis),
                 agreement_key=row.agreement_key,
@@ -423,6 +425,7 @@ def _pool_lines(
         line = Line(
             position=0,
             kind="pool",
+            service_period=period.label,
             line_key=f"{agreement.key}|pool|{pool.key}",
             label=f"{pool.name}: {basis['percent']} % of month {month + 1} of 12",
             agreement_key=agreement.key,
@@ -646,6 +649,7 @@ def _send(
             "id": str(row.id),
             "position": row.position,
             "kind": row.kind,
+            "service_period": row.service_period,
             "line_key": row.line_key,
             "label": row.label,
             "agreement_key": row.agreement_key,
@@ -768,6 +772,7 @@ def _line_from(line: dict[str, Any]) -> Line:
     return Line(
         position=line["position"],
         kind=line["kind"],
+        service_period=line["service_period"],
         line_key=line["line_key"],
         label=line["label"],
         agreement_key=line["agreement_key"],

@@ -279,8 +279,8 @@ def _lines(session: TenantSession, period_key: str | None) -> dict[UUID, list[Li
     found: defaultdict[UUID, list[Line]] = defaultdict(list)
     rows = session.execute(
         text(
-            "SELECT l.statement_id, l.position, l.kind, l.line_key, l.label, l.agreement_key,"
-            " l.basis, l.quantity, l.price, l.exact_amount, l.item_count"
+            "SELECT l.statement_id, l.position, l.kind, l.service_period, l.line_key,"
+            " l.label, l.agreement_key, l.basis, l.quantity, l.price, l.exact_amount, l.item_count"
             " FROM statements s JOIN statement_lines l"
             " ON l.tenant_id = s.tenant_id AND l.statement_id = s.id"
             " WHERE s.tenant_id = :tenant"

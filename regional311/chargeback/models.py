@@ -1,4 +1,4 @@
-"""Agreements, rates, pools; the runs that rate usage; statements as issuer and as payer."""
+"""Agreements and rates; the runs that rate usage; statements as issuer and as payer."""
 
 from __future__ import annotations
 
@@ -23,9 +23,12 @@ from regional311.database.base import (
 
 
 class Agreement(Base):
-    """What two partners agreed: who provides, who pays, by which rule and terms.
+    """What was agreed: who provides, who pays, by which rule and terms.
 
-    The region owns it and publishes it: agreements between governments are public documents.
+    The region owns it and publishes it: agreements between governments are public documents. A
+    payer is another partner; a bureau of the provider itself (`payer_key` names it, none stands
+    for every bureau), billed inside one book; or an outside body without a tenant, named by
+    `payer_key`. For the last two `payer_id` is the provider.
     """
 
     __tablename__ = "agreements"
@@ -35,7 +38,15 @@ class Agreement(Base):
             "payer_rule IN ('service_owner', 'jurisdiction', 'referrer', 'line_owner')",
             name="payer_rule_known",
         ),
-        CheckConstraint("provider_id <> payer_id", name="two_parties"),
+        CheckConstraint("payer_kind IN ('partner', 'bureau', 'outside')", name="payer_kind_known"),
+        CheckConstraint(
+            "(payer_kind = 'partner') = (provider_id <> payer_id)", name="own_payers_are_no_partner"
+        ),
+        CheckConstraint(
+            "CASE payer_kind WHEN 'partner' THEN payer_key IS NULL"
+            " WHEN 'outside' THEN payer_key IS NOT NULL ELSE true END",
+            name="payer_key_fits",
+        ),
         ExcludeConstraint(
             ("tenant_id", "="), ("key", "="), ("valid", "&&"), name="ex_agreements_one_version"
         ),
@@ -49,6 +60,8 @@ class Agreement(Base):
     name: Mapped[str]
     provider_id: Mapped[UUID]
     payer_id: Mapped[UUID]
+    payer_kind: Mapped[str] = mapped_column(default="partner")
+    payer_key: Mapped[str | None]
     activities: Mapped[list[str]]
     """Usage activities it covers; none when it only shares a pool."""
     payer_rule: Mapped[str]
@@ -70,6 +83,10 @@ class Rate(Base):
     __table_args__ = (
         CheckConstraint("hours IN ('any', 'business', 'after')", name="hours_known"),
         CheckConstraint("unit IN ('each', 'minute')", name="unit_known"),
+        CheckConstraint(
+            "model IN ('unit', 'graduated', 'volume', 'package', 'percentage')", name="model_known"
+        ),
+        CheckConstraint("(model = 'unit') = (steps IS NULL)", name="steps_fit_the_model"),
         ExcludeConstraint(
             ("tenant_id", "="),
             ("card_key", "="),
@@ -96,48 +113,17 @@ class Rate(Base):
     language: Mapped[str | None]
     hours: Mapped[str] = mapped_column(default="any")
     unit: Mapped[str] = mapped_column(default="each")
+    model: Mapped[str] = mapped_column(default="unit")
+    steps: Mapped[dict[str, Any] | None]
+    """What the charge model needs besides the amount: tiers, package, percentage."""
+    surcharges: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
+    """Added to the price when the work was after hours or in one of some languages."""
+    phases: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
+    """The part of the price that is charged, by date, while a rate is phased in."""
     amount: Mapped[Decimal]
     valid: Mapped[Range[date]] = mapped_column(DATERANGE())
     recorded: Mapped[Range[datetime]] = mapped_column(TSTZRANGE())
     source: Mapped[str | None]
-
-
-class CostPool(Base):
-    """A yearly cost that partners share; its shares sum to exactly 100 %."""
-
-    __tablename__ = "cost_pools"
-    __table_args__ = (
-        UniqueConstraint("tenant_id", "key", "fiscal_year"),
-        {"info": TENANT},
-    )
-
-    tenant_id: Mapped[TenantId]
-    id: Mapped[RowId]
-    key: Mapped[str]
-    fiscal_year: Mapped[int]
-    """The year in which it ends: July 2026 to June 2027 is 2027."""
-    name: Mapped[str]
-    yearly_cents: Mapped[int]
-    source: Mapped[str]
-    note: Mapped[str | None]
-
-
-class PoolShare(Base):
-    """One payer's percentage of a pool; the provider's own share is billed to nobody."""
-
-    __tablename__ = "pool_shares"
-    __table_args__ = (
-        tenant_reference("cost_pools", "pool_id"),
-        UniqueConstraint("tenant_id", "pool_id", "payer_slug"),
-        CheckConstraint("percent >= 0 AND percent <= 100", name="percent_in_range"),
-        {"info": TENANT},
-    )
-
-    tenant_id: Mapped[TenantId]
-    id: Mapped[RowId]
-    pool_id: Mapped[UUID]
-    payer_slug: Mapped[str]
-    percent: Mapped[Decimal]
 
 
 class RatingRun(Base):
@@ -191,6 +177,8 @@ class Charge(Base):
     state: Mapped[str]
     agreement_id: Mapped[UUID | None]
     payer_id: Mapped[UUID | None]
+    payer_kind: Mapped[str] = mapped_column(default="partner")
+    payer_key: Mapped[str | None]
     rate_id: Mapped[UUID | None]
     quantity: Mapped[Decimal]
     price: Mapped[Decimal | None]
@@ -209,6 +197,11 @@ class Statement(Base):
     __tablename__ = "statements"
     __table_args__ = (
         CheckConstraint("side IN ('issued', 'received')", name="side_known"),
+        CheckConstraint(
+            "kind IN ('bill', 'correction', 'true_up', 'credit_memo', 'debit_memo')",
+            name="kind_known",
+        ),
+        CheckConstraint("payer_kind IN ('partner', 'bureau', 'outside')", name="payer_kind_known"),
         Index(None, "tenant_id", "side", "period_key"),
         {"info": APPEND_ONLY},
     )
@@ -217,7 +210,11 @@ class Statement(Base):
     id: Mapped[RowId]
     public_id: Mapped[str]
     side: Mapped[str]
+    kind: Mapped[str] = mapped_column(default="bill")
     counterparty_id: Mapped[UUID]
+    """The other partner; the issuer itself when the payer is its bureau or an outside body."""
+    payer_kind: Mapped[str] = mapped_column(default="partner")
+    payer_key: Mapped[str | None]
     period_key: Mapped[str]
     run_id: Mapped[UUID | None]
     total_cents: Mapped[int]
@@ -247,7 +244,9 @@ class StatementLine(Base):
     statement_id: Mapped[UUID]
     position: Mapped[int]
     kind: Mapped[str]
-    """usage or pool."""
+    """One of `statement.KINDS`."""
+    service_period: Mapped[str]
+    """When the work was done; a correction keeps that of the line it corrects."""
     line_key: Mapped[str]
     label: Mapped[str]
     agreement_key: Mapped[str]
@@ -287,7 +286,8 @@ class StatementItem(Base):
     after_hours: Mapped[bool]
     service_key: Mapped[str | None]
     quantity: Mapped[Decimal]
-    price: Mapped[Decimal]
+    price: Mapped[Decimal | None]
+    """None where the price depends on how much was done before."""
     amount: Mapped[Decimal]
 
 

@@ -124,9 +124,9 @@ WITH events AS MATERIALIZED (
     FROM counted
 ), inserted AS (
     INSERT INTO charges (tenant_id, id, run_id, usage_event_id, state, agreement_id, payer_id,
-        rate_id, quantity, price, amount, line_key)
-    SELECT :tenant, uuidv7(), :run, usage_event_id, state, agreement_id, payer_id, rate_id,
-        quantity, price, amount, line_key
+        payer_kind, rate_id, quantity, price, amount, line_key)
+    SELECT :tenant, uuidv7(), :run, usage_event_id, state, agreement_id, payer_id, 'partner',
+        rate_id, quantity, price, amount, line_key
     FROM priced
 ), hashes AS (
     SELECT get_byte(uuid_send(usage_event_id), 15) AS bucket,

@@ -93,6 +93,7 @@ class Line:
 
     position: int
     kind: str
+    service_period: str
     line_key: str
     label: str
     agreement_key: str
@@ -119,6 +120,7 @@ def content_digest(period_key: str, lines: Sequence[Line]) -> str:
         [
             line.position,
             line.kind,
+            line.service_period,
             line.line_key,
             line.label,
             line.agreement_key,

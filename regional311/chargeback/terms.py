@@ -11,7 +11,8 @@ from uuid import UUID
 from sqlalchemy import Row, func, or_, select
 from sqlalchemy.orm import Session
 
-from regional311.chargeback.models import Agreement, CostPool, PoolShare, Rate
+from regional311.allocation.models import CostPool, PoolShare
+from regional311.chargeback.models import Agreement, Rate
 from regional311.database.session import scope_of
 
 

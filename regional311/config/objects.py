@@ -21,8 +21,9 @@ from pydantic import Field, ValidationError
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import Range
 
+from regional311.allocation.models import CostPool, PoolShare
 from regional311.catalog.models import Service, ServiceDisposition
-from regional311.chargeback.models import Agreement, CostPool, PoolShare, Rate
+from regional311.chargeback.models import Agreement, Rate
 from regional311.config import schema
 from regional311.config.files import Policies, TenantFiles
 from regional311.database.base import Base

@@ -23,10 +23,10 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, or_, select
 
+from regional311.allocation.models import CostPool
 from regional311.catalog.models import Service
 from regional311.chargeback.models import (
     Agreement,
-    CostPool,
     Rate,
     Statement,
     StatementItem,

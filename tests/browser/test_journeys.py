@@ -100,7 +100,7 @@ def test_shelter_on_a_phone(open_page, examine):
     page.locator(".d-preview__answer").wait_for()
     examine(page, "contact-need")
     if page.get_by_label("The person agrees").count():
-        page.get_by_label("The person agrees").check(force=True)
+        page.get_by_text("The person agrees", exact=True).click()
     page.get_by_role("button", name="File it").click()
     page.locator(".d-card--done").wait_for()
     examine(page, "contact-filed")

@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.dialects.postgresql import Range
 
-from regional311.chargeback.models import Agreement, CostPool, PoolShare, Rate
+from regional311.allocation.models import CostPool, PoolShare
+from regional311.chargeback.models import Agreement, Rate
 from regional311.database.ids import new_id
 from regional311.database.rows import put
 from regional311.database.session import Scope, TenantSession, session_scope

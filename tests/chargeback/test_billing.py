@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from regional311.allocation.shares import SharesDoNotSum
 from regional311.calendars import Period
 from regional311.chargeback import billing
 from regional311.chargeback.billing import (
@@ -19,7 +20,6 @@ from regional311.chargeback.billing import (
 )
 from regional311.chargeback.checks import NAMES, check_region, who_owes_whom
 from regional311.chargeback.rating import run_rating
-from regional311.chargeback.shares import SharesDoNotSum
 from regional311.chargeback.statement import (
     ApproverUnknown,
     MoveNotAllowed,
@@ -427,9 +427,9 @@ def test_a_line_added_to_an_issued_statement_is_noticed(october):
         session.execute(
             text(
                 "INSERT INTO statement_lines (tenant_id, id, statement_id, position, kind,"
-                " line_key, label, agreement_key, basis, quantity, price, exact_amount,"
+                " service_period, line_key, label, agreement_key, basis, quantity, price, exact_amount,"
                 " amount_cents, item_count) SELECT tenant_id, uuidv7(), statement_id, 99, kind,"
-                " line_key, label, agreement_key, basis, quantity, price, exact_amount,"
+                " service_period, line_key, label, agreement_key, basis, quantity, price, exact_amount,"
                 " amount_cents, 0 FROM statement_lines WHERE kind = 'pool'"
             )
         )

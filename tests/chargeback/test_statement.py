@@ -41,6 +41,7 @@ ALLOWED = {
 
 def line(position=1, exact="1.005", **fields):
     said = {
+        "service_period": "2026-10",
         "kind": "usage",
         "line_key": "key",
         "label": "Contact handled",

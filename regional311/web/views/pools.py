@@ -7,9 +7,9 @@ from typing import Any
 
 from pyramid.view import view_config
 
+from regional311.allocation.shares import month_of_year, shares_of_month
 from regional311.calendars import fiscal_year, month_of_fiscal_year
 from regional311.chargeback import terms
-from regional311.chargeback.shares import month_of_year, shares_of_month
 from regional311.identity.permissions import Permissions as P
 from regional311.money import split
 from regional311.tenancy.queries import tenants

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regional311.chargeback import shares
-from regional311.chargeback.shares import (
+from regional311.allocation import shares
+from regional311.allocation.shares import (
     NoSuchMonth,
     SharesDoNotSum,
     check_shares,

@@ -1,0 +1,1 @@
+"""Shared costs: pools, allocation bases, and the methods that divide them."""

@@ -1,0 +1,1 @@
+"""After issue: payments, ageing, interest, disputes, netting and confirmed balances."""

@@ -1,0 +1,1 @@
+"""Payments, disputes, netting sets and confirmed balances."""
