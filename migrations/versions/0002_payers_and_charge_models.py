@@ -53,6 +53,7 @@ def upgrade() -> None:
     op.create_check_constraint(
         op.f("ck_statements_payer_kind_known"), "statements", PAYER_KIND
     )
+    op.add_column("statements", sa.Column("corrects_id", sa.Uuid()))
     # forced row security would hide every row from the owner and change none, silently
     op.add_column("statement_lines", sa.Column("service_period", sa.Text()))
     op.execute("ALTER TABLE statement_lines NO FORCE ROW LEVEL SECURITY")
@@ -70,6 +71,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.alter_column("statement_items", "price", nullable=False)
     op.drop_column("statement_lines", "service_period")
+    op.drop_column("statements", "corrects_id")
     for table, column in (("statements", "kind"), ("rates", "phases"), ("rates", "surcharges")):
         op.drop_column(table, column)
     op.drop_constraint(op.f("ck_rates_steps_fit_the_model"), "rates")

@@ -215,6 +215,8 @@ class Statement(Base):
     """The other partner; the issuer itself when the payer is its bureau or an outside body."""
     payer_kind: Mapped[str] = mapped_column(default="partner")
     payer_key: Mapped[str | None]
+    corrects_id: Mapped[UUID | None]
+    """The issued statement that a correction or a memo is about."""
     period_key: Mapped[str]
     run_id: Mapped[UUID | None]
     total_cents: Mapped[int]

@@ -43,7 +43,19 @@ class Permissions(StrEnum):
     STATEMENT_PREPARE = "statement:prepare"
     STATEMENT_APPROVE = "statement:approve"
     STATEMENT_ISSUE = "statement:issue"
+    DISPUTE_READ = "dispute:read"
+    DISPUTE_EDIT = "dispute:edit"
+    DISPUTE_APPROVE = "dispute:approve"
+    SETTLEMENT_READ = "settlement:read"
+    SETTLEMENT_EDIT = "settlement:edit"
+    SETTLEMENT_APPROVE = "settlement:approve"
+    SCENARIO_READ = "scenario:read"
+    SCENARIO_EDIT = "scenario:edit"
     LEDGER_READ = "ledger:read"
+    LEDGER_RUN = "ledger:run"
+    """Close periods, export batches."""
+    LEDGER_APPROVE = "ledger:approve"
+    """The second person when a period is opened again."""
     PEOPLE_READ = "people:read"
     PEOPLE_GRANT = "people:grant"
     SETTINGS_READ = "settings:read"
@@ -75,6 +87,9 @@ _READS_MONEY = frozenset(
         P.POOL_READ,
         P.BILLING_READ,
         P.STATEMENT_READ,
+        P.DISPUTE_READ,
+        P.SETTLEMENT_READ,
+        P.SCENARIO_READ,
         P.LEDGER_READ,
     }
 )
@@ -102,9 +117,21 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[Permissions]] = {
         P.RATE_EDIT,
         P.POOL_EDIT,
         P.AGREEMENT_EDIT,
+        P.DISPUTE_EDIT,
+        P.SETTLEMENT_EDIT,
+        P.SCENARIO_EDIT,
+        P.LEDGER_RUN,
     },
     "approver": _READS_MONEY
-    | {P.STATEMENT_APPROVE, P.STATEMENT_ISSUE, P.RATE_APPROVE, P.AGREEMENT_APPROVE},
+    | {
+        P.STATEMENT_APPROVE,
+        P.STATEMENT_ISSUE,
+        P.RATE_APPROVE,
+        P.AGREEMENT_APPROVE,
+        P.DISPUTE_APPROVE,
+        P.SETTLEMENT_APPROVE,
+        P.LEDGER_APPROVE,
+    },
     "administrator": frozenset(
         {
             P.TENANT_ENTER,

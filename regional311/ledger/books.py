@@ -19,6 +19,9 @@ MIRRORS = {
     DUE_FROM: DUE_TO,
     "service_revenue": "service_expense",
     "share_revenue": "share_expense",
+    "interest_revenue": "interest_expense",
+    "advances_to_partners": "advances_from_partners",
+    "cash": "cash",
 }
 """The account on the provider's side and the one that mirrors it on the payer's."""
 
@@ -29,6 +32,14 @@ INTERPARTNER_ACCOUNTS = {
     "service_expense": ("Expense for services of partners", "expense"),
     "share_revenue": ("Revenue from cost shares", "revenue"),
     "share_expense": ("Expense for cost shares", "expense"),
+    "interest_revenue": ("Interest from partners", "revenue"),
+    "interest_expense": ("Interest to partners", "expense"),
+    "advances_to_partners": ("Paid to partners in advance", "asset"),
+    "advances_from_partners": ("Received from partners in advance", "liability"),
+    "cash": ("Cash", "asset"),
+    "due_from_outside": ("Due from bodies outside the region", "asset"),
+    "interfund_revenue": ("Revenue from the partner's own bureaus", "revenue"),
+    "interfund_expense": ("Expense of the partner's own bureaus", "expense"),
 }
 """Name and type of the accounts that the shared core posts to."""
 

@@ -427,9 +427,11 @@ def test_a_line_added_to_an_issued_statement_is_noticed(october):
         session.execute(
             text(
                 "INSERT INTO statement_lines (tenant_id, id, statement_id, position, kind,"
-                " service_period, line_key, label, agreement_key, basis, quantity, price, exact_amount,"
+                " service_period, line_key, label, agreement_key, basis, quantity, price,"
+                " exact_amount,"
                 " amount_cents, item_count) SELECT tenant_id, uuidv7(), statement_id, 99, kind,"
-                " service_period, line_key, label, agreement_key, basis, quantity, price, exact_amount,"
+                " service_period, line_key, label, agreement_key, basis, quantity, price,"
+                " exact_amount,"
                 " amount_cents, 0 FROM statement_lines WHERE kind = 'pool'"
             )
         )

@@ -240,12 +240,12 @@ def test_opening_accounts_keeps_those_that_exist(books):
 
 
 def test_an_ended_account_takes_no_postings_unless_it_lies_between_partners(books):
-    legs = [debit("cash", 5), credit("service_revenue", 5)]
+    legs = [debit("supplies", 5), credit("service_revenue", 5)]
     with books.of("city") as session:
         session.execute(
             text(
                 "INSERT INTO accounts (tenant_id, key, name, type)"
-                " VALUES (:tenant, 'cash', 'Cash', 'asset')"
+                " VALUES (:tenant, 'supplies', 'Supplies', 'asset')"
             ),
             {"tenant": session.scope.tenant_id},
         )
@@ -253,5 +253,5 @@ def test_an_ended_account_takes_no_postings_unless_it_lies_between_partners(book
         post(session, entry(legs=legs), now=NOW)
         session.execute(text("UPDATE accounts SET ended_on = '2026-11-03'"))
         post(session, entry(source="between partners"), now=NOW)
-        with pytest.raises(UnknownAccount, match="cash"):
+        with pytest.raises(UnknownAccount, match="supplies"):
             post(session, entry(legs=legs, source="late"), now=NOW)
