@@ -12,7 +12,7 @@ from __future__ import annotations
 import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -471,10 +471,7 @@ def _put_draft(
     now: datetime,
 ) -> UUID:
     scope = scope_of(session)
-    lines = [
-        Line(**(_fields(line) | {"position": position}))
-        for position, line in enumerate(unnumbered, 1)
-    ]
+    lines = [replace(line, position=position) for position, line in enumerate(unnumbered, 1)]
     used = {line.agreement_key for line in lines}
     under = [agreement for key, agreement in sorted(agreements.items()) if key in used]
     due_days = [each.terms["due_days"] for each in under if "due_days" in each.terms]
@@ -511,7 +508,7 @@ def _put_draft(
 
 
 def _fields(line: Line) -> dict[str, Any]:
-    return {name: getattr(line, name) for name in Line.__dataclass_fields__}
+    return {name: getattr(line, name) for name in Line.__dataclass_fields__ if name != "cents"}
 
 
 def _snapshot(party: _Party) -> dict[str, Any]:
@@ -781,6 +778,7 @@ def _line_from(line: dict[str, Any]) -> Line:
         price=None if line["price"] is None else Decimal(line["price"]),
         exact_amount=Decimal(line["exact_amount"]),
         item_count=line["item_count"],
+        cents=line["amount_cents"],
     )
 
 

@@ -83,7 +83,8 @@ LEFT JOIN LATERAL (
 WHERE s.tenant_id = :tenant AND (CAST(:period AS text) IS NULL OR s.period_key = :period)
     AND (l.item_count <> coalesce(i.items, 0)
         OR (l.kind = 'usage' AND l.exact_amount <> coalesce(i.amount, 0))
-        OR round(l.exact_amount * 100) <> l.amount_cents)
+        OR abs(l.exact_amount * 100 - l.amount_cents) > 1
+        OR (l.kind <> 'correction' AND round(l.exact_amount * 100) <> l.amount_cents))
 ORDER BY s.id, l.position
 """)
 
@@ -280,7 +281,8 @@ def _lines(session: TenantSession, period_key: str | None) -> dict[UUID, list[Li
     rows = session.execute(
         text(
             "SELECT l.statement_id, l.position, l.kind, l.service_period, l.line_key,"
-            " l.label, l.agreement_key, l.basis, l.quantity, l.price, l.exact_amount, l.item_count"
+            " l.label, l.agreement_key, l.basis, l.quantity, l.price, l.exact_amount, l.item_count,"
+            " l.amount_cents"
             " FROM statements s JOIN statement_lines l"
             " ON l.tenant_id = s.tenant_id AND l.statement_id = s.id"
             " WHERE s.tenant_id = :tenant"

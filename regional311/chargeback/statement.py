@@ -89,7 +89,11 @@ def check_approver(approver_id: UUID | None, involved: Iterable[UUID | None]) ->
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a statement: an exact sum of charges or a share of a pool, and its cents."""
+    """One line of a statement: an exact sum of charges or a share of a pool, and its cents.
+
+    `cents` is given where they do not follow from the exact amount alone: on a correction they are
+    what lacks to the cents of a fresh rating, so that all lines of a period add up to it.
+    """
 
     position: int
     kind: str
@@ -102,11 +106,12 @@ class Line:
     price: Decimal | None
     exact_amount: Decimal
     item_count: int
+    cents: int | None = None
 
     @property
     def amount_cents(self) -> int:
-        """The exact amount rounded once, half away from zero."""
-        return to_cents(self.exact_amount)
+        """The exact amount rounded once, half away from zero, unless the cents were given."""
+        return to_cents(self.exact_amount) if self.cents is None else self.cents
 
 
 def total_cents(lines: Iterable[Line]) -> int:
