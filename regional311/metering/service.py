@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
@@ -15,7 +15,7 @@ from sqlalchemy import select
 from regional311.database.ids import new_id
 from regional311.database.rows import buffered, new_row, put
 from regional311.database.session import TenantSession, scope_of
-from regional311.errors import KeyReused
+from regional311.errors import Conflict, InvalidInput, KeyReused, NotFound
 from regional311.metering.models import UsageEvent
 
 CONTACT_HANDLED: Final = "contact_handled"
@@ -59,6 +59,14 @@ class Usage:
         """A digest of what was done; when it became known does not count."""
         content = [str(getattr(self, name)) for name in _CONTENT]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+class CorrectedBefore(Conflict):
+    """Work was corrected already; its latest revision can be corrected again."""
+
+
+class NoRevision(InvalidInput):
+    """Corrected work needs a key of its own: the same record and activity, the next revision."""
 
 
 _CONTENT: Final = tuple(
@@ -122,3 +130,85 @@ def record(session: TenantSession, usage: Usage) -> bool:
     if known != usage.digest:
         raise KeyReused(f"The work {usage.source_key} was recorded before with other content.")
     return False
+
+
+def correct(
+    session: TenantSession,
+    original_key: str,
+    usage: Usage | None,
+    *,
+    received_at: datetime,
+    booked_on: date,
+) -> bool:
+    """Take back recorded work by name and record what it really was; tell whether that was new.
+
+    The original stays. An event with the opposite quantity reverses it, done at the same instant
+    and received now, and `usage`, whose key names the next revision (`next_revision`), takes its
+    place; None takes the work back altogether, as entered in error. The same correction again
+    changes nothing.
+
+    :raises NotFound: when no such work was recorded.
+    :raises CorrectedBefore: when it was corrected in another way, or is itself a reversal.
+    :raises NoRevision: when `usage` has the key of the original.
+    :raises KeyReused: when the key of `usage` stands for other work.
+    """
+    tenant_id = scope_of(session).tenant_id
+    if usage is not None and usage.source_key in (original_key, _reversal_key(original_key)):
+        raise NoRevision("Corrected work needs the key of its next revision.", field="source_key")
+    original = session.execute(
+        select(UsageEvent).where(
+            UsageEvent.tenant_id == tenant_id, UsageEvent.source_key == original_key
+        )
+    ).scalar_one_or_none()
+    if original is None:
+        raise NotFound(f"There is no work recorded as {original_key}.")
+    if original.reverses_id is not None:
+        raise CorrectedBefore(f"{original_key} takes other work back and cannot be corrected.")
+    said = {each.name: getattr(original, each.name) for each in fields(Usage)}
+    reversal = Usage(
+        **said
+        | {
+            "source_key": _reversal_key(original_key),
+            "quantity": -original.quantity,
+            "reverses_id": original.id,
+            "received_at": received_at,
+            "booked_on": booked_on,
+        }
+    )
+    if not record(session, reversal):
+        if usage is None and not _recorded(session, next_revision(original_key)):
+            return False
+        if usage is not None and _recorded(session, usage.source_key):
+            return record(session, usage)
+        raise CorrectedBefore(f"{original_key} was corrected before; correct its latest revision.")
+    if usage is not None:
+        record(session, replace(usage, received_at=received_at, booked_on=booked_on))
+    return True
+
+
+def next_revision(source_key: str) -> str:
+    """The key of the next revision of recorded work.
+
+    >>> next_revision("contact:7:handled:1"), next_revision("contact:7:transfer:need")
+    ('contact:7:handled:2', 'contact:7:transfer:need:2')
+    """
+    what, _, revision = source_key.rpartition(":")
+    if what and revision.isdecimal():
+        return f"{what}:{int(revision) + 1}"
+    return f"{source_key}:2"
+
+
+def _reversal_key(source_key: str) -> str:
+    return f"{source_key}:reversed"
+
+
+def _recorded(session: TenantSession, source_key: str) -> bool:
+    return (
+        session.execute(
+            select(UsageEvent.id).where(
+                UsageEvent.tenant_id == scope_of(session).tenant_id,
+                UsageEvent.source_key == source_key,
+            )
+        ).scalar_one_or_none()
+        is not None
+    )
