@@ -7,6 +7,7 @@ percents and rates exact decimals; days are whole calendar days in the provider'
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -249,10 +250,16 @@ _DAYS = {
 }
 _AMOUNTS = ("not_to_exceed_cents", "minimum_cents", "prepay_cents")
 _NAMES = frozenset(Terms.__dataclass_fields__)
+_WORDS = re.compile(r"\S(.{0,198}\S)?")
+_KEY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_PREFIX = re.compile(r"[A-Z][A-Z0-9]{1,7}")
+_PERCENT = re.compile(r"\d{1,3}(\.\d{1,6})?")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+LONGEST_PURPOSE = 4000
 
 
 def problems(json: Mapping[str, Any]) -> list[str]:
-    """Everything that is wrong with an agreement's terms, each naming its term; none when all is well.
+    """Everything that is wrong with an agreement's terms, each naming its term.
 
     >>> problems({"due_days": 30, "number_prefix": "COP", "kind": "iga", "reference": "IGA-1",
     ...           "purpose": "x", "overhead_percent": "101"})
@@ -265,6 +272,13 @@ def _problems(json: Mapping[str, Any]) -> Iterator[str]:
     for name in ("due_days", "number_prefix", "kind", "reference", "purpose"):
         if not json.get(name):
             yield f"{name}: is missing"
+    yield from _text(json, "reference", _WORDS, "one line of at most 200 characters")
+    yield from _text(json, "number_prefix", _PREFIX, "two to eight capital letters and digits")
+    if len(str(json.get("purpose") or "")) > LONGEST_PURPOSE:
+        yield f"purpose: has more than {LONGEST_PURPOSE} characters"
+    yield from _text(json, "supersedes", _KEY, "a key of small letters, digits and hyphens")
+    for key in json.get("services") or ():
+        yield from _text({"services": key}, "services", _KEY, "a key of a service")
     for name in sorted(set(json) - _NAMES - {"target"}):
         yield f"{name}: is not a term of an agreement"
     yield from _one_of(json, "kind", AGREEMENT_KINDS)
@@ -283,9 +297,7 @@ def _problems(json: Mapping[str, Any]) -> Iterator[str]:
     yield from _each(json, ("funding",), "key", _funding_problems)
     yield from _together(json)
     yield from _each(json, ("discounts",), "name", _discount_problems)
-    outside = json.get("outside")
-    if outside is not None and not (isinstance(outside, Mapping) and outside.get("name")):
-        yield "outside.name: is missing"
+    yield from _outside_problems(json.get("outside"))
     days = json.get("expiry_reminder_days")
     if days is not None:
         if not all(type(each) is int and 1 <= each <= 3650 for each in days):
@@ -293,6 +305,33 @@ def _problems(json: Mapping[str, Any]) -> Iterator[str]:
         elif len(set(days)) != len(days):
             yield "expiry_reminder_days: names a day twice"
     yield from _each(json, ("signatures",), None, _signature_problems)
+
+
+def _text(
+    values: Mapping[str, Any], name: str, form: re.Pattern[str], allowed: str, path: str = ""
+) -> Iterator[str]:
+    found = values.get(name)
+    if found and not (isinstance(found, str) and len(found) <= 200 and form.fullmatch(found)):
+        yield f"{path}{name}: is not {allowed}"
+
+
+def _named(values: Mapping[str, Any], path: str, *, keyed: bool) -> Iterator[str]:
+    """A name, and a key where there is one: there, and written as such."""
+    for name in ("key", "name") if keyed else ("name",):
+        if not values.get(name):
+            yield f"{path}{name}: is missing"
+    if keyed:
+        yield from _text(values, "key", _KEY, "a key of small letters, digits and hyphens", path)
+    yield from _text(values, "name", _WORDS, "one line of at most 200 characters", path)
+
+
+def _outside_problems(outside: Mapping[str, Any] | None) -> Iterator[str]:
+    if outside is not None:
+        yield from _named(outside, "outside.", keyed=False)
+        yield from _text(
+            outside, "address", _WORDS, "one line of at most 200 characters", "outside."
+        )
+        yield from _text(outside, "email", _EMAIL, "an e-mail address", "outside.")
 
 
 def _one_of(
@@ -324,13 +363,10 @@ def _percentage(json: Mapping[str, Any], name: str, path: str) -> Iterator[str]:
 
 
 def _read_percent(value: Any) -> Decimal | None:
-    if not isinstance(value, str | int) or isinstance(value, bool):
+    if not isinstance(value, str) or _PERCENT.fullmatch(value) is None:
         return None
-    try:
-        found = Decimal(value)
-    except InvalidOperation:
-        return None
-    return found if found.is_finite() and 0 <= found <= HUNDRED else None
+    found = Decimal(value)
+    return found if found <= HUNDRED else None
 
 
 def _each(
@@ -356,9 +392,9 @@ def _billing_problems(billing: Mapping[str, Any] | None) -> Iterator[str]:
 
 
 def _target_problems(target: Mapping[str, Any], path: str) -> Iterator[str]:
-    for name in ("key", "name", "measure"):
-        if not target.get(name):
-            yield f"{path}{name}: is missing"
+    yield from _named(target, path, keyed=True)
+    if not target.get("measure"):
+        yield f"{path}measure: is missing"
     yield from _one_of(target, "measure", MEASURES, path)
     goal = target.get("goal")
     if not (type(goal) is int and goal > 0):
@@ -369,7 +405,8 @@ def _target_problems(target: Mapping[str, Any], path: str) -> Iterator[str]:
 
 
 def _funding_problems(funding: Mapping[str, Any], path: str) -> Iterator[str]:
-    for name in ("key", "name", "kind", "percent"):
+    yield from _named(funding, path, keyed=True)
+    for name in ("kind", "percent"):
         if not funding.get(name):
             yield f"{path}{name}: is missing"
     yield from _one_of(funding, "kind", FUNDING_KINDS, path)
@@ -390,17 +427,19 @@ def _together(json: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _discount_problems(discount: Mapping[str, Any], path: str) -> Iterator[str]:
-    for name in ("name", "percent"):
-        if not discount.get(name):
-            yield f"{path}{name}: is missing"
+    yield from _named(discount, path, keyed=False)
+    if not discount.get("percent"):
+        yield f"{path}percent: is missing"
     yield from _percentage(discount, "percent", f"{path}percent")
     yield from _amount(discount, "from_cents", f"{path}from_cents")
 
 
 def _signature_problems(signature: Mapping[str, Any], path: str) -> Iterator[str]:
-    for name in ("partner", "name", "title"):
+    for name in ("partner", "title"):
         if not signature.get(name):
             yield f"{path}{name}: is missing"
+    yield from _text(signature, "title", _WORDS, "one line of at most 200 characters", path)
+    yield from _named(signature, path, keyed=False)
     try:
         date.fromisoformat(str(signature.get("on")))
     except ValueError:

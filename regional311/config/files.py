@@ -27,6 +27,7 @@ from shapely.geometry.base import BaseGeometry
 from shapely.validation import explain_validity
 
 from regional311.config import schema
+from regional311.config.agreements import ALL, wrong_terms
 from regional311.errors import DomainError
 
 REGION = "region"
@@ -947,20 +948,59 @@ def _check_agreements(
         if f"{terms.key}.toml" != name:
             mark("agreement.key", f"{terms.key} is not the name of the file")
         mark.known("agreement.provider", terms.provider, partners, "partner")
-        mark.known("agreement.payer", terms.payer, partners, "partner")
-        if terms.payer == terms.provider:
-            mark("agreement.payer", "is the provider; a partner does not bill itself")
+        _check_payer(terms, partners, mark)
         if not terms.activities and terms.pool is None:
             mark("agreement", "bills nothing: name activities or a pool")
         if bool(terms.activities) != (terms.rate_card is not None):
             mark("agreement.rate_card", "activities, and only these, need a rate card")
         _check_agreement_prices(terms, partners.get(terms.provider), mark)
-        mark.unique("target", [item.key for item in file.target])
+        for key, message in wrong_terms(file):
+            mark(key, message)
+        _check_signatures(file, mark)
         taken = prefixes.setdefault(terms.number_prefix, terms.provider)
         if taken != terms.provider:
             mark("agreement.number_prefix", f"{terms.number_prefix} is that of {taken}")
     _check_one_prefix(region, found)
     _check_one_agreement(region, found)
+
+
+def _payer_named(terms: schema.AgreementTable) -> str:
+    """The payer as pools name it: a partner's slug, `bureau:<key>` or `outside:<key>`."""
+    if terms.outside is not None:
+        return f"outside:{terms.outside.key}"
+    return terms.payer or f"bureau:{terms.payer_bureau}"
+
+
+def _check_payer(terms: schema.AgreementTable, partners: dict[str, _Tenant], mark: _Marks) -> None:
+    named = [each for each in (terms.payer, terms.payer_bureau, terms.outside) if each is not None]
+    if len(named) != 1:
+        mark("agreement.payer", "name one payer: payer, payer_bureau or outside")
+    mark.known("agreement.payer", terms.payer, partners, "partner")
+    if terms.payer == terms.provider:
+        mark("agreement.payer", "is the provider; its own bureaus pay by payer_bureau")
+    if terms.outside is not None and terms.outside.key in {*partners, REGION}:
+        mark("agreement.outside.key", f"{terms.outside.key} is the slug of a partner")
+    if terms.supersedes == terms.key:
+        mark("agreement.supersedes", "is this agreement itself")
+    provider = partners.get(terms.provider)
+    if provider is None:
+        return
+    of = f" of {terms.provider}"
+    if terms.payer_bureau not in (None, ALL) and "bureaus.toml" not in provider.unread:
+        bureaus = {item.key for item in provider.bureaus.bureau} if provider.bureaus else set()
+        mark.known("agreement.payer_bureau", terms.payer_bureau, bureaus, "bureau", of)
+    if "services.toml" not in provider.unread:
+        for key in terms.services:
+            mark.known("agreement.services", key, provider.service_keys(), "service", of)
+    mark.unique("agreement.services", list(terms.services))
+
+
+def _check_signatures(file: schema.AgreementFile, mark: _Marks) -> None:
+    terms = file.agreement
+    outside = terms.outside.key if terms.outside is not None else None
+    parties = {each for each in (terms.provider, terms.payer, outside) if each is not None}
+    for item in file.signature:
+        mark.known(f"signature[{item.partner}].partner", item.partner, parties, "party")
 
 
 def _check_agreement_prices(
@@ -977,8 +1017,15 @@ def _check_agreement_prices(
         pools = {pool.key for pool in every}
         mark.known("agreement.pool", terms.pool, pools, "pool", of)
         bearers = {share.payer for pool in every if pool.key == terms.pool for share in pool.share}
-        if terms.pool in pools and terms.payer not in bearers:
-            mark("agreement.pool", f"{terms.payer} has no share in {terms.pool}")
+        bears = (
+            any(each.startswith("bureau:") for each in bearers)
+            if terms.payer_bureau == ALL
+            else _payer_named(terms) in bearers
+        )
+        if terms.pool in pools and not bears:
+            who = "no bureau" if terms.payer_bureau == ALL else _payer_named(terms)
+            has = "has a share" if terms.payer_bureau == ALL else "has no share"
+            mark("agreement.pool", f"{who} {has} in {terms.pool}")
 
 
 def _check_one_prefix(region: _Region, found: list[ConfigError]) -> None:
@@ -1005,8 +1052,21 @@ def _check_one_agreement(region: _Region, found: list[ConfigError]) -> None:
         both: list[str] = sorted(set(first.activities) & set(second.activities))
         if first.pool is not None and first.pool == second.pool:
             both.append(first.pool)
-        if first.payer == second.payer and both:
+        if both and _same_payer(first, second) and _same_services(first, second):
             _Marks(f"{region.folder}/agreements/{name}", found)(
                 "agreement",
-                f"bills {second.payer} for {', '.join(both)}, as {first.key} does already",
+                f"bills {_payer_named(second)} for {', '.join(both)}, as {first.key} does already",
             )
+
+
+def _same_payer(one: schema.AgreementTable, two: schema.AgreementTable) -> bool:
+    every = ALL in (one.payer_bureau, two.payer_bureau)
+    if every and one.payer_bureau is not None and two.payer_bureau is not None:
+        return True
+    return _payer_named(one) == _payer_named(two)
+
+
+def _same_services(one: schema.AgreementTable, two: schema.AgreementTable) -> bool:
+    if not one.services or not two.services:
+        return True
+    return bool(set(one.services) & set(two.services))

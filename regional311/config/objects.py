@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import Range
 from regional311.allocation.models import CostPool, PoolShare
 from regional311.catalog.models import Service, ServiceDisposition
 from regional311.chargeback.models import Agreement, Rate
-from regional311.config import schema
+from regional311.config import agreements, schema
 from regional311.config.files import Policies, TenantFiles
 from regional311.database.base import Base
 from regional311.database.ids import new_id
@@ -1110,19 +1110,6 @@ class PolicyKind(Kind[Any]):
         return row_id
 
 
-_TERMS = (
-    "kind",
-    "reference",
-    "due_days",
-    "notice_days",
-    "dispute_days",
-    "late_event_days",
-    "rounding",
-    "number_prefix",
-    "purpose",
-)
-
-
 class AgreementKind(Kind[schema.AgreementFile]):
     """Agreements, owned by the region; an amendment is a new version."""
 
@@ -1150,12 +1137,12 @@ class AgreementKind(Kind[schema.AgreementFile]):
             first.setdefault(row.key, row.valid.lower)
         found = {}
         for key, row in newest.items():
-            table = {
-                **{name: row.terms.get(name) for name in _TERMS},
+            content = agreements.said_by(row.terms, row.payer_key)
+            content["agreement"] |= {
                 "key": key,
                 "name": row.name,
                 "provider": desk.slugs[row.provider_id],
-                "payer": desk.slugs[row.payer_id],
+                **_payer_said(row, desk),
                 "activities": row.activities,
                 "payer_rule": row.payer_rule,
                 "rate_card": row.rate_card_key,
@@ -1163,7 +1150,6 @@ class AgreementKind(Kind[schema.AgreementFile]):
                 "valid_from": first[key],
                 "valid_to": row.valid.upper,
             }
-            content = {"agreement": table, "target": row.terms.get("target", [])}
             found[key] = Stored(
                 row.id,
                 from_plain(schema.AgreementFile, content),
@@ -1225,17 +1211,16 @@ class AgreementKind(Kind[schema.AgreementFile]):
     @staticmethod
     def _columns(desk: Desk, model: schema.AgreementFile) -> dict[str, Any]:
         table = model.agreement
-        terms: dict[str, Any] = {name: getattr(table, name) for name in _TERMS}
-        terms["target"] = [canonical(each) for each in model.target]
         return {
             "name": table.name,
             "provider_id": desk.ids[table.provider],
-            "payer_id": desk.ids[table.payer],
+            "payer_id": desk.ids[table.payer or table.provider],
+            **_payer_columns(table),
             "activities": list(table.activities),
             "payer_rule": table.payer_rule,
             "rate_card_key": table.rate_card,
             "pool_key": table.pool,
-            "terms": terms,
+            "terms": agreements.terms_of(model),
         }
 
     def _insert(self, desk: Desk, new: schema.AgreementFile, version: int, start: date) -> UUID:
@@ -1251,6 +1236,23 @@ class AgreementKind(Kind[schema.AgreementFile]):
             )
         )
         return row_id
+
+
+def _payer_said(row: Agreement, desk: Desk) -> dict[str, Any]:
+    if row.payer_kind == "partner":
+        return {"payer": desk.slugs[row.payer_id]}
+    if row.payer_kind == "bureau":
+        return {"payer_bureau": row.payer_key or agreements.ALL}
+    return {}
+
+
+def _payer_columns(table: schema.AgreementTable) -> dict[str, Any]:
+    if table.outside is not None:
+        return {"payer_kind": "outside", "payer_key": table.outside.key}
+    if table.payer_bureau is not None:
+        every = table.payer_bureau == agreements.ALL
+        return {"payer_kind": "bureau", "payer_key": None if every else table.payer_bureau}
+    return {"payer_kind": "partner", "payer_key": None}
 
 
 KINDS: tuple[Kind[Any], ...] = (

@@ -283,6 +283,12 @@ payer = "211info"
 activities = ["contact_handled", "interpreter_minute"]
 rate_card = "intake"
 due_days = 30
+billing.every = "quarter"
+billing.submit_days = 20
+interest_percent = "6"
+minimum = "250.00"
+not_to_exceed = "90000.00"
+overhead_percent = "4.5"
 number_prefix = "TOWN"
 purpose = "The Town answers for 211 and is paid by use."
 valid_from = 2026-07-01
@@ -293,6 +299,25 @@ key = "answer"
 name = "Calls answered within thirty seconds"
 measure = "answer_seconds"
 goal = 30
+credit_percent = "2"
+
+[[funding]]
+key = "language-grant"
+name = "Language access grant"
+kind = "grant"
+percent = "40"
+authorised = "12000.00"
+
+[[discount]]
+name = "Volume discount"
+percent = "5"
+from_amount = "20000.00"
+
+[[signature]]
+partner = "example-town"
+name = "Pat Example"
+title = "Town manager"
+on = 2026-05-04
 """,
 }
 """One valid example of each file; together they are a small region (see the test)."""

@@ -715,6 +715,26 @@ class AgenciesFile(Model):
     agency: tuple[Agency, ...] = Field(default=(), description="Agencies.")
 
 
+class AgreementOutside(Model):
+    """A payer that takes no part here: a body without a tenant, billed by letter or e-mail."""
+
+    key: Key = Field(description="Key of the body; may not be a partner's.")
+    name: Words = Field(description="Name on its statements.")
+    address: Words | None = Field(default=None, description="Where its statements go.")
+    email: Email | None = Field(default=None, description="Where they go by e-mail.")
+
+
+class AgreementBilling(Model):
+    """How often it is billed."""
+
+    every: Literal["month", "quarter", "year"] = Field(
+        default="month", description="Period of a statement, in the provider's fiscal year."
+    )
+    submit_days: int = Field(
+        default=15, ge=0, le=365, description="Days after a period in which it must be billed."
+    )
+
+
 class AgreementTable(Dated):
     """Who works for whom, for what price, on which terms."""
 
@@ -725,9 +745,22 @@ class AgreementTable(Dated):
     )
     reference: Words = Field(description="Number under which it was signed.")
     provider: Key = Field(description="Partner that does the work and bills.")
-    payer: Key = Field(description="Partner that is billed.")
+    payer: Key | None = Field(
+        default=None,
+        description="Partner that is billed; exactly one of `payer`, `payer_bureau` and `outside`.",
+    )
+    payer_bureau: Key | None = Field(
+        default=None,
+        description="Bureau of the provider that is billed inside its own books, or `all` of them.",
+    )
+    outside: AgreementOutside | None = Field(
+        default=None, description="Body that is billed though it takes no part here."
+    )
     activities: tuple[Activity, ...] = Field(
         default=(), description="Work that is billed by use; left out: the pool only."
+    )
+    services: tuple[Key, ...] = Field(
+        default=(), description="Only contacts about these services of the provider; left out: all."
     )
     payer_rule: PayerRule = Field(
         default="service_owner",
@@ -745,9 +778,39 @@ class AgreementTable(Dated):
     late_event_days: int = Field(
         default=10, ge=0, le=365, description="Days after the month in which late work still joins."
     )
-    rounding: Literal["line"] = Field(
+    rounding: Literal["line", "item"] = Field(
         default="line",
-        description="Where cents are made: once a statement line, half away from zero.",
+        description="Where cents are made, half away from zero: once a statement line, or once a "
+        "piece of work.",
+    )
+    billing: AgreementBilling = Field(
+        default=AgreementBilling(), description="How often it is billed."
+    )
+    interest_percent: Percent | None = Field(
+        default=None, description="Simple interest a year on what is overdue."
+    )
+    minimum: Cents | None = Field(
+        default=None, description="Dollars that the payer pays at least for a period."
+    )
+    not_to_exceed: Cents | None = Field(
+        default=None, description="Dollars that the payer pays at most in a fiscal year."
+    )
+    overhead_percent: Percent | None = Field(
+        default=None, description="Added for administration, after the funding."
+    )
+    prepay: Cents | None = Field(
+        default=None, description="Dollars paid in advance of each period."
+    )
+    supersedes: Key | None = Field(default=None, description="Agreement that this one replaces.")
+    ends_notice_days: int | None = Field(
+        default=None,
+        ge=0,
+        le=3650,
+        description="Days before its end by which either side says whether it goes on; left out: "
+        "the notice.",
+    )
+    expiry_reminder_days: tuple[int, ...] = Field(
+        default=(180, 90, 30), description="Days before that on which both sides are reminded."
     )
     number_prefix: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{1,7}$")] = Field(
         description="Prefix of the provider's statement numbers, the same in all its agreements."
@@ -764,6 +827,42 @@ class AgreementTarget(Model):
         Field(description="What is measured.")
     )
     goal: int = Field(ge=1, description="The figure promised.")
+    credit_percent: Percent | None = Field(
+        default=None, description="Part of the period's gross that a missed promise gives back."
+    )
+
+
+class AgreementFunding(Model):
+    """A source that takes part of the gross amount off the payer."""
+
+    key: Key = Field(description="Key, unique in the agreement.")
+    name: Words = Field(description="Name on statements.")
+    kind: Literal["grant", "levy", "subsidy"] = Field(
+        description="A grant, a levy, or a subsidy from the provider's general fund."
+    )
+    percent: Percent = Field(description="Part of the gross amount, at most 100 all together.")
+    authorised: Cents | None = Field(
+        default=None, description="Dollars it may give in a fiscal year; left out: no limit."
+    )
+
+
+class AgreementDiscount(Model):
+    """A part taken off what the payer would pay."""
+
+    name: Words = Field(description="Name on statements, unique in the agreement.")
+    percent: Percent = Field(description="Part that is taken off.")
+    from_amount: Cents | None = Field(
+        default=None, description="Only when the period's gross reaches these dollars."
+    )
+
+
+class AgreementSignature(Model):
+    """Who signed for one of the parties."""
+
+    partner: Key = Field(description="The party: provider, payer or the outside body.")
+    name: Words = Field(description="Who signed.")
+    title: Words = Field(description="As what.")
+    on: date = Field(description="On which day.")
 
 
 class AgreementFile(Model):
@@ -771,6 +870,9 @@ class AgreementFile(Model):
 
     agreement: AgreementTable = Field(description="The agreement.")
     target: tuple[AgreementTarget, ...] = Field(default=(), description="Service levels.")
+    funding: tuple[AgreementFunding, ...] = Field(default=(), description="Sources of funding.")
+    discount: tuple[AgreementDiscount, ...] = Field(default=(), description="Discounts.")
+    signature: tuple[AgreementSignature, ...] = Field(default=(), description="Signatures.")
 
 
 TENANT_FILES: dict[str, type[Model]] = {

@@ -275,7 +275,7 @@ BAD = [
         "policies/agreements/referrals-city.toml",
         'payer = "city-of-portland"',
         'payer = "211info"',
-        "agreement.payer: is the provider; a partner does not bill itself",
+        "agreement.payer: is the provider; its own bureaus pay by payer_bureau",
     ),
     (
         "policies/agreements/after-hours-city.toml",
