@@ -259,8 +259,9 @@ def fill(engine: Engine) -> None:
             session.execute(
                 text(
                     "INSERT INTO agreements (tenant_id, id, key, version, name, provider_id,"
-                    " payer_id, activities, payer_rule, valid, terms) VALUES (:region, :id, :key,"
-                    " 1, :key, :provider, :payer, '{}', 'service_owner', '[2020-01-01,)', '{}')"
+                    " payer_id, payer_kind, activities, payer_rule, valid, terms)"
+                    " VALUES (:region, :id, :key, 1, :key, :provider, :payer, 'partner', '{}',"
+                    " 'service_owner', '[2020-01-01,)', '{}')"
                 ),
                 {
                     "region": IDS["region"],

@@ -30,6 +30,8 @@ from regional311.settings import Settings
 PASSWORD = "teapot gravel sunrise 7"
 AXE = Path(__file__).parents[1] / "vendor" / "axe.min.js"
 SHOTS = os.environ.get("REGIONAL311_SHOTS")
+PHONE, DESK = 360, 1280
+"""Widths of the pages that are examined."""
 """Directory for a picture of every page, when somebody wants to look at them."""
 
 ARGUMENTS = [
@@ -161,12 +163,18 @@ def examine() -> Callable[..., None]:
     source = AXE.read_text(encoding="utf-8")
 
     def look(page: Page, name: str) -> None:
-        if SHOTS:
-            width = page.viewport_size["width"] if page.viewport_size else 0
-            Path(SHOTS).mkdir(parents=True, exist_ok=True)
-            page.screenshot(
-                path=Path(SHOTS) / f"{name}-{width}.png", full_page=True, caret="initial"
-            )
+        # the narrow page is the one examined whole; the wide one is looked at as well
+        size = page.viewport_size
+        assert size is not None
+        for width in sorted({size["width"], PHONE, DESK}, key=lambda each: each == size["width"]):
+            page.set_viewport_size({"width": width, "height": size["height"]})
+            if SHOTS:
+                Path(SHOTS).mkdir(parents=True, exist_ok=True)
+                page.screenshot(
+                    path=Path(SHOTS) / f"{name}-{width}.png", full_page=True, caret="initial"
+                )
+            wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+            assert wide <= 0, f"{name} scrolls sideways by {wide}px at {width}px"
         # through the debugger: the page's own policy lets no foreign script in
         page.evaluate(source)
         found = page.evaluate(
@@ -176,7 +184,5 @@ def examine() -> Callable[..., None]:
         )
         serious = [each for each in found if each[0] in ("serious", "critical")]
         assert serious == [], f"{name}: {serious}"
-        wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-        assert wide <= 0, f"{name} scrolls sideways by {wide}px"
 
     return look

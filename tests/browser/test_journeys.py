@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-import pytest
+from .conftest import PHONE
 
 CITY, COUNTY, HELP = "/city-of-portland", "/multnomah-county", "/211info"
 NUMBER = re.compile(r"[RF]-[0-9A-Z]{5}-[0-9A-Z]{5}")
@@ -79,7 +79,7 @@ def test_answered_is_one_key(open_page):
 
 
 def test_shelter_on_a_phone(open_page, examine):
-    page = open_page("specialist", "city-of-portland", width=360, height=740)
+    page = open_page("specialist", "city-of-portland", width=PHONE, height=740)
     page.goto(f"{CITY}/desk")
     examine(page, "desk")
     page.get_by_role("button", name="Start a contact").click()
@@ -106,9 +106,8 @@ def test_shelter_on_a_phone(open_page, examine):
     examine(page, "contact-filed")
 
 
-@pytest.mark.parametrize("width", [1280, 360])
-def test_every_page_of_the_desk(open_page, examine, width):
-    page = open_page("specialist", "city-of-portland", width=width)
+def test_every_page_of_the_desk(open_page, examine):
+    page = open_page("specialist", "city-of-portland", width=PHONE)
     page.goto(f"{CITY}/desk")
     page.get_by_role("button", name="Start a contact").click()
     page.wait_for_url("**/contacts/C-*")
@@ -153,9 +152,8 @@ def test_every_page_of_the_desk(open_page, examine, width):
     examine(page, "request-followed")
 
 
-@pytest.mark.parametrize("width", [1280, 360])
-def test_every_page_of_who_works(open_page, examine, width):
-    page = open_page("specialist", "city-of-portland", width=width)
+def test_every_page_of_who_works(open_page, examine):
+    page = open_page("specialist", "city-of-portland", width=PHONE)
     page.goto(f"{CITY}/desk")
     page.get_by_role("button", name="Start a contact").click()
     page.get_by_text("None of these").click()
@@ -172,13 +170,13 @@ def test_every_page_of_who_works(open_page, examine, width):
     page.locator(".d-card--done").wait_for()
     examine(page, "contact-referred")
 
-    county = open_page("worker", "multnomah-county", width=width)
+    county = open_page("worker", "multnomah-county", width=PHONE)
     county.goto(f"{COUNTY}/requests")
     examine(county, "requests-queue")
     if county.locator("tbody a").count():
         follow(county.locator("tbody a").first)
         examine(county, "request-open")
-    partner = open_page("partner", "211info", width=width)
+    partner = open_page("partner", "211info", width=PHONE)
     partner.goto(f"{HELP}/referrals")
     examine(partner, "referrals-inbox")
     follow(partner.locator("tbody a").first)
@@ -192,9 +190,8 @@ def test_every_page_of_who_works(open_page, examine, width):
     examine(partner, "referral-completed")
 
 
-@pytest.mark.parametrize("width", [1280, 360])
-def test_the_public_door(open_page, examine, width):
-    page = open_page(width=width)
+def test_the_public_door(open_page, examine):
+    page = open_page(width=PHONE)
     page.goto("/?q=hole+in+the+street")
     examine(page, "public-door")
     follow(page.get_by_role("link", name="Pothole in a street").first)

@@ -18,13 +18,12 @@ from regional311.referral.filing import Intake, take_in
 from regional311.referral.models import RuleSet
 from regional311.referral.snapshot import invalidate, published
 
-from .conftest import SHOTS
+from .conftest import PHONE
 
 CITY, COUNTY = "city-of-portland", "multnomah-county"
 OCTOBER = datetime(2026, 10, 5, 17, tzinfo=UTC)
 NOW = datetime(2026, 11, 3, 18, tzinfo=UTC)
 ROLES = ("finance", "approver", "administrator", "auditor", "specialist")
-WIDTHS = (1280, 360) if SHOTS else (360,)
 
 
 @pytest.fixture(scope="module")
@@ -175,26 +174,24 @@ PAGES = {
 }
 
 
-@pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("role", PAGES)
-def test_pages_of_a_role(open_page, examine, month, role, width):
-    page = open_page(role, CITY, width=width)
+def test_pages_of_a_role(open_page, examine, month, role):
+    page = open_page(role, CITY, width=PHONE)
     for name, path in PAGES[role]:
         page.goto(f"/{CITY}/{path.format(**month)}")
         assert page.locator("h1").count() == 1, name
         examine(page, name)
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-def test_the_payers_copy_and_the_region(open_page, examine, month, width):
-    page = open_page("finance", COUNTY, width=width)
+def test_the_payers_copy_and_the_region(open_page, examine, month):
+    page = open_page("finance", COUNTY, width=PHONE)
     page.goto(f"/{COUNTY}/statements/received")
     examine(page, "payer-received")
     page.goto(f"/{COUNTY}/statements/{month['issued']}")
     examine(page, "payer-statement")
     page.goto(f"/{COUNTY}/statements/{month['issued']}/{month['line']}/{month['item']}")
     examine(page, "payer-item") if "no such page" not in page.content() else None
-    page = open_page("administrator", "region", width=width)
+    page = open_page("administrator", "region", width=PHONE)
     for name, path in (("region", ""), ("region-checks", "/checks?period=2026-10")):
         page.goto(f"/region{path}")
         examine(page, name)
