@@ -95,6 +95,10 @@ class StatementRow:
     line_count: int
     item_count: int
     created_at: datetime
+    kind: str
+    payer_kind: str
+    payer_key: str | None
+    corrects_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,8 @@ class StatementDetail:
     prepared_by: UUID | None
     submitted_by: UUID | None
     events: tuple[EventRow, ...]
+    corrects: str | None
+    """The number of the statement that this one is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +144,7 @@ class LineRow:
     exact_amount: Decimal
     amount_cents: int
     item_count: int
+    service_period: str
 
     @property
     def rounding(self) -> Decimal:
@@ -268,8 +275,11 @@ ORDER BY e.occurred_at DESC, e.id DESC LIMIT :limit
 """)
 
 _STATEMENT_COLUMNS = """
-SELECT s.id, s.public_id, s.side, s.counterparty_id, t.short_name AS counterparty, s.period_key,
-    e.state, e.number, s.total_cents, s.line_count, s.item_count, s.created_at"""
+SELECT s.id, s.public_id, s.side, s.counterparty_id,
+    CASE WHEN s.payer_kind = 'partner' THEN t.short_name
+        ELSE coalesce(s.parties->'payer'->>'name', s.payer_key, t.short_name) END AS counterparty,
+    s.period_key, e.state, e.number, s.total_cents, s.line_count, s.item_count, s.created_at,
+    s.kind, s.payer_kind, s.payer_key, s.corrects_id"""
 
 _STATEMENT_SOURCES = """
 JOIN tenants t ON t.tenant_id = s.counterparty_id AND t.id = s.counterparty_id
@@ -284,12 +294,17 @@ WHERE s.tenant_id = :tenant AND (CAST(:side AS text) IS NULL OR s.side = :side)
     AND (CAST(:period AS text) IS NULL OR s.period_key = :period)
     AND (CAST(:states AS text[]) IS NULL OR e.state = ANY(:states))
     AND (CAST(:counterparty AS uuid) IS NULL OR s.counterparty_id = :counterparty)
+    AND (CAST(:kind AS text) IS NULL OR s.kind = :kind)
+    AND (CAST(:payer_kind AS text) IS NULL OR s.payer_kind = :payer_kind)
+    AND (CAST(:corrects AS uuid) IS NULL OR s.corrects_id = :corrects)
     AND (CAST(:before AS uuid) IS NULL OR s.id < :before)
 ORDER BY s.id DESC LIMIT :limit
 """)
 
 _STATEMENT = text(f"""{_STATEMENT_COLUMNS},
     s.run_id, s.digest, s.parties, s.terms, s.prepared_by,
+    (SELECT number FROM statement_events v WHERE v.tenant_id = s.tenant_id
+     AND v.statement_id = s.corrects_id AND number IS NOT NULL LIMIT 1) AS corrects,
     (SELECT jsonb_agg(to_jsonb(v) ORDER BY v.position) FROM statement_events v
      WHERE v.tenant_id = s.tenant_id AND v.statement_id = s.id) AS events
 FROM statements s {_STATEMENT_SOURCES}
@@ -300,7 +315,7 @@ WHERE s.tenant_id = :tenant AND (s.id = CAST(:id AS uuid) OR s.public_id = :name
 
 _LINES = text("""
 SELECT id, position, kind, label, agreement_key, basis, quantity, price, exact_amount,
-    amount_cents, item_count
+    amount_cents, item_count, service_period
 FROM statement_lines
 WHERE tenant_id = :tenant AND statement_id = :statement AND position > :after
 ORDER BY position LIMIT :limit
@@ -395,10 +410,16 @@ def statements(
     period_key: str | None = None,
     states: list[str] | None = None,
     counterparty_id: UUID | None = None,
+    kind: str | None = None,
+    payer_kind: str | None = None,
+    corrects_id: UUID | None = None,
     before: UUID | None = None,
     limit: int = PAGE,
 ) -> list[StatementRow]:
-    """A page of statements, latest first; `side` is issued (by us) or received (by us)."""
+    """A page of statements, latest first; `side` is issued (by us) or received (by us).
+
+    `corrects_id` asks for the corrections and memos about one statement.
+    """
     rows = session.execute(
         _STATEMENTS,
         {
@@ -407,6 +428,9 @@ def statements(
             "period": period_key,
             "states": states,
             "counterparty": counterparty_id,
+            "kind": kind,
+            "payer_kind": payer_kind,
+            "corrects": corrects_id,
             "before": before,
             "limit": limit,
         },
@@ -443,7 +467,7 @@ def statement(session: TenantSession, wanted: UUID | str) -> StatementDetail | N
     )
     submitted = [event.person_id for event in events if event.state == "in_review"]
     return StatementDetail(
-        row=StatementRow(*found[:12]),
+        row=StatementRow(*found[: len(StatementRow.__dataclass_fields__)]),
         run_id=found.run_id,
         digest=found.digest,
         parties=found.parties,
@@ -451,7 +475,20 @@ def statement(session: TenantSession, wanted: UUID | str) -> StatementDetail | N
         prepared_by=found.prepared_by,
         submitted_by=submitted[0] if submitted else None,
         events=events,
+        corrects=found.corrects,
     )
+
+
+def lines_total(session: TenantSession, statement_id: UUID) -> int:
+    """What the lines of a statement come to, in cents."""
+    total: int = session.execute(
+        text(
+            "SELECT coalesce(sum(amount_cents), 0)::bigint FROM statement_lines"
+            " WHERE tenant_id = :tenant AND statement_id = :statement"
+        ),
+        {"tenant": scope_of(session).tenant_id, "statement": statement_id},
+    ).scalar_one()
+    return total
 
 
 def lines(
