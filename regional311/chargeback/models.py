@@ -338,3 +338,192 @@ class StatementCounter(Base):
     tenant_id: Mapped[TenantId]
     series: Mapped[str] = mapped_column(primary_key=True)
     last_number: Mapped[int] = mapped_column(default=0)
+
+
+class AgreementProposal(Base):
+    """A version of an agreement on its way: drafted here or received from the other party.
+
+    Each party has a row with the same id (`side`); names of people stay on their own side. `state`
+    is one of `agreements.STATES`; once accepted, the version is in the region's `agreements`.
+    """
+
+    __tablename__ = "agreement_proposals"
+    __table_args__ = (
+        CheckConstraint("side IN ('drafted', 'received')", name="side_known"),
+        CheckConstraint(
+            "state IN ('draft', 'proposed', 'accepted', 'declined', 'withdrawn')",
+            name="state_known",
+        ),
+        CheckConstraint(
+            "(published_version IS NOT NULL) = (state = 'accepted')", name="accepted_published"
+        ),
+        CheckConstraint(
+            "reason IS NOT NULL OR state NOT IN ('declined', 'withdrawn')", name="reason_given"
+        ),
+        Index(None, "tenant_id", "agreement_key"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    side: Mapped[str]
+    counterparty_id: Mapped[UUID | None]
+    """The other party; none when own bureaus or an outside body pay."""
+    agreement_key: Mapped[str]
+    based_on: Mapped[int | None]
+    """The version that it amends; none when the agreement is new."""
+    content: Mapped[dict[str, Any]]
+    """Everything the version will say, as `agreements.Content` reads it."""
+    note: Mapped[str | None]
+    """Why, in the drafting side's words; the other side reads it."""
+    state: Mapped[str] = mapped_column(default="draft")
+    reason: Mapped[str | None]
+    signatures: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
+    drafted_by: Mapped[UUID | None]
+    drafted_at: Mapped[datetime]
+    proposed_by: Mapped[UUID | None]
+    proposed_at: Mapped[datetime | None]
+    answered_by: Mapped[UUID | None]
+    answered_at: Mapped[datetime | None]
+    published_version: Mapped[int | None]
+    version: Mapped[int] = mapped_column(default=1)
+    """Rises with each change: who saw an older one is told."""
+
+
+class AgreementReminder(Base):
+    """That a partner's people were reminded of an agreement's end, once for each step."""
+
+    __tablename__ = "agreement_reminders"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "agreement_key", "ends_on", "days"),
+        {"info": APPEND_ONLY},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    agreement_key: Mapped[str]
+    ends_on: Mapped[date]
+    """The first day on which it holds no more."""
+    days: Mapped[int]
+    told: Mapped[int]
+    """How many people were written to."""
+    at: Mapped[datetime]
+
+
+class ServiceLevelReading(Base):
+    """A figure of a promised level of service that somebody entered, with where it comes from.
+
+    Only for what is recorded nowhere else; the latest of a period counts.
+    """
+
+    __tablename__ = "service_level_readings"
+    __table_args__ = (
+        Index(None, "tenant_id", "agreement_key", "period_key"),
+        {"info": APPEND_ONLY},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    agreement_key: Mapped[str]
+    target_key: Mapped[str]
+    period_key: Mapped[str]
+    reading: Mapped[Decimal]
+    source: Mapped[str]
+    entered_by: Mapped[UUID | None]
+    entered_at: Mapped[datetime]
+
+
+class ServiceCost(Base):
+    """What a billed service cost in a fiscal year, by its rate card: what rates must recover."""
+
+    __tablename__ = "service_costs"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "card_key", "fiscal_year"),
+        CheckConstraint(
+            "non_cash_cents >= 0 AND non_cash_cents <= allowable_cents", name="non_cash_is_a_part"
+        ),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    card_key: Mapped[str]
+    fiscal_year: Mapped[int]
+    """The year in which it ends."""
+    allowable_cents: Mapped[int]
+    non_cash_cents: Mapped[int] = mapped_column(default=0)
+    """Depreciation and the like, which needs no cash."""
+    source: Mapped[str]
+
+
+class TrueUp(Base):
+    """A fiscal year of a pool or of a billed service, settled: opening + billed - owed = closing.
+
+    A balance above zero is over-recovered: payers paid more than they owed.
+    """
+
+    __tablename__ = "true_ups"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "subject", "key", "fiscal_year", "number"),
+        CheckConstraint("subject IN ('pool', 'card')", name="subject_known"),
+        CheckConstraint("treatment IN ('settle', 'carry', 'keep')", name="treatment_known"),
+        CheckConstraint("closing_cents = opening_cents + billed_cents - owed_cents", name="rolls"),
+        {"info": APPEND_ONLY},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    subject: Mapped[str]
+    key: Mapped[str]
+    """The pool, or the rate card of the service."""
+    fiscal_year: Mapped[int]
+    number: Mapped[int]
+    """A later one of the same year takes the place of those before it."""
+    name: Mapped[str]
+    opening_cents: Mapped[int]
+    billed_cents: Mapped[int]
+    owed_cents: Mapped[int]
+    """What the payers bear of the allowable cost."""
+    closing_cents: Mapped[int]
+    treatment: Mapped[str]
+    """settle now, carry forward to the payers' next bill, or keep for the next year's rates."""
+    basis: Mapped[dict[str, Any]]
+    run_by: Mapped[UUID | None]
+    run_at: Mapped[datetime]
+
+
+class TrueUpShare(Base):
+    """One payer's part of a true-up: what it owed, was billed, and has still to pay or to get."""
+
+    __tablename__ = "true_up_shares"
+    __table_args__ = (
+        tenant_reference("true_ups", "true_up_id"),
+        UniqueConstraint(
+            "tenant_id",
+            "true_up_id",
+            "payer_id",
+            "payer_kind",
+            "payer_key",
+            name="uq_true_up_shares_one_a_payer",
+            postgresql_nulls_not_distinct=True,
+        ),
+        CheckConstraint("due_cents = owed_cents - billed_cents - opening_cents", name="adds_up"),
+        {"info": APPEND_ONLY},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    true_up_id: Mapped[UUID]
+    payer_id: Mapped[UUID]
+    payer_kind: Mapped[str]
+    payer_key: Mapped[str | None]
+    agreement_key: Mapped[str]
+    opening_cents: Mapped[int]
+    """Carried into the year: above zero it was paid too much before."""
+    billed_cents: Mapped[int]
+    owed_cents: Mapped[int]
+    due_cents: Mapped[int]
+    carried_to: Mapped[str | None]
+    """The period on whose bill it stands, when it is carried forward."""
+    statement_id: Mapped[UUID | None]
+    """The statement that settles it."""

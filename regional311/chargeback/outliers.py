@@ -128,8 +128,8 @@ def outliers(
 
 _LINES = text("""
 WITH live AS (
-    SELECT s.id, s.public_id, s.kind, s.counterparty_id, s.payer_kind, coalesce(s.payer_key, '') AS payer,
-        s.period_key, e.state
+    SELECT s.id, s.public_id, s.kind, s.counterparty_id, s.payer_kind,
+        coalesce(s.payer_key, '') AS payer, s.period_key, e.state
     FROM statements s
     CROSS JOIN LATERAL (
         SELECT state FROM statement_events
