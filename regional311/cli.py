@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict, is_dataclass
@@ -291,7 +293,8 @@ def bill(var: Path | None, month: datetime, tenant: str | None, as_json: bool) -
 @JSON
 def explain(var: Path | None, statement: str, line: int | None, tenant: str, as_json: bool) -> None:
     """Explain a STATEMENT, or one LINE of it, down to rate, rule and contact."""
-    from regional311.chargeback.queries import explain as explain_statement
+    from regional311.chargeback.explain import explain as explain_statement
+    from regional311.chargeback.explain import walk
     from regional311.database.session import Scope, session_scope
     from regional311.errors import NotFound
     from regional311.referral.snapshot import published
@@ -300,13 +303,125 @@ def explain(var: Path | None, statement: str, line: int | None, tenant: str, as_
         _require_schema(addresses)
         scope = Scope(published(engine).tenant(tenant).id)
         with session_scope(engine, scope) as session:
-            found = explain_statement(session, statement, position=line)
-    if found is None:
+            said = False
+            if as_json:
+                found = explain_statement(session, statement, position=line)
+                if found is not None:
+                    said = True
+                    click.echo(json.dumps(found.as_json(), default=str))
+            else:
+                for depth, node in walk(session, statement, position=line):
+                    said = True
+                    _tell(node, depth)
+    if not said:
         raise NotFound(f"{tenant} has no statement {statement}, or no such line in it.")
+
+
+@commands.command()
+@VAR
+@click.argument("number")
+@click.option("--tenant", required=True, metavar="SLUG", help="The partner who asks.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["pdf", "xlsx", "csv", "json"]),
+    default="pdf",
+    show_default=True,
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False, writable=True),
+    help="Where to write it; NUMBER and the format unless told.",
+)
+def statement(var: Path | None, number: str, tenant: str, form: str, output: Path | None) -> None:
+    """Write the statement NUMBER as a document: PDF/UA, XLSX, CSV or JSON."""
+    from regional311.database.session import Scope, session_scope
+    from regional311.errors import NotFound
+    from regional311.forecast.documents import write_document
+    from regional311.referral.snapshot import published
+
+    target = output or Path(f"{number}.{form}")
+    with _reached(_settings(var)) as addresses, _engine(addresses) as engine:
+        _require_schema(addresses)
+        scope = Scope(published(engine).tenant(tenant).id)
+        with session_scope(engine, scope) as session, tempfile.TemporaryFile() as made:
+            if not write_document(session, number, form, made):
+                raise NotFound(f"{tenant} has no statement {number}.")
+            made.seek(0)
+            with target.open("wb") as file:
+                shutil.copyfileobj(made, file)
+    click.echo(str(target))
+
+
+class _BadInput(click.ClickException):
+    """What was given cannot be used; one line on standard error."""
+
+    exit_code = 2
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"regional311: {self.message}", err=True, file=file)
+
+
+@commands.command()
+@click.argument("case", type=click.Path(path_type=Path))
+@click.option(
+    "--method",
+    type=click.Choice(["direct", "step-down", "double-step-down", "reciprocal", "all"]),
+    default="step-down",
+    show_default=True,
+    help="How pools that serve one another are divided; all shows the four side by side.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; a list for all.")
+def allocate(case: Path, method: str, as_json: bool) -> None:
+    """Divide the costs of pools among the targets of a CASE in TOML; needs no database.
+
+    Each [[pool]] has a name, a cost and [pool.serves] with a quantity for each pool or target that
+    it serves; pools step down in the order of the file. Each [[target]] has a name and a cost.
+    """
+    from regional311.allocation import methods
+    from regional311.allocation.case import read_case
+    from regional311.allocation.comparison import table_text
+
+    try:
+        read = read_case(case)
+    except DomainError as error:
+        raise _BadInput(error.message) from error
+    wanted = methods.METHODS if method == "all" else (method,)
+    try:
+        found = [methods.allocate(read, each) for each in wanted]
+    except DomainError as error:
+        raise _BadInput(f"{case}: pool[{error.field}].serves: {error.message}") from error
     if as_json:
-        click.echo(json.dumps(found.as_json(), default=str))
+        answers = [each.as_dict() for each in found]
+        click.echo(json.dumps(answers if method == "all" else answers[0]))
     else:
-        _tell(found)
+        click.echo(table_text(found))
+
+
+@commands.command(context_settings={"ignore_unknown_options": True})
+@click.argument("total_cents", metavar="TOTAL_CENTS")
+@click.argument("weights", metavar="WEIGHT...", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
+def split(total_cents: str, weights: tuple[str, ...], as_json: bool) -> None:
+    """Divide TOTAL_CENTS in proportion to the weights, losing no cent; prints the parts.
+
+    Weights are whole or decimal numbers. The total may be negative.
+    """
+    import re
+    from decimal import Decimal
+
+    from regional311.money import split as split_cents
+
+    if re.fullmatch(r"-?[0-9]{1,18}", total_cents) is None:
+        raise _BadInput(f"TOTAL_CENTS: {total_cents} is not a whole number of cents, such as 9900.")
+    for each in weights:
+        if re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", each) is None:
+            raise _BadInput(f"WEIGHT: {each} is not a number, such as 2 or 33.33.")
+    try:
+        parts = split_cents(int(total_cents), [Decimal(each) for each in weights])
+    except DomainError as error:
+        raise _BadInput(f"WEIGHT: {error.message}") from error
+    click.echo(json.dumps(parts) if as_json else " ".join(str(part) for part in parts))
 
 
 @commands.command()
@@ -419,14 +534,12 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _tell(node: Node, depth: int = 0) -> None:
-    """Print a figure and what it is made of, one a line."""
+def _tell(node: Node, depth: int) -> None:
+    """Print a figure on a line."""
     facts = ", ".join(f"{name} {value}" for name, value in node.facts.items() if value is not None)
     click.echo(
         f"{'  ' * depth}{node.amount:,.4f}  {node.label}" + (f"  ({facts})" if facts else "")
     )
-    for child in node.children:
-        _tell(child, depth + 1)
 
 
 def _show(result: Any, *, as_json: bool) -> None:
