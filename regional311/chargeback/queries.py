@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -168,7 +168,8 @@ class LeafRow:
     after_hours: bool
     service_key: str | None
     quantity: Decimal
-    price: Decimal
+    price: Decimal | None
+    """None where it depends on how much was done before."""
     amount: Decimal
     contact_reference: str
     contact_id: UUID | None
@@ -348,6 +349,12 @@ WITH page AS MATERIALIZED (
     SELECT * FROM statement_items i
     WHERE i.tenant_id = :tenant AND i.line_id = :line AND i.id = :item
 ) {_LEAF_COLUMNS}
+""")
+
+_LEAVES_OF_LINES = text(f"""
+WITH page AS MATERIALIZED (
+    SELECT * FROM statement_items i WHERE i.tenant_id = :tenant AND i.line_id = ANY(:lines)
+) {_LEAF_COLUMNS.replace("SELECT i.id", "SELECT i.line_id, i.id", 1)}
 """)
 
 
@@ -537,6 +544,19 @@ def leaves(
     return [LeafRow(*row) for row in rows]
 
 
+def leaves_of_lines(session: TenantSession, line_ids: Sequence[UUID]) -> dict[UUID, list[LeafRow]]:
+    """All pieces of work behind some lines, by line, earliest first: one statement."""
+    found: dict[UUID, list[LeafRow]] = {}
+    if line_ids:
+        rows = session.execute(
+            _LEAVES_OF_LINES,
+            {"tenant": scope_of(session).tenant_id, "lines": list(line_ids)},
+        )
+        for line_id, *row in rows:
+            found.setdefault(line_id, []).append(LeafRow(*row))
+    return found
+
+
 def leaf(session: TenantSession, line_id: UUID, item_id: UUID) -> LeafRow | None:
     """One piece of work of a line; None when the line has none such."""
     found = session.execute(
@@ -586,73 +606,3 @@ def not_in_latest_run(session: TenantSession, period_key: str, *, zone: str) -> 
         },
     ).scalar_one()
     return found
-
-
-def explain(
-    session: TenantSession, wanted: UUID | str, *, position: int | None = None
-) -> Node | None:
-    """A statement, or one line of it, down to the pieces of work; None when there is none.
-
-    At every level the parts sum to the whole, to the cent: the rounding of a line to cents is a
-    leaf of its own.
-    """
-    detail = statement(session, wanted)
-    if detail is None:
-        return None
-    statement_id = detail.row.id
-    if position is not None:
-        one = line(session, statement_id, position)
-        return None if one is None else _line_node(session, one)
-    return Node(
-        kind="statement",
-        label=detail.row.number or detail.row.public_id,
-        amount=Decimal(detail.row.total_cents) / 100,
-        facts={
-            "period": detail.row.period_key,
-            "state": detail.row.state,
-            "side": detail.row.side,
-            "counterparty": detail.row.counterparty,
-            "digest": detail.digest,
-        },
-        children=tuple(_line_node(session, each) for each in lines(session, statement_id)),
-    )
-
-
-def _line_node(session: TenantSession, row: LineRow) -> Node:
-    facts = {"agreement": row.agreement_key, **row.basis}
-    if row.kind == "usage":
-        children = [_leaf_node(leaf) for leaf in leaves(session, row.id, limit=None)]
-    else:
-        children = [
-            Node(
-                "share",
-                f"{row.basis['percent']} % of {row.basis['pool_name']}",
-                row.exact_amount,
-                {},
-            )
-        ]
-    if row.rounding:
-        children.append(Node("rounding", "Rounded to whole cents", row.rounding, {}))
-    return Node(
-        kind="line",
-        label=row.label,
-        amount=Decimal(row.amount_cents) / 100,
-        facts={**facts, "position": row.position, "quantity": f"{row.quantity:f}"},
-        children=tuple(children),
-    )
-
-
-def _leaf_node(leaf: LeafRow) -> Node:
-    facts = {
-        "occurred_at": leaf.occurred_at.isoformat(),
-        "quantity": f"{leaf.quantity:f}",
-        "price": f"{leaf.price:f}",
-        "contact_reference": leaf.contact_reference,
-    }
-    if leaf.contact_id is not None:
-        facts["contact_id"] = str(leaf.contact_id)
-    if leaf.rule_key is not None:
-        facts["rule"] = leaf.rule_key
-    if leaf.outcome is not None:
-        facts["outcome"] = leaf.outcome
-    return Node("work", leaf.activity, leaf.amount, facts)

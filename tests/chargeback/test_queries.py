@@ -10,6 +10,7 @@ from sqlalchemy import create_engine, text
 from regional311.calendars import Period
 from regional311.chargeback import queries
 from regional311.chargeback.checks import NAMES, check_partner, check_region
+from regional311.chargeback.explain import explain
 from regional311.chargeback.month import UnknownStep, bill_month, billed
 
 pytestmark = pytest.mark.commits
@@ -153,8 +154,8 @@ def test_every_figure_of_an_explanation_is_the_sum_of_its_parts(busy, slug):
     busy.rate("city", "web", "contact_handled", "0.124", channel="web")
     bill(busy)
     with busy.of(slug) as session:
-        tree = queries.explain(session, "CITY-00001")
-        part = queries.explain(session, "CITY-00001", position=2)
+        tree = explain(session, "CITY-00001")
+        part = explain(session, "CITY-00001", position=2)
 
     def check(node):
         if node.children:
@@ -177,9 +178,9 @@ def test_what_is_not_there_is_none(busy):
         assert queries.statements(session) == []
         for wanted in ("CITY-00001", uuid4()):
             assert queries.statement(session, wanted) is None
-            assert queries.explain(session, wanted) is None
+            assert explain(session, wanted) is None
     with busy.of("city") as session:
-        assert queries.explain(session, "CITY-00001", position=9) is None
+        assert explain(session, "CITY-00001", position=9) is None
 
 
 ITEM = "SELECT i.id FROM statement_items i WHERE i.tenant_id = :tenant ORDER BY i.id LIMIT 1"
