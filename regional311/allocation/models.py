@@ -1,22 +1,35 @@
-"""Costs that partners share: pools and who bears which part."""
+"""Costs that partners share: pools, the bases they are divided by, and who bears which part."""
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, UniqueConstraint
-from sqlalchemy.orm import Mapped
+from sqlalchemy.orm import Mapped, mapped_column
 
-from regional311.database.base import TENANT, Base, RowId, TenantId, tenant_reference
+from regional311.database.base import (
+    APPEND_ONLY,
+    TENANT,
+    Base,
+    RowId,
+    TenantId,
+    tenant_reference,
+)
 
 
 class CostPool(Base):
-    """A yearly cost that partners share; its shares sum to exactly 100 %."""
+    """A yearly cost that is divided among targets, by a base or by shares that make 100 %."""
 
     __tablename__ = "cost_pools"
     __table_args__ = (
         UniqueConstraint("tenant_id", "key", "fiscal_year"),
+        CheckConstraint(
+            "method IN ('direct', 'step_down', 'double_step_down', 'reciprocal')",
+            name="method_known",
+        ),
         {"info": TENANT},
     )
 
@@ -27,12 +40,27 @@ class CostPool(Base):
     """The year in which it ends: July 2026 to June 2027 is 2027."""
     name: Mapped[str]
     yearly_cents: Mapped[int]
+    """What is divided: the sources, less revenues and what may not be allocated."""
     source: Mapped[str]
     note: Mapped[str | None]
+    sources: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
+    """Accounts that it is made of: name, account, cents; empty when only the amount is known."""
+    revenues: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
+    """What is taken off first: name, cents."""
+    non_allocable: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
+    """What stays with the general fund: name, cents."""
+    method: Mapped[str] = mapped_column(default="step_down")
+    base_key: Mapped[str | None]
+    """The base it is divided by; none: by its shares."""
+    step_order: Mapped[int] = mapped_column(default=0)
+    """Its place when pools step down, lowest first, then by key."""
+    actual_cents: Mapped[int | None]
+    """What it cost in the end, in the sense of `yearly_cents`."""
+    actual_source: Mapped[str | None]
 
 
 class PoolShare(Base):
-    """One payer's percentage of a pool; the provider's own share is billed to nobody."""
+    """One target's percentage of a pool; the provider's own share is billed to nobody."""
 
     __tablename__ = "pool_shares"
     __table_args__ = (
@@ -47,3 +75,82 @@ class PoolShare(Base):
     pool_id: Mapped[UUID]
     payer_slug: Mapped[str]
     percent: Mapped[Decimal]
+
+
+class AllocationBase(Base):
+    """By what costs are divided: a driver such as contacts, or a mix of other bases.
+
+    Its readings are snapshots. A pool names a base; targets are named as in a pool's shares, and a
+    pool that is served too is `pool:<key>`.
+    """
+
+    __tablename__ = "allocation_bases"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "key"),
+        CheckConstraint(
+            "kind IN ('fixed', 'equal', 'fte', 'budget', 'population', 'assessed_value',"
+            " 'contact_count', 'handle_minutes', 'mix')",
+            name="kind_known",
+        ),
+        CheckConstraint("rolling_quarters BETWEEN 1 AND 40", name="some_quarters"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    key: Mapped[str]
+    name: Mapped[str]
+    kind: Mapped[str]
+    counts: Mapped[str | None]
+    """Whose contacts are counted: bureaus, partners or all; for counted kinds only."""
+    rolling_quarters: Mapped[int | None]
+    """How many quarters' snapshots are averaged; none: the newest snapshot alone."""
+    parts: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
+    """For a mix: the other bases with their percentages."""
+    note: Mapped[str | None]
+    ended_on: Mapped[date | None]
+
+
+class BaseSnapshot(Base):
+    """The readings of a base as they were known once; a correction is another snapshot."""
+
+    __tablename__ = "base_snapshots"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "base_key", "number"),
+        {"info": APPEND_ONLY},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    base_key: Mapped[str]
+    number: Mapped[int]
+    as_of: Mapped[date]
+    """The last day that the readings tell of."""
+    source: Mapped[str]
+    readings: Mapped[dict[str, Any]]
+    """Target to reading, as decimal text."""
+    digest: Mapped[str]
+    taken_at: Mapped[datetime]
+    taken_by: Mapped[UUID | None]
+
+
+class BillSplit(Base):
+    """How a payer divides its own bill further over its bureaus, funds and cost centres."""
+
+    __tablename__ = "bill_splits"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "key"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    key: Mapped[str]
+    name: Mapped[str]
+    agreement_key: Mapped[str | None]
+    """The agreement whose lines it divides; none: all that have no rule of their own."""
+    base_key: Mapped[str | None]
+    """A base whose bureaus divide the bill; none: the percentages of the parts."""
+    parts: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
+    """bureau, fund_code, cost_centre and, without a base, percent."""
+    ended_on: Mapped[date | None]
