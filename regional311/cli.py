@@ -115,7 +115,9 @@ def serve(var: Path | None, host: str, port: int, processes: int | None) -> None
 @click.option("--once", is_flag=True, help="End when nothing is due.")
 def work(var: Path | None, once: bool) -> None:
     """Deliver the outbox: what must be told after a commit."""
+    from regional311.chargeback.agreement_reminders import remind
     from regional311.logs import configure_logging
+    from regional311.notices.worker import Chore
     from regional311.notices.worker import work as work_outbox
     from regional311.web.serve import attach_to_parent
 
@@ -126,7 +128,8 @@ def work(var: Path | None, once: bool) -> None:
     settings = _settings(var)
     with _reached(settings) as addresses, _engine(addresses) as engine:
         tell_ready()
-        fates = work_outbox(engine, settings, once=once, stop_event=stop)
+        chores = [Chore("agreement_reminders", 3600, lambda session, at: remind(session, now=at))]
+        fates = work_outbox(engine, settings, once=once, stop_event=stop, chores=chores)
     click.echo(
         ", ".join(f"{count} {fate.value}" for fate, count in fates.items()) or "Nothing due."
     )

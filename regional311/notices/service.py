@@ -38,6 +38,13 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "News on your referral {number}",
         "{partner} says about your referral {number}: {state}.\n",
     ),
+    "agreement_expiring": (
+        "Agreement ends soon: {agreement}",
+        (
+            "{agreement} ({reference}) of {partner} holds through {last_day}. Say by {notice_day} "
+            "whether it goes on: draft its next version under Agreements, or let it end.\n"
+        ),
+    ),
 }
 """Heading and body of each event. ``{expected}`` and ``{link}`` are empty when there is nothing."""
 

@@ -1,10 +1,15 @@
-"""The worker: what must happen after a commit, tenant by tenant."""
+"""The worker: what must happen after a commit or with the days, tenant by tenant.
+
+Chores are what higher floors have it do now and then, such as reminders and seals: the worker
+knows when, not what.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -12,6 +17,8 @@ import structlog
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import DBAPIError
 
+from regional311.database.session import Scope, TenantSession, session_scope
+from regional311.errors import DomainError
 from regional311.notices.delivery import Fate, deliver_due
 from regional311.settings import Settings
 from regional311.tenancy.models import Tenant
@@ -20,6 +27,19 @@ POLL_SECONDS = 1.0
 OUTAGE_SECONDS = 5.0
 
 log = structlog.get_logger("regional311.worker")
+
+
+@dataclass(frozen=True)
+class Chore:
+    """Something to do for each tenant every so many seconds, in a transaction of its own.
+
+    `do` gets the tenant's session and the moment and says how much it did; it must be safe to do
+    again, and a rule that it breaks (`DomainError`) is logged and tried again the next time.
+    """
+
+    name: str
+    every_seconds: float
+    do: Callable[[TenantSession, datetime], int]
 
 
 def _now() -> datetime:
@@ -33,16 +53,21 @@ def work(
     once: bool = False,
     stop_event: threading.Event | None = None,
     clock: Callable[[], datetime] = _now,
+    chores: Sequence[Chore] = (),
 ) -> Counter[Fate]:
     """Deliver every tenant's outbox until `stop_event` is set; `once` ends when nothing is due.
+
+    Chores come first, each at the start and then as often as it says.
 
     Returns how many attempts ended how. A database that is down is waited for; with `once` its
     error is raised.
     """
     stop = stop_event or threading.Event()
     total: Counter[Fate] = Counter()
+    done_at: dict[str, datetime] = {}
     while not stop.is_set():
         try:
+            _do_chores(engine, chores, done_at, stop=stop, clock=clock)
             fates = visit_all(engine, settings, stop=stop, clock=clock)
         except DBAPIError as error:
             if once:
@@ -81,6 +106,34 @@ def visit_all(
                 reason=outcome.reason,
             )
     return fates
+
+
+def _do_chores(
+    engine: Engine,
+    chores: Sequence[Chore],
+    done_at: dict[str, datetime],
+    *,
+    stop: threading.Event,
+    clock: Callable[[], datetime],
+) -> None:
+    for chore in chores:
+        before, now = done_at.get(chore.name), clock()
+        if before is not None and (now - before).total_seconds() < chore.every_seconds:
+            continue
+        done_at[chore.name] = now
+        for tenant_id in _tenants(engine):
+            if stop.is_set():
+                return
+            try:
+                with session_scope(engine, Scope(tenant_id)) as session:
+                    done = chore.do(session, now)
+            except DomainError as error:
+                log.warning(
+                    "chore_refused", chore=chore.name, tenant=str(tenant_id), error=error.code
+                )
+                continue
+            if done:
+                log.info("chore", chore=chore.name, tenant=str(tenant_id), done=done)
 
 
 def _tenants(engine: Engine) -> list[UUID]:
