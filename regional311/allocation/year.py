@@ -1,0 +1,235 @@
+"""A partner's pools, shares, bases and snapshots of a fiscal year, read at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from regional311.allocation.bases import POOL, Base, Snapshot, Weights, weights
+from regional311.allocation.models import AllocationBase, BaseSnapshot, CostPool, PoolShare
+from regional311.allocation.network import PoolMonth, YearPool, month_of, together
+from regional311.allocation.shares import MONTHS, NoSuchMonth, check_shares
+from regional311.database.session import TenantSession, scope_of
+from regional311.errors import DomainError
+from regional311.tenancy.models import Tenant
+
+
+class PoolMissing(DomainError):
+    """A pool has no amount for the fiscal year, or the base that it names is not there."""
+
+
+@dataclass(frozen=True)
+class Year:
+    """What is known of a fiscal year's pools; everything below is pure."""
+
+    fiscal_year: int
+    starts_in: int
+    pools: Mapping[str, CostPool]
+    percents: Mapping[UUID, Mapping[str, Decimal]]
+    bases: Mapping[str, Base]
+
+    def pool(self, key: str) -> CostPool:
+        """The pool with this key.
+
+        :raises PoolMissing: when it has no amount for the year.
+        """
+        found = self.pools.get(key)
+        if found is None:
+            raise PoolMissing(
+                f"The pool {key} has no amount for the fiscal year {self.fiscal_year}.", field=key
+            )
+        return found
+
+    def month_end(self, month: int) -> date:
+        """The first day after a month (0 to 11) of this fiscal year."""
+        if not 0 <= month < MONTHS:
+            raise NoSuchMonth("A fiscal year has months 0 to 11.")
+        first = self.fiscal_year - 1 if self.starts_in > 1 else self.fiscal_year
+        month_number = self.starts_in + month
+        return date(first + month_number // 12, month_number % 12 + 1, 1)
+
+    def weights_of(self, pool: CostPool, before: date) -> Weights:
+        """What a pool is divided by, as it was known of the days before one.
+
+        :raises SharesDoNotSum: when fixed shares do not make 100 %.
+        :raises PoolMissing: when it names a base that is not there.
+        :raises BaseWithoutReadings: when its base has none.
+        """
+        if pool.base_key is None:
+            percents = self.percents.get(pool.id, {})
+            check_shares(percents)
+            fixed = {target: Fraction(percents[target]) for target in sorted(percents)}
+            return Weights(fixed, {"kind": "fixed", "name": "Fixed shares"})
+        base = self.bases.get(pool.base_key)
+        if base is None:
+            raise PoolMissing(
+                f"The pool {pool.key} is divided by the base {pool.base_key}, which is not there.",
+                field=pool.key,
+            )
+        return weights(base, self.bases, before)
+
+    def group_of(self, key: str, before: date, *, actual: bool = False) -> tuple[YearPool, ...]:
+        """The pools that are divided together with one, itself among them, in step order.
+
+        Their cost is what was budgeted or, when asked for and known, the actual one.
+
+        :raises PoolMissing: when the pool has no amount for the year.
+        :raises MethodsDiffer: when they have several methods.
+        """
+        self.pool(key)
+        group = together(
+            YearPool(
+                key=pool.key,
+                name=pool.name,
+                cents=_cost(pool, actual=actual),
+                method=pool.method,
+                step_order=pool.step_order,
+                weights=self.weights_of(pool, before).by_target,
+            )
+            for pool in self._perhaps_with(key)
+        )
+        return next(pools for pools in group if any(pool.key == key for pool in pools))
+
+    def groups(self, before: date, *, actual: bool = False) -> list[tuple[YearPool, ...]]:
+        """All groups of pools that are divided together."""
+        found: list[tuple[YearPool, ...]] = []
+        for key in sorted(self.pools):
+            if not any(pool.key == key for group in found for pool in group):
+                found.append(self.group_of(key, before, actual=actual))
+        return found
+
+    def _perhaps_with(self, key: str) -> list[CostPool]:
+        """The pools that any snapshot, however old, could tie to one."""
+        found, waiting = {key}, [key]
+        while waiting:
+            each = waiting.pop()
+            tied = self._served[each] | {
+                giver for giver, served in self._served.items() if each in served
+            }
+            new = (tied & self.pools.keys()) - found
+            found |= new
+            waiting.extend(new)
+        return [self.pools[each] for each in sorted(found)]
+
+    @cached_property
+    def _served(self) -> dict[str, set[str]]:
+        """The keys of pools that each pool's shares, or any snapshot of its base, ever named."""
+        return {
+            pool.key: {
+                target.removeprefix(POOL)
+                for target in self._targets_of(pool)
+                if target.startswith(POOL)
+            }
+            for pool in self.pools.values()
+        }
+
+    def _targets_of(self, pool: CostPool) -> set[str]:
+        if pool.base_key is None:
+            return set(self.percents.get(pool.id, {}))
+        targets: set[str] = set()
+        seen, waiting = set(), [pool.base_key]
+        while waiting:
+            key = waiting.pop()
+            base = self.bases.get(key)
+            if base is None or key in seen:
+                continue
+            seen.add(key)
+            waiting.extend(base.parts)
+            for snapshot in base.snapshots:
+                targets |= snapshot.readings.keys()
+        return targets
+
+    def month(self, key: str, month: int, *, actual: bool = False) -> PoolMonth:
+        """What a pool gives to each target in a month (0 to 11)."""
+        return month_of(self.group_of(key, self.month_end(month), actual=actual), month)[key]
+
+
+def _cost(pool: CostPool, *, actual: bool) -> int:
+    if actual and pool.actual_cents is not None:
+        return pool.actual_cents
+    return pool.yearly_cents
+
+
+def fiscal_year_of(day: date, starts_in: int) -> int:
+    """The name of the fiscal year that has a day in it: the year in which it ends.
+
+    >>> fiscal_year_of(date(2026, 10, 5), 7), fiscal_year_of(date(2026, 10, 5), 1)
+    (2027, 2026)
+    """
+    return day.year + 1 if 1 < starts_in <= day.month else day.year
+
+
+def read_year(
+    session: TenantSession, fiscal_year: int, *, stored_before: datetime | None = None
+) -> Year:
+    """Read this partner's pools of a fiscal year with all that they are divided by.
+
+    `stored_before` leaves out snapshots that were taken at that instant or later. Five statements.
+    """
+    tenant_id = scope_of(session).tenant_id
+    starts_in = session.execute(
+        select(Tenant.fiscal_year_starts_in).where(
+            Tenant.tenant_id == tenant_id, Tenant.id == tenant_id
+        )
+    ).scalar_one()
+    pools = session.execute(
+        select(CostPool)
+        .where(CostPool.tenant_id == tenant_id, CostPool.fiscal_year == fiscal_year)
+        .order_by(CostPool.step_order, CostPool.key)
+    ).scalars()
+    by_key = {pool.key: pool for pool in pools}
+    percents: dict[UUID, dict[str, Decimal]] = {pool.id: {} for pool in by_key.values()}
+    shares = session.execute(
+        select(PoolShare.pool_id, PoolShare.payer_slug, PoolShare.percent).where(
+            PoolShare.tenant_id == tenant_id, PoolShare.pool_id.in_(list(percents))
+        )
+    )
+    for pool_id, target, percent in shares:
+        percents[pool_id][target] = percent
+    return Year(
+        fiscal_year=fiscal_year,
+        starts_in=starts_in,
+        pools=by_key,
+        percents=percents,
+        bases=read_bases(session, stored_before=stored_before),
+    )
+
+
+def read_bases(session: TenantSession, *, stored_before: datetime | None = None) -> dict[str, Base]:
+    """Read this partner's bases with their snapshots, by key. Two statements."""
+    tenant_id = scope_of(session).tenant_id
+    taken = select(
+        BaseSnapshot.base_key,
+        BaseSnapshot.number,
+        BaseSnapshot.as_of,
+        BaseSnapshot.source,
+        BaseSnapshot.readings,
+        BaseSnapshot.digest,
+    ).where(BaseSnapshot.tenant_id == tenant_id)
+    if stored_before is not None:
+        taken = taken.where(BaseSnapshot.taken_at < stored_before)
+    snapshots: dict[str, list[Snapshot]] = {}
+    for row in session.execute(taken.order_by(BaseSnapshot.base_key, BaseSnapshot.number)):
+        readings = {target: Decimal(text) for target, text in row.readings.items()}
+        snapshots.setdefault(row.base_key, []).append(
+            Snapshot(row.number, row.as_of, row.source, readings, row.digest)
+        )
+    rows = session.execute(
+        select(AllocationBase)
+        .where(AllocationBase.tenant_id == tenant_id)
+        .order_by(AllocationBase.key)
+    ).scalars()
+    return {row.key: _base(row, snapshots.get(row.key, [])) for row in rows}
+
+
+def _base(row: AllocationBase, snapshots: list[Snapshot]) -> Base:
+    parts: dict[str, Any] = {each["base"]: Decimal(each["percent"]) for each in row.parts}
+    return Base(row.key, row.name, row.kind, snapshots, row.rolling_quarters, parts)
