@@ -48,12 +48,18 @@ _MIRROR_OF = MIRRORS | {payer: provider for provider, payer in MIRRORS.items()}
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """One side of an entry in cents: a debit or a credit, never both, never nothing."""
+    """One side of an entry in cents: a debit or a credit, never both, never nothing.
+
+    `counterparty_id` is another partner; `party` is whom it is about otherwise: `bureau:<key>` or
+    `outside:<key>`. `family` is what it is about, such as an agreement's key.
+    """
 
     account: str
     debit_cents: int = 0
     credit_cents: int = 0
     counterparty_id: UUID | None = None
+    party: str | None = None
+    family: str | None = None
 
     @property
     def net_cents(self) -> int:
@@ -85,16 +91,28 @@ class Problem:
     message: str
 
 
-def debit(account: str, cents: int, counterparty_id: UUID | None = None) -> Leg:
+def debit(
+    account: str,
+    cents: int,
+    counterparty_id: UUID | None = None,
+    *,
+    party: str | None = None,
+    family: str | None = None,
+) -> Leg:
     """A debit of so many cents; a negative amount is a credit."""
-    if cents < 0:
-        return Leg(account, credit_cents=-cents, counterparty_id=counterparty_id)
-    return Leg(account, debit_cents=cents, counterparty_id=counterparty_id)
+    return Leg(account, max(cents, 0), max(-cents, 0), counterparty_id, party, family)
 
 
-def credit(account: str, cents: int, counterparty_id: UUID | None = None) -> Leg:
+def credit(
+    account: str,
+    cents: int,
+    counterparty_id: UUID | None = None,
+    *,
+    party: str | None = None,
+    family: str | None = None,
+) -> Leg:
     """A credit of so many cents; a negative amount is a debit."""
-    return debit(account, -cents, counterparty_id)
+    return debit(account, -cents, counterparty_id, party=party, family=family)
 
 
 def leg_problems(legs: Sequence[Leg]) -> list[str]:

@@ -8,6 +8,7 @@ to an old one.
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint
@@ -33,6 +34,30 @@ class Account(Base):
     type: Mapped[str]
     external_code: Mapped[str | None]
     fund_code: Mapped[str | None]
+    cost_centre: Mapped[str | None]
+    ended_on: Mapped[date | None]
+
+
+class GlMapping(Base):
+    """Where the partner's own general ledger has postings of some account, party or family.
+
+    What is null fits everything; of several that fit, the one that says most counts. A code that
+    is null is the account's.
+    """
+
+    __tablename__ = "gl_mappings"
+    __table_args__ = (UniqueConstraint("tenant_id", "key"), {"info": TENANT})
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    key: Mapped[str]
+    account_key: Mapped[str | None]
+    party: Mapped[str | None]
+    """A partner's slug, `bureau:<key>` or `outside:<key>`."""
+    family: Mapped[str | None]
+    external_code: Mapped[str | None]
+    fund_code: Mapped[str | None]
+    cost_centre: Mapped[str | None]
     ended_on: Mapped[date | None]
 
 
@@ -52,6 +77,33 @@ class LedgerPeriod(Base):
     start_on: Mapped[date]
     end_on: Mapped[date]
     state: Mapped[str] = mapped_column(default="open")
+
+
+class LedgerPeriodEvent(Base):
+    """A step in the life of a period; reopening is asked for by one person, granted by another."""
+
+    __tablename__ = "ledger_period_events"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "period_key", "position"),
+        ForeignKeyConstraint(
+            ["tenant_id", "period_key"], ["ledger_periods.tenant_id", "ledger_periods.key"]
+        ),
+        CheckConstraint(
+            "kind IN ('soft_closed', 'closed', 'reopen_requested', 'reopen_declined', 'reopened')",
+            name="kind_known",
+        ),
+        CheckConstraint("kind NOT LIKE 'reopen%' OR reason <> ''", name="reason_given"),
+        {"info": APPEND_ONLY},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    period_key: Mapped[str]
+    position: Mapped[int]
+    kind: Mapped[str]
+    reason: Mapped[str | None]
+    person_id: Mapped[UUID | None]
+    at: Mapped[datetime]
 
 
 class JournalEntry(Base):
@@ -111,3 +163,97 @@ class Posting(Base):
     debit_cents: Mapped[int] = mapped_column(default=0)
     credit_cents: Mapped[int] = mapped_column(default=0)
     counterparty_id: Mapped[UUID | None]
+    party: Mapped[str | None]
+    """Who it is about when that is no partner: `bureau:<key>` or `outside:<key>`."""
+    family: Mapped[str | None]
+    """What it is about, such as an agreement's key; only mappings to other ledgers read it."""
+
+
+class LedgerSeal(Base):
+    """A link of the chain: a digest over entries, and over the seal before."""
+
+    __tablename__ = "ledger_seals"
+    __table_args__ = (
+        CheckConstraint("entry_count > 0", name="some_entries"),
+        {"info": APPEND_ONLY},
+    )
+
+    tenant_id: Mapped[TenantId]
+    number: Mapped[int] = mapped_column(primary_key=True)
+    previous_hash: Mapped[str]
+    entry_count: Mapped[int]
+    entries_digest: Mapped[str]
+    hash: Mapped[str]
+    snapshot_xmin: Mapped[int]
+    """Transactions before this one had ended when the entries were chosen."""
+    sealed_at: Mapped[datetime]
+
+
+class SealedEntry(Base):
+    """Which seal has an entry, and the digest of the entry as it was then."""
+
+    __tablename__ = "ledger_seal_entries"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "seal_number", "position"),
+        ForeignKeyConstraint(
+            ["tenant_id", "seal_number"], ["ledger_seals.tenant_id", "ledger_seals.number"]
+        ),
+        {"info": APPEND_ONLY},
+    )
+
+    tenant_id: Mapped[TenantId]
+    entry_id: Mapped[UUID] = mapped_column(primary_key=True)
+    """No foreign key: an entry that somebody deleted must leave this behind."""
+    seal_number: Mapped[int]
+    position: Mapped[int]
+    digest: Mapped[str]
+
+
+class ExportBatch(Base):
+    """Entries that went to the partner's general ledger together, each entry once.
+
+    Layout and mappings are kept as they were, so that the same bytes can be made again.
+    """
+
+    __tablename__ = "export_batches"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "number"),
+        CheckConstraint("debit_cents = credit_cents", name="balanced"),
+        CheckConstraint("entry_count > 0", name="some_entries"),
+        {"info": APPEND_ONLY},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    number: Mapped[int]
+    through_period: Mapped[str]
+    layout: Mapped[dict[str, Any]]
+    mappings: Mapped[dict[str, Any]]
+    entry_count: Mapped[int]
+    leg_count: Mapped[int]
+    debit_cents: Mapped[int]
+    credit_cents: Mapped[int]
+    digest: Mapped[str]
+    made_by: Mapped[UUID | None]
+    made_at: Mapped[datetime]
+
+
+class ExportedEntry(Base):
+    """The one batch that an entry went out in."""
+
+    __tablename__ = "export_batch_entries"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "batch_id", "position"),
+        ForeignKeyConstraint(
+            ["tenant_id", "entry_id"], ["journal_entries.tenant_id", "journal_entries.id"]
+        ),
+        ForeignKeyConstraint(
+            ["tenant_id", "batch_id"], ["export_batches.tenant_id", "export_batches.id"]
+        ),
+        {"info": APPEND_ONLY},
+    )
+
+    tenant_id: Mapped[TenantId]
+    entry_id: Mapped[UUID] = mapped_column(primary_key=True)
+    batch_id: Mapped[UUID]
+    position: Mapped[int]

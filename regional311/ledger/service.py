@@ -9,16 +9,16 @@ period that is being closed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from regional311.calendars import Period
 from regional311.database.ids import new_id
-from regional311.database.rows import put
+from regional311.database.rows import put, send
 from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.errors import Conflict, InvalidInput, KeyReused, NotFound
 from regional311.ledger.books import INTERPARTNER_ACCOUNTS, Leg, leg_problems
@@ -121,6 +121,8 @@ def post(session: TenantSession, entry: NewEntry, *, now: datetime) -> UUID:
                 debit_cents=leg.debit_cents,
                 credit_cents=leg.credit_cents,
                 counterparty_id=leg.counterparty_id,
+                party=leg.party,
+                family=leg.family,
             )
             for number, leg in enumerate(entry.legs, 1)
         ),
@@ -151,7 +153,7 @@ def reverse(
     if known is not None:
         return known.id
     legs = [
-        Leg(leg.account, leg.credit_cents, leg.debit_cents, leg.counterparty_id)
+        replace(leg, debit_cents=leg.credit_cents, credit_cents=leg.debit_cents)
         for leg in _legs(session, entry_id)
     ]
     reversal = NewEntry(
@@ -248,8 +250,16 @@ def close_period(session: TenantSession, period_key: str, *, soft: bool = False)
         late = [earlier.key for earlier in periods if earlier.state != CLOSED]
         if late:
             raise PeriodsCloseInOrder(f"Close {late[0]} first: periods close in order.")
+    check_pending(session)
     period.state = wanted
     session.flush()
+
+
+def check_pending(session: TenantSession) -> None:
+    """Let the database check what this transaction has posted so far, while its period is open."""
+    send(session)
+    session.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
+    session.execute(text("SET CONSTRAINTS ALL DEFERRED"))
 
 
 def open_accounts(
@@ -318,6 +328,8 @@ def _legs(session: TenantSession, entry_id: UUID) -> list[Leg]:
             Posting.debit_cents,
             Posting.credit_cents,
             Posting.counterparty_id,
+            Posting.party,
+            Posting.family,
         )
         .where(Posting.tenant_id == tenant_id, Posting.entry_id == entry_id)
         .order_by(Posting.leg)

@@ -29,6 +29,14 @@ def refused(connection, statement: str, **values) -> str:
     return caught.value.orig.sqlstate
 
 
+OTHER_KEYS = {
+    "postings": ("entry_id", "leg"),
+    "ledger_seals": ("number",),
+    "ledger_seal_entries": ("entry_id",),
+    "export_batch_entries": ("entry_id",),
+}
+"""What names a row of its tenant where that is no id of its own."""
+
 PRIVILEGE = psycopg.errors.InsufficientPrivilege.sqlstate
 
 
@@ -52,9 +60,10 @@ PRIVILEGE = psycopg.errors.InsufficientPrivilege.sqlstate
     ids=lambda attack: attack.replace("{}", "t").replace("{0}", "t")[:24],
 )
 def test_no_statement_changes_an_append_only_table(bound, table, attack) -> None:
-    if "CONFLICT" in attack and table == "postings":
-        attack = attack.replace("(tenant_id, id)", "(tenant_id, entry_id, leg)")
-        attack = attack.replace("SET id = {0}.id", "SET leg = {0}.leg")
+    if "CONFLICT" in attack and table in OTHER_KEYS:
+        *_, last = key = OTHER_KEYS[table]
+        attack = attack.replace("(tenant_id, id)", f"(tenant_id, {', '.join(key)})")
+        attack = attack.replace("SET id = {0}.id", f"SET {last} = {{0}}.{last}")
     if attack.startswith("GRANT"):
         # PostgreSQL answers a grant by somebody without the grant option with a warning.
         with bound.begin_nested():
