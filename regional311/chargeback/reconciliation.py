@@ -100,38 +100,37 @@ class Part:
         return self.owed_cents - self.billed_cents - self.opening_cents
 
 
-def parts_of_actual(
-    actual_cents: int,
-    weights: Mapping[_Payer, Weight],
-    keys: Mapping[_Payer, str],
+def parts_of(
+    owed: Mapping[_Payer, int],
     billed: Mapping[_Payer, int],
     openings: Mapping[_Payer, int],
     *,
     own: _Payer | None = None,
 ) -> dict[_Payer, Part]:
-    """Every payer's part of what a year really cost, beside what it was billed.
+    """Every payer's part of what a year really cost, beside what it was billed, in cents.
 
-    The actual amount is split once by the weights, ties by the configured keys; `own` bears its
-    share itself and is billed by nobody. Whoever was billed and has no weight owes nothing. So
-    billed, openings and what is due add up to the allocation of the actual amount, to the cent.
-
-    :raises NobodyWasBilled: when every weight is zero.
+    `own` bears its part itself and is billed by nobody. Whoever was billed and bears nothing owes
+    nothing. So openings, billed and what is due add up to the allocation of the actuals.
     """
-    if actual_cents and not any(weights.values()):
-        raise NobodyWasBilled("Nobody is there to bear the cost: all weights are zero.")
-    bearers = sorted(weights, key=lambda each: keys[each])
-    owed = dict(
-        zip(
-            bearers,
-            split(actual_cents, [weights[each] for each in bearers], [keys[e] for e in bearers]),
-            strict=True,
-        )
-    )
     return {
         payer: Part(openings.get(payer, 0), billed.get(payer, 0), owed.get(payer, 0))
         for payer in owed.keys() | billed.keys() | openings.keys()
         if payer != own
     }
+
+
+def owed_by_weight(
+    actual_cents: int, weights: Mapping[_Payer, Weight], keys: Mapping[_Payer, str]
+) -> dict[_Payer, int]:
+    """An actual cost split once among payers, ties by their configured keys.
+
+    :raises NobodyWasBilled: when every weight is zero.
+    """
+    if actual_cents and not any(weights.values()):
+        raise NobodyWasBilled("Nobody is there to bear the cost: nothing was billed in the year.")
+    bearers = sorted(weights, key=lambda each: keys[each])
+    parts = split(actual_cents, [weights[each] for each in bearers], [keys[e] for e in bearers])
+    return dict(zip(bearers, parts, strict=True))
 
 
 def roll_of(parts: Mapping[_Payer, Part]) -> Roll:

@@ -10,7 +10,8 @@ from regional311.chargeback.reconciliation import (
     NobodyWasBilled,
     Part,
     Roll,
-    parts_of_actual,
+    owed_by_weight,
+    parts_of,
     roll_of,
     sixty_day_test,
 )
@@ -23,24 +24,25 @@ def keyed(weights):
     return {each: each for each in weights}
 
 
+def settle(actual, weights, billed=(), openings=(), own=None):
+    owed = owed_by_weight(actual, weights, keyed(weights))
+    return parts_of(owed, dict(billed), dict(openings), own=own)
+
+
 def test_the_fifty_fifty_share_settles_to_the_cent():
     """Source: the City/County 50/50 share; 600,000.00 budgeted, 618,000.01 spent.
 
     The County was billed 300,000.00 and owes half of the actuals. The odd cent goes by the key:
     the City bears 309,000.01 itself, the County owes 309,000.00 and has 9,000.00 still to pay.
     """
-    parts = parts_of_actual(
-        618_000_01, HALVES, keyed(HALVES), {"county": 300_000_00}, {}, own="city"
-    )
+    parts = settle(618_000_01, HALVES, {"county": 300_000_00}, own="city")
     assert parts == {"county": Part(0, 300_000_00, 309_000_00)}
     assert parts["county"].due_cents == 9_000_00
 
 
 def test_what_was_carried_into_the_year_counts():
     """Over-recovered by 100 last year: 100 less was billed this year, and nothing is due."""
-    parts = parts_of_actual(
-        2_000_00, HALVES, keyed(HALVES), {"county": 900_00}, {"county": 100_00}, own="city"
-    )
+    parts = settle(2_000_00, HALVES, {"county": 900_00}, {"county": 100_00}, own="city")
     assert parts["county"].due_cents == 0
     assert roll_of(parts) == Roll(100_00, 900_00, 1_000_00)
     assert roll_of(parts).closing_cents == 0
@@ -64,7 +66,7 @@ def test_sixty_days_of_cash_expense_may_be_kept():
 
 def test_a_cost_that_nobody_bears_is_refused():
     with pytest.raises(NobodyWasBilled):
-        parts_of_actual(5, {"county": 0}, {"county": "county"}, {}, {})
+        settle(5, {"county": 0})
 
 
 names = st.sampled_from(["bureau:parks", "city", "community", "county", "outside:school"])
@@ -79,7 +81,7 @@ amounts = st.integers(-(10**9), 10**9)
     st.dictionaries(names, amounts),
 )
 def test_billed_and_true_ups_are_the_allocation_of_the_actuals(actual, weights, billed, openings):
-    parts = parts_of_actual(actual, weights, keyed(weights), billed, openings)
+    parts = settle(actual, weights, billed, openings)
     ordered = sorted(weights)
     shares = dict(
         zip(ordered, split(actual, [weights[each] for each in ordered], ordered), strict=True)
@@ -95,9 +97,9 @@ def test_billed_and_true_ups_are_the_allocation_of_the_actuals(actual, weights, 
 @settings(max_examples=60, deadline=None)
 @given(amounts, amounts, st.dictionaries(names, st.integers(1, 10**6), min_size=2))
 def test_a_second_true_up_bills_only_what_changed_since(first, second, weights):
-    once = parts_of_actual(first, weights, keyed(weights), {}, {})
+    once = settle(first, weights)
     billed = {payer: part.due_cents for payer, part in once.items()}
-    again = parts_of_actual(first, weights, keyed(weights), billed, {})
+    again = settle(first, weights, billed)
     assert not any(part.due_cents for part in again.values())
-    later = parts_of_actual(second, weights, keyed(weights), billed, {})
+    later = settle(second, weights, billed)
     assert sum(part.due_cents for part in later.values()) == second - first
