@@ -107,12 +107,7 @@ def read_readings(said: Mapping[str, str]) -> dict[str, Decimal]:
         raise BadReading("A snapshot needs at least one reading.", field="readings")
     found = {}
     for target, text in said.items():
-        if _TARGET.fullmatch(target) is None:
-            raise BadReading(
-                f"{target} is not a target: name a partner, bureau:<key>, outside:<key> or"
-                " pool:<key>.",
-                field="readings",
-            )
+        check_target(target, field="readings")
         if _READING.fullmatch(text) is None or not text.isascii():
             raise BadReading(
                 f"The reading of {target} must be a number such as 1500 or 0.5, not {text}.",
@@ -120,6 +115,18 @@ def read_readings(said: Mapping[str, str]) -> dict[str, Decimal]:
             )
         found[target] = Decimal(text)
     return found
+
+
+def check_target(target: str, *, field: str) -> None:
+    """Refuse a name that could not be a target's.
+
+    :raises BadReading: naming it and what is allowed.
+    """
+    if _TARGET.fullmatch(target) is None:
+        raise BadReading(
+            f"{target} is not a target: name a partner, bureau:<key>, outside:<key> or pool:<key>.",
+            field=field,
+        )
 
 
 def readings_text(readings: Mapping[str, Decimal]) -> dict[str, str]:
