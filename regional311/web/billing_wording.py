@@ -48,6 +48,33 @@ STATEMENT_STATES = {
     "received": _("Received"),
     "void": _("Void"),
 }
+STATEMENT_KINDS = {
+    "bill": _("Bill"),
+    "correction": _("Correction"),
+    "true_up": _("True-up"),
+    "credit_memo": _("Credit memo"),
+    "debit_memo": _("Debit memo"),
+}
+PAYER_KINDS = {
+    "partner": _("A partner"),
+    "bureau": _("A bureau of our own"),
+    "outside": _("A body outside the region"),
+}
+LINE_KINDS = {
+    "usage": _("Work"),
+    "pool": _("Share of a cost"),
+    "funding": _("Funding"),
+    "overhead": _("Overhead"),
+    "discount": _("Discount"),
+    "cap": _("Cap"),
+    "minimum": _("Minimum"),
+    "credit": _("Credit"),
+    "debit": _("Debit"),
+    "interest": _("Interest"),
+    "correction": _("Correction"),
+    "true_up": _("True-up"),
+    "carry_forward": _("Carry-forward"),
+}
 STATE_KINDS = {
     "draft": "draft",
     "in_review": "waiting",
@@ -141,6 +168,9 @@ class Words:
         "channel": CHANNELS,
         "charge_state": CHARGE_STATES,
         "statement_state": STATEMENT_STATES,
+        "statement_kind": STATEMENT_KINDS,
+        "payer_kind": PAYER_KINDS,
+        "line_kind": LINE_KINDS,
         "rule_state": RULE_STATES,
         "payer_rule": PAYER_RULES,
         "outcome": {code: words for code, (words, _kind) in DECISIONS.items()},
@@ -177,8 +207,12 @@ class Words:
 
     def month(self, key: str | None) -> str:
         """`2026-10` as *October 2026*."""
+        first_day, dots, last_day = (key or "").partition("..")
         try:
-            year, month = (key or "").split("-")
+            if dots:
+                days = (date.fromisoformat(first_day), date.fromisoformat(last_day))
+                return " – ".join(self.day(day) for day in days)
+            year, month = first_day.split("-")
             first = date(int(year), int(month), 1)
         except ValueError:
             return key or ""

@@ -107,6 +107,10 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("Statements", "", "GET"): ("statements", MONEY),
     ("Statements", "received", "GET"): ("statements/received", MONEY),
     ("StatementRecord", "", "GET"): ("statements/{statement}", MONEY),
+    ("StatementRecord", "contact", "GET"): (
+        "statements/{statement}/contact?reference={reference}",
+        MONEY,
+    ),
     ("StatementLineRecord", "", "GET"): ("statements/{statement}/{line}", MONEY),
     ("StatementItemRecord", "", "GET"): ("statements/{statement}/{line}/{item}", MONEY),
     ("StatementRecord", "submit", "POST"): ("statements/{statement}/submit", "finance"),
@@ -220,6 +224,11 @@ def found(web_engine, people) -> dict[str, str]:
                     select(StatementItem.id).where(StatementItem.line_id == line_id).limit(1)
                 ).one()
             ),
+            "reference": session.scalars(
+                select(StatementItem.contact_reference)
+                .where(StatementItem.line_id == line_id)
+                .limit(1)
+            ).one(),
             "entry": str(entry),
             "person": str(person),
         }

@@ -57,6 +57,7 @@ from regional311.web.representations import csv_response, wanted
 from regional311.web.security import may
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import ContactRecord, Contacts
+from regional311.web.views import caused
 from regional311.web.wording import (
     ACTIONS,
     ACTIVITIES,
@@ -634,6 +635,7 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
         "usage": [_usage(tell, each) for each in usage_of_contact(session, found.id)]
         if money
         else [],
+        "caused": caused.panel(request, found.id) if money else None,
         "history": [
             {
                 "when": tell.when(each.at),

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import date, timedelta
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
+from pyramid.response import FileIter, Response
 from pyramid.view import view_config
 
-from regional311.chargeback import billing, queries
-from regional311.chargeback.queries import EventRow, LineRow, StatementDetail
+from regional311.chargeback import billing, explain, queries
+from regional311.chargeback.documents.content import line_note, percent, year_before
+from regional311.chargeback.documents.exports import csv_pieces
+from regional311.chargeback.queries import EventRow, LineRow, Node, StatementDetail
 from regional311.chargeback.statement import OPEN, State
 from regional311.chargeback.terms import payer_rule
 from regional311.database.ids import new_token
+from regional311.forecast.documents import write_document
 from regional311.identity.members import names_of
 from regional311.identity.permissions import Permissions as P
 from regional311.intake.numbers import contact_numbers
@@ -25,6 +31,8 @@ from regional311.referral.decision import explain_stored
 from regional311.referral.queries import decisions_of_contact
 from regional311.tenancy.once import once
 from regional311.web.billing_wording import (
+    PAYER_KINDS,
+    STATEMENT_KINDS,
     STATEMENT_STATES,
     Check,
     Words,
@@ -52,6 +60,26 @@ from regional311.web.tree import (
 from regional311.web.views.billing import cursor, cursor_after
 
 EXPORTED = 10_000
+LINES = 100
+"""How many lines a page of a statement shows."""
+DOCUMENTS = {
+    "pdf": "application/pdf",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "csv": "text/csv",
+    "json": "application/json",
+}
+LINE_KIND_MEANINGS = {
+    "funding": _("A source of funding that takes a part of the cost off the payer."),
+    "overhead": _("What it costs to run the service beside the work itself."),
+    "discount": _("A discount that was agreed."),
+    "cap": _("What lies above the most that the payer pays in a year is taken off."),
+    "minimum": _("What lacks to the least that the payer pays for the period."),
+    "interest": _("Interest on what is overdue."),
+    "credit": _("A credit that was agreed."),
+    "debit": _("A charge that was forgotten before."),
+    "true_up": _("The difference between what was budgeted and what it really cost."),
+    "carry_forward": _("A difference of an earlier year that was carried into this one."),
+}
 
 
 class VoidForm(Schema):
@@ -108,6 +136,7 @@ def _list(request: Any, side: str) -> Any:
         columns=[
             Column("statement", _("Statement")),
             Column("counterparty", title),
+            Column("kind", _("Kind")),
             Column("month", _("Month")),
             Column("state", _("State")),
             Column("total", _("Total"), number=True),
@@ -115,8 +144,12 @@ def _list(request: Any, side: str) -> Any:
         filters=[
             Filter("period", _("Month"), type="month"),
             Filter("partner", title, choices=[(each.slug, each.name) for each in others]),
+            Filter("kind", _("Kind"), choices=list(STATEMENT_KINDS.items())),
             *(
-                [Filter("state", _("State"), choices=list(states.items()))]
+                [
+                    Filter("payer", _("Payer is"), choices=list(PAYER_KINDS.items())),
+                    Filter("state", _("State"), choices=list(states.items())),
+                ]
                 if side == "issued"
                 else []
             ),
@@ -135,6 +168,8 @@ def _list(request: Any, side: str) -> Any:
         period_key=asked["period"],
         states=[state] if state else None,
         counterparty_id=partner.id if partner else None,
+        kind=asked["kind"],
+        payer_kind=asked.get("payer"),
         before=_id(listing.after),
         limit=PAGE_SIZE + 1 if form == "html" else EXPORTED,
     )
@@ -144,6 +179,8 @@ def _list(request: Any, side: str) -> Any:
                 "public_id": row.public_id,
                 "number": row.number,
                 "side": row.side,
+                "kind": row.kind,
+                "payer_kind": row.payer_kind,
                 "partner": row.counterparty,
                 "period": row.period_key,
                 "state": row.state,
@@ -155,8 +192,8 @@ def _list(request: Any, side: str) -> Any:
         ]
         if form == "json":
             return json_response(found)
-        columns = ["public_id", "number", "side", "partner", "period", "state", "total_cents"]
-        columns += ["lines", "items"]
+        columns = ["public_id", "number", "side", "kind", "payer_kind", "partner", "period"]
+        columns += ["state", "total_cents", "lines", "items"]
         return csv_response(
             request, f"statements-{side}.csv", columns, [list(each.values()) for each in found]
         )
@@ -188,52 +225,38 @@ def _list(request: Any, side: str) -> Any:
     renderer="statements/statement.jinja2",
 )
 def statement(context: StatementRecord, request: Any) -> Any:
-    """A statement: who owes whom, for what, line by line, and what has happened to it."""
-    form = wanted(request)
+    """A statement: who owes whom, for what, line by line, and what has happened to it.
+
+    `?format=` pdf, xlsx, csv or json gives it as a document, however many lines it has.
+    """
+    asked = request.GET.get("format", "")
+    form = asked if asked in ("pdf", "xlsx") else wanted(request)
     if form == "html":
         return _statement_page(context, request)
     detail = _detail(context, request)
-    lines = queries.lines(request.dbsession, detail.row.id)
-    if form == "csv":
-        return csv_response(
-            request,
-            f"{detail.row.number or detail.row.public_id}.csv",
-            ["position", "label", "agreement", "quantity", "price", "exact_amount", "amount_cents"],
-            [
-                [
-                    line.position,
-                    line.label,
-                    line.agreement_key,
-                    line.quantity,
-                    line.price,
-                    line.exact_amount,
-                    line.amount_cents,
-                ]
-                for line in lines
-            ],
-        )
-    return json_response(_plain(detail) | {"lines": [_plain_line(line) for line in lines]})
+    also = {"parties": detail.parties, "terms": detail.terms}
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - the server reads it after this returns
+    write_document(request.dbsession, detail.row.id, form, file, also=also)
+    return _sent(file, f"{_number(detail)}.{form}", DOCUMENTS[form])
+
+
+def _sent(file: Any, name: str, kind: str) -> Response:
+    """A file of any size as the answer, read while it is sent."""
+    length = file.tell()
+    file.seek(0)
+    response = Response(content_type=kind, app_iter=FileIter(file), content_length=length)
+    if kind.startswith("text/"):
+        response.charset = "utf-8"
+    if kind != "application/json":
+        response.content_disposition = f'attachment; filename="{name}"'
+    response.vary = ("Accept", "Cookie")
+    return response
 
 
 def _detail(context: Any, request: Any) -> StatementDetail:
     found = queries.statement(request.dbsession, context.record.id)
     assert found is not None
     return found
-
-
-def _plain(detail: StatementDetail) -> dict[str, Any]:
-    row = detail.row
-    return {
-        "public_id": row.public_id,
-        "number": row.number,
-        "side": row.side,
-        "state": row.state,
-        "period": row.period_key,
-        "parties": detail.parties,
-        "terms": detail.terms,
-        "total_cents": row.total_cents,
-        "digest": detail.digest,
-    }
 
 
 def _plain_line(line: LineRow) -> dict[str, Any]:
@@ -262,7 +285,10 @@ def _statement_page(
     session = request.dbsession
     detail = _detail(context, request)
     row = detail.row
-    lines = queries.lines(session, row.id)
+    first = request.GET.get("after", "")
+    after = int(first) if first.isdecimal() and len(first) < 9 else 0
+    found = queries.lines(session, row.id, after=after, limit=LINES + 1)
+    lines = found[:LINES]
     people = names_of(session, [detail.prepared_by, *(event.person_id for event in detail.events)])
     slug = request.tenant.slug
     posted = (
@@ -271,24 +297,42 @@ def _statement_page(
         else None
     )
     agreements = detail.terms.get("agreements", {})
-    total = sum(line.amount_cents for line in lines)
+    total = queries.lines_total(session, row.id)
+    url = f"/{slug}/statements/{row.public_id}"
     return page(
         request,
         head=row,
-        url=f"/{slug}/statements/{row.public_id}",
+        url=url,
         statements_url=f"/{slug}/statements" + ("/received" if row.side == "received" else ""),
-        cover=_cover(words, detail, lines),
+        cover=_cover(words, detail),
+        against=_against_last_year(request, words, detail),
         facts=[
             (_("State"), words("statement_state", row.state)),
             (_("From"), _party(detail.parties.get("issuer", {}))),
             (_("To"), _party(detail.parties.get("payer", {}))),
+            (
+                _("Payer is"),
+                None if row.payer_kind == "partner" else words("payer_kind", row.payer_kind),
+            ),
             (_("Month"), words.month(row.period_key)),
             (_("Total"), words.cents(row.total_cents)),
             (_("Due"), _due(words, detail)),
             (_("Agreed in"), "\n".join(each["name"] for each in agreements.values()) or None),
+            (_("Your reference"), _references(agreements)),
             (_("Fingerprint"), detail.digest[:16]),
         ],
         lines=lines,
+        notes={line.position: note for line in lines if (note := line_note(line))},
+        first_url=url if after else None,
+        next_url=f"{url}?after={lines[-1].position}" if len(found) > LINES else None,
+        shown=_shown(words, lines, row.line_count),
+        related=_related(request, detail),
+        documents=[
+            (f"{url}?format=pdf", _("PDF, to read and file")),
+            (f"{url}?format=xlsx", _("XLSX, to reckon with")),
+            (f"{url}?format=csv", _("CSV, every line")),
+            (f"{url}?format=json", _("JSON, for programs")),
+        ],
         checks=[
             Check(
                 _("The lines sum to the total."),
@@ -310,26 +354,78 @@ def _party(party: dict[str, Any]) -> str | None:
     return "\n".join(str(each) for each in parts if each) or None
 
 
-def _cover(words: Words, detail: StatementDetail, lines: list[LineRow]) -> Any:
+def _references(agreements: dict[str, Any]) -> str | None:
+    """The payer's own names for what it pays, one a line."""
+    found = {
+        f"{key.replace('_', ' ').capitalize()}: {value}": None
+        for each in agreements.values()
+        for key, value in ((each.get("terms") or {}).get("payer_reference") or {}).items()
+        if value
+    }
+    return "\n".join(found) or None
+
+
+def _shown(words: Words, lines: list[LineRow], count: int) -> Any:
+    """Which lines are on the page, when not all of them are."""
+    if len(lines) == count or not lines:
+        return None
+    told = {
+        "first": words.number(lines[0].position),
+        "last": words.number(lines[-1].position),
+        "count": words.number(count),
+    }
+    return _("Lines ${first} to ${last} of ${count}.", mapping=told)
+
+
+def _related(request: Any, detail: StatementDetail) -> list[dict[str, Any]]:
+    """The statement that this one is about, and those that are about it."""
+    row, session = detail.row, request.dbsession
+    found = queries.statements(session, corrects_id=row.id, limit=PAGE_SIZE)
+    if row.corrects_id is not None:
+        original = queries.statement(session, row.corrects_id)
+        found = [*([original.row] if original else []), *found]
+    slug = request.tenant.slug
+    return [
+        {
+            "url": f"/{slug}/statements/{each.public_id}",
+            "number": each.number or each.public_id,
+            "kind": each.kind,
+            "state": each.state,
+            "total_cents": each.total_cents,
+            "corrected": each.id == row.corrects_id,
+        }
+        for each in found
+    ]
+
+
+def _cover(words: Words, detail: StatementDetail) -> Any:
     row = detail.row
-    shares = sum(line.kind == "pool" for line in lines)
     told = {
         "issuer": detail.parties.get("issuer", {}).get("name", ""),
         "payer": detail.parties.get("payer", {}).get("name", ""),
-        "total": words.cents(row.total_cents),
+        "total": words.cents(abs(row.total_cents)),
         "month": words.month(row.period_key),
         "work": words.count("${num} piece of work", "${num} pieces of work", row.item_count),
-        "shares": words.count("a share of a yearly cost", "${num} shares of yearly costs", shares),
+        "lines": words.count("one line", "${num} lines", row.line_count),
+        "about": detail.corrects or "",
     }
-    if row.item_count and shares:
-        what = _("for ${work} and ${shares}", mapping=told)
-    elif shares:
-        what = _("for ${shares}", mapping=told)
-    else:
-        what = _("for ${work}", mapping=told)
+    what = _("for ${work}", mapping=told) if row.item_count else _("in ${lines}", mapping=told)
     told["what"] = translated(words.request, what)
     if row.state == State.VOID:
         return _("Void: ${payer} owes nothing by this statement.", mapping=told)
+    if row.kind != "bill" and detail.corrects:
+        if row.total_cents < 0:
+            return _(
+                "${issuer} credits ${payer} with ${total} on statement ${about}, which stays as it"
+                " is.",
+                mapping=told,
+            )
+        return _(
+            "${payer} owes ${issuer} ${total} more on statement ${about}, which stays as it is.",
+            mapping=told,
+        )
+    if row.total_cents < 0:
+        return _("${issuer} credits ${payer} with ${total} for ${month}.", mapping=told)
     if row.state in OPEN:
         return _(
             "${payer} would owe ${issuer} ${total} ${what} in ${month}. Nothing is owed before it"
@@ -337,6 +433,39 @@ def _cover(words: Words, detail: StatementDetail, lines: list[LineRow]) -> Any:
             mapping=told,
         )
     return _("${payer} owes ${issuer} ${total} ${what} in ${month}.", mapping=told)
+
+
+def _against_last_year(request: Any, words: Words, detail: StatementDetail) -> Any:
+    """How the bill compares with the same period a year earlier; None when there was none."""
+    row = detail.row
+    earlier = year_before(row.period_key)
+    if earlier is None or row.kind != "bill":
+        return None
+    before = sum(
+        each.total_cents
+        for each in queries.statements(
+            request.dbsession,
+            side=row.side,
+            period_key=earlier,
+            states=["issued", "received"],
+            counterparty_id=row.counterparty_id,
+            payer_kind=row.payer_kind,
+        )
+        if each.kind in ("bill", "correction") and each.payer_key == row.payer_key
+    )
+    if not before:
+        return None
+    change = row.total_cents - before
+    told = {
+        "amount": words.cents(abs(change)),
+        "percent": percent(abs(change), abs(before)),
+        "month": words.month(earlier),
+    }
+    if change == 0:
+        return _("That is as much as for ${month}.", mapping=told)
+    if change > 0:
+        return _("That is ${amount} (${percent}) more than for ${month}.", mapping=told)
+    return _("That is ${amount} (${percent}) less than for ${month}.", mapping=told)
 
 
 def _due(words: Words, detail: StatementDetail) -> Any:
@@ -538,14 +667,9 @@ def line(context: StatementLineRecord, request: Any) -> Any:
         ],
         csv=True,
     )
-    leaves = queries.leaves(
-        session,
-        found.id,
-        after=cursor(listing.after),
-        limit=PAGE_SIZE + 1 if form == "html" else None,
-    )
     if form != "html":
-        return _exported(request, context, leaves, form)
+        return _exported(request, context, form)
+    leaves = queries.leaves(session, found.id, after=cursor(listing.after), limit=PAGE_SIZE + 1)
     detail = _detail(context.statement, request)
     count, exact = queries.leaves_total(session, found.id)
     shown = leaves[:PAGE_SIZE]
@@ -589,34 +713,56 @@ def line(context: StatementLineRecord, request: Any) -> Any:
     )
 
 
-def _exported(request: Any, context: StatementLineRecord, leaves: Any, form: str) -> Any:
+WORK = (
+    "id",
+    "occurred_at",
+    "activity",
+    "channel",
+    "language",
+    "after_hours",
+    "service",
+    "contact_reference",
+    "quantity",
+    "price",
+    "amount",
+)
+
+
+def _exported(request: Any, context: StatementLineRecord, form: str) -> Response:
+    """A line with the work behind it, read and written a thousand pieces at a time."""
     found = context.record
-    rows = [
-        {
-            "id": leaf.id,
-            "occurred_at": leaf.occurred_at,
-            "activity": leaf.activity,
-            "channel": leaf.channel,
-            "language": leaf.language,
-            "after_hours": leaf.after_hours,
-            "service": leaf.service_key,
-            "contact_reference": leaf.contact_reference,
-            "quantity": leaf.quantity,
-            "price": leaf.price,
-            "amount": leaf.amount,
-        }
-        for leaf in leaves
-    ]
-    if form == "json":
-        return json_response(_plain_line(_as_line(found)) | {"work": rows})
-    columns = ["id", "occurred_at", "activity", "channel", "language", "after_hours", "service"]
-    columns += ["contact_reference", "quantity", "price", "amount"]
-    return csv_response(
-        request,
-        f"{context.statement.record.public_id}-line-{found.position}.csv",
-        columns,
-        [list(row.values()) for row in rows],
-    )
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - the server reads it after this returns
+    work = _work(request, found.id)
+    if form == "csv":
+        rows = ([_csv_value(each[name]) for name in WORK] for each in work)
+        for piece in csv_pieces(chain([WORK], rows)):
+            file.write(piece)
+    else:
+        head = json_response(_plain_line(_as_line(found))).body
+        file.write(head[:-1] + b', "work": [')
+        for place, each in enumerate(work):
+            file.write((b",\n" if place else b"\n") + json_response(each).body)
+        file.write(b"]}")
+    name = f"{context.statement.record.public_id}-line-{found.position}.{form}"
+    return _sent(file, name, DOCUMENTS[form])
+
+
+def _work(request: Any, line_id: UUID) -> Iterator[dict[str, Any]]:
+    after = None
+    while page_of := queries.leaves(request.dbsession, line_id, after=after, limit=1000):
+        for leaf in page_of:
+            yield {
+                name: getattr(leaf, "service_key" if name == "service" else name) for name in WORK
+            }
+        after = (page_of[-1].occurred_at, page_of[-1].id)
+
+
+def _csv_value(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _as_line(found: Any) -> LineRow:
@@ -625,30 +771,34 @@ def _as_line(found: Any) -> LineRow:
 
 def _line_sentence(request: Any, words: Words, found: Any) -> Any:
     basis = found.basis
+    note = line_note(_as_line(found))
+    if note:
+        return note
     if found.kind == "pool":
         return _(
             "${percent} % of what ${pool} costs in this month.",
-            mapping={"percent": basis["percent"], "pool": basis["pool_name"]},
+            mapping={
+                "percent": basis.get("percent", ""),
+                "pool": basis.get("pool_name") or basis.get("pool") or found.label,
+            },
         )
+    if found.kind != "usage":
+        return LINE_KIND_MEANINGS.get(found.kind)
     work = words.count("${num} piece of work", "${num} pieces of work", found.item_count)
     told = {
         "work": work,
         "price": words.money(found.price),
-        "unit": words.say("unit", basis["unit"]),
+        "unit": words.say("unit", basis.get("unit")),
         "service": basis.get("service_name") or translated(request, _("no service")),
     }
+    if found.price is None:
+        return _("${work} for ${service}, priced by how much was done.", mapping=told)
     return _("${work} for ${service}, at ${price} ${unit}.", mapping=told)
 
 
 def _steps(request: Any, words: Words, found: Any) -> list[Any]:
     basis = found.basis
-    rounding = Decimal(found.amount_cents) / 100 - found.exact_amount
-    rounded = _(
-        "Rounded once to whole cents, half a cent away from zero: ${amount}"
-        " (${rounding} by rounding).",
-        mapping={"amount": words.cents(found.amount_cents), "rounding": words.money(rounding)},
-    )
-    if found.kind == "pool":
+    if found.kind == "pool" and "month_cents" in basis and "shares" in basis:
         return [
             _(
                 "The fiscal year ${year} costs ${amount}.",
@@ -673,27 +823,55 @@ def _steps(request: Any, words: Words, found: Any) -> list[Any]:
                 for slug, share in basis["shares"].items()
             ),
         ]
-    return [
-        _(
-            "${quantity} × ${price} = ${amount}, exactly.",
-            mapping={
-                "quantity": words.number(found.quantity),
-                "price": words.money(found.price),
-                "amount": words.money(found.exact_amount),
-            },
-        ),
-        rounded,
-    ]
+    if found.kind == "usage" and found.price is not None:
+        rounding = Decimal(found.amount_cents) / 100 - found.exact_amount
+        told = {
+            "quantity": words.number(found.quantity),
+            "price": words.money(found.price),
+            "exact": words.money(found.exact_amount),
+            "amount": words.cents(found.amount_cents),
+            "rounding": words.money(rounding),
+        }
+        return [
+            _("${quantity} × ${price} = ${exact}, exactly.", mapping=told),
+            _(
+                "Rounded once to whole cents, half a cent away from zero: ${amount}"
+                " (${rounding} by rounding).",
+                mapping=told,
+            ),
+        ]
+    return [f"{node.label}: {words.money(node.amount)}" for node in _parts(found)]
+
+
+def _parts(found: Any) -> Iterator[Node]:
+    """The steps of a line; of one with work, all of it is one step."""
+    line_ = _as_line(found)
+    if found.item_count:
+        yield Node("work", "The work below", found.exact_amount, {})
+        if line_.rounding:
+            yield Node("rounding", "Rounded to whole cents", line_.rounding, {})
+        return
+    yield from explain.parts(line_, iter(()))
 
 
 def _line_checks(words: Words, found: Any, count: int, exact: Decimal) -> list[Check]:
-    if found.kind == "pool":
-        cents = sum(share["cents"] for share in found.basis["shares"].values())
+    basis = found.basis
+    if found.kind == "pool" and "month_cents" in basis and "shares" in basis:
+        cents = sum(share["cents"] for share in basis["shares"].values())
         return [
             Check(
                 _("The parts of all bearers sum to the month, to the cent."),
-                cents == found.basis["month_cents"],
-                f"{words.cents(cents)} = {words.cents(found.basis['month_cents'])}",
+                cents == basis["month_cents"],
+                f"{words.cents(cents)} = {words.cents(basis['month_cents'])}",
+            )
+        ]
+    if not found.item_count and not count:
+        cents = to_cents(sum((node.amount for node in _parts(found)), Decimal(0)))
+        return [
+            Check(
+                _("The steps above sum to this line, to the cent."),
+                cents == found.amount_cents,
+                f"{words.cents(cents)} = {words.cents(found.amount_cents)}",
             )
         ]
     return [
@@ -701,7 +879,7 @@ def _line_checks(words: Words, found: Any, count: int, exact: Decimal) -> list[C
             _("The work below sums to this line, to the cent."),
             count == found.item_count
             and exact == found.exact_amount
-            and to_cents(exact) == found.amount_cents,
+            and (found.kind == "correction" or to_cents(exact) == found.amount_cents),
             _(
                 "${work}: ${exact} exactly, ${amount} in whole cents.",
                 mapping={
@@ -721,16 +899,33 @@ def _partner(request: Any, slug: str) -> str:
 
 def _basis(request: Any, words: Words, found: Any) -> list[tuple[Any, Any]]:
     basis = found.basis
-    if found.kind == "pool":
-        return [(_("Shared cost"), basis["pool_name"]), (_("Rests on"), basis.get("source"))]
+    corrects = basis.get("corrects") or {}
+    about = [
+        (_("Kind of line"), words("line_kind", found.kind)),
+        (_("Work of"), words.month(found.service_period)),
+        (_("Corrects statement"), corrects.get("statement")),
+        (_("Corrects line"), corrects.get("line")),
+    ]
+    if basis.get("pool_name"):
+        return [
+            *about,
+            (_("Shared cost"), basis["pool_name"]),
+            (_("Rests on"), basis.get("source")),
+        ]
+    if "activity" not in basis:
+        return [*about, (_("Rests on"), basis.get("source"))]
+    price = None
+    if found.price is not None:
+        price = f"{words.money(found.price)} {words.say('unit', basis.get('unit'))}"
     return [
+        *about,
         (_("Activity"), words("activity", basis["activity"])),
-        (_("Channel"), words("channel", basis["channel"])),
-        (_("Hours"), words("hours", basis["hours"])),
-        (_("Language"), words("language", basis["language"]) if basis["language"] else None),
+        (_("Channel"), words("channel", basis.get("channel"))),
+        (_("Hours"), words("hours", basis.get("hours"))),
+        (_("Language"), words("language", basis["language"]) if basis.get("language") else None),
         (_("Service"), basis.get("service_name")),
-        (_("Price"), f"{words.money(found.price)} {words.say('unit', basis['unit'])}"),
-        (_("Rate"), f"{basis['card']} / {basis['rate']}"),
+        (_("Price"), price),
+        (_("Rate"), f"{basis.get('card')} / {basis.get('rate')}"),
         (_("The rate holds"), _span(words, basis)),
         (_("Rests on"), basis.get("source")),
     ]
@@ -789,7 +984,7 @@ def item(context: StatementItemRecord, request: Any) -> Any:
     url = f"/{slug}/statements/{detail.row.public_id}"
     basis = found.basis
     agreed = detail.terms.get("agreements", {}).get(found.agreement_key, {})
-    unit = words.say("unit", basis["unit"])
+    unit = words.say("unit", basis.get("unit"))
     return page(
         request,
         item=leaf,
@@ -819,17 +1014,11 @@ def item(context: StatementItemRecord, request: Any) -> Any:
             (_("Language"), words("language", leaf.language)),
             (_("Hours"), words("hours", "after" if leaf.after_hours else "business")),
         ],
-        rate_sentence=_(
-            "${price} ${unit}, by the rate ${rate} on the card ${card}; it holds ${span}.",
-            mapping={
-                "price": words.money(leaf.price),
-                "unit": unit,
-                "rate": basis["rate"],
-                "card": basis["card"],
-                "span": translated(request, _span(words, basis)),
-            },
-        ),
-        rate_url=f"/{slug}/rates/{basis['rate']}" if mine and may(request, P.RATE_READ) else None,
+        rate_sentence=_rate_sentence(request, words, basis, leaf, unit),
+        rate_url=f"/{slug}/rates/{basis['rate']}"
+        if mine and basis.get("rate") and may(request, P.RATE_READ)
+        else None,
+        reference_url=f"{url}/contact?reference={leaf.contact_reference}",
         payer_sentence=_payer_sentence(request, words, detail, found, agreed),
         agreement_url=f"/{slug}/agreements/{found.agreement_key}"
         if may(request, P.AGREEMENT_READ)
@@ -843,6 +1032,26 @@ def item(context: StatementItemRecord, request: Any) -> Any:
         statement_url=url,
         line_url=f"{url}/{found.position}",
         statements_url=f"/{slug}/statements",
+    )
+
+
+def _rate_sentence(request: Any, words: Words, basis: dict[str, Any], leaf: Any, unit: str) -> Any:
+    told = {
+        "price": words.money(leaf.price),
+        "unit": unit,
+        "rate": basis.get("rate", ""),
+        "card": basis.get("card", ""),
+        "span": translated(request, _span(words, basis)),
+    }
+    if leaf.price is None:
+        return _(
+            "By the rate ${rate} on the card ${card}, whose price depends on how much was done"
+            " before; it holds ${span}.",
+            mapping=told,
+        )
+    return _(
+        "${price} ${unit}, by the rate ${rate} on the card ${card}; it holds ${span}.",
+        mapping=told,
     )
 
 
