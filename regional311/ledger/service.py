@@ -1,4 +1,4 @@
-"""The only writers of a partner's books: post, reverse, close.
+"""The only writers of a partner's books: post and reverse; `periods` closes them.
 
 Every function works in the books of the tenant that the session is bound to. Periods are months
 and open by themselves the first time something is posted to them. Posting holds the period's row
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, text
@@ -18,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from regional311.calendars import Period
 from regional311.database.ids import new_id
-from regional311.database.rows import put, send
+from regional311.database.rows import send
 from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.errors import Conflict, InvalidInput, KeyReused, NotFound
 from regional311.ledger.books import INTERPARTNER_ACCOUNTS, Leg, leg_problems
@@ -27,6 +28,9 @@ from regional311.ledger.models import Account, JournalEntry, LedgerPeriod, Posti
 OPEN, SOFT_CLOSED, CLOSED = "open", "soft-closed", "closed"
 FURTHEST_PERIOD = 240
 """Months after the wanted one within which there must be an open period."""
+AT_ONCE = 1_000
+"""Entries that `post_many` writes with one statement."""
+_ALWAYS = list(INTERPARTNER_ACCOUNTS)
 
 
 class Unbalanced(InvalidInput):
@@ -39,10 +43,6 @@ class UnknownAccount(InvalidInput):
 
 class PeriodClosed(Conflict):
     """Nothing may be posted to a period that is closed or being closed."""
-
-
-class PeriodsCloseInOrder(Conflict):
-    """An earlier period is still open."""
 
 
 class AlreadyReversed(Conflict):
@@ -73,6 +73,56 @@ class NewEntry:
         return sum(leg.debit_cents for leg in self.legs)
 
 
+_POST = text("""
+WITH period AS (
+    SELECT state FROM ledger_periods WHERE tenant_id = :tenant AND key = :period FOR SHARE
+), known AS (
+    SELECT id FROM journal_entries WHERE tenant_id = :tenant AND source_key = :source
+), chart AS (
+    SELECT key FROM accounts WHERE tenant_id = :tenant AND key = ANY(:accounts)
+        AND (ended_on IS NULL OR ended_on > :today OR key = ANY(:always))
+), entry AS (
+    INSERT INTO journal_entries (tenant_id, id, period_key, service_period, memo, source_key,
+        source_id, counterparty_id, mirror_id, reverses_id, leg_count, total_cents, posted_by,
+        posted_at)
+    SELECT :tenant, :id, :period, :service_period, :memo, :source, :source_id, :counterparty,
+        :mirror, :reverses, :legs, :total, :person, :now
+    WHERE EXISTS (SELECT FROM period WHERE state = 'open') AND NOT EXISTS (SELECT FROM known)
+        AND (SELECT count(*) FROM chart) = :account_count
+    ON CONFLICT (tenant_id, source_key) DO NOTHING
+    RETURNING id
+), legs AS (
+    INSERT INTO postings (tenant_id, entry_id, leg, account_key, debit_cents, credit_cents,
+        counterparty_id, party, family)
+    SELECT :tenant, entry.id, leg.* FROM entry, unnest(CAST(:numbers AS bigint[]),
+        CAST(:leg_accounts AS text[]), CAST(:debits AS bigint[]), CAST(:credits AS bigint[]),
+        CAST(:parties AS uuid[]), CAST(:others AS text[]), CAST(:families AS text[])) AS leg
+)
+SELECT (SELECT state FROM period) AS state, (SELECT id FROM known) AS known,
+    (SELECT array_agg(key) FROM chart) AS chart, (SELECT id FROM entry) AS posted
+""")
+# One statement locks the period, looks at the chart and for an earlier posting of the same thing,
+# and writes; the database's own trigger checks the balance at commit.
+
+_POST_MANY = text("""
+WITH entries AS (
+    INSERT INTO journal_entries (tenant_id, id, period_key, service_period, memo, source_key,
+        source_id, counterparty_id, mirror_id, reverses_id, leg_count, total_cents, posted_by,
+        posted_at)
+    SELECT :tenant, e.*, :person, :now FROM unnest(CAST(:ids AS uuid[]),
+        CAST(:periods AS text[]), CAST(:service_periods AS text[]), CAST(:memos AS text[]),
+        CAST(:sources AS text[]), CAST(:source_ids AS uuid[]), CAST(:counterparties AS uuid[]),
+        CAST(:mirrors AS uuid[]), CAST(:reverses AS uuid[]), CAST(:counts AS bigint[]),
+        CAST(:totals AS bigint[])) AS e
+)
+INSERT INTO postings (tenant_id, entry_id, leg, account_key, debit_cents, credit_cents,
+    counterparty_id, party, family)
+SELECT :tenant, leg.* FROM unnest(CAST(:leg_entries AS uuid[]), CAST(:numbers AS bigint[]),
+    CAST(:leg_accounts AS text[]), CAST(:debits AS bigint[]), CAST(:credits AS bigint[]),
+    CAST(:parties AS uuid[]), CAST(:others AS text[]), CAST(:families AS text[])) AS leg
+""")
+
+
 def post(session: TenantSession, entry: NewEntry, *, now: datetime) -> UUID:
     """Post a balanced entry to an open period and return its id.
 
@@ -86,48 +136,142 @@ def post(session: TenantSession, entry: NewEntry, *, now: datetime) -> UUID:
     if problems := leg_problems(entry.legs):
         raise Unbalanced(" ".join(problems))
     scope = scope_of(session)
-    lock_open_period(session, entry.period_key)
-    known = _posted(session, entry.source_key)
-    if known is not None:
-        if _same(session, known, entry):
-            return known.id
-        raise KeyReused(f"Something else was posted already for {entry.source_key}.")
-    _check_accounts(session, {leg.account for leg in entry.legs}, now.date())
-    entry_id = new_id()
-    put(
-        session,
-        JournalEntry(
-            tenant_id=scope.tenant_id,
-            id=entry_id,
-            period_key=entry.period_key,
-            service_period=entry.service_period,
-            memo=entry.memo,
-            source_key=entry.source_key,
-            source_id=entry.source_id,
-            counterparty_id=entry.counterparty_id,
-            mirror_id=entry.mirror_id,
-            reverses_id=entry.reverses_id,
-            leg_count=len(entry.legs),
-            total_cents=entry.total_cents,
-            posted_by=scope.person_id,
-            posted_at=now,
-        ),
-        *(
-            Posting(
-                tenant_id=scope.tenant_id,
-                entry_id=entry_id,
-                leg=number,
-                account_key=leg.account,
-                debit_cents=leg.debit_cents,
-                credit_cents=leg.credit_cents,
-                counterparty_id=leg.counterparty_id,
-                party=leg.party,
-                family=leg.family,
-            )
-            for number, leg in enumerate(entry.legs, 1)
-        ),
+    accounts = list({leg.account for leg in entry.legs})
+    parameters = {
+        "tenant": scope.tenant_id,
+        "person": scope.person_id,
+        "now": now,
+        "today": now.date(),
+        "always": _ALWAYS,
+        "id": new_id(),
+        "period": entry.period_key,
+        "service_period": entry.service_period,
+        "memo": entry.memo,
+        "source": entry.source_key,
+        "source_id": entry.source_id,
+        "counterparty": entry.counterparty_id,
+        "mirror": entry.mirror_id,
+        "reverses": entry.reverses_id,
+        "legs": len(entry.legs),
+        "total": entry.total_cents,
+        "accounts": accounts,
+        "account_count": len(accounts),
+        "numbers": list(range(1, len(entry.legs) + 1)),
+        **_leg_columns(entry.legs),
+    }
+    result = session.execute(_POST, parameters).one()
+    if result.state is None and result.known is None:
+        lock_open_period(session, entry.period_key)
+        result = session.execute(_POST, parameters).one()
+    mark_changed(session)
+    if result.posted is not None:
+        posted: UUID = result.posted
+        return posted
+    if result.known is None:
+        _refuse(result.state, entry.period_key, set(accounts) - set(result.chart or ()))
+    return _known_or_refuse(session, entry)
+
+
+def post_many(session: TenantSession, entries: Sequence[NewEntry], *, now: datetime) -> list[UUID]:
+    """Post many balanced entries, all or none, and return their ids in the same order.
+
+    One statement writes a thousand of them. Each is checked as `post` checks it: what was posted
+    before under the same `source_key` keeps its id.
+
+    :raises Unbalanced: saying every fault of the first entry that has one.
+    :raises PeriodClosed: when a period is not open.
+    :raises UnknownAccount: naming the accounts that the chart lacks.
+    :raises KeyReused: when a source key stands for another entry, or twice in this lot.
+    """
+    for entry in entries:
+        if problems := leg_problems(entry.legs):
+            raise Unbalanced(f"{entry.source_key}: {' '.join(problems)}")
+    known = _posted_before(session, entries)
+    fresh = [entry for entry in entries if entry.source_key not in known]
+    for period_key in sorted({entry.period_key for entry in fresh}):
+        lock_open_period(session, period_key)
+    if fresh:
+        used = {leg.account for entry in fresh for leg in entry.legs}
+        _check_accounts(session, used, now.date())
+    for begin in range(0, len(fresh), AT_ONCE):
+        known |= _write(session, fresh[begin : begin + AT_ONCE], now)
+    mark_changed(session)
+    return [known[entry.source_key] for entry in entries]
+
+
+def _posted_before(session: TenantSession, entries: Sequence[NewEntry]) -> dict[str, UUID]:
+    tenant_id = scope_of(session).tenant_id
+    wanted = {entry.source_key: entry for entry in entries}
+    if len(wanted) != len(entries):
+        raise KeyReused("A source key stands twice among these entries.")
+    rows = session.execute(
+        select(JournalEntry.source_key, JournalEntry.id).where(
+            JournalEntry.tenant_id == tenant_id, JournalEntry.source_key.in_(wanted)
+        )
+    ).all()
+    for row in rows:
+        _known_or_refuse(session, wanted[row.source_key])
+    return {row.source_key: row.id for row in rows}
+
+
+def _write(session: TenantSession, entries: Sequence[NewEntry], now: datetime) -> dict[str, UUID]:
+    scope = scope_of(session)
+    ids = [new_id() for _entry in entries]
+    legs = [leg for entry in entries for leg in entry.legs]
+    session.execute(
+        _POST_MANY,
+        {
+            "tenant": scope.tenant_id,
+            "person": scope.person_id,
+            "now": now,
+            "ids": ids,
+            "periods": [entry.period_key for entry in entries],
+            "service_periods": [entry.service_period for entry in entries],
+            "memos": [entry.memo for entry in entries],
+            "sources": [entry.source_key for entry in entries],
+            "source_ids": [entry.source_id for entry in entries],
+            "counterparties": [entry.counterparty_id for entry in entries],
+            "mirrors": [entry.mirror_id for entry in entries],
+            "reverses": [entry.reverses_id for entry in entries],
+            "counts": [len(entry.legs) for entry in entries],
+            "totals": [entry.total_cents for entry in entries],
+            "leg_entries": [
+                entry_id
+                for entry_id, entry in zip(ids, entries, strict=True)
+                for _leg in entry.legs
+            ],
+            "numbers": [number for entry in entries for number in range(1, len(entry.legs) + 1)],
+            **_leg_columns(legs),
+        },
     )
-    return entry_id
+    return {entry.source_key: entry_id for entry, entry_id in zip(entries, ids, strict=True)}
+
+
+def _leg_columns(legs: Sequence[Leg]) -> dict[str, list[Any]]:
+    return {
+        "leg_accounts": [leg.account for leg in legs],
+        "debits": [leg.debit_cents for leg in legs],
+        "credits": [leg.credit_cents for leg in legs],
+        "parties": [leg.counterparty_id for leg in legs],
+        "others": [leg.party for leg in legs],
+        "families": [leg.family for leg in legs],
+    }
+
+
+def _refuse(state: str, period_key: str, missing: set[str]) -> None:
+    if state != OPEN:
+        raise PeriodClosed(f"The period {period_key} is {state}; nothing can be posted to it.")
+    if missing:
+        raise UnknownAccount(
+            f"The chart of accounts lacks or has ended {', '.join(sorted(missing))}."
+        )
+
+
+def _known_or_refuse(session: TenantSession, entry: NewEntry) -> UUID:
+    known = _posted(session, entry.source_key)
+    if known is None or not _same(session, known, entry):
+        raise KeyReused(f"Something else was posted already for {entry.source_key}.")
+    return known.id
 
 
 def reverse(
@@ -202,57 +346,41 @@ def _lock(session: TenantSession, period: Period) -> str:
     )
     state = session.execute(query).scalar_one_or_none()
     if state is None:
+        lock_calendar(session)
         session.execute(
-            insert(LedgerPeriod)
-            .values(
-                tenant_id=tenant_id,
-                key=period.label,
-                start_on=period.start_on,
-                end_on=period.end_on,
-                state=OPEN,
-            )
-            .on_conflict_do_nothing()
+            _OPEN_PERIOD,
+            {
+                "tenant": tenant_id,
+                "key": period.label,
+                "start": period.start_on,
+                "end": period.end_on,
+            },
         )
         mark_changed(session)
         state = session.execute(query).scalar_one()
     return state
 
 
-def close_period(session: TenantSession, period_key: str, *, soft: bool = False) -> None:
-    """Close a month for posting, after every earlier one; closed already is no change.
+# A month that nobody used before a later one was closed is closed with it.
+_OPEN_PERIOD = text("""
+INSERT INTO ledger_periods (tenant_id, key, start_on, end_on, state)
+SELECT :tenant, :key, :start, :end, coalesce(
+    (SELECT max(state) FILTER (WHERE state = 'soft-closed') FROM ledger_periods
+        WHERE tenant_id = :tenant AND key > :key
+        HAVING count(*) FILTER (WHERE state = 'closed') = 0),
+    (SELECT 'closed' FROM ledger_periods
+        WHERE tenant_id = :tenant AND key > :key AND state = 'closed' LIMIT 1),
+    'open')
+ON CONFLICT DO NOTHING
+""")
 
-    Soft-closed refuses postings as well and may still be opened again; closed stays closed.
 
-    :raises NotFound: when nothing was ever posted to it.
-    :raises PeriodsCloseInOrder: when an earlier period is not closed.
-    :raises PeriodClosed: when a closed period would become soft-closed.
-    """
-    tenant_id = scope_of(session).tenant_id
-    # all earlier ones are locked too, in order: two closings cannot pass each other
-    periods = list(
-        session.execute(
-            select(LedgerPeriod)
-            .where(LedgerPeriod.tenant_id == tenant_id, LedgerPeriod.key <= period_key)
-            .order_by(LedgerPeriod.key)
-            .with_for_update()
-            .execution_options(populate_existing=True)
-        ).scalars()
+def lock_calendar(session: TenantSession) -> None:
+    """Let nobody else begin, close or reopen a period of these books until the transaction ends."""
+    session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended('ledger_periods:' || :tenant, 0))"),
+        {"tenant": str(scope_of(session).tenant_id)},
     )
-    if not periods or periods[-1].key != period_key:
-        raise NotFound(f"These books have no period {period_key}.")
-    period = periods.pop()
-    wanted = SOFT_CLOSED if soft else CLOSED
-    if period.state == wanted:
-        return
-    if period.state == CLOSED:
-        raise PeriodClosed(f"The period {period_key} is closed for good.")
-    if not soft:
-        late = [earlier.key for earlier in periods if earlier.state != CLOSED]
-        if late:
-            raise PeriodsCloseInOrder(f"Close {late[0]} first: periods close in order.")
-    check_pending(session)
-    period.state = wanted
-    session.flush()
 
 
 def check_pending(session: TenantSession) -> None:
@@ -296,10 +424,7 @@ def _check_accounts(session: TenantSession, keys: set[str], today: date) -> None
         for row in rows
         if row.ended_on is None or row.ended_on > today or row.key in INTERPARTNER_ACCOUNTS
     }
-    if missing := keys - known:
-        raise UnknownAccount(
-            f"The chart of accounts lacks or has ended {', '.join(sorted(missing))}."
-        )
+    _refuse(OPEN, "", keys - known)
 
 
 def _posted(session: TenantSession, source_key: str) -> JournalEntry | None:

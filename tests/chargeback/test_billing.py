@@ -28,6 +28,7 @@ from regional311.chargeback.statement import (
 from regional311.database.ids import new_id
 from regional311.errors import NotFound
 from regional311.ledger import service as ledger
+from regional311.ledger.periods import close_period
 
 pytestmark = pytest.mark.commits
 
@@ -348,7 +349,7 @@ def test_many_items_travel_in_several_envelopes(october, monkeypatch):
 def test_a_closed_period_of_the_payer_delays_nothing(october):
     with october.of("county") as session:
         ledger.lock_open_period(session, "2026-10")
-        ledger.close_period(session, "2026-10")
+        close_period(session, "2026-10", now=NOW)
     _, drafts = rate_and_draft(october)
     through(october, "city", drafts)
     (entry,) = rows(october, "county", "SELECT period_key, service_period FROM journal_entries")

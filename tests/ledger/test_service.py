@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -12,14 +13,13 @@ from regional311.database.session import acting_for
 from regional311.errors import KeyReused, NotFound
 from regional311.ledger import queries, service
 from regional311.ledger.books import Leg, credit, debit, entry_problems
+from regional311.ledger.periods import PeriodsCloseInOrder, close_period
 from regional311.ledger.service import (
     AlreadyReversed,
     NewEntry,
     PeriodClosed,
-    PeriodsCloseInOrder,
     Unbalanced,
     UnknownAccount,
-    close_period,
     first_open_period,
     post,
     reverse,
@@ -110,14 +110,14 @@ def test_a_reversal_is_neutral_and_happens_once(books):
 def test_nothing_is_posted_to_a_closed_period(books):
     with books.of("city") as session:
         post(session, entry(), now=NOW)
-        close_period(session, "2026-10", soft=True)
-        close_period(session, "2026-10", soft=True)
+        close_period(session, "2026-10", soft=True, now=NOW)
+        close_period(session, "2026-10", soft=True, now=NOW)
     with books.of("city") as session:
         with pytest.raises(PeriodClosed, match="soft-closed"):
             post(session, entry(source="late"), now=NOW)
-        close_period(session, "2026-10")
+        close_period(session, "2026-10", now=NOW)
         with pytest.raises(PeriodClosed):
-            close_period(session, "2026-10", soft=True)
+            close_period(session, "2026-10", soft=True, now=NOW)
         assert first_open_period(session, "2026-10") == "2026-11"
         assert first_open_period(session, "2026-12") == "2026-12"
         with pytest.raises(PeriodClosed):
@@ -135,11 +135,11 @@ def test_periods_close_in_order(books):
         post(session, entry(period="2026-09", source="september"), now=NOW)
         post(session, entry(), now=NOW)
         with pytest.raises(PeriodsCloseInOrder, match="2026-09"):
-            close_period(session, "2026-10")
-        close_period(session, "2026-09")
-        close_period(session, "2026-10")
+            close_period(session, "2026-10", now=NOW)
+        close_period(session, "2026-09", now=NOW)
+        close_period(session, "2026-10", now=NOW)
         with pytest.raises(NotFound):
-            close_period(session, "2027-01")
+            close_period(session, "2027-01", now=NOW)
 
 
 def test_closing_waits_for_a_posting_in_progress(books):
@@ -149,7 +149,7 @@ def test_closing_waits_for_a_posting_in_progress(books):
 
     def close():
         with books.of("city") as other:
-            close_period(other, "2026-10")
+            close_period(other, "2026-10", now=NOW)
         closed.set()
 
     with books.of("city") as session:
@@ -255,3 +255,77 @@ def test_an_ended_account_takes_no_postings_unless_it_lies_between_partners(book
         post(session, entry(source="between partners"), now=NOW)
         with pytest.raises(UnknownAccount, match="supplies"):
             post(session, entry(legs=legs, source="late"), now=NOW)
+
+
+def test_many_are_posted_at_once_and_once(books):
+    lot = [entry(source=f"lot:{number}", cents=number + 1) for number in range(2_500)]
+    with books.of("city") as session:
+        first = post(session, lot[7], now=NOW)
+        ids = service.post_many(session, lot, now=NOW)
+        assert ids[7] == first
+        assert len(set(ids)) == 2_500
+    with books.of("city") as session:
+        assert service.post_many(session, lot[:20], now=NOW) == ids[:20]
+        entries = {one.id: one for one in queries.entries_to_check(session)}
+        assert len(entries) == 2_500
+        assert [entries[each].total_cents for each in ids[:3]] == [1, 2, 3]
+        assert [problem for one in entries.values() for problem in entry_problems(one)] == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"legs": [Leg("due_from_partners", 5), Leg("service_revenue", 0, 4)]}, Unbalanced),
+        ({"legs": [Leg("due_from_partners", 5), Leg("petty_cash", 0, 5)]}, UnknownAccount),
+        ({"source": "known"}, KeyReused),
+        ({"source": "good"}, KeyReused),
+    ],
+)
+def test_of_many_none_is_posted_when_one_is_wrong(books, wrong, error):
+    with books.of("city") as session:
+        post(session, entry(source="known"), now=NOW)
+    with books.of("city") as session:
+        with pytest.raises(error):
+            service.post_many(
+                session,
+                [entry(source="good"), entry(**({"source": "bad", "cents": 7} | wrong))],
+                now=NOW,
+            )
+        session.rollback()
+        assert len(queries.journal(session)) == 1
+
+
+def test_a_leg_keeps_whom_and_what_it_is_about(books):
+    legs = [
+        debit("interfund_expense", 5, party="bureau:parks", family="overhead"),
+        credit("interfund_revenue", 5, party="bureau:parks", family="overhead"),
+    ]
+    with books.of("city") as session:
+        first = post(session, entry(legs=legs), now=NOW)
+        assert post(session, entry(legs=legs), now=NOW) == first
+        with pytest.raises(KeyReused):
+            post(session, entry(legs=[replace(leg, party=None) for leg in legs]), now=NOW)
+        back = reverse(session, first, period_key="2026-10", memo="No", now=NOW)
+        parties = session.execute(
+            text("SELECT party, family FROM postings WHERE entry_id = :id"), {"id": back}
+        ).all()
+        assert set(parties) == {("bureau:parks", "overhead")}
+
+
+def test_the_same_source_posted_by_two_at_once_is_there_once(books):
+    with books.of("city") as session:
+        post(session, entry(source="opens the month"), now=NOW)
+    found = []
+
+    def again():
+        with books.of("city") as other:
+            found.append(post(other, entry(source="both"), now=NOW))
+
+    with books.of("city") as session:
+        mine = post(session, entry(source="both"), now=NOW)
+        thread = threading.Thread(target=again)
+        thread.start()
+        thread.join(0.2)
+        assert thread.is_alive()
+    thread.join(10)
+    assert found == [mine]
