@@ -13,8 +13,7 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
 
-MICRO = Decimal("0.000001")
-"""Charges are kept to a millionth of a dollar; only statement lines have cents."""
+from regional311.chargeback.charge_models import MICRO, Tariff
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +54,8 @@ class Price:
     valid_from: date
     valid_to: date | None = None
     unit: str = "each"
+    tariff: Tariff | None = None
+    """How quantities become dollars; None is so much a unit."""
 
     def valid_on(self, day: date) -> bool:
         """Whether it holds on a day."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -11,10 +12,11 @@ from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.exc import IntegrityError
 
-from regional311.calendars import Period
+from regional311.calendars import Period, fiscal_year
+from regional311.chargeback.charge_models import Done, Tariff
 from regional311.chargeback.checks import check_partner
 from regional311.chargeback.models import Agreement
-from regional311.chargeback.rates import Price, Scope, Work, charge, resolve, units
+from regional311.chargeback.rates import Price, Scope, Work, resolve, units
 from regional311.chargeback.rating import CutOffsReversed, run_rating
 from regional311.database.ids import new_id
 from regional311.database.rows import put
@@ -168,6 +170,126 @@ def test_a_month_without_work_makes_an_empty_run(region):
     assert run.counts == {"rated": 0, "unrated": 0, "no_agreement": 0, "excluded": 0}
 
 
+def test_a_bureau_pays_for_its_own_work_and_partners_come_first(region):
+    region.agree("bureaus", "city", "city", "contact_handled", payer_kind="bureau")
+    region.agree(
+        "a-water", "city", "city", "contact_handled", payer_kind="bureau", payer_key="water"
+    )
+    region.agree(
+        "zoo",
+        "city",
+        "city",
+        "contact_handled",
+        payer_kind="outside",
+        payer_key="zoo",
+        terms={"services": ["elephants"]},
+    )
+    region.agree(
+        "line",
+        "city",
+        "county",
+        "contact_handled",
+        rule="line_owner",
+        terms={"services": ["potholes"]},
+    )
+    region.rate("city", "any", "contact_handled", "1")
+    events = {
+        "a bureau": region.use("city", "city", bureau_key="parks"),
+        "one bureau's agreement": region.use("city", "city", bureau_key="water"),
+        "no bureau": region.use("city", "city"),
+        "outside": region.use("city", "city", bureau_key="parks", service_key="elephants"),
+        "partner first": region.use(
+            "city", "city", bureau_key="parks", service_key="potholes", line_owner="county"
+        ),
+        "partner, another service": region.use(
+            "city", "city", bureau_key="parks", service_key="sewers", line_owner="county"
+        ),
+    }
+    with region.of("city") as session:
+        run = run_rating(session, period=OCTOBER, now=NOW)
+        found = {
+            row.usage_event_id: (row.state, row.payer_kind, row.payer_key, row.line_key)
+            for row in session.execute(
+                text("SELECT * FROM charges WHERE run_id = :run"), {"run": run.id}
+            )
+        }
+    said = {name: found[event] for name, event in events.items()}
+    assert said["a bureau"][:3] == ("rated", "bureau", "parks")
+    assert said["one bureau's agreement"][:3] == ("rated", "bureau", "water")
+    assert said["one bureau's agreement"][3].startswith("a-water/water|contact_handled|")
+    assert said["no bureau"][:3] == ("excluded", "partner", None)
+    assert said["outside"][:3] == ("rated", "outside", "zoo")
+    assert said["partner first"][:3] == ("rated", "partner", None)
+    assert said["partner, another service"][:3] == ("rated", "bureau", "parks")
+    assert said["a bureau"][3].startswith("bureaus/parks|")
+
+
+def test_quarters_and_fiscal_years_are_rated_like_months(region):
+    region.agree("city-county", "city", "county", "contact_handled")
+    region.rate("city", "any", "contact_handled", "1")
+    for month in (7, 9, 10):
+        region.use("city", "county", at=(2026, month, 30, 12))
+    quarter = Period(date(2026, 7, 1), date(2026, 10, 1))
+    year = fiscal_year(date(2026, 10, 5))
+    with region.of("city") as session:
+        runs = [run_rating(session, period=period, now=NOW) for period in (quarter, year, OCTOBER)]
+    assert [run.counts["rated"] for run in runs] == [2, 3, 1]
+    assert [run.number for run in runs] == [1, 1, 1]
+    assert runs[0].period_key == quarter.label
+
+
+def test_a_closed_version_of_the_same_instant_was_never_known(region):
+    region.agree("city-county", "city", "county", "contact_handled")
+    region.rate("city", "gone", "contact_handled", "1", recorded=Range(NOW, NOW))
+    event = region.use("city", "county")
+    assert rated(region)[1][event][0] == "unrated"
+
+
+LAGO = {
+    "tiers": [
+        {"up_to": "2", "price": "10", "flat": "2"},
+        {"up_to": "4.5", "price": "5", "flat": "3"},
+        {"price": "1.25"},
+    ]
+}
+TARIFFS = st.builds(
+    lambda model, surcharges, phases: {
+        "model": model[0],
+        "steps": model[1],
+        "surcharges": surcharges,
+        "phases": phases,
+    },
+    st.sampled_from(
+        [
+            ("unit", None),
+            ("unit", None),
+            ("graduated", LAGO),
+            ("volume", LAGO),
+            ("package", {"size": "2", "free": "1"}),
+            ("percentage", {"floor": "0.5", "cap": "1.5"}),
+            ("percentage", {}),
+        ]
+    ),
+    st.sampled_from(
+        [
+            [],
+            [{"key": "night", "hours": "after", "percent": "25"}],
+            [
+                {"key": "es", "languages": ["es"], "amount": "0.4"},
+                {"key": "night", "hours": "business", "languages": ["es", "en"], "percent": "7.5"},
+            ],
+        ]
+    ),
+    st.sampled_from(
+        [
+            [],
+            [
+                {"from": "2026-07-01", "percent": "16.667"},
+                {"from": "2026-10-10", "percent": "33.333"},
+            ],
+        ]
+    ),
+)
 PRICES = st.lists(
     st.tuples(
         st.builds(
@@ -182,8 +304,9 @@ PRICES = st.lists(
         st.decimals("0.0001", "99", places=4),
         st.sampled_from(["each", "minute"]),
         st.sampled_from([date(2026, 7, 1), date(2026, 10, 10)]),
+        TARIFFS,
     ),
-    max_size=8,
+    max_size=6,
     unique_by=lambda price: price[0],
 )
 EVENTS = st.lists(
@@ -195,7 +318,7 @@ EVENTS = st.lists(
             "channel": st.sampled_from(["phone", "web"]),
             "after_hours": st.booleans(),
             "handle_seconds": st.integers(0, 1000),
-            "quantity": st.sampled_from([Decimal(1), Decimal(-1), Decimal("2.5")]),
+            "quantity": st.sampled_from([Decimal(1), Decimal(-1), Decimal("2.5"), Decimal(30)]),
             "at": st.sampled_from(
                 [(2026, 10, 1, 0), (2026, 10, 9, 23), (2026, 10, 10, 0), (2026, 10, 31, 23)]
             ),
@@ -203,6 +326,13 @@ EVENTS = st.lists(
     ),
     max_size=8,
 )
+
+
+MIXED = text("""
+SELECT line_key FROM charges WHERE run_id = :run AND state = 'rated' GROUP BY payer_id, line_key
+HAVING count(DISTINCT rate_id) > 1 OR count(DISTINCT agreement_id) > 1
+    OR count(DISTINCT coalesce(price, -1)) > 1
+""")
 
 
 @settings(
@@ -214,7 +344,7 @@ def test_every_event_becomes_one_charge_and_as_the_pure_rules_price_it(region, p
     activity = f"activity-{card}"
     region.agree(f"agreement-{card}", "city", "county", activity, rate_card_key=card)
     pure = []
-    for number, (scope, amount, unit, start) in enumerate(prices):
+    for number, (scope, amount, unit, start, tariff) in enumerate(prices):
         region.rate(
             "city",
             f"rate-{number}",
@@ -227,10 +357,14 @@ def test_every_event_becomes_one_charge_and_as_the_pure_rules_price_it(region, p
             hours=scope.hours,
             unit=unit,
             valid=Range(start, None),
+            **tariff,
         )
         mine = Scope(card, activity, scope.service, scope.language, scope.channel, scope.hours)
-        pure.append(Price(f"rate-{number}", mine, amount, start, None, unit))
+        pure.append(
+            Price(f"rate-{number}", mine, amount, start, None, unit, Tariff.of(amount, **tariff))
+        )
     expected = {}
+    priced = defaultdict(list)
     for event in events:
         event_id = region.use("city", activity=activity, **event)
         work = Work(
@@ -250,11 +384,17 @@ def test_every_event_becomes_one_charge_and_as_the_pure_rules_price_it(region, p
             expected[event_id] = ("unrated", "county", None, None)
         else:
             counted = units(price.unit, event["quantity"], event["handle_seconds"])
-            amount = charge(price.amount, counted)
+            done = Done(counted, event["language"], event["after_hours"], work.done_on)
+            priced[price].append((event["at"], event_id, done))
+    for price, together in priced.items():
+        together.sort(key=lambda one: one[:2])
+        amounts = price.tariff.charges([done for _, _, done in together])
+        for (_, event_id, _), amount in zip(together, amounts, strict=True):
             expected[event_id] = ("rated", "county", price.key, amount)
     first, charges = rated(region)
     assert {event: charges[event] for event in expected} == expected
     second, _ = rated(region)
     assert second.digest == first.digest
     with region.of("city") as session:
+        assert not session.execute(MIXED, {"run": first.id}).all()
         assert all(check.holds for check in check_partner(session))
