@@ -52,6 +52,8 @@ def terms_of(file: schema.AgreementFile) -> dict[str, Any]:
         found["outside"] = _said(outside)
     if table.services:
         found["services"] = list(table.services)
+    if table.payer_reference is not None:
+        found["payer_reference"] = _said(table.payer_reference.model_dump())
     if table.expiry_reminder_days != default_reminders():
         found["expiry_reminder_days"] = list(table.expiry_reminder_days)
     lists: dict[str, list[dict[str, Any]]] = {
@@ -102,6 +104,7 @@ def said_by(terms: Mapping[str, Any], payer_key: str | None) -> dict[str, Any]:
     table |= {name: _dollars(terms.get(f"{name}_cents")) for name in AMOUNTS}
     table["billing"] = terms.get("billing")
     table["services"] = terms.get("services")
+    table["payer_reference"] = terms.get("payer_reference")
     table["expiry_reminder_days"] = terms.get("expiry_reminder_days")
     outside = terms.get("outside")
     table["outside"] = None if outside is None else {"key": payer_key, **outside}

@@ -106,6 +106,14 @@ def _models(slug: str, things: Things) -> Iterator[tuple[str, schema.Model]]:
     yield "rates.toml", schema.RatesFile(rate=_all(things, "rate"))
     if things["pool"]:
         yield "pools.toml", schema.PoolsFile(pool=_all(things, "pool"))
+    if things["base"]:
+        snapshots = sorted(_all(things, "base_snapshot"), key=lambda each: (each.base, each.number))
+        yield (
+            "bases.toml",
+            schema.BasesFile(base=_all(things, "base"), snapshot=tuple(snapshots)),
+        )
+    if things["bill_split"]:
+        yield "splits.toml", schema.SplitsFile(split=_all(things, "bill_split"))
 
 
 def _all(things: Things, kind: str) -> tuple[Any, ...]:

@@ -12,7 +12,6 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import Decimal
 from difflib import get_close_matches
 from importlib import import_module, util
 from itertools import combinations
@@ -28,13 +27,13 @@ from shapely.validation import explain_validity
 
 from regional311.config import schema
 from regional311.config.agreements import ALL, wrong_terms
+from regional311.config.pools import bearers_of, check_bases, check_pools, check_splits
 from regional311.errors import DomainError
 
 REGION = "region"
 MAX_FILE_BYTES = 2_000_000
 MAX_VERTICES = 50_000
 LINES = ("road", "bridge")
-EVERY_HUNDRED = Decimal(100)
 
 M = TypeVar("M", bound=schema.Model)
 
@@ -84,6 +83,9 @@ class TenantFiles:
     rules: schema.RulesFile | None = None
     rates: tuple[schema.Rate, ...] = ()
     pools: tuple[schema.Pool, ...] = ()
+    bases: tuple[schema.AllocationBase, ...] = ()
+    snapshots: tuple[schema.BaseSnapshot, ...] = ()
+    splits: tuple[schema.BillSplit, ...] = ()
     boundaries: tuple[BoundaryShape, ...] = ()
 
 
@@ -164,6 +166,8 @@ class _Tenant:
     rules: schema.RulesFile | None = None
     rates: schema.RatesFile | None = None
     pools: schema.PoolsFile | None = None
+    bases: schema.BasesFile | None = None
+    splits: schema.SplitsFile | None = None
     boundaries: schema.BoundariesFile | None = None
     shapes: tuple[BoundaryShape, ...] = ()
     unread: set[str] = field(default_factory=set)
@@ -188,6 +192,9 @@ class _Tenant:
             rules=self.rules,
             rates=self.rates.rate if self.rates else (),
             pools=self.pools.pool if self.pools else (),
+            bases=self.bases.base if self.bases else (),
+            snapshots=self.bases.snapshot if self.bases else (),
+            splits=self.splits.split if self.splits else (),
             boundaries=self.shapes,
         )
 
@@ -608,7 +615,13 @@ def _check_tenant(tenant: _Tenant, found: list[ConfigError]) -> None:
     if tenant.rates is not None:
         _check_rates(tenant.rates, _Marks(tenant.path("rates.toml"), found))
     if tenant.pools is not None:
-        _check_pools(tenant.pools, _Marks(tenant.path("pools.toml"), found))
+        _check_pools(tenant, tenant.pools, _Marks(tenant.path("pools.toml"), found))
+    if tenant.bases is not None:
+        check_bases(tenant.bases, _Marks(tenant.path("bases.toml"), found))
+    if tenant.splits is not None:
+        bases = None if "bases.toml" in tenant.unread else _base_keys(tenant)
+        bureaus = None if "bureaus.toml" in tenant.unread else _bureau_keys(tenant)
+        check_splits(tenant.splits, bases, bureaus, _Marks(tenant.path("splits.toml"), found))
     if tenant.rules is not None:
         _check_rules(tenant.rules, _Marks(tenant.path("rules.toml"), found))
 
@@ -719,14 +732,20 @@ def _check_rates(rates: schema.RatesFile, mark: _Marks) -> None:
             )
 
 
-def _check_pools(pools: schema.PoolsFile, mark: _Marks) -> None:
-    mark.unique("pool", [f"{item.key} {item.fiscal_year}" for item in pools.pool])
-    for pool in pools.pool:
-        path = f"pool[{pool.key} {pool.fiscal_year}]"
-        mark.unique(f"{path}.share", [item.payer for item in pool.share], "payer")
-        total = sum((share.percent for share in pool.share), Decimal(0))
-        if total != EVERY_HUNDRED:
-            mark(f"{path}.share", f"the shares make {total.normalize():f} %, not 100 %")
+def _check_pools(tenant: _Tenant, pools: schema.PoolsFile, mark: _Marks) -> None:
+    bases = None if "bases.toml" in tenant.unread else (tenant.bases or schema.BasesFile())
+    check_pools(pools, bases, mark)
+    if "bureaus.toml" not in tenant.unread:
+        for pool in pools.pool:
+            for share in pool.share:
+                kind, _, bureau = share.payer.partition(":")
+                if kind == "bureau":
+                    path = f"pool[{pool.key} {pool.fiscal_year}].share[{share.payer}].payer"
+                    mark.known(path, bureau, _bureau_keys(tenant), "bureau")
+
+
+def _base_keys(tenant: _Tenant) -> set[str]:
+    return {base.key for base in tenant.bases.base} if tenant.bases else set()
 
 
 def _check_rules(rules: schema.RulesFile, mark: _Marks) -> None:
@@ -907,7 +926,8 @@ def _check_money_across(
         for pool in tenant.pools.pool:
             for share in pool.share:
                 path = f"pool[{pool.key} {pool.fiscal_year}].share[{share.payer}].payer"
-                mark.known(path, share.payer, partners, "partner")
+                if ":" not in share.payer:
+                    mark.known(path, share.payer, partners, "partner")
 
 
 def _check_sharing(sharing: schema.SharingFile, mark: _Marks) -> None:
@@ -1016,13 +1036,13 @@ def _check_agreement_prices(
         every = provider.pools.pool if provider.pools else ()
         pools = {pool.key for pool in every}
         mark.known("agreement.pool", terms.pool, pools, "pool", of)
-        bearers = {share.payer for pool in every if pool.key == terms.pool for share in pool.share}
+        bearers = bearers_of(terms.pool, every, provider.bases)
         bears = (
-            any(each.startswith("bureau:") for each in bearers)
+            any(each.startswith("bureau:") for each in bearers or ())
             if terms.payer_bureau == ALL
-            else _payer_named(terms) in bearers
+            else _payer_named(terms) in (bearers or ())
         )
-        if terms.pool in pools and not bears:
+        if terms.pool in pools and bearers is not None and not bears:
             who = "no bureau" if terms.payer_bureau == ALL else _payer_named(terms)
             has = "has a share" if terms.payer_bureau == ALL else "has no share"
             mark("agreement.pool", f"{who} {has} in {terms.pool}")

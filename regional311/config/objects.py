@@ -21,11 +21,19 @@ from pydantic import Field, ValidationError
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import Range
 
-from regional311.allocation.models import CostPool, PoolShare
+from regional311.allocation.bases import readings_text, snapshot_digest
+from regional311.allocation.models import (
+    AllocationBase,
+    BaseSnapshot,
+    BillSplit,
+    CostPool,
+    PoolShare,
+)
 from regional311.catalog.models import Service, ServiceDisposition
 from regional311.chargeback.models import Agreement, Rate
 from regional311.config import agreements, schema
 from regional311.config.files import Policies, TenantFiles
+from regional311.config.pools import cents, pool_said, split_parts
 from regional311.database.base import Base
 from regional311.database.ids import new_id
 from regional311.database.rows import put, send
@@ -124,8 +132,10 @@ def _plain(name: str, value: Any) -> Any:
         return canonical(value)
     if isinstance(value, (tuple, list)):
         return [_plain(name, item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(name, item) for key, item in value.items()}
     if isinstance(value, Decimal):
-        return decimal_text(value, places=2 if name == "amount" else 0)
+        return decimal_text(value, places=2 if name in ("amount", "actual_amount") else 0)
     if isinstance(value, date):
         return value.isoformat()
     return value
@@ -913,6 +923,160 @@ class RateKind(Kind[schema.Rate]):
         return row_id
 
 
+class BaseKind(KeyedRow[schema.AllocationBase]):
+    """What costs are divided by."""
+
+    name = "base"
+    permission = Permissions.POOL_EDIT
+    table = AllocationBase
+
+    def said(
+        self,
+        files: TenantFiles,
+        policies: Policies | None,  # noqa: ARG002
+    ) -> Iterator[tuple[str, schema.AllocationBase]]:
+        """Give the bases."""
+        return ((each.key, each) for each in files.bases)
+
+    def content(self, model: schema.AllocationBase) -> dict[str, Any]:
+        """Give what counts: the parts of a mix, whatever their order in the file."""
+        content = canonical(model)
+        if "part" in content:
+            content["part"] = sorted(content["part"], key=lambda one: one["base"])
+        return content
+
+    def read(self, row: Any, desk: Desk) -> schema.AllocationBase:  # noqa: ARG002
+        """Give what a row says."""
+        names = ("key", "name", "kind", "counts", "rolling_quarters", "note")
+        content = {name: getattr(row, name) for name in names}
+        return from_plain(schema.AllocationBase, {**content, "part": row.parts})
+
+    def columns(self, model: schema.AllocationBase) -> dict[str, Any]:
+        """Give the columns."""
+        return {
+            "name": model.name,
+            "kind": model.kind,
+            "counts": model.counts,
+            "rolling_quarters": model.rolling_quarters,
+            "parts": [
+                {"base": part.base, "percent": decimal_text(part.percent)}
+                for part in sorted(model.part, key=lambda each: each.base)
+            ],
+            "note": model.note,
+        }
+
+
+class SnapshotKind(Kind[schema.BaseSnapshot]):
+    """The readings of bases, which stay as they were taken."""
+
+    name = "base_snapshot"
+    permission = Permissions.POOL_EDIT
+
+    def said(
+        self,
+        files: TenantFiles,
+        policies: Policies | None,  # noqa: ARG002
+    ) -> Iterator[tuple[str, schema.BaseSnapshot]]:
+        """Give the snapshots of every base."""
+        return ((f"{each.base} {each.number}", each) for each in files.snapshots)
+
+    def stored(self, desk: Desk) -> dict[str, Stored[schema.BaseSnapshot]]:
+        """Give the snapshots by base and number."""
+        return {
+            f"{row.base_key} {row.number}": Stored(
+                row.id,
+                from_plain(
+                    schema.BaseSnapshot,
+                    {
+                        "base": row.base_key,
+                        "number": row.number,
+                        "as_of": row.as_of,
+                        "source": row.source,
+                        "readings": row.readings,
+                    },
+                ),
+            )
+            for row in desk.rows(BaseSnapshot)
+        }
+
+    def add(
+        self,
+        desk: Desk,
+        key: str,  # noqa: ARG002
+        new: schema.BaseSnapshot,
+        old: Stored[schema.BaseSnapshot] | None,  # noqa: ARG002
+    ) -> UUID:
+        """Insert the snapshot."""
+        row_id = new_id()
+        desk.put(
+            BaseSnapshot(
+                tenant_id=desk.tenant_id,
+                id=row_id,
+                base_key=new.base,
+                number=new.number,
+                as_of=new.as_of,
+                source=new.source,
+                readings=readings_text(new.readings),
+                digest=snapshot_digest(new.as_of, new.source, new.readings),
+                taken_at=desk.now,
+                taken_by=desk.person_id,
+            )
+        )
+        return row_id
+
+    def change(
+        self,
+        desk: Desk,  # noqa: ARG002
+        key: str,
+        new: schema.BaseSnapshot,  # noqa: ARG002
+        old: Stored[schema.BaseSnapshot],  # noqa: ARG002
+    ) -> UUID:
+        """A snapshot is what was known then."""
+        raise AlreadyInForce(f"snapshot {key} stays as it was taken; add another that corrects it")
+
+    def end(self, desk: Desk, key: str, old: Stored[schema.BaseSnapshot]) -> None:  # noqa: ARG002
+        """Bills may rest on it."""
+        raise AlreadyInForce(f"snapshot {key} stays on record and cannot be left out")
+
+
+class SplitKind(KeyedRow[schema.BillSplit]):
+    """How the partner divides what it is billed."""
+
+    name = "bill_split"
+    permission = Permissions.POOL_EDIT
+    table = BillSplit
+
+    def said(
+        self,
+        files: TenantFiles,
+        policies: Policies | None,  # noqa: ARG002
+    ) -> Iterator[tuple[str, schema.BillSplit]]:
+        """Give the rules."""
+        return ((each.key, each) for each in files.splits)
+
+    def read(self, row: Any, desk: Desk) -> schema.BillSplit:  # noqa: ARG002
+        """Give what a row says."""
+        return from_plain(
+            schema.BillSplit,
+            {
+                "key": row.key,
+                "name": row.name,
+                "agreement": row.agreement_key,
+                "base": row.base_key,
+                "part": row.parts,
+            },
+        )
+
+    def columns(self, model: schema.BillSplit) -> dict[str, Any]:
+        """Give the columns."""
+        return {
+            "name": model.name,
+            "agreement_key": model.agreement,
+            "base_key": model.base,
+            "parts": split_parts(model),
+        }
+
+
 class PoolKind(Kind[schema.Pool]):
     """Shared costs of a year with their shares."""
 
@@ -931,7 +1095,8 @@ class PoolKind(Kind[schema.Pool]):
     def content(self, model: schema.Pool) -> dict[str, Any]:
         """Give what counts: shares by payer, whatever their order in the file."""
         content = canonical(model)
-        content["share"] = sorted(content["share"], key=lambda one: one["payer"])
+        if "share" in content:
+            content["share"] = sorted(content["share"], key=lambda one: one["payer"])
         return content
 
     def stored(self, desk: Desk) -> dict[str, Stored[schema.Pool]]:
@@ -944,9 +1109,28 @@ class PoolKind(Kind[schema.Pool]):
                 )
         found = {}
         for row in desk.rows(CostPool):
-            names = ("key", "fiscal_year", "name", "source", "note")
+            names = (
+                "key",
+                "fiscal_year",
+                "name",
+                "source",
+                "note",
+                "method",
+                "step_order",
+                "actual_source",
+            )
             content: dict[str, Any] = {name: getattr(row, name) for name in names}
-            content["amount"] = decimal_text(Decimal(row.yearly_cents) / 100, places=2)
+            content["amount"] = _dollars(row.yearly_cents)
+            content["base"] = row.base_key
+            if row.actual_cents is not None:
+                content["actual_amount"] = _dollars(row.actual_cents)
+            parts = {
+                "account": row.sources,
+                "revenue": row.revenues,
+                "non_allocable": row.non_allocable,
+            }
+            for name, each in parts.items():
+                content[name] = [_amount_said(part) for part in each]
             content["share"] = shares.get(row.id, [])
             year_over = row.fiscal_year < desk.today.year
             found[f"{row.key} {row.fiscal_year}"] = Stored(
@@ -956,11 +1140,20 @@ class PoolKind(Kind[schema.Pool]):
 
     @staticmethod
     def _columns(model: schema.Pool) -> dict[str, Any]:
+        said = pool_said(model)
         return {
-            "name": model.name,
-            "yearly_cents": int(model.amount * 100),
-            "source": model.source,
-            "note": model.note,
+            "name": said.name,
+            "yearly_cents": said.yearly_cents,
+            "source": said.source,
+            "note": said.note,
+            "sources": said.sources,
+            "revenues": said.revenues,
+            "non_allocable": said.non_allocable,
+            "method": said.method,
+            "base_key": said.base_key,
+            "step_order": said.step_order,
+            "actual_cents": None if model.actual_amount is None else cents(model.actual_amount),
+            "actual_source": model.actual_source,
         }
 
     def add(
@@ -1015,6 +1208,15 @@ class PoolKind(Kind[schema.Pool]):
     def end(self, desk: Desk, key: str, old: Stored[schema.Pool]) -> None:  # noqa: ARG002
         """A pool covers its whole year."""
         raise AlreadyInForce(f"pool {key} covers its whole year and cannot be left out before")
+
+
+def _dollars(amount_cents: int) -> str:
+    return decimal_text(Decimal(amount_cents) / 100, places=2)
+
+
+def _amount_said(part: Mapping[str, Any]) -> dict[str, Any]:
+    said = {name: value for name, value in part.items() if name != "cents"}
+    return {**said, "amount": _dollars(part["cents"])}
 
 
 _POLICIES: dict[str, type[schema.Model]] = {
@@ -1264,7 +1466,10 @@ KINDS: tuple[Kind[Any], ...] = (
     ServiceKind(),
     RulesKind(),
     RateKind(),
+    BaseKind(),
+    SnapshotKind(),
     PoolKind(),
+    SplitKind(),
     PolicyKind(),
     AgreementKind(),
 )

@@ -182,6 +182,55 @@ percent = "66.667"
 [[pool.share]]
 payer = "211info"
 percent = "33.333"
+
+[[pool]]
+key = "desk"
+fiscal_year = 2027
+name = "Staffed desk"
+amount = "90000.00"
+source = "Budget 2026-27"
+base = "contacts"
+step_order = 2
+
+[[pool.account]]
+name = "Personnel"
+account = "511000"
+amount = "120000.00"
+
+[[pool.revenue]]
+name = "State grant"
+amount = "30000.00"
+""",
+    "tenants/<slug>/bases.toml": """\
+[[base]]
+key = "contacts"
+name = "Contacts by bureau"
+kind = "contact_count"
+counts = "all"
+
+[[snapshot]]
+base = "contacts"
+number = 1
+as_of = 2026-06-30
+source = "Count of 2025-26"
+
+[snapshot.readings]
+"bureau:public-works" = "340000"
+"211info" = "58000"
+""",
+    "tenants/<slug>/splits.toml": """\
+[[split]]
+key = "all"
+name = "Every bill"
+
+[[split.part]]
+percent = "60"
+bureau = "public-works"
+fund_code = "101"
+
+[[split.part]]
+percent = "40"
+fund_code = "200"
 """,
     "tenants/<slug>/boundaries.toml": """\
 [[boundary]]
@@ -487,6 +536,9 @@ _NAMED: tuple[tuple[Any, str], ...] = (
     (schema.Name, "name with underscores"),
     (schema.Money, "dollars in quotes"),
     (schema.Cents, "dollars and cents in quotes"),
+    (schema.SignedCents, "dollars and cents in quotes"),
+    (schema.Reading, "number in quotes"),
+    (schema.TargetName, "target"),
     (schema.Percent, "per cent in quotes"),
     (schema.Zone, "time zone"),
     (schema.Hours, 'span such as `"08:00-17:00"`'),
@@ -507,6 +559,8 @@ def _type(kind: Any, metadata: list[Any]) -> str:
             return text
     if get_origin(kind) is tuple:
         return f"list of: {_type(get_args(kind)[0], [])}"
+    if get_origin(kind) is dict:
+        return "table of numbers in quotes"
     if get_origin(kind) is Literal:
         return ", ".join(f"`{each}`" for each in get_args(kind))
     options = [each for each in get_args(kind) if each is not type(None)]

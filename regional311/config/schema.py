@@ -57,6 +57,8 @@ Language = Literal["en", "es", "vi", "zh-Hant", "ru"]
 
 _MONEY = re.compile(r"\d{1,12}(\.\d{1,6})?")
 _CENTS = re.compile(r"\d{1,13}(\.\d{1,2})?")
+_SIGNED_CENTS = re.compile(r"-?\d{1,13}(\.\d{1,2})?")
+_READING = re.compile(r"\d{1,15}(\.\d{1,6})?")
 _PERCENT = re.compile(r"\d{1,3}(\.\d{1,6})?")
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
 
@@ -135,6 +137,17 @@ Cents = Annotated[
     Decimal,
     BeforeValidator(_decimal_text(_CENTS, "an amount of dollars and cents", "600000.00")),
     AfterValidator(_above_zero),
+]
+SignedCents = Annotated[
+    Decimal,
+    BeforeValidator(_decimal_text(_SIGNED_CENTS, "an amount of dollars and cents", "600000.00")),
+]
+Reading = Annotated[Decimal, BeforeValidator(_decimal_text(_READING, "a reading", "340000"))]
+TargetName = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^((bureau|outside|pool):)?[a-z0-9]+(-[a-z0-9]+)*$", min_length=1, max_length=80
+    ),
 ]
 Percent = Annotated[
     Decimal,
@@ -533,14 +546,32 @@ class RatesFile(Model):
 
 
 class Share(Model):
-    """One partner's part of a pool; the provider's own part is billed to nobody."""
+    """One target's part of a pool; the provider's own part is billed to nobody."""
 
-    payer: Key = Field(description="Slug of the partner that bears it.")
+    payer: TargetName = Field(
+        description="Who bears it: a partner's slug, `bureau:<key>`, `outside:<key>`, or "
+        "`pool:<key>` for a pool that this one serves."
+    )
     percent: Percent = Field(description='Per cent, as text: `"50"` or `"33.333"`.')
 
 
+class PoolAccount(Model):
+    """An account that a pool is made of."""
+
+    name: Words = Field(description="What it pays for.")
+    account: Code | None = Field(default=None, description="Account in the general ledger.")
+    amount: SignedCents = Field(description='Dollars of the year, as text: `"2800000.00"`.')
+
+
+class PoolPart(Model):
+    """An amount that is taken off a pool."""
+
+    name: Words = Field(description="What it is.")
+    amount: SignedCents = Field(description='Dollars of the year, as text: `"300000.00"`.')
+
+
 class Pool(Model):
-    """The cost of a year that several share; its shares make exactly 100 per cent."""
+    """The cost of a year that is divided by a base, or by shares of exactly 100 per cent."""
 
     key: Key = Field(description="Key of the pool; the same in every year.")
     fiscal_year: int = Field(
@@ -549,16 +580,141 @@ class Pool(Model):
         description="Year in which the fiscal year ends: 2027 is July 2026 to June 2027.",
     )
     name: Words = Field(description="Name on statements.")
-    amount: Cents = Field(description='Dollars for the whole year, as text: `"600000.00"`.')
+    amount: SignedCents = Field(
+        description='Dollars to divide for the whole year, as text: `"600000.00"`. A negative '
+        "amount is a credit that is divided the same way."
+    )
     source: Words = Field(description="What the amount rests on.")
     note: Words | None = Field(default=None, description="Anything else worth knowing.")
-    share: tuple[Share, ...] = Field(min_length=1, description="Who bears which part.")
+    base: Key | None = Field(
+        default=None, description="Base it is divided by; left out: by its shares."
+    )
+    method: Literal["direct", "step_down", "double_step_down", "reciprocal"] = Field(
+        default="step_down",
+        description="How pools that serve one another are divided; all of them need the same.",
+    )
+    step_order: int = Field(
+        default=0, ge=0, le=999, description="Place in which it steps down, lowest first."
+    )
+    actual_amount: SignedCents | None = Field(
+        default=None, description="What it cost in the end, in the sense of `amount`."
+    )
+    actual_source: Words | None = Field(default=None, description="What that rests on.")
+    account: tuple[PoolAccount, ...] = Field(
+        default=(),
+        description="Accounts it is made of; less revenues and non-allocable parts they make the "
+        "amount.",
+    )
+    revenue: tuple[PoolPart, ...] = Field(default=(), description="Revenues, taken off first.")
+    non_allocable: tuple[PoolPart, ...] = Field(
+        default=(), description="Parts that stay with the general fund."
+    )
+    share: tuple[Share, ...] = Field(
+        default=(), description="Who bears which part; needed without a base."
+    )
 
 
 class PoolsFile(Model):
     """`pools.toml`: costs by the year and who shares them."""
 
     pool: tuple[Pool, ...] = Field(default=(), description="Cost pools.")
+
+
+# --- bases.toml -----------------------------------------------------------------------------------
+
+
+class BasePart(Model):
+    """One of the bases that a mix is made of."""
+
+    base: Key = Field(description="Key of the other base.")
+    percent: Percent = Field(description='Its part of the mix, as text: `"54"`.')
+
+
+class AllocationBase(Model):
+    """What costs are divided by."""
+
+    key: Key = Field(description="Key, unique among the partner's bases.")
+    name: Words = Field(description="Name on statements and pages.")
+    kind: Literal[
+        "fixed",
+        "equal",
+        "fte",
+        "budget",
+        "population",
+        "assessed_value",
+        "contact_count",
+        "handle_minutes",
+        "mix",
+    ] = Field(
+        description="What is read. `contact_count` and `handle_minutes` can be counted from "
+        "recorded work; a `mix` is made of other bases."
+    )
+    counts: Literal["bureaus", "partners", "all"] | None = Field(
+        default=None, description="Whose contacts are counted; for counted kinds."
+    )
+    rolling_quarters: int | None = Field(
+        default=None,
+        ge=1,
+        le=40,
+        description="Quarters whose snapshots are averaged; left out: the newest alone.",
+    )
+    note: Words | None = Field(default=None, description="Anything else worth knowing.")
+    part: tuple[BasePart, ...] = Field(
+        default=(), description="Bases of a mix; they make exactly 100 per cent."
+    )
+
+
+class BaseSnapshot(Model):
+    """Readings of a base as they were known once; a correction is another snapshot."""
+
+    base: Key = Field(description="Key of the base.")
+    number: int = Field(ge=1, le=100_000, description="1, 2, 3 and so on for each base.")
+    as_of: date = Field(description="Last day that the readings tell of.")
+    source: Words = Field(description="Where they come from.")
+    readings: dict[TargetName, Reading] = Field(
+        min_length=1, description='Target to reading, as text: `"bureau:water" = "340000"`.'
+    )
+
+
+class BasesFile(Model):
+    """`bases.toml`: what costs are divided by, with dated readings."""
+
+    base: tuple[AllocationBase, ...] = Field(default=(), description="Bases.")
+    snapshot: tuple[BaseSnapshot, ...] = Field(default=(), description="Readings.")
+
+
+# --- splits.toml ----------------------------------------------------------------------------------
+
+
+class SplitPart(Model):
+    """Where a part of a bill goes."""
+
+    percent: Percent = Field(description='Per cent of each line, as text: `"60"`.')
+    bureau: Key | None = Field(default=None, description="Bureau that bears it.")
+    fund_code: Code | None = Field(default=None, description="Fund that pays.")
+    cost_centre: Code | None = Field(default=None, description="Cost centre in its books.")
+
+
+class BillSplit(Model):
+    """How the partner divides its own bill further."""
+
+    key: Key = Field(description="Key, unique among the partner's rules.")
+    name: Words = Field(description="Name shown beside the parts.")
+    agreement: Key | None = Field(
+        default=None, description="Agreement whose lines it divides; left out: all others."
+    )
+    base: Key | None = Field(
+        default=None, description="Base whose bureaus divide the bill; left out: by its parts."
+    )
+    part: tuple[SplitPart, ...] = Field(
+        default=(), description="Parts of exactly 100 per cent; needed without a base."
+    )
+
+
+class SplitsFile(Model):
+    """`splits.toml`: how the partner divides what it is billed."""
+
+    split: tuple[BillSplit, ...] = Field(default=(), description="Rules.")
 
 
 # --- boundaries.toml ------------------------------------------------------------------------------
@@ -735,6 +891,18 @@ class AgreementBilling(Model):
     )
 
 
+class AgreementReference(Model):
+    """The payer's own names for what it pays; they are printed on its statements."""
+
+    purchase_order: Words | None = Field(default=None, description="Its purchase order.")
+    cost_center: Words | None = Field(default=None, description="Its cost center.")
+    fund: Words | None = Field(default=None, description="Its fund.")
+    account: Words | None = Field(default=None, description="Its account.")
+    project: Words | None = Field(default=None, description="Its project.")
+    grant: Words | None = Field(default=None, description="Its grant.")
+    attention: Words | None = Field(default=None, description="Whose desk it goes to.")
+
+
 class AgreementTable(Dated):
     """Who works for whom, for what price, on which terms."""
 
@@ -800,6 +968,9 @@ class AgreementTable(Dated):
     )
     prepay: Cents | None = Field(
         default=None, description="Dollars paid in advance of each period."
+    )
+    payer_reference: AgreementReference | None = Field(
+        default=None, description="The payer's own names, printed on its statements."
     )
     supersedes: Key | None = Field(default=None, description="Agreement that this one replaces.")
     ends_notice_days: int | None = Field(
@@ -882,6 +1053,8 @@ TENANT_FILES: dict[str, type[Model]] = {
     "rules.toml": RulesFile,
     "rates.toml": RatesFile,
     "pools.toml": PoolsFile,
+    "bases.toml": BasesFile,
+    "splits.toml": SplitsFile,
     "boundaries.toml": BoundariesFile,
 }
 POLICY_FILES: dict[str, type[Model]] = {

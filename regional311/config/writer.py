@@ -7,7 +7,8 @@ written reads back as the same model.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from regional311.config.schema import Model
 
 LINE_LENGTH = 100
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 DATES = ("valid_from", "valid_to")
 """Written after everything else of their table."""
 
@@ -32,12 +34,19 @@ def _table(model: Model, path: str, *, top: bool = False) -> Iterator[str]:
                 below.append((name, value))
             else:
                 yield from _dotted(name, value)
-        elif isinstance(value, tuple) and value and isinstance(value[0], Model):
+        elif isinstance(value, Mapping) or (
+            isinstance(value, tuple) and value and isinstance(value[0], Model)
+        ):
             below.append((name, value))
         else:
             yield from _pair(name, value)
     for name, value in below:
         inner = f"{path}.{name}" if path else name
+        if isinstance(value, Mapping):
+            yield f"[{inner}]"
+            for key in sorted(value):
+                yield from _pair(key if _BARE.fullmatch(key) else json.dumps(key), value[key])
+            continue
         for item in value if isinstance(value, tuple) else (value,):
             yield ""
             yield f"[[{inner}]]" if isinstance(value, tuple) else f"[{inner}]"
