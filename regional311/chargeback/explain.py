@@ -168,13 +168,13 @@ def arithmetic(line: LineRow, worked: Decimal | None) -> list[Node]:
         return _correction(line, corrects)
     if line.kind == "pool":
         return [Node("share", _share(line.basis), line.exact_amount, {})]
-    steps = line.basis.get("steps")
-    if isinstance(steps, Sequence) and not isinstance(steps, str) and steps:
-        nodes = [
-            Node("step", str(step["label"]), Decimal(str(step["amount"])), {}) for step in steps
+    before = line.basis.get("before_cents")
+    if line.kind in ("cap", "minimum") and isinstance(before, int):
+        come_to = from_cents(before)
+        return [
+            Node("step", _reason(line), line.exact_amount + come_to, {}),
+            Node("step", "Less what the lines above come to", -come_to, {}),
         ]
-        rest = line.exact_amount - sum((node.amount for node in nodes), Decimal(0))
-        return nodes + ([Node("step", _reason(line), rest, {})] if rest else [])
     return [Node("step", _reason(line), line.exact_amount, {})]
 
 
@@ -378,7 +378,7 @@ SELECT l.statement_id, l.agreement_key, l.position, l.kind, l.label, l.exact_amo
         AND g.agreement_key = l.agreement_key AND g.kind IN ('usage', 'pool')) AS gross
 FROM statement_lines l
 WHERE l.tenant_id = :tenant AND l.statement_id = ANY(:statements)
-    AND l.kind IN ('funding', 'overhead', 'discount', 'cap', 'minimum')
+    AND l.kind IN ('funding', 'overhead', 'discount', 'credit', 'cap', 'minimum')
 ORDER BY l.statement_id, l.position
 """)
 

@@ -73,12 +73,7 @@ def test_the_parts_of_any_line_sum_to_its_cents(worked, exact, billed, data):
                 {"reason": "Grant, 20 % of the gross"},
                 {"percent": "20", "of_cents": 1234},
                 {"percent": "50", "pool_name": "I&R"},
-                {
-                    "steps": [
-                        {"label": "Gross", "amount": "12.5"},
-                        {"label": "Less", "amount": "-3"},
-                    ]
-                },
+                {"before_cents": billed, "reason": "At most $100.00 in a fiscal year."},
                 *(
                     {
                         "corrects": {
@@ -105,6 +100,13 @@ def test_the_parts_of_any_line_sum_to_its_cents(worked, exact, billed, data):
     found = list(parts(line, iter([leaf(amount) for amount in worked])))
     assert sum((node.amount for node in found), Decimal(0)) == from_cents(line.amount_cents)
     assert all(node.label for node in found)
+
+
+def test_a_cap_says_what_was_left_and_what_the_lines_come_to():
+    """Cap 100, billed 70, now 50: 30 are left, 20 are taken off (OpenMeter)."""
+    basis = {"before_cents": 5000, "reason": "At most $100.00 a year, of which $70.00 were billed"}
+    line = replace(LINE, kind="cap", basis=basis, exact_amount=Decimal(-20), amount_cents=-2000)
+    assert [node.amount for node in parts(line, iter(()))] == [Decimal(30), Decimal(-50)]
 
 
 def test_a_correction_says_what_was_billed_and_what_should_have_been():
