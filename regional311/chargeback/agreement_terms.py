@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -23,6 +23,16 @@ AT_LEAST = frozenset({"first_contact_percent"})
 """Measures of which more is better; of all others less is."""
 AGREEMENT_KINDS = ("iga", "sla", "mou")
 REMINDED = (180, 90, 30)
+REFERENCES = (
+    "purchase_order",
+    "cost_center",
+    "fund",
+    "account",
+    "project",
+    "grant",
+    "attention",
+)
+"""By what names a payer may know what it is billed for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +138,8 @@ class Terms:
     """Days before its end by which either side says whether it goes on; None: as `notice_days`."""
     signatures: tuple[Signature, ...] = ()
     expiry_reminder_days: tuple[int, ...] = REMINDED
+    payer_reference: Mapping[str, str] = field(default_factory=dict)
+    """The payer's own names for what it pays, printed on statements: see `REFERENCES`."""
 
     @classmethod
     def of(cls, json: Mapping[str, Any]) -> Terms:
@@ -201,6 +213,11 @@ class Terms:
                 if (days := json.get("expiry_reminder_days")) is not None
                 else REMINDED
             ),
+            payer_reference={
+                str(name): str(value)
+                for name, value in (json.get("payer_reference") or {}).items()
+                if value
+            },
         )
 
     @property
@@ -298,6 +315,13 @@ def _problems(json: Mapping[str, Any]) -> Iterator[str]:
     yield from _together(json)
     yield from _each(json, ("discounts",), "name", _discount_problems)
     yield from _outside_problems(json.get("outside"))
+    references = json.get("payer_reference") or {}
+    for name in sorted(references):
+        if name not in REFERENCES:
+            yield f"payer_reference: {name} is none of {', '.join(REFERENCES)}"
+        yield from _text(
+            references, name, _WORDS, "one line of at most 200 characters", "payer_reference."
+        )
     days = json.get("expiry_reminder_days")
     if days is not None:
         if not all(type(each) is int and 1 <= each <= 3650 for each in days):
