@@ -38,6 +38,21 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
             Entry(
                 "statements", _("Statements"), _("What is owed, line by line."), P.STATEMENT_READ
             ),
+            Entry(
+                "corrections",
+                _("Late and changed work"),
+                _("What issued periods have not seen."),
+                P.BILLING_READ,
+            ),
+            Entry(
+                "memos",
+                _("Corrections and memos"),
+                _("Statements about statements."),
+                P.STATEMENT_READ,
+            ),
+            Entry(
+                "true-ups", _("True-ups"), _("A year's bills and its real cost."), P.BILLING_READ
+            ),
             Entry("ledger", _("Ledger"), _("The books of this partner."), P.LEDGER_READ),
             Entry("rates", _("Rates"), _("Prices and from when."), P.RATE_READ),
             Entry("agreements", _("Agreements"), _("Who pays whom for what."), P.AGREEMENT_READ),

@@ -27,6 +27,7 @@ from regional311.allocation.models import CostPool
 from regional311.catalog.models import Service
 from regional311.chargeback.models import (
     Agreement,
+    AgreementProposal,
     Rate,
     Statement,
     StatementItem,
@@ -51,6 +52,8 @@ PUBLIC_VIEWS = frozenset({"healthz", "metrics", "report", "service"})
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,99}", re.ASCII)
 _PERIOD = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
+_SPAN = re.compile(r"\d{4}-\d{2}-\d{2}\.\.\d{4}-\d{2}-\d{2}", re.ASCII)
+_YEAR = re.compile(r"(19|20|21)\d{2}", re.ASCII)
 _NUMBER = re.compile(r"[1-9]\d{0,8}", re.ASCII)
 _ACCOUNT = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}", re.ASCII)
 
@@ -309,6 +312,26 @@ class AgreementRecord(Record):
     """An agreement by its key; `record` is the list of its versions."""
 
 
+class ProposalRecord(Record):
+    """A proposed agreement or version, by id."""
+
+
+class Proposals(Resource):
+    """/agreements/proposals/<id>: what this partner drafted, and what others proposed to it."""
+
+    def child(self, name: str) -> Resource | None:
+        proposal_id = _as_id(name)
+        if proposal_id is None:
+            return None
+        table = AgreementProposal.__table__
+        row = self.request.dbsession.execute(
+            select(table).where(
+                table.c.tenant_id == self.request.tenant.id, table.c.id == proposal_id
+            )
+        ).one_or_none()
+        return None if row is None else ProposalRecord(self.request, name, self, row)
+
+
 class RateRecord(Record):
     """A rate by its key; `record` is the list of its versions, as valid and as recorded."""
 
@@ -319,6 +342,14 @@ class PoolRecord(Record):
 
 class PeriodRecord(Record):
     """A billing month such as 2026-10; `record` is its key."""
+
+
+class LatePeriodRecord(Record):
+    """A billed period, by its label, whose late and changed work is billed by corrections."""
+
+
+class FiscalYearRecord(Record):
+    """A fiscal year by the calendar year in which it ends; `record` is that number."""
 
 
 class EntryRecord(Record):
@@ -416,6 +447,11 @@ class Agreements(Collection):
     permission = P.AGREEMENT_READ
     member = AgreementRecord
 
+    def child(self, name: str) -> Resource | None:
+        if name == "proposals":
+            return Proposals(self.request, name, self)
+        return None if name == "calendar" else super().child(name)
+
     def find(self, name: str) -> Any:
         me = self.request.tenant.id
         return self.versions(
@@ -452,6 +488,35 @@ class Billing(Collection):
 
     def find(self, name: str) -> Any:
         return name if _PERIOD.fullmatch(name) else None
+
+
+@collection("corrections")
+class Corrections(Collection):
+    """Issued periods, and what they have not seen."""
+
+    permission = P.BILLING_READ
+    member = LatePeriodRecord
+
+    def find(self, name: str) -> Any:
+        return name if _PERIOD.fullmatch(name) or _SPAN.fullmatch(name) else None
+
+
+@collection("memos")
+class Memos(Collection):
+    """Corrections, memos and true-ups, issued and received."""
+
+    permission = P.STATEMENT_READ
+
+
+@collection("true-ups")
+class TrueUps(Collection):
+    """Fiscal years, and what they came to."""
+
+    permission = P.BILLING_READ
+    member = FiscalYearRecord
+
+    def find(self, name: str) -> Any:
+        return int(name) if _YEAR.fullmatch(name) else None
 
 
 @collection("statements")

@@ -10,7 +10,8 @@ asked to sign in.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
@@ -18,6 +19,8 @@ from sqlalchemy import select, text
 from webtest import TestApp
 
 from regional311.calendars import Period
+from regional311.chargeback import agreements
+from regional311.chargeback.agreements import Content
 from regional311.chargeback.billing import draft_statements
 from regional311.chargeback.models import StatementItem, StatementLine
 from regional311.chargeback.rating import run_rating
@@ -93,6 +96,35 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("RuleSetRecord", "approve", "POST"): ("rules/1/approve", "administrator"),
     ("Agreements", "", "GET"): ("agreements", TERMS),
     ("AgreementRecord", "", "GET"): ("agreements/city-intake-for-county", TERMS),
+    ("Agreements", "calendar", "GET"): ("agreements/calendar", TERMS),
+    ("Agreements", "new", "GET"): ("agreements/new", "finance administrator"),
+    ("Agreements", "new", "POST"): ("agreements/new", "finance administrator"),
+    **{
+        ("AgreementRecord", name, method): (
+            f"agreements/city-intake-for-county/{name}",
+            TERMS if name == "levels" else "finance administrator",
+        )
+        for name, method in (
+            ("edit", "GET"),
+            ("edit", "POST"),
+            ("levels", "GET"),
+            ("reading", "POST"),
+            ("share", "POST"),
+        )
+    },
+    ("Proposals", "", "GET"): ("agreements/proposals", TERMS),
+    ("ProposalRecord", "", "GET"): ("agreements/proposals/{proposal}", TERMS),
+    **{
+        ("ProposalRecord", name, method): (f"agreements/proposals/{{proposal}}/{name}", who)
+        for name, method, who in (
+            ("edit", "GET", "finance administrator"),
+            ("edit", "POST", "finance administrator"),
+            ("withdraw", "POST", "finance administrator"),
+            ("propose", "POST", "approver"),
+            ("accept", "POST", "approver"),
+            ("decline", "POST", "approver"),
+        )
+    },
     ("Rates", "", "GET"): ("rates", TERMS),
     ("RateRecord", "", "GET"): ("rates/{rate}", TERMS),
     ("RateRecord", "edit", "GET"): ("rates/{rate}/edit", "finance administrator"),
@@ -117,6 +149,17 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("StatementRecord", "approve", "POST"): ("statements/{statement}/approve", "approver"),
     ("StatementRecord", "issue", "POST"): ("statements/{statement}/issue", "finance approver"),
     ("StatementRecord", "void", "POST"): ("statements/{statement}/void", "finance approver"),
+    ("StatementRecord", "memo", "GET"): ("statements/{statement}/memo", "finance"),
+    ("StatementRecord", "memo", "POST"): ("statements/{statement}/memo", "finance"),
+    ("Memos", "", "GET"): ("memos", MONEY),
+    ("Corrections", "", "GET"): ("corrections", MONEY),
+    ("LatePeriodRecord", "", "GET"): ("corrections/2026-10", MONEY),
+    ("LatePeriodRecord", "preview", "POST"): ("corrections/2026-10/preview", "finance"),
+    ("LatePeriodRecord", "draft", "POST"): ("corrections/2026-10/draft", "finance"),
+    ("TrueUps", "", "GET"): ("true-ups", MONEY),
+    ("FiscalYearRecord", "", "GET"): ("true-ups/2027", MONEY),
+    ("FiscalYearRecord", "settle", "POST"): ("true-ups/2027/settle", "finance"),
+    ("FiscalYearRecord", "cost", "POST"): ("true-ups/2027/cost", "finance"),
     ("Ledger", "", "GET"): ("ledger", MONEY),
     ("Ledger", "journal", "GET"): ("ledger/journal", MONEY),
     ("EntryRecord", "", "GET"): ("ledger/{entry}", MONEY),
@@ -198,6 +241,10 @@ def found(web_engine, people) -> dict[str, str]:
                 .limit(1)
             ).one()
 
+        row = agreements.versions(session, "city-intake-for-county")[-1]
+        version = Content.of_row(row)
+        later = replace(version, valid_from=date(2027, 7, 1))
+        proposal_id = agreements.draft(session, later, now=NOW)
         line_id, position = session.execute(
             select(StatementLine.id, StatementLine.position)
             .where(StatementLine.statement_id == statement_id, StatementLine.kind == "usage")
@@ -230,6 +277,7 @@ def found(web_engine, people) -> dict[str, str]:
                 .limit(1)
             ).one(),
             "entry": str(entry),
+            "proposal": str(proposal_id),
             "person": str(person),
         }
 

@@ -1,0 +1,401 @@
+"""A fiscal year's end: what each payer was billed beside its part of what the year really cost.
+
+For each pool, and for each service billed by a rate card, the year rolls: opening balance + billed
+- owed = closing balance. What is left over is settled now by a statement of its own, carried
+forward as a line of the payer's next bill, or kept for the next year's rates; `year_end` does that.
+Here is what may be asked, and what was carried forward to a bill.
+
+Everything is reckoned from the lines of issued statements in one statement for all pools and
+services, however much work stands behind them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from sqlalchemy import Row, select, text
+from sqlalchemy.dialects.postgresql import insert
+
+from regional311.allocation.shares import MONTHS
+from regional311.allocation.year import Year, read_year
+from regional311.audit.service import record
+from regional311.calendars import Period, fiscal_year
+from regional311.chargeback.models import Rate, ServiceCost
+from regional311.chargeback.reconciliation import (
+    Part,
+    Roll,
+    WorkingCapital,
+    sixty_day_test,
+)
+from regional311.chargeback.statement import Line, Payer
+from regional311.database.ids import new_id
+from regional311.database.session import TenantSession, mark_changed, scope_of
+from regional311.errors import DomainError, InvalidInput
+from regional311.money import from_cents
+
+POOL, CARD = "pool", "card"
+SETTLE, CARRY, KEEP = "settle", "carry", "keep"
+TREATMENTS: Final = (SETTLE, CARRY, KEEP)
+MOST_CENTS: Final = 10**15
+
+
+_YEAR_LINES = """
+    SELECT CASE WHEN l.basis ? 'pool' THEN 'pool' ELSE 'card' END AS subject,
+        coalesce(l.basis->>'pool', l.basis->>'card') AS key,
+        s.counterparty_id AS payer_id, s.payer_kind, s.payer_key, l.agreement_key, l.amount_cents
+    FROM statements s
+    JOIN statement_events e ON e.tenant_id = s.tenant_id AND e.statement_id = s.id
+        AND e.state = 'issued'
+    JOIN statement_lines l ON l.tenant_id = s.tenant_id AND l.statement_id = s.id
+    WHERE s.tenant_id = :tenant AND s.side = 'issued'
+        AND coalesce(l.basis->'corrects'->>'kind', l.kind)
+            IN ('usage', 'pool', 'true_up', 'carry_forward')
+        AND coalesce((l.basis->>'fiscal_year')::int = :year, l.service_period = ANY(:labels))
+"""
+
+_BILLED = text(f"""
+SELECT subject, key, payer_id, payer_kind, payer_key, max(agreement_key) AS agreement_key,
+    sum(amount_cents)::bigint AS cents
+FROM ({_YEAR_LINES}) billed
+WHERE key IS NOT NULL GROUP BY subject, key, payer_id, payer_kind, payer_key
+""")
+
+# What the year before left: settled is nothing, carried or kept is its balance.
+_OPENINGS = text("""
+WITH latest AS (
+    SELECT DISTINCT ON (subject, key) * FROM true_ups
+    WHERE tenant_id = :tenant AND fiscal_year = :year
+    ORDER BY subject, key, number DESC
+)
+SELECT t.subject, t.key, p.payer_id, p.payer_kind, p.payer_key, p.agreement_key,
+    -p.due_cents AS cents
+FROM latest t JOIN true_up_shares p ON p.tenant_id = t.tenant_id AND p.true_up_id = t.id
+WHERE t.tenant_id = :tenant AND t.treatment <> 'settle' AND p.due_cents <> 0
+""")
+
+ME = text("""
+SELECT id, slug, name, zone, fiscal_year_starts_in FROM tenants
+WHERE tenant_id = :tenant AND id = :tenant
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A pool or a billed service (by its rate card), and where its cost comes from."""
+
+    subject: str
+    key: str
+    name: str
+    source: str
+
+
+def year_period(year: int, starts_in: int) -> Period:
+    """The fiscal year that is named by the calendar year in which it ends.
+
+    >>> year_period(2027, 7).label
+    '2026-07-01..2027-06-30'
+    """
+    return fiscal_year(date(year if starts_in == 1 else year - 1, starts_in, 1), starts_in)
+
+
+def billed_in_year(session: TenantSession, period: Period, year: int) -> Sequence[Row[Any]]:
+    """What each payer was billed for each pool and card of a fiscal year: one statement."""
+    labels = [month.label for month in period.months()]
+    labels += [
+        Period(date.fromisoformat(f"{labels[first]}-01"), last.end_on).label
+        for first, last in zip(range(0, 12, 3), list(period.months())[2::3], strict=True)
+    ]
+    return session.execute(
+        _BILLED,
+        {
+            "tenant": scope_of(session).tenant_id,
+            "year": year,
+            "labels": [*labels, period.label],
+        },
+    ).all()
+
+
+def carried(session: TenantSession, period: Period) -> list[tuple[Payer, Line]]:
+    """The lines that true-ups of earlier years have carried forward to the bills of a month."""
+    rows = session.execute(
+        text(
+            "WITH latest AS (SELECT DISTINCT ON (subject, key, fiscal_year) * FROM true_ups"
+            "  WHERE tenant_id = :tenant ORDER BY subject, key, fiscal_year, number DESC)"
+            " SELECT t.subject, t.key, t.name, t.fiscal_year, t.basis, p.* FROM latest t"
+            " JOIN true_up_shares p ON p.tenant_id = t.tenant_id AND p.true_up_id = t.id"
+            " WHERE t.tenant_id = :tenant AND p.carried_to = :period AND p.due_cents <> 0"
+            " ORDER BY t.subject, t.key, t.fiscal_year, p.payer_kind, p.payer_key, p.payer_id"
+        ),
+        {"tenant": scope_of(session).tenant_id, "period": period.label},
+    )
+    found = []
+    for row in rows:
+        about = Subject(row.subject, row.key, row.name, row.basis.get("source", ""))
+        part = Part(row.opening_cents, row.billed_cents, row.owed_cents)
+        line = line_of(
+            about, row.fiscal_year, period.label, part, row.agreement_key, "carry_forward"
+        )
+        found.append((Payer(row.payer_id, row.payer_kind, row.payer_key), line))
+    return found
+
+
+def line_of(
+    of: Subject, year: int, service_period: str, part: Part, agreement_key: str, kind: str
+) -> Line:
+    basis: dict[str, Any] = {
+        of.subject: of.key,
+        f"{of.subject}_name": of.name,
+        "opening_cents": part.opening_cents,
+        "billed_cents": part.billed_cents,
+        "owed_cents": part.owed_cents,
+        "source": of.source,
+    }
+    if kind == "true_up":
+        basis["fiscal_year"] = year
+    else:
+        basis["from_fiscal_year"] = year
+    words = "true-up of" if kind == "true_up" else "carried forward from"
+    return Line(
+        position=0,
+        kind=kind,
+        service_period=service_period,
+        line_key=f"{agreement_key}|{kind}|{of.subject}|{of.key}|{year}",
+        label=f"{of.name}: {words} fiscal year {year}",
+        agreement_key=agreement_key,
+        basis=basis,
+        quantity=Decimal(1),
+        price=None,
+        exact_amount=from_cents(part.due_cents),
+        item_count=0,
+    )
+
+
+def openings_of(session: TenantSession, year: int) -> Sequence[Row[Any]]:
+    return session.execute(
+        _OPENINGS, {"tenant": scope_of(session).tenant_id, "year": year - 1}
+    ).all()
+
+
+def year_shares(year: Year, key: str) -> tuple[dict[str, int], int]:
+    """What each target bears of a pool's actual cost (its budget while there is none), and what
+    stays unallocated, over the twelve months.
+    """
+    found: defaultdict[str, int] = defaultdict(int)
+    unallocated = 0
+    for number in range(MONTHS):
+        month = year.month(key, number, actual=True)
+        unallocated += month.unallocated_cents
+        for target, cents in month.cents.items():
+            found[target] += cents
+    return dict(found), unallocated
+
+
+# --- what a service cost --------------------------------------------------------------------------
+
+
+def enter_cost(
+    session: TenantSession,
+    card_key: str,
+    year: int,
+    *,
+    allowable_cents: int,
+    non_cash_cents: int,
+    source: str,
+    now: datetime,
+) -> None:
+    """Record what a billed service cost in a fiscal year; entered again, the last figure counts.
+
+    :raises InvalidInput: naming the field that is not allowed.
+    """
+    scope = scope_of(session)
+    said = " ".join(source.split())
+    if not 0 <= allowable_cents <= MOST_CENTS:
+        raise InvalidInput("A cost is zero or more.", field="allowable")
+    if not 0 <= non_cash_cents <= allowable_cents:
+        raise InvalidInput("What needs no cash is a part of the cost.", field="non_cash")
+    if not said:
+        raise InvalidInput("Say where the figure comes from.", field="source")
+    known = session.execute(
+        select(Rate.card_key)
+        .where(Rate.tenant_id == scope.tenant_id, Rate.card_key == card_key)
+        .limit(1)
+    ).scalar_one_or_none()
+    if known is None:
+        raise InvalidInput(f"There is no rate card {card_key}.", field="card")
+    values = {
+        "allowable_cents": allowable_cents,
+        "non_cash_cents": non_cash_cents,
+        "source": said,
+    }
+    session.execute(
+        insert(ServiceCost)
+        .values(
+            tenant_id=scope.tenant_id, id=new_id(), card_key=card_key, fiscal_year=year, **values
+        )
+        .on_conflict_do_update(index_elements=["tenant_id", "card_key", "fiscal_year"], set_=values)
+    )
+    mark_changed(session)
+    record(
+        session,
+        now=now,
+        action="service_cost:enter",
+        subject_kind="rate_card",
+        subject_id=scope.tenant_id,
+        detail={"card": card_key, "fiscal_year": year, "allowable_cents": allowable_cents},
+    )
+
+
+# --- the year as it stands ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class YearRow:
+    """A pool or a billed service in a fiscal year as it stands now, in cents.
+
+    `owed_cents` is the payers' part of the actual cost, of the budget while there is no actual, or
+    None when nobody has entered what a service costs.
+    """
+
+    subject: str
+    key: str
+    name: str
+    opening_cents: int
+    billed_cents: int
+    owed_cents: int | None
+    actual: bool
+    cash_expense_cents: int
+    treatment: str | None
+    """How its last true-up was settled; None when it has none."""
+    settled_at: datetime | None
+
+    @property
+    def closing_cents(self) -> int | None:
+        """Over-recovered above zero."""
+        if self.owed_cents is None:
+            return None
+        return Roll(self.opening_cents, self.billed_cents, self.owed_cents).closing_cents
+
+    @property
+    def recovery_percent(self) -> Decimal | None:
+        """Billed for each hundred owed."""
+        if self.owed_cents is None:
+            return None
+        return Roll(self.opening_cents, self.billed_cents, self.owed_cents).recovery_percent
+
+
+_LATEST = text("""
+SELECT DISTINCT ON (subject, key) subject, key, treatment, run_at FROM true_ups
+WHERE tenant_id = :tenant AND fiscal_year = :year ORDER BY subject, key, number DESC
+""")
+
+_YEARS = text("""
+SELECT fiscal_year FROM cost_pools WHERE tenant_id = :tenant
+UNION SELECT fiscal_year FROM service_costs WHERE tenant_id = :tenant
+UNION SELECT fiscal_year FROM true_ups WHERE tenant_id = :tenant
+ORDER BY 1 DESC LIMIT 20
+""")
+
+
+def years(session: TenantSession) -> list[int]:
+    """The fiscal years that have pools, costs or true-ups, the latest first."""
+    rows = session.execute(_YEARS, {"tenant": scope_of(session).tenant_id})
+    return [row.fiscal_year for row in rows]
+
+
+def year_rows(session: TenantSession, year: int) -> list[YearRow]:
+    """Every pool and billed service of a fiscal year as it stands now."""
+    tenant_id = scope_of(session).tenant_id
+    me = session.execute(ME, {"tenant": tenant_id}).one()
+    billed: defaultdict[tuple[str, str], int] = defaultdict(int)
+    for row in billed_in_year(session, year_period(year, me.fiscal_year_starts_in), year):
+        billed[row.subject, row.key] += row.cents
+    openings: defaultdict[tuple[str, str], int] = defaultdict(int)
+    for row in openings_of(session, year):
+        openings[row.subject, row.key] += row.cents
+    latest = {
+        (row.subject, row.key): row
+        for row in session.execute(_LATEST, {"tenant": tenant_id, "year": year})
+    }
+    found: dict[tuple[str, str], tuple[str, int | None, bool, int]] = {}
+    pools = read_year(session, year)
+    for key, pool in pools.pools.items():
+        owed = None
+        with suppress(DomainError):
+            shares, _ = year_shares(pools, key)
+            owed = sum(cents for target, cents in shares.items() if target != me.slug)
+        found[POOL, key] = (pool.name, owed, pool.actual_cents is not None, 0)
+    costs = session.execute(
+        select(ServiceCost).where(
+            ServiceCost.tenant_id == tenant_id, ServiceCost.fiscal_year == year
+        )
+    ).scalars()
+    for cost in costs:
+        cash = cost.allowable_cents - cost.non_cash_cents
+        found[CARD, cost.card_key] = (cost.card_key, cost.allowable_cents, True, cash)
+    rows = []
+    for subject, key in sorted(found.keys() | billed.keys() | openings.keys(), reverse=True):
+        name, owed, actual, cash = found.get((subject, key), (key, None, False, 0))
+        settled = latest.get((subject, key))
+        rows.append(
+            YearRow(
+                subject,
+                key,
+                name,
+                openings[subject, key],
+                billed[subject, key],
+                owed,
+                actual,
+                cash,
+                None if settled is None else settled.treatment,
+                None if settled is None else settled.run_at,
+            )
+        )
+    return rows
+
+
+def working_capital(rows: Iterable[YearRow]) -> WorkingCapital:
+    """The 60-day test of the billed services of a year: their balance beside their cash expense."""
+    cards = [row for row in rows if row.subject == CARD and row.closing_cents is not None]
+    return sixty_day_test(
+        sum(row.closing_cents or 0 for row in cards), sum(row.cash_expense_cents for row in cards)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ShareRow:
+    """One payer's part of a true-up, in cents, and where it went."""
+
+    payer: Payer
+    opening_cents: int
+    billed_cents: int
+    owed_cents: int
+    due_cents: int
+    carried_to: str | None
+    statement_public_id: str | None
+
+
+_SHARES = text("""
+SELECT p.payer_id, p.payer_kind, p.payer_key, p.opening_cents, p.billed_cents, p.owed_cents,
+    p.due_cents, p.carried_to, s.public_id
+FROM true_up_shares p
+LEFT JOIN statements s ON s.tenant_id = p.tenant_id AND s.id = p.statement_id
+WHERE p.tenant_id = :tenant AND p.true_up_id = (
+    SELECT id FROM true_ups WHERE tenant_id = :tenant AND fiscal_year = :year
+        AND subject = :subject AND key = :key ORDER BY number DESC LIMIT 1)
+ORDER BY p.payer_kind, p.payer_key NULLS FIRST, p.payer_id
+""")
+
+
+def share_rows(session: TenantSession, year: int, subject: str, key: str) -> list[ShareRow]:
+    """What the last true-up of a pool or service came to for each payer; empty without one."""
+    rows = session.execute(
+        _SHARES,
+        {"tenant": scope_of(session).tenant_id, "year": year, "subject": subject, "key": key},
+    )
+    return [ShareRow(Payer(*row[:3]), *row[3:]) for row in rows]

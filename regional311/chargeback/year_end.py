@@ -1,0 +1,397 @@
+"""Settle a fiscal year that is over: draft true-ups, carry balances forward, or keep them.
+
+A true-up may be made again, for example after a late correction: what was billed by an earlier one
+counts as billed, so that only what changed since is due. What an earlier one carried forward is
+replaced: where it stood on a bill already, rating that bill's period again bills the difference.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select, text
+
+from regional311.allocation.year import Year, read_year
+from regional311.audit.service import record
+from regional311.calendars import Period
+from regional311.chargeback import billing
+from regional311.chargeback.models import ServiceCost, TrueUp, TrueUpShare
+from regional311.chargeback.reconciliation import Part, Roll, owed_by_weight, parts_of, roll_of
+from regional311.chargeback.series import lock_series
+from regional311.chargeback.statement import Line, Payer
+from regional311.chargeback.true_up import (
+    CARD,
+    CARRY,
+    ME,
+    POOL,
+    SETTLE,
+    TREATMENTS,
+    Subject,
+    billed_in_year,
+    line_of,
+    openings_of,
+    year_period,
+    year_shares,
+)
+from regional311.database.ids import new_id
+from regional311.database.rows import put
+from regional311.database.session import TenantSession, scope_of
+from regional311.errors import InvalidInput, NotFound
+
+SUPERSEDED: Final = "Superseded by a later true-up"
+
+
+class ActualsMissing(InvalidInput):
+    """A pool or a billed service has no actual cost for the year yet."""
+
+
+class YearNotOver(InvalidInput):
+    """A fiscal year is settled when it is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A true-up that was made, its roll and its treatment."""
+
+    id: UUID
+    subject: str
+    key: str
+    roll: Roll
+    treatment: str
+
+
+@dataclass(frozen=True, slots=True)
+class YearResult:
+    """What settling a year came to: its true-ups, and the drafts, one for each payer."""
+
+    true_ups: tuple[Settled, ...]
+    statements: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Actual:
+    """What a year really cost, and the payers' parts of it."""
+
+    about: Subject
+    actual_cents: int
+    owed: Mapping[Payer, int]
+    targets: Mapping[Payer, str]
+    own: Payer | None = None
+    unallocated_cents: int = 0
+
+
+_BySubject = dict[tuple[str, str], dict[Payer, Any]]
+
+_SHARING = text("""
+SELECT DISTINCT ON (a.pool_key, a.payer_id, a.payer_kind, a.payer_key)
+    a.key, a.pool_key, a.payer_id, a.payer_kind, a.payer_key
+FROM agreements a
+JOIN tenants region ON region.tenant_id = a.tenant_id AND region.kind = 'region'
+WHERE a.provider_id = :tenant AND a.pool_key IS NOT NULL
+    AND a.valid && daterange(CAST(:first_day AS date), CAST(:end_day AS date))
+ORDER BY a.pool_key, a.payer_id, a.payer_kind, a.payer_key, lower(a.valid) DESC NULLS LAST, a.key
+""")
+
+_OPEN = text("""
+SELECT s.id FROM statements s
+CROSS JOIN LATERAL (
+    SELECT state FROM statement_events
+    WHERE tenant_id = s.tenant_id AND statement_id = s.id ORDER BY position DESC LIMIT 1
+) e
+WHERE s.tenant_id = :tenant AND s.side = 'issued' AND s.kind = 'true_up'
+    AND s.period_key = :period AND e.state IN ('draft', 'in_review', 'approved')
+ORDER BY s.id
+""")
+
+_NUMBERS = text("""
+SELECT subject, key, max(number) AS number FROM true_ups
+WHERE tenant_id = :tenant AND fiscal_year = :year GROUP BY subject, key
+""")
+
+_SLUGS = text("SELECT slug, id FROM tenants WHERE id = tenant_id")
+
+
+def settle_year(
+    session: TenantSession,
+    year: int,
+    choices: Mapping[tuple[str, str], str],
+    *,
+    now: datetime,
+) -> YearResult:
+    """Settle some pools and services of a fiscal year that is over.
+
+    `choices` maps ("pool" or "card", key) to settle, carry or keep. Settling drafts one statement
+    for each payer with a line for each subject; carrying forward puts a line on the payer's bill of
+    the month in which this is done; keeping leaves the balance to the next year. Open true-up
+    statements of the year become void.
+
+    :raises InvalidInput: for an unknown treatment or subject, or when nothing was chosen.
+    :raises YearNotOver: before the year's last day has passed.
+    :raises ActualsMissing: naming what has no actual cost yet.
+    :raises NobodyWasBilled: when nobody is there to bear a cost.
+    """
+    lock_series(session)
+    tenant_id = scope_of(session).tenant_id
+    me = session.execute(ME, {"tenant": tenant_id}).one()
+    period = year_period(year, me.fiscal_year_starts_in)
+    _check(choices, year, period, me, now)
+    billed = _by_subject(billed_in_year(session, period, year))
+    openings = _by_subject(openings_of(session, year))
+    agreements = _agreements(session, period)
+    slugs: dict[str, UUID] = {row.slug: row.id for row in session.execute(_SLUGS)}
+    pools = read_year(session, year)
+    due: defaultdict[Payer, list[Line]] = defaultdict(list)
+    made: list[tuple[_Actual, str, dict[Payer, Part], dict[Payer, str]]] = []
+    for (subject, key), treatment in sorted(choices.items()):
+        paid = billed.get((subject, key), {})
+        brought = openings.get((subject, key), {})
+        if subject == POOL:
+            actual = _of_pool(pools, key, me, slugs)
+        else:
+            actual = _of_card(session, key, year, slugs, paid)
+        parts = parts_of(
+            actual.owed,
+            {payer: row.cents for payer, row in paid.items()},
+            {payer: row.cents for payer, row in brought.items()},
+            own=actual.own,
+        )
+        under = {
+            payer: str(paid[payer].agreement_key)
+            if payer in paid
+            else _agreement_of(payer, actual.about, brought, agreements)
+            for payer in parts
+        }
+        made.append((actual, treatment, parts, under))
+        if treatment == SETTLE:
+            for payer, part in parts.items():
+                if part.due_cents:
+                    due[payer].append(
+                        line_of(actual.about, year, period.label, part, under[payer], "true_up")
+                    )
+    for row in session.execute(_OPEN, {"tenant": tenant_id, "period": period.label}).all():
+        billing.void(session, row.id, reason=SUPERSEDED, now=now)
+    statements = {
+        payer: billing.put_draft(
+            session, None, payer, lines, kind="true_up", period_key=period.label, now=now
+        )
+        for payer, lines in sorted(due.items(), key=lambda item: _order(item[0]))
+    }
+    numbers = {
+        (row.subject, row.key): row.number
+        for row in session.execute(_NUMBERS, {"tenant": tenant_id, "year": year})
+    }
+    month = Period.month_of(now.astimezone(ZoneInfo(me.zone)).date()).label
+    true_ups = []
+    for actual, treatment, parts, under in made:
+        about = actual.about
+        number = numbers.get((about.subject, about.key), 0) + 1
+        roll = roll_of(parts)
+        true_up = _row(tenant_id, actual, roll, year, number, treatment, now)
+        true_up.run_by = scope_of(session).person_id
+        carried_to = month if treatment == CARRY else None
+        put(
+            session,
+            true_up,
+            *(
+                _share(true_up, payer, part, under[payer], carried_to, statements)
+                for payer, part in parts.items()
+            ),
+        )
+        record(
+            session,
+            now=now,
+            action="true_up:run",
+            subject_kind="true_up",
+            subject_id=true_up.id,
+            detail={
+                "subject": about.subject,
+                "key": about.key,
+                "fiscal_year": year,
+                "treatment": treatment,
+                "closing_cents": roll.closing_cents,
+            },
+        )
+        true_ups.append(Settled(true_up.id, about.subject, about.key, roll, treatment))
+    return YearResult(tuple(true_ups), tuple(statements.values()))
+
+
+def _check(
+    choices: Mapping[tuple[str, str], str], year: int, period: Period, me: Any, now: datetime
+) -> None:
+    if not choices:
+        raise InvalidInput("Choose at least one pool or service.", field="treatment")
+    if now < period.bounds(me.zone)[1]:
+        last: date = period.end_on
+        raise YearNotOver(f"The fiscal year {year} is over on {last}.", field="fiscal_year")
+    for (subject, _), treatment in choices.items():
+        if subject not in (POOL, CARD):
+            raise InvalidInput(
+                f"A true-up is of a pool or a card, not of {subject!r}.", field="subject"
+            )
+        if treatment not in TREATMENTS:
+            raise InvalidInput(
+                f"A balance is one of {', '.join(TREATMENTS)}, not {treatment!r}.",
+                field="treatment",
+            )
+
+
+def _of_card(
+    session: TenantSession,
+    key: str,
+    year: int,
+    slugs: Mapping[str, UUID],
+    billed: Mapping[Payer, Any],
+) -> _Actual:
+    """A billed service: its payers bear the cost in proportion to what they were billed."""
+    cost = session.execute(
+        select(ServiceCost).where(
+            ServiceCost.tenant_id == scope_of(session).tenant_id,
+            ServiceCost.card_key == key,
+            ServiceCost.fiscal_year == year,
+        )
+    ).scalar_one_or_none()
+    if cost is None:
+        raise ActualsMissing(
+            f"Enter what the service {key} cost in the fiscal year {year} first.", field=key
+        )
+    names = {partner: slug for slug, partner in slugs.items()}
+    targets = {
+        payer: f"{payer.kind}:{payer.key}" if payer.key else names[payer.id] for payer in billed
+    }
+    weights = {payer: max(0, row.cents) for payer, row in billed.items()}
+    owed = owed_by_weight(cost.allowable_cents, weights, targets)
+    return _Actual(Subject(CARD, key, key, cost.source), cost.allowable_cents, owed, targets)
+
+
+def _of_pool(pools: Year, key: str, me: Any, slugs: Mapping[str, UUID]) -> _Actual:
+    """A pool: its actual cost is divided month by month as the budget was."""
+    pool = pools.pools.get(key)
+    if pool is None or pool.actual_cents is None:
+        raise ActualsMissing(
+            f"Enter what the pool {key} cost in the fiscal year {pools.fiscal_year} first.",
+            field=key,
+        )
+    shares, unallocated = year_shares(pools, key)
+    payers = {target: _payer(target, me.id, slugs) for target in shares}
+    return _Actual(
+        Subject(POOL, key, pool.name, pool.actual_source or pool.source),
+        pool.actual_cents,
+        {payers[target]: cents for target, cents in shares.items()},
+        {payer: target for target, payer in payers.items()},
+        own=payers.get(me.slug),
+        unallocated_cents=unallocated,
+    )
+
+
+def _payer(target: str, my_id: UUID, slugs: Mapping[str, UUID]) -> Payer:
+    kind, found, key = target.partition(":")
+    if found:
+        return Payer(my_id, kind, key)
+    if target not in slugs:
+        raise NotFound(f"There is no partner {target}.")
+    return Payer(slugs[target])
+
+
+def _by_subject(rows: Iterable[Any]) -> _BySubject:
+    found: defaultdict[tuple[str, str], dict[Payer, Any]] = defaultdict(dict)
+    for row in rows:
+        found[row.subject, row.key][Payer(row.payer_id, row.payer_kind, row.payer_key)] = row
+    return found
+
+
+def _agreements(session: TenantSession, period: Period) -> dict[tuple[str, Payer], str]:
+    rows = session.execute(
+        _SHARING,
+        {
+            "tenant": scope_of(session).tenant_id,
+            "first_day": period.start_on,
+            "end_day": period.end_on,
+        },
+    )
+    return {
+        (row.pool_key, Payer(row.payer_id, row.payer_kind, row.payer_key)): row.key for row in rows
+    }
+
+
+def _agreement_of(
+    payer: Payer,
+    about: Subject,
+    brought: Mapping[Payer, Any],
+    agreements: Mapping[tuple[str, Payer], str],
+) -> str:
+    """Under which agreement a payer that was billed nothing bears its part."""
+    if payer in brought:
+        return str(brought[payer].agreement_key)
+    everybody = Payer(payer.id, payer.kind, None)
+    found = agreements.get((about.key, payer)) or agreements.get((about.key, everybody))
+    if found is None:
+        raise NotFound(f"No agreement shares {about.name} with {payer.party or payer.id}.")
+    return found
+
+
+def _row(
+    tenant_id: UUID,
+    actual: _Actual,
+    roll: Roll,
+    year: int,
+    number: int,
+    treatment: str,
+    now: datetime,
+) -> TrueUp:
+    return TrueUp(
+        tenant_id=tenant_id,
+        id=new_id(),
+        subject=actual.about.subject,
+        key=actual.about.key,
+        fiscal_year=year,
+        number=number,
+        name=actual.about.name,
+        opening_cents=roll.opening_cents,
+        billed_cents=roll.billed_cents,
+        owed_cents=roll.owed_cents,
+        closing_cents=roll.closing_cents,
+        treatment=treatment,
+        basis={
+            "actual_cents": actual.actual_cents,
+            "source": actual.about.source,
+            "unallocated_cents": actual.unallocated_cents,
+            "owed": {actual.targets[payer]: cents for payer, cents in actual.owed.items()},
+        },
+        run_at=now,
+    )
+
+
+def _share(
+    true_up: TrueUp,
+    payer: Payer,
+    part: Part,
+    agreement_key: str,
+    carried_to: str | None,
+    statements: Mapping[Payer, UUID],
+) -> TrueUpShare:
+    settled = true_up.treatment == SETTLE and part.due_cents
+    return TrueUpShare(
+        tenant_id=true_up.tenant_id,
+        id=new_id(),
+        true_up_id=true_up.id,
+        payer_id=payer.id,
+        payer_kind=payer.kind,
+        payer_key=payer.key,
+        agreement_key=agreement_key,
+        opening_cents=part.opening_cents,
+        billed_cents=part.billed_cents,
+        owed_cents=part.owed_cents,
+        due_cents=part.due_cents,
+        carried_to=carried_to if part.due_cents else None,
+        statement_id=statements[payer] if settled else None,
+    )
+
+
+def _order(payer: Payer) -> tuple[str, str, str]:
+    return payer.kind, payer.key or "", str(payer.id)
