@@ -185,15 +185,12 @@ def _change(session: TenantSession, pool_id: UUID, values: Mapping[str, Any]) ->
 def _save_shares(session: TenantSession, pool_id: UUID, shares: Mapping[str, Decimal]) -> None:
     """Make the shares what is said; one that is left out becomes zero and stays on record."""
     tenant_id = scope_of(session).tenant_id
-    known = dict(
-        session.execute(
-            select(PoolShare.payer_slug, PoolShare.id).where(
-                PoolShare.tenant_id == tenant_id, PoolShare.pool_id == pool_id
-            )
+    rows = session.execute(
+        select(PoolShare.payer_slug, PoolShare.id).where(
+            PoolShare.tenant_id == tenant_id, PoolShare.pool_id == pool_id
         )
-        .tuples()
-        .all()
     )
+    known: dict[str, UUID] = {row.payer_slug: row.id for row in rows}
     for target, share_id in known.items():
         session.execute(
             update(PoolShare)
