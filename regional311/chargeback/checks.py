@@ -77,14 +77,17 @@ SELECT s.id, l.position, l.exact_amount, l.amount_cents, l.item_count,
 FROM statements s
 JOIN statement_lines l ON l.tenant_id = s.tenant_id AND l.statement_id = s.id
 LEFT JOIN LATERAL (
-    SELECT sum(amount) AS amount, count(*) AS items FROM statement_items
+    SELECT sum(amount) AS amount, sum(round(amount, 2)) * 100 AS rounded, count(*) AS items
+    FROM statement_items
     WHERE tenant_id = l.tenant_id AND line_id = l.id
 ) i ON true
 WHERE s.tenant_id = :tenant AND (CAST(:period AS text) IS NULL OR s.period_key = :period)
     AND (l.item_count <> coalesce(i.items, 0)
         OR (l.kind = 'usage' AND l.exact_amount <> coalesce(i.amount, 0))
-        OR abs(l.exact_amount * 100 - l.amount_cents) > 1
-        OR (l.kind <> 'correction' AND round(l.exact_amount * 100) <> l.amount_cents))
+        OR CASE WHEN l.basis->>'rounding' = 'item'
+            THEN l.kind = 'usage' AND coalesce(i.rounded, 0) <> l.amount_cents
+            ELSE abs(l.exact_amount * 100 - l.amount_cents) > 1
+                OR (l.kind <> 'correction' AND round(l.exact_amount * 100) <> l.amount_cents) END)
 ORDER BY s.id, l.position
 """)
 
@@ -108,8 +111,12 @@ SELECT period_key, id FROM (
 
 _LIVE = """
 WITH live AS (
-    SELECT s.id, s.run_id, s.counterparty_id FROM statements s
-    WHERE s.tenant_id = :tenant AND s.side = 'issued' AND s.run_id IS NOT NULL
+    SELECT s.id, s.run_id, s.counterparty_id, s.payer_kind, s.payer_key,
+        CASE WHEN s.period_key NOT LIKE '%..%' THEN 'month'
+            WHEN right(s.period_key, 10)::date - left(s.period_key, 10)::date < 100 THEN 'quarter'
+            ELSE 'year' END AS every
+    FROM statements s
+    WHERE s.tenant_id = :tenant AND s.side = 'issued' AND s.kind = 'bill' AND s.run_id IS NOT NULL
         AND (CAST(:period AS text) IS NULL OR s.period_key = :period)
         AND NOT EXISTS (SELECT 1 FROM statement_events v WHERE v.tenant_id = :tenant
             AND v.statement_id = s.id AND v.state = 'void')
@@ -128,10 +135,38 @@ _UNBILLED = text(f"""{_LIVE}
 SELECT id FROM (
     SELECT c.run_id, c.usage_event_id AS id FROM live
     JOIN charges c ON c.tenant_id = :tenant AND c.run_id = live.run_id
-        AND c.payer_id = live.counterparty_id AND c.state = 'rated'
+        AND c.payer_id = live.counterparty_id AND c.payer_kind = live.payer_kind
+        AND coalesce(c.payer_key, '') = coalesce(live.payer_key, '') AND c.state = 'rated'
+    JOIN agreements a ON a.id = c.agreement_id AND a.provider_id = :tenant
+        AND coalesce(a.terms->'billing'->>'every', 'month') = live.every
     EXCEPT
     SELECT run_id, usage_event_id FROM items
 ) unbilled ORDER BY id LIMIT 20
+""")
+
+# What an issued statement is over stands in the issuer's book as owed, or as a bureau's expense.
+_UNPOSTED = text("""
+SELECT s.id, s.public_id, s.total_cents, coalesce(posted.cents, 0) AS cents
+FROM statements s
+JOIN statement_events v ON v.tenant_id = s.tenant_id AND v.statement_id = s.id
+    AND v.state = 'issued'
+LEFT JOIN LATERAL (
+    SELECT sum(p.debit_cents - p.credit_cents)::bigint AS cents
+    FROM journal_entries e
+    JOIN postings p ON p.tenant_id = e.tenant_id AND p.entry_id = e.id
+        AND p.account_key IN ('due_from_partners', 'due_from_outside', 'interfund_expense')
+    WHERE e.tenant_id = s.tenant_id AND e.source_key = 'statement:' || s.id::text || ':issued'
+) posted ON true
+WHERE s.tenant_id = :tenant AND s.side = 'issued'
+    AND (CAST(:period AS text) IS NULL OR s.period_key = :period)
+    AND coalesce(posted.cents, 0) <> s.total_cents
+ORDER BY s.id LIMIT 20
+""")
+
+_INTERFUND = text("""
+SELECT party, sum(debit_cents - credit_cents)::bigint AS cents FROM postings
+WHERE tenant_id = :tenant AND account_key IN ('interfund_expense', 'interfund_revenue')
+GROUP BY party HAVING sum(debit_cents) <> sum(credit_cents) ORDER BY party
 """)
 
 _NUMBERS = text("""
@@ -164,6 +199,7 @@ def check_region(
             for row in partner_balances(session):
                 balances.append((tenant_id, row.counterparty_id, DUE_FROM, row.due_from_cents))
                 balances.append((tenant_id, row.counterparty_id, DUE_TO, -row.due_to_cents))
+            found["net_zero"] += _interfund_problems(session)
             for statement_id, copy in _copies(session, period_key):
                 copies[statement_id].append(copy)
     found["mirrored"] += mirror_problems(entries)
@@ -272,7 +308,31 @@ def _total_problems(session: TenantSession, period_key: str | None) -> list[Prob
                     f"{row.line_count} lines and has {has[0]} in {has[1]}.",
                 )
             )
+    problems += [
+        Problem(
+            "posted_differs",
+            tenant_id,
+            row.id,
+            f"Statement {row.public_id} is over {row.total_cents} cents, and {row.cents} are posted"
+            " for it.",
+        )
+        for row in session.execute(_UNPOSTED, _parameters(session, period_key))
+    ]
     return problems
+
+
+def _interfund_problems(session: TenantSession) -> list[Problem]:
+    """What a partner's own bureaus expense and what it earns from them must be the same."""
+    tenant_id = scope_of(session).tenant_id
+    return [
+        Problem(
+            "interfund_differs",
+            tenant_id,
+            None,
+            f"Expense and revenue of {row.party or 'nobody'} differ by {row.cents} cents.",
+        )
+        for row in session.execute(_INTERFUND, {"tenant": tenant_id})
+    ]
 
 
 def _lines(session: TenantSession, period_key: str | None) -> dict[UUID, list[Line]]:
@@ -356,6 +416,7 @@ def _copies(session: TenantSession, period_key: str | None) -> Iterable[tuple[UU
             session,
             period_key=period_key,
             states=["issued", "received"],
+            payer_kind="partner",
             before=before,
             limit=200,
         )

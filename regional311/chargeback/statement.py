@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -87,6 +88,55 @@ def check_approver(approver_id: UUID | None, involved: Iterable[UUID | None]) ->
         )
 
 
+KINDS = (
+    "usage",
+    "pool",
+    "funding",
+    "overhead",
+    "discount",
+    "credit",
+    "cap",
+    "minimum",
+    "debit",
+    "interest",
+    "correction",
+    "true_up",
+    "carry_forward",
+)
+"""What a line can be; those of one agreement stand in this order."""
+
+FAMILIES = {
+    "usage": "service",
+    "pool": "share",
+    "true_up": "share",
+    "carry_forward": "share",
+    "interest": "interest",
+}
+
+PAYER_KINDS = ("partner", "bureau", "outside")
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """Who pays: another partner, a bureau of the provider, or an outside body without books here.
+
+    `id` is the partner, and for the two others the provider itself, whose `key` then names them.
+    """
+
+    id: UUID
+    kind: str = "partner"
+    key: str | None = None
+
+    @property
+    def party(self) -> str | None:
+        """How books name a payer that is no partner.
+
+        >>> Payer(UUID(int=1), "bureau", "parks").party
+        'bureau:parks'
+        """
+        return None if self.kind == "partner" else f"{self.kind}:{self.key}"
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One line of a statement: an exact sum of charges or a share of a pool, and its cents.
@@ -142,26 +192,63 @@ def content_digest(period_key: str, lines: Sequence[Line]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def journal_legs(amounts: Iterable[tuple[str, int]], side: str, counterparty_id: UUID) -> list[Leg]:
-    """The legs that a statement posts, from the kinds and cents of its lines.
+def posts_as(kind: str, basis: Mapping[str, Any]) -> str:
+    """What a line is booked as: `service`, `share` or `interest`.
 
-    The issuer has the total due from the payer, against revenue; the payer expenses it and owes it
-    to the issuer. Usage is service revenue and expense, pool lines are share revenue and expense.
-    Kinds that come to zero have no leg; a statement over zero posts nothing.
+    Usage is a service, pool lines, true-ups and what is carried forward are shares. A correction or
+    memo goes where the line went that it corrects. What the terms of an agreement add or take off
+    (funding, overhead, discounts, credits, cap, minimum) says in its basis what it is about.
 
-    >>> legs = journal_legs([("usage", 5)], "issued", UUID(int=1))
-    >>> [(leg.account, leg.net_cents) for leg in legs]
-    [('due_from_partners', 5), ('service_revenue', -5)]
+    >>> posts_as("correction", {"corrects": {"kind": "pool"}})
+    'share'
     """
-    sums = {"usage": 0, "pool": 0}
-    for kind, cents in amounts:
-        sums[kind] += cents
-    named = [(name, cents) for name, cents in zip(("service", "share"), sums.values(), strict=True)]
+    kind = basis.get("corrects", {}).get("kind", kind)
+    if kind in FAMILIES:
+        return FAMILIES[kind]
+    return str(basis.get("books", "share" if "pool" in basis else "service"))
+
+
+def journal_legs(lines: Iterable[Line], side: str, payer: Payer, issuer_id: UUID) -> list[Leg]:
+    """The legs that a statement posts, from its lines in cents.
+
+    Between partners the issuer has the total due from the payer, against revenue; the payer
+    expenses it and owes it to the issuer (`side` is *issued* or *received*). A bureau's expense and
+    the provider's revenue stand in one book; an outside body only owes. Each leg of revenue or
+    expense is of one agreement. What comes to zero has no leg; a statement over zero may post
+    nothing, and one below zero posts the other way round.
+    """
+    sums: defaultdict[tuple[str, str], int] = defaultdict(int)
+    for line in lines:
+        sums[posts_as(line.kind, line.basis), line.agreement_key] += line.amount_cents
+    parts = [(*about, cents) for about, cents in sorted(sums.items()) if cents]
     whole = sum(sums.values())
-    if side == "issued":
-        legs = [debit(DUE_FROM, whole, counterparty_id)]
-        legs += [credit(f"{name}_revenue", cents, counterparty_id) for name, cents in named]
+    party = payer.party
+    if payer.kind == "bureau":
+        by_agreement: defaultdict[str, int] = defaultdict(int)
+        for _, agreement, cents in parts:
+            by_agreement[agreement] += cents
+        legs = []
+        for agreement, cents in sorted(by_agreement.items()):
+            legs += [
+                debit("interfund_expense", cents, party=party, family=agreement),
+                credit("interfund_revenue", cents, party=party, family=agreement),
+            ]
+    elif payer.kind == "outside":
+        legs = [debit("due_from_outside", whole, party=party)]
+        legs += [
+            credit(f"{name}_revenue", cents, party=party, family=agreement)
+            for name, agreement, cents in parts
+        ]
+    elif side == "issued":
+        legs = [debit(DUE_FROM, whole, payer.id)]
+        legs += [
+            credit(f"{name}_revenue", cents, payer.id, family=agreement)
+            for name, agreement, cents in parts
+        ]
     else:
-        legs = [debit(f"{name}_expense", cents, counterparty_id) for name, cents in named]
-        legs.append(credit(DUE_TO, whole, counterparty_id))
+        legs = [
+            debit(f"{name}_expense", cents, issuer_id, family=agreement)
+            for name, agreement, cents in parts
+        ]
+        legs.append(credit(DUE_TO, whole, issuer_id))
     return [leg for leg in legs if leg.net_cents]

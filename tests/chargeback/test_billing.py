@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from regional311.allocation.shares import SharesDoNotSum
 from regional311.calendars import Period
-from regional311.chargeback import billing
+from regional311.chargeback import billing, issuing
 from regional311.chargeback.billing import (
     AlreadyIssued,
     DeliveryDamaged,
@@ -254,13 +254,13 @@ def test_two_people_issuing_at_once_issue_once(october):
 def test_a_crash_in_the_middle_of_issuing_leaves_nothing(october, monkeypatch, step):
     _, drafts = rate_and_draft(october)
     through(october, "city", drafts, until="approved")
-    original = getattr(billing, step)
+    original = getattr(issuing, step)
 
     def crash(*args, **kwargs):
         original(*args, **kwargs)
         raise RuntimeError("power cut")
 
-    monkeypatch.setattr(billing, step, crash)
+    monkeypatch.setattr(issuing, step, crash)
     with pytest.raises(RuntimeError), october.of("city", october.preparer) as session:
         billing.issue(session, drafts[0], now=NOW)
     monkeypatch.undo()
@@ -277,8 +277,8 @@ def test_a_crash_in_the_middle_of_issuing_leaves_nothing(october, monkeypatch, s
 def test_a_copy_that_comes_out_different_is_not_issued(october, monkeypatch):
     _, drafts = rate_and_draft(october)
     through(october, "city", drafts, until="approved")
-    lossy = str(billing._UNPACK_ITEMS).replace("WHERE", "WHERE i.activity <> 'interpreter' AND")
-    monkeypatch.setattr(billing, "_UNPACK_ITEMS", text(lossy))
+    lossy = str(issuing._UNPACK_ITEMS).replace("WHERE", "WHERE i.activity <> 'interpreter' AND")
+    monkeypatch.setattr(issuing, "_UNPACK_ITEMS", text(lossy))
     county = drafts[1]
     with pytest.raises(DeliveryDamaged), october.of("city", october.preparer) as session:
         billing.issue(session, county, now=NOW)
@@ -333,7 +333,7 @@ def test_the_same_contact_has_one_reference_in_a_statement_and_another_in_the_ne
 
 
 def test_many_items_travel_in_several_envelopes(october, monkeypatch):
-    monkeypatch.setattr(billing, "ITEMS_AN_ENVELOPE", 3)
+    monkeypatch.setattr(issuing, "ITEMS_AN_ENVELOPE", 3)
     _, drafts = rate_and_draft(october)
     through(october, "city", drafts)
     counts = rows(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import doctest
+from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
@@ -18,12 +19,14 @@ from regional311.chargeback.statement import (
     ApproverUnknown,
     Line,
     MoveNotAllowed,
+    Payer,
     PreparerMayNotApprove,
     State,
     check_approver,
     check_move,
     content_digest,
     journal_legs,
+    posts_as,
     total_cents,
 )
 from regional311.ledger.books import MIRRORS, leg_problems
@@ -113,18 +116,64 @@ def test_the_digest_sees_every_field_and_no_order():
         assert content_digest("2026-10", [replace(lines[0], **change), lines[1]]) != digest
 
 
-AMOUNTS = st.lists(st.tuples(st.sampled_from(["usage", "pool"]), st.integers(-(10**9), 10**9)))
+KINDS_BOOKED = [
+    ("usage", {}),
+    ("pool", {"pool": "i-and-r"}),
+    ("interest", {}),
+    ("true_up", {}),
+    ("cap", {"books": "service"}),
+    ("funding", {"books": "share"}),
+    ("correction", {"corrects": {"kind": "pool"}}),
+]
 
 
-@given(AMOUNTS)
-def test_both_sides_balance_and_mirror(amounts):
-    issued = journal_legs(amounts, "issued", COUNTY)
-    received = journal_legs(amounts, "received", CITY)
+@st.composite
+def booked_lines(draw):
+    found = []
+    for position in range(1, draw(st.integers(0, 6)) + 1):
+        kind, basis = draw(st.sampled_from(KINDS_BOOKED))
+        agreement = draw(st.sampled_from(["one", "two"]))
+        cents = draw(st.integers(-(10**9), 10**9))
+        found.append(line(position, kind=kind, basis=basis, agreement_key=agreement, cents=cents))
+    return found
+
+
+def by_account(legs):
+    sums = Counter()
+    for leg in legs:
+        sums[leg.account] += leg.net_cents
+    return {account: cents for account, cents in sums.items() if cents}
+
+
+@given(booked_lines())
+def test_both_sides_balance_and_mirror(lines):
+    issued = journal_legs(lines, "issued", Payer(COUNTY), CITY)
+    received = journal_legs(lines, "received", Payer(COUNTY), CITY)
     assert [leg_problems(legs) for legs in (issued, received) if legs] == [
         [] for legs in (issued, received) if legs
     ]
-    by_account = {leg.account: leg.net_cents for leg in received}
-    assert {MIRRORS[leg.account]: -leg.net_cents for leg in issued} == by_account
+    mirrored = {MIRRORS[account]: -cents for account, cents in by_account(issued).items()}
+    assert mirrored == by_account(received)
+
+
+@given(booked_lines(), st.sampled_from(["bureau", "outside"]))
+def test_payers_without_books_have_one_balanced_entry_that_names_them(lines, kind):
+    legs = journal_legs(lines, "issued", Payer(CITY, kind, "parks"), CITY)
+    assert not legs or leg_problems(legs) == []
+    assert {leg.party for leg in legs} <= {f"{kind}:parks"}
+    assert {leg.counterparty_id for leg in legs} <= {None}
+    sums, total = by_account(legs), total_cents(lines)
+    if kind == "bureau":
+        assert sums.get("interfund_expense", 0) == -sums.get("interfund_revenue", 0) == total
+    else:
+        assert sums.get("due_from_outside", 0) == total
+
+
+def test_what_terms_change_is_booked_with_what_they_are_about():
+    assert posts_as("overhead", {"books": "share"}) == "share"
+    assert posts_as("correction", {"corrects": {"kind": "cap"}, "books": "service"}) == "service"
+    assert posts_as("credit", {"corrects": {"kind": "usage"}}) == "service"
+    assert posts_as("credit", {"corrects": {"kind": "overhead"}, "pool": "i-and-r"}) == "share"
 
 
 @given(st.lists(st.decimals(-1000, 1000, places=6), min_size=1))
