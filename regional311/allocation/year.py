@@ -183,7 +183,8 @@ def read_year(
     pools = session.execute(
         select(CostPool)
         .where(CostPool.tenant_id == tenant_id, CostPool.fiscal_year == fiscal_year)
-        .order_by(CostPool.step_order, CostPool.key)
+        .order_by(CostPool.step_order, CostPool.key),
+        execution_options={"populate_existing": True},
     ).scalars()
     by_key = {pool.key: pool for pool in pools}
     percents: dict[UUID, dict[str, Decimal]] = {pool.id: {} for pool in by_key.values()}
@@ -225,7 +226,8 @@ def read_bases(session: TenantSession, *, stored_before: datetime | None = None)
     rows = session.execute(
         select(AllocationBase)
         .where(AllocationBase.tenant_id == tenant_id)
-        .order_by(AllocationBase.key)
+        .order_by(AllocationBase.key),
+        execution_options={"populate_existing": True},
     ).scalars()
     return {row.key: _base(row, snapshots.get(row.key, [])) for row in rows}
 
