@@ -55,6 +55,10 @@ ACTIVITIES: Final = (
     "interpreter_minute",
 )
 MAX_REASON: Final = 2000
+NO_KEYS: Final = frozenset(
+    {"new", "edit", "export", "search", "csv", "preview", "proposals", "calendar"}
+)
+"""Keys that would hide a page."""
 _KEY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
 _ONE_LINE = re.compile(r"\S(.{0,198}\S)?")
 
@@ -438,6 +442,8 @@ def _check_fields(content: Content) -> None:
         raise InvalidInput(
             "Write the key in small letters, digits and single hyphens.", field="key"
         )
+    if content.key in NO_KEYS:
+        raise InvalidInput(f"{content.key} is the address of a page; choose another.", field="key")
     if not _ONE_LINE.fullmatch(content.name):
         raise InvalidInput("Give the agreement a name of at most 200 characters.", field="name")
     if content.valid_to is not None and content.valid_to <= content.valid_from:

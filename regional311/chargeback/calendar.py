@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from regional311.calendars import BadPeriod, Period
+from regional311.calendars import BadPeriod, Period, fiscal_year
 from regional311.chargeback.agreement_terms import Terms
 
 MONTHS = {"month": 1, "quarter": 3, "year": 12}
@@ -51,6 +51,20 @@ def periods(every: str, year: Period) -> Iterator[Period]:
         yield Period(months[first].start_on, last.end_on)
 
 
+def finished(every: str, day: date, first_month: int, count: int) -> list[Period]:
+    """The latest periods that were over on a day, the newest first.
+
+    >>> [each.label for each in finished("month", date(2026, 11, 2), 7, 2)]
+    ['2026-10', '2026-09']
+    """
+    year = fiscal_year(day, first_month)
+    found: list[Period] = []
+    while len(found) < count:
+        found += [each for each in reversed(list(periods(every, year))) if each.end_on <= day]
+        year = fiscal_year(year.start_on - timedelta(days=1), first_month)
+    return found[:count]
+
+
 def due(
     agreement_key: str,
     terms: Terms,
@@ -83,18 +97,25 @@ def due(
     return found
 
 
-def state(due_: Due, statements: Iterable[str], today: date) -> str:
-    """Where a period stands: `issued`, `drafted`, `late`, `open` (to be billed) or `coming`.
+STATES = ("coming", "open", "drafted", "issued", "nothing", "late")
+_DRAFTED = frozenset({"draft", "in_review", "approved"})
 
-    `statements` are the states of the period's statements with lines of the agreement. Late is a
-    period that is not issued after its last day of submission.
+
+def state(due_: Due, statements: Iterable[str], today: date, *, rated: bool = False) -> str:
+    """Where a period stands: one of `STATES`.
+
+    `statements` are the states of the period's statements with lines of the agreement; `rated` says
+    that the period was run, so that no line means *nothing* to bill. Late is a period that is not
+    issued after its last day of submission.
     """
     there = set(statements)
-    if "issued" in there and not there & {"draft", "in_review", "approved"}:
+    if "issued" in there and not there & _DRAFTED:
         return "issued"
+    if rated and today >= due_.run_on and not there - {"void"}:
+        return "nothing"
     if today > due_.submit_on:
         return "late"
-    if there & {"draft", "in_review", "approved"}:
+    if there & _DRAFTED:
         return "drafted"
     return "open" if today >= due_.run_on else "coming"
 

@@ -286,6 +286,23 @@ def _keep(
     )
 
 
+def written(session: TenantSession, key: str) -> list[Row[Any]]:
+    """Every figure of an agreement that was entered or shared, the newest period first.
+
+    Of each promise and period only the latest.
+    """
+    rows = session.execute(
+        select(ServiceLevelReading.__table__)
+        .where(
+            ServiceLevelReading.tenant_id == scope_of(session).tenant_id,
+            ServiceLevelReading.agreement_key == key,
+        )
+        .order_by(ServiceLevelReading.entered_at, ServiceLevelReading.id)
+    )
+    latest = {(row.period_key, row.target_key): row for row in rows}
+    return [latest[key] for key in sorted(latest, reverse=True)]
+
+
 def _entered(session: TenantSession, key: str, period_key: str) -> dict[str, Any]:
     rows = session.execute(
         select(ServiceLevelReading.__table__)

@@ -70,6 +70,13 @@ def test_where_a_period_stands(statements: list[str], today: date, expected: str
     assert state(october, statements, today) == expected
 
 
+def test_a_period_that_was_run_without_lines_has_nothing_to_bill() -> None:
+    october = due("share", TERMS, YEAR, None, None)[3]
+    assert state(october, ["void"], date(2027, 1, 1), rated=True) == "nothing"
+    assert state(october, ["draft"], date(2026, 11, 2), rated=True) == "drafted"
+    assert state(october, [], date(2026, 10, 31), rated=True) == "coming"
+
+
 @pytest.mark.parametrize("label", ["", "2026", "2026-13", "2026-10-02..2026-10-01", "x..y"])
 def test_what_is_no_label_of_a_period(label: str) -> None:
     assert period_of(label) is None

@@ -1,47 +1,44 @@
-"""Who works for whom, who pays by which rule, as of any day."""
+"""Who works for whom, who pays by which rule, as of any day, and what ends when."""
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from pyramid.view import view_config
 
-from regional311.chargeback import terms
+from regional311.chargeback import agreements as service
+from regional311.chargeback.agreement_queries import working_after_end
+from regional311.chargeback.agreement_terms import AGREEMENT_KINDS
+from regional311.chargeback.agreements import Content
 from regional311.identity.permissions import Permissions as P
+from regional311.web import agreement_wording as wording
+from regional311.web.agreement_wording import Telling, days_left, standing
 from regional311.web.billing_wording import Words, as_of, holds, page
 from regional311.web.i18n import _
-from regional311.web.listing import Column, Listing
+from regional311.web.listing import Column, Filter, Listing
 from regional311.web.representations import csv_response, json_response, wanted
+from regional311.web.security import may
 from regional311.web.tree import AgreementRecord, Agreements
+from regional311.web.views.service_levels import told_levels
 
-KINDS = {
-    "iga": _("Intergovernmental agreement"),
-    "sla": _("Service level agreement"),
-    "mou": _("Memorandum of understanding"),
-}
+SIDES = {"provider": _("We do the work"), "payer": _("We pay")}
 
 
 def partner_name(request: Any, tenant_id: Any) -> str:
     """A partner's name by id, also of one that this process does not know yet."""
-    partner = request.registry.partners.by_id(tenant_id)
-    return partner.name if partner else str(tenant_id)
+    return Telling(request).partner(tenant_id)
 
 
-def covers(words: Words, row: Any) -> Any:
-    """Which work an agreement bills, in words."""
-    if row.activities:
-        return ", ".join(words.say("activity", each) for each in row.activities)
-    return _("a share of a yearly cost")
-
-
-def facts(request: Any, row: Any) -> dict[str, Any]:
+def facts(telling: Telling, row: Any) -> dict[str, Any]:
     """An agreement's version as plain data."""
     return {
         "key": row.key,
         "version": row.version,
         "name": row.name,
-        "provider": partner_name(request, row.provider_id),
-        "payer": partner_name(request, row.payer_id),
+        "provider": telling.partner(row.provider_id),
+        "payer": telling.payer(row),
+        "payer_kind": row.payer_kind,
         "activities": row.activities,
         "payer_rule": row.payer_rule,
         "rate_card": row.rate_card_key,
@@ -52,6 +49,14 @@ def facts(request: Any, row: Any) -> dict[str, Any]:
     }
 
 
+def expires(words: Words, row: Any, day: date) -> Any:
+    """*Expires in 40 days*, for an agreement that is expiring."""
+    left = days_left(row, day)
+    if left is None or standing(row, day) != "expiring":
+        return None
+    return words.count("Expires in ${num} day", "Expires in ${num} days", left)
+
+
 @view_config(
     context=Agreements,
     permission=P.AGREEMENT_READ,
@@ -59,47 +64,116 @@ def facts(request: Any, row: Any) -> dict[str, Any]:
     renderer="agreements/index.jinja2",
 )
 def agreements(context: Agreements, request: Any) -> Any:
-    """The agreements that hold on a day."""
-    words = Words(request)
+    """The agreements that hold on a day, those that end soon, and those that ended."""
+    words, telling = Words(request), Telling(request)
     day = as_of(request, words)
-    rows = terms.agreements(request.dbsession, day)
-    form = wanted(request)
-    if form == "json":
-        return json_response([facts(request, row) for row in rows])
-    if form == "csv":
-        columns = ["key", "version", "name", "provider", "payer", "payer_rule", "rate_card"]
-        columns += ["pool", "valid_from", "valid_to"]
-        found = [facts(request, row) for row in rows]
-        return csv_response(
-            request, "agreements.csv", columns, [[each[c] for c in columns] for each in found]
-        )
     listing = Listing(
         request,
         columns=[
-            Column("name", _("Agreement")),
-            Column("provider", _("Who does the work")),
-            Column("payer", _("Who pays")),
+            Column("name", _("Agreement"), sort=True),
+            Column("provider", _("Who does the work"), sort=True),
+            Column("payer", _("Who pays"), sort=True),
             Column("covers", _("Which work is billed")),
-            Column("holds", _("Holds")),
+            Column("ends", _("Holds"), sort=True),
+            Column("standing", _("Standing")),
         ],
+        filters=[
+            Filter("as_of", _("As of"), type="date"),
+            Filter("standing", _("Standing"), choices=list(wording.STANDINGS.items())),
+            Filter("side", _("Our side"), choices=list(SIDES.items())),
+            Filter("payer_kind", _("Who pays"), choices=list(wording.PAYER_KINDS.items())),
+            Filter("kind", _("Kind"), choices=[(k, wording.KINDS[k]) for k in AGREEMENT_KINDS]),
+        ],
+        sort="name",
         csv=True,
     )
-    listing.csv_url = f"{listing.path}?as_of={day.isoformat()}&format=csv"
-    listing.fill(
-        [
-            {
-                "key": row.key,
-                "name": row.name,
-                "provider": partner_name(request, row.provider_id),
-                "payer": partner_name(request, row.payer_id),
-                "covers": covers(words, row),
-                "holds": words.span(row.valid),
-            }
-            for row in rows
-        ],
-        total=len(rows),
+    listing.filters[0].value = day.isoformat()
+    working = working_after_end(request.dbsession, day)
+    rows = [
+        each
+        for each in _on_day(service.parties(request.dbsession), day, words, telling, working)
+        if _wanted(request, listing.values, each)
+    ]
+    key = (listing.sort or "name").removeprefix("-")
+    rows.sort(
+        key=lambda each: (str(each[key] or "9999").casefold(), each["key"]),
+        reverse=(listing.sort or "").startswith("-"),
     )
-    return page(request, listing=listing, day=day)
+    form = wanted(request)
+    if form == "json":
+        return json_response(
+            [{**facts(telling, each["row"]), "standing": each["standing"]} for each in rows]
+        )
+    if form == "csv":
+        columns = ["key", "version", "name", "provider", "payer", "payer_kind", "payer_rule"]
+        columns += ["rate_card", "pool", "valid_from", "valid_to"]
+        told = [
+            [*(facts(telling, each["row"])[c] for c in columns), each["standing"]] for each in rows
+        ]
+        return csv_response(request, "agreements.csv", [*columns, "standing"], told)
+    listing.fill(rows, total=len(rows))
+    waiting = service.proposals(request.dbsession, states=("draft", "proposed"))
+    return page(
+        request,
+        listing=listing,
+        day=day,
+        waiting=len(waiting),
+        may_edit=may(request, P.AGREEMENT_EDIT) and not _is_region(request),
+        standings=wording.STANDINGS,
+        standing_kinds=wording.STANDING_KINDS,
+    )
+
+
+def _is_region(request: Any) -> bool:
+    return bool(request.tenant.kind == "region")
+
+
+def _on_day(
+    versions: list[Any], day: date, words: Words, telling: Telling, working: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """One row an agreement: the version of the day, else the first to come, else the last."""
+    grouped: dict[str, list[Any]] = {}
+    for row in versions:
+        grouped.setdefault(row.key, []).append(row)
+    found = []
+    for key, rows in grouped.items():
+        held = [row for row in rows if holds(row.valid, day)]
+        coming = [row for row in rows if row.valid.lower and row.valid.lower > day]
+        row = (held or coming[:1] or rows[-1:])[0]
+        stands = standing(row, day)
+        if stands == "expired" and key in working:
+            stands = "working"
+        if stands == "expiring" and any(each.version > row.version for each in rows):
+            stands = "holds"
+        found.append(
+            {
+                "row": row,
+                "key": key,
+                "name": row.name,
+                "provider": telling.partner(row.provider_id),
+                "payer": telling.payer(row),
+                "covers": telling.covers(row),
+                "holds": words.span(row.valid),
+                "ends": row.valid.upper,
+                "standing": stands,
+                "expires": expires(words, row, day) if stands == "expiring" else None,
+            }
+        )
+    return found
+
+
+def _wanted(request: Any, asked: dict[str, str | None], each: dict[str, Any]) -> bool:
+    row = each["row"]
+    mine = {"provider": row.provider_id, "payer": row.payer_id}
+    side = asked["side"]
+    if asked["standing"] is None and each["standing"] == "expired":
+        return False
+    return (
+        asked["standing"] in (None, each["standing"])
+        and asked["payer_kind"] in (None, row.payer_kind)
+        and asked["kind"] in (None, row.terms.get("kind"))
+        and (side is None or mine[side] == request.tenant.id)
+    )
 
 
 @view_config(
@@ -109,25 +183,23 @@ def agreements(context: Agreements, request: Any) -> Any:
     renderer="agreements/agreement.jinja2",
 )
 def agreement(context: AgreementRecord, request: Any) -> Any:
-    """One agreement as it holds on a day, and its versions."""
-    words = Words(request)
+    """One agreement as it holds on a day: every term in words, promises, versions, proposals."""
+    words, telling = Words(request), Telling(request)
     day = as_of(request, words)
-    versions = sorted(context.record, key=lambda row: -row.version)
+    versions = [row for row in context.record if not row.valid.isempty] or context.record
+    versions = sorted(versions, key=lambda row: -row.version)
     current = next((row for row in versions if holds(row.valid, day)), None)
     shown = current or versions[0]
     if wanted(request) == "json":
-        return json_response([facts(request, row) for row in versions])
-    told = {
-        "payer": partner_name(request, shown.payer_id),
-        "provider": partner_name(request, shown.provider_id),
-    }
+        return json_response([facts(telling, row) for row in versions])
+    told = {"payer": telling.payer(shown), "provider": telling.partner(shown.provider_id)}
     if shown.activities:
         sentence = _("${provider} does the work and ${payer} pays for it.", mapping=told)
     else:
         sentence = _("${provider} bears the cost and ${payer} pays a share.", mapping=told)
     slug = request.tenant.slug
-    stated = shown.terms
-    targets = stated.get("target") or []
+    working = working_after_end(request.dbsession, day).get(shown.key)
+    party = request.tenant.id in (shown.provider_id, shown.payer_id)
     return page(
         request,
         agreement=shown,
@@ -136,40 +208,38 @@ def agreement(context: AgreementRecord, request: Any) -> Any:
         agreements_url=f"/{slug}/agreements",
         sentence=sentence,
         note=None if current else _("This agreement does not hold on that day."),
-        facts=[
-            (_("What was agreed"), stated.get("purpose")),
-            (_("Kind"), KINDS.get(stated.get("kind", ""), stated.get("kind"))),
-            (_("Reference"), stated.get("reference")),
-            (_("Who does the work"), told["provider"]),
-            (_("Who pays"), told["payer"]),
-            (_("Which work is billed"), covers(words, shown)),
-            (
-                _("By which rule"),
-                words("payer_rule", shown.payer_rule) if shown.activities else None,
-            ),
-            (_("Rate card"), shown.rate_card_key),
-            (_("Shared cost"), shown.pool_key),
-            (_("Holds"), words.span(shown.valid)),
-            (_("Due"), _days(_("${days} days after issue"), stated.get("due_days"))),
-            (_("Notice"), _days(_("${days} days"), stated.get("notice_days"))),
-            (_("Disputes"), _days(_("within ${days} days"), stated.get("dispute_days"))),
-            (
-                _("Late work"),
-                _days(_("joins until ${days} days after the month"), stated.get("late_event_days")),
-            ),
-            (_("Rounding"), _("once for each line, half a cent away from zero")),
-            (_("Promises"), "\n".join(each["name"] for each in targets) or None),
-        ],
-        versions=[
+        expires=expires(words, versions[0], day),
+        working=working,
+        facts=[(each.label, each.text) for each in telling.facts(Content.of_row(shown))],
+        versions=_compared(words, telling, versions),
+        proposals=[
             {
-                "when": words.span(row.valid),
-                "title": _("Version ${version}", mapping={"version": row.version}),
-                "note": row.name if row.name != shown.name else None,
+                "url": f"/{slug}/agreements/proposals/{each.id}",
+                "state": each.state,
+                "title": wording.PROPOSAL_STATES[each.state],
+                "kind": wording.PROPOSAL_KINDS[each.state],
+                "when": words.when(each.answered_at or each.proposed_at or each.drafted_at),
             }
-            for row in versions
+            for each in service.proposals(request.dbsession, key=shown.key)
         ],
+        may_edit=may(request, P.AGREEMENT_EDIT) and party,
+        levels=told_levels(request, telling, shown, day) if party else [],
+        may_measure=may(request, P.AGREEMENT_EDIT) and shown.provider_id == request.tenant.id,
     )
 
 
-def _days(pattern: Any, days: Any) -> Any:
-    return None if days is None else _(str(pattern), mapping={"days": days})
+def _compared(words: Words, telling: Telling, versions: list[Any]) -> list[dict[str, Any]]:
+    """Each version with what it changed against the one before, the newest first."""
+    found = []
+    for row, before in zip(versions, [*versions[1:], None], strict=True):
+        changes = (
+            telling.differences(Content.of_row(before), Content.of_row(row)) if before else None
+        )
+        found.append(
+            {
+                "version": row.version,
+                "when": words.span(row.valid),
+                "changes": changes,
+            }
+        )
+    return found
