@@ -110,10 +110,10 @@ class Region:
                 ),
             )
 
-    def use(self, provider, owner=None, at=(2026, 10, 5, 12), **fields):
+    def use(self, provider, owner=None, at=(2026, 10, 5, 12), fold=0, **fields):
         """Record one usage event; `owner`, `referrer` and so on are slugs, `at` is local time."""
         number = next(self.numbers)
-        done = datetime(*at, tzinfo=ZONE).astimezone(UTC)
+        done = datetime(*at, tzinfo=ZONE, fold=fold).astimezone(UTC)
         said = {
             "activity": "contact_handled",
             "channel": "phone",

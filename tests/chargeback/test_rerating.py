@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import Range
+
+from regional311.chargeback import billing
+from regional311.chargeback.checks import check_region
+from regional311.chargeback.rating import run_rating
+from regional311.chargeback.rerating import (
+    NothingIssued,
+    draft_corrections,
+    late_work,
+    preview_corrections,
+)
+from tests.chargeback.test_billing import NOW, OCTOBER, rate_and_draft, rows, through
+
+pytestmark = pytest.mark.commits
+
+LATER = NOW + timedelta(days=20)
+ARRIVED = datetime(2026, 11, 10, 17, tzinfo=UTC)
+LONG_AFTER = datetime(2026, 11, 20, 17, tzinfo=UTC)
+JULY = date(2026, 7, 1)
+
+
+@pytest.fixture
+def issued(region):
+    """An October that was issued: the County owes 5 × 10.00 and a share, the Community nothing."""
+    region.agree("city-county", "city", "county", "contact_handled", pool_key="i-and-r")
+    region.agree("city-community", "city", "community", "contact_handled")
+    region.rate("city", "phone", "contact_handled", "10", channel="phone")
+    region.pool("city", "i-and-r", 60_000_000, {"city": 50, "county": 50})
+    region.events = [region.use("city", "county", at=(2026, 10, day, 9)) for day in range(1, 6)]
+    _, drafts = rate_and_draft(region)
+    through(region, "city", drafts)
+    return region
+
+
+def correct(region, now=LATER):
+    with region.of("city", region.preparer) as session:
+        return draft_corrections(session, OCTOBER, now=now)
+
+
+def lines(region, slug, kind="correction"):
+    return [
+        tuple(row)
+        for row in rows(
+            region,
+            slug,
+            "SELECT l.basis->'corrects'->>'change', l.quantity, l.amount_cents, l.item_count"
+            " FROM statements s JOIN statement_lines l ON l.statement_id = s.id"
+            " WHERE s.tenant_id = :tenant AND s.kind = :kind AND NOT EXISTS"
+            " (SELECT FROM statement_events v WHERE v.statement_id = s.id AND v.state = 'void')"
+            " ORDER BY s.id, l.position",
+            kind=kind,
+        )
+    ]
+
+
+def reprice(region, amount):
+    """Correct the price, as known from the day after the issue on."""
+    at = NOW + timedelta(days=1)
+    with region.of("city") as session:
+        session.execute(
+            text("UPDATE rates SET recorded = tstzrange(NULL, :at) WHERE upper_inf(recorded)"),
+            {"at": at},
+        )
+    region.rate(
+        "city", "phone", "contact_handled", amount, channel="phone", recorded=Range(at, None)
+    )
+
+
+def sums(region, slug):
+    """Everything billed for the period, by line key: quantity, exact amount, cents."""
+    return {
+        row.line_key: tuple(row)[1:]
+        for row in rows(
+            region,
+            slug,
+            "SELECT l.line_key, sum(l.quantity), sum(l.exact_amount), sum(l.amount_cents)"
+            " FROM statements s JOIN statement_lines l ON l.statement_id = s.id"
+            " JOIN statement_events e ON e.statement_id = s.id"
+            " AND e.state IN ('issued', 'received')"
+            " WHERE s.tenant_id = :tenant GROUP BY 1"
+            " HAVING sum(l.amount_cents) <> 0",
+        )
+    }
+
+
+def holds(region):
+    checks = check_region(region.engine, region.tenants)
+    return [(check.name, problem.message) for check in checks for problem in check.problems]
+
+
+def test_three_late_contacts_are_billed_as_the_difference(issued):
+    """Source: re-rating, 5 → 8 units at 10 is +30."""
+    for day in (6, 7, 8):
+        issued.use("city", "county", at=(2026, 10, day, 9), received_at=ARRIVED)
+    drafts = correct(issued)
+    assert lines(issued, "city") == [("difference", 3, 3000, 3)]
+    (made,) = through(issued, "city", drafts)
+    assert made.number == "CITY-00002"
+    assert lines(issued, "county") == [("difference", 3, 3000, 3)]
+    (mine,) = rows(
+        issued,
+        "county",
+        "SELECT s.kind, s.period_key, s.total_cents, o.number FROM statements s"
+        " JOIN statement_events o ON o.statement_id = s.corrects_id WHERE s.kind = 'correction'",
+    )
+    assert tuple(mine) == ("correction", "2026-10", 3000, "CITY-00001")
+    leaves = rows(
+        issued,
+        "county",
+        "SELECT sum(i.amount) FROM statement_items i JOIN statement_lines l"
+        " ON l.id = i.line_id WHERE l.kind = 'correction'",
+    )
+    assert leaves[0][0] == 30
+    assert holds(issued) == []
+
+
+def test_a_corrected_price_takes_the_line_back_and_bills_it_anew(issued):
+    reprice(issued, "8.50")
+    drafts = correct(issued)
+    assert lines(issued, "city") == [("reversal", -5, -5000, 5), ("replacement", 5, 4250, 5)]
+    through(issued, "city", drafts)
+    assert sum(row[2] for row in sums(issued, "county").values()) == 25_042_50
+    assert holds(issued) == []
+    assert correct(issued, LATER + timedelta(days=1)) == []
+
+
+def test_drafting_again_is_free_and_identical(issued):
+    issued.use("city", "county", at=(2026, 10, 9, 9), received_at=ARRIVED)
+    reprice(issued, "9")
+    first = correct(issued)
+    said = [
+        tuple(row)
+        for row in rows(issued, "city", "SELECT digest FROM statements WHERE kind = 'correction'")
+    ]
+    second = correct(issued)
+    assert first != second
+    digests = rows(issued, "city", "SELECT digest FROM statements WHERE kind = 'correction'")
+    assert {tuple(row) for row in digests} == set(said)
+    assert lines(issued, "city") == [("reversal", -5, -5000, 5), ("replacement", 6, 5400, 6)]
+
+
+def test_all_runs_of_a_period_add_up_to_one_fresh_rating(issued):
+    for number, (price, day) in enumerate([("9.123", 10), ("9.123", 11), ("4.905", 12)]):
+        issued.use("city", "county", at=(2026, 10, day, 9), received_at=ARRIVED)
+        issued.use("city", "community", at=(2026, 10, day, 10), received_at=ARRIVED)
+        if number != 1:
+            with issued.of("city") as session:
+                session.execute(text("UPDATE rates SET amount = :price"), {"price": Decimal(price)})
+        through(issued, "city", correct(issued, LATER + timedelta(days=number)))
+    with issued.of("city") as session:
+        run = session.execute(
+            text("SELECT id FROM rating_runs ORDER BY number DESC LIMIT 1")
+        ).scalar_one()
+        fresh = billing.fresh_lines(session, run)
+    for slug in ("county", "community"):
+        (wanted,) = [each for payer, each in fresh.items() if payer.id == issued.tenants[slug]]
+        assert sums(issued, slug) == {
+            line.line_key: (line.quantity, line.exact_amount, line.amount_cents) for line in wanted
+        }
+    assert holds(issued) == []
+
+
+def test_a_first_contact_of_a_payer_gives_it_a_bill(issued):
+    issued.use("city", "community", received_at=ARRIVED)
+    drafts = correct(issued)
+    kinds = rows(issued, "city", "SELECT kind FROM statements WHERE id = ANY(:ids)", ids=drafts)
+    assert [row.kind for row in kinds] == ["bill"]
+    through(issued, "city", drafts)
+    assert holds(issued) == []
+
+
+def test_nothing_changed_gives_no_drafts(issued):
+    assert correct(issued) == []
+
+
+def test_the_preview_says_the_same_and_keeps_nothing(issued):
+    issued.use("city", "county", received_at=ARRIVED)
+    before = rows(
+        issued,
+        "city",
+        "SELECT (SELECT count(*) FROM rating_runs),"
+        " (SELECT count(*) FROM charges), (SELECT count(*) FROM audit_events)",
+    )
+    with issued.of("city", issued.preparer) as session:
+        (due,) = preview_corrections(session, OCTOBER, now=LATER)
+    assert (due.corrects, due.total_cents) == ("CITY-00001", 1000)
+    assert (
+        rows(
+            issued,
+            "city",
+            "SELECT (SELECT count(*) FROM rating_runs),"
+            " (SELECT count(*) FROM charges), (SELECT count(*) FROM audit_events)",
+        )
+        == before
+    )
+
+
+def test_a_period_that_is_open_is_not_corrected(region):
+    with region.of("city") as session, pytest.raises(NothingIssued, match="2026-10"):
+        draft_corrections(session, OCTOBER, now=NOW)
+
+
+def test_the_bill_stays_as_it_was_issued(issued):
+    query = (
+        "SELECT s.digest, s.total_cents, l.* FROM statements s JOIN statement_lines l"
+        " ON l.statement_id = s.id WHERE s.tenant_id = :tenant AND s.kind = 'bill'"
+        " ORDER BY l.position"
+    )
+    before = {slug: rows(issued, slug, query) for slug in ("city", "county")}
+    issued.use("city", "county", received_at=ARRIVED)
+    reprice(issued, "1")
+    through(issued, "city", correct(issued))
+    assert {slug: rows(issued, slug, query) for slug in ("city", "county")} == before
+
+
+def test_late_work_is_counted_before_and_after_the_window(issued):
+    issued.use("city", "county", received_at=ARRIVED)
+    issued.use("city", "county", received_at=LONG_AFTER)
+    issued.use("city", "county", at=(2026, 11, 1, 0), received_at=ARRIVED)
+    reprice(issued, "1")
+    with issued.of("city") as session:
+        (late,) = late_work(session, zone="America/Los_Angeles")
+    assert (late.period_key, late.events, late.after_window) == ("2026-10", 2, 1)
+    assert late.window_end == datetime(2026, 11, 11, 7, tzinfo=UTC)
+    assert (late.rates, late.open_drafts, late.total_cents) == (["phone"], 0, 25_050_00)
+    correct(issued)
+    with issued.of("city") as session:
+        (late,) = late_work(session, zone="America/Los_Angeles", period_key="2026-10")
+    assert late.open_drafts == 1
+
+
+def test_a_clock_change_moves_no_work_between_months(region):
+    """November 1, 2026 has 25 hours: what was done in either of its two hours from 1 to 2 counts
+    in November, and October ends at its first midnight.
+    """
+    region.agree("city-county", "city", "county", "contact_handled")
+    region.rate("city", "phone", "contact_handled", "1")
+    for at in ((2026, 10, 31, 23, 59, 59), (2026, 11, 30, 23, 59, 59), (2026, 12, 1, 0)):
+        region.use("city", "county", at=at)
+    region.use("city", "county", at=(2026, 11, 1, 0))
+    for fold in (0, 1):
+        region.use("city", "county", at=(2026, 11, 1, 1, 30), fold=fold)
+    counted = {}
+    for period in (OCTOBER, OCTOBER.next(), OCTOBER.next().next()):
+        with region.of("city", region.preparer) as session:
+            run = run_rating(session, period=period, now=datetime(2027, 1, 5, tzinfo=UTC))
+            counted[period.label] = run.counts["rated"]
+    assert counted == {"2026-10": 1, "2026-11": 4, "2026-12": 1}
