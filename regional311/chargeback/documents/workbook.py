@@ -136,24 +136,34 @@ def _lines(book: Workbook, document: Document, lines: Iterable[LineRow]) -> None
         sheet.column_dimensions[chr(ord("A") + place)].width = width
     sheet.freeze_panes = "A2"
     sheet.append([_text(sheet, _HEADINGS[name], bold=True) for name in COLUMNS])
+    # a row is written as it is appended, so that its cells can serve the next one
+    cells = {name: WriteOnlyCell(sheet) for name in COLUMNS}
+    for name in ("price", "exact_amount"):
+        cells[name].number_format = _EXACT
+    cells["amount_cents"].number_format = _MONEY
+    row = list(cells.values())
     for place, line in enumerate(lines):
         if place == ROWS:
             return
-        record = line_record(document, line)
-        sheet.append(
-            [
-                _text(sheet, document.number),
-                *(
-                    _text(sheet, value) if isinstance(value, str) else value
-                    for name, value in list(record.items())[:9]
-                ),
-                line.quantity.normalize() if line.quantity else 0,
-                None if line.price is None else _money(sheet, line.price),
-                _money(sheet, line.exact_amount),
-                _cents(sheet, line.amount_cents),
-                line.item_count,
-            ]
-        )
+        values = line_record(document, line) | {
+            "statement": document.number,
+            "quantity": line.quantity,
+            "price": line.price,
+            "exact_amount": line.exact_amount,
+            "amount_cents": from_cents(line.amount_cents),
+        }
+        for name, cell in cells.items():
+            _put(cell, values[name])
+        sheet.append(row)
+
+
+def _put(cell: Any, value: Any) -> None:
+    """Let a cell say a number, or a text also when it begins like a formula."""
+    if isinstance(value, str):
+        cell.value = ILLEGAL_CHARACTERS_RE.sub("", value)
+        cell.data_type = "s"
+    else:
+        cell.value = value.normalize() if isinstance(value, Decimal) and value else value
 
 
 def _said(sheet: Any, value: Any) -> Any:
@@ -164,8 +174,8 @@ def _said(sheet: Any, value: Any) -> Any:
 
 def _text(sheet: Any, value: str, *, bold: bool = False) -> Any:
     """A cell of text, also when it begins like a formula."""
-    cell = WriteOnlyCell(sheet, ILLEGAL_CHARACTERS_RE.sub("", value))
-    cell.data_type = "s"
+    cell = WriteOnlyCell(sheet)
+    _put(cell, value)
     if bold:
         cell.font = _BOLD
     return cell
