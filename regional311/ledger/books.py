@@ -22,6 +22,7 @@ MIRRORS = {
     "interest_revenue": "interest_expense",
     "advances_to_partners": "advances_from_partners",
     "cash": "cash",
+    "netting_clearing": "netting_clearing",
 }
 """The account on the provider's side and the one that mirrors it on the payer's."""
 
@@ -37,6 +38,7 @@ INTERPARTNER_ACCOUNTS = {
     "advances_to_partners": ("Paid to partners in advance", "asset"),
     "advances_from_partners": ("Received from partners in advance", "liability"),
     "cash": ("Cash", "asset"),
+    "netting_clearing": ("Netting between partners", "asset"),
     "due_from_outside": ("Due from bodies outside the region", "asset"),
     "interfund_revenue": ("Revenue from the partner's own bureaus", "revenue"),
     "interfund_expense": ("Expense of the partner's own bureaus", "expense"),
