@@ -155,7 +155,7 @@ LEFT JOIN LATERAL (
     FROM journal_entries e
     JOIN postings p ON p.tenant_id = e.tenant_id AND p.entry_id = e.id
         AND p.account_key IN ('due_from_partners', 'due_from_outside', 'interfund_expense')
-    WHERE e.tenant_id = s.tenant_id AND e.source_key = 'statement:' || s.id::text || ':issued'
+    WHERE e.tenant_id = s.tenant_id AND e.source_key = concat_ws(':', 'statement', s.id, 'issued')
 ) posted ON true
 WHERE s.tenant_id = :tenant AND s.side = 'issued'
     AND (CAST(:period AS text) IS NULL OR s.period_key = :period)
