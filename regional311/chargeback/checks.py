@@ -83,7 +83,9 @@ LEFT JOIN LATERAL (
 ) i ON true
 WHERE s.tenant_id = :tenant AND (CAST(:period AS text) IS NULL OR s.period_key = :period)
     AND (l.item_count <> coalesce(i.items, 0)
-        OR (l.kind = 'usage' AND l.exact_amount <> coalesce(i.amount, 0))
+        OR (l.kind IN ('usage', 'correction')
+            AND coalesce(l.basis->'corrects'->>'kind', l.kind) = 'usage'
+            AND l.exact_amount <> coalesce(i.amount, 0))
         OR CASE WHEN l.basis->>'rounding' = 'item'
             THEN l.kind = 'usage' AND coalesce(i.rounded, 0) <> l.amount_cents
             ELSE abs(l.exact_amount * 100 - l.amount_cents) > 1
@@ -142,6 +144,47 @@ SELECT id FROM (
     EXCEPT
     SELECT run_id, usage_event_id FROM items
 ) unbilled ORDER BY id LIMIT 20
+""")
+
+# All statements of a corrected period add up, line by line, to the rating behind the last of them.
+_DRIFTED = text("""
+WITH issued AS (
+    SELECT s.id, s.kind, s.run_id, s.counterparty_id, s.payer_kind,
+        coalesce(s.payer_key, '') AS payer_key, s.period_key,
+        CASE WHEN s.period_key NOT LIKE '%..%' THEN 'month'
+            WHEN right(s.period_key, 10)::date - left(s.period_key, 10)::date < 100 THEN 'quarter'
+            ELSE 'year' END AS every
+    FROM statements s
+    JOIN statement_events v ON v.tenant_id = s.tenant_id AND v.statement_id = s.id
+        AND v.state = 'issued'
+    WHERE s.tenant_id = :tenant AND s.side = 'issued' AND s.kind IN ('bill', 'correction')
+        AND (CAST(:period AS text) IS NULL OR s.period_key = :period)
+), corrected AS (
+    SELECT * FROM (
+        SELECT DISTINCT ON (counterparty_id, payer_kind, payer_key, period_key) * FROM issued
+        ORDER BY counterparty_id, payer_kind, payer_key, period_key, id DESC
+    ) latest WHERE kind = 'correction'
+), billed AS (
+    SELECT c.id, l.line_key, sum(l.quantity) AS quantity, sum(l.exact_amount) AS amount
+    FROM corrected c
+    JOIN issued s USING (counterparty_id, payer_kind, payer_key, period_key)
+    JOIN statement_lines l ON l.tenant_id = :tenant AND l.statement_id = s.id
+    WHERE l.kind IN ('usage', 'correction')
+        AND coalesce(l.basis->'corrects'->>'kind', l.kind) = 'usage'
+    GROUP BY c.id, l.line_key HAVING sum(l.quantity) <> 0 OR sum(l.exact_amount) <> 0
+), rated AS (
+    SELECT c.id, w.line_key, sum(w.quantity) AS quantity, sum(w.amount) AS amount
+    FROM corrected c
+    JOIN charges w ON w.tenant_id = :tenant AND w.run_id = c.run_id AND w.state = 'rated'
+        AND w.payer_id = c.counterparty_id AND w.payer_kind = c.payer_kind
+        AND coalesce(w.payer_key, '') = c.payer_key
+    JOIN agreements a ON a.id = w.agreement_id AND a.provider_id = :tenant
+        AND coalesce(a.terms->'billing'->>'every', 'month') = c.every
+    GROUP BY c.id, w.line_key HAVING sum(w.quantity) <> 0 OR sum(w.amount) <> 0
+)
+SELECT id, line_key FROM billed FULL JOIN rated USING (id, line_key)
+WHERE (billed.quantity, billed.amount) IS DISTINCT FROM (rated.quantity, rated.amount)
+ORDER BY id, line_key LIMIT 20
 """)
 
 # What an issued statement is over stands in the issuer's book as owed, or as a bureau's expense.
@@ -384,6 +427,15 @@ def _event_problems(session: TenantSession, period_key: str | None) -> list[Prob
     problems += [
         Problem("event_not_billed", tenant_id, row.id, "Rated, and on no line of its statement.")
         for row in session.execute(_UNBILLED, parameters)
+    ]
+    problems += [
+        Problem(
+            "correction_drifts",
+            tenant_id,
+            row.id,
+            f"With its corrections {row.line_key} differs from a fresh rating.",
+        )
+        for row in session.execute(_DRIFTED, parameters)
     ]
     return problems
 
