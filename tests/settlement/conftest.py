@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from regional311.calendars import Period
+from regional311.chargeback import billing
 from regional311.chargeback.models import Statement, StatementEvent, StatementLine
 from regional311.database.ids import new_id, public_id
 from regional311.database.rows import put
@@ -47,7 +48,7 @@ class Bills:
         **terms,
     ) -> UUID:
         tenants = self.region.tenants
-        statement_id, number = new_id(), f"{issuer.upper()}-{next(self.numbers):05d}"
+        statement_id, number = new_id(), f"{issuer.upper()}X-{next(self.numbers):05d}"
         public = public_id("S")
         line_ids = [new_id() for _ in lines]
         told = {
@@ -147,6 +148,17 @@ class Bills:
             ),
             now=at,
         )
+
+    def issue(self, partner: str, statement_id: UUID, *, at: datetime) -> str:
+        """Take a draft all the way, with a preparer and an approver of their own."""
+        for step, person in (
+            (billing.submit, self.region.preparer),
+            (billing.approve, self.region.approver),
+        ):
+            with self.region.of(partner, person) as session:
+                step(session, statement_id, now=at)
+        with self.region.of(partner, self.region.preparer) as session:
+            return billing.issue(session, statement_id, now=at).number
 
     def close(self, partner: str, month: str) -> None:
         """Close a month of the books softly, as it stands or fresh."""
