@@ -17,11 +17,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Final
 
 from sqlalchemy import Row, select, text
 from sqlalchemy.dialects.postgresql import insert
 
+from regional311.allocation.methods import to_whole_cents
+from regional311.allocation.network import month_of
 from regional311.allocation.shares import MONTHS
 from regional311.allocation.year import Year, read_year
 from regional311.audit.service import record
@@ -183,17 +186,24 @@ def openings_of(session: TenantSession, year: int) -> Sequence[Row[Any]]:
 
 
 def year_shares(year: Year, key: str) -> tuple[dict[str, int], int]:
-    """What each target bears of a pool's actual cost (its budget while there is none), and what
-    stays unallocated, over the twelve months.
+    """What each target bears of a pool's actual cost (its budget while there is none) in cents, and
+    what stays unallocated.
+
+    The exact parts of the twelve months are added up and rounded once for the year, together with
+    those of the pools that are divided together with it.
     """
-    found: defaultdict[str, int] = defaultdict(int)
-    unallocated = 0
+    exact: defaultdict[tuple[str, str], Fraction] = defaultdict(Fraction)
     for number in range(MONTHS):
-        month = year.month(key, number, actual=True)
-        unallocated += month.unallocated_cents
-        for target, cents in month.cents.items():
-            found[target] += cents
-    return dict(found), unallocated
+        group = year.group_of(key, year.month_end(number), actual=True)
+        for pool, month in month_of(group, number).items():
+            given = sum(month.given.values(), Fraction(0))
+            for target, part in month.exact.items():
+                exact[pool, target] += part
+                given += part
+            exact[pool, ""] += month.gross - given
+    cents = to_whole_cents(exact)
+    shares = {target: part for (pool, target), part in cents.items() if pool == key and target}
+    return shares, cents[key, ""]
 
 
 # --- what a service cost --------------------------------------------------------------------------

@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import text
+
+from regional311.calendars import Period
+from regional311.chargeback import billing, true_up
+from regional311.chargeback.checks import check_region
+from regional311.chargeback.memos import draft_memo
+from regional311.chargeback.rating import run_rating
+from regional311.chargeback.reconciliation import NobodyWasBilled, Roll
+from regional311.chargeback.statement import Payer
+from regional311.chargeback.year_end import ActualsMissing, YearNotOver, settle_year
+from regional311.errors import InvalidInput
+from tests.chargeback.test_billing import NOW, rate_and_draft, rows, through
+
+pytestmark = pytest.mark.commits
+
+OVER = datetime(2027, 7, 10, 17, tzinfo=UTC)
+POOL, CARD = ("pool", "i-and-r"), ("card", "card")
+
+
+@pytest.fixture
+def october(region):
+    """The County was billed October: a share of 25,000.00, and 5 × 10.00 of work."""
+    region.agree("city-county", "city", "county", "contact_handled", pool_key="i-and-r")
+    region.rate("city", "phone", "contact_handled", "10", channel="phone")
+    region.pool("city", "i-and-r", 60_000_000, {"city": 50, "county": 50})
+    for day in range(1, 6):
+        region.use("city", "county", at=(2026, 10, day, 9))
+    _, drafts = rate_and_draft(region)
+    through(region, "city", drafts)
+    return region
+
+
+def actual(region, cents, year=2027):
+    with region.of("city") as session:
+        session.execute(
+            text(
+                "UPDATE cost_pools SET actual_cents = :cents, actual_source = 'Closed books'"
+                " WHERE tenant_id = :tenant AND fiscal_year = :year"
+            ),
+            {"cents": cents, "tenant": region.tenants["city"], "year": year},
+        )
+
+
+def settle(region, choices, year=2027, now=OVER):
+    with region.of("city", region.preparer) as session:
+        return settle_year(session, year, choices, now=now)
+
+
+def cost(region, cents, non_cash=0):
+    with region.of("city", region.preparer) as session:
+        true_up.enter_cost(
+            session,
+            "card",
+            2027,
+            allowable_cents=cents,
+            non_cash_cents=non_cash,
+            source="Closed books",
+            now=OVER,
+        )
+
+
+def received(region, kind):
+    return [
+        tuple(row)
+        for row in rows(
+            region,
+            "county",
+            "SELECT l.kind, l.amount_cents, l.label FROM statements s JOIN statement_lines l"
+            " ON l.statement_id = s.id WHERE s.kind = :kind ORDER BY s.id, l.position",
+            kind=kind,
+        )
+    ]
+
+
+def test_a_year_settles_to_the_cent_and_again_for_what_changed_since(october):
+    """618,000.00 were spent; half is 309,000.00, of which 25,000.00 was billed."""
+    actual(october, 61_800_000)
+    done = settle(october, {POOL: "settle"})
+    (made,) = done.true_ups
+    assert made.roll == Roll(0, 2_500_000, 30_900_000)
+    through(october, "city", done.statements)
+    assert received(october, "true_up") == [
+        ("true_up", 28_400_000, "I-And-R: true-up of fiscal year 2027")
+    ]
+    actual(october, 61_900_000)
+    again = settle(october, {POOL: "settle"})
+    assert again.true_ups[0].roll == Roll(0, 30_900_000, 30_950_000)
+    through(october, "city", again.statements)
+    assert [line[1] for line in received(october, "true_up")] == [28_400_000, 50_000]
+    assert settle(october, {POOL: "settle"}).statements == ()
+    balance = rows(
+        october,
+        "county",
+        "SELECT sum(debit_cents)::bigint FROM postings WHERE account_key = 'share_expense'",
+    )
+    assert balance[0][0] == 30_950_000
+    checks = check_region(october.engine, october.tenants)
+    assert [(c.name, p.message) for c in checks for p in c.problems] == []
+
+
+def test_open_true_ups_are_replaced(october):
+    actual(october, 61_800_000)
+    first = settle(october, {POOL: "settle"})
+    actual(october, 60_000_000)
+    second = settle(october, {POOL: "settle"})
+    states = dict(
+        tuple(row)
+        for row in rows(
+            october,
+            "city",
+            "SELECT DISTINCT ON (statement_id) statement_id, state FROM statement_events"
+            " ORDER BY statement_id, position DESC",
+        )
+    )
+    assert states[first.statements[0]] == "void"
+    assert states[second.statements[0]] == "draft"
+
+
+def test_a_balance_that_is_carried_forward_stands_on_the_next_bill(october):
+    actual(october, 4_000_000)
+    done = settle(october, {POOL: "carry"})
+    assert done.true_ups[0].roll.closing_cents == 500_000
+    assert done.statements == ()
+    october.pool("city", "i-and-r", 60_000_000, {"city": 50, "county": 50}, fiscal_year=2028)
+    july = Period.of(2027, 7)
+    with october.of("city") as session:
+        ((payer, line),) = true_up.carried(session, july)
+        assert true_up.carried(session, july.next()) == []
+    assert payer == Payer(october.tenants["county"])
+    assert (line.kind, line.amount_cents) == ("carry_forward", -500_000)
+    august = datetime(2027, 8, 3, 17, tzinfo=UTC)
+    with october.of("city", october.preparer) as session:
+        run = run_rating(session, period=july, now=august)
+        drafts = billing.draft_statements(session, run.id, now=august)
+    through(october, "city", drafts)
+    assert [line[:2] for line in received(october, "bill")][-2:] == [
+        ("pool", 2_500_000),
+        ("carry_forward", -500_000),
+    ]
+    actual(october, 4_000_000, year=2028)
+    later = settle(october, {POOL: "settle"}, 2028, datetime(2028, 7, 5, 17, tzinfo=UTC))
+    assert later.true_ups[0].roll == Roll(500_000, 2_000_000, 2_000_000)
+    through(october, "city", later.statements)
+    assert received(october, "true_up")[0][1] == -500_000
+
+
+def test_a_billed_service_rolls_and_is_tested_for_sixty_days(october):
+    """50.00 billed, 42.00 allowable, 2.00 of it depreciation: 8.00 over, and 6.66 may be kept."""
+    cost(october, 9_000)
+    cost(october, 4_200, non_cash=200)
+    with october.of("city") as session:
+        (row,) = [each for each in true_up.year_rows(session, 2027) if each.subject == "card"]
+        assert (row.billed_cents, row.owed_cents, row.closing_cents) == (5_000, 4_200, 800)
+        test = true_up.working_capital(true_up.year_rows(session, 2027))
+    assert (test.limit_cents, test.holds, test.excess_cents) == (666, False, 134)
+    settle(october, {CARD: "keep"})
+    with october.of("city") as session:
+        (share,) = true_up.share_rows(session, 2027, *CARD)
+        (after,) = [each for each in true_up.year_rows(session, 2028) if each.subject == "card"]
+        assert true_up.years(session) == [2027]
+    assert (share.due_cents, share.carried_to, share.statement_public_id) == (-800, None, None)
+    assert (after.opening_cents, after.billed_cents, after.closing_cents) == (800, 0, None)
+
+
+def test_memos_count_with_the_pool_and_the_service(october):
+    with october.of("city", october.preparer) as session:
+        bill = session.execute(text("SELECT id FROM statements WHERE kind = 'bill'")).scalar_one()
+        memo = draft_memo(
+            session,
+            bill,
+            [(1, 1_000, "Agreed"), (2, 100_000, "Agreed")],
+            kind="credit_memo",
+            now=NOW,
+        )
+    through(october, "city", [memo])
+    with october.of("city") as session:
+        billed = {row.subject: row.billed_cents for row in true_up.year_rows(session, 2027)}
+    assert billed == {"card": 4_000, "pool": 2_400_000}
+
+
+def test_the_year_as_it_stands_before_actuals_are_known(october):
+    with october.of("city") as session:
+        rows_ = {row.subject: row for row in true_up.year_rows(session, 2027)}
+    pool = rows_["pool"]
+    assert (pool.owed_cents, pool.actual, pool.treatment) == (30_000_000, False, None)
+    assert f"{pool.recovery_percent}" == "8.3"
+    assert rows_["card"].closing_cents is None
+
+
+def test_what_cannot_be_settled_is_refused(october):
+    before = datetime(2027, 6, 30, 17, tzinfo=UTC)
+    wrong = [
+        ({POOL: "settle"}, YearNotOver, before, None),
+        ({POOL: "settle"}, ActualsMissing, OVER, "i-and-r"),
+        ({("pool", "other"): "settle"}, ActualsMissing, OVER, "other"),
+        ({CARD: "settle"}, ActualsMissing, OVER, "card"),
+        ({POOL: "forget"}, InvalidInput, OVER, "treatment"),
+        ({("bus", "x"): "keep"}, InvalidInput, OVER, "subject"),
+        ({}, InvalidInput, OVER, "treatment"),
+    ]
+    for choices, error, now, field in wrong:
+        with pytest.raises(error) as refused:
+            settle(october, choices, now=now)
+        assert field in (None, refused.value.field)
+    with pytest.raises(InvalidInput, match="part of the cost"):
+        cost(october, 5, non_cash=6)
+    assert rows(october, "city", "SELECT count(*) FROM true_ups")[0][0] == 0
+
+
+def test_a_service_that_billed_nothing_has_nobody_to_bear_its_cost(region):
+    region.rate("city", "phone", "contact_handled", "10")
+    cost(region, 100)
+    with pytest.raises(NobodyWasBilled):
+        settle(region, {CARD: "settle"})
