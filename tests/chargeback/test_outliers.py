@@ -1,9 +1,16 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regional311.chargeback.outliers import outliers, stands_out, subject, usual
+from regional311.calendars import Period
+from regional311.chargeback import billing
+from regional311.chargeback.outliers import of_drafts, outliers, stands_out, subject, usual
+from regional311.chargeback.rating import run_rating
+from tests.chargeback.test_billing import OCTOBER, rate_and_draft, through
 
 YEAR = [100_00, 104_00, 98_00, 101_00, 99_00, 103_00, 97_00, 100_00, 102_00, 100_00, 99_00, 101_00]
 
@@ -62,3 +69,33 @@ def test_another_rate_does_not_make_another_line():
 def test_the_order_of_periods_changes_nothing(history, cents):
     assert stands_out(cents, history) == stands_out(cents, sorted(history))
     assert not stands_out(usual(history)[0], history)
+
+
+@pytest.mark.commits
+def test_a_draft_beside_the_periods_before_it(region):
+    """Five phone contacts a month from July on, then thirty in October and none by interpreter."""
+    region.agree("city-county", "city", "county", "contact_handled", "interpreter")
+    region.rate("city", "phone", "contact_handled", "10")
+    region.rate("city", "interpreter", "interpreter", "60")
+    for month in (7, 8, 9):
+        for day in range(1, 6):
+            region.use("city", "county", at=(2026, month, day, 9))
+        region.use("city", "county", at=(2026, month, 9, 9), activity="interpreter")
+        period = Period.of(2026, month)
+        now = datetime(2026, month + 1, 3, 17, tzinfo=UTC)
+        with region.of("city", region.preparer) as session:
+            run = run_rating(session, period=period, now=now)
+            drafts = billing.draft_statements(session, run.id, now=now)
+        through(region, "city", drafts)
+    for day in range(1, 31):
+        region.use("city", "county", at=(2026, 10, day, 9))
+    region.use("city", "community", at=(2026, 10, 1, 9))
+    rate_and_draft(region)
+    with region.of("city") as session:
+        (draft,) = of_drafts(session, OCTOBER)
+        assert of_drafts(session, OCTOBER.next()) == []
+    assert [(each.kind, each.cents, each.usual_cents) for each in draft.found] == [
+        ("more", 300_00, 50_00),
+        ("missing", 0, 60_00),
+    ]
+    assert draft.found[0].message.endswith("$300.00, usually $50.00 over 3 periods; $250.00 more.")
