@@ -22,6 +22,8 @@ from regional311.web.security import may
 from regional311.web.tree import AgreementRecord, Agreements
 from regional311.web.views.service_levels import told_levels
 
+A_YEAR = 366
+"""Days before its first that an agreement to come is listed without being asked for."""
 SIDES = {"provider": _("We do the work"), "payer": _("We pay")}
 
 
@@ -156,6 +158,8 @@ def _on_day(
                 "holds": words.span(row.valid),
                 "ends": row.valid.upper,
                 "standing": stands,
+                "near": stands != "expired"
+                and (stands != "coming" or (row.valid.lower - day).days <= A_YEAR),
                 "expires": expires(words, row, day) if stands == "expiring" else None,
             }
         )
@@ -166,7 +170,7 @@ def _wanted(request: Any, asked: dict[str, str | None], each: dict[str, Any]) ->
     row = each["row"]
     mine = {"provider": row.provider_id, "payer": row.payer_id}
     side = asked["side"]
-    if asked["standing"] is None and each["standing"] == "expired":
+    if asked["standing"] is None and not each["near"]:
         return False
     return (
         asked["standing"] in (None, each["standing"])
