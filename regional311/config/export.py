@@ -114,6 +114,8 @@ def _models(slug: str, things: Things) -> Iterator[tuple[str, schema.Model]]:
         )
     if things["bill_split"]:
         yield "splits.toml", schema.SplitsFile(split=_all(things, "bill_split"))
+    if things["ledger_mapping"]:
+        yield "ledger.toml", schema.LedgerFile(mapping=_all(things, "ledger_mapping"))
 
 
 def _all(things: Things, kind: str) -> tuple[Any, ...]:

@@ -29,6 +29,7 @@ from regional311.config import schema
 from regional311.config.agreements import ALL, wrong_terms
 from regional311.config.pools import bearers_of, check_bases, check_pools, check_splits
 from regional311.errors import DomainError
+from regional311.ledger.books import INTERPARTNER_ACCOUNTS
 
 REGION = "region"
 MAX_FILE_BYTES = 2_000_000
@@ -86,6 +87,7 @@ class TenantFiles:
     bases: tuple[schema.AllocationBase, ...] = ()
     snapshots: tuple[schema.BaseSnapshot, ...] = ()
     splits: tuple[schema.BillSplit, ...] = ()
+    mappings: tuple[schema.LedgerMapping, ...] = ()
     boundaries: tuple[BoundaryShape, ...] = ()
 
 
@@ -168,6 +170,7 @@ class _Tenant:
     pools: schema.PoolsFile | None = None
     bases: schema.BasesFile | None = None
     splits: schema.SplitsFile | None = None
+    ledger: schema.LedgerFile | None = None
     boundaries: schema.BoundariesFile | None = None
     shapes: tuple[BoundaryShape, ...] = ()
     unread: set[str] = field(default_factory=set)
@@ -195,6 +198,7 @@ class _Tenant:
             bases=self.bases.base if self.bases else (),
             snapshots=self.bases.snapshot if self.bases else (),
             splits=self.splits.split if self.splits else (),
+            mappings=self.ledger.mapping if self.ledger else (),
             boundaries=self.shapes,
         )
 
@@ -622,8 +626,31 @@ def _check_tenant(tenant: _Tenant, found: list[ConfigError]) -> None:
         bases = None if "bases.toml" in tenant.unread else _base_keys(tenant)
         bureaus = None if "bureaus.toml" in tenant.unread else _bureau_keys(tenant)
         check_splits(tenant.splits, bases, bureaus, _Marks(tenant.path("splits.toml"), found))
+    if tenant.ledger is not None:
+        _check_ledger(tenant, tenant.ledger, _Marks(tenant.path("ledger.toml"), found))
     if tenant.rules is not None:
         _check_rules(tenant.rules, _Marks(tenant.path("rules.toml"), found))
+
+
+def _check_ledger(tenant: _Tenant, ledger: schema.LedgerFile, mark: _Marks) -> None:
+    mark.unique("mapping", [each.key for each in ledger.mapping])
+    about = [(each.account, each.party, each.family) for each in ledger.mapping]
+    for place, each in enumerate(ledger.mapping):
+        path = f"mapping[{each.key}]"
+        if not any(about[place]):
+            mark(path, "name an account, a party or a family")
+        elif not (each.external_code or each.fund_code or each.cost_centre):
+            mark(path, "give an external_code, a fund_code or a cost_centre")
+        elif about[place] in about[:place]:
+            mark(
+                path, f"is for the same as mapping {ledger.mapping[about.index(about[place])].key}"
+            )
+        if tenant.about is not None:
+            chart = {account.key for account in tenant.about.account} | INTERPARTNER_ACCOUNTS.keys()
+            mark.known(f"{path}.account", each.account, chart, "account")
+        kind, _, bureau = (each.party or "").partition(":")
+        if kind == "bureau" and "bureaus.toml" not in tenant.unread:
+            mark.known(f"{path}.party", bureau, _bureau_keys(tenant), "bureau")
 
 
 def _bureau_keys(tenant: _Tenant) -> set[str]:
@@ -928,6 +955,11 @@ def _check_money_across(
                 path = f"pool[{pool.key} {pool.fiscal_year}].share[{share.payer}].payer"
                 if ":" not in share.payer:
                     mark.known(path, share.payer, partners, "partner")
+    if tenant.ledger is not None:
+        mark = _Marks(tenant.path("ledger.toml"), found)
+        for each in tenant.ledger.mapping:
+            if each.party and ":" not in each.party:
+                mark.known(f"mapping[{each.key}].party", each.party, partners, "partner")
 
 
 def _check_sharing(sharing: schema.SharingFile, mark: _Marks) -> None:

@@ -40,7 +40,7 @@ from regional311.database.rows import put, send
 from regional311.database.session import TenantSession
 from regional311.errors import Conflict, DomainError
 from regional311.identity.permissions import Permissions
-from regional311.ledger.models import Account
+from regional311.ledger.models import Account, GlMapping
 from regional311.referral.models import RuleSet
 from regional311.tenancy.models import Boundary, Bureau, Line, Policy, Tenant
 
@@ -483,7 +483,7 @@ class AccountKind(Kind[schema.Account]):
 
     def stored(self, desk: Desk) -> dict[str, Stored[schema.Account]]:
         """Give the accounts by key."""
-        names = ("key", "name", "type", "external_code", "fund_code")
+        names = ("key", "name", "type", "external_code", "fund_code", "cost_centre")
         return {
             row.key: Stored(
                 desk.tenant_id,
@@ -1077,6 +1077,35 @@ class SplitKind(KeyedRow[schema.BillSplit]):
         }
 
 
+class MappingKind(KeyedRow[schema.LedgerMapping]):
+    """How postings map to the partner's own general ledger."""
+
+    name = "ledger_mapping"
+    permission = Permissions.SETTINGS_EDIT
+    table = GlMapping
+
+    def said(
+        self,
+        files: TenantFiles,
+        policies: Policies | None,  # noqa: ARG002
+    ) -> Iterator[tuple[str, schema.LedgerMapping]]:
+        """Give the mappings."""
+        return ((each.key, each) for each in files.mappings)
+
+    def read(self, row: Any, desk: Desk) -> schema.LedgerMapping:  # noqa: ARG002
+        """Give what a row says."""
+        names = ("key", "party", "family", "external_code", "fund_code", "cost_centre")
+        content = {name: getattr(row, name) for name in names}
+        return from_plain(schema.LedgerMapping, content | {"account": row.account_key})
+
+    def columns(self, model: schema.LedgerMapping) -> dict[str, Any]:
+        """Give the columns."""
+        return {
+            **model.model_dump(exclude={"key", "account"}),
+            "account_key": model.account,
+        }
+
+
 class PoolKind(Kind[schema.Pool]):
     """Shared costs of a year with their shares."""
 
@@ -1470,6 +1499,7 @@ KINDS: tuple[Kind[Any], ...] = (
     SnapshotKind(),
     PoolKind(),
     SplitKind(),
+    MappingKind(),
     PolicyKind(),
     AgreementKind(),
 )

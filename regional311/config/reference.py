@@ -218,6 +218,19 @@ source = "Count of 2025-26"
 "bureau:public-works" = "340000"
 "211info" = "58000"
 """,
+    "tenants/<slug>/ledger.toml": """\
+[[mapping]]
+key = "due-from-211"
+account = "due_from_partners"
+party = "211info"
+external_code = "131211"
+
+[[mapping]]
+key = "public-works"
+party = "bureau:public-works"
+fund_code = "700"
+cost_centre = "CC-1000"
+""",
     "tenants/<slug>/splits.toml": """\
 [[split]]
 key = "all"

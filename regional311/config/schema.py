@@ -117,6 +117,12 @@ def _expression(value: str) -> str:
 Key = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", min_length=1, max_length=60)
 ]
+Party = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^((bureau|outside):)?[a-z0-9]+(-[a-z0-9]+)*$", min_length=1, max_length=70
+    ),
+]
 Name = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$", min_length=1, max_length=60)
 ]
@@ -299,6 +305,7 @@ class Account(Model):
         default=None, description="Account number in the partner's own general ledger."
     )
     fund_code: Code | None = Field(default=None, description="Fund in that ledger.")
+    cost_centre: Code | None = Field(default=None, description="Cost centre in that ledger.")
 
 
 class TenantFile(Model):
@@ -683,6 +690,35 @@ class BasesFile(Model):
     snapshot: tuple[BaseSnapshot, ...] = Field(default=(), description="Readings.")
 
 
+# --- ledger.toml ----------------------------------------------------------------------------------
+
+
+class LedgerMapping(Model):
+    """Where the partner's own general ledger has postings of an account, party or agreement.
+
+    Of several that fit, the one that says most counts: a party says more than a family, a family
+    more than an account. What it leaves out is the account's own.
+    """
+
+    key: Key = Field(description="Key of the mapping.")
+    account: Name | None = Field(default=None, description="Account; left out: any.")
+    party: Party | None = Field(
+        default=None, description="Partner, `bureau:<key>` or `outside:<key>`; left out: any."
+    )
+    family: Key | None = Field(
+        default=None, description="Key of the agreement that the amount is under; left out: any."
+    )
+    external_code: Code | None = Field(default=None, description="Account number there.")
+    fund_code: Code | None = Field(default=None, description="Fund there.")
+    cost_centre: Code | None = Field(default=None, description="Cost centre there.")
+
+
+class LedgerFile(Model):
+    """`ledger.toml`: how the books map to the partner's own general ledger."""
+
+    mapping: tuple[LedgerMapping, ...] = Field(default=(), description="Mappings.")
+
+
 # --- splits.toml ----------------------------------------------------------------------------------
 
 
@@ -1055,6 +1091,7 @@ TENANT_FILES: dict[str, type[Model]] = {
     "pools.toml": PoolsFile,
     "bases.toml": BasesFile,
     "splits.toml": SplitsFile,
+    "ledger.toml": LedgerFile,
     "boundaries.toml": BoundariesFile,
 }
 POLICY_FILES: dict[str, type[Model]] = {
