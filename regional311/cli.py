@@ -281,7 +281,7 @@ def bill(var: Path | None, month: datetime, tenant: str | None, as_json: bool) -
         for each in drafted:
             click.echo(
                 f"{each.number or each.public_id}  {names[each.issuer_id]} charges"
-                f" {names[each.payer_id]} {each.total_cents / 100:,.2f}  ({each.state},"
+                f" {each.payer(names)} {each.total_cents / 100:,.2f}  ({each.state},"
                 f" {each.line_count} lines)"
             )
         if not drafted:

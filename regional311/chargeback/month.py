@@ -1,4 +1,4 @@
-"""A month's billing for the whole region, partner by partner."""
+"""The billing of a month, quarter or fiscal year for the whole region, partner by partner."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from regional311.database.session import Scope, TenantSession, session_scope
 from regional311.errors import InvalidInput
 
 STEPS = ("draft", "in_review", "approved", "issued")
+PAGE = 500
 Progress = Callable[[str, str], None]
 """Called with a partner's slug and what is done for it next."""
 
@@ -27,23 +28,32 @@ class UnknownStep(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class Billed:
-    """A statement of the month as it stands after billing."""
+    """A bill of the period as it stands after billing."""
 
     statement_id: UUID
     public_id: str
     issuer_id: UUID
     payer_id: UUID
+    payer_kind: str
+    payer_key: str | None
     state: str
     number: str | None
     total_cents: int
     line_count: int
     item_count: int
 
+    def payer(self, slugs: Mapping[UUID, str]) -> str:
+        """The payer by name: `county`, `city/parks` for a bureau, `outside/power` for others."""
+        if self.payer_kind == "partner":
+            return slugs[self.payer_id]
+        above = "outside" if self.payer_kind == "outside" else slugs[self.issuer_id]
+        return f"{above}/{self.payer_key}"
+
 
 def bill_month(
     engine: Engine,
     tenants: Mapping[str, UUID],
-    month: Period,
+    period: Period,
     *,
     preparer: Mapping[UUID, UUID | None],
     approver: Mapping[UUID, UUID],
@@ -52,11 +62,11 @@ def bill_month(
     stored_before: datetime | None = None,
     progress: Progress | None = None,
 ) -> list[Billed]:
-    """Rate and bill a month for every partner (slug to id), as far as `until`.
+    """Rate and bill a period for every partner (slug to id), as far as `until`.
 
     `preparer` and `approver` name the two acting people of each partner; None prepares as the
     system, and a partner that is not among the preparers is passed over. Every statement is issued
-    in a transaction of its own. Once a partner has issued anything for the month, it is not rated
+    in a transaction of its own. Once a partner has issued anything for the period, it is not rated
     again and only what is still open goes on: billing that was interrupted continues, and billing
     twice changes nothing.
     """
@@ -71,43 +81,43 @@ def bill_month(
         if progress is not None:
             progress(slug, "draft")
         with session_scope(engine, prepares) as session:
-            if not _in_state(session, month, State.ISSUED):
-                run = run_rating(session, period=month, now=now, stored_before=stored_before)
+            if not _in_state(session, period, State.ISSUED):
+                run = run_rating(session, period=period, now=now, stored_before=stored_before)
                 billing.draft_statements(session, run.id, now=now)
         if progress is not None and len(steps) > 1:
             progress(slug, until)
         if "in_review" in steps:
             with session_scope(engine, prepares) as session:
-                for statement_id in _in_state(session, month, State.DRAFT):
+                for statement_id in _in_state(session, period, State.DRAFT):
                     billing.submit(session, statement_id, now=now)
         if "approved" in steps:
             with session_scope(engine, approves) as session:
-                for statement_id in _in_state(session, month, State.IN_REVIEW):
+                for statement_id in _in_state(session, period, State.IN_REVIEW):
                     billing.approve(session, statement_id, now=now)
         if "issued" in steps:
             with session_scope(engine, prepares) as session:
-                ready = _in_state(session, month, State.APPROVED)
+                ready = _in_state(session, period, State.APPROVED)
             for statement_id in ready:
                 with session_scope(engine, prepares) as session:
                     billing.issue(session, statement_id, now=now)
-    return billed(engine, tenants, month)
+    return billed(engine, tenants, period)
 
 
-def billed(engine: Engine, tenants: Mapping[str, UUID], month: Period) -> list[Billed]:
-    """The statements of a month that are not void, by issuer and number."""
+def billed(engine: Engine, tenants: Mapping[str, UUID], period: Period) -> list[Billed]:
+    """The bills of a period that are not void, by issuer and number."""
     states = [State.ISSUED.value, *(state.value for state in OPEN)]
     found = []
     for _, tenant_id in sorted(tenants.items()):
         with session_scope(engine, Scope(tenant_id)) as session:
-            rows = queries.statements(
-                session, side="issued", period_key=month.label, states=states, limit=1000
-            )
+            rows = _bills(session, period, states)
             found += [
                 Billed(
                     statement_id=row.id,
                     public_id=row.public_id,
                     issuer_id=tenant_id,
                     payer_id=row.counterparty_id,
+                    payer_kind=row.payer_kind,
+                    payer_key=row.payer_key,
                     state=row.state,
                     number=row.number,
                     total_cents=row.total_cents,
@@ -119,8 +129,23 @@ def billed(engine: Engine, tenants: Mapping[str, UUID], month: Period) -> list[B
     return found
 
 
-def _in_state(session: TenantSession, month: Period, state: State) -> list[UUID]:
-    rows = queries.statements(
-        session, side="issued", period_key=month.label, states=[state.value], limit=1000
-    )
-    return sorted(row.id for row in rows)
+def _in_state(session: TenantSession, period: Period, state: State) -> list[UUID]:
+    return sorted(row.id for row in _bills(session, period, [state.value]))
+
+
+def _bills(session: TenantSession, period: Period, states: list[str]) -> list[queries.StatementRow]:
+    """All bills of a period in these states, page by page."""
+    found: list[queries.StatementRow] = []
+    while True:
+        page = queries.statements(
+            session,
+            side="issued",
+            period_key=period.label,
+            states=states,
+            kind="bill",
+            before=found[-1].id if found else None,
+            limit=PAGE,
+        )
+        found += page
+        if len(page) < PAGE:
+            return found

@@ -354,7 +354,7 @@ def _tell_money(
     report.statements = [
         {
             "issuer": region.slugs[each.issuer_id],
-            "payer": region.slugs[each.payer_id],
+            "payer": each.payer(region.slugs),
             "number": each.number,
             "total_cents": each.total_cents,
             "lines": each.line_count,
