@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from regional311.chargeback.queries import Node
     from regional311.database.prepare import Addresses
+    from regional311.database.session import TenantSession
     from regional311.settings import Settings
 
 VAR = click.option(
@@ -116,6 +117,7 @@ def serve(var: Path | None, host: str, port: int, processes: int | None) -> None
 def work(var: Path | None, once: bool) -> None:
     """Deliver the outbox: what must be told after a commit."""
     from regional311.chargeback.agreement_reminders import remind
+    from regional311.ledger.seals import seal_everything
     from regional311.logs import configure_logging
     from regional311.notices.worker import Chore
     from regional311.notices.worker import work as work_outbox
@@ -128,7 +130,10 @@ def work(var: Path | None, once: bool) -> None:
     settings = _settings(var)
     with _reached(settings) as addresses, _engine(addresses) as engine:
         tell_ready()
-        chores = [Chore("agreement_reminders", 3600, lambda session, at: remind(session, now=at))]
+        chores = [
+            Chore("agreement_reminders", 3600, lambda session, at: remind(session, now=at)),
+            Chore("ledger_seals", 60, seal_everything),
+        ]
         fates = work_outbox(engine, settings, once=once, stop_event=stop, chores=chores)
     click.echo(
         ", ".join(f"{count} {fate.value}" for fate, count in fates.items()) or "Nothing due."
@@ -199,14 +204,63 @@ def export(var: Path | None, directory: Path, tenant: str | None) -> None:
         _show(export_files(engine, directory, tenant=tenant), as_json=False)
 
 
-@commands.command()
+@commands.group(invoke_without_command=True)
 @ROOT
-def check(root: Path) -> None:
+@click.pass_context
+def check(context: click.Context, root: Path) -> None:
+    """Check the files, or (`check books`) the books; alone it checks the files."""
+    if context.invoked_subcommand is None:
+        _check_files(root)
+
+
+@check.command(name="files")
+@ROOT
+def check_files(root: Path) -> None:
     """Read tenants/ and policies/ and say everything that is wrong, without a database."""
+    _check_files(root)
+
+
+def _check_files(root: Path) -> None:
     from regional311.config.files import read_region
 
     partners = list(read_region(root).every_tenant())
     click.echo(f"{len(partners)} partners, nothing wrong.")
+
+
+@check.command(name="books")
+@VAR
+@TENANT
+@click.option(
+    "--heads",
+    "heads_file",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Heads that `books heads` wrote before: finds a chain that was cut or rewritten.",
+)
+@JSON
+@click.pass_context
+def check_books(
+    context: click.Context,
+    var: Path | None,
+    tenant: str | None,
+    heads_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Check seals, balance, mirror, net-zero, totals and numbers; exits 1 when one does not hold.
+
+    Says how much was looked at, and each problem with its partner and the id it is about. One
+    partner alone cannot be held against the others: mirror and net-zero need all.
+    """
+    from regional311.chargeback.verification import check_books as check_all
+    from regional311.ledger.seals import read_heads
+    from regional311.referral.snapshot import published
+
+    heads = None if heads_file is None else read_heads(heads_file.read_text(encoding="utf-8"))
+    with _reached(_settings(var)) as addresses, _engine(addresses) as engine:
+        _require_schema(addresses)
+        report = check_all(engine, published(engine).ids, tenant=tenant, heads=heads)
+    click.echo(json.dumps(report.as_dict()) if as_json else str(report))
+    if not report.ok:
+        context.exit(1)
 
 
 @commands.command()
@@ -353,6 +407,141 @@ def statement(var: Path | None, number: str, tenant: str, form: str, output: Pat
             made.seek(0)
             with target.open("wb") as file:
                 shutil.copyfileobj(made, file)
+    click.echo(str(target))
+
+
+@commands.group()
+def books() -> None:
+    """Seal the books, keep their heads, export them to other ledgers."""
+
+
+@books.command(name="seal")
+@VAR
+@TENANT
+def seal_books(var: Path | None, tenant: str | None) -> None:
+    """Seal what has been posted, as the worker does once a minute."""
+    from regional311.ledger.seals import head, seal_everything
+
+    with _books_of(var, tenant) as found:
+        for slug, session in found:
+            made = seal_everything(session, _now())
+            session.commit()
+            last = head(session)
+            click.echo(f"{slug}: {made} new seals; head {last.number} {last.hash}")
+
+
+@books.command()
+@VAR
+@TENANT
+@click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), help="A file; else it is printed."
+)
+def heads(var: Path | None, tenant: str | None, output: Path | None) -> None:
+    """Write the heads of the chains of seals as JSON, to be kept where nobody here can write."""
+    from regional311.ledger.seals import Head, head, heads_text
+
+    found: dict[str, Head] = {}
+    with _books_of(var, tenant) as each:
+        for slug, session in each:
+            found[slug] = head(session)
+    content = heads_text(found, now=_now())
+    if output is None:
+        click.echo(content, nl=False)
+    else:
+        output.write_text(content, encoding="utf-8")
+        click.echo(str(output))
+
+
+@books.group(name="export")
+def export_books() -> None:
+    """Write entries for another ledger, charges as FOCUS rows, or everything as beancount."""
+
+
+OUTPUT = click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), help="Where to write it."
+)
+ONE_TENANT = click.option("--tenant", required=True, metavar="SLUG", help="Whose books.")
+
+
+@export_books.command(name="gl")
+@VAR
+@ONE_TENANT
+@click.option("--layout", metavar="KEY", help="For a new batch: sap, workday or plain.")
+@click.option("--through", metavar="YYYY-MM", help="For a new batch: the last month it takes.")
+@click.option("--batch", type=click.IntRange(1), help="Send this batch again instead.")
+@OUTPUT
+def export_gl(
+    var: Path | None,
+    tenant: str,
+    layout: str | None,
+    through: str | None,
+    batch: int | None,
+    output: Path | None,
+) -> None:
+    """Put every entry that no batch has yet into a new one, or write a batch again as it was."""
+    from regional311.errors import NotFound
+    from regional311.ledger import exports
+
+    if (batch is None) == (layout is None or through is None):
+        raise click.UsageError("Give --layout and --through for a new batch, or --batch.")
+    with _books_of(var, tenant) as found:
+        for slug, session in found:
+            if batch is None:
+                assert layout is not None
+                assert through is not None
+                exports.make_batch(session, layout_key=layout, through_period=through, now=_now())
+            rows = exports.batches(session)
+            row = rows[0] if batch is None else exports.batch_numbered(session, batch)
+            if row is None:
+                raise NotFound(f"{slug} has no batch {batch}.")
+            target = output or Path(exports.file_name(slug, row))
+            target.write_bytes(exports.content(session, row.id))
+            session.commit()
+            click.echo(f"{target}: batch {row.number}, {row.entry_count} entries, {row.digest}")
+
+
+@export_books.command(name="focus")
+@VAR
+@ONE_TENANT
+@click.option("--month", metavar="YYYY-MM", help="Only the statements of this month.")
+@click.option(
+    "--side",
+    type=click.Choice(["issued", "received"]),
+    default="issued",
+    show_default=True,
+    help="What the partner charges, or what it is charged.",
+)
+@OUTPUT
+def export_focus(
+    var: Path | None, tenant: str, month: str | None, side: str, output: Path | None
+) -> None:
+    """Write statements' lines as FOCUS 1.2 charge rows in CSV."""
+    from regional311.calendars import Period
+    from regional311.chargeback.focus import charge_rows, csv_text
+
+    period = None if month is None else Period.month(month).label
+    with _books_of(var, tenant) as found:
+        for slug, session in found:
+            target = output or Path(f"{slug}-focus.csv")
+            with target.open("w", encoding="utf-8", newline="") as file:
+                file.writelines(csv_text(charge_rows(session, side=side, period_key=period)))
+            click.echo(str(target))
+
+
+@export_books.command(name="beancount")
+@VAR
+@TENANT
+@OUTPUT
+def export_beancount(var: Path | None, tenant: str | None, output: Path | None) -> None:
+    """Write one partner's books, or everybody's, as beancount text for `bean-check`."""
+    from regional311.ledger.beancount import books as books_text
+    from regional311.ledger.beancount import head as head_text
+
+    target = output or Path(f"{tenant or 'region'}.beancount")
+    with _books_of(var, tenant) as found, target.open("w", encoding="utf-8") as file:
+        file.writelines(head_text(f"Books of {tenant or 'the region'}"))
+        for _slug, session in found:
+            file.writelines(books_text(session))
     click.echo(str(target))
 
 
@@ -531,6 +720,26 @@ def _engine(addresses: Addresses) -> Iterator[Engine]:
         yield engine
     finally:
         engine.dispose()
+
+
+@contextlib.contextmanager
+def _books_of(
+    var: Path | None, tenant: str | None
+) -> Iterator[Iterator[tuple[str, TenantSession]]]:
+    """Each partner's slug with a session of its own, one after another; or only one partner's."""
+    from regional311.database.session import Scope, session_scope
+    from regional311.referral.snapshot import published
+
+    def each(engine: Engine) -> Iterator[tuple[str, TenantSession]]:
+        region = published(engine)
+        slugs = sorted(region.ids) if tenant is None else [region.tenant(tenant).slug]
+        for slug in slugs:
+            with session_scope(engine, Scope(region.ids[slug])) as session:
+                yield slug, session
+
+    with _reached(_settings(var)) as addresses, _engine(addresses) as engine:
+        _require_schema(addresses)
+        yield each(engine)
 
 
 def _now() -> datetime:

@@ -43,13 +43,7 @@ def entry(source, cents=500, period="2026-10", memo="October", party=None):
 def coded(books):
     """The City's chart has codes in its own general ledger."""
     with books.of("city") as session:
-        for place, key in enumerate(INTERPARTNER_ACCOUNTS):
-            session.execute(
-                text(
-                    "UPDATE accounts SET external_code = :code, fund_code = '700' WHERE key = :key"
-                ),
-                {"code": str(1000 + place), "key": key},
-            )
+        session.execute(text("UPDATE accounts SET external_code = 'GL ' || key, fund_code = '700'"))
     return books
 
 
