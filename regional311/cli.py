@@ -121,6 +121,7 @@ def work(var: Path | None, once: bool) -> None:
     from regional311.logs import configure_logging
     from regional311.notices.worker import Chore
     from regional311.notices.worker import work as work_outbox
+    from regional311.settlement.reminders import remind as remind_payers
     from regional311.web.serve import attach_to_parent
 
     configure_logging()

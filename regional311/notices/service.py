@@ -45,6 +45,34 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
             "whether it goes on: draft its next version under Agreements, or let it end.\n"
         ),
     ),
+    "payment_due_soon": (
+        "Statement {number} is due on {day}",
+        (
+            "Statement {number} of {partner} is due on {day}. {amount} of it is open and not "
+            "disputed. What you do not accept can be disputed, line by line, under Statements.\n"
+        ),
+    ),
+    "payment_due": (
+        "Statement {number} is due today",
+        (
+            "Statement {number} of {partner} is due today, {day}. {amount} of it is open and not "
+            "disputed.\n"
+        ),
+    ),
+    "payment_overdue": (
+        "Statement {number} is overdue",
+        (
+            "Statement {number} of {partner} was due on {day}. {amount} of it is open, not "
+            "disputed and {days} days overdue. If it was paid, tell {partner} day and reference.\n"
+        ),
+    ),
+    "dispute_unanswered": (
+        "Dispute {number} should have been answered",
+        (
+            "Dispute {number} of {partner} about statement {statement} should have been answered "
+            "by {day}. {amount} is not decided. It is with {owner}.\n"
+        ),
+    ),
 }
 """Heading and body of each event. ``{expected}`` and ``{link}`` are empty when there is nothing."""
 

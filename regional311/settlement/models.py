@@ -295,7 +295,7 @@ class NettingSet(Base):
     """What partners propose to set off against each other; amounts are frozen at the proposal.
 
     A party's row holds the positions in which it is creditor or debtor; the region, when it
-    proposes, holds all.
+    proposes, holds the sums of each pair and no statements.
     """
 
     __tablename__ = "netting_sets"

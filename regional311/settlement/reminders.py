@@ -1,0 +1,179 @@
+"""Remind payers of what they owe and issuers of disputes they have not answered, each step once.
+
+A payer's finance people hear a week before a statement is due, on the day, and every thirty days
+that it is overdue, about what is open and not disputed. Who may decide disputes hears on the day
+after the last day to answer, and every fourteen days from then on. A worker that was away tells the
+latest step only.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from regional311.database.ids import new_id
+from regional311.database.rows import put
+from regional311.database.session import TenantSession, mark_changed, scope_of
+from regional311.identity.models import Membership
+from regional311.identity.permissions import Permissions, permissions_of
+from regional311.money import format_cents
+from regional311.notices.service import outbox_row
+from regional311.settlement import queries
+from regional311.settlement.models import PaymentReminder
+from regional311.settlement.relations import parties, today_of
+
+BEFORE_DAYS: Final = 7
+AGAIN_DAYS: Final = 30
+ESCALATED_DAYS: Final = 14
+MOST_STEPS: Final = 12
+"""After so many no more are told: then it is a matter for people."""
+LISTED: Final = 10_000
+
+
+def payment_step(due_on: date, today: date) -> str | None:
+    """The step of reminding that has come: before, due, or overdue-30, overdue-60 and so on.
+
+    >>> due = date(2026, 11, 30)
+    >>> [payment_step(due, due + timedelta(days=day)) for day in (-8, -7, 0, 29, 30, 65)]
+    [None, 'before', 'due', 'due', 'overdue-30', 'overdue-60']
+    """
+    days = (today - due_on).days
+    if days < -BEFORE_DAYS:
+        return None
+    if days < 0:
+        return "before"
+    times = min(days // AGAIN_DAYS, MOST_STEPS)
+    return f"overdue-{times * AGAIN_DAYS}" if times else "due"
+
+
+def escalation_step(answer_by: date, today: date) -> str | None:
+    """The step of escalating a dispute that was not answered in time.
+
+    >>> last = date(2026, 11, 30)
+    >>> [escalation_step(last, last + timedelta(days=day)) for day in (0, 1, 14, 15)]
+    [None, 'unanswered-0', 'unanswered-0', 'unanswered-14']
+    """
+    days = (today - answer_by).days - 1
+    if days < 0:
+        return None
+    return f"unanswered-{min(days // ESCALATED_DAYS, MOST_STEPS) * ESCALATED_DAYS}"
+
+
+def remind(session: TenantSession, *, now: datetime) -> int:
+    """Write this partner's reminders that are due into the outbox; say how many messages."""
+    me = parties(session)[scope_of(session).tenant_id]
+    if me.kind == "region":
+        return 0
+    today = today_of(me, now)
+    return _remind_of_payments(session, today, now) + _escalate(session, today, now)
+
+
+def _remind_of_payments(session: TenantSession, today: date, now: datetime) -> int:
+    told = 0
+    people: list[str] | None = None
+    for row in queries.documents(session, today, side="received"):
+        step = payment_step(row.due_on, today)
+        if step is None or row.open.undisputed_cents <= 0:
+            continue
+        if people is None:
+            people = _people(session, Permissions.SETTLEMENT_EDIT)
+        if not _first(session, row.id, step, len(people), now):
+            continue
+        event = {"before": "payment_due_soon", "due": "payment_due"}.get(step, "payment_overdue")
+        values = {
+            "number": row.number,
+            "partner": row.counterparty,
+            "day": row.due_on.isoformat(),
+            "days": str(row.open.days_overdue),
+            "amount": format_cents(row.open.undisputed_cents),
+        }
+        told += _tell(session, people, event, row.id, values, now)
+    return told
+
+
+def _escalate(session: TenantSession, today: date, now: datetime) -> int:
+    told = 0
+    for row in queries.disputes(session, side="issued", still_open=True, limit=LISTED):
+        step = escalation_step(row.answer_by, today)
+        if step is None:
+            continue
+        people = _people(session, Permissions.DISPUTE_APPROVE, also=row.owner_id)
+        if not _first(session, row.id, step, len(people), now):
+            continue
+        values = {
+            "number": row.public_id,
+            "partner": row.counterparty,
+            "statement": row.statement,
+            "day": row.answer_by.isoformat(),
+            "amount": format_cents(row.open_cents),
+            "owner": row.owner_name or "nobody",
+        }
+        told += _tell(session, people, "dispute_unanswered", row.id, values, now)
+    return told
+
+
+def _tell(
+    session: TenantSession,
+    people: list[str],
+    event: str,
+    subject_id: UUID,
+    values: dict[str, str],
+    now: datetime,
+) -> int:
+    for email in people:
+        put(
+            session,
+            outbox_row(
+                scope_of(session).tenant_id,
+                event=event,
+                recipient=email,
+                language="en",
+                now=now,
+                subject_id=subject_id,
+                values=values,
+            ),
+        )
+    return len(people)
+
+
+def _people(
+    session: TenantSession, permission: Permissions, *, also: UUID | None = None
+) -> list[str]:
+    """Addresses of the partner's people who may do something, and of somebody in particular."""
+    rows = session.execute(
+        select(Membership.person_id, Membership.email, Membership.roles)
+        .where(
+            Membership.tenant_id == scope_of(session).tenant_id,
+            Membership.ended_at.is_(None),
+        )
+        .order_by(Membership.email)
+    )
+    return [
+        row.email
+        for row in rows
+        if permission in permissions_of(row.roles) or row.person_id == also
+    ]
+
+
+def _first(session: TenantSession, subject_id: UUID, step: str, told: int, now: datetime) -> bool:
+    """Whether a step is told of for the first time; it is remembered at once."""
+    made = session.execute(
+        insert(PaymentReminder)
+        .values(
+            tenant_id=scope_of(session).tenant_id,
+            id=new_id(),
+            subject_id=subject_id,
+            step=step,
+            told=told,
+            at=now,
+        )
+        .on_conflict_do_nothing()
+        .returning(PaymentReminder.id)
+    ).scalar_one_or_none()
+    if made is not None:
+        mark_changed(session)
+    return made is not None
