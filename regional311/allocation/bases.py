@@ -38,12 +38,19 @@ COUNTS = ("bureaus", "partners", "all")
 POOL = "pool:"
 """What the name of a target begins with when it is itself a pool."""
 
+LONGEST_KEY = 60
+_KEY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_WORDS_OF_PAGES = ("new", "methods", "flow", "edit")
 _READING = re.compile(r"\d{1,15}(\.\d{1,6})?")
 _TARGET = re.compile(r"((bureau|outside|pool):)?[a-z0-9]+(-[a-z0-9]+)*")
 
 
 class BadReading(InvalidInput):
     """A reading is not a plain number, or its target has no name that could be a target's."""
+
+
+class BadKey(InvalidInput):
+    """A text is not a key."""
 
 
 class BaseWithoutReadings(InvalidInput):
@@ -115,6 +122,19 @@ def read_readings(said: Mapping[str, str]) -> dict[str, Decimal]:
             )
         found[target] = Decimal(text)
     return found
+
+
+def check_key(key: str, *, field: str = "key") -> None:
+    """Refuse what cannot be a key.
+
+    :raises BadKey: in words that say what is allowed.
+    """
+    if len(key) > LONGEST_KEY or _KEY.fullmatch(key) is None or key in _WORDS_OF_PAGES:
+        raise BadKey(
+            "A key is lower case letters, digits and hyphens, at most 60, and not the name of a"
+            " page such as new.",
+            field=field,
+        )
 
 
 def check_target(target: str, *, field: str) -> None:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import select, update
 
-from regional311.allocation.bases import Base, plain, weights
+from regional311.allocation.bases import Base, check_key, plain, weights
 from regional311.allocation.models import BillSplit
 from regional311.allocation.year import read_bases
 from regional311.audit.service import record
@@ -144,6 +144,7 @@ def save_split(
     base_key: str | None,
     parts: Sequence[Mapping[str, Any]],
     now: datetime,
+    new: bool = False,
 ) -> UUID:
     """Make or change a rule by which this partner divides what it is billed.
 
@@ -151,7 +152,10 @@ def save_split(
     :raises InvalidInput: as `check_parts` does.
     """
     tenant_id = scope_of(session).tenant_id
+    check_key(key)
     check_parts(base_key, parts)
+    if base_key is not None and base_key not in read_bases(session):
+        raise InvalidInput(f"There is no base {base_key}.", field="base")
     rows = session.execute(
         select(BillSplit.id, BillSplit.key, BillSplit.agreement_key, BillSplit.ended_on).where(
             BillSplit.tenant_id == tenant_id
@@ -168,6 +172,8 @@ def save_split(
         "ended_on": None,
     }
     split_id = next((row.id for row in rows if row.key == key), None)
+    if split_id is not None and new:
+        raise RuleTaken(f"There is a rule {key} already.", field="key")
     if split_id is None:
         split_id = new_id()
         put(session, BillSplit(tenant_id=tenant_id, id=split_id, key=key, **values))

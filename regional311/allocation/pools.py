@@ -11,9 +11,11 @@ from uuid import UUID
 
 from sqlalchemy import select, update
 
-from regional311.allocation.bases import POOL, check_target
+from regional311.allocation.bases import POOL, check_key, check_target
 from regional311.allocation.models import AllocationBase, CostPool, PoolShare
+from regional311.allocation.network import MethodsDiffer
 from regional311.allocation.shares import check_shares
+from regional311.allocation.year import read_year
 from regional311.audit.service import record
 from regional311.database.ids import new_id
 from regional311.database.rows import put
@@ -74,6 +76,8 @@ def check_pool(said: PoolSaid) -> None:
     :raises SharesDoNotSum: when it has no base and its shares do not make 100 %.
     :raises InvalidInput: for an unknown method, a base beside shares, revenues without sources.
     """
+    if not 0 <= said.step_order <= 999:
+        raise InvalidInput("A place is between 0 and 999.", field="step_order")
     if said.method not in METHODS:
         raise InvalidInput(f"A method is one of {', '.join(METHODS)}.", field="method")
     if said.sources:
@@ -108,11 +112,17 @@ def save_pool(
 ) -> UUID:
     """Make a pool of a fiscal year, or change it; statements that were issued stay.
 
+    Pools that serve one another have one method: a change goes for all of them.
+
     :raises PoolExists: when it is to be new and is there.
+    :raises MethodsDiffer: when it is new and pools that it is tied to have another method.
     :raises NotFound: when it names a base that is not there.
     :raises InvalidInput: as `check_pool` does.
     """
     tenant_id = scope_of(session).tenant_id
+    check_key(key)
+    if not 2000 <= fiscal_year <= 2100:
+        raise InvalidInput("A fiscal year is between 2000 and 2100.", field="fiscal_year")
     check_pool(said)
     if f"{POOL}{key}" in said.shares:
         raise InvalidInput("A pool has no share in itself.", field="share")
@@ -148,6 +158,7 @@ def save_pool(
     else:
         _change(session, pool_id, values)
     _save_shares(session, pool_id, said.shares)
+    _share_the_method(session, key, fiscal_year, said.method, now=now, new=new)
     record(
         session,
         now=now,
@@ -157,6 +168,28 @@ def save_pool(
         detail={"key": key, "fiscal_year": fiscal_year},
     )
     return pool_id
+
+
+def _share_the_method(
+    session: TenantSession, key: str, fiscal_year: int, method: str, *, now: datetime, new: bool
+) -> None:
+    for tied in read_year(session, fiscal_year).perhaps_with(key):
+        if tied.key == key or tied.method == method:
+            continue
+        if new:
+            raise MethodsDiffer(
+                f"Pools that serve one another need one method; {tied.name} has another.",
+                field="method",
+            )
+        _change(session, tied.id, {"method": method})
+        record(
+            session,
+            now=now,
+            action="pool:change",
+            subject_kind="pool",
+            subject_id=tied.id,
+            detail={"key": tied.key, "fiscal_year": fiscal_year, "fields": ["method"]},
+        )
 
 
 def _require_base(session: TenantSession, base_key: str | None) -> None:

@@ -18,6 +18,7 @@ from regional311.allocation.bases import (
     Base,
     BaseWithoutReadings,
     MixGoesRound,
+    check_key,
     check_mix,
     plain,
     read_readings,
@@ -33,6 +34,8 @@ from regional311.database.rows import put, send
 from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.errors import Conflict, InvalidInput, NotFound
 from regional311.tenancy.models import Tenant
+
+MOST_QUARTERS = 40
 
 # Work that was taken back counts against itself: its reversal has the opposite quantity.
 _COUNT = text("""
@@ -85,6 +88,9 @@ def save_base(
     """
     tenant_id = scope_of(session).tenant_id
     mixed = {each: percent for each, percent in (parts or {}).items() if percent}
+    check_key(key)
+    if rolling_quarters is not None and not 1 <= rolling_quarters <= MOST_QUARTERS:
+        raise InvalidInput(f"Average 1 to {MOST_QUARTERS} quarters.", field="rolling_quarters")
     _check_base(session, key, name, kind, rolling_quarters, mixed)
     if kind in COUNTED and counts not in COUNTS:
         raise InvalidInput("Say whose contacts count: bureaus, partners or all.", field="counts")

@@ -94,7 +94,7 @@ class Year:
                 step_order=pool.step_order,
                 weights=self.weights_of(pool, before).by_target,
             )
-            for pool in self._perhaps_with(key)
+            for pool in self.perhaps_with(key)
         )
         return next(pools for pools in group if any(pool.key == key for pool in pools))
 
@@ -106,7 +106,7 @@ class Year:
                 found.append(self.group_of(key, before, actual=actual))
         return found
 
-    def _perhaps_with(self, key: str) -> list[CostPool]:
+    def perhaps_with(self, key: str) -> list[CostPool]:
         """The pools that any snapshot, however old, could tie to one."""
         found, waiting = {key}, [key]
         while waiting:
@@ -167,19 +167,31 @@ def fiscal_year_of(day: date, starts_in: int) -> int:
     return day.year + 1 if 1 < starts_in <= day.month else day.year
 
 
-def read_year(
-    session: TenantSession, fiscal_year: int, *, stored_before: datetime | None = None
-) -> Year:
-    """Read this partner's pools of a fiscal year with all that they are divided by.
-
-    `stored_before` leaves out snapshots that were taken at that instant or later. Five statements.
-    """
+def starts_in_month(session: TenantSession) -> int:
+    """The month in which this partner's fiscal year begins."""
     tenant_id = scope_of(session).tenant_id
-    starts_in = session.execute(
+    return session.execute(
         select(Tenant.fiscal_year_starts_in).where(
             Tenant.tenant_id == tenant_id, Tenant.id == tenant_id
         )
     ).scalar_one()
+
+
+def read_year(
+    session: TenantSession,
+    fiscal_year: int,
+    *,
+    stored_before: datetime | None = None,
+    starts_in: int | None = None,
+) -> Year:
+    """Read this partner's pools of a fiscal year with all that they are divided by.
+
+    `stored_before` leaves out snapshots that were taken at that instant or later. Five statements,
+    four when it is known in which month the year begins.
+    """
+    tenant_id = scope_of(session).tenant_id
+    if starts_in is None:
+        starts_in = starts_in_month(session)
     pools = session.execute(
         select(CostPool)
         .where(CostPool.tenant_id == tenant_id, CostPool.fiscal_year == fiscal_year)

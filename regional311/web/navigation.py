@@ -53,10 +53,14 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
             Entry(
                 "true-ups", _("True-ups"), _("A year's bills and its real cost."), P.BILLING_READ
             ),
+            Entry("budgets", _("Budgets"), _("Whether they last the year."), P.SCENARIO_READ),
+            Entry("scenarios", _("What if"), _("Other rules beside the bill."), P.SCENARIO_READ),
             Entry("ledger", _("Ledger"), _("The books of this partner."), P.LEDGER_READ),
             Entry("rates", _("Rates"), _("Prices and from when."), P.RATE_READ),
             Entry("agreements", _("Agreements"), _("Who pays whom for what."), P.AGREEMENT_READ),
             Entry("pools", _("Cost pools"), _("Shared costs and shares."), P.POOL_READ),
+            Entry("bases", _("Bases"), _("What costs are divided by."), P.POOL_READ),
+            Entry("splits", _("Own bill"), _("Our bill by bureau and fund."), P.POOL_READ),
         ),
     ),
     (

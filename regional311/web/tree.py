@@ -23,18 +23,21 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, or_, select
 
-from regional311.allocation.models import CostPool
+from regional311.allocation.models import AllocationBase, BillSplit, CostPool
 from regional311.catalog.models import Service
+from regional311.chargeback.collecting import NoBillingPeriod, billing_period
 from regional311.chargeback.models import (
     Agreement,
     AgreementProposal,
     Rate,
+    RateProposal,
     Statement,
     StatementItem,
     StatementLine,
 )
 from regional311.database import ids
 from regional311.database.base import Base
+from regional311.forecast.models import Budget, Scenario
 from regional311.identity.models import Membership
 from regional311.identity.permissions import Permissions as P
 from regional311.identity.queries import tracked
@@ -336,12 +339,40 @@ class RateRecord(Record):
     """A rate by its key; `record` is the list of its versions, as valid and as recorded."""
 
 
+class RateProposalRecord(Record):
+    """A proposed change of prices, by id."""
+
+
+class RateProposals(Resource):
+    """/rates/proposals/<id>: changes of prices on their way to a second person."""
+
+    def child(self, name: str) -> Resource | None:
+        proposal_id = _as_id(name)
+        if proposal_id is None:
+            return None
+        table = RateProposal.__table__
+        row = self.request.dbsession.execute(
+            select(table).where(
+                table.c.tenant_id == self.request.tenant.id, table.c.id == proposal_id
+            )
+        ).one_or_none()
+        return None if row is None else RateProposalRecord(self.request, name, self, row)
+
+
 class PoolRecord(Record):
     """A cost pool by its key; `record` is the list of its fiscal years."""
 
 
+class BaseRecord(Record):
+    """What costs are divided by, by its key."""
+
+
+class SplitRecord(Record):
+    """A rule by which the partner divides its own bill, by its key."""
+
+
 class PeriodRecord(Record):
-    """A billing month such as 2026-10; `record` is its key."""
+    """A billing month such as 2026-10, a quarter or a fiscal year; `record` is its key."""
 
 
 class LatePeriodRecord(Record):
@@ -350,6 +381,14 @@ class LatePeriodRecord(Record):
 
 class FiscalYearRecord(Record):
     """A fiscal year by the calendar year in which it ends; `record` is that number."""
+
+
+class BudgetRecord(Record):
+    """A figure of a budget."""
+
+
+class ScenarioRecord(Record):
+    """X-...: a saved scenario."""
 
 
 class EntryRecord(Record):
@@ -466,6 +505,11 @@ class Rates(Collection):
     permission = P.RATE_READ
     member = RateRecord
 
+    def child(self, name: str) -> Resource | None:
+        if name == "proposals":
+            return RateProposals(self.request, name, self)
+        return None if name in ("grid", "price", "sheet") else super().child(name)
+
     def find(self, name: str) -> Any:
         return self.versions(Rate, name)
 
@@ -479,15 +523,38 @@ class Pools(Collection):
         return self.versions(CostPool, name)
 
 
+@collection("bases")
+class Bases(Collection):
+    """What costs are divided by."""
+
+    permission = P.POOL_READ
+    model, member, by = AllocationBase, BaseRecord, "key"
+
+
+@collection("splits")
+class Splits(Collection):
+    """How this partner divides what it is billed."""
+
+    permission = P.POOL_READ
+    model, member, by = BillSplit, SplitRecord, "key"
+
+
 @collection("billing")
 class Billing(Collection):
-    """Billing months."""
+    """Billing periods: months, quarters, fiscal years."""
 
     permission = P.BILLING_READ
     member = PeriodRecord
 
     def find(self, name: str) -> Any:
-        return name if _PERIOD.fullmatch(name) else None
+        if _PERIOD.fullmatch(name):
+            return name
+        if _SPAN.fullmatch(name) is None:
+            return None
+        try:
+            return billing_period(name).label
+        except NoBillingPeriod:
+            return None
 
 
 @collection("corrections")
@@ -517,6 +584,22 @@ class TrueUps(Collection):
 
     def find(self, name: str) -> Any:
         return int(name) if _YEAR.fullmatch(name) else None
+
+
+@collection("budgets")
+class Budgets(Collection):
+    """What was set aside for a fiscal year, by id."""
+
+    permission = P.SCENARIO_READ
+    model, member, by = Budget, BudgetRecord, "id"
+
+
+@collection("scenarios")
+class Scenarios(Collection):
+    """What would have been billed otherwise."""
+
+    permission = P.SCENARIO_READ
+    model, member, prefix = Scenario, ScenarioRecord, "X"
 
 
 @collection("statements")

@@ -23,10 +23,16 @@ from regional311.chargeback import agreements
 from regional311.chargeback.agreements import Content
 from regional311.chargeback.billing import draft_statements
 from regional311.chargeback.models import StatementItem, StatementLine
+from regional311.chargeback.rate_cards import RateSaid
+from regional311.chargeback.rate_changes import Change, propose
 from regional311.chargeback.rating import run_rating
 from regional311.database.ids import new_id
 from regional311.database.session import Scope, session_scope
 from regional311.errors import DomainError
+from regional311.forecast.budgets import Party, set_budget
+from regional311.forecast.changes import Changes
+from regional311.forecast.service import Comparison
+from regional311.forecast.service import save as save_scenario
 from regional311.intake.models import Contact, ServiceRequest
 from regional311.ledger.books import credit, debit
 from regional311.ledger.service import NewEntry, open_accounts, post
@@ -129,8 +135,50 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("RateRecord", "", "GET"): ("rates/{rate}", TERMS),
     ("RateRecord", "edit", "GET"): ("rates/{rate}/edit", "finance administrator"),
     ("RateRecord", "edit", "POST"): ("rates/{rate}/edit", "finance administrator"),
+    ("Rates", "grid", "GET"): ("rates/grid", TERMS),
+    ("Rates", "export", "GET"): ("rates/export", TERMS),
+    ("Rates", "price", "GET"): ("rates/price", TERMS),
+    ("Rates", "price", "POST"): ("rates/price", TERMS),
+    ("Rates", "sheet", "GET"): ("rates/sheet", "finance administrator"),
+    ("Rates", "sheet", "POST"): ("rates/sheet", "finance administrator"),
+    ("Rates", "new", "GET"): ("rates/new", "finance administrator"),
+    ("Rates", "new", "POST"): ("rates/new", "finance administrator"),
+    ("RateProposals", "", "GET"): ("rates/proposals", TERMS),
+    ("RateProposalRecord", "", "GET"): ("rates/proposals/{rate_proposal}", TERMS),
+    **{
+        ("RateProposalRecord", name, "POST"): (f"rates/proposals/{{rate_proposal}}/{name}", who)
+        for name, who in (
+            ("send", "finance administrator"),
+            ("withdraw", "finance administrator"),
+            ("approve", "approver"),
+            ("refuse", "approver"),
+        )
+    },
     ("Pools", "", "GET"): ("pools", TERMS),
     ("PoolRecord", "", "GET"): ("pools/i-and-r", TERMS),
+    ("Pools", "methods", "GET"): ("pools/methods", TERMS),
+    ("Pools", "flow", "GET"): ("pools/flow", TERMS),
+    ("Pools", "new", "GET"): ("pools/new", "finance administrator"),
+    ("Pools", "new", "POST"): ("pools/new", "finance administrator"),
+    ("PoolRecord", "edit", "GET"): ("pools/i-and-r/edit", "finance administrator"),
+    ("PoolRecord", "edit", "POST"): ("pools/i-and-r/edit", "finance administrator"),
+    ("Bases", "", "GET"): ("bases", TERMS),
+    ("BaseRecord", "", "GET"): ("bases/contacts", TERMS),
+    ("Splits", "", "GET"): ("splits", TERMS),
+    ("SplitRecord", "", "GET"): ("splits/bureaus", TERMS),
+    ("StatementRecord", "parts", "GET"): ("statements/{statement}/parts", MONEY),
+    **{
+        (kind, name, method): (f"{path}/{name}", "finance administrator")
+        for kind, path, names in (
+            ("Bases", "bases", ("new",)),
+            ("BaseRecord", "bases/contacts", ("edit", "snapshot")),
+            ("Splits", "splits", ("new",)),
+            ("SplitRecord", "splits/bureaus", ("edit",)),
+        )
+        for name in names
+        for method in ("GET", "POST")
+    },
+    ("BaseRecord", "upload", "POST"): ("bases/contacts/upload", "finance administrator"),
     ("Billing", "", "GET"): ("billing", MONEY),
     ("PeriodRecord", "", "GET"): ("billing/2026-10", MONEY),
     ("PeriodRecord", "usage", "GET"): ("billing/2026-10/usage", MONEY),
@@ -160,6 +208,15 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("FiscalYearRecord", "", "GET"): ("true-ups/2027", MONEY),
     ("FiscalYearRecord", "settle", "POST"): ("true-ups/2027/settle", "finance"),
     ("FiscalYearRecord", "cost", "POST"): ("true-ups/2027/cost", "finance"),
+    ("Budgets", "", "GET"): ("budgets", MONEY),
+    ("Budgets", "new", "GET"): ("budgets/new", "finance"),
+    ("Budgets", "new", "POST"): ("budgets/new", "finance"),
+    ("BudgetRecord", "", "GET"): ("budgets/{budget}", MONEY),
+    ("Scenarios", "", "GET"): ("scenarios", MONEY),
+    ("Scenarios", "new", "GET"): ("scenarios/new", "finance"),
+    ("Scenarios", "new", "POST"): ("scenarios/new", "finance"),
+    ("ScenarioRecord", "", "GET"): ("scenarios/{scenario}", MONEY),
+    ("ScenarioRecord", "share", "POST"): ("scenarios/{scenario}/share", "finance"),
     ("Ledger", "", "GET"): ("ledger", MONEY),
     ("Ledger", "journal", "GET"): ("ledger/journal", MONEY),
     ("EntryRecord", "", "GET"): ("ledger/{entry}", MONEY),
@@ -245,6 +302,8 @@ def found(web_engine, people) -> dict[str, str]:
         version = Content.of_row(row)
         later = replace(version, valid_from=date(2027, 7, 1))
         proposal_id = agreements.draft(session, later, now=NOW)
+        rate = RateSaid("matrix", "matrix", "follow_up", Decimal(1), valid_from=date(2026, 7, 1))
+        rate_proposal_id = propose(session, [Change("matrix", None, rate)], note=None, now=NOW)
         line_id, position = session.execute(
             select(StatementLine.id, StatementLine.position)
             .where(StatementLine.statement_id == statement_id, StatementLine.kind == "usage")
@@ -262,6 +321,7 @@ def found(web_engine, people) -> dict[str, str]:
                 ),
                 {"me": me},
             ).scalar_one(),
+            "rate_proposal": str(rate_proposal_id),
             "statement": session.execute(
                 text("SELECT public_id FROM statements WHERE id = :id"), {"id": statement_id}
             ).scalar_one(),
@@ -270,6 +330,23 @@ def found(web_engine, people) -> dict[str, str]:
                 session.scalars(
                     select(StatementItem.id).where(StatementItem.line_id == line_id).limit(1)
                 ).one()
+            ),
+            "budget": str(
+                set_budget(
+                    session,
+                    Party("received", people.tenants[INFO]),
+                    fiscal_year=2027,
+                    amount_cents=5,
+                    now=NOW,
+                )
+            ),
+            "scenario": save_scenario(
+                session,
+                name="Try",
+                note=None,
+                changes=Changes(),
+                comparison=Comparison("2026-10", "billed", ()),
+                now=NOW,
             ),
             "reference": session.scalars(
                 select(StatementItem.contact_reference)

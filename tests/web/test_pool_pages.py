@@ -1,0 +1,275 @@
+"""Pools, bases and splits of bills: the pages that finance works with."""
+
+from __future__ import annotations
+
+import io
+import re
+from datetime import date
+
+import pytest
+from openpyxl import Workbook
+from webtest import Upload
+
+CITY, COUNTY = "city-of-portland", "multnomah-county"
+DAY = "as_of=2026-10-15"
+
+pytestmark = pytest.mark.commits
+
+
+@pytest.fixture
+def finance(sign_in):
+    return sign_in("finance", CITY)
+
+
+def test_the_list_shows_what_each_pool_is_divided_by(finance):
+    page = finance.get(f"/{CITY}/pools?{DAY}")
+    assert "311 contact centre" in page
+    assert "Contacts by bureau" in page
+    assert "Water Bureau 40.86" in page
+    table = finance.get(f"/{CITY}/pools?{DAY}&format=csv").text
+    assert "contact-centre,2027,311 contact centre,215000000,bureau:water,40.865385" in table
+
+
+def test_a_pool_shows_what_it_is_made_of_and_what_supports_it(finance):
+    page = finance.get(f"/{CITY}/pools/contact-centre?{DAY}")
+    for words in (
+        "Personnel, 28 positions",
+        "-$300,000.00",
+        "Stays with the general fund",
+        "What other pools add",
+        "People services",
+        "Contacts by bureau",
+    ):
+        assert words in page
+    assert "Does not hold" not in page
+    shares = finance.get(f"/{CITY}/pools/contact-centre?{DAY}&format=json").json["shares"]
+    assert sum(row["month_cents"] for row in shares) > 2_150_000_00 // 12
+
+
+def test_a_pool_that_serves_pools_shows_that_they_pass_it_on(finance):
+    page = finance.get(f"/{CITY}/pools/people-services?{DAY}")
+    assert "(a pool, which passes it on)" in page
+
+
+def test_the_methods_stand_side_by_side_with_their_differences(finance):
+    page = finance.get(f"/{CITY}/pools/methods?{DAY}")
+    assert "Reciprocal" in page
+    assert "(billed)" in page
+    assert re.search(r"\+\$[\d,]+\.\d\d", page.text)
+    rows = finance.get(f"/{CITY}/pools/methods?{DAY}&format=json").json
+    for method in ("direct", "step_down", "double_step_down", "reciprocal"):
+        total = sum(row[method] for row in rows)
+        assert total == 440_000_00 + 325_000_00 + 2_150_000_00 + 600_000_00
+    water = next(row for row in rows if row["target"] == "bureau:water")
+    assert len({water[each] for each in ("direct", "step_down", "reciprocal")}) == 3
+    assert "bureau:water" in finance.get(f"/{CITY}/pools/methods?{DAY}&format=csv")
+
+
+@pytest.mark.parametrize("method", ["", "&method=direct", "&method=reciprocal", "&method=nonsense"])
+def test_the_picture_has_a_title_a_description_and_its_table(finance, method):
+    page = finance.get(f"/{CITY}/pools/flow?{DAY}{method}")
+    assert page.text.count("<svg") == 2
+    assert 'aria-labelledby="flow-title-1 flow-text-1"' in page
+    assert "<caption" in page
+    assert ("r-flow__band--back" in page) == (method == "&method=reciprocal")
+    assert "<script" not in page.text.split("<svg", 1)[1].split("</svg>", 1)[0]
+    assert "style=" not in page.text.split("<svg", 1)[1].split("</svg>", 1)[0]
+
+
+def test_a_year_without_pools_says_so(finance):
+    for path in ("pools", "pools/methods", "pools/flow"):
+        page = finance.get(f"/{CITY}/{path}?as_of=2041-10-15")
+        assert "fiscal year" in page
+
+
+# Forms
+
+
+def filled(page, **values):
+    form = page.forms["form"]
+    for name, value in values.items():
+        form[name] = value
+    return form
+
+
+def test_a_pool_is_added_changed_and_refused_in_words(finance):
+    page = finance.get(f"/{CITY}/pools/new")
+    form = filled(
+        page,
+        key="front-desk",
+        fiscal_year="2027",
+        name="Front desk",
+        amount="20,000.00",
+        source="311 plan",
+        share="bureau:water; 60\nbureau:parks; 39.99",
+    )
+    refused = form.submit("submit", status=400)
+    assert "The shares make 99.99 %, they must make exactly 100 %." in refused
+    form = filled(refused, share="bureau:water; 60\nbureau:parks; 40")
+    done = form.submit("submit").follow()
+    assert "Front desk" in done
+    assert "$12,000.00" in done
+    again = filled(
+        finance.get(f"/{CITY}/pools/front-desk/edit?{DAY}"),
+        amount="10000.00",
+        sources="Personnel; 511000; 12000.00",
+        revenues="Grant; 1,999.99",
+    ).submit("submit", status=400)
+    assert "make 10,000.01, the amount is 10,000.00" in again
+    done = (
+        filled(again, revenues="Grant; 2,000", actual="9876.54", actual_source="Close")
+        .submit("submit")
+        .follow()
+    )
+    assert "$9,876.54 (Close)" in done
+    assert "-$2,000.00" in done
+    twice = filled(
+        finance.get(f"/{CITY}/pools/new"),
+        key="front-desk",
+        fiscal_year="2027",
+        name="Front desk",
+        amount="1",
+        source="x",
+        share="bureau:water; 100",
+    ).submit("submit", status=400)
+    assert "has an amount for 2027 already" in twice
+
+
+def test_a_method_goes_for_all_pools_that_serve_one_another(finance):
+    page = finance.get(f"/{CITY}/pools/technology/edit?{DAY}")
+    filled(page, method="reciprocal").submit("submit")
+    for key in ("technology", "people-services", "contact-centre"):
+        assert "Reciprocal" in finance.get(f"/{CITY}/pools/{key}?{DAY}")
+    assert "Does not hold" not in finance.get(f"/{CITY}/pools/contact-centre?{DAY}")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("sources", "Personnel", "Write line 1 as: Personnel; 511000"),
+        ("revenues", "Grant; much", "Grant: Write the amount"),
+        ("share", "bureau:water; x", "x is not a percentage"),
+        ("share", "bureau:water; 50\nbureau:water; 50", "bureau:water is there twice"),
+        ("step_order", "1000", "between 0 and 999"),
+        ("base", "contacts", "a base or shares, not both"),
+    ],
+)
+def test_lines_of_a_pool_are_refused_by_line(finance, field, value, says):
+    page = finance.get(f"/{CITY}/pools/i-and-r/edit?{DAY}")
+    assert says in filled(page, **{field: value}).submit("submit", status=400)
+
+
+def test_a_base_is_made_read_and_corrected(finance):
+    form = filled(finance.get(f"/{CITY}/bases/new"), key="floor", name="Floor area")
+    done = form.submit("submit").follow()
+    assert "Nothing can be divided by this base yet" in done
+    page = finance.get(f"/{CITY}/bases/floor/snapshot")
+    form = filled(page, source="Plans", readings="bureau:water; 3\nbureau:parks; x")
+    refused = form.submit("submit", status=400)
+    assert "The reading of bureau:parks must be a number" in refused
+    done = filled(refused, readings="bureau:water; 3\nbureau:parks; 1").submit("submit").follow()
+    assert "75" in done
+    page = finance.get(f"/{CITY}/bases/floor/snapshot")
+    assert "bureau:water; 3" in page.forms["form"]["readings"].value
+    done = filled(page, source="New plans", readings="bureau:water; 1").submit("submit").follow()
+    assert "Snapshot 2" in done
+    found = finance.get(f"/{CITY}/bases/floor?format=json").json
+    assert [each["readings"] for each in found] == [
+        {"bureau:parks": "1", "bureau:water": "3"},
+        {"bureau:water": "1"},
+    ]
+    assert "floor" in finance.get(f"/{CITY}/bases?format=csv")
+    edited = filled(finance.get(f"/{CITY}/bases/floor/edit"), rolling_quarters="8")
+    assert "8 quarters" in edited.submit("submit").follow()
+
+
+def test_a_mix_shows_its_parts_and_takes_no_readings(finance):
+    page = finance.get(f"/{CITY}/bases/calls-and-positions")
+    assert "Contacts by bureau" in page
+    assert "Add readings" not in page
+    finance.get(f"/{CITY}/bases/calls-and-positions/snapshot", status=404)
+    form = filled(
+        finance.get(f"/{CITY}/bases/calls-and-positions/edit"), parts="contacts; 40\npositions; 59"
+    )
+    assert "make 99 %, not 100 %" in form.submit("submit", status=400)
+
+
+def test_a_counted_base_offers_what_was_counted(finance):
+    page = finance.get(f"/{CITY}/bases/contacts/snapshot?from=2026-10-01&to=2026-09-01")
+    assert "Choose a first and a later last day." in page
+    page = finance.get(f"/{CITY}/bases/contacts/snapshot?from=2031-10-01&to=2031-10-31")
+    assert "No work was recorded then." in page
+
+
+def upload(browser, content, name="readings.csv", status=200):
+    page = browser.get(f"/{CITY}/bases/positions/snapshot")
+    form = page.forms[1]
+    form["file"] = Upload(name, content)
+    return form.submit(status=status)
+
+
+def workbook(*rows):
+    book = Workbook()
+    for row in rows:
+        book.active.append(row)
+    held = io.BytesIO()
+    book.save(held)
+    return held.getvalue()
+
+
+def test_a_sheet_fills_the_form_and_keeps_nothing_by_itself(finance):
+    for content in (
+        b"target,reading\r\nbureau:water,560\r\npool:technology,32.5\r\n",
+        b"target;reading\nbureau:water;560\n\npool:technology;32.5\n",
+        workbook(("Target", "Reading"), ("bureau:water", 560), ("pool:technology", 32.5)),
+    ):
+        page = upload(finance, content)
+        assert page.forms["form"]["readings"].value.splitlines() == [
+            "bureau:water; 560",
+            "pool:technology; 32.5",
+        ]
+    assert len(finance.get(f"/{CITY}/bases/positions?format=json").json) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "no readings"),
+        (b"who,reading\na,1\n", "must be the headings"),
+        (b"target,reading\na\n", "Row 2 must have a target and a reading"),
+        (b"target,reading\na,1\na,2\n", "Row 3: a is there twice"),
+        (b"\xff\xfe", "neither XLSX nor CSV"),
+        (b"PK\x03\x04nonsense", "not a workbook"),
+        (workbook(("target", "reading"), ("a", "=1+1")), "Row 2 has a formula"),
+        (workbook(("target", "reading"), ("a", date(2026, 1, 1))), "which is not a reading"),
+        (b"x" * 1_000_001, "larger than"),
+    ],
+    ids=range(9),
+)
+def test_a_bad_sheet_is_refused_by_row(finance, content, says):
+    assert says in upload(finance, content, status=400)
+
+
+def test_a_rule_divides_our_bill(sign_in):
+    county = sign_in("finance", COUNTY)
+    assert "Information and referral" in county.get(f"/{COUNTY}/splits")
+    page = county.get(f"/{COUNTY}/splits/information-and-referral")
+    assert "607" in page
+    refused = filled(
+        county.get(f"/{COUNTY}/splits/new"),
+        key="rest",
+        name="The rest",
+        parts="60; library; 1510;\n40; nowhere; ;",
+    ).submit("submit", status=400)
+    assert "There is no bureau nowhere." in refused
+    done = filled(refused, parts="60; library; 1510;\n40; health; ;").submit("submit").follow()
+    assert "The rest" in done
+    edited = filled(county.get(f"/{COUNTY}/splits/rest/edit"), parts="99; library; ;")
+    assert "The parts make 99 %" in edited.submit("submit", status=400)
+
+
+def test_who_may_not_edit_sees_no_form(sign_in):
+    auditor = sign_in("auditor", CITY)
+    assert "Add a pool" not in auditor.get(f"/{CITY}/pools")
+    auditor.get(f"/{CITY}/pools/new", status=403)
+    auditor.get(f"/{CITY}/bases/contacts/edit", status=403)
