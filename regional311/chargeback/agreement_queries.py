@@ -57,6 +57,11 @@ WHERE s.tenant_id = :me AND s.kind = 'bill'
 ORDER BY s.created_at, s.id
 """)
 
+_FIRST = text("""
+SELECT (min(e.occurred_at) AT TIME ZONE t.zone)::date
+FROM tenants t LEFT JOIN usage_events e ON e.tenant_id = t.id
+WHERE t.tenant_id = :me AND t.id = :me GROUP BY t.zone
+""")
 _RUN = text("SELECT DISTINCT period_key FROM rating_runs WHERE tenant_id = :me")
 _YEARS = text("SELECT id, fiscal_year_starts_in FROM tenants WHERE id = tenant_id")
 
@@ -88,7 +93,8 @@ class Standing:
 def billing_calendar(session: TenantSession, *, year_of: date, today: date) -> list[Standing]:
     """Every period of the fiscal year a day lies in, of every agreement that this partner is in.
 
-    The fiscal year is each provider's own. A period is the newest version's that holds in it.
+    The fiscal year is each provider's own. A period is the newest version's that holds in it. What
+    ended before this partner recorded any work or had a statement is left out.
     """
     me = scope_of(session).tenant_id
     first_month = {row.id: row.fiscal_year_starts_in for row in session.execute(_YEARS)}
@@ -96,6 +102,7 @@ def billing_calendar(session: TenantSession, *, year_of: date, today: date) -> l
     for row in session.execute(_STANDING, {"me": me}):
         there.setdefault((row.agreement_key, row.period_key), []).append(row)
     run = set(session.execute(_RUN, {"me": me}).scalars())
+    since = _since(session.execute(_FIRST, {"me": me}).scalar_one(), there, today)
     found: dict[tuple[str, Period], Standing] = {}
     for agreement in parties(session):
         if me not in (agreement.provider_id, agreement.payer_id):
@@ -106,6 +113,8 @@ def billing_calendar(session: TenantSession, *, year_of: date, today: date) -> l
             agreement.key, terms, year, agreement.valid.lower, agreement.valid.upper
         )
         for each in dues:
+            if each.period.end_on <= since:
+                continue
             rows = there.get((agreement.key, each.period.label), [])
             state = calendar.state(
                 each,
@@ -116,6 +125,14 @@ def billing_calendar(session: TenantSession, *, year_of: date, today: date) -> l
             numbers = [row.public_id for row in rows if row.state != "void"]
             found[each.agreement_key, each.period] = Standing(agreement, each, state, numbers)
     return sorted(found.values(), key=lambda one: (one.due.submit_on, one.agreement.name))
+
+
+def _since(
+    first_work: date | None, there: dict[tuple[str, str], list[Row[Any]]], today: date
+) -> date:
+    """The day from which on this partner bills or is billed here."""
+    billed = [found.start_on for _key, label in there if (found := calendar.period_of(label))]
+    return min([*billed, first_work or today])
 
 
 def _rated(agreement: Any, me: UUID, period: Period, run: set[str]) -> bool:

@@ -41,8 +41,8 @@ from regional311.web.forms import (
 from regional311.web.i18n import _
 from regional311.web.partners import REGION
 
-SLOTS = {"target": 4, "funding": 3, "discount": 3}
-"""How many of each a form has room for, or as many as the version has and one more."""
+SLOTS = {"target": 2, "funding": 1, "discount": 1}
+"""How many of each a form has room for, or as many as the draft has and one more."""
 ALL_BUREAUS = "bureau:"
 OUTSIDE = "outside:"
 CARRIED = ("outside", "payer_reference")
@@ -384,7 +384,12 @@ def _money(name: str, title: Any) -> SchemaNode:
 
 
 def _group(name: str, title: Any, *nodes: SchemaNode) -> SchemaNode:
-    group = SchemaNode(colander.Mapping(unknown="raise"), name=name, title=title)
+    group = SchemaNode(
+        colander.Mapping(unknown="raise"),
+        name=name,
+        title=title,
+        description=_("Left empty, there is none. A saved draft has room for one more."),
+    )
     for each in nodes:
         group.add(each)
     return group
@@ -399,7 +404,7 @@ def _target(number: int) -> SchemaNode:
         _select("measure", _("Measured in"), measures, missing=None),
         _optional(Integer(), "goal", _("Goal")),
         _percent("credit_percent", _("Given back when missed")),
-        _optional(String(60), "key", _("Key"), _("Left out: made from the name.")),
+        _optional(String(60), "key", _("Key"), widget=HiddenWidget()),
     )
 
 
@@ -412,7 +417,7 @@ def _funding(number: int) -> SchemaNode:
         _select("kind", _("Kind"), kinds, missing=None),
         _percent("percent", _("Part of the gross")),
         _money("authorised", _("Authorised, a fiscal year")),
-        _optional(String(60), "key", _("Key"), _("Left out: made from the name.")),
+        _optional(String(60), "key", _("Key"), widget=HiddenWidget()),
     )
 
 

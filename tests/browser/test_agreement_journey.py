@@ -48,5 +48,5 @@ def test_a_cap_is_drafted_proposed_and_accepted(open_page, examine):
     sign(other, "Bo Chen", "Chair", "Accept and sign")
     other.get_by_text("Published as version 2.").wait_for()
     other.get_by_role("link", name="The agreement as it is").click()
-    other.get_by_text("What version 2 changed").wait_for()
+    other.get_by_text("What version 2 changed").first.wait_for()
     examine(other, "agreement-versions")

@@ -250,7 +250,28 @@ def test_own_bureaus_agreement_needs_two_people_here_only(sign_in, web_engine):
     }
 
 
-def test_the_billing_calendar_says_what_is_due_when(sign_in):
+def work(engine, people, key: str, day: str) -> None:
+    """One contact that the City took about a service of the County's."""
+    with session_scope(engine, Scope(people.tenants[CITY])) as session:
+        session.execute(
+            text(
+                "INSERT INTO usage_events (tenant_id, id, source_key, content_digest, activity,"
+                " channel, language, after_hours, service_owner_id, quantity, handle_seconds,"
+                " occurred_at, received_at, booked_on) VALUES (:me, uuidv7(), :key, '',"
+                " 'contact_handled', 'phone', 'en', false, :county, 1, 0,"
+                " CAST(:day AS date) + time '20:00', CAST(:day AS date) + time '20:00', :day)"
+            ),
+            {
+                "me": people.tenants[CITY],
+                "county": people.tenants[COUNTY],
+                "key": key,
+                "day": date.fromisoformat(day),
+            },
+        )
+
+
+def test_the_billing_calendar_says_what_is_due_when(sign_in, web_engine, people, clock):
+    work(web_engine, people, "october", "2026-10-05")
     browser = sign_in("finance", CITY)
     rows = browser.get(f"/{CITY}/agreements/calendar?agreement={KEY}&format=json").json
     october = next(row for row in rows if row["period"] == "2026-10")
@@ -267,10 +288,16 @@ def test_the_billing_calendar_says_what_is_due_when(sign_in):
         "late_on": "2026-11-11",
         "state": "open",
     }
-    assert len(rows) == 12
+    assert [row["period"] for row in rows] == ["2026-10", "2026-11"]
+    coming = f"/{CITY}/agreements/calendar?agreement={KEY}&state=coming&format=json"
+    assert len(browser.get(coming).json) == 8
     page = browser.get(f"/{CITY}/agreements/calendar?state=late&side=provider")
     assert "FY 2026-27" in page
+    clock.now = datetime(2026, 11, 20, 18, tzinfo=UTC)
+    later = sign_in("finance", CITY)
+    page = later.get(f"/{CITY}/agreements/calendar?side=provider")
     assert re.search(r"\d+ periods are late", page.text)
+    clock.now = NOVEMBER
     assert "Nov 1, 2026" in browser.get(f"/{CITY}/agreements/calendar?state=open")
     table = browser.get(f"/{CITY}/agreements/calendar?format=csv&year=2027-08-01")
     assert {row["state"] for row in csv.DictReader(io.StringIO(table.text))} == {"coming"}
@@ -301,17 +328,7 @@ def test_a_figure_is_entered_with_its_source_and_the_other_side_reads_it(sign_in
 
 
 def test_expired_with_work_still_coming_in_is_shown(sign_in, web_engine, people, clock):
-    with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
-        session.execute(
-            text(
-                "INSERT INTO usage_events (tenant_id, id, source_key, content_digest, activity,"
-                " channel, language, after_hours, service_owner_id, quantity, handle_seconds,"
-                " occurred_at, received_at, booked_on) VALUES (:me, uuidv7(), 'late', '',"
-                " 'contact_handled', 'phone', 'en', false, :county, 1, 0,"
-                " '2029-08-01T20:00Z', '2029-08-01T20:00Z', '2029-08-01')"
-            ),
-            {"me": people.tenants[CITY], "county": people.tenants[COUNTY]},
-        )
+    work(web_engine, people, "late", "2029-08-01")
     browser = sign_in("finance", CITY)
     page = browser.get(f"/{CITY}/agreements?as_of=2029-09-01")
     assert "Expired with work still coming in" in page

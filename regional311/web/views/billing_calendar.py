@@ -8,7 +8,7 @@ from typing import Any
 from pyramid.view import view_config
 
 from regional311.calendars import fiscal_year_label
-from regional311.chargeback.agreement_queries import billing_calendar
+from regional311.chargeback.agreement_queries import Standing, billing_calendar
 from regional311.chargeback.calendar import STATES
 from regional311.identity.permissions import Permissions as P
 from regional311.web.agreement_wording import Telling
@@ -59,7 +59,7 @@ COLUMNS = (
     renderer="agreements/calendar.jinja2",
 )
 def calendar(context: Agreements, request: Any) -> Any:
-    """Every period of a fiscal year with its days; late ones come first by their day."""
+    """The periods of a fiscal year with their days, in the order in which they are billed."""
     telling = Telling(request)
     words = telling.words
     today = words.today
@@ -90,7 +90,7 @@ def calendar(context: Agreements, request: Any) -> Any:
     found = [
         each
         for each in billing_calendar(request.dbsession, year_of=day, today=today)
-        if asked["state"] in (None, each.state)
+        if _in_state(asked["state"], each, today)
         and asked["agreement"] in (None, each.agreement.key)
         and asked["side"] in (None, "provider" if each.agreement.provider_id == me else "payer")
     ]
@@ -152,6 +152,11 @@ def calendar(context: Agreements, request: Any) -> Any:
         if late
         else None,
     )
+
+
+def _in_state(state: str | None, each: Standing, today: date) -> bool:
+    """Whether a period is asked for; what has not begun only when it is asked for by its state."""
+    return each.state == state if state else each.due.period.start_on <= today
 
 
 def _day(text: str | None, today: date) -> date:
