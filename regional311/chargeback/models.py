@@ -527,3 +527,33 @@ class TrueUpShare(Base):
     """The period on whose bill it stands, when it is carried forward."""
     statement_id: Mapped[UUID | None]
     """The statement that settles it."""
+
+
+class RateProposal(Base):
+    """A change of prices on its way: seen as a whole first, then approved by a second person.
+
+    `changes` is a list of `rate_changes.Change`: nothing of it holds before the state is approved.
+    """
+
+    __tablename__ = "rate_proposals"
+    __table_args__ = (
+        CheckConstraint(
+            "state IN ('draft', 'proposed', 'approved', 'refused', 'withdrawn')",
+            name="state_known",
+        ),
+        Index(None, "tenant_id", "state"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    state: Mapped[str] = mapped_column(default="draft")
+    changes: Mapped[list[dict[str, Any]]]
+    note: Mapped[str | None]
+    """What the prices rest on, or why they change."""
+    proposed_by: Mapped[UUID | None]
+    proposed_at: Mapped[datetime]
+    decided_by: Mapped[UUID | None]
+    decided_at: Mapped[datetime | None]
+    reason: Mapped[str | None]
+    """Why it was refused or withdrawn."""

@@ -1,32 +1,44 @@
-"""A new price from a day on: the old one ends there, and what was known before stays known.
+"""Changes of prices: seen as a whole first, approved by a second person, then known from now on.
 
-The price that holds now is closed as *recorded* and written again with its end; the new price has a
-key of its own, because a file names each price once. Whatever was billed already keeps the row that
-priced it.
+A change says what a rate of some key will say, or that it is gone. Nothing is ever overwritten: the
+row that is known now is closed as *recorded* and a new one stands beside it, so that what was
+billed keeps the row that priced it. A price that changes on a day becomes two rates: the old one
+ends there, the new one has a key of its own, because a file names each price once.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Row, select, update
 from sqlalchemy.dialects.postgresql import Range
 
 from regional311.audit.service import record
-from regional311.chargeback.models import Rate
-from regional311.chargeback.terms import rate_history
+from regional311.chargeback.models import Rate, RateProposal
+from regional311.chargeback.rate_cards import RateSaid, known_rates, plain
+from regional311.chargeback.rates import RateProblem, rate_problems
 from regional311.database.ids import new_id
 from regional311.database.rows import put, send
 from regional311.database.session import TenantSession, mark_changed, scope_of
-from regional311.errors import Conflict, InvalidInput, NotFound, Stale
+from regional311.errors import Conflict, Forbidden, InvalidInput, NotFound, Stale
 from regional311.tenancy.models import Tenant
 
 _DATED = re.compile(r"-\d{4}(-\d{2}(-\d{2})?)?$")
 _LONGEST_KEY = 60
+
+OPEN = ("draft", "proposed")
+MOVES = {
+    "proposed": ("draft",),
+    "approved": ("proposed",),
+    "refused": ("proposed",),
+    "withdrawn": OPEN,
+}
 
 
 class RatesOverlap(Conflict):
@@ -37,76 +49,252 @@ class PriceNotPositive(InvalidInput):
     """A price is more than zero; work without a price waits as unrated."""
 
 
-def current_rate(session: TenantSession, key: str, *, lock: bool = False) -> Any:
-    """The price of this name as it is known now, as a flat row; None when there is none."""
-    table = Rate.__table__
-    query = select(table).where(
-        table.c.tenant_id == scope_of(session).tenant_id,
-        table.c.key == key,
-        ~func.isempty(table.c.recorded),
-        func.upper(table.c.recorded).is_(None),
+class NothingChanges(InvalidInput):
+    """What was sent says what is known already."""
+
+
+class BadKey(Conflict):
+    """A rate of this key is there already."""
+
+
+class ProposerMayNotApprove(Forbidden):
+    """Whoever proposed a price may not approve it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a rate will say; `rate` None: it is gone. `expected` is the row it was made from."""
+
+    key: str
+    expected: UUID | None
+    rate: RateSaid | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The change as plain values."""
+        return {
+            "key": self.key,
+            "expected": None if self.expected is None else str(self.expected),
+            "rate": None if self.rate is None else self.rate.as_json(),
+        }
+
+    @classmethod
+    def of_json(cls, said: Mapping[str, Any]) -> Change:
+        """Read what `as_json` gave."""
+        return cls(
+            said["key"],
+            None if said["expected"] is None else UUID(said["expected"]),
+            None if said["rate"] is None else RateSaid.of_json(said["rate"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What changes would make of a partner's rates; nothing is stored."""
+
+    verdicts: tuple[tuple[str, Change, RateSaid | None], ...]
+    """new, changed, gone or same; the change; what is known now."""
+    result: tuple[RateSaid, ...]
+    overlaps: tuple[RateProblem, ...]
+    gaps: tuple[RateProblem, ...]
+    """Only where the changes reach: work in a gap waits as unrated."""
+
+
+def examine(known: Iterable[RateSaid], changes: Sequence[Change]) -> Examined:
+    """Say what changes would make of what is known; pure."""
+    before = {rate.key: rate for rate in known}
+    after = dict(before)
+    verdicts = []
+    touched = set()
+    for change in changes:
+        old = before.get(change.key)
+        if change.rate is None:
+            after.pop(change.key, None)
+            verdict = "gone"
+        else:
+            after[change.key] = change.rate
+            verdict = "new" if old is None else "same" if old == change.rate else "changed"
+        verdicts.append((verdict, change, old))
+        if verdict != "same":
+            touched |= {each.scope for each in (old, change.rate) if each is not None}
+    problems = rate_problems(rate.price for rate in after.values() if rate.scope in touched)
+    return Examined(
+        tuple(verdicts),
+        tuple(after.values()),
+        tuple(each for each in problems if each.kind == "overlap"),
+        tuple(each for each in problems if each.kind == "gap"),
     )
-    return session.execute(query.with_for_update() if lock else query).one_or_none()
 
 
-def change_rate(
+def current(session: TenantSession) -> tuple[list[RateSaid], dict[str, UUID]]:
+    """What is known now, and the row of each key."""
+    rows = known_rates(session)
+    return [RateSaid.of_row(row) for row in rows], {row.key: row.id for row in rows}
+
+
+def price_change(
     session: TenantSession,
     key: str,
     *,
-    amount: Decimal,
+    rate: RateSaid,
     valid_from: date,
-    source: str | None,
     expected_id: UUID,
-    now: datetime,
-) -> str:
-    """Let a price change from a day on, and return the key under which the new one stands.
+) -> list[Change]:
+    """The changes by which a rate says something else from a day on.
 
-    `expected_id` is the row that the form showed. On the very day on which the price begins this
-    is a correction under the same key. Raises `NotFound`, `Stale`, `PriceNotPositive`,
-    `InvalidInput` for a day on which the price does not hold, and `RatesOverlap`.
+    `rate` holds what it will say; its key and days come from here. On the very day on which the
+    old one begins this is a correction under the same key.
+
+    :raises NotFound: when there is no such rate.
+    :raises Stale: when the row that the form showed is not the one that is known now.
+    :raises PriceNotPositive: for a price of zero or less.
+    :raises InvalidInput: for a day on which the price does not hold.
     """
-    scope = scope_of(session)
-    old = current_rate(session, key, lock=True)
+    known, rows = current(session)
+    old = next((each for each in known if each.key == key), None)
     if old is None:
         raise NotFound("There is no such rate.")
-    if amount <= 0:
+    if rate.amount <= 0:
         raise PriceNotPositive("A price is more than zero.", field="amount")
-    if old.id != expected_id:
+    if rows[key] != expected_id:
         raise Stale(
             "Somebody else changed this rate.",
-            current=_said(old.amount, old.valid.lower),
-            submitted=_said(amount, valid_from),
+            current=_said(old.amount, old.valid_from),
+            submitted=_said(rate.amount, valid_from),
         )
-    if old.valid.lower is not None and valid_from < old.valid.lower:
+    if old.valid_from is not None and valid_from < old.valid_from:
         raise InvalidInput(
-            f"This price begins on {old.valid.lower.isoformat()}; choose that day or a later one.",
+            f"This price begins on {old.valid_from.isoformat()}; choose that day or a later one.",
             field="valid_from",
         )
-    if old.valid.upper is not None and valid_from >= old.valid.upper:
+    if old.valid_to is not None and valid_from >= old.valid_to:
         raise InvalidInput(
-            f"This price ends on {old.valid.upper.isoformat()}; change the one that follows it.",
+            f"This price ends on {old.valid_to.isoformat()}; change the one that follows it.",
             field="valid_from",
         )
-    _check_overlap(session, old, valid_from)
-    session.execute(
-        update(Rate)
-        .where(Rate.tenant_id == scope.tenant_id, Rate.id == old.id)
-        .values(recorded=Range(old.recorded.lower, now, bounds="[)"))
-        .execution_options(synchronize_session=False)
-    )
-    new_key = key
-    if old.valid.lower != valid_from:
-        new_key = _free_key(session, key, valid_from)
-        _insert(session, old, now, key=key, valid=Range(old.valid.lower, valid_from))
-    row_id = _insert(
+    if old.valid_from == valid_from:
+        new = replace(rate, key=key, valid_from=valid_from, valid_to=old.valid_to)
+        return [Change(key, expected_id, new)]
+    new_key = free_key(key, valid_from, rows)
+    new = replace(rate, key=new_key, valid_from=valid_from, valid_to=old.valid_to)
+    return [
+        Change(key, expected_id, replace(old, valid_to=valid_from)),
+        Change(new_key, None, new),
+    ]
+
+
+def free_key(key: str, valid_from: date, taken: Iterable[str]) -> str:
+    """A key for the price that follows.
+
+    >>> free_key("phone-2026", date(2027, 7, 1), ["phone-2026", "phone-2027-07-01"])
+    'phone-2027-07-01-2'
+    """
+    stem = _DATED.sub("", key)[: _LONGEST_KEY - 14]
+    wanted = dated = f"{stem}-{valid_from.isoformat()}"
+    number = 2
+    while wanted in set(taken):
+        wanted = f"{dated}-{number}"
+        number += 1
+    return wanted
+
+
+def propose(
+    session: TenantSession, changes: Sequence[Change], *, note: str | None, now: datetime
+) -> UUID:
+    """Keep changes as a draft, to be looked at and sent to a second person; return its id.
+
+    :raises NothingChanges: when everything is as it is known.
+    :raises BadRate: or `BadTariff`, when a rate says what is not allowed.
+    """
+    known, _rows = current(session)
+    for change in changes:
+        if change.rate is not None:
+            change.rate.check()
+    real = [change for verdict, change, _ in examine(known, changes).verdicts if verdict != "same"]
+    if not real:
+        raise NothingChanges("Everything is as it was: there is nothing to propose.")
+    scope = scope_of(session)
+    proposal_id = new_id()
+    put(
         session,
-        old,
-        now,
-        key=new_key,
-        amount=amount,
-        source=source,
-        valid=Range(valid_from, old.valid.upper),
+        RateProposal(
+            tenant_id=scope.tenant_id,
+            id=proposal_id,
+            state="draft",
+            changes=[change.as_json() for change in real],
+            note=note,
+            proposed_by=scope.person_id,
+            proposed_at=now,
+        ),
     )
+    _told(session, now, "rate:draft", proposal_id, {"keys": [change.key for change in real]})
+    return proposal_id
+
+
+def proposals(session: TenantSession) -> list[Row[Any]]:
+    """This partner's proposals, the latest first."""
+    table = RateProposal.__table__
+    return list(
+        session.execute(
+            select(table)
+            .where(table.c.tenant_id == scope_of(session).tenant_id)
+            .order_by(table.c.proposed_at.desc(), table.c.id.desc())
+        )
+    )
+
+
+def changes_of(proposal: Any) -> list[Change]:
+    """The changes of a proposal's row."""
+    return [Change.of_json(each) for each in proposal.changes]
+
+
+def send_for_approval(session: TenantSession, proposal_id: UUID, *, now: datetime) -> None:
+    """Ask a second person to approve a draft.
+
+    :raises RatesOverlap: when two prices would hold at the same time.
+    :raises Stale: when a rate was changed meanwhile.
+    """
+    proposal = _locked(session, proposal_id, "proposed")
+    _check_changes(session, changes_of(proposal))
+    _move(session, proposal_id, "proposed", now)
+
+
+def approve(session: TenantSession, proposal_id: UUID, *, now: datetime) -> None:
+    """Let proposed prices hold, as known from now on.
+
+    :raises ProposerMayNotApprove: when nobody, or the person who proposed it, approves.
+    :raises Conflict: when it is not waiting for approval.
+    :raises RatesOverlap: or `Stale`, when it no longer fits what is known.
+    """
+    scope = scope_of(session)
+    proposal = _locked(session, proposal_id, "approved")
+    if scope.person_id is None or scope.person_id == proposal.proposed_by:
+        raise ProposerMayNotApprove(
+            "Whoever proposed these prices cannot approve them; a second person must."
+        )
+    changes = changes_of(proposal)
+    rows = _check_changes(session, changes)
+    closed = [rows[change.key] for change in changes if change.key in rows]
+    for row_id in closed:
+        begun = session.execute(
+            select(Rate.recorded).where(Rate.tenant_id == scope.tenant_id, Rate.id == row_id)
+        ).scalar_one()
+        session.execute(
+            update(Rate)
+            .where(Rate.tenant_id == scope.tenant_id, Rate.id == row_id)
+            .values(recorded=Range(begun.lower, now, bounds="[)"))
+            .execution_options(synchronize_session=False)
+        )
+    for change in changes:
+        if change.rate is not None:
+            put(
+                session,
+                Rate(
+                    tenant_id=scope.tenant_id,
+                    id=new_id(),
+                    recorded=Range(now, None, bounds="[)"),
+                    **change.rate.values(),
+                ),
+            )
     send(session)
     session.execute(
         update(Tenant)
@@ -114,67 +302,84 @@ def change_rate(
         .values(revision=Tenant.revision + 1)
         .execution_options(synchronize_session=False)
     )
+    _move(session, proposal_id, "approved", now)
+
+
+def refuse(session: TenantSession, proposal_id: UUID, *, reason: str, now: datetime) -> None:
+    """Refuse what was proposed, saying why."""
+    _locked(session, proposal_id, "refused")
+    _move(session, proposal_id, "refused", now, reason)
+
+
+def withdraw(session: TenantSession, proposal_id: UUID, *, now: datetime) -> None:
+    """Give up a draft, or what was proposed."""
+    _locked(session, proposal_id, "withdrawn")
+    _move(session, proposal_id, "withdrawn", now)
+
+
+def _check_changes(session: TenantSession, changes: Sequence[Change]) -> dict[str, UUID]:
+    """Refuse changes that no longer fit; return the row of each key as it is known now."""
+    known, rows = current(session)
+    by_key = {rate.key: rate for rate in known}
+    for change in changes:
+        if rows.get(change.key) != change.expected:
+            now_is, wanted = by_key.get(change.key), change.rate
+            raise Stale(
+                f"The rate {change.key} was changed meanwhile. Withdraw this and begin again.",
+                current=_said(now_is.amount, now_is.valid_from) if now_is else {},
+                submitted=_said(wanted.amount, wanted.valid_from) if wanted else {},
+            )
+    found = examine(known, changes)
+    if found.overlaps:
+        raise RatesOverlap(f"{found.overlaps[0].message} Nothing was changed.", field="valid_from")
+    return rows
+
+
+def _locked(session: TenantSession, proposal_id: UUID, wanted: str) -> Any:
+    table = RateProposal.__table__
+    row = session.execute(
+        select(table)
+        .where(table.c.tenant_id == scope_of(session).tenant_id, table.c.id == proposal_id)
+        .with_for_update()
+    ).one_or_none()
+    if row is None:
+        raise NotFound("There is no such proposal.")
+    if row.state not in MOVES[wanted]:
+        raise Conflict(f"This proposal is {row.state}; it cannot become {wanted}.")
+    return row
+
+
+def _move(
+    session: TenantSession, proposal_id: UUID, state: str, now: datetime, reason: str | None = None
+) -> None:
+    scope = scope_of(session)
+    decided = {"decided_by": scope.person_id, "decided_at": now, "reason": reason}
+    session.execute(
+        update(RateProposal)
+        .where(RateProposal.tenant_id == scope.tenant_id, RateProposal.id == proposal_id)
+        .values(state=state, **({} if state == "proposed" else decided))
+        .execution_options(synchronize_session=False)
+    )
     mark_changed(session)
+    action = {"proposed": "propose", "approved": "approve", "refused": "refuse"}
+    _told(session, now, f"rate:{action.get(state, 'withdraw')}", proposal_id, {})
+
+
+def _told(
+    session: TenantSession, now: datetime, action: str, proposal_id: UUID, detail: dict[str, Any]
+) -> None:
     record(
         session,
         now=now,
-        action="rate:change",
-        subject_kind="rate",
-        subject_id=row_id,
-        detail={
-            "key": key,
-            "new_key": new_key,
-            "before": f"{old.amount:f}",
-            "after": f"{amount:f}",
-            "valid_from": valid_from.isoformat(),
-        },
+        action=action,
+        subject_kind="rate_proposal",
+        subject_id=proposal_id,
+        detail=detail,
     )
-    return new_key
 
 
 def _said(amount: Decimal, valid_from: date | None) -> dict[str, str]:
     return {
-        "price": f"{amount.normalize():f}",
+        "price": plain(amount),
         "holds from": "" if valid_from is None else valid_from.isoformat(),
     }
-
-
-def _check_overlap(session: TenantSession, old: Any, valid_from: date) -> None:
-    """Refuse when another price of the same work holds somewhere in the new one's time."""
-    for other in rate_history(session, old):
-        if other.id == old.id or other.recorded.upper is not None:
-            continue
-        begins, ends = other.valid.lower, other.valid.upper
-        before = ends is not None and ends <= valid_from
-        after = old.valid.upper is not None and begins is not None and begins >= old.valid.upper
-        if not (before or after):
-            since = "ever" if begins is None else begins.isoformat()
-            raise RatesOverlap(
-                f"The rate {other.key} prices the same work from {since} on; two prices cannot hold"
-                " at the same time. Nothing was changed.",
-                field="valid_from",
-            )
-
-
-def _free_key(session: TenantSession, key: str, valid_from: date) -> str:
-    stem = _DATED.sub("", key)[: _LONGEST_KEY - 14]
-    taken = set(
-        session.scalars(
-            select(Rate.key).where(
-                Rate.tenant_id == scope_of(session).tenant_id, Rate.key.startswith(stem)
-            )
-        )
-    )
-    wanted = f"{stem}-{valid_from.isoformat()}"
-    number = 2
-    while wanted in taken:
-        wanted = f"{stem}-{valid_from.isoformat()}-{number}"
-        number += 1
-    return wanted
-
-
-def _insert(session: TenantSession, old: Any, now: datetime, **changes: Any) -> UUID:
-    row_id = new_id()
-    values = {column.name: getattr(old, column.name) for column in Rate.__table__.columns}
-    put(session, Rate(**(values | {"id": row_id, "recorded": Range(now, None)} | changes)))
-    return row_id

@@ -188,8 +188,8 @@ WITH events AS NOT MATERIALIZED (
         CASE WHEN r.model IN ('unit', 'percentage') THEN concat_ws('|', d.agreement_key,
                 s.activity, coalesce(d.owner_slug || '/', '') || coalesce(s.service_key, '-'),
                 s.channel, CASE WHEN s.after_hours THEN 'after' ELSE 'business' END,
-                coalesce(r.language, '*'), r.key, coalesce(lower(r.valid)::text, '-'),
-                added.keys, phase.percent)
+                coalesce(r.language, '*') || coalesce(added.keys, ''), r.key,
+                coalesce(lower(r.valid)::text, '-') || coalesce(phase.name, ''))
             WHEN r.id IS NOT NULL THEN concat_ws('|', d.agreement_key, s.activity,
                 coalesce(r.service_key, '*'), coalesce(r.channel, '*'), r.hours,
                 coalesce(r.language, '*'), r.key, coalesce(lower(r.valid)::text, '-'))
@@ -208,7 +208,7 @@ WITH events AS NOT MATERIALIZED (
             AND (coalesce(x.languages, '[]') = '[]' OR x.languages ? s.language)
     ) added ON true
     LEFT JOIN LATERAL (
-        SELECT x.percent * 0.01 AS part, x.percent::text || '%' AS percent
+        SELECT x.percent * 0.01 AS part, '@' || x.percent::text || '%' AS name
         FROM jsonb_to_recordset(r.phases) AS x("from" date, percent numeric)
         WHERE r.phases <> '[]' AND x."from" <= s.done_on ORDER BY x."from" DESC LIMIT 1
     ) phase ON true

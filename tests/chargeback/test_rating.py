@@ -16,6 +16,7 @@ from regional311.calendars import Period, fiscal_year
 from regional311.chargeback.charge_models import Done, Tariff
 from regional311.chargeback.checks import check_partner
 from regional311.chargeback.models import Agreement
+from regional311.chargeback.pricing import case_of, price_work
 from regional311.chargeback.rates import Price, Scope, Work, resolve, units
 from regional311.chargeback.rating import CutOffsReversed, run_rating
 from regional311.database.ids import new_id
@@ -213,6 +214,9 @@ def test_a_bureau_pays_for_its_own_work_and_partners_come_first(region):
                 text("SELECT * FROM charges WHERE run_id = :run"), {"run": run.id}
             )
         }
+        for row in session.execute(text("SELECT * FROM usage_events")):
+            told = price_work(session, case_of(row, PORTLAND))
+            assert (told.state, told.payer_kind, told.payer_key) == found[row.id][:3]
     said = {name: found[event] for name, event in events.items()}
     assert said["a bureau"][:3] == ("rated", "bureau", "parks")
     assert said["one bureau's agreement"][:3] == ("rated", "bureau", "water")
@@ -397,4 +401,11 @@ def test_every_event_becomes_one_charge_and_as_the_pure_rules_price_it(region, p
     assert second.digest == first.digest
     with region.of("city") as session:
         assert not session.execute(MIXED, {"run": first.id}).all()
+        for row in session.execute(text("SELECT * FROM usage_events")):
+            if row.id not in expected:
+                continue
+            told = price_work(session, case_of(row, PORTLAND))
+            assert told.state == expected[row.id][0]
+            if told.state == "rated" and not told.rate.tariff.is_ladder:
+                assert (told.rate.key, told.amount) == expected[row.id][2:]
         assert all(check.holds for check in check_partner(session))

@@ -1,4 +1,4 @@
-"""Administrators and auditors at work: people, rates, rules, settings, the trail; story 7."""
+"""Administrators and auditors at work: people, rules, settings, the trail; story 7."""
 
 from __future__ import annotations
 
@@ -8,12 +8,8 @@ from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import select, text
-from sqlalchemy.dialects.postgresql import Range
 from webtest import TestApp
 
-from regional311.chargeback.models import Rate
-from regional311.config.export import export
-from regional311.config.plan import plan
 from regional311.database.ids import new_id
 from regional311.database.rows import put
 from regional311.database.session import Scope, session_scope
@@ -38,13 +34,6 @@ def admin(sign_in):
 
 def end_form(page):
     return next(form for form in page.forms.values() if form.action.endswith("/end"))
-
-
-def rates_of(engine, tenant, key):
-    with session_scope(engine, Scope(tenant)) as session:
-        return session.scalars(
-            select(Rate).where(Rate.tenant_id == tenant, Rate.key.startswith(key)).order_by(Rate.id)
-        ).all()
 
 
 # People
@@ -118,131 +107,6 @@ def test_roles_changed_by_somebody_else_are_shown_beside_mine(admin):
     assert "<strong>finance</strong>" in page
     page.forms["form"].submit("submit").follow()
     assert "Finance officer" in admin.get(f"/{CITY}/people?role=finance")
-
-
-# Rates
-
-
-def change(browser, key, **values):
-    form = browser.get(f"/{CITY}/rates/{key}/edit").forms["form"]
-    for name, value in values.items():
-        form[name] = value
-    return form
-
-
-@pytest.fixture
-def finance(sign_in):
-    return sign_in("finance", CITY)
-
-
-@pytest.fixture
-def rate(web_engine, people):
-    """A rate of the test's own, with nothing else priced like it."""
-    key = f"try-{new_id().hex[-12:]}"
-    with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
-        put(
-            session,
-            Rate(
-                tenant_id=people.tenants[CITY],
-                id=new_id(),
-                key=key,
-                card_key=key,
-                activity="follow_up",
-                hours="any",
-                unit="each",
-                amount="4.00",
-                valid=Range(datetime(2026, 7, 1).date(), None),  # noqa: DTZ001
-                recorded=Range(None, None),
-            ),
-        )
-    return key
-
-
-def test_a_new_price_ends_the_old_one_on_its_day(finance, rate, web_engine, people, statements):
-    page = change(finance, rate, amount="4.75", valid_from="2026-12-01").submit("submit").follow()
-    assert "The price was changed." in page
-    assert "$4.75 each" in page
-    assert "$4.00 each" in page
-    rows = rates_of(web_engine, people.tenants[CITY], rate)
-    known = [row for row in rows if row.recorded.upper is None]
-    assert [(row.key, str(row.amount.normalize()), str(row.valid.lower)) for row in known] == [
-        (rate, "4", "2026-07-01"),
-        (f"{rate}-2026-12-01", "4.75", "2026-12-01"),
-    ]
-    assert str(known[0].valid.upper) == "2026-12-01"
-    (replaced,) = [row for row in rows if row.recorded.upper is not None]
-    assert replaced.valid.upper is None
-    address = f"/{CITY}/rates/{rate}-2026-12-01"
-    for path, most in ((address, 10), (f"{address}/edit", 10)):
-        statements.clear()
-        finance.get(path)
-        assert len(statements) <= most, statements
-    assert rate in finance.get(f"/{CITY}/rates?as_of=2026-12-02&format=csv")
-
-
-def test_the_same_price_form_sent_twice_changes_the_price_once(finance, rate, web_engine, people):
-    form = change(finance, rate, amount="5.00", valid_from="2027-01-01")
-    first, second = form.submit("submit"), form.submit("submit")
-    assert first.location == second.location
-    assert len(rates_of(web_engine, people.tenants[CITY], rate)) == 3
-
-
-def test_a_stale_price_form_shows_both(finance, rate):
-    mine = change(finance, rate, amount="6.00", valid_from="2027-01-01")
-    change(finance, rate, amount="5.00", valid_from="2027-02-01").submit("submit")
-    page = mine.submit("submit", status=409)
-    assert "Somebody else saved first" in page
-    assert "<strong>6</strong>" in page
-    page.forms["form"].submit("submit").follow()
-
-
-def test_overlapping_prices_give_one_message_and_change_nothing(finance, rate, web_engine, people):
-    tenant = people.tenants[CITY]
-    with session_scope(web_engine, Scope(tenant)) as session:
-        session.execute(
-            text("UPDATE rates SET valid = '[2026-07-01,2027-01-01)' WHERE key = :key"),
-            {"key": rate},
-        )
-        put(
-            session,
-            Rate(
-                tenant_id=tenant,
-                id=new_id(),
-                key=f"{rate}-later",
-                card_key=rate,
-                activity="follow_up",
-                hours="any",
-                unit="each",
-                amount="9.00",
-                valid=Range(datetime(2027, 1, 1).date(), None),  # noqa: DTZ001
-                recorded=Range(None, None),
-            ),
-        )
-    page = change(finance, rate, amount="5.00", valid_from="2027-06-01").submit(
-        "submit", status=400
-    )
-    assert "This price ends on 2027-01-01" in page
-    assert len(rates_of(web_engine, tenant, rate)) == 2
-
-
-@pytest.mark.parametrize(
-    ("amount", "message"),
-    [("0", "more than zero"), ("abc", "Enter a number"), ("NaN", "Enter a number")],
-)
-def test_a_price_that_is_none_is_refused(finance, rate, amount, message):
-    page = change(finance, rate, amount=amount, valid_from="2026-12-01").submit(
-        "submit", status=400
-    )
-    assert message in page
-
-
-def test_what_a_form_changed_is_exported_and_then_plans_as_no_change(finance, web_engine, tmp_path):
-    listed = list(csv.DictReader(io.StringIO(finance.get(f"/{CITY}/rates?format=csv").text)))
-    key = next(row["key"] for row in listed if not row["key"].startswith("try-"))
-    change(finance, key, amount="7.77", valid_from="2026-12-24").submit("submit").follow()
-    export(web_engine, tmp_path, now=NOW)
-    assert 'amount = "7.77"' in (tmp_path / "tenants" / CITY / "rates.toml").read_text()
-    assert str(plan(web_engine, tmp_path, now=NOW)) == "No changes."
 
 
 # Rules

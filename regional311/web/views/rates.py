@@ -2,63 +2,75 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
-from pyramid.httpexceptions import HTTPBadRequest, HTTPSeeOther
 from pyramid.view import view_config
 
+from regional311.calendars import instant
 from regional311.chargeback import terms
-from regional311.chargeback.rate_changes import change_rate
-from regional311.errors import Stale
+from regional311.chargeback.rate_cards import HOURS, LANGUAGES, RateSaid, known_rates
+from regional311.chargeback.rate_grid import grid
+from regional311.chargeback.rate_texts import say_phases, say_steps, say_surcharges
 from regional311.identity.permissions import Permissions as P
-from regional311.tenancy.once import once
 from regional311.web.billing_wording import Words, as_of, holds, page
-from regional311.web.forms import (
-    Date,
-    Decimal,
-    HiddenWidget,
-    NumberWidget,
-    Schema,
-    SchemaNode,
-    String,
-    form_key,
-    handle_form_submission,
-    make_form,
-    start_over,
-)
-from regional311.web.i18n import _
+from regional311.web.i18n import _, translated
 from regional311.web.listing import Column, Filter, Listing
 from regional311.web.representations import csv_response, json_response, wanted
 from regional311.web.security import may
 from regional311.web.telling import telling
 from regional311.web.tree import RateRecord, Rates
+from regional311.web.wording import CHANNELS
 
 ACTIVITY_COLUMNS = ("key", "card", "activity", "channel", "service", "language", "hours", "unit")
+MODELS = {
+    "unit": _("So much a unit"),
+    "graduated": _("Tiers, each unit at its tier's price"),
+    "volume": _("Volume, all units at the total's price"),
+    "package": _("Packages"),
+    "percentage": _("A percentage"),
+}
 
 
-class RateForm(Schema):
-    """A new price from a day on."""
+def price_in_words(request: Any, words: Words, rate: RateSaid) -> str:
+    """A rate's price in a few words: *$4.90 each*, *$10.00 each, by tiers*."""
+    money, unit = words.money(rate.amount), words.say("unit", rate.unit)
+    said = {
+        "unit": _("${money} ${unit}", mapping={"money": money, "unit": unit}),
+        "graduated": _("from ${money} ${unit}, by tiers", mapping={"money": money, "unit": unit}),
+        "volume": _("from ${money} ${unit}, by volume", mapping={"money": money, "unit": unit}),
+        "package": _("${money} a package", mapping={"money": money}),
+        "percentage": _(
+            "${percent} of the amount", mapping={"percent": words.percent(rate.amount)}
+        ),
+    }[rate.model]
+    text = translated(request, said)
+    if rate.surcharges:
+        text += translated(request, _(", with surcharges"))
+    if rate.phases:
+        text += translated(request, _(", phased in"))
+    return text
 
-    amount = SchemaNode(
-        Decimal(),
-        title=_("New price"),
-        description=_("In dollars, for example 4.90. Up to six decimal places."),
-        widget=NumberWidget(prefix="$"),
-    )
-    valid_from = SchemaNode(
-        Date(),
-        title=_("Holds from"),
-        description=_("The price until now holds through the day before."),
-    )
-    source = SchemaNode(
-        String(200),
-        title=_("What the price rests on"),
-        description=_("A decision, a budget page, a calculation."),
-        missing=None,
-    )
-    expected = SchemaNode(String(40), widget=HiddenWidget())
+
+def tariff_facts(rate: RateSaid) -> list[tuple[Any, Any]]:
+    """What a rate says besides its price, as pairs; what it does not say is None."""
+    return [
+        (_("Charged by"), None if rate.model == "unit" else MODELS[rate.model]),
+        (_("Steps"), say_steps(rate.model, rate.steps) or None),
+        (_("Surcharges"), say_surcharges(rate.surcharges) or None),
+        (_("Phased in"), say_phases(rate.phases) or None),
+    ]
+
+
+def known_on(request: Any) -> tuple[date | None, datetime | None]:
+    """The day as it was known on that the page is asked for, and the last instant of it."""
+    try:
+        day = date.fromisoformat(request.GET.get("known_on", ""))
+    except ValueError:
+        return None, None
+    if not 1900 <= day.year < 2200:
+        return None, None
+    return day, instant(request.tenant.zone, day + timedelta(days=1)) - timedelta(microseconds=1)
 
 
 def scope_in_words(request: Any, words: Words, row: Any) -> str:
@@ -88,7 +100,11 @@ def facts(row: Any) -> dict[str, Any]:
         "language": row.language,
         "hours": row.hours,
         "unit": row.unit,
+        "model": row.model,
         "amount": row.amount,
+        "steps": say_steps(row.model, row.steps),
+        "surcharges": say_surcharges(row.surcharges),
+        "phases": say_phases(row.phases),
         "valid_from": row.valid.lower,
         "valid_to": row.valid.upper,
         "source": row.source,
@@ -102,7 +118,8 @@ def rates(context: Rates, request: Any) -> Any:
     """This partner's rates that hold on a day."""
     words = Words(request)
     day = as_of(request, words)
-    rows = terms.rates(request.dbsession, day)
+    recorded_on, known_at = known_on(request)
+    rows = known_rates(request.dbsession, on=day, known_at=known_at)
     listing = Listing(
         request,
         columns=[
@@ -113,6 +130,7 @@ def rates(context: Rates, request: Any) -> Any:
         ],
         filters=[
             Filter("as_of", _("As of"), type="date"),
+            Filter("known_on", _("As it was known on"), type="date"),
             Filter(
                 "activity",
                 _("Activity"),
@@ -129,6 +147,7 @@ def rates(context: Rates, request: Any) -> Any:
         csv=True,
     )
     listing.filters[0].value = day.isoformat()
+    listing.filters[1].value = recorded_on.isoformat() if recorded_on else ""
     asked = listing.values
     rows = [
         row
@@ -140,7 +159,8 @@ def rates(context: Rates, request: Any) -> Any:
         return json_response([facts(row) for row in rows])
     if form == "csv":
         found = [facts(row) for row in rows]
-        columns = [*ACTIVITY_COLUMNS, "amount", "valid_from", "valid_to", "source"]
+        columns = [*ACTIVITY_COLUMNS, "model", "amount", "steps", "surcharges", "phases"]
+        columns += ["valid_from", "valid_to", "source"]
         return csv_response(
             request, "rates.csv", columns, [[each[c] for c in columns] for each in found]
         )
@@ -150,18 +170,24 @@ def rates(context: Rates, request: Any) -> Any:
                 "key": row.key,
                 "activity": row.activity,
                 "scope": scope_in_words(request, words, row),
-                "amount": row.amount,
-                "unit": row.unit,
+                "price": price_in_words(request, words, RateSaid.of_row(row)),
                 "holds": words.span(row.valid),
             }
             for row in rows
         ],
         total=len(rows),
     )
-    return page(request, listing=listing, day=day)
+    return page(
+        request,
+        listing=listing,
+        day=day,
+        recorded_on=recorded_on,
+        may_edit=may(request, P.RATE_EDIT),
+        url=f"/{request.tenant.slug}/rates",
+    )
 
 
-def _known(context: RateRecord) -> Any:
+def known_row(context: RateRecord) -> Any:
     """The rate as it is known now; one that was only replaced is shown as it was last known."""
     rows = [row for row in context.record if not row.recorded.isempty]
     current = [row for row in rows if row.recorded.upper is None]
@@ -177,7 +203,7 @@ def _known(context: RateRecord) -> Any:
 def rate(context: RateRecord, request: Any) -> Any:
     """One price, what it is for, and every price of the same work by date."""
     words = Words(request)
-    found = _known(context)
+    found = known_row(context)
     history = terms.rate_history(request.dbsession, found)
     if wanted(request) == "json":
         return json_response([facts(row) for row in history])
@@ -189,19 +215,31 @@ def rate(context: RateRecord, request: Any) -> Any:
             Column("amount", _("Price"), number=True),
             Column("recorded", _("Recorded")),
         ],
-    ).fill(history)
+    ).fill(
+        [
+            {
+                "since": words.day(row.valid.lower),
+                "until": words.last_day(row.valid.upper),
+                "price": price_in_words(request, words, RateSaid.of_row(row)),
+                "recorded": words.when(row.recorded.lower),
+                "replaced": words.when(row.recorded.upper),
+            }
+            for row in history
+        ]
+    )
     now = holds(found.valid, words.today)
-    told = {"amount": words.money(found.amount), "unit": words.say("unit", found.unit)}
+    said = RateSaid.of_row(found)
+    told = {"price": price_in_words(request, words, said)}
     sentence = (
-        _("${amount} ${unit}, today.", mapping=told)
+        _("${price}, today.", mapping=told)
         if now
-        else _("${amount} ${unit}; it does not hold today.", mapping=told)
+        else _("${price}; it does not hold today.", mapping=told)
     )
     url = f"/{request.tenant.slug}/rates"
     return page(
         request,
         rate=found,
-        title=_title(request, words, found),
+        title=title_of(request, words, found),
         sentence=sentence,
         url=f"{url}/{found.key}",
         rates_url=url,
@@ -213,108 +251,150 @@ def rate(context: RateRecord, request: Any) -> Any:
             (_("Rate card"), found.card_key),
             (_("Activity"), words("activity", found.activity)),
             (_("For"), scope_in_words(request, words, found)),
+            *tariff_facts(said),
             (_("Holds"), words.span(found.valid)),
             (_("Rests on"), found.source),
         ],
     )
 
 
+def title_of(request: Any, words: Words, row: Any) -> str:
+    """A rate's work in words."""
+    return f"{words.say('activity', row.activity)}: {scope_in_words(request, words, row)}"
+
+
+def scope_row(request: Any, words: Words, scope: Any) -> str:
+    """The work of a scope in words, as the grid's rows say it."""
+    parts = [words.say("activity", scope.activity)]
+    if scope.service is not None:
+        parts.append(telling(request).service_name(request.tenant.slug, scope.service))
+    parts += [
+        words.say(table, value)
+        for table, value in (("channel", scope.channel), ("language", scope.language))
+        if value is not None
+    ]
+    if scope.hours != "any":
+        parts.append(words.say("hours", scope.hours))
+    return ", ".join(parts)
+
+
+def grid_facts(request: Any, words: Words, laid: Any) -> dict[str, Any]:
+    """A grid as the template shows it."""
+    stretches = []
+    for stretch in laid.stretches:
+        if stretch.since is None:
+            title: Any = _("through ${day}", mapping={"day": words.last_day(stretch.until)})
+        elif stretch.until is None:
+            title = _("from ${day} on", mapping={"day": words.day(stretch.since)})
+        else:
+            days = {"first": words.day(stretch.since), "last": words.last_day(stretch.until)}
+            title = _("${first} to ${last}", mapping=days)
+        stretches.append(title)
+    return {
+        "stretches": stretches,
+        "gaps": laid.gaps,
+        "overlaps": laid.overlaps,
+        "rows": [
+            {
+                "card": row.scope.card,
+                "title": scope_row(request, words, row.scope),
+                "cells": [
+                    {
+                        "kind": cell.kind,
+                        "changed": cell.changed,
+                        "rates": [
+                            (rate.key, price_in_words(request, words, rate)) for rate in cell.rates
+                        ],
+                    }
+                    for cell in row.cells
+                ],
+            }
+            for row in laid.rows
+        ],
+    }
+
+
 @view_config(
-    context=RateRecord,
-    name="edit",
-    permission=P.RATE_EDIT,
+    context=Rates,
+    name="grid",
+    permission=P.RATE_READ,
     request_method="GET",
-    renderer="rates/edit.jinja2",
+    renderer="rates/grid.jinja2",
 )
-def edit(context: RateRecord, request: Any) -> dict[str, Any]:
-    """The form that changes a price."""
-    return _edit_page(context, request, _form(context, request))
-
-
-@view_config(
-    context=RateRecord,
-    name="edit",
-    permission=P.RATE_EDIT,
-    request_method="POST",
-    renderer="rates/edit.jinja2",
-)
-def save(context: RateRecord, request: Any) -> Any:
-    """Change a price from a day on; when somebody else did meanwhile, both are shown."""
-    form = _form(context, request)
-    url = f"/{request.tenant.slug}/rates"
-    key = context.__name__
-
-    def on_success(values: dict[str, Any]) -> Any:
-        try:
-            expected = UUID(values.pop("expected"))
-        except ValueError:
-            raise HTTPBadRequest from None
-
-        def do() -> dict[str, Any]:
-            new_key = change_rate(
-                request.dbsession, key, **values, expected_id=expected, now=request.now
-            )
-            return {"key": new_key}
-
-        try:
-            answer = once(request.dbsession, form_key(request), ["rate:change", key, values], do)
-        except Stale as stale:
-            start_over(request)
-            request.response.status_int = 409
-            fresh = _form(context, request, **values)
-            return _edit_page(context, request, fresh, stale=stale)
-        request.flash("success", _("The price was changed."))
-        return HTTPSeeOther(location=f"{url}/{answer['key']}")
-
-    return handle_form_submission(
-        request, form, on_success, lambda: _edit_page(context, request, form)
-    )
-
-
-def _form(context: RateRecord, request: Any, **values: Any) -> Any:
-    found = _known(context)
-    tomorrow = Words(request).today + timedelta(days=1)
-    begins = found.valid.lower
-    return make_form(
-        request,
-        RateForm(),
-        submit=_("Change the price"),
-        values={
-            "amount": found.amount.normalize(),
-            "valid_from": tomorrow if begins is None else max(tomorrow, begins),
-            "source": found.source,
-            "expected": str(found.id),
-        }
-        | values,
-        once=True,
-        cancel_url=f"/{request.tenant.slug}/rates/{found.key}",
-    )
-
-
-def _edit_page(
-    context: RateRecord, request: Any, form: Any, stale: Stale | None = None
-) -> dict[str, Any]:
+def rate_grid(context: Rates, request: Any) -> Any:
+    """Work against time: which price holds when, where none does, and where two would."""
     words = Words(request)
-    found = _known(context)
-    url = f"/{request.tenant.slug}/rates"
-    return page(
+    recorded_on, known_at = known_on(request)
+    rates = [RateSaid.of_row(row) for row in known_rates(request.dbsession, known_at=known_at)]
+    day = as_of(request, words)
+    listing = Listing(
         request,
-        form=form,
-        stale=stale,
-        title=_title(request, words, found),
-        rate_key=found.key,
-        url=f"{url}/{found.key}",
-        rates_url=url,
-        facts=[
-            (
-                _("Price now"),
-                f"{words.money(found.amount)} {words.say('unit', found.unit)}",
+        columns=[Column("work", _("Work"))],
+        filters=[
+            Filter("as_of", _("From"), type="date"),
+            Filter("known_on", _("As it was known on"), type="date"),
+            Filter(
+                "card",
+                _("Rate card"),
+                choices=[(each, each) for each in sorted({rate.card for rate in rates})],
             ),
-            (_("For"), scope_in_words(request, words, found)),
-            (_("Holds"), words.span(found.valid)),
+            Filter(
+                "activity",
+                _("Activity"),
+                choices=[
+                    (each, words("activity", each))
+                    for each in sorted({rate.activity for rate in rates})
+                ],
+            ),
+            Filter("channel", _("Channel"), choices=[(each, CHANNELS[each]) for each in CHANNELS]),
+            Filter(
+                "language",
+                _("Language"),
+                choices=[(each, words("language", each)) for each in LANGUAGES],
+            ),
+            Filter("hours", _("Hours"), choices=[(each, words("hours", each)) for each in HOURS]),
         ],
     )
-
-
-def _title(request: Any, words: Words, row: Any) -> str:
-    return f"{words.say('activity', row.activity)}: {scope_in_words(request, words, row)}"
+    listing.filters[0].value = day.isoformat()
+    listing.filters[1].value = recorded_on.isoformat() if recorded_on else ""
+    asked = listing.values
+    chosen = [
+        rate
+        for rate in rates
+        if all(
+            asked[name] in (None, getattr(rate, name))
+            for name in ("card", "activity", "channel", "language", "hours")
+        )
+    ]
+    laid = grid(chosen, since=day)
+    if wanted(request) == "json":
+        return json_response(
+            [
+                {
+                    "scope": {
+                        "card": row.scope.card,
+                        "activity": row.scope.activity,
+                        "channel": row.scope.channel,
+                        "service": row.scope.service,
+                        "language": row.scope.language,
+                        "hours": row.scope.hours,
+                    },
+                    "cells": [
+                        {
+                            "from": stretch.since,
+                            "to": stretch.until,
+                            "kind": cell.kind,
+                            "rates": [rate.key for rate in cell.rates],
+                        }
+                        for stretch, cell in zip(laid.stretches, row.cells, strict=True)
+                    ],
+                }
+                for row in laid.rows
+            ]
+        )
+    return page(
+        request,
+        listing=listing,
+        grid=grid_facts(request, words, laid),
+        rates_url=f"/{request.tenant.slug}/rates",
+    )
