@@ -315,7 +315,7 @@ class NettingSet(Base):
     parties: Mapped[list[str]]
     """The ids of those who must consent, in order."""
     positions: Mapped[list[dict[str, Any]]]
-    """creditor, debtor, statement, number, open_cents, netted_cents."""
+    """creditor, debtor, statement, number, period, open_cents, netted_cents."""
     digest: Mapped[str]
     """SHA-256 over all positions, the same for everybody."""
     state: Mapped[str] = mapped_column(default="proposed")

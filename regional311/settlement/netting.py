@@ -3,7 +3,8 @@
 A set is proposed with amounts frozen: by a partner between itself and another, from its own books,
 or by the region among several, from what all of them may know of each other. Each party's row holds
 the positions in which it is creditor or debtor. When the last party consents the set is executed:
-an entry for each pair in both books, due from against due to, and every statement settled by what
+an entry for each pair and service period in both
+books, due from against due to, and every statement settled by what
 was netted of it. If anything changed meanwhile it is refused and nothing happens.
 """
 
@@ -66,6 +67,7 @@ class Position:
     debtor: str
     statement: str
     number: str
+    period: str
     open_cents: int
     """What was open and undisputed when it was proposed."""
     netted_cents: int
@@ -183,7 +185,13 @@ def frozen(opens: dict[tuple[str, str], list[queries.OpenRow]]) -> list[Position
         parts = spread(cents, [(name, row.open.undisputed_cents) for name, row in rows.items()])
         positions += [
             Position(
-                creditor, debtor, name, rows[name].number, rows[name].open.undisputed_cents, part
+                creditor,
+                debtor,
+                name,
+                rows[name].number,
+                rows[name].period_key,
+                rows[name].open.undisputed_cents,
+                part,
             )
             for name, part in parts
         ]
@@ -199,7 +207,7 @@ def by_pair(positions: Iterable[Position]) -> list[Position]:
             opened + each.open_cents,
             netted + each.netted_cents,
         )
-    return [Position(*pair, "", "", *cents) for pair, cents in sums.items()]
+    return [Position(*pair, "", "", "", *cents) for pair, cents in sums.items()]
 
 
 def _digest(positions: Iterable[Position]) -> str:
@@ -416,11 +424,11 @@ def _execute(
 ) -> None:
     positions = _check_unchanged(session, wanted, netting_id, now)
     known = parties(session)
-    pairs: dict[tuple[UUID, UUID], int] = defaultdict(int)
+    sums: dict[tuple[UUID, UUID, str], int] = defaultdict(int)
     for each in positions:
-        pairs[UUID(each.creditor), UUID(each.debtor)] += each.netted_cents
-    both = sorted({tuple(sorted(pair)) for pair in pairs})
-    mirrors = {pair: new_id() for pair in both}
+        sums[UUID(each.creditor), UUID(each.debtor), each.period] += each.netted_cents
+    pairs = sorted({(min(one, other), max(one, other), period) for one, other, period in sums})
+    mirrors = {pair: new_id() for pair in pairs}
     payments = {each.statement: (new_id(), public_id("P")) for each in positions}
     day = max(today_of(known[each], now) for each in wanted)
     month = Period.month_of(day).label
@@ -428,23 +436,26 @@ def _execute(
         with acting_for(session, tenant_id):
             open_accounts(session)
             period = first_open_period(session, month)
-            for pair in both:
-                if tenant_id in pair:
-                    other = pair[0] if pair[1] == tenant_id else pair[1]
-                    legs = entry_legs(
-                        pairs.get((tenant_id, other), 0), pairs.get((other, tenant_id), 0), other
-                    )
-                    entry = NewEntry(
-                        period_key=period,
-                        service_period=month,
-                        memo=f"Netting {number}",
-                        source_key=f"netting:{netting_id}:{other}",
-                        legs=legs,
-                        source_id=netting_id,
-                        counterparty_id=other,
-                        mirror_id=mirrors[pair[0], pair[1]],
-                    )
-                    post(session, entry, now=now)
+            for first, second, service_period in pairs:
+                if tenant_id not in (first, second):
+                    continue
+                other = first if second == tenant_id else second
+                legs = entry_legs(
+                    sums.get((tenant_id, other, service_period), 0),
+                    sums.get((other, tenant_id, service_period), 0),
+                    other,
+                )
+                entry = NewEntry(
+                    period_key=period,
+                    service_period=service_period,
+                    memo=f"Netting {number}",
+                    source_key=f"netting:{netting_id}:{other}:{service_period}",
+                    legs=legs,
+                    source_id=netting_id,
+                    counterparty_id=other,
+                    mirror_id=mirrors[first, second, service_period],
+                )
+                post(session, entry, now=now)
             for each in positions:
                 _settle(session, each, payments[each.statement], netting_id, period, day, now)
 
@@ -483,7 +494,18 @@ def _settle(
         "reverses_id": None,
         "recorded_at": now,
     }
-    write_side(session, fields, side, Whom(other), period, "", effect, now, netting_id=netting_id)
+    write_side(
+        session,
+        fields,
+        side,
+        Whom(other),
+        period,
+        position.period,
+        "",
+        effect,
+        now,
+        netting_id=netting_id,
+    )
 
 
 def proposals_waiting(session: TenantSession) -> int:

@@ -6,7 +6,8 @@ transaction; a body outside the region has no books here. A recorded payment nev
 reversed by another, with a reason.
 
 The day of a payment says its month: the receiver's books must be open for it, the payer's copy goes
-to the payer's first open month.
+to the payer's first open month. The entry keeps the service period of the statement, so that what
+is owed for a period falls when it is paid.
 """
 
 from __future__ import annotations
@@ -379,14 +380,17 @@ def _put(
     memo = f"Payment {number}" if kind == "payment" else f"{kind.capitalize()} {number}"
     if row is not None:
         memo += f" of {row.number}"
-    write_side(session, fields, "received", whom, periods[me], memo, effect, now, key=key)
+    about = Period.month_of(on).label if row is None else row.period_key
+    write_side(session, fields, "received", whom, periods[me], about, memo, effect, now, key=key)
     if whom.key is None:
         payload = {name: str(value) for name, value in fields.items() if value is not None}
         deliver(
             session, to=whom.id, kind="payment", subject_id=payment_id, payload=payload, now=now
         )
         with acting_for(session, whom.id):
-            write_side(session, fields, "paid", Whom(me), periods[whom.id], memo, effect, now)
+            write_side(
+                session, fields, "paid", Whom(me), periods[whom.id], about, memo, effect, now
+            )
     return payment_id
 
 
@@ -396,6 +400,7 @@ def write_side(
     side: str,
     whom: Whom,
     period_key: str,
+    service_period: str,
     memo: str,
     effect: Effect,
     now: datetime,
@@ -428,7 +433,7 @@ def write_side(
             session,
             NewEntry(
                 period_key=period_key,
-                service_period=Period.month_of(fields["paid_on"]).label,
+                service_period=service_period,
                 memo=memo,
                 source_key=f"payment:{payment_id}:{side}",
                 legs=legs,
