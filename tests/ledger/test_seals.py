@@ -41,7 +41,14 @@ def problems(books, exported=None):
 def tamper(database, *statements):
     """As the database's owner, who may do anything: row security and triggers are turned off."""
     engine = create_engine(database.owner_url, poolclass=NullPool)
-    tables = ("journal_entries", "postings", "ledger_seals", "ledger_seal_entries")
+    tables = (
+        "journal_entries",
+        "postings",
+        "ledger_seals",
+        "ledger_seal_entries",
+        "statements",
+        "statement_counters",
+    )
     with engine.begin() as connection:
         for table in tables:
             connection.execute(text(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY"))
