@@ -34,7 +34,6 @@ TREATMENTS = {
     "carry": _("Carry forward to the next bill"),
     "keep": _("Keep for the next year's rates"),
 }
-LEAVE = ("", _("Leave as it is"))
 COLUMNS = (
     "subject",
     "key",
@@ -165,14 +164,14 @@ def _settling(context: FiscalYearRecord, request: Any, rows: list[true_up.YearRo
     for row in rows:
         if not row.actual:
             continue
-        choices = [LEAVE, *TREATMENTS.items()]
+        choices = list(TREATMENTS.items())
         schema.add(
             SchemaNode(
                 Choice(choices),
                 name=_field(row),
                 title=row.name,
-                missing="",
-                widget=SelectWidget(values=choices),
+                missing=None,
+                widget=SelectWidget(values=choices, empty=_("Leave as it is")),
             )
         )
     if not schema.children:

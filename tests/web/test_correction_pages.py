@@ -1,0 +1,227 @@
+"""After the issue: late work, a memo, the end of the year; by the issuer, and by the payer."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from regional311.calendars import Period
+from regional311.chargeback import billing
+from regional311.chargeback.rating import run_rating
+from regional311.database.session import Scope, session_scope
+from regional311.referral.filing import Intake, take_in
+from regional311.referral.snapshot import invalidate, published
+
+pytestmark = pytest.mark.commits
+
+CITY, COUNTY, INFO = "city-of-portland", "multnomah-county", "211info"
+NOVEMBER = datetime(2026, 11, 3, 18, tzinfo=UTC)
+LATE = datetime(2026, 11, 9, 18, tzinfo=UTC)
+DECEMBER = datetime(2026, 12, 1, 18, tzinfo=UTC)
+YEAR_OVER = datetime(2027, 7, 12, 18, tzinfo=UTC)
+OCTOBER = Period.of(2026, 10)
+
+
+def contact(engine, tenants, number, day, now):
+    at = datetime(2026, 10, day, 17, tzinfo=UTC)
+    with session_scope(engine, Scope(tenants[CITY])) as session:
+        take_in(
+            session,
+            published(engine),
+            Intake(
+                source="demo",
+                key=f"late-{number}",
+                channel="phone",
+                started_at=at,
+                ended_at=at + timedelta(minutes=4),
+                handle_seconds=240,
+                service=f"{COUNTY}/pet-license",
+                danger_answer="none",
+                consent="refused",
+                after_hours=False,
+            ),
+            now=now,
+        )
+
+
+@pytest.fixture(scope="module")
+def issue(web_engine, people):
+    """Take drafts of the City through review by its two people, and issue them."""
+    tenant = people.tenants[CITY]
+    for role in ("finance", "approver"):
+        people.account(CITY, role)
+    prepares = Scope(tenant, people.known[people.account(CITY, "finance")])
+    approves = Scope(tenant, people.known[people.account(CITY, "approver")])
+
+    def all_open(now):
+        query = text(
+            "SELECT s.id FROM statements s CROSS JOIN LATERAL (SELECT state FROM statement_events"
+            " WHERE statement_id = s.id ORDER BY position DESC LIMIT 1) e"
+            " WHERE s.tenant_id = :me AND s.side = 'issued' AND e.state = 'draft' ORDER BY s.id"
+        )
+        with session_scope(web_engine, prepares) as session:
+            drafts = list(session.execute(query, {"me": tenant}).scalars())
+            for each in drafts:
+                billing.submit(session, each, now=now)
+        with session_scope(web_engine, approves) as session:
+            for each in drafts:
+                billing.approve(session, each, now=now)
+        with session_scope(web_engine, prepares) as session:
+            return [billing.issue(session, each, now=now).number for each in drafts]
+
+    return all_open
+
+
+@pytest.fixture(scope="module")
+def issued(web_engine, people, clock, issue):
+    """An October with three contacts about a County service that was issued; one more came late."""
+    invalidate()
+    for number, day in enumerate((5, 6, 7)):
+        contact(web_engine, people.tenants, number, day, NOVEMBER - timedelta(days=10))
+    with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
+        run = run_rating(session, period=OCTOBER, now=NOVEMBER)
+        billing.draft_statements(session, run.id, now=NOVEMBER)
+    issue(NOVEMBER)
+    contact(web_engine, people.tenants, 9, 8, LATE)
+    clock.now = DECEMBER
+    return people.tenants
+
+
+def address(engine, tenants, slug, kind="bill"):
+    with session_scope(engine, Scope(tenants[slug])) as session:
+        return session.execute(
+            text(
+                "SELECT public_id FROM statements WHERE tenant_id = :me AND kind = :kind"
+                " AND counterparty_id = :other ORDER BY id DESC LIMIT 1"
+            ),
+            {
+                "me": tenants[slug],
+                "kind": kind,
+                "other": tenants[COUNTY if slug == CITY else CITY],
+            },
+        ).scalar_one()
+
+
+def form(page, ending):
+    return next(
+        each
+        for each in page.forms.values()
+        if each.method == "post" and each.action.endswith(ending)
+    )
+
+
+def test_late_work_is_shown_tried_and_drafted(issued, sign_in, issue, web_engine):
+    browser = sign_in("finance", CITY)
+    listed = browser.get(f"/{CITY}/corrections")
+    assert "October 2026" in listed
+    (row,) = browser.get(f"/{CITY}/corrections?format=json").json
+    assert (row["period"], row["events"] >= 1, row["after_window"]) == ("2026-10", True, 0)
+    assert browser.get(f"/{CITY}/corrections?format=csv").text.count("2026-10") == 1
+    page = browser.get(f"/{CITY}/corrections/2026-10")
+    tried = form(page, "/preview").submit()
+    assert "What would be billed" in tried
+    assert "Multnomah County" in tried
+    assert ", line " in tried
+    one = browser.get(f"/{CITY}/corrections/2026-10?format=json").json
+    assert one["open_drafts"] == 0
+    answer = form(tried, "/draft").submit()
+    assert answer.status_int == 303
+    assert "corrections are ready" in answer.follow()
+    again = form(browser.get(f"/{CITY}/corrections/2026-10"), "/draft").submit()
+    assert again.status_int == 303
+    numbers = issue(DECEMBER)
+    assert numbers
+    after = form(browser.get(f"/{CITY}/corrections/2026-10"), "/preview").submit()
+    assert "Nothing: rated again" in after
+    payer = sign_in("finance", COUNTY)
+    memos = payer.get(f"/{COUNTY}/memos")
+    assert "Correction" in memos
+    assert numbers[0] in memos
+    correction = address(web_engine, issued, COUNTY, "correction")
+    assert payer.get(f"/{COUNTY}/statements/{correction}").status_int == 200
+    assert payer.get(f"/{COUNTY}/statements/{correction}/1").status_int == 200
+
+
+def test_a_period_that_was_not_issued_says_what_to_do(issued, sign_in):
+    browser = sign_in("finance", CITY)
+    page = browser.get(f"/{CITY}/corrections/2026-09")
+    assert "No statement of this period has been issued" in page
+    assert browser.get(f"/{CITY}/corrections/2026-09?format=json").json is None
+    browser.get(f"/{CITY}/corrections/2026-13", status=404)
+    browser.get(f"/{CITY}/corrections/2026-07-01..2026-07-15", status=200)
+
+
+def test_a_memo_is_drafted_on_a_line_and_bounded_by_it(issued, sign_in, issue, web_engine):
+    browser = sign_in("finance", CITY)
+    bill = address(web_engine, issued, CITY)
+    url = f"/{CITY}/statements/{bill}/memo"
+    page = browser.get(f"{url}?line=1")
+    sent = page.forms["form"]
+    assert sent["line"].value == "1"
+    sent["amount"] = "100000.00"
+    sent["reason"] = "Agreed"
+    refused = sent.submit("submit", status=400)
+    assert "left to credit" in refused
+    sent = browser.get(url).forms["form"]
+    sent["line"] = "1"
+    sent["amount"] = "1.00"
+    sent["reason"] = "One was a test call"
+    made = sent.submit("submit").follow()
+    assert "drafted" in made
+    assert "$1.00" in made
+    (number,) = issue(DECEMBER)
+    payer = sign_in("finance", COUNTY)
+    memos = payer.get(f"/{COUNTY}/memos?kind=credit_memo&side=received")
+    assert number in memos
+    assert payer.get(f"/{COUNTY}/memos?format=csv").text.count("credit_memo") == 1
+    (row,) = payer.get(f"/{COUNTY}/memos?kind=credit_memo&format=json").json
+    assert (row["total_cents"], row["about"] is not None) == (-100, True)
+    credit = address(web_engine, issued, COUNTY, "credit_memo")
+    assert "One was a test call" in payer.get(f"/{COUNTY}/statements/{credit}/1")
+    payer.get(f"/{COUNTY}/statements/{credit}/memo", status=404)
+
+
+def test_the_year_is_settled_and_a_service_tested(issued, sign_in, clock, web_engine):
+    with session_scope(web_engine, Scope(issued[CITY])) as session:
+        session.execute(
+            text(
+                "UPDATE cost_pools SET actual_cents = yearly_cents + 1000000,"
+                " actual_source = 'Closed books' WHERE tenant_id = :me AND key = 'i-and-r'"
+                " AND fiscal_year = 2027"
+            ),
+            {"me": issued[CITY]},
+        )
+    browser = sign_in("finance", CITY)
+    assert "2027" in browser.get(f"/{CITY}/true-ups")
+    assert 2027 in browser.get(f"/{CITY}/true-ups?format=json").json
+    page = browser.get(f"/{CITY}/true-ups/2027")
+    early = form(page, "/settle")
+    early["pool.i-and-r"] = "settle"
+    assert "is over on" in early.submit("submit", status=400)
+    clock.now = YEAR_OVER
+    browser = sign_in("finance", CITY)
+    entered = form(browser.get(f"/{CITY}/true-ups/2027"), "/cost")
+    entered["card"] = "intake"
+    entered["allowable"] = "100.00"
+    entered["non_cash"] = "4.00"
+    entered["source"] = "Closed books"
+    tested = entered.submit("submit").follow()
+    assert "The 60-day test" in tested
+    assert "$16.00" in tested
+    sent = form(tested, "/settle")
+    sent["pool.i-and-r"] = "settle"
+    done = sent.submit("submit").follow()
+    assert "Settle now by a statement" in done
+    assert "Multnomah County" in done
+    assert browser.get(f"/{CITY}/true-ups/2027?format=csv").text.count("settle") == 1
+    rows = browser.get(f"/{CITY}/true-ups/2027?format=json").json
+    (pool,) = [row for row in rows if row["key"] == "i-and-r"]
+    assert (
+        pool["closing_cents"] == pool["opening_cents"] + pool["billed_cents"] - pool["owed_cents"]
+    )
+    draft = address(web_engine, issued, CITY, "true_up")
+    assert browser.get(f"/{CITY}/statements/{draft}").status_int == 200
+    assert browser.get(f"/{CITY}/statements/{draft}/1").status_int == 200
+    clock.now = DECEMBER
