@@ -184,6 +184,10 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("PeriodRecord", "usage", "GET"): ("billing/2026-10/usage", MONEY),
     ("PeriodRecord", "checks", "GET"): ("billing/2026-10/checks", MONEY),
     ("PeriodRecord", "draft", "POST"): ("billing/2026-10/draft", "finance"),
+    ("PeriodRecord", "bills", "GET"): ("billing/2026-10/bills", MONEY),
+    ("PeriodRecord", "submit", "POST"): ("billing/2026-10/submit", "finance"),
+    ("PeriodRecord", "approve", "POST"): ("billing/2026-10/approve", "approver"),
+    ("PeriodRecord", "issue", "POST"): ("billing/2026-10/issue", "finance approver"),
     ("Statements", "", "GET"): ("statements", MONEY),
     ("Statements", "received", "GET"): ("statements/received", MONEY),
     ("StatementRecord", "", "GET"): ("statements/{statement}", MONEY),
@@ -276,7 +280,15 @@ def found(web_engine, people) -> dict[str, str]:
             except DomainError:
                 continue
         run = run_rating(session, period=Period.month("2026-10"), now=NOW)
-        statement_id = draft_statements(session, run.id, now=NOW)[-1]
+        drafts = draft_statements(session, run.id, now=NOW)
+        statement_id = session.execute(
+            text(
+                "SELECT s.id FROM statements s JOIN statement_lines l ON l.statement_id = s.id"
+                " WHERE s.id = ANY(:drafts) AND s.payer_kind = 'partner' AND l.kind = 'usage'"
+                " ORDER BY s.id LIMIT 1"
+            ),
+            {"drafts": drafts},
+        ).scalar_one()
         open_accounts(session)
         entry = post(
             session,
