@@ -12,7 +12,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -862,17 +862,9 @@ class RateKind(Kind[schema.Rate]):
         for row in desk.rows(Rate):
             if row.recorded.isempty or row.recorded.upper is not None:
                 continue
-            names = ("key", "activity", "channel", "language", "hours", "unit", "amount", "source")
-            content: dict[str, Any] = {name: getattr(row, name) for name in names}
-            content |= {
-                "card": row.card_key,
-                "service": row.service_key,
-                "valid_from": row.valid.lower,
-                "valid_to": row.valid.upper,
-            }
             found[row.key] = Stored(
                 row.id,
-                from_plain(schema.Rate, content),
+                from_plain(schema.Rate, rate_plain(row)),
                 live=not _over(row.valid.upper, desk.today),
             )
         return found
@@ -906,18 +898,8 @@ class RateKind(Kind[schema.Rate]):
             Rate(
                 tenant_id=desk.tenant_id,
                 id=row_id,
-                key=new.key,
-                card_key=new.card,
-                activity=new.activity,
-                channel=new.channel,
-                service_key=new.service,
-                language=new.language,
-                hours=new.hours,
-                unit=new.unit,
-                amount=new.amount,
-                valid=_days(new.valid_from, new.valid_to),
                 recorded=recorded,
-                source=new.source,
+                **rate_said(new).values(),
             )
         )
         return row_id
@@ -1018,7 +1000,7 @@ class SnapshotKind(Kind[schema.BaseSnapshot]):
                 source=new.source,
                 readings=readings_text(new.readings),
                 digest=snapshot_digest(new.as_of, new.source, new.readings),
-                taken_at=desk.now,
+                taken_at=_taken_at(desk, new.as_of),
                 taken_by=desk.person_id,
             )
         )
@@ -1037,6 +1019,14 @@ class SnapshotKind(Kind[schema.BaseSnapshot]):
     def end(self, desk: Desk, key: str, old: Stored[schema.BaseSnapshot]) -> None:  # noqa: ARG002
         """Bills may rest on it."""
         raise AlreadyInForce(f"snapshot {key} stays on record and cannot be left out")
+
+
+def _taken_at(desk: Desk, as_of: date) -> datetime:
+    """When a snapshot became known: for a fresh partner, when the days it tells of had ended."""
+    if not desk.fresh:
+        return desk.now
+    ended = datetime.combine(as_of + timedelta(days=1), time(), tzinfo=UTC)
+    return min(desk.now, ended)
 
 
 class SplitKind(KeyedRow[schema.BillSplit]):

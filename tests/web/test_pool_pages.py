@@ -203,7 +203,7 @@ def test_a_counted_base_offers_what_was_counted(finance):
 
 def upload(browser, content, name="readings.csv", status=200):
     page = browser.get(f"/{CITY}/bases/positions/snapshot")
-    form = page.forms[1]
+    form = next(each for each in page.forms.values() if each.action.endswith("/upload"))
     form["file"] = Upload(name, content)
     return form.submit(status=status)
 
@@ -242,9 +242,8 @@ def test_a_sheet_fills_the_form_and_keeps_nothing_by_itself(finance):
         (b"PK\x03\x04nonsense", "not a workbook"),
         (workbook(("target", "reading"), ("a", "=1+1")), "Row 2 has a formula"),
         (workbook(("target", "reading"), ("a", date(2026, 1, 1))), "which is not a reading"),
-        (b"x" * 1_000_001, "larger than"),
     ],
-    ids=range(9),
+    ids=range(8),
 )
 def test_a_bad_sheet_is_refused_by_row(finance, content, says):
     assert says in upload(finance, content, status=400)

@@ -530,7 +530,10 @@ def upload(context: BaseRecord, request: Any) -> Any:
     values: dict[str, Any] = {}
     problem = None
     try:
-        content = sent.file.read(MOST_BYTES + 1) if hasattr(sent, "file") else b""
+        content = b""
+        if hasattr(sent, "file"):
+            with sent.file as file:
+                content = file.read(MOST_BYTES + 1)
         readings = read_sheet(content)
         values = {
             "readings": lines_of_text.pairs_text(readings),

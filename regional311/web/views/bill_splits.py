@@ -172,7 +172,12 @@ def split(context: SplitRecord, request: Any) -> Any:
         ],
     ).fill(
         [
-            {**each, "bureau": bureaus.get(each.get("bureau", ""), each.get("bureau"))}
+            {
+                "bureau": bureaus.get(each.get("bureau", ""), each.get("bureau")),
+                "fund_code": each.get("fund_code"),
+                "cost_centre": each.get("cost_centre"),
+                "percent": each["percent"],
+            }
             for each in row.parts
         ]
     )
