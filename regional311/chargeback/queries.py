@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from regional311.calendars import Period
+from regional311.chargeback.calendar import period_of
 from regional311.database.session import TenantSession, scope_of
 
 PAGE = 50
@@ -393,7 +394,7 @@ def usage(
 
     `before` is time and id of the last row of the page before.
     """
-    first, after = Period.month(period_key).bounds(zone)
+    first, after = _period(period_key).bounds(zone)
     rows = session.execute(
         _USAGE,
         {
@@ -589,7 +590,7 @@ def leaves_total(session: TenantSession, line_id: UUID) -> tuple[int, Decimal]:
 
 def not_in_latest_run(session: TenantSession, period_key: str, *, zone: str) -> int:
     """How many usage events of a month the latest run has not seen: they came in after it."""
-    first, after = Period.month(period_key).bounds(zone)
+    first, after = _period(period_key).bounds(zone)
     found: int = session.execute(
         text(
             "SELECT count(*) FROM usage_events e WHERE e.tenant_id = :tenant"
@@ -606,3 +607,8 @@ def not_in_latest_run(session: TenantSession, period_key: str, *, zone: str) -> 
         },
     ).scalar_one()
     return found
+
+
+def _period(period_key: str) -> Period:
+    """A billing period by its key; what is none counts as a month written wrongly."""
+    return period_of(period_key) or Period.month(period_key)

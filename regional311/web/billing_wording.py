@@ -297,6 +297,8 @@ class Check:
     name: Any
     ok: bool
     detail: Any = None
+    links: tuple[tuple[str, Any], ...] = ()
+    """Address and words of each row that it is about."""
 
 
 def page(request: Any, **values: Any) -> dict[str, Any]:

@@ -44,6 +44,7 @@ from regional311.identity.queries import tracked
 from regional311.intake.models import Contact, FollowedRequest, ServiceRequest
 from regional311.ledger.models import Account, JournalEntry
 from regional311.referral.models import Referral, RuleSet
+from regional311.settlement.models import BalanceConfirmation, Dispute, NettingSet, Payment
 from regional311.web.partners import REGION, Partner
 from regional311.web.security import SignInNeeded, tenant_acl
 
@@ -154,6 +155,16 @@ class TenantNode(Resource):
 
 class RegionNode(TenantNode):
     """The region seen whole, a partner of its own."""
+
+    def child(self, name: str) -> Resource | None:
+        if name == "settlement":
+            require_member(self.request)
+            return RegionSettlement(self.request, name, self)
+        return super().child(name)
+
+
+class RegionSettlement(Resource):
+    """/region/settlement: who owes whom, and netting among several partners."""
 
 
 COLLECTIONS: dict[str, type[Collection]] = {}
@@ -606,6 +617,69 @@ class Scenarios(Collection):
 class Statements(Collection):
     permission = P.STATEMENT_READ
     model, member, prefix = Statement, StatementRecord, "S"
+
+
+class PaymentRecord(Record):
+    """P-...: one payment, received or paid."""
+
+
+class DisputeRecord(Record):
+    """D-...: one dispute, of a statement issued or received."""
+
+
+class NettingRecord(Record):
+    """N-...: what is proposed to be set off."""
+
+
+class ConfirmationRecord(Record):
+    """B-...: a balance that two partners confirm."""
+
+
+@collection("payments")
+class Payments(Collection):
+    """What was paid to and by this partner."""
+
+    permission = P.SETTLEMENT_READ
+    model, member, prefix = Payment, PaymentRecord, "P"
+
+    def child(self, name: str) -> Resource | None:
+        return None if name == "apply" else super().child(name)
+
+
+@collection("disputes")
+class Disputes(Collection):
+    """What payers do not accept: about our statements, and about those that we received."""
+
+    permission = P.DISPUTE_READ
+    model, member, prefix = Dispute, DisputeRecord, "D"
+
+
+class NettingSets(Collection):
+    """/settlement/netting: the netting sets that concern this partner."""
+
+    permission = P.SETTLEMENT_READ
+    model, member, prefix = NettingSet, NettingRecord, "N"
+
+
+class Confirmations(Collection):
+    """/settlement/confirmations: the balances that were asked for."""
+
+    permission = P.SETTLEMENT_READ
+    model, member, prefix = BalanceConfirmation, ConfirmationRecord, "B"
+
+
+@collection("settlement")
+class Settlement(Collection):
+    """What stands between this partner and each other one."""
+
+    permission = P.SETTLEMENT_READ
+
+    def child(self, name: str) -> Resource | None:
+        if name == "netting":
+            return NettingSets(self.request, name, self)
+        if name == "confirmations":
+            return Confirmations(self.request, name, self)
+        return None
 
 
 @collection("ledger")

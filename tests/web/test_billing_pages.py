@@ -28,7 +28,8 @@ SERVICES = ("pet-license", "library", "property-tax", "pet-license", "elections"
 def october(web_engine, people, clock):
     """Seven contacts that the City took in October 2026, five of them about County services.
 
-    As many in September, which one test takes all the way; October stays in drafts for the others.
+    As many in September and in August, which one test each takes all the way; October stays in
+    drafts for the others.
     """
     clock.now = NOVEMBER
     invalidate()
@@ -36,9 +37,9 @@ def october(web_engine, people, clock):
     own = [s.key for s in region.directory.services if s.tenant == CITY][:2]
     wanted = [f"{COUNTY}/{key}" for key in SERVICES] + [f"{CITY}/{key}" for key in own]
     with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
-        for number, service in enumerate(wanted + wanted):
-            day = number if number < len(wanted) else number - len(wanted) - 30
-            at = OCTOBER + timedelta(days=day)
+        for number, service in enumerate(wanted * 3):
+            months_before, day = divmod(number, len(wanted))
+            at = OCTOBER + timedelta(days=day - 30 * months_before)
             filed = take_in(
                 session,
                 region,
@@ -280,7 +281,8 @@ def issue_the_others(finance, approver):
         ("billing", 8),
         ("billing/2026-10", 10),
         ("billing/2026-10/usage", 8),
-        ("billing/2026-10/checks", 10),
+        ("billing/2026-10/checks", 11),
+        ("billing/2026-10/bills", 8),
         ("statements", 8),
         ("statements/received", 8),
         ("ledger", 8),
@@ -319,3 +321,64 @@ def test_the_region_page_runs_few_statements(october, sign_in, statements):
     statements.clear()
     browser.get("/region")
     assert len(statements) <= 10, statements
+
+
+def choose(page, step, *, only=None, status=None):
+    """Tick the statements of the page, all or some, and press the button of a step."""
+    form = next(form for form in page.forms.values() if "statement" in form.fields)
+    for box in form.fields["statement"]:
+        box.checked = only is None or box._value in only
+    form.action = f"{page.request.path.removesuffix('/bills')}/{step}"
+    return form.submit(status=status)
+
+
+def test_several_statements_take_a_step_at_once(october, sign_in):
+    finance, approver = sign_in("finance", CITY), sign_in("approver", CITY)
+    month = f"/{CITY}/billing/2026-08"
+    draft(finance, "2026-08")
+    listed = finance.get(f"{month}/bills", headers={"Accept": "application/json"}).json
+    assert {each["payer_kind"] for each in listed} == {"partner", "bureau", "outside"}
+    few = finance.get(f"{month}/bills?payer=bureau", headers={"Accept": "application/json"}).json
+    assert 0 < len(few) < len(listed)
+    everything = finance.get(f"{month}/bills")
+    assert "Send to review" in everything
+    assert f"{len(listed)} are in review." in choose(everything, "submit").follow()
+    nothing = choose(approver.get(f"{month}/bills"), "approve", only=(), status=400)
+    assert "Choose at least one statement." in nothing
+    some = {each["public_id"] for each in few}
+    answer = choose(approver.get(f"{month}/bills"), "approve", only=some).follow()
+    assert f"{len(few)} are approved." in answer
+    everyone = {each["public_id"] for each in listed}
+    answer = choose(approver.get(f"{month}/bills"), "issue", only=everyone).follow()
+    assert f"{len(few)} were issued." in answer
+    assert "cannot become issued" in answer
+    now = finance.get(f"{month}/bills", headers={"Accept": "application/json"}).json
+    assert {each["public_id"] for each in now if each["state"] == "issued"} == some
+    assert f"Issued: {len(few)}" in finance.get(month)
+
+
+def test_the_preparer_approves_none_of_several(drafted, sign_in):
+    finance, _ = drafted
+    month = f"/{CITY}/billing/2026-10"
+    choose(finance.get(f"{month}/bills"), "submit")
+    assert "Approve" not in [
+        button.text for button in finance.get(f"{month}/bills").html.find_all("button")
+    ]
+    finance.post(f"{month}/approve", status=403)
+
+
+def test_the_month_says_what_to_look_at_before_sending(drafted):
+    browser, _ = drafted
+    page = browser.get(f"/{CITY}/billing/2026-10")
+    assert "Before statements are sent" in page
+    assert "The period is over." in page
+    assert "No statement comes to nothing." in page
+
+
+def test_a_quarter_is_a_period_of_its_own(october, sign_in):
+    browser = sign_in("finance", CITY)
+    quarter = browser.get(f"/{CITY}/billing/2026-07-01..2026-09-30")
+    assert "has not been priced yet" in quarter
+    browser.get(f"/{CITY}/billing/2026-07-01..2026-08-31", status=404)
+    assert "nothing to bill" in draft(browser, "2026-07-01..2026-09-30").follow()
+    browser.get(f"/{CITY}/billing/2026-07-01..2026-09-30/usage")

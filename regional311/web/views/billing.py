@@ -5,14 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.view import view_config
+from sqlalchemy import text
 
-from regional311.calendars import Period
+from regional311.calendars import fiscal_year
 from regional311.chargeback import billing, queries
+from regional311.chargeback.billing import billing_period
+from regional311.chargeback.calendar import periods
 from regional311.chargeback.checks import check_partner
 from regional311.chargeback.rating import STATES, run_rating
+from regional311.chargeback.readiness import Progress, draft_checks, progress
 from regional311.chargeback.statement import State
 from regional311.database.ids import new_token
 from regional311.identity.members import names_of
@@ -34,15 +39,16 @@ from regional311.web.representations import csv_response, json_response, wanted
 from regional311.web.security import may
 from regional311.web.telling import telling
 from regional311.web.tree import Billing, PeriodRecord
+from regional311.web.views.billing_bills import check_of, payer
 
 EXPORTED = 100_000
 MONTHS = 24
 ALIVE: list[str] = [State.DRAFT, State.IN_REVIEW, State.APPROVED, State.ISSUED]
 
 
-def _complete(rows: list[queries.StatementRow]) -> bool:
-    """Whether a month has statements and all of them were issued."""
-    return bool(rows) and all(row.state == State.ISSUED for row in rows)
+def _complete(stands: list[Progress]) -> bool:
+    """Whether a period has statements and all of them were issued."""
+    return bool(stands) and all(each.state == State.ISSUED for each in stands)
 
 
 @view_config(
@@ -109,22 +115,40 @@ def months(context: Billing, request: Any) -> Any:
         after=str(offset + MONTHS) if len(rows) > MONTHS else None,
     )
     latest = rows[0].period_key if rows and not offset else None
-    alive = (
-        queries.statements(request.dbsession, side="issued", period_key=latest, states=ALIVE)
-        if latest
-        else []
-    )
+    stands = progress(request.dbsession, latest) if latest else []
+    others = _other_periods(request)
     return page(
         request,
         listing=listing,
         latest=latest,
-        complete=_complete(alive),
+        complete=_complete(stands),
+        others=[(f"/{slug}/billing/{label}", words.month(label)) for label in others],
         latest_url=f"/{slug}/billing/{latest}",
         may_run=may(request, P.BILLING_RUN),
         form_key=new_token(),
         states=STATES,
         meanings=[(words("charge_state", state), CHARGE_STATE_MEANINGS[state]) for state in STATES],
     )
+
+
+def _other_periods(request: Any) -> list[str]:
+    """The quarters and years of this fiscal year that agreements are billed by, so far."""
+    today = request.now.astimezone(ZoneInfo(request.tenant.zone)).date()
+    rows = request.dbsession.execute(
+        text(
+            "SELECT DISTINCT a.terms->'billing'->>'every' AS every, me.fiscal_year_starts_in"
+            " FROM agreements a JOIN tenants me ON me.tenant_id = :tenant AND me.id = :tenant"
+            " WHERE a.provider_id = :tenant AND a.terms->'billing'->>'every' <> 'month'"
+            " AND a.valid @> CAST(:today AS date) ORDER BY 1"
+        ),
+        {"tenant": request.tenant.id, "today": today},
+    )
+    return [
+        period.label
+        for row in rows
+        for period in periods(row.every, fiscal_year(today, row.fiscal_year_starts_in))
+        if period.start_on <= today
+    ]
 
 
 @view_config(
@@ -138,7 +162,7 @@ def month(context: PeriodRecord, request: Any) -> Any:
     words = Words(request)
     period, session = context.record, request.dbsession
     states = queries.usage_by_state(session, period)
-    rows = queries.statements(session, side="issued", period_key=period)
+    rows = queries.statements(session, side="issued", period_key=period, states=ALIVE)
     if wanted(request) == "json":
         return json_response(
             {
@@ -155,8 +179,10 @@ def month(context: PeriodRecord, request: Any) -> Any:
         )
     runs = queries.runs(session, period)
     people = names_of(session, [run.run_by for run in runs])
-    waiting = queries.not_in_latest_run(session, period, zone=request.tenant.zone)
-    alive = [row for row in rows if row.state in ALIVE]
+    looked_at = draft_checks(
+        session, billing_period(period), zone=request.tenant.zone, now=request.now
+    )
+    stands = progress(session, period)
     by_state = {each.state: each for each in states}
     slug = request.tenant.slug
     statements = Listing(
@@ -167,32 +193,19 @@ def month(context: PeriodRecord, request: Any) -> Any:
             Column("state", _("State")),
             Column("total", _("Total"), number=True),
         ],
-    ).fill([{"url": f"/{slug}/statements/{row.public_id}", "row": row} for row in rows])
-    checks = []
-    if runs:
-        checks = [
-            Check(
-                _("Every usage event of the month is in the latest run."),
-                waiting == 0,
-                _(
-                    "${count} came in after it; draft again to take them in.",
-                    mapping={"count": words.number(waiting)},
-                )
-                if waiting
-                else None,
-            ),
-            Check(
-                _("Every usage event has a price or waits by name."),
-                sum(each.events for each in states) == sum(runs[0].counts.values()),
-            ),
+    ).fill(
+        [
+            {"url": f"/{slug}/statements/{row.public_id}", "row": row, "payer": payer(words, row)}
+            for row in rows
         ]
+    )
     return page(
         request,
         period=period,
         url=f"/{slug}/billing/{period}",
         billing_url=f"/{slug}/billing",
-        lead=_lead(words, period, runs, alive),
-        complete=_complete(alive),
+        lead=_lead(words, period, runs, stands),
+        complete=_complete(stands),
         may_run=may(request, P.BILLING_RUN),
         form_key=new_token(),
         states=[
@@ -207,7 +220,9 @@ def month(context: PeriodRecord, request: Any) -> Any:
         if runs
         else [],
         statements=statements,
-        checks=checks,
+        checks=[check_of(words, slug, period, each) for each in looked_at],
+        progress=stands,
+        bills_url=f"/{slug}/billing/{period}/bills",
         runs=[
             {
                 "number": run.number,
@@ -225,17 +240,17 @@ def _lead(
     words: Words,
     period: str,
     runs: list[queries.RunRow],
-    alive: list[queries.StatementRow],
+    stands: list[Progress],
 ) -> Any:
     told = {
         "month": words.month(period),
-        "total": words.cents(sum(row.total_cents for row in alive)),
+        "total": words.cents(sum(each.total_cents for each in stands)),
     }
     if not runs:
         return _("The work of ${month} has not been priced yet.", mapping=told)
-    if not alive:
+    if not stands:
         return _("The work of ${month} has been priced; nothing is to be billed.", mapping=told)
-    if _complete(alive):
+    if _complete(stands):
         return _("All statements of ${month} were issued: ${total}.", mapping=told)
     return _("The statements of ${month} come to ${total}.", mapping=told)
 
@@ -243,7 +258,7 @@ def _lead(
 @view_config(context=PeriodRecord, name="draft", permission=P.BILLING_RUN, request_method="POST")
 def draft(context: PeriodRecord, request: Any) -> HTTPSeeOther:
     """Price the month again and draft a statement for each payer; drafts before become void."""
-    period = Period.month(context.record)
+    period = billing_period(context.record)
 
     def do() -> dict[str, Any]:
         run = run_rating(request.dbsession, period=period, now=request.now)
