@@ -21,7 +21,9 @@ from uuid import UUID
 from sqlalchemy import Row, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import Range
 
+from regional311.allocation.models import CostPool, PoolShare
 from regional311.audit.service import record
+from regional311.catalog.models import Service
 from regional311.chargeback.agreement_terms import problems
 from regional311.chargeback.calendar import period_of
 from regional311.chargeback.models import (
@@ -38,7 +40,7 @@ from regional311.database.rows import put, send
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
 from regional311.errors import Conflict, Forbidden, InvalidInput
 from regional311.exchange.service import tell
-from regional311.tenancy.models import Tenant
+from regional311.tenancy.models import Bureau, Tenant
 
 PROPOSAL: Final = "agreement_proposal"
 ANSWER: Final = "agreement_answer"
@@ -433,6 +435,7 @@ def _check(session: TenantSession, content: Content) -> int | None:
             )
     _check_prefix(session, content)
     _check_card(session, content)
+    _check_named(session, content)
     _check_alone(session, content)
     return newest.version if newest is not None else None
 
@@ -461,6 +464,8 @@ def _check_fields(content: Content) -> None:
     wrong = problems(content.terms)
     if wrong:
         raise InvalidInput(". ".join(wrong) + ".", field=re.split(r"[.:\[]", wrong[0])[0])
+    if content.terms.get("supersedes") == content.key:
+        raise InvalidInput("An agreement does not replace itself.", field="supersedes")
     outside = content.terms.get("outside")
     if (content.payer_kind == "outside") != (outside is not None):
         raise InvalidInput("An outside body needs a name and an address.", field="outside")
@@ -497,6 +502,68 @@ def _check_card(session: TenantSession, content: Content) -> None:
         raise InvalidInput(
             f"The provider has no rate card {content.rate_card_key}.", field="rate_card"
         )
+
+
+def _check_named(session: TenantSession, content: Content) -> None:
+    """The pool, the bureau and the services that a version names must be the provider's."""
+    services = content.terms.get("services") or []
+    known = set(
+        session.execute(
+            select(Service.key).where(
+                Service.tenant_id == content.provider_id, Service.key.in_(services)
+            )
+        ).scalars()
+    )
+    if missing := [each for each in services if each not in known]:
+        raise InvalidInput(f"The provider has no service {missing[0]}.", field="services")
+    if content.payer_kind == "bureau" and content.payer_key is not None:
+        there = session.execute(
+            select(
+                exists().where(
+                    Bureau.tenant_id == content.provider_id, Bureau.key == content.payer_key
+                )
+            )
+        ).scalar_one()
+        if not there:
+            raise InvalidInput(f"The provider has no bureau {content.payer_key}.", field="payer")
+    if content.payer_kind == "outside":
+        taken = session.execute(
+            select(exists().where(Tenant.id == Tenant.tenant_id, Tenant.slug == content.payer_key))
+        ).scalar_one()
+        if taken or not _KEY.fullmatch(content.payer_key or ""):
+            raise InvalidInput(
+                "Give the outside body a short name in small letters, digits and hyphens that is"
+                " no partner's.",
+                field="payer",
+            )
+    if content.pool_key is not None:
+        _check_pool(session, content)
+
+
+def _check_pool(session: TenantSession, content: Content) -> None:
+    """The payer must bear a part of the pool; who bears one by a base is known when it is read."""
+    with _as(session, content.provider_id):
+        rows = session.execute(
+            select(CostPool.base_key, PoolShare.payer_slug)
+            .outerjoin(
+                PoolShare,
+                (PoolShare.tenant_id == CostPool.tenant_id) & (PoolShare.pool_id == CostPool.id),
+            )
+            .where(CostPool.tenant_id == content.provider_id, CostPool.key == content.pool_key)
+        ).all()
+    if not rows:
+        raise InvalidInput(f"The provider has no pool {content.pool_key}.", field="pool")
+    if any(row.base_key is not None for row in rows):
+        return
+    bearers = {str(row.payer_slug) for row in rows}
+    if content.payer_kind == "bureau" and content.payer_key is None:
+        bears = any(each.startswith("bureau:") for each in bearers)
+    elif content.payer_kind == "partner":
+        bears = _slug(session, content.payer_id) in bearers
+    else:
+        bears = f"{content.payer_kind}:{content.payer_key}" in bearers
+    if not bears:
+        raise InvalidInput(f"The payer has no share in {content.pool_key}.", field="pool")
 
 
 def _check_alone(session: TenantSession, content: Content) -> None:
@@ -758,11 +825,15 @@ def _signature(session: TenantSession, signed: Signed) -> dict[str, Any]:
                 "Write who signs and as what, each in one line of at most 200 characters.",
                 field=name,
             )
-    me = scope_of(session).tenant_id
-    slug = session.execute(
-        select(Tenant.slug).where(Tenant.tenant_id == me, Tenant.id == me)
-    ).scalar_one()
+    slug = _slug(session, scope_of(session).tenant_id)
     return {"partner": slug, **asdict(signed), "on": signed.on.isoformat()}
+
+
+def _slug(session: TenantSession, tenant_id: UUID) -> str:
+    found: str = session.execute(
+        select(Tenant.slug).where(Tenant.tenant_id == tenant_id, Tenant.id == tenant_id)
+    ).scalar_one()
+    return found
 
 
 def _reason(reason: str) -> str:

@@ -26,6 +26,7 @@ from regional311.database.ids import new_id
 from regional311.database.rows import put
 from regional311.errors import Conflict, Forbidden, InvalidInput, NotFound, Stale
 from regional311.exchange.models import Envelope
+from regional311.tenancy.models import Bureau
 
 from .conftest import JULY, Region
 
@@ -219,6 +220,24 @@ def test_own_bureaus_need_two_persons_of_the_provider_only(three: Region) -> Non
         "pool_key": "contact-center",
         "terms": terms(),
     }
+    with pytest.raises(InvalidInput, match="no pool contact-center"):
+        drafted(three, **own)
+    with pytest.raises(InvalidInput, match="no bureau water"):
+        drafted(three, **own | {"payer_key": "water"})
+    three.pool("city", "contact-center", 12_000_00, {"bureau:water": "100"})
+    with pytest.raises(InvalidInput, match="The payer has no share in contact-center"):
+        drafted(three, pool_key="contact-center")
+    with three.of("city") as session:
+        put(
+            session,
+            Bureau(
+                tenant_id=three.tenants["city"],
+                id=new_id(),
+                key="water",
+                name="Water",
+                kind="bureau",
+            ),
+        )
     proposal_id = drafted(three, **own)
     with three.of("city", APPROVER) as session:
         step = agreements.propose(session, proposal_id, version=1, signed=BY_CITY, now=NOW)
@@ -238,7 +257,12 @@ def test_an_outside_body_is_named(three: Region) -> None:
     }
     with pytest.raises(InvalidInput, match="outside body needs a name"):
         drafted(three, **outside)
-    proposal_id = drafted(three, **outside, terms=terms(outside={"name": "Transit"}))
+    named = terms(outside={"name": "Transit"})
+    with pytest.raises(InvalidInput, match="no partner's"):
+        drafted(three, **outside | {"payer_key": "county"}, terms=named)
+    with pytest.raises(InvalidInput, match="no service bus-stop"):
+        drafted(three, **outside, terms={**named, "services": ["bus-stop"]})
+    proposal_id = drafted(three, **outside, terms=named)
     with three.of("city", APPROVER) as session:
         agreements.propose(session, proposal_id, version=1, signed=BY_CITY, now=NOW)
     assert published(three, "transit")[0].payer_key == "transit-district"
@@ -341,6 +365,7 @@ def proposed_by_county_before(region: Region) -> UUID:
         ({"rate_card_key": "cart"}, "no rate card cart"),
         ({"terms": {}}, "due_days: is missing"),
         ({"terms": terms(number_prefix="COP")}, "numbers its statements with CITY"),
+        ({"terms": terms(supersedes="share")}, "does not replace itself"),
         ({"key": "second"}, "bills this payer for contact_handled already"),
     ],
 )

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import Range
 
 from regional311.chargeback.models import Agreement
 from regional311.config.apply import apply
+from regional311.config.export import export
 from regional311.config.plan import NOBODY, plan
 from regional311.database.session import Scope, open_session, session_scope
 
@@ -143,6 +144,8 @@ def test_a_version_goes_from_draft_to_force_and_files_see_it(
     assert f"< agreement {KEY}" in planned
     assert "not_to_exceed" in planned
     assert "conflict" not in planned
+    export(web_engine, tmp_path, now=NOVEMBER)
+    assert str(plan(web_engine, tmp_path, now=NOVEMBER)) == "No changes."
 
 
 def test_a_decline_and_a_withdrawal_are_read_on_both_sides(sign_in):
@@ -229,15 +232,16 @@ def test_own_bureaus_agreement_needs_two_people_here_only(sign_in, web_engine):
     for name, value in {
         "key": "county-overhead",
         "payer": "bureau:",
-        "name": "Call centre, shared by all departments",
+        "name": "Contacts for our departments",
         "reference": "MOU-9",
-        "purpose": "Departments share the cost.",
+        "purpose": "Departments pay for their contacts.",
         "valid_from": "2027-07-01",
-        "pool": "call-centre",
+        "rate_card": "intake",
         "number_prefix": "MULT",
     }.items():
         # groups further down have a key and a name of their own
         next(each for each in form.fields[name] if each.id == f"form-{name}").value = value
+    form.fields["activities"][0].checked = True
     page = form.submit("submit").follow()
     assert "All bureaus of Multnomah County" in page
     approver = sign_in("approver", COUNTY)
@@ -299,7 +303,7 @@ def test_the_billing_calendar_says_what_is_due_when(sign_in, web_engine, people,
     assert re.search(r"\d+ periods are late", page.text)
     clock.now = NOVEMBER
     assert "Nov 1, 2026" in browser.get(f"/{CITY}/agreements/calendar?state=open")
-    table = browser.get(f"/{CITY}/agreements/calendar?format=csv&year=2027-08-01")
+    table = browser.get(f"/{CITY}/agreements/calendar?format=csv&year=2027-08-01&state=coming")
     assert {row["state"] for row in csv.DictReader(io.StringIO(table.text))} == {"coming"}
 
 
@@ -319,8 +323,10 @@ def test_a_figure_is_entered_with_its_source_and_the_other_side_reads_it(sign_in
     assert "Telephone system" in theirs
     assert "Enter a figure" not in theirs
     sign_in("auditor", INFO).get(address.replace(CITY, INFO), status=404)
-    confirm = next(f for f in page.forms.values() if "/share" in f.action)
-    assert "no new figure" in confirm.submit().follow()
+    assert not any("/share" in form.action for form in page.forms.values())
+    sent = {"csrf_token": page.forms["reading"]["csrf_token"].value}
+    answer = browser.post(f"/{CITY}/agreements/{KEY}/share?period=2026-10", sent)
+    assert "no new figure" in answer.follow()
     facts = browser.get(f"{address}&format=json").json
     assert facts[0]["reading"] == "41"
     assert browser.get(f"{address}&format=csv").text.startswith("number,at,value")

@@ -391,7 +391,9 @@ def _lead(telling: Telling, found: Any, *, drafter: bool, approves: bool) -> Any
     if found.state == "draft":
         if drafter:
             return _("Saved here only. A second person with the right to approve must propose it.")
-        return _("Saved here only. Approve it with a signature, or change it.")
+        if approves:
+            return _("Saved here only. Read it, then approve it with a signature.")
+        return _("Saved here only. A person with the right to approve must propose it.")
     other = _other(telling, found)
     if found.state == "proposed":
         if found.side == "drafted":

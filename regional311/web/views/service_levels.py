@@ -192,6 +192,9 @@ def levels(context: AgreementRecord, request: Any) -> Any:
         chosen=None if chosen is None else told(telling, chosen, period),
         listing=listing,
         mine=mine,
+        may_share=mine
+        and may(request, P.AGREEMENT_EDIT)
+        and any(each.reading is not None and not each.entered for each in found),
         form=_form(request, row, period)
         if mine and may(request, P.AGREEMENT_EDIT) and found
         else None,
