@@ -331,22 +331,26 @@ CROSS JOIN LATERAL (
     SELECT * FROM statement_lines
     WHERE tenant_id = :tenant AND statement_id = r.id
         AND basis->'corrects'->>'statement' = r.about
+        AND (CAST(:position AS bigint) IS NULL
+            OR (basis->'corrects'->>'line')::bigint = :position)
     ORDER BY position LIMIT :shown
 ) l
 ORDER BY r.id, l.position
 """)
 
 
-def about(session: TenantSession, statement_id: UUID) -> list[Related]:
-    """The corrections and memos about a statement, issued or received, the earliest first.
+def about(session: TenantSession, statement_id: UUID, position: int | None = None) -> list[Related]:
+    """The corrections and memos about a statement, or one line of it, the earliest first.
 
-    Drafts are the issuer's own: the payer has no rows of them. One statement.
+    The statement is issued or received. Drafts are the issuer's own: the payer has no rows of
+    them. One statement.
     """
     rows = session.execute(
         _ABOUT,
         {
             "tenant": scope_of(session).tenant_id,
             "statement": statement_id,
+            "position": position,
             "shown": SHOWN,
         },
     )

@@ -157,7 +157,7 @@ def test_a_memo_is_drafted_on_a_line_and_bounded_by_it(issued, sign_in, issue, w
     browser = sign_in("finance", CITY)
     bill = address(web_engine, issued, CITY)
     url = f"/{CITY}/statements/{bill}/memo"
-    page = browser.get(f"{url}?line=1")
+    page = browser.get(f"/{CITY}/statements/{bill}/1").click("Draft a credit or debit memo")
     sent = page.forms["form"]
     assert sent["line"].value == "1"
     sent["amount"] = "100000.00"
@@ -179,7 +179,12 @@ def test_a_memo_is_drafted_on_a_line_and_bounded_by_it(issued, sign_in, issue, w
     (row,) = payer.get(f"/{COUNTY}/memos?kind=credit_memo&format=json").json
     assert (row["total_cents"], row["about"] is not None) == (-100, True)
     credit = address(web_engine, issued, COUNTY, "credit_memo")
-    assert "One was a test call" in payer.get(f"/{COUNTY}/statements/{credit}/1")
+    line = payer.get(f"/{COUNTY}/statements/{credit}/1")
+    assert "One was a test call" in line
+    original = line.click("line 1 of ")
+    assert "What changed it since" in original
+    assert "One was a test call" in original
+    assert "Draft a credit or debit memo" not in original
     payer.get(f"/{COUNTY}/statements/{credit}/memo", status=404)
 
 

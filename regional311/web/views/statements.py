@@ -14,7 +14,7 @@ from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.response import FileIter, Response
 from pyramid.view import view_config
 
-from regional311.chargeback import billing, explain, queries
+from regional311.chargeback import billing, explain, memos, queries
 from regional311.chargeback.documents.content import line_note, percent, year_before
 from regional311.chargeback.documents.exports import csv_pieces
 from regional311.chargeback.queries import EventRow, LineRow, Node, StatementDetail
@@ -327,6 +327,7 @@ def _statement_page(
         next_url=f"{url}?after={lines[-1].position}" if len(found) > LINES else None,
         shown=_shown(words, lines, row.line_count),
         related=_related(request, detail),
+        memo_url=_memo_url(request, detail),
         documents=[
             (f"{url}?format=pdf", _("PDF, to read and file")),
             (f"{url}?format=xlsx", _("XLSX, to reckon with")),
@@ -396,6 +397,15 @@ def _related(request: Any, detail: StatementDetail) -> list[dict[str, Any]]:
         }
         for each in found
     ]
+
+
+def _memo_url(request: Any, detail: StatementDetail) -> str | None:
+    """Where a memo about an issued statement is drafted, for whoever may prepare one."""
+    row = detail.row
+    issued = row.state == State.ISSUED and row.kind != "credit_memo"
+    if not (issued and may(request, P.STATEMENT_PREPARE)):
+        return None
+    return f"/{request.tenant.slug}/statements/{row.public_id}/memo"
 
 
 def _cover(words: Words, detail: StatementDetail) -> Any:
@@ -694,10 +704,19 @@ def line(context: StatementLineRecord, request: Any) -> Any:
     slug = request.tenant.slug
     url = f"/{slug}/statements/{detail.row.public_id}"
     agreed = detail.terms.get("agreements", {}).get(found.agreement_key, {})
+    memo_url = _memo_url(request, detail)
     return page(
         request,
         line=found,
         listing=listing,
+        corrects=_corrects(request, found),
+        changes=[
+            (f"/{slug}/statements/{each.public_id}/{change.position}", each, change)
+            for each in memos.about(session, detail.row.id, found.position)
+            for change in each.lines
+        ],
+        reason=found.basis.get("reason"),
+        memo_url=memo_url and f"{memo_url}?line={found.position}",
         number=_number(detail),
         url=f"{url}/{found.position}",
         statement_url=url,
@@ -711,6 +730,17 @@ def line(context: StatementLineRecord, request: Any) -> Any:
             *_basis(request, words, found),
         ],
     )
+
+
+def _corrects(request: Any, found: Any) -> tuple[str, str] | None:
+    """Address and name of the line that a line is about."""
+    corrects = found.basis.get("corrects") or {}
+    original = corrects.get("line") and queries.statement(request.dbsession, corrects["statement"])
+    if not original:
+        return None
+    url = f"/{request.tenant.slug}/statements/{original.row.public_id}/{corrects['line']}"
+    told = {"line": corrects["line"], "number": corrects["statement"]}
+    return url, translated(request, _("line ${line} of ${number}", mapping=told))
 
 
 WORK = (
