@@ -12,7 +12,7 @@ from sqlalchemy import select
 from regional311.allocation.bill_splits import BilledLine, Divided, save_split, split_bill
 from regional311.allocation.models import AllocationBase, BillSplit
 from regional311.calendars import Period
-from regional311.chargeback.models import StatementLine
+from regional311.chargeback.models import Statement, StatementLine
 from regional311.errors import DomainError, InvalidInput
 from regional311.identity.permissions import Permissions as P
 from regional311.tenancy.models import Bureau
@@ -35,6 +35,7 @@ from regional311.web.security import may
 from regional311.web.tree import SplitRecord, Splits, StatementRecord
 
 NO_BASE = "-"
+SHOWN_BILLS = 24
 PART_LINE = "60; human-services; 1000; 607"
 
 
@@ -133,10 +134,35 @@ def splits(context: Splits, request: Any) -> Any:
         ],
         csv=True,
     ).fill(rows, total=len(rows))
+    received = request.dbsession.execute(
+        select(
+            Statement.public_id,
+            Statement.period_key,
+            Statement.counterparty_id,
+            Statement.total_cents,
+        )
+        .where(Statement.tenant_id == request.tenant.id, Statement.side == "received")
+        .order_by(Statement.period_key.desc(), Statement.id.desc())
+        .limit(SHOWN_BILLS)
+    ).all()
+    words = Words(request)
+    partners = request.registry.partners
     return page(
         request,
         listing=listing,
         may_edit=may(request, P.POOL_EDIT),
+        bills=[
+            {
+                "url": f"/{request.tenant.slug}/statements/{row.public_id}/parts",
+                "number": row.public_id,
+                "month": words.month(row.period_key),
+                "issuer": getattr(partners.by_id(row.counterparty_id), "name", ""),
+                "cents": row.total_cents,
+            }
+            for row in received
+        ]
+        if may(request, P.STATEMENT_READ)
+        else [],
         new_url=f"{_url(request)}/new",
         received_url=f"/{request.tenant.slug}/statements/received",
     )
