@@ -88,6 +88,7 @@ DOCUMENT = Document(
         Part("Library", "usage", 19620, 40, 10000),
         Part("Correction", "correction", -981, 0, 0),
     ),
+    by_terms=(("funding", -2000), ("discount", -100), ("minimum", 0)),
     last_year=("October 2025", 10000),
     budget=Budget("FY 2026-27", 1_000_000, 400_000, Decimal("33.3")),
     total_cents=18639,
@@ -104,6 +105,8 @@ def test_the_cover_says_what_it_cost_in_plain_words():
     assert DOCUMENT.sentences == (
         "Multnomah County pays City of Portland $186.39 for October 2026.",
         "For that, City of Portland did this work: 40 contacts handled.",
+        "Funding from others takes $20.00 off.",
+        "The agreed discounts take $1.00 off.",
         "That is $86.39 (86.4 %) more than for October 2025.",
         (
             "Of the budget of $10,000.00 for FY 2026-27, $4,000.00 (40 %) is used with this"
@@ -116,6 +119,7 @@ def test_the_cover_says_what_it_cost_in_plain_words():
         total_cents=-500,
         corrects="CITY-00001",
         done=(),
+        by_terms=(),
         parts=(Part("I&R", "pool", 5, 0),),
         last_year=("October 2025", -500),
         budget=Budget("FY 2026-27", 100, 150, Decimal(50)),

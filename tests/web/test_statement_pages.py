@@ -13,10 +13,13 @@ import pytest
 from openpyxl import load_workbook
 from sqlalchemy import text
 
+from regional311.chargeback import queries
+from regional311.chargeback.explain import explain
 from regional311.chargeback.models import Statement, StatementEvent, StatementLine
 from regional311.database.ids import new_id, public_id
 from regional311.database.rows import put
 from regional311.database.session import Scope, session_scope
+from regional311.money import from_cents
 from regional311.referral.filing import Intake, take_in
 from regional311.referral.snapshot import invalidate, published
 from regional311.web.billing_wording import LINE_KINDS
@@ -195,7 +198,9 @@ def test_lists_filter_by_kind_and_payer(billed, sign_in):
     assert billed[1] in listed
     assert "Correction" in listed
     assert billed[1] not in browser.get(f"/{CITY}/statements?kind=bill")
-    assert "Nothing matches" in browser.get(f"/{CITY}/statements?payer=outside")
+    bureaus = browser.get(f"/{CITY}/statements?payer=bureau&format=json").json
+    assert {row["payer_kind"] for row in bureaus} <= {"bureau"}
+    assert "Nothing matches" in browser.get(f"/{CITY}/statements?payer=bureau&kind=true_up")
 
 
 def test_corrections_and_what_they_are_about_name_each_other(billed, bill_of):
@@ -228,6 +233,18 @@ def test_a_long_statement_is_paged(billed, sign_in, statements):
     statements.clear()
     browser.get(url)
     assert len(statements) <= 10, statements
+
+
+def test_every_statement_of_the_month_is_explained_to_the_cent(billed, web_engine):
+    """Explain complete: at every level the parts sum to the whole, for every kind of payer."""
+    for slug, tenant_id in billed[0].items():
+        with session_scope(web_engine, Scope(tenant_id)) as session:
+            for row in queries.statements(session, limit=500):
+                whole = explain(session, row.id)
+                leaves = sum((leaf.amount for leaf in whole.leaves()), Decimal(0))
+                assert leaves == whole.amount == from_cents(row.total_cents), (slug, row)
+                for line in whole.children:
+                    assert sum(part.amount for part in line.children) == line.amount, line
 
 
 @pytest.mark.parametrize("position", range(1, 12))

@@ -7,7 +7,7 @@ gives the same document, whoever asks and whenever.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -66,6 +66,15 @@ _REFERENCES = {
     "grant": "Grant",
     "attention": "Attention",
 }
+_BY_TERMS = {
+    "funding": "Funding from others",
+    "overhead": "Overhead",
+    "discount": "The agreed discounts",
+    "credit": "Credits",
+    "cap": "The most that was agreed for a year",
+    "minimum": "The least that was agreed for a period",
+}
+_SINGULAR = frozenset({"funding", "overhead", "cap", "minimum"})
 _STATES = {
     "draft": "Draft: nothing is owed before it is issued.",
     "in_review": "In review: nothing is owed before it is issued.",
@@ -109,7 +118,8 @@ class Done:
         '1 follow-up'
         """
         one, many = _DONE.get(self.activity, (plain(self.activity), plain(self.activity)))
-        return f"{number(self.quantity)} {one if self.quantity == 1 else many}"
+        rounded = self.quantity.quantize(Decimal("0.1"), ROUND_HALF_UP)
+        return f"{number(rounded)} {one if rounded == 1 else many}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +161,8 @@ class Document:
     agreement_references: Mapping[str, tuple[tuple[str, str], ...]]
     done: tuple[Done, ...]
     parts: tuple[Part, ...]
+    by_terms: tuple[tuple[str, int], ...]
+    """What the terms of the agreements add or take off: kind and cents."""
     last_year: tuple[str, int] | None
     budget: Budget | None
     total_cents: int
@@ -216,6 +228,7 @@ def read_document(
     }
     earlier = _before(session, detail, made_at)
     parts = _parts(session, [row.id])
+    by_terms = tuple((part.kind, part.amount_cents) for part in parts if part.kind in _BY_TERMS)
     if earlier is not None:
         parts = _beside(parts, _parts(session, earlier[1]))
     return Document(
@@ -238,7 +251,7 @@ def read_document(
         agreements=tuple(
             (key, str(agreement.get("name", key))) for key, agreement in sorted(agreements.items())
         ),
-        references=tuple(dict.fromkeys(each for found in under.values() for each in found)),
+        references=_together(each for found in under.values() for each in found),
         agreement_references=under,
         done=tuple(
             Done(*each)
@@ -247,6 +260,7 @@ def read_document(
             )
         ),
         parts=_largest(parts),
+        by_terms=by_terms,
         last_year=None
         if earlier is None
         else (earlier[0], sum(p.last_year_cents or 0 for p in parts)),
@@ -399,6 +413,16 @@ def _references(terms: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Agreement", str(terms["reference"])
 
 
+def _together(references: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Each name once, with all its values."""
+    found: dict[str, dict[str, None]] = {}
+    for name, value in references:
+        found.setdefault(name, {})[value] = None
+    order = [*_REFERENCES.values()]
+    names = sorted(found, key=lambda name: order.index(name) if name in order else len(order))
+    return tuple((name, ", ".join(found[name])) for name in names)
+
+
 def _before(
     session: TenantSession, detail: StatementDetail, until: datetime
 ) -> tuple[str, list[UUID]] | None:
@@ -486,6 +510,13 @@ def _sentences(document: Document) -> Iterator[str]:
             if done
             else "It is a share of a cost that the partners bear together."
         )
+    for kind, cents in document.by_terms:
+        if cents:
+            takes = "takes" if kind in _SINGULAR else "take"
+            adds = "adds" if kind in _SINGULAR else "add"
+            amount = format_cents(abs(cents))
+            said = f"{adds} {amount}" if cents > 0 else f"{takes} {amount} off"
+            yield f"{_BY_TERMS[kind]} {said}."
     if document.last_year is not None:
         yield _against_last_year(document.total_cents, *document.last_year)
     if document.budget is not None:

@@ -128,7 +128,8 @@ def _bars(parts: tuple[Part, ...]) -> list[dict[str, Any]]:
 
 
 def _length(cents: int, longest: int) -> int:
-    return abs(cents) * 1000 // longest if longest else 0
+    """The length of a bar in thousandths; what is not nothing can be seen."""
+    return max(4, abs(cents) * 1000 // longest) if cents and longest else 0
 
 
 def _budget(document: Document) -> dict[str, Any] | None:
