@@ -28,6 +28,7 @@ from shapely.validation import explain_validity
 from regional311.config import schema
 from regional311.config.agreements import ALL, wrong_terms
 from regional311.config.pools import bearers_of, check_bases, check_pools, check_splits
+from regional311.config.rates import rate_said
 from regional311.errors import DomainError
 from regional311.ledger.books import INTERPARTNER_ACCOUNTS
 
@@ -740,6 +741,11 @@ def _check_rates(rates: schema.RatesFile, mark: _Marks) -> None:
     mark.unique("rate", [item.key for item in rates.rate])
     for rate in rates.rate:
         mark.dates(f"rate[{rate.key}]", rate.valid_from, rate.valid_to)
+        try:
+            rate_said(rate).check()
+        except DomainError as error:
+            if error.field != "valid_to":
+                mark(f"rate[{rate.key}].{error.field}", error.message)
     for one, two in combinations(rates.rate, 2):
         same = (
             one.card == two.card

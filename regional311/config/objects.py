@@ -34,6 +34,7 @@ from regional311.chargeback.models import Agreement, Rate
 from regional311.config import agreements, schema
 from regional311.config.files import Policies, TenantFiles
 from regional311.config.pools import cents, pool_said, split_parts
+from regional311.config.rates import rate_plain, rate_said
 from regional311.database.base import Base
 from regional311.database.ids import new_id
 from regional311.database.rows import put, send

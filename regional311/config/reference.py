@@ -163,9 +163,32 @@ key = "interpreter"
 card = "intake"
 activity = "interpreter_minute"
 unit = "minute"
+model = "graduated"
 amount = "0.95"
 valid_from = 2026-07-01
 valid_to = 2027-07-01
+
+[[rate.tier]]
+up_to = "1000"
+price = "0.95"
+
+[[rate.tier]]
+price = "0.85"
+flat = "5.00"
+
+[[rate.surcharge]]
+key = "night"
+hours = "after"
+percent = "25"
+
+[[rate.surcharge]]
+key = "interpreted"
+languages = ["es", "vi"]
+amount = "0.40"
+
+[[rate.phase]]
+percent = "50"
+valid_from = 2026-07-01
 """,
     "tenants/<slug>/pools.toml": """\
 [[pool]]

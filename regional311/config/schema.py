@@ -139,6 +139,10 @@ Money = Annotated[
     BeforeValidator(_decimal_text(_MONEY, "an amount of dollars", "4.90")),
     AfterValidator(_above_zero),
 ]
+Quantity = Annotated[
+    Decimal,
+    BeforeValidator(_decimal_text(_MONEY, "a number", "100")),
+]
 Cents = Annotated[
     Decimal,
     BeforeValidator(_decimal_text(_CENTS, "an amount of dollars and cents", "600000.00")),
@@ -524,6 +528,41 @@ class RulesFile(Model):
 # --- rates.toml -----------------------------------------------------------------------------------
 
 
+class RateTier(Model):
+    """A stretch of quantities; every tier but the last says where it ends."""
+
+    up_to: Quantity | None = Field(
+        default=None, description="Last quantity that belongs to it; left out in the last tier."
+    )
+    price: Quantity = Field(description='Dollars a unit, as text: `"4.90"`.')
+    flat: Quantity | None = Field(
+        default=None, description="Dollars added once when the tier is reached."
+    )
+
+
+class RateSurcharge(Model):
+    """What is added to the price of some work: a percentage, or dollars a unit."""
+
+    key: Key = Field(description="Key, unique within the rate; statements show it.")
+    hours: Literal["business", "after"] | None = Field(
+        default=None, description="Only then; left out: at any hour."
+    )
+    languages: tuple[Language, ...] = Field(
+        default=(), description="Only in these languages; left out: in any."
+    )
+    percent: Quantity | None = Field(
+        default=None, description="Percentage of the price before surcharges."
+    )
+    amount: Money | None = Field(default=None, description="Dollars a unit.")
+
+
+class RatePhase(Model):
+    """The part of the price that is charged from a day on, while it is phased in."""
+
+    percent: Percent = Field(description="Part of the price, surcharges included.")
+    valid_from: date = Field(description="First day of this part; it ends where the next begins.")
+
+
 class Rate(Dated):
     """One price. For one instant no two prices may share all five selectors."""
 
@@ -539,8 +578,30 @@ class Rate(Dated):
         default="any", description="During the provider's business hours, after them, or any."
     )
     unit: Literal["each", "minute"] = Field(default="each", description="What is counted.")
-    amount: Money = Field(description='Dollars a unit, as text: `"4.90"`.')
+    model: Literal["unit", "graduated", "volume", "package", "percentage"] = Field(
+        default="unit",
+        description="How quantities become dollars: so much a unit; each unit at its tier's price; "
+        "all units at the price of the total's tier; packages that were begun; a percentage of an "
+        "amount.",
+    )
+    amount: Money = Field(
+        description='Dollars a unit, as text: `"4.90"`. With tiers the price of the first; of a '
+        "package its price; of a percentage the percentage."
+    )
+    package_size: Quantity | None = Field(default=None, description="Units in a package.")
+    package_free: Quantity | None = Field(
+        default=None, description="Units that are free before the first package."
+    )
+    floor: Quantity | None = Field(
+        default=None, description="Least dollars for a piece of work by percentage."
+    )
+    cap: Quantity | None = Field(
+        default=None, description="Most dollars for a piece of work by percentage."
+    )
     source: Words | None = Field(default=None, description="What the price rests on.")
+    tier: tuple[RateTier, ...] = Field(default=(), description="Tiers, the lowest first.")
+    surcharge: tuple[RateSurcharge, ...] = Field(default=(), description="Surcharges.")
+    phase: tuple[RatePhase, ...] = Field(default=(), description="Phases, the first one first.")
 
 
 class RatesFile(Model):

@@ -1,4 +1,4 @@
-"""Rates: forms, proposals and their approval, the grid, spreadsheets, and the price of a contact."""
+"""Rates: forms, proposals, the grid, spreadsheets, and the price of a contact."""
 
 from __future__ import annotations
 
