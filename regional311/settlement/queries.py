@@ -182,6 +182,17 @@ def document(session: TenantSession, statement_id: UUID, day: date) -> OpenRow |
     return next((each for each in found if each.id == statement_id), None)
 
 
+def statement_names(session: TenantSession, ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Public ids of this partner's statements, by id. One statement at most."""
+    if not ids:
+        return {}
+    rows = session.execute(
+        text("SELECT id, public_id FROM statements WHERE tenant_id = :tenant AND id = ANY(:ids)"),
+        {"tenant": scope_of(session).tenant_id, "ids": list(ids)},
+    )
+    return {row.id: row.public_id for row in rows}
+
+
 # Payments
 
 
@@ -300,6 +311,20 @@ def advances(
     return [AdvanceRow(*row) for row in rows]
 
 
+def outside_payers(session: TenantSession) -> list[tuple[str, str]]:
+    """Key and name of the bodies outside the region that agreements of this partner name."""
+    rows = session.execute(
+        text(
+            "SELECT DISTINCT ON (payer_key) payer_key,"
+            " coalesce(terms->'outside'->>'name', payer_key) FROM agreements"
+            " WHERE provider_id = :me AND payer_kind = 'outside'"
+            " ORDER BY payer_key, version DESC"
+        ),
+        {"me": scope_of(session).tenant_id},
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
 # Disputes
 
 
@@ -333,14 +358,14 @@ class DisputeRow:
 
 
 _DISPUTES = text("""
-SELECT d.id, d.public_id, d.side, d.counterparty_id,
-    t.name AS counterparty, d.statement_id, e.number AS statement, s.public_id, d.line_position,
+SELECT d.id, d.public_id, d.side, d.counterparty_id, t.name AS counterparty, d.statement_id,
+    coalesce(e.number, s.public_id) AS statement, s.public_id, d.line_position,
     l.label, l.amount_cents AS line_cents, d.reason, d.evidence, d.amount_cents, d.upheld_cents,
     d.credited_cents, d.withdrawn_cents, d.open_cents, d.opened_on, d.answer_by, d.owner_id,
     d.owner_name, s.prepared_by
 FROM disputes d
 JOIN statements s ON s.tenant_id = d.tenant_id AND s.id = d.statement_id
-JOIN statement_events e ON e.tenant_id = d.tenant_id AND e.statement_id = d.statement_id
+LEFT JOIN statement_events e ON e.tenant_id = d.tenant_id AND e.statement_id = d.statement_id
     AND e.number IS NOT NULL
 JOIN statement_lines l ON l.tenant_id = d.tenant_id AND l.id = d.line_id
 JOIN tenants t ON t.tenant_id = d.counterparty_id AND t.id = d.counterparty_id

@@ -26,7 +26,8 @@ from regional311.chargeback.models import StatementItem, StatementLine
 from regional311.chargeback.rate_cards import RateSaid
 from regional311.chargeback.rate_changes import Change, propose
 from regional311.chargeback.rating import run_rating
-from regional311.database.ids import new_id
+from regional311.database.ids import new_id, public_id
+from regional311.database.rows import put
 from regional311.database.session import Scope, session_scope
 from regional311.errors import DomainError
 from regional311.forecast.budgets import Party, set_budget
@@ -39,6 +40,7 @@ from regional311.ledger.service import NewEntry, open_accounts, post
 from regional311.referral.filing import Asker, Intake, Place, take_in
 from regional311.referral.models import Referral
 from regional311.referral.snapshot import invalidate, published
+from regional311.settlement.models import BalanceConfirmation, Dispute, NettingSet, Payment
 from regional311.web.tree import Resource
 
 pytestmark = pytest.mark.commits
@@ -225,6 +227,48 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("Ledger", "journal", "GET"): ("ledger/journal", MONEY),
     ("EntryRecord", "", "GET"): ("ledger/{entry}", MONEY),
     ("AccountRecord", "", "GET"): ("ledger/accounts/due_from_partners", MONEY),
+    ("Settlement", "", "GET"): ("settlement", MONEY),
+    ("Settlement", "receivables", "GET"): ("settlement/receivables", MONEY),
+    ("Settlement", "payables", "GET"): ("settlement/payables", MONEY),
+    ("Settlement", "interest", "GET"): ("settlement/interest", MONEY),
+    ("Settlement", "interest", "POST"): ("settlement/interest", "finance"),
+    ("NettingSets", "", "GET"): ("settlement/netting", MONEY),
+    ("NettingSets", "", "POST"): ("settlement/netting", "finance"),
+    ("NettingRecord", "", "GET"): ("settlement/netting/{netting}", MONEY),
+    ("NettingRecord", "consent", "POST"): ("settlement/netting/{netting}/consent", "approver"),
+    ("NettingRecord", "decline", "POST"): ("settlement/netting/{netting}/decline", "approver"),
+    ("NettingRecord", "withdraw", "POST"): ("settlement/netting/{netting}/withdraw", "finance"),
+    ("Confirmations", "", "GET"): ("settlement/confirmations", MONEY),
+    ("Confirmations", "", "POST"): ("settlement/confirmations", "finance"),
+    ("ConfirmationRecord", "", "GET"): ("settlement/confirmations/{balance}", MONEY),
+    **{
+        ("ConfirmationRecord", name, "POST"): (
+            f"settlement/confirmations/{{balance}}/{name}".rstrip("/"),
+            "finance",
+        )
+        for name in ("", "accept", "difference")
+    },
+    ("Payments", "", "GET"): ("payments", MONEY),
+    ("Payments", "new", "GET"): ("payments/new", "finance"),
+    ("Payments", "new", "POST"): ("payments/new", "finance"),
+    ("Payments", "apply", "POST"): ("payments/apply", "finance"),
+    ("PaymentRecord", "", "GET"): ("payments/{payment}", MONEY),
+    ("PaymentRecord", "reverse", "POST"): ("payments/{payment}/reverse", "finance"),
+    ("Disputes", "", "GET"): ("disputes", MONEY),
+    ("Disputes", "new", "GET"): ("disputes/new", "finance"),
+    ("Disputes", "new", "POST"): ("disputes/new", "finance"),
+    ("DisputeRecord", "", "GET"): ("disputes/{dispute}", MONEY),
+    **{
+        ("DisputeRecord", name, "POST"): (f"disputes/{{dispute}}/{name}", role)
+        for name, role in (
+            ("assign", "finance"),
+            ("comment", "finance"),
+            ("withdraw", "finance"),
+            ("credit", "approver"),
+            ("redraft", "approver"),
+            ("uphold", "approver"),
+        )
+    },
     ("People", "", "GET"): ("people", "supervisor administrator"),
     ("People", "new", "GET"): ("people/new", "administrator"),
     ("People", "new", "POST"): ("people/new", "administrator"),
@@ -238,6 +282,9 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
 REGION_ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("RegionNode", "", "GET"): ("", TERMS),
     ("RegionNode", "checks", "GET"): ("checks", TERMS),
+    ("RegionSettlement", "", "GET"): ("settlement", TERMS),
+    ("RegionSettlement", "propose", "POST"): ("settlement/propose", "finance administrator"),
+    ("RegionSettlement", "withdraw", "POST"): ("settlement/withdraw", "finance administrator"),
 }
 PUBLIC = {"Root", "Auth", "Track", "TrackedRequest"}
 """What belongs to nobody: tried by the tests of the door, of signing in and of tracking."""
@@ -321,7 +368,7 @@ def found(web_engine, people) -> dict[str, str]:
             .where(StatementLine.statement_id == statement_id, StatementLine.kind == "usage")
             .limit(1)
         ).one()
-        return {
+        return settled(session, people.tenants, statement_id, line_id, position) | {
             "contact": first(Contact, "public_id"),
             "request": first(ServiceRequest, "public_id"),
             "referral": first(Referral, "public_id"),
@@ -369,6 +416,77 @@ def found(web_engine, people) -> dict[str, str]:
             "proposal": str(proposal_id),
             "person": str(person),
         }
+
+
+def settled(session, tenants, statement_id, line_id, position) -> dict[str, str]:
+    """A payment, a dispute, a netting set and a balance that only the City has a row of."""
+    me, other, day = tenants[CITY], tenants[COUNTY], NOW.date()
+    names = {
+        "payment": public_id("P"),
+        "dispute": public_id("D"),
+        "netting": public_id("N"),
+        "balance": public_id("B"),
+    }
+    put(
+        session,
+        Payment(
+            tenant_id=me,
+            id=new_id(),
+            public_id=names["payment"],
+            side="received",
+            kind="payment",
+            counterparty_id=other,
+            paid_on=day,
+            period_key="2026-11",
+            cash_cents=5,
+            applied_cents=0,
+            advance_cents=5,
+            reference="Try",
+            method="check",
+            recorded_at=NOW,
+        ),
+        Dispute(
+            tenant_id=me,
+            id=new_id(),
+            public_id=names["dispute"],
+            side="issued",
+            counterparty_id=other,
+            statement_id=statement_id,
+            line_id=line_id,
+            line_position=position,
+            reason="other",
+            evidence="Try",
+            amount_cents=5,
+            open_cents=5,
+            opened_on=day,
+            answer_by=day,
+            opened_at=NOW,
+        ),
+        NettingSet(
+            tenant_id=me,
+            id=new_id(),
+            public_id=names["netting"],
+            proposer_id=other,
+            period_key="2026-11",
+            parties=[str(me), str(other)],
+            positions=[],
+            digest="",
+            proposed_at=NOW,
+        ),
+        BalanceConfirmation(
+            tenant_id=me,
+            id=new_id(),
+            public_id=names["balance"],
+            counterparty_id=other,
+            asked_by_us=False,
+            as_of_on=day,
+            their_claims_cents=5,
+            their_owes_cents=0,
+            state="asked",
+            asked_at=NOW,
+        ),
+    )
+    return names
 
 
 @pytest.fixture(scope="module")
@@ -439,7 +557,8 @@ def test_every_role_of_every_partner(row, browsers, found):
 def test_the_regions_own_pages(row, browsers):
     path, allowed = REGION_ROWS[row]
     for (slug, role), browser in browsers.items():
-        wanted = 404 if slug != REGION else 200 if role in allowed.split() else 403
+        let_in = 400 if row[2] == "POST" else 200
+        wanted = 404 if slug != REGION else let_in if role in allowed.split() else 403
         assert ask(browser, row[2], f"/{REGION}/{path}".rstrip("/")) == wanted, (slug, role)
 
 
