@@ -772,7 +772,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit: 0, 1 for what a person can mend, 2 for a wrong argument."""
     signal.signal(signal.SIGTERM, _terminated)
     try:
-        commands.main(arguments, prog_name="regional311", standalone_mode=False)
+        left_with = commands.main(arguments, prog_name="regional311", standalone_mode=False)
+        if left_with:
+            sys.exit(int(left_with))
     except click.exceptions.Exit as leaving:
         sys.exit(leaving.exit_code)
     except click.ClickException as error:
