@@ -23,10 +23,15 @@ DIFFERENCE, REVERSAL, REPLACEMENT, ADDITION = "difference", "reversal", "replace
 """What a correction line does: bills more or less at the same price, takes a line back, bills it
 anew, or bills what was on no line before."""
 
-RECKONED: Final = frozenset(
-    {"corrects", "valid_to", "service_name", "source", "label"},
+DESCRIBED: Final = frozenset(
+    {"label", "channel", "hours", "service", "service_name", "services", "source", "valid_to"}
 )
-"""Parts of a basis that may change without changing how a line is priced."""
+"""Parts of a basis that describe the work of a line; more work may change them, not the price."""
+
+RECKONED: Final = frozenset(
+    {"corrects", "reason", "of_cents", "gross_cents", "given_cents", "billed_cents", "before_cents"}
+)
+"""Parts of a basis that say what a term was reckoned on; the term itself stays."""
 
 _ORDER: Final = ("usage", "pool", "funding", "overhead", "discount", "cap", "minimum")
 
@@ -88,7 +93,7 @@ def same_price(one: Line, other: Line) -> bool:
 
 
 def _terms(line: Line) -> dict[str, Any]:
-    return {key: value for key, value in line.basis.items() if key not in RECKONED}
+    return {key: value for key, value in line.basis.items() if key not in DESCRIBED | RECKONED}
 
 
 def difference(issued: Iterable[IssuedLine], fresh: Iterable[Line]) -> list[Line]:
@@ -97,7 +102,8 @@ def difference(issued: Iterable[IssuedLine], fresh: Iterable[Line]) -> list[Line
     `issued` are all lines of its bill and corrections, `fresh` the lines of the new rating. Each
     line keeps its service period and its line key and names in ``basis["corrects"]`` the statement
     and the line that it corrects. Nothing changed gives no lines; the order of neither list
-    matters. Where nothing was issued the fresh lines themselves are due.
+    matters. Another basis that leaves price and amount as they are gives no line. Where nothing was
+    issued the fresh lines themselves are due.
 
     Source: re-rating of 5 to 8 units at 10 is +30, of 15 units at 10 to 16 at 5 is -150 and +80.
     """
@@ -106,7 +112,7 @@ def difference(issued: Iterable[IssuedLine], fresh: Iterable[Line]) -> list[Line
         return fresh
     bill = min((each.statement for each in issued), key=number_of)
     stands = standing(issued)
-    wanted = {line.line_key: line for line in fresh}
+    wanted = _together(fresh)
     lines = []
     for key in stands.keys() | wanted.keys():
         before, after = stands.get(key), wanted.get(key)
@@ -117,9 +123,37 @@ def difference(issued: Iterable[IssuedLine], fresh: Iterable[Line]) -> list[Line
             lines.append(_reversal(before))
         elif same_price(before.anchor.line, after):
             lines += _differs(before, after)
-        else:
+        elif not _same_amount(before, after):
             lines += [_reversal(before), _replacement(before, after)]
     return sorted(lines, key=_order)
+
+
+def _together(fresh: Iterable[Line]) -> dict[str, Line]:
+    """The lines of a rating by key; two versions of an agreement in one period may share one."""
+    found: dict[str, Line] = {}
+    for line in fresh:
+        first = found.get(line.line_key)
+        if first is not None:
+            line = replace(  # noqa: PLW2901
+                first,
+                quantity=first.quantity + line.quantity,
+                price=first.price if first.price == line.price else None,
+                exact_amount=first.exact_amount + line.exact_amount,
+                item_count=first.item_count + line.item_count,
+                cents=first.amount_cents + line.amount_cents,
+            )
+        found[line.line_key] = line
+    return found
+
+
+def _same_amount(before: Standing, after: Line) -> bool:
+    """Whether another basis leaves quantity, price and amount as they were billed."""
+    return (
+        before.anchor.line.price == after.price
+        and before.quantity == after.quantity
+        and before.exact_amount == after.exact_amount
+        and before.cents == after.amount_cents
+    )
 
 
 def _matters(line: Line) -> bool:

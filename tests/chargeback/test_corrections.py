@@ -76,6 +76,25 @@ def test_another_basis_is_never_a_bare_amount():
     ]
 
 
+def test_another_basis_over_the_same_amount_bills_nothing():
+    bill = issue(1, [line("share", "1", None, "25000", kind="pool", base="first reading")])
+    fresh = [line("share", "1", None, "25000", kind="pool", base="second reading")]
+    assert difference(bill, fresh) == []
+
+
+def test_two_versions_of_an_agreement_in_one_period_are_one_line():
+    bill = issue(1, [line(quantity="2"), line(quantity="3")])
+    assert difference(bill, [line(quantity="2"), line(quantity="3")]) == []
+    (more,) = difference(bill, [line(quantity="4"), line(quantity="3")])
+    assert (more.quantity, more.amount_cents) == (2, 2000)
+
+
+def test_more_work_may_change_what_a_line_is_called():
+    bill = issue(1, [line(channel="phone", service="county/pothole")])
+    fresh = [line(quantity="6", channel=None, service=None, services="several")]
+    assert told(difference(bill, fresh)) == [("difference", 1, 1000)]
+
+
 def test_the_end_of_a_rate_changes_no_price():
     bill = issue(1, [line(valid_to=None)])
     assert difference(bill, [line(valid_to="2027-07-01")]) == []
