@@ -133,6 +133,7 @@ def work(var: Path | None, once: bool) -> None:
         tell_ready()
         chores = [
             Chore("agreement_reminders", 3600, lambda session, at: remind(session, now=at)),
+            Chore("payment_reminders", 3600, lambda session, at: remind_payers(session, now=at)),
             Chore("ledger_seals", 60, seal_everything),
         ]
         fates = work_outbox(engine, settings, once=once, stop_event=stop, chores=chores)
