@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -9,11 +10,11 @@ import pytest
 from sqlalchemy import text
 
 from regional311.calendars import Period
-from regional311.chargeback import billing
-from regional311.chargeback.billing import NoBillingPeriod
+from regional311.chargeback import billing, true_up
+from regional311.chargeback.billing import NoBillingPeriod, RunSuperseded
 from regional311.chargeback.checks import NAMES, check_region, who_owes_whom
 from regional311.chargeback.rating import run_rating
-from regional311.chargeback.statement import Payer
+from regional311.chargeback.statement import Line, Payer
 from tests.chargeback.test_billing import NOW, OCTOBER, rate_and_draft, rows, through
 
 pytestmark = pytest.mark.commits
@@ -313,4 +314,57 @@ def test_a_statement_below_zero_posts_the_other_way_round(region):
     assert balances(region, "county") == {
         ("service_expense", None): -10_00,
         ("due_to_partners", None): 10_00,
+    }
+
+
+def test_two_runs_at_once_leave_one_set_of_drafts(october):
+    errors = []
+
+    def draft():
+        try:
+            rate_and_draft(october)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the test shows it
+            errors.append(error)
+
+    threads = [threading.Thread(target=draft) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert errors == []
+    assert len(rows(october, "city", "SELECT 1 FROM rating_runs")) == 2
+    assert len(lines_of(october, "city")) == 9
+    with october.of("city", october.preparer) as session:
+        first = session.execute(text("SELECT id FROM rating_runs WHERE number = 1")).scalar_one()
+        with pytest.raises(RunSuperseded):
+            billing.draft_statements(session, first, now=NOW)
+
+
+def test_what_a_year_left_is_a_line_of_the_months_bill(october, monkeypatch):
+    """A share that was carried forward stands on the payer's next bill, after everything else."""
+    county = Payer(october.tenants["county"])
+    line = Line(
+        position=0,
+        kind="carry_forward",
+        service_period="2026-10",
+        line_key="county|carry_forward|pool|centre|2026",
+        label="Centre: carried forward from fiscal year 2026",
+        agreement_key="county",
+        basis={"pool": "centre", "from_fiscal_year": 2026},
+        quantity=Decimal(1),
+        price=None,
+        exact_amount=Decimal("-12.34"),
+        item_count=0,
+    )
+    monkeypatch.setattr(true_up, "carried", lambda *_: [(county, line)])
+    _, drafts = rate_and_draft(october)
+    assert lines_of(october, "city")[:2] == [
+        ("partner", "usage", 40_00),
+        ("partner", "carry_forward", -12_34),
+    ]
+    through(october, "city", drafts)
+    assert balances(october, "county") == {
+        ("service_expense", None): 40_00,
+        ("share_expense", None): -12_34,
+        ("due_to_partners", None): -27_66,
     }
