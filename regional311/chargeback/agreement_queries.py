@@ -11,7 +11,7 @@ from sqlalchemy import Row, text
 from regional311.calendars import Period, fiscal_year
 from regional311.chargeback import calendar
 from regional311.chargeback.agreement_terms import Terms
-from regional311.chargeback.agreements import parties
+from regional311.chargeback.agreements import newest, parties
 from regional311.database.session import TenantSession, scope_of
 
 # Work of the provider that an agreement would have billed, after its last version's end, and that
@@ -71,7 +71,11 @@ def working_after_end(session: TenantSession, day: date) -> dict[str, Row[Any]]:
 
     Each row has how many `events` there were and when the `latest`.
     """
-    rows = session.execute(_AFTER, {"me": scope_of(session).tenant_id, "day": day})
+    me = scope_of(session).tenant_id
+    mine = newest(each for each in parties(session) if each.provider_id == me)
+    if not any(each.valid.upper is not None and each.valid.upper <= day for each in mine):
+        return {}
+    rows = session.execute(_AFTER, {"me": me, "day": day})
     return {row.key: row for row in rows}
 
 

@@ -29,6 +29,7 @@ from regional311.chargeback.month import Billed, bill_month
 from regional311.chargeback.queries import usage_by_state
 from regional311.config.apply import ChangedOnBothSides, apply
 from regional311.database.session import Scope, session_scope
+from regional311.demo.agreements import CITY, set_in_motion
 from regional311.demo.contacts import DrawnContact, LineAnswer, Month
 from regional311.demo.work import answer_referrals, work_requests
 from regional311.errors import Conflict
@@ -153,6 +154,14 @@ def run(
             preparer=people["finance"],
             approver=people["approver"],
             until="issued",
+            now=_now(),
+        )
+        set_in_motion(
+            engine,
+            partners,
+            period,
+            finance=people["finance"][partners[CITY]],
+            approver=people["approver"][partners[CITY]],
             now=_now(),
         )
     with _timed(report, "check"):

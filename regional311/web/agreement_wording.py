@@ -101,6 +101,7 @@ class Telling:
     def __init__(self, request: Any) -> None:
         self.request = request
         self.words = Words(request)
+        self._bureau_names: dict[tuple[UUID, str], str] | None = None
 
     def say(self, message: Any, **mapping: Any) -> str:
         """A marked text in the language of the page."""
@@ -119,12 +120,14 @@ class Telling:
             return self.partner(row.payer_id)
         if row.payer_key is None:
             return self.say(_("All bureaus of ${partner}"), partner=self.partner(row.provider_id))
-        name = self.request.dbsession.execute(
-            select(Bureau.name).where(
-                Bureau.tenant_id == row.provider_id, Bureau.key == row.payer_key
-            )
-        ).scalar_one_or_none()
-        return str(name or row.payer_key)
+        return self._bureaus().get((row.provider_id, row.payer_key), str(row.payer_key))
+
+    def _bureaus(self) -> dict[tuple[UUID, str], str]:
+        """Every bureau's name, read once a page."""
+        if self._bureau_names is None:
+            rows = self.request.dbsession.execute(select(Bureau.tenant_id, Bureau.key, Bureau.name))
+            self._bureau_names = {(row.tenant_id, row.key): row.name for row in rows}
+        return self._bureau_names
 
     def covers(self, row: Any) -> str:
         """Which work is billed."""

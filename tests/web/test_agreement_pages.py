@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import re
+import shutil
 from datetime import UTC, date, datetime
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
 from sqlalchemy.dialects.postgresql import Range
 
 from regional311.chargeback.models import Agreement
-from regional311.config.apply import apply
+from regional311.config.apply import ChangedOnBothSides, apply
 from regional311.config.export import export
 from regional311.config.plan import NOBODY, plan
 from regional311.database.session import Scope, open_session, session_scope
@@ -144,8 +145,17 @@ def test_a_version_goes_from_draft_to_force_and_files_see_it(
     assert f"< agreement {KEY}" in planned
     assert "not_to_exceed" in planned
     assert "conflict" not in planned
-    export(web_engine, tmp_path, now=NOVEMBER)
-    assert str(plan(web_engine, tmp_path, now=NOVEMBER)) == "No changes."
+    exported = tmp_path / "exported"
+    export(web_engine, exported, now=NOVEMBER)
+    assert str(plan(web_engine, exported, now=NOVEMBER)) == "No changes."
+    for name in ("tenants", "policies"):
+        shutil.copytree(request.config.rootpath / name, tmp_path / "changed" / name)
+    file = tmp_path / "changed" / "policies" / "agreements" / f"{KEY}.toml"
+    file.write_text(file.read_text().replace("due_days = 30", "due_days = 60"))
+    planned = plan(web_engine, tmp_path / "changed", now=NOVEMBER)
+    assert [each.key for each in planned.conflicts] == [KEY]
+    with pytest.raises(ChangedOnBothSides):
+        apply(web_engine, tmp_path / "changed", now=NOVEMBER)
 
 
 def test_a_decline_and_a_withdrawal_are_read_on_both_sides(sign_in):
@@ -346,3 +356,28 @@ def test_apply_keeps_what_forms_published(web_engine, request):
     before = [row.version for row in versions(web_engine)]
     apply(web_engine, request.config.rootpath, now=NOVEMBER)
     assert [row.version for row in versions(web_engine)] == before
+
+
+@pytest.mark.parametrize(
+    ("path", "most"),
+    [
+        ("agreements", 9),
+        (f"agreements/{KEY}", 12),
+        ("agreements/calendar", 9),
+        ("agreements/proposals", 8),
+    ],
+)
+def test_pages_run_few_statements(sign_in, web_engine, path, most):
+    browser = sign_in("finance", CITY)
+    browser.get(f"/{CITY}/{path}")
+    ran = []
+
+    def note(_connection, _cursor, statement, *_rest):
+        ran.append(statement)
+
+    event.listen(web_engine, "before_cursor_execute", note)
+    try:
+        browser.get(f"/{CITY}/{path}")
+    finally:
+        event.remove(web_engine, "before_cursor_execute", note)
+    assert len(ran) <= most, ran
