@@ -299,7 +299,7 @@ class _Terms:
 # describes the line.
 _GROUPS = text("""
 WITH work AS MATERIALIZED (
-    SELECT c.payer_id, c.payer_kind, c.payer_key, c.line_key, c.agreement_id, c.rate_id,
+    SELECT c.payer_id, c.payer_kind, c.payer_key, c.line_key, a.key AS agreement_key, c.rate_id,
         min(e.activity) AS activity,
         CASE WHEN min(e.channel) = max(e.channel) THEN min(e.channel) END AS channel,
         CASE WHEN bool_and(e.after_hours) = bool_or(e.after_hours)
@@ -312,20 +312,21 @@ WITH work AS MATERIALIZED (
         sum(round(c.amount, 2)) AS rounded, count(*) AS items
     FROM charges c
     JOIN usage_events e ON e.tenant_id = :tenant AND e.id = c.usage_event_id
+    JOIN agreements a ON a.id = c.agreement_id AND a.provider_id = :tenant
     WHERE c.tenant_id = :tenant AND c.run_id = :run AND c.state = 'rated'
-    GROUP BY c.payer_id, c.payer_kind, c.payer_key, c.line_key, c.agreement_id, c.rate_id
+    GROUP BY c.payer_id, c.payer_kind, c.payer_key, c.line_key, a.key, c.rate_id
 )
-SELECT w.*, a.key AS agreement_key, owner.slug AS owner_slug, service.name AS service_name,
-    r.key AS rate_key, r.card_key, r.unit, r.model, r.language AS rate_language,
-    r.amount AS base_price, lower(r.valid) AS valid_from, upper(r.valid) AS valid_to,
+SELECT w.*, owner.slug AS owner_slug, service.name AS service_name,
+    r.key AS rate_key, r.card_key, r.unit, r.model, r.steps, r.surcharges, r.phases,
+    r.language AS rate_language, r.amount AS base_price, lower(r.valid) AS valid_from,
+    upper(r.valid) AS valid_to,
     r.source AS rate_source
 FROM work w
 JOIN rates r ON r.tenant_id = :tenant AND r.id = w.rate_id
-JOIN agreements a ON a.id = w.agreement_id AND a.provider_id = :tenant
 LEFT JOIN tenants owner ON owner.tenant_id = w.owner_id AND owner.id = w.owner_id
 LEFT JOIN services service ON service.tenant_id = w.owner_id AND service.key = w.service_key
     AND w.one_service
-ORDER BY w.payer_id, w.payer_kind, w.payer_key, a.key, owner.slug NULLS FIRST,
+ORDER BY w.payer_id, w.payer_kind, w.payer_key, w.agreement_key, owner.slug NULLS FIRST,
     w.service_key NULLS FIRST, w.activity, w.channel, w.after_hours, w.line_key
 """)
 
@@ -382,7 +383,9 @@ def _usage_basis(row: Any) -> dict[str, Any]:
         "source": row.rate_source,
     }
     if row.model != "unit":
-        basis["model"] = row.model
+        basis |= {"model": row.model, "steps": row.steps}
+        basis["base_price"] = f"{row.base_price.normalize():f}"
+        basis |= {name: rules for name in ("surcharges", "phases") if (rules := getattr(row, name))}
     elif row.price != row.base_price:
         basis["base_price"] = f"{row.base_price.normalize():f}"
     if not row.one_service:

@@ -88,8 +88,15 @@ def standing(issued: Iterable[IssuedLine]) -> dict[str, Standing]:
 
 
 def same_price(one: Line, other: Line) -> bool:
-    """Whether two lines are priced the same way, so that their difference says all."""
-    return one.price == other.price and _terms(one) == _terms(other)
+    """Whether two lines are priced the same way, so that their difference says all.
+
+    The price of a volume depends on all of it: there the amount for each unit is compared.
+    """
+    if one.price != other.price or _terms(one) != _terms(other):
+        return False
+    return one.basis.get("model") != "volume" or (
+        one.exact_amount * other.quantity == other.exact_amount * one.quantity
+    )
 
 
 def _terms(line: Line) -> dict[str, Any]:

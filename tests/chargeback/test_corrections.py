@@ -67,6 +67,17 @@ def test_volume_from_fifteen_at_ten_to_sixteen_at_five():
     assert {each.basis["corrects"]["line"] for each in (back, anew)} == {1}
 
 
+def test_a_volume_whose_price_stands_on_no_line_is_compared_by_the_unit():
+    bill = issue(1, [line(quantity="15", price=None, exact="150", model="volume")])
+    fresh = [line(quantity="16", price=None, exact="80", model="volume")]
+    assert told(difference(bill, fresh)) == [
+        ("reversal", -15, -15000),
+        ("replacement", 16, 8000),
+    ]
+    fresh = [line(quantity="14", price=None, exact="140", model="volume")]
+    assert told(difference(bill, fresh)) == [("difference", -1, -1000)]
+
+
 def test_another_basis_is_never_a_bare_amount():
     bill = issue(1, [line("share", "1", None, "25000", kind="pool", yearly_cents=60_000_000)])
     fresh = [line("share", "1", None, "26000", kind="pool", yearly_cents=62_400_000)]

@@ -253,3 +253,55 @@ def test_a_clock_change_moves_no_work_between_months(region):
             run = run_rating(session, period=period, now=datetime(2027, 1, 5, tzinfo=UTC))
             counted[period.label] = run.counts["rated"]
     assert counted == {"2026-10": 1, "2026-11": 4, "2026-12": 1}
+
+
+def test_terms_are_reckoned_again_and_every_line_telescopes(region):
+    """A discount, overhead and a cap of 100.00 a year over 15 units at 10.00, then 16 at 5.00.
+
+    Source: volume 15 at 10 → 16 at 5 is −150 and +80. An amendment in the middle of the month
+    leaves one line for both versions.
+    """
+    terms = {
+        "due_days": 30,
+        "number_prefix": "CITY",
+        "overhead_percent": "10",
+        "discounts": [{"name": "Early", "percent": "5"}],
+        "not_to_exceed_cents": 100_00,
+    }
+    middle = date(2026, 10, 15)
+    region.agree(
+        "city-county", "city", "county", "contact_handled", terms=terms, valid=Range(JULY, middle)
+    )
+    region.agree(
+        "city-county",
+        "city",
+        "county",
+        "contact_handled",
+        terms=terms,
+        valid=Range(middle, None),
+        version=2,
+    )
+    steps = {"tiers": [{"up_to": "15", "price": "10"}, {"price": "5"}]}
+    region.rate("city", "phone", "contact_handled", "0", model="volume", steps=steps)
+    for day in range(1, 16):
+        region.use("city", "county", at=(2026, 10, day * 2, 9))
+    _, drafts = rate_and_draft(region)
+    through(region, "city", drafts)
+    kinds = "SELECT kind, amount_cents FROM statement_lines ORDER BY position"
+    assert [tuple(row) for row in rows(region, "county", kinds)] == [
+        ("usage", 150_00),
+        ("overhead", 15_00),
+        ("discount", -8_25),
+        ("cap", -56_75),
+    ]
+    region.use("city", "county", at=(2026, 10, 31, 9), received_at=ARRIVED)
+    through(region, "city", correct(region))
+    assert lines(region, "county") == [
+        ("reversal", -15, -150_00, 15),
+        ("replacement", 16, 80_00, 16),
+        ("difference", 0, -7_00, 0),
+        ("difference", 0, 3_85, 0),
+        ("reversal", -1, 56_75, 0),
+    ]
+    assert sum(row[2] for row in sums(region, "county").values()) == 83_60
+    assert holds(region) == []
