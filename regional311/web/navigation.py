@@ -63,8 +63,6 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
             ),
             Entry("payments", _("Payments"), _("What was paid, and for what."), P.SETTLEMENT_READ),
             Entry("disputes", _("Disputes"), _("What is not accepted."), P.DISPUTE_READ),
-            Entry("budgets", _("Budgets"), _("Whether they last the year."), P.SCENARIO_READ),
-            Entry("scenarios", _("What if"), _("Other rules beside the bill."), P.SCENARIO_READ),
             Entry("ledger", _("Ledger"), _("The books of this partner."), P.LEDGER_READ),
             Entry("rates", _("Rates"), _("Prices and from when."), P.RATE_READ),
             Entry("agreements", _("Agreements"), _("Who pays whom for what."), P.AGREEMENT_READ),
