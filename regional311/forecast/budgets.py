@@ -23,6 +23,7 @@ from regional311.database.session import TenantSession, scope_of
 from regional311.errors import InvalidInput, NotFound
 from regional311.forecast.models import Budget
 from regional311.forecast.outlook import Billed, Outlook, Standing, outlook, standing
+from regional311.forecast.queries import own_payers
 
 SIDES = ("received", "issued")
 YEARS = range(2000, 2200)
@@ -265,10 +266,11 @@ def _year(on: date, first_month: int) -> FiscalYear:
 def budgets(session: TenantSession, year: FiscalYear, *, now: datetime) -> list[BudgetRow]:
     """Every budget of a year that holds now, with what is billed and forecast against it.
 
-    At most four statements, however many budgets there are; the worst first.
+    At most five statements, however many budgets there are; the worst first.
     """
     me = scope_of(session).tenant_id
     rows = session.execute(_BUDGETS, {"tenant": me, "year": year.number}).all()
+    own = {(kind, key): name for kind, key, name in own_payers(session)} if rows else {}
     zone = _zone(session)
     today = now.astimezone(ZoneInfo(zone)).date()
     outlooks = _Outlooks(session, year, zone)
@@ -281,9 +283,9 @@ def budgets(session: TenantSession, year: FiscalYear, *, now: datetime) -> list[
             BudgetRow(
                 id=row.id,
                 party=party,
-                counterparty=row.short_name
-                if row.payer_kind == "partner"
-                else (row.payer_key or row.short_name),
+                counterparty=own.get(
+                    (row.payer_kind, row.payer_key or ""), row.payer_key or row.short_name
+                ),
                 fiscal_year=row.fiscal_year,
                 label=year.label,
                 amount_cents=row.amount_cents,

@@ -132,7 +132,7 @@ def outlook(
         said = [work_said]
     if ahead and rest:
         said.append(
-            f"Shares and what else is not work: {format_cents(rest)} for {len(billed)} months; each"
+            f"Shares and what else is not work: {format_cents(rest)} in the billed months; each"
             f" month to come costs as much on average, {format_cents(_part(rest, 1, len(billed)))}."
         )
     return Outlook(

@@ -31,6 +31,7 @@ from regional311.errors import Conflict, InvalidInput, NotFound
 from regional311.forecast.budgets import year_of
 from regional311.forecast.changes import BadChange, Changes
 from regional311.forecast.models import Scenario
+from regional311.forecast.queries import own_payers
 from regional311.metering.models import UsageEvent
 
 MOST_MONTHS = 12
@@ -272,6 +273,7 @@ def _end(session: TenantSession, month: Period) -> datetime:
 
 def _rows(session: TenantSession, sums: _Sums) -> list[Row]:
     partners = {row.id: (row.slug, row.short_name) for row in session.execute(_NAMES)}
+    own = {(kind, key): name for kind, key, name in own_payers(session)}
     rows = []
     for (payer, line_key), (before, after) in sums.cents.items():
         if not before and not after:
@@ -283,7 +285,7 @@ def _rows(session: TenantSession, sums: _Sums) -> list[Row]:
                 payer=slug,
                 payer_kind=payer.kind,
                 payer_key=payer.key,
-                payer_name=name if payer.kind == "partner" else (payer.key or name),
+                payer_name=own.get((payer.kind, payer.key or ""), payer.key or name),
                 agreement_key=agreement_key,
                 line_key=line_key,
                 kind=kind,

@@ -138,7 +138,7 @@ def test_something_is_tried_out_saved_and_shared(billed, sign_in, web_engine):
     page = try_out(browser, rates_percent="100", note="For the council").follow()
     assert counted(web_engine, billed[CITY]) == before
     assert "instead of" in page
-    assert "All rates by 100 %." in page
+    assert "All rates: +100 %." in page
     assert "Billed" in page
     address = page.request.path
     told = browser.get(f"{address}?format=json").json
@@ -204,8 +204,8 @@ def test_every_kind_of_change_is_told_in_words(billed, sign_in):
     ).follow()
     for said in (
         f"The rate {rate} at $6.50.",
-        "50 % work of the kind Contact handled.",
-        "All shared costs by 10 %.",
+        "Work of the kind Contact handled: +50 %.",
+        "All shared costs: +10 %.",
         f"The pool i-and-r: {CITY} 40 %, {COUNTY} 60 %.",
         "Pools allocated by: Direct.",
         "minimum cents 5000",

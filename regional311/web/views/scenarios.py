@@ -208,6 +208,10 @@ def _signed(words: Words, cents: int) -> str:
     return ("+" if cents > 0 else "") + words.cents(cents)
 
 
+def _sign(words: Words, percent: Any) -> str:
+    return ("+" if percent > 0 else "") + words.number(percent)
+
+
 def _lead(words: Words, found: Comparison) -> Any:
     change = found.after_cents - found.before_cents
     told = {
@@ -232,21 +236,21 @@ def _assumed(words: Words, changes: Changes) -> list[Any]:
         said.append(_("The work of ${month}.", mapping={"month": words.month(changes.work_of)}))
     if changes.volume_percent is not None:
         activity = words("activity", changes.volume_activity) if changes.volume_activity else ""
-        told = {"percent": words.number(changes.volume_percent), "activity": activity}
+        told = {"percent": _sign(words, changes.volume_percent), "activity": activity}
         said.append(
-            _("${percent} % work of the kind ${activity}.", mapping=told)
+            _("Work of the kind ${activity}: ${percent} %.", mapping=told)
             if activity
-            else _("${percent} % work.", mapping=told)
+            else _("All work: ${percent} %.", mapping=told)
         )
     if changes.rates_percent is not None:
-        told = {"percent": words.number(changes.rates_percent)}
-        said.append(_("All rates by ${percent} %.", mapping=told))
+        told = {"percent": _sign(words, changes.rates_percent)}
+        said.append(_("All rates: ${percent} %.", mapping=told))
     for key, amount in sorted(changes.rates.items()):
         told = {"rate": key, "amount": words.money(amount)}
         said.append(_("The rate ${rate} at ${amount}.", mapping=told))
     if changes.pools_percent is not None:
-        told = {"percent": words.number(changes.pools_percent)}
-        said.append(_("All shared costs by ${percent} %.", mapping=told))
+        told = {"percent": _sign(words, changes.pools_percent)}
+        said.append(_("All shared costs: ${percent} %.", mapping=told))
     for key, cents in sorted(changes.pools.items()):
         told = {"pool": key, "amount": words.cents(cents)}
         said.append(_("The pool ${pool} costs ${amount} a year.", mapping=told))

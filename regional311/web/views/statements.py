@@ -22,6 +22,7 @@ from regional311.chargeback.statement import OPEN, State
 from regional311.chargeback.terms import payer_rule
 from regional311.database.ids import new_token
 from regional311.forecast.documents import write_document
+from regional311.forecast.queries import own_payers
 from regional311.identity.members import names_of
 from regional311.identity.permissions import Permissions as P
 from regional311.intake.numbers import contact_numbers
@@ -922,9 +923,19 @@ def _line_checks(words: Words, found: Any, count: int, exact: Decimal) -> list[C
     ]
 
 
-def _partner(request: Any, slug: str) -> str:
-    partner = request.registry.partners.by_slug(slug)
-    return partner.name if partner else slug
+def _partner(request: Any, target: str) -> str:
+    """A bearer of a pool by name: a partner by its slug, one of our own payers by kind and key."""
+    partner = request.registry.partners.by_slug(target)
+    if partner:
+        return str(partner.name)
+    kind, _colon, key = target.partition(":")
+    if not key:
+        return target
+    names = getattr(request, "own_payers", None)
+    if names is None:
+        names = {(kind, key): name for kind, key, name in own_payers(request.dbsession)}
+        request.own_payers = names
+    return str(names.get((kind, key), key))
 
 
 def _basis(request: Any, words: Words, found: Any) -> list[tuple[Any, Any]]:
