@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -108,6 +109,21 @@ def percent_text(part: Fraction) -> str:
     ('50', '33.333333')
     """
     return fraction_text(Fraction(nearest_cent(part * 10**8), 10**6))
+
+
+def percents(weights: Mapping[str, Fraction], places: int = 6) -> dict[str, Decimal]:
+    """Each target's part in per cent, rounded so that all make exactly 100; none of zeros.
+
+    >>> percents({"a": Fraction(1), "b": Fraction(1), "c": Fraction(1)}, 2)
+    {'a': Decimal('33.34'), 'b': Decimal('33.33'), 'c': Decimal('33.33')}
+    """
+    whole = sum(weights.values(), Fraction(0))
+    if not whole:
+        return {}
+    units = to_whole_cents(
+        {target: weight * 100 * 10**places / whole for target, weight in weights.items()}
+    )
+    return {target: Decimal(units[target]).scaleb(-places) for target in weights}
 
 
 def together(pools: Iterable[YearPool]) -> list[tuple[YearPool, ...]]:

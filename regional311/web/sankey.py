@@ -1,4 +1,4 @@
-"""How cost flows, as a picture: pools in their order from left to right, targets at the right end.
+"""How cost flows, as a picture: pools in their order as a stair, targets at the right end.
 
 The height of a box is its amount and the width of a band what flows. A band that leads back to an
 earlier pool leaves on the left and is hatched. The picture is SVG without a script or a style; a
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 WIDTH, HEIGHT = 960.0, 440.0
-TOP, GAP, BOX = 28.0, 14.0, 16.0
+TOP, GAP, BOX = 24.0, 22.0, 16.0
 LABELS = 190.0
 """Room for the names of targets."""
 
@@ -79,15 +79,19 @@ def draw(nodes: Sequence[Node], flows: Mapping[tuple[str, str], float]) -> Pictu
         gives = sum(size for flow, size in sizes.items() if flow[0] == node.key)
         gets = sum(size for flow, size in sizes.items() if flow[1] == node.key)
         heights[node.key] = max(abs(node.own) + gets, gives, gets)
-    most = max(sum(heights[node.key] for node in targets), *heights.values(), 1.0)
-    scale = (HEIGHT - TOP - GAP * max(len(targets) - 1, 0)) / most
+    rooms = [
+        (sum(heights[node.key] for node in side), GAP * max(len(side) - 1, 0))
+        for side in (pools, targets)
+    ]
+    scale = min((HEIGHT - TOP - gaps) / max(sizes_of, 1.0) for sizes_of, gaps in rooms)
     step = (WIDTH - LABELS - BOX) / max(len(pools), 1)
-    boxes = {
-        node.key: Box(
-            node.name, heights[node.key], number * step, TOP, heights[node.key] * scale, False
-        )
-        for number, node in enumerate(pools)
-    }
+    boxes = {}
+    below = TOP
+    for number, node in enumerate(pools):
+        height = heights[node.key] * scale
+        boxes[node.key] = Box(node.name, heights[node.key], number * step, below, height, False)
+        below += height + GAP
+    last = (len(pools) - 1) * step + BOX
     below = TOP
     for node in targets:
         boxes[node.key] = Box(
@@ -100,7 +104,10 @@ def draw(nodes: Sequence[Node], flows: Mapping[tuple[str, str], float]) -> Pictu
         )
         below += heights[node.key] * scale + GAP
     bands = []
-    for giver, taker in sorted(sizes, key=lambda flow: (place[flow[0]], place[flow[1]])):
+    to_pools = {node.key for node in pools}
+    for giver, taker in sorted(
+        sizes, key=lambda flow: (place[flow[0]], flow[1] in to_pools, place[flow[1]])
+    ):
         bands.append(
             _band(
                 boxes[giver],
@@ -108,13 +115,15 @@ def draw(nodes: Sequence[Node], flows: Mapping[tuple[str, str], float]) -> Pictu
                 sizes[giver, taker] * scale,
                 place[giver],
                 (giver, taker) in back,
+                last,
             )
         )
     bottom = max(box.y + box.height for box in boxes.values()) if boxes else HEIGHT
     return Picture(WIDTH, max(bottom, 60.0) + 8, list(boxes.values()), bands)
 
 
-def _band(giver: Box, taker: Box, width: float, colour: int, back: bool) -> Band:
+def _band(giver: Box, taker: Box, width: float, colour: int, back: bool, last: float) -> Band:
+    """One band; to a target it runs level until the last pool, so that it crosses none."""
     title = f"{giver.name} → {taker.name}"
     if back:
         start, end = giver.x, taker.x + BOX
@@ -126,10 +135,13 @@ def _band(giver: Box, taker: Box, width: float, colour: int, back: bool) -> Band
         above, under = giver.y + giver.right, taker.y + taker.left
         giver.right += width
         taker.left += width
-    middle = (start + end) / 2
+    bend = max(start, last) if taker.target else start
+    middle = (bend + end) / 2
     path = (
-        f"M{start:.1f},{above:.1f}C{middle:.1f},{above:.1f} {middle:.1f},{under:.1f}"
+        f"M{start:.1f},{above:.1f}L{bend:.1f},{above:.1f}"
+        f"C{middle:.1f},{above:.1f} {middle:.1f},{under:.1f}"
         f" {end:.1f},{under:.1f}L{end:.1f},{under + width:.1f}C{middle:.1f},{under + width:.1f}"
-        f" {middle:.1f},{above + width:.1f} {start:.1f},{above + width:.1f}Z"
+        f" {middle:.1f},{above + width:.1f} {bend:.1f},{above + width:.1f}"
+        f"L{start:.1f},{above + width:.1f}Z"
     )
     return Band(path, title, colour % 6, back)

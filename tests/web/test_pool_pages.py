@@ -25,7 +25,7 @@ def test_the_list_shows_what_each_pool_is_divided_by(finance):
     page = finance.get(f"/{CITY}/pools?{DAY}")
     assert "311 contact centre" in page
     assert "Contacts by bureau" in page
-    assert "Water Bureau 40.86" in page
+    assert "Water Bureau 40.87\u00a0%" in page or "Water Bureau 40.87 %" in page
     table = finance.get(f"/{CITY}/pools?{DAY}&format=csv").text
     assert "contact-centre,2027,311 contact centre,215000000,bureau:water,40.865385" in table
 

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from regional311.allocation.bases import COUNTED, Base, readings_text, weights
 from regional311.allocation.models import BaseSnapshot, CostPool
-from regional311.allocation.network import percent_text
+from regional311.allocation.network import percents
 from regional311.allocation.readings_sheet import MOST_BYTES, read_sheet
 from regional311.allocation.snapshots import count_readings, save_base, take_snapshot
 from regional311.allocation.year import read_bases
@@ -275,21 +275,17 @@ def _shown(
             readings = dict(weights(found, every, before).by_target)
         except DomainError as error:
             return [], error.message, title
-    whole = sum(readings.values())
+    parts = percents({target: Fraction(each) for target, each in readings.items()})
     rows = [
         {
             "target": names(target),
             "url": names.url(target),
             "reading": f"{float(readings[target]):,.6f}".rstrip("0").rstrip("."),
-            "percent": Decimal(percent_text(_part(readings[target], whole))),
+            "percent": parts.get(target, Decimal(0)),
         }
         for target in sorted(readings, key=lambda each: (-readings[each], names(each)))
     ]
     return rows, problem, title
-
-
-def _part(reading: Any, whole: Any) -> Any:
-    return Fraction(reading) / Fraction(whole) if whole else Fraction(0)
 
 
 def _pool_names(request: Any) -> dict[str, str]:

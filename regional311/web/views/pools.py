@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.view import view_config
 
-from regional311.allocation.bases import plain
+from regional311.allocation.bases import POOL, plain
+from regional311.allocation.methods import nearest_cent
 from regional311.allocation.network import (
     PoolMonth,
     YearPool,
     month_of,
-    percent_text,
     side_by_side,
 )
+from regional311.allocation.network import percents as percents_of
 from regional311.allocation.pools import METHODS as KNOWN_METHODS
 from regional311.allocation.pools import PoolSaid, record_actual, save_pool
 from regional311.allocation.shares import MONTHS
@@ -192,7 +194,7 @@ def pools(context: Pools, request: Any) -> Any:
                 "percents": percents,
                 "problem": problem,
                 "shares": ", ".join(
-                    f"{names(target)} {words.percent(percents[target])}"
+                    f"{names(target)} {words.percent(_shown(percents[target]))}"
                     for target in sorted(percents, key=lambda each: (-percents[each], each))
                 ),
             }
@@ -235,6 +237,12 @@ def pools(context: Pools, request: Any) -> Any:
     )
 
 
+def _shown(percent: Decimal) -> Decimal:
+    """A part as a list shows it: at most two places."""
+    short = round(percent, 2)
+    return percent if short == percent else short
+
+
 def _percents(year: Year, pool: Any, before: date) -> tuple[dict[str, Decimal], str | None]:
     """Each target's part in per cent, or why nobody can say."""
     try:
@@ -242,12 +250,7 @@ def _percents(year: Year, pool: Any, before: date) -> tuple[dict[str, Decimal], 
     except DomainError as error:
         fixed = dict(year.percents.get(pool.id, {})) if pool.base_key is None else {}
         return fixed, error.message
-    whole = sum(weights.values())
-    if not whole:
-        return {}, None
-    return {
-        target: Decimal(percent_text(weight / whole)) for target, weight in weights.items()
-    }, None
+    return percents_of(weights), None
 
 
 def _pool_row(context: PoolRecord, request: Any) -> tuple[Any, Year, date, date]:
@@ -289,7 +292,7 @@ def pool(context: PoolRecord, request: Any) -> Any:
             "own": target == request.tenant.slug,
             "percent": percents[target],
             "year_cents": _cents_of(months, target),
-            "month_cents": None if this_month is None else _month_cents(this_month, target),
+            "month_cents": None if this_month is None else _cents_of([this_month], target),
         }
         for target in sorted(percents, key=lambda each: (-percents[each], names(each)))
     ]
@@ -385,15 +388,14 @@ def pool(context: PoolRecord, request: Any) -> Any:
     )
 
 
-def _month_cents(month: PoolMonth, target: str) -> int | None:
-    return month.cents.get(target)
-
-
 def _cents_of(months: list[PoolMonth], target: str) -> int | None:
-    """What a target bears in the year; none for a pool, which bears nothing itself."""
-    if not months or target not in months[0].cents:
+    """What a target bears in some months, or what a pool is given, to the nearest cent."""
+    if not months:
         return None
-    return sum(month.cents[target] for month in months)
+    if target.startswith(POOL):
+        key = target.removeprefix(POOL)
+        return nearest_cent(sum((each.given.get(key, Fraction(0)) for each in months), Fraction(0)))
+    return sum(each.cents.get(target, 0) for each in months)
 
 
 def _made_of(found: Any) -> list[dict[str, Any]]:
@@ -420,7 +422,9 @@ def _received(months: list[PoolMonth], names: Targets) -> list[tuple[str, str, i
         (
             names(f"pool:{key}"),
             names.url(f"pool:{key}") or "",
-            round(sum(month.received.get(key, 0) for month in months)),
+            nearest_cent(
+                sum((each.received.get(key, Fraction(0)) for each in months), Fraction(0))
+            ),
         )
         for key in keys
     ]
@@ -436,7 +440,11 @@ def _checks(
     if problem is not None:
         checks.append(Check(_("The pool can be divided."), False, problem))
     if months:
-        total = next((row["year_cents"] for row in rows if row["total"]), 0)
+        total = sum(
+            row["year_cents"] or 0
+            for row in rows
+            if not row["total"] and not row["target"].startswith(POOL)
+        )
         kept = sum(month.unallocated_cents for month in months)
         checks.append(
             Check(
@@ -589,7 +597,7 @@ def flow(context: Pools, request: Any) -> Any:
             {
                 "giver": names(giver),
                 "taker": names(taker),
-                "cents": round(amount),
+                "cents": nearest_cent(amount),
                 "method": method,
             }
             for (giver, taker), amount in sorted(
