@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import secrets
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -86,7 +86,7 @@ WHERE s.tenant_id = :tenant AND s.side = 'issued' AND s.kind IN ('bill', 'correc
 ORDER BY s.id
 """)
 
-# What every piece of work was billed so far beside what it comes to now, by payer and line.
+# What every piece of work behind some lines was billed so far beside what it comes to now.
 _BOTH = """
 WITH billed AS MATERIALIZED (
     SELECT s.counterparty_id AS payer_id, s.payer_kind, coalesce(s.payer_key, '') AS payer_key,
@@ -97,13 +97,14 @@ WITH billed AS MATERIALIZED (
     JOIN statement_lines l ON l.tenant_id = s.tenant_id AND l.statement_id = s.id
     JOIN statement_items i ON i.tenant_id = l.tenant_id AND i.line_id = l.id
     WHERE s.tenant_id = :tenant AND s.side = 'issued' AND s.kind IN ('bill', 'correction')
-        AND s.period_key = :period
+        AND s.period_key = :period AND l.line_key = ANY(:keys)
     GROUP BY s.counterparty_id, s.payer_kind, s.payer_key, l.line_key, i.usage_event_id
     HAVING sum(i.quantity) <> 0 OR sum(i.amount) <> 0
 ), fresh AS MATERIALIZED (
     SELECT payer_id, payer_kind, coalesce(payer_key, '') AS payer_key, line_key, usage_event_id,
         quantity, amount, price
-    FROM charges WHERE tenant_id = :tenant AND run_id = :run AND state = 'rated'
+    FROM charges
+    WHERE tenant_id = :tenant AND run_id = :run AND state = 'rated' AND line_key = ANY(:keys)
 ), works AS MATERIALIZED (
     SELECT payer_id, payer_kind, payer_key, line_key, usage_event_id,
         b.quantity AS old_quantity, b.amount AS old_amount,
@@ -173,7 +174,7 @@ def draft_corrections(session: TenantSession, period: Period, *, now: datetime) 
         for due in dues
     ]
     if drafts:
-        parameters = _parameters(session, period, run_id) | {
+        parameters = _parameters(session, period, run_id, [due.lines for due in dues]) | {
             "drafts": drafts,
             "salt": secrets.token_bytes(32),
         }
@@ -204,12 +205,14 @@ def _reckon(session: TenantSession, period: Period, now: datetime) -> tuple[UUID
         )
     run = run_rating(session, period=period, now=now)
     fresh = billing.fresh_lines(session, run.id)
-    counts = _counts(session, period, run.id)
+    changed = {
+        payer: lines
+        for payer in sorted(issued.keys() | fresh.keys(), key=_payer_order)
+        if (lines := difference(issued.get(payer, []), fresh.get(payer, [])))
+    }
+    counts = _counts(session, _parameters(session, period, run.id, changed.values()))
     dues = []
-    for payer in sorted(issued.keys() | fresh.keys(), key=_payer_order):
-        lines = difference(issued.get(payer, []), fresh.get(payer, []))
-        if not lines:
-            continue
+    for payer, lines in changed.items():
         found = counts.get(payer, {})
         counted = tuple(_counted(line, found) for line in lines)
         corrects_id, number = bills.get(payer, (None, None))
@@ -228,16 +231,25 @@ def _counted(line: Line, counts: Mapping[str, tuple[int, int, int]]) -> Line:
     return replace(line, item_count=items)
 
 
-def _parameters(session: TenantSession, period: Period, run_id: UUID) -> dict[str, Any]:
-    return {"tenant": scope_of(session).tenant_id, "period": period.label, "run": run_id}
+def _parameters(
+    session: TenantSession, period: Period, run_id: UUID, lines: Iterable[Iterable[Line]]
+) -> dict[str, Any]:
+    return {
+        "tenant": scope_of(session).tenant_id,
+        "period": period.label,
+        "run": run_id,
+        "keys": sorted({line.line_key for each in lines for line in each}),
+    }
 
 
 def _counts(
-    session: TenantSession, period: Period, run_id: UUID
+    session: TenantSession, parameters: Mapping[str, Any]
 ) -> dict[Payer, dict[str, tuple[int, int, int]]]:
     found: defaultdict[Payer, dict[str, tuple[int, int, int]]] = defaultdict(dict)
+    if not parameters["keys"]:
+        return found
     with joined_by_hash(session):
-        rows = session.execute(_COUNTS, _parameters(session, period, run_id)).all()
+        rows = session.execute(_COUNTS, parameters).all()
     for row in rows:
         payer = Payer(row.payer_id, row.payer_kind, row.payer_key)
         found[payer][row.line_key] = (row.changed, row.before, row.after)
