@@ -168,6 +168,8 @@ def arithmetic(line: LineRow, worked: Decimal | None) -> list[Node]:
         return _correction(line, corrects)
     if line.kind == "pool":
         return [Node("share", _share(line.basis), line.exact_amount, {})]
+    if line.kind in ("true_up", "carry_forward") and "owed_cents" in line.basis:
+        return _true_up(line)
     before = line.basis.get("before_cents")
     if line.kind in ("cap", "minimum") and isinstance(before, int):
         come_to = from_cents(before)
@@ -178,12 +180,26 @@ def arithmetic(line: LineRow, worked: Decimal | None) -> list[Node]:
     return [Node("step", _reason(line), line.exact_amount, {})]
 
 
+def _true_up(line: LineRow) -> list[Node]:
+    """What is owed by the actual cost, less what was billed, and what was carried into the year."""
+    owed = from_cents(int(line.basis["owed_cents"]))
+    billed = from_cents(int(line.basis.get("billed_cents", 0)))
+    carried = line.exact_amount - (owed - billed)
+    steps = [
+        Node("step", "By the actual cost", owed, {}),
+        Node("step", "Less what was billed", -billed, {}),
+    ]
+    return steps + ([Node("step", "Carried from earlier years", carried, {})] if carried else [])
+
+
 def _correction(line: LineRow, corrects: Mapping[str, Any]) -> list[Node]:
     """What should have been billed, less what was."""
     named = f"statement {corrects['statement']}" if corrects.get("statement") else "before"
     if corrects.get("line"):
         named = f"line {corrects['line']} of {named}"
     before = corrects.get("billed_cents")
+    if line.kind in ("credit", "debit"):
+        return [Node("step", f"{_reason(line)} (on {named})", line.exact_amount, {})]
     if before is None or corrects.get("change") == "addition":
         return [Node("step", f"Not billed on {named}", line.exact_amount, {})]
     billed = from_cents(int(before))
@@ -319,6 +335,8 @@ WITH events AS MATERIALIZED (
     JOIN rating_runs r ON r.tenant_id = :tenant AND r.service_from <= e.occurred_at
         AND e.occurred_at < r.service_to
     JOIN charges c ON c.tenant_id = :tenant AND c.run_id = r.id AND c.usage_event_id = e.id
+), keys AS (
+    SELECT event_id, array_agg(DISTINCT line_key) AS line_keys FROM rated GROUP BY event_id
 ), billed AS MATERIALIZED (
     SELECT rated.event_id, s.id AS statement_id, s.public_id, s.kind, l.id AS line_id, l.position,
         l.label, l.agreement_key, l.exact_amount, l.amount_cents, i.id AS item_id, i.quantity,
@@ -326,8 +344,9 @@ WITH events AS MATERIALIZED (
     FROM rated
     JOIN statements s ON s.tenant_id = :tenant AND s.side = 'issued'
         AND s.period_key = rated.period_key AND s.run_id = rated.run_id
+    JOIN keys ON keys.event_id = rated.event_id
     JOIN statement_lines l ON l.tenant_id = :tenant AND l.statement_id = s.id
-        AND l.line_key = rated.line_key
+        AND l.line_key = ANY (keys.line_keys)
     JOIN events e ON e.id = rated.event_id
     JOIN statement_items i ON i.tenant_id = :tenant AND i.line_id = l.id
         AND i.occurred_at = e.occurred_at AND i.usage_event_id = e.id

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from regional311.calendars import Period
+from regional311.chargeback import billing, queries
 from regional311.chargeback import explain as explaining
-from regional311.chargeback import queries
-from regional311.chargeback.documents.content import LINE_KINDS
+from regional311.chargeback.documents.content import LINE_KINDS, line_note
 from regional311.chargeback.explain import explain, of_contact, of_reference, parts, walk
 from regional311.chargeback.month import bill_month
 from regional311.chargeback.queries import LeafRow, LineRow
+from regional311.chargeback.rerating import draft_corrections
 from regional311.database.ids import new_id
 from regional311.money import from_cents, to_cents
 
@@ -74,6 +75,7 @@ def test_the_parts_of_any_line_sum_to_its_cents(worked, exact, billed, data):
                 {"percent": "20", "of_cents": 1234},
                 {"percent": "50", "pool_name": "I&R"},
                 {"before_cents": billed, "reason": "At most $100.00 in a fiscal year."},
+                {"owed_cents": billed, "billed_cents": 5, "opening_cents": 7},
                 *(
                     {
                         "corrects": {
@@ -222,6 +224,41 @@ class TestBilled:
         with billed.of("community") as session:
             assert of_reference(session, row.id, reference).shares == ()
             assert of_contact(session, billed.one).shares == ()
+
+    def test_a_correction_is_explained_to_the_cent_on_both_sides(self, billed):
+        """A price was wrong and work came late: reversal and new line, each with its work."""
+        late = new_id()
+        billed.use(
+            "city",
+            "county",
+            at=(2026, 10, 6, 9),
+            contact_id=late,
+            received_at=datetime(2026, 11, 10, tzinfo=UTC),
+        )
+        with billed.of("city") as session:
+            session.execute(text("UPDATE rates SET amount = 5.005 WHERE key = 'phone'"))
+        now = datetime(2026, 11, 20, 17, tzinfo=UTC)
+        with billed.of("city", billed.preparer) as session:
+            (draft,) = draft_corrections(session, Period.of(2026, 10), now=now)
+            billing.submit(session, draft, now=now)
+        with billed.of("city", billed.approver) as session:
+            billing.approve(session, draft, now=now)
+            billing.issue(session, draft, now=now)
+        for slug in ("city", "county"):
+            with billed.of(slug) as session:
+                for number in ("CITY-00001", "CITY-00002"):
+                    whole = explain(session, number)
+                    check(whole)
+                    detail = queries.statement(session, number)
+                    assert whole.amount == from_cents(detail.row.total_cents)
+                    kinds = {leaf.kind for leaf in whole.leaves()}
+                    assert "adjustment" not in kinds
+                assert detail.corrects == "CITY-00001"
+        with billed.of("city") as session:
+            assert of_contact(session, late).billed == Decimal("5.005")
+            assert of_contact(session, billed.one).billed == Decimal("5.129")
+            lines = queries.lines(session, draft)
+            assert all(line_note(line) for line in lines)
 
     def test_work_that_waits_says_where(self, billed):
         late = new_id()
