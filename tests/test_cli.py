@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -65,7 +66,9 @@ def assert_one_line(done: subprocess.CompletedProcess[str], says: str, code: int
 def test_help_names_every_command(regional311) -> None:
     done = regional311("--help")
     assert done.returncode == 0
-    known = "apply bill check demo docs explain export init migrate plan replay serve work"
+    known = (
+        "apply bill check demo docs explain export init migrate plan replay serve statement work"
+    )
     for command in known.split():
         assert f"\n  {command} " in done.stdout
     assert "web-process" not in done.stdout
@@ -92,8 +95,27 @@ def test_a_month_without_work_is_billed_too(regional311) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_statement_is_written_in_every_form_and_explained(regional311, tmp_path) -> None:
+    drafts = json.loads(regional311("bill", "2026-10", "--json").stdout)
+    (number, *_) = [each["public_id"] for each in drafts if each["state"] == "draft"]
+    asks = ("--tenant", "city-of-portland")
+    begins = {"pdf": b"%PDF", "xlsx": b"PK", "csv": b"statement,", "json": b'{"schema"'}
+    for form, start in begins.items():
+        target = tmp_path / f"made.{form}"
+        done = regional311("statement", number, *asks, "--format", form, "--output", str(target))
+        assert done.stdout == f"{target}\n", done.stderr
+        assert target.read_bytes().startswith(start)
+    said = regional311("explain", number, *asks).stdout.splitlines()
+    assert number in said[0]
+    assert said[1].startswith("  ")
+    told = json.loads(regional311("explain", number, *asks, "--json").stdout)
+    assert told["kind"] == "statement"
+
+
 def test_what_is_not_there_is_said(regional311) -> None:
     done = regional311("explain", "S-1", "--tenant", "211info")
+    assert_one_line(done, "211info has no statement S-1")
+    done = regional311("statement", "S-1", "--tenant", "211info")
     assert_one_line(done, "211info has no statement S-1")
     assert_one_line(regional311("plan", "--tenant", "nobody"), "nobody")
 
