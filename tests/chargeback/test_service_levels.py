@@ -230,18 +230,7 @@ def test_what_was_measured_is_shared_once(october: Region) -> None:
     assert theirs["answer"].source == "Measured from contacts and referrals (1)"
 
 
-@pytest.mark.parametrize(
-    ("changes", "error"),
-    [
-        ({"target_key": "golf"}, InvalidInput),
-        ({"period_key": "soon"}, InvalidInput),
-        ({"reading": Decimal(-1)}, InvalidInput),
-        ({"reading": Decimal("NaN")}, InvalidInput),
-        ({"target_key": "first", "reading": Decimal(101)}, InvalidInput),
-        ({"source": " "}, InvalidInput),
-    ],
-)
-def test_a_figure_that_cannot_be_is_refused(october: Region, changes, error) -> None:
+def test_a_figure_that_cannot_be_is_refused(october: Region) -> None:
     said = {
         "target_key": "answer",
         "period_key": "2026-10",
@@ -249,10 +238,20 @@ def test_a_figure_that_cannot_be_is_refused(october: Region, changes, error) -> 
         "source": "A report",
         "now": NOW,
     }
-    with pytest.raises(error), october.of("city", FINANCE) as session:
-        enter(session, agreements.versions(session, "share")[-1], **(said | changes))
+    with october.of("city", FINANCE) as session:
+        row = agreements.versions(session, "share")[-1]
+        for changes in (
+            {"target_key": "golf"},
+            {"period_key": "soon"},
+            {"reading": Decimal(-1)},
+            {"reading": Decimal("NaN")},
+            {"target_key": "first", "reading": Decimal(101)},
+            {"source": " "},
+        ):
+            with pytest.raises(InvalidInput):
+                enter(session, row, **(said | changes))
     with pytest.raises(Forbidden), october.of("county", FINANCE) as session:
-        enter(session, agreements.versions(session, "share")[-1], **said)
+        enter(session, row, **said)
 
 
 def test_own_bureaus_and_outside_bodies_have_their_own_work(region: Region) -> None:

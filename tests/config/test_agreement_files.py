@@ -184,7 +184,7 @@ amounts = st.one_of(st.none(), st.integers(-1, 10**9))
 percents = st.one_of(st.none(), st.decimals(-1, 101, places=2).map(str))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     reference=words,
     prefix=st.sampled_from(["COP", "cop", "C", "COP9"]),

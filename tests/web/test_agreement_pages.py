@@ -6,16 +6,18 @@ import csv
 import io
 import re
 import shutil
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from sqlalchemy import event, select, text
 from sqlalchemy.dialects.postgresql import Range
+from webtest import TestApp
 
 from regional311.chargeback.models import Agreement
-from regional311.config.apply import ChangedOnBothSides, apply
+from regional311.config.apply import apply
 from regional311.config.export import export
 from regional311.config.plan import NOBODY, plan
+from regional311.database.ids import new_token, token_hash
 from regional311.database.session import Scope, open_session, session_scope
 
 pytestmark = pytest.mark.commits
@@ -28,6 +30,32 @@ NOVEMBER = datetime(2026, 11, 3, 18, tzinfo=UTC)
 @pytest.fixture(autouse=True)
 def _november(clock):
     clock.now = NOVEMBER
+
+
+@pytest.fixture
+def sign_in(application, people, web_engine, clock):
+    """`sign_in("finance", CITY)` returns a browser with a session that took no password."""
+
+    def enter(*roles, email=None):
+        *roles, tenant = roles
+        person = people.known[email or people.account(tenant, *roles)]
+        token = new_token()
+        with web_engine.begin() as connection:
+            connection.execute(
+                text("SELECT start_session(:token, :person, :csrf, :now, :until)"),
+                {
+                    "token": token_hash(token),
+                    "person": person,
+                    "csrf": new_token(),
+                    "now": clock.now,
+                    "until": clock.now + timedelta(hours=1),
+                },
+            )
+        browser = TestApp(application)
+        browser.set_cookie("session", token)
+        return browser
+
+    return enter
 
 
 def versions(engine, key=KEY):
@@ -154,8 +182,6 @@ def test_a_version_goes_from_draft_to_force_and_files_see_it(
     file.write_text(file.read_text().replace("due_days = 30", "due_days = 60"))
     planned = plan(web_engine, tmp_path / "changed", now=NOVEMBER)
     assert [each.key for each in planned.conflicts] == [KEY]
-    with pytest.raises(ChangedOnBothSides):
-        apply(web_engine, tmp_path / "changed", now=NOVEMBER)
 
 
 def test_a_decline_and_a_withdrawal_are_read_on_both_sides(sign_in):
@@ -262,6 +288,75 @@ def test_own_bureaus_agreement_needs_two_people_here_only(sign_in, web_engine):
     assert "county-overhead" not in {
         each["key"] for each in sign_in("auditor", CITY).get(f"/{CITY}/agreements?format=json").json
     }
+
+
+def test_an_outside_bodys_agreement_says_its_promise_funding_and_discount(sign_in, web_engine):
+    finance = sign_in("finance", CITY)
+    form = finance.get(f"/{CITY}/agreements/new").forms["form"]
+    said = {
+        "key": "stops",
+        "payer": "outside:",
+        "outside-key": "transit-district",
+        "outside-name": "Transit district",
+        "outside-email": "bills@transit.example",
+        "name": "Contacts about stops",
+        "reference": "MOU-12",
+        "purpose": "The district pays for contacts about its stops.",
+        "valid_from": "2027-01-01",
+        "services": "sidewalk-obstruction, street-light",
+        "rate_card": "intake",
+        "prepay": "10.00",
+        "interest_percent": "4.5",
+        "ends_notice_days": "200",
+        "expiry_reminder_days": "60, 10",
+        "every": "quarter",
+        "number_prefix": "COP",
+        "target_1-name": "Nine in ten within a minute",
+        "target_1-measure": "answer_seconds",
+        "target_1-goal": "60",
+        "target_1-credit_percent": "2",
+        "funding_1-name": "State transit grant",
+        "funding_1-kind": "grant",
+        "funding_1-percent": "25",
+        "funding_1-authorised": "1,000.00",
+        "discount_1-name": "Volume",
+        "discount_1-percent": "5",
+        "discount_1-from_amount": "500.00",
+    }
+    controls = {each.id: each for several in form.fields.values() for each in several}
+    for name, value in said.items():
+        controls[f"form-{name}"].value = value
+    form.fields["activities"][0].checked = True
+    controls["form-outside-name"].value = ""
+    assert "Give the outside body a short name" in form.submit("submit", status=400)
+    controls["form-outside-name"].value = "Transit district"
+    controls["form-funding_1-name"].value = ""
+    assert "Give each promise, source and discount a name" in form.submit("submit", status=400)
+    controls["form-funding_1-name"].value = "State transit grant"
+    page = form.submit("submit").follow()
+    for words in (
+        "Transit district",
+        "bills@transit.example",
+        "sidewalk-obstruction, street-light",
+        "every quarter, within 15 days",
+        "4.5 % a year, simple",
+        "State transit grant (grant): 25 % of the gross, at most $1,000.00 a fiscal year",
+        "Volume: 5 % when the period's gross reaches $500.00",
+        "missed, it gives back 2 % of the gross",
+        "$10.00 a period",
+        "200 days before it ends",
+    ):
+        assert words in page.text.replace("&#39;", "'"), words
+    filled = finance.get(f"{page.request.path}/edit").forms["form"]
+    assert filled.fields["interest_percent"][0].value == "4.5"
+    assert "Source of funding 2" in filled.text
+    approver = sign_in("approver", CITY)
+    sign(approver, approver.get(page.request.path), "propose")
+    (row,) = versions(web_engine, "stops")
+    assert (row.payer_kind, row.payer_key) == ("outside", "transit-district")
+    assert row.terms["funding"][0]["key"] == "state-transit-grant"
+    assert row.terms["billing"] == {"every": "quarter", "submit_days": 15}
+    assert "Transit district" in approver.get(f"/{CITY}/agreements?payer_kind=outside")
 
 
 def work(engine, people, key: str, day: str) -> None:
