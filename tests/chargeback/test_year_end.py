@@ -79,8 +79,12 @@ def received(region, kind):
 
 def test_a_year_settles_to_the_cent_and_again_for_what_changed_since(october):
     """618,000.00 were spent; half is 309,000.00, of which 25,000.00 was billed."""
+    actual(october, 61_700_000)
+    (replaced,) = settle(october, {POOL: "settle"}).statements
     actual(october, 61_800_000)
     done = settle(october, {POOL: "settle"})
+    last = "SELECT state FROM statement_events WHERE statement_id = :id ORDER BY position DESC"
+    assert rows(october, "city", last, id=replaced)[0].state == "void"
     (made,) = done.true_ups
     assert made.roll == Roll(0, 2_500_000, 30_900_000)
     through(october, "city", done.statements)
@@ -101,24 +105,6 @@ def test_a_year_settles_to_the_cent_and_again_for_what_changed_since(october):
     assert balance[0][0] == 30_950_000
     checks = check_region(october.engine, october.tenants)
     assert [(c.name, p.message) for c in checks for p in c.problems] == []
-
-
-def test_open_true_ups_are_replaced(october):
-    actual(october, 61_800_000)
-    first = settle(october, {POOL: "settle"})
-    actual(october, 60_000_000)
-    second = settle(october, {POOL: "settle"})
-    states = dict(
-        tuple(row)
-        for row in rows(
-            october,
-            "city",
-            "SELECT DISTINCT ON (statement_id) statement_id, state FROM statement_events"
-            " ORDER BY statement_id, position DESC",
-        )
-    )
-    assert states[first.statements[0]] == "void"
-    assert states[second.statements[0]] == "draft"
 
 
 def test_a_balance_that_is_carried_forward_stands_on_the_next_bill(october):
@@ -183,16 +169,13 @@ def test_memos_count_with_the_pool_and_the_service(october):
     assert billed == {"card": 4_000, "pool": 2_400_000}
 
 
-def test_the_year_as_it_stands_before_actuals_are_known(october):
+def test_what_cannot_be_settled_is_refused(october):
     with october.of("city") as session:
         rows_ = {row.subject: row for row in true_up.year_rows(session, 2027)}
     pool = rows_["pool"]
     assert (pool.owed_cents, pool.actual, pool.treatment) == (30_000_000, False, None)
     assert f"{pool.recovery_percent}" == "8.3"
     assert rows_["card"].closing_cents is None
-
-
-def test_what_cannot_be_settled_is_refused(october):
     before = datetime(2027, 6, 30, 17, tzinfo=UTC)
     wrong = [
         ({POOL: "settle"}, YearNotOver, before, None),
