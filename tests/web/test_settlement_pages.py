@@ -132,9 +132,11 @@ def test_the_payer_disputes_the_issuer_credits_and_the_balance_goes_down(desks):
     city, approver = desks[CITY, "finance"], desks[CITY, "approver"]
     county = desks[COUNTY, "finance"]
     before = open_cents(county, COUNTY, "payables", statement)
-    page = county.get(f"/{COUNTY}/disputes/new").click(description="COP-")
+    assert statement in county.get(f"/{COUNTY}/disputes/new")
+    line = county.get(f"/{COUNTY}/statements/{statement}/1")
+    page = line.click(description="Dispute this line")
     form = page.forms["form"]
-    form["line"] = "1"
+    assert form["line"].value == "1"
     form["amount"] = "9999999.00"
     form["reason"] = "wrong_quantity"
     form["evidence"] = "Our log shows fewer."
@@ -250,12 +252,11 @@ def test_an_advance_is_recorded_applied_and_given_back(desks):
     form["method"] = "ach"
     form["paid_on"] = "2026-11-03"
     form.submit("submit").follow()
-    page = city.get(f"/{CITY}/settlement/receivables")
-    apply_forms = [f for f in page.forms.values() if f.action.endswith("/payments/apply")]
-    (mine,) = [f for f in apply_forms if f["statement"].value == statement]
-    done = mine.submit().follow()
+    page = city.get(f"/{CITY}/payments/new?statement={statement}")
+    done = post_form(page, "/payments/apply").submit().follow()
     assert "Advance applied" in done
     assert open_cents(county, COUNTY, "payables") == before - 200
+    assert "held in advance. It can" not in city.get(f"/{CITY}/payments/new?statement={statement}")
     back = city.get(f"/{CITY}/payments/new?kind=refund").forms["form"]
     back["payer"], back["amount"], back["reference"] = COUNTY, "1.00", "BACK"
     back["method"] = "ach"

@@ -10,7 +10,7 @@ from pyramid.view import view_config
 from sqlalchemy import select
 
 from regional311.chargeback.models import Statement
-from regional311.database.ids import is_public_id
+from regional311.database.ids import is_public_id, new_token
 from regional311.errors import InvalidInput
 from regional311.identity.members import names_of
 from regional311.identity.permissions import Permissions as P
@@ -315,9 +315,14 @@ def _new_page(request: Any, form: Any, row: queries.OpenRow | None, kind: str) -
             lead = _("${number} is settled by more than it comes to: ${open}.", mapping=told)
     elif kind == "refund":
         lead = _("Give back what was paid in advance and is not used.")
+    held = 0
+    if row is not None and kind == "payment" and row.open.open_cents > 0:
+        held = payments.advance_held(request.dbsession, Whom(row.counterparty_id, row.payer_key))
     return settlement_page(
         request,
         form=form,
+        held=max(0, held),
+        advance_key=new_token(),
         lead=lead,
         title=_("Record a refund") if kind == "refund" else _("Record a payment"),
         payments_url=f"/{request.tenant.slug}/payments",

@@ -193,11 +193,6 @@ def _ageing(request: Any, side: str) -> Any:
     listing.fill(shown, after=str(more) if more < len(rows) else None, total=len(rows))
     sums = aged(row.open for row in rows)
     url = f"/{request.tenant.slug}/settlement/{'receivables' if side == 'issued' else 'payables'}"
-    held = {
-        (each.counterparty_id, each.payer_key)
-        for each in queries.advances(session)
-        if each.side == "received" and each.cents > 0
-    }
     return settlement_page(
         request,
         listing=listing,
@@ -210,8 +205,6 @@ def _ageing(request: Any, side: str) -> Any:
         ],
         sums=sums,
         url=url,
-        held=held,
-        form_key=new_token(),
         may_record=side == "issued" and may(request, P.SETTLEMENT_EDIT),
         may_dispute=side == "received" and may(request, P.DISPUTE_EDIT),
     )
