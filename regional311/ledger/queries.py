@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from regional311.database.session import TenantSession, scope_of
 from regional311.ledger.books import DUE_FROM, DUE_TO, Entry, Leg
 
 PAGE = 50
+DUE_FROM_OUTSIDE = "due_from_outside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +106,16 @@ def periods(session: TenantSession) -> list[PeriodRow]:
     return [PeriodRow(*row) for row in rows]
 
 
-def trial_balance(session: TenantSession, period_key: str | None = None) -> list[TrialBalanceRow]:
+def trial_balance(
+    session: TenantSession,
+    period_key: str | None = None,
+    *,
+    posted_before: datetime | None = None,
+) -> list[TrialBalanceRow]:
     """Debits and credits of each account, up to and including a period, or of all time.
 
-    Accounts without postings are listed with zero.
+    `posted_before` leaves out what was posted from that moment on: the balance as it was known
+    then. Accounts without postings are listed with zero.
     """
     rows = session.execute(
         text(
@@ -116,13 +123,18 @@ def trial_balance(session: TenantSession, period_key: str | None = None) -> list
             " coalesce(sum(p.debit_cents), 0)::bigint, coalesce(sum(p.credit_cents), 0)::bigint"
             " FROM accounts a LEFT JOIN (postings p JOIN journal_entries e"
             "  ON e.tenant_id = p.tenant_id AND e.id = p.entry_id"
-            "  AND e.period_key <= coalesce(:period, '9999-99'))"
+            "  AND e.period_key <= coalesce(:period, '9999-99')"
+            "  AND e.posted_at < coalesce(CAST(:before AS timestamptz), 'infinity'))"
             " ON p.tenant_id = a.tenant_id AND p.account_key = a.key"
             " WHERE a.tenant_id = :tenant GROUP BY a.key, a.name, a.type, a.external_code"
             " ORDER BY array_position("
             "  ARRAY['asset', 'liability', 'equity', 'revenue', 'expense'], a.type), a.key"
         ),
-        {"tenant": scope_of(session).tenant_id, "period": period_key},
+        {
+            "tenant": scope_of(session).tenant_id,
+            "period": period_key,
+            "before": posted_before,
+        },
     )
     return [TrialBalanceRow(*row) for row in rows]
 
@@ -132,6 +144,7 @@ def journal(
     *,
     period_key: str | None = None,
     account_key: str | None = None,
+    counterparty_id: UUID | None = None,
     before: UUID | None = None,
     limit: int = PAGE,
 ) -> list[EntryRow]:
@@ -141,6 +154,7 @@ def journal(
             "WITH page AS (SELECT e.* FROM journal_entries e WHERE e.tenant_id = :tenant"
             "  AND (CAST(:period AS text) IS NULL OR e.period_key = :period)"
             "  AND (CAST(:before AS uuid) IS NULL OR e.id < :before)"
+            "  AND (CAST(:partner AS uuid) IS NULL OR e.counterparty_id = :partner)"
             "  AND (CAST(:account AS text) IS NULL OR EXISTS (SELECT FROM postings p"
             "   WHERE p.tenant_id = e.tenant_id AND p.entry_id = e.id"
             "   AND p.account_key = :account))"
@@ -157,6 +171,7 @@ def journal(
             "tenant": scope_of(session).tenant_id,
             "period": period_key,
             "account": account_key,
+            "partner": counterparty_id,
             "before": before,
             "limit": limit,
         },
@@ -258,10 +273,154 @@ def partner_balances(session: TenantSession) -> list[PartnerBalance]:
     return [PartnerBalance(*row) for row in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class ChartRow:
+    """An account with where the partner's own general ledger has it, and what it came to."""
+
+    key: str
+    name: str
+    type: str
+    external_code: str | None
+    fund_code: str | None
+    cost_centre: str | None
+    ended_on: date | None
+    postings: int
+    balance_cents: int
+
+
+def chart(session: TenantSession) -> list[ChartRow]:
+    """The chart of accounts with its codes and balances, in the order of a trial balance."""
+    rows = session.execute(
+        text(
+            "SELECT a.key, a.name, a.type, a.external_code, a.fund_code, a.cost_centre, a.ended_on,"
+            " coalesce(p.postings, 0), coalesce(p.balance, 0) FROM accounts a LEFT JOIN ("
+            "  SELECT account_key, count(*) AS postings,"
+            "  sum(debit_cents - credit_cents)::bigint AS balance"
+            "  FROM postings WHERE tenant_id = :tenant GROUP BY account_key) p"
+            " ON p.account_key = a.key WHERE a.tenant_id = :tenant ORDER BY array_position("
+            "  ARRAY['asset', 'liability', 'equity', 'revenue', 'expense'], a.type), a.key"
+        ),
+        {"tenant": scope_of(session).tenant_id},
+    )
+    return [ChartRow(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class MappingRow:
+    """A rule of mapping; what is None fits everything."""
+
+    key: str
+    account_key: str | None
+    party: str | None
+    family: str | None
+    external_code: str | None
+    fund_code: str | None
+    cost_centre: str | None
+
+
+def mappings(session: TenantSession) -> list[MappingRow]:
+    """The rules by which postings map to the partner's own general ledger, by key."""
+    rows = session.execute(
+        text(
+            "SELECT key, account_key, party, family, external_code, fund_code, cost_centre"
+            " FROM gl_mappings WHERE tenant_id = :tenant AND ended_on IS NULL ORDER BY key"
+        ),
+        {"tenant": scope_of(session).tenant_id},
+    )
+    return [MappingRow(*row) for row in rows]
+
+
+AGES = (30, 60, 90)
+"""Days after which a balance is in the next older class."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgedBalance:
+    """What another party owes by the month in which it was booked, in cents: newest class first.
+
+    Credits (payments, memos) are set against the oldest first. `party` is a partner's name, or
+    what a posting says, such as `outside:<key>`.
+    """
+
+    party: str
+    counterparty_id: UUID | None
+    account_key: str
+    cents: tuple[int, int, int, int]
+
+    @property
+    def total_cents(self) -> int:
+        """All classes together."""
+        return sum(self.cents)
+
+
+def aged_balances(session: TenantSession, as_of: date) -> list[AgedBalance]:
+    """What is due from and to others at the end of a day, aged from the end of the booked month.
+
+    Receivables are above zero, payables below. Entries booked in later months are left out.
+    """
+    rows = session.execute(
+        text(
+            "SELECT p.account_key, p.counterparty_id, coalesce(t.short_name, p.party, '') AS party,"
+            " l.end_on, sum(p.debit_cents - p.credit_cents)::bigint AS cents FROM postings p"
+            " JOIN journal_entries e ON e.tenant_id = p.tenant_id AND e.id = p.entry_id"
+            " JOIN ledger_periods l ON l.tenant_id = e.tenant_id AND l.key = e.period_key"
+            " LEFT JOIN tenants t ON t.tenant_id = p.counterparty_id AND t.id = p.counterparty_id"
+            " WHERE p.tenant_id = :tenant AND l.start_on <= :day"
+            " AND p.account_key = ANY(:accounts) GROUP BY 1, 2, 3, 4 ORDER BY 1, 3, 2, 4"
+        ),
+        {
+            "tenant": scope_of(session).tenant_id,
+            "day": as_of,
+            "accounts": [DUE_FROM, DUE_TO, DUE_FROM_OUTSIDE],
+        },
+    ).all()
+    found: dict[tuple[str, UUID | None, str], list[tuple[date, int]]] = {}
+    for row in rows:
+        about = (row.account_key, row.counterparty_id, row.party)
+        found.setdefault(about, []).append((row.end_on, row.cents))
+    aged = [
+        AgedBalance(party, counterparty_id, account, age(months, as_of, owing=account != DUE_TO))
+        for (account, counterparty_id, party), months in found.items()
+    ]
+    return [each for each in aged if any(each.cents)]
+
+
+def age(
+    months: Sequence[tuple[date, int]], as_of: date, *, owing: bool = True
+) -> tuple[int, int, int, int]:
+    """Divide the sums of months (exclusive end, debit minus credit) into classes of age.
+
+    What lowers the balance is set against the oldest month first; what is left of it is in the
+    newest class. `owing` is whether debits are what is owed.
+
+    >>> age([(date(2026, 8, 1), 100), (date(2026, 11, 1), 50), (date(2026, 12, 1), -120)],
+    ...     date(2026, 12, 1))
+    (30, 0, 0, 0)
+    """
+    sign = 1 if owing else -1
+    owed = [(end, sign * cents) for end, cents in months if sign * cents > 0]
+    lowered = -sum(sign * cents for _end, cents in months if sign * cents < 0)
+    classes = [0, 0, 0, 0]
+    for end, cents in owed:
+        part = min(lowered, cents)
+        lowered -= part
+        days = (as_of - end).days
+        classes[sum(days > each for each in AGES)] += cents - part
+    classes[0] -= lowered
+    first, second, third, last = (sign * each for each in classes)
+    return first, second, third, last
+
+
 def entries_to_check(
-    session: TenantSession, service_periods: Iterable[str] | None = None
+    session: TenantSession,
+    service_periods: Iterable[str] | None = None,
+    *,
+    counterparty_id: UUID | None = None,
 ) -> list[Entry]:
-    """The entries of these books as `books` checks them, of some service periods or of all."""
+    """The entries of these books as `books` checks them, of some service periods or of all.
+
+    With `counterparty_id` only those with one other partner.
+    """
     rows = session.execute(
         text(
             "SELECT e.tenant_id, e.id, e.service_period, e.leg_count, e.total_cents,"
@@ -270,11 +429,13 @@ def entries_to_check(
             "   WHERE p.tenant_id = e.tenant_id AND p.entry_id = e.id) AS legs,"
             " e.mirror_id, e.counterparty_id FROM journal_entries e WHERE e.tenant_id = :tenant"
             " AND (CAST(:periods AS text[]) IS NULL OR e.service_period = ANY(:periods))"
+            " AND (CAST(:partner AS uuid) IS NULL OR e.counterparty_id = :partner)"
             " ORDER BY e.id"
         ),
         {
             "tenant": scope_of(session).tenant_id,
             "periods": None if service_periods is None else list(service_periods),
+            "partner": counterparty_id,
         },
     )
     return [

@@ -42,7 +42,8 @@ from regional311.identity.models import Membership
 from regional311.identity.permissions import Permissions as P
 from regional311.identity.queries import tracked
 from regional311.intake.models import Contact, FollowedRequest, ServiceRequest
-from regional311.ledger.models import Account, JournalEntry
+from regional311.ledger.exports import batch_numbered
+from regional311.ledger.models import Account, JournalEntry, LedgerPeriod
 from regional311.referral.models import Referral, RuleSet
 from regional311.settlement.models import BalanceConfirmation, Dispute, NettingSet, Payment
 from regional311.web.partners import REGION, Partner
@@ -423,6 +424,37 @@ class Accounts(Resource):
         return None if row is None else AccountRecord(self.request, name, self, row)
 
 
+class LedgerPeriodRecord(Record):
+    """A month of the books."""
+
+
+class LedgerPeriods(Resource):
+    """/ledger/periods/<month>: closing the months of the books and opening them again."""
+
+    def child(self, name: str) -> Resource | None:
+        if _PERIOD.fullmatch(name) is None:
+            return None
+        table = LedgerPeriod.__table__
+        row = self.request.dbsession.execute(
+            select(table).where(table.c.tenant_id == self.request.tenant.id, table.c.key == name)
+        ).one_or_none()
+        return None if row is None else LedgerPeriodRecord(self.request, name, self, row)
+
+
+class ExportBatchRecord(Record):
+    """A batch that went to the partner's own general ledger."""
+
+
+class LedgerExports(Resource):
+    """/ledger/exports/<number>: what leaves for other ledgers."""
+
+    def child(self, name: str) -> Resource | None:
+        if _NUMBER.fullmatch(name) is None:
+            return None
+        row = batch_numbered(self.request.dbsession, int(name))
+        return None if row is None else ExportBatchRecord(self.request, name, self, row)
+
+
 class PersonRecord(Record):
     """Somebody who works for the partner."""
 
@@ -684,15 +716,21 @@ class Settlement(Collection):
 
 @collection("ledger")
 class Ledger(Collection):
-    """The books: entries by id, and the chart of accounts."""
+    """The books: entries by id, the chart of accounts, months, what leaves for others."""
 
     permission = P.LEDGER_READ
     model, member, by = JournalEntry, EntryRecord, "id"
 
     def child(self, name: str) -> Resource | None:
-        if name == "accounts":
-            return Accounts(self.request, name, self)
-        return super().child(name)
+        kind = LEDGER_PARTS.get(name)
+        return super().child(name) if kind is None else kind(self.request, name, self)
+
+
+LEDGER_PARTS: dict[str, type[Resource]] = {
+    "accounts": Accounts,
+    "periods": LedgerPeriods,
+    "exports": LedgerExports,
+}
 
 
 @collection("people")

@@ -36,6 +36,7 @@ from regional311.forecast.service import Comparison
 from regional311.forecast.service import save as save_scenario
 from regional311.intake.models import Contact, ServiceRequest
 from regional311.ledger.books import credit, debit
+from regional311.ledger.exports import make_batch
 from regional311.ledger.service import NewEntry, open_accounts, post
 from regional311.referral.filing import Asker, Intake, Place, take_in
 from regional311.referral.models import Referral
@@ -227,6 +228,24 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("Ledger", "journal", "GET"): ("ledger/journal", MONEY),
     ("EntryRecord", "", "GET"): ("ledger/{entry}", MONEY),
     ("AccountRecord", "", "GET"): ("ledger/accounts/due_from_partners", MONEY),
+    ("Accounts", "", "GET"): ("ledger/accounts", MONEY),
+    **{
+        ("Ledger", name, "GET"): (f"ledger/{name}", MONEY)
+        for name in ("balances", "beancount", "checks", "focus", "heads", "recovery", "seals")
+    },
+    ("LedgerPeriods", "", "GET"): ("ledger/periods", MONEY),
+    ("LedgerPeriodRecord", "", "GET"): ("ledger/periods/2026-10", MONEY),
+    ("LedgerPeriodRecord", "close", "POST"): ("ledger/periods/2026-10/close", "finance"),
+    ("LedgerPeriodRecord", "soft-close", "POST"): ("ledger/periods/2026-10/soft-close", "finance"),
+    ("LedgerPeriodRecord", "reopen", "POST"): ("ledger/periods/2026-10/reopen", "finance"),
+    ("LedgerPeriodRecord", "approve-reopening", "POST"): (
+        "ledger/periods/2026-10/approve-reopening",
+        "approver",
+    ),
+    ("LedgerPeriodRecord", "decline", "POST"): ("ledger/periods/2026-10/decline", "approver"),
+    ("LedgerExports", "", "GET"): ("ledger/exports", MONEY),
+    ("LedgerExports", "", "POST"): ("ledger/exports", "finance"),
+    ("ExportBatchRecord", "", "GET"): ("ledger/exports/1", MONEY),
     ("Settlement", "", "GET"): ("settlement", MONEY),
     ("Settlement", "receivables", "GET"): ("settlement/receivables", MONEY),
     ("Settlement", "payables", "GET"): ("settlement/payables", MONEY),
@@ -348,6 +367,8 @@ def found(web_engine, people) -> dict[str, str]:
             ),
             now=NOW,
         )
+
+        make_batch(session, layout_key="plain", through_period="2026-10", now=NOW)
 
         def first(model, column, *conditions):
             return session.scalars(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from regional311.identity.permissions import Permissions as P
 from regional311.ledger import queries
 from regional311.ledger.queries import TrialBalanceRow
 from regional311.web.billing_wording import Check, Words, page
+from regional311.web.book_pages import tabs
 from regional311.web.i18n import _
 from regional311.web.listing import PAGE_SIZE, Column, Filter, Listing
 from regional311.web.representations import csv_response, json_response, wanted
@@ -19,14 +21,6 @@ from regional311.web.security import may
 from regional311.web.tree import AccountRecord, EntryRecord, Ledger
 
 EXPORTED = 10_000
-
-
-def _tabs(request: Any, chosen: str) -> list[tuple[str, Any, bool]]:
-    url = f"/{request.tenant.slug}/ledger"
-    return [
-        (url, _("Trial balance"), chosen == "balance"),
-        (f"{url}/journal", _("Journal"), chosen == "journal"),
-    ]
 
 
 def _balanced(words: Words, rows: list[TrialBalanceRow]) -> Check:
@@ -70,7 +64,17 @@ def ledger(context: Ledger, request: Any) -> Any:
     asked = request.GET.get("period")
     period = asked if asked in {each.key for each in months} else None
     listing.filters[0].value = period or ""
-    rows = queries.trial_balance(request.dbsession, period)
+    day = day_of(request.GET.get("posted", ""))
+    listing.filters.append(
+        Filter(
+            "posted", _("Posted up to and with"), type="date", value=day.isoformat() if day else ""
+        )
+    )
+    rows = queries.trial_balance(
+        request.dbsession,
+        period,
+        posted_before=None if day is None else _end_of(day, words),
+    )
     facts = [
         {
             "account_key": row.account_key,
@@ -96,6 +100,7 @@ def ledger(context: Ledger, request: Any) -> Any:
         return json_response(
             {
                 "period": period,
+                "posted": day,
                 "accounts": facts,
                 "partners": [
                     {
@@ -114,7 +119,11 @@ def ledger(context: Ledger, request: Any) -> Any:
         "credit_cents": sum(row.credit_cents for row in rows),
         "balance_cents": sum(row.balance_cents for row in rows),
     }
-    listing.csv_url = f"{listing.path}?format=csv" + (f"&period={period}" if period else "")
+    listing.csv_url = (
+        f"{listing.path}?format=csv"
+        + (f"&period={period}" if period else "")
+        + (f"&posted={day}" if day else "")
+    )
     listing.fill(
         [*({"total": False, **row} for row in facts), total] if facts else [],
     )
@@ -149,7 +158,7 @@ def ledger(context: Ledger, request: Any) -> Any:
     return page(
         request,
         url=f"/{request.tenant.slug}/ledger",
-        tabs=_tabs(request, "balance"),
+        tabs=tabs(request, "balance"),
         checks=[_balanced(words, rows)],
         listing=listing,
         partners=partners,
@@ -197,6 +206,15 @@ def journal(context: Ledger, request: Any) -> Any:
                 _("Account"),
                 choices=[(each.account_key, each.name) for each in accounts],
             ),
+            Filter(
+                "partner",
+                _("Partner"),
+                choices=[
+                    (str(each.id), each.short_name)
+                    for each in request.registry.partners.all()
+                    if each.id != request.tenant.id
+                ],
+            ),
         ],
         csv=True,
     )
@@ -206,6 +224,7 @@ def journal(context: Ledger, request: Any) -> Any:
         request.dbsession,
         period_key=listing.values["period"],
         account_key=listing.values["account"],
+        counterparty_id=_id(listing.values["partner"]),
         before=_id(listing.after),
         limit=limit,
     )
@@ -237,7 +256,7 @@ def journal(context: Ledger, request: Any) -> Any:
         listing=listing,
         names={each.account_key: each.name for each in accounts},
         ledger_url=f"/{request.tenant.slug}/ledger",
-        tabs=_tabs(request, "journal"),
+        tabs=tabs(request, "journal"),
     )
 
 
@@ -406,6 +425,7 @@ def account(context: AccountRecord, request: Any) -> Any:
             (_("Key"), found.key),
             (_("Code in our own ledger"), found.external_code),
             (_("Fund"), found.fund_code),
+            (_("Cost centre"), found.cost_centre),
             (_("Ended on"), words.day(found.ended_on) or None),
         ],
     )
@@ -416,3 +436,17 @@ def _id(text: str | None) -> UUID | None:
         return UUID(text) if text else None
     except ValueError:
         return None
+
+
+def day_of(text: str) -> date | None:
+    """A day as an address has it; nonsense counts as absent."""
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if 1900 <= found.year < 2200 else None
+
+
+def _end_of(day: date, words: Words) -> datetime:
+    """The first moment after a day on the partner's clock."""
+    return datetime.combine(day + timedelta(days=1), time(), tzinfo=words.zone)
