@@ -109,9 +109,22 @@ def upgrade() -> None:
         tenant=["service_costs"], append_only=["true_ups", "true_up_shares"]
     ):
         op.execute(statement)
+    # what came in late is counted from the index alone
+    op.create_index(
+        op.f("ix_usage_events_tenant_id_occurred_at_received_at"),
+        "usage_events",
+        ["tenant_id", "occurred_at", "received_at"],
+    )
+    op.drop_index(op.f("ix_usage_events_tenant_id_occurred_at"), "usage_events")
 
 
 def downgrade() -> None:
+    op.create_index(
+        op.f("ix_usage_events_tenant_id_occurred_at"),
+        "usage_events",
+        ["tenant_id", "occurred_at"],
+    )
+    op.drop_index(op.f("ix_usage_events_tenant_id_occurred_at_received_at"), "usage_events")
     op.drop_table("true_up_shares")
     op.drop_table("true_ups")
     op.drop_table("service_costs")

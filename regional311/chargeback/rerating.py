@@ -363,7 +363,7 @@ ORDER BY p.service_to DESC, p.period_key
 
 
 def late_work(
-    session: TenantSession, *, zone: str, period_key: str | None = None, limit: int = 24
+    session: TenantSession, *, zone: str, period_key: str | None = None, limit: int = 12
 ) -> list[LateWork]:
     """What came after the cut-off of each issued period, the latest first: one statement."""
     rows = session.execute(

@@ -23,7 +23,7 @@ class UsageEvent(Base):
     __table_args__ = (
         UniqueConstraint("tenant_id", "source_key"),
         CheckConstraint("handle_seconds >= 0", name="seconds_not_negative"),
-        Index(None, "tenant_id", "occurred_at"),
+        Index(None, "tenant_id", "occurred_at", "received_at"),
         Index(None, "tenant_id", "contact_id"),
         {"info": APPEND_ONLY},
     )
