@@ -163,7 +163,7 @@ def price_by(agreement: Any, rates: Iterable[RateSaid], case: Case) -> Told:
         "payer_key": payer_key,
         "rounding": agreement.terms.get("rounding", "line"),
     }
-    by_key = {rate.key: rate for rate in rates}
+    by_key = {rate.key: rate for rate in rates if rate.card == agreement.rate_card_key}
     work = Work(
         case.activity,
         case.channel,

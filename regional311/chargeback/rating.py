@@ -67,10 +67,27 @@ def _row(columns: tuple[str, ...], of: str = "") -> str:
     return f"ROW({', '.join(of + each for each in columns)})"
 
 
+def _same(columns: tuple[str, ...]) -> str:
+    """Where a scope `s` is that of an event `e`; by equality alone, so that hashes can join."""
+    return " AND ".join(
+        f"coalesce(s.{each}, {nothing}) = coalesce(e.{each}, {nothing})"
+        if (nothing := _NOTHING.get(each))
+        else f"s.{each} = e.{each}"
+        for each in columns
+    )
+
+
+_NOBODY = "'00000000-0000-0000-0000-000000000000'::uuid"
+_NOTHING = {
+    "service_key": "''",
+    "bureau_key": "''",
+    **dict.fromkeys(
+        ("service_owner_id", "jurisdiction_id", "referrer_id", "line_owner_id"), _NOBODY
+    ),
+}
+_SAME_SCOPE = _same(_SCOPE_COLUMNS)
 # Records cannot be joined by hash, but their hashes can.
 _HASH = "hash_record_extended({}, 0)"
-_SAME_SCOPE = f"""s.scope_hash = {_HASH.format(_row(_SCOPE_COLUMNS, "e."))}
-            AND s.scope = {_row(_SCOPE_COLUMNS, "e.")}"""
 _SAME_DEALING = "d.dealing_hash = s.dealing_hash AND d.dealing = s.dealing"
 
 _UNITS = """CASE WHEN s.unit = 'minute' AND e.handle_seconds > 0
@@ -91,6 +108,11 @@ _OF_VOLUME = """(
         ORDER BY up_to NULLS LAST LIMIT 1
     )"""
 
+# Adding up the hashes of all charges needs no order and leaves none out.
+_SUMS = "concat_ws(' ', {})".format(
+    ", ".join(f"sum(substr(hash, {place}, 8)::bigint)" for place in (1, 9, 17, 25))
+)
+
 _RATE = text(f"""
 WITH events AS NOT MATERIALIZED (
     SELECT id, activity, (occurred_at AT TIME ZONE :zone)::date AS done_on, channel, language,
@@ -108,8 +130,7 @@ WITH events AS NOT MATERIALIZED (
     WHERE a.provider_id = :tenant AND cardinality(a.activities) > 0
 ), scopes AS MATERIALIZED (
     SELECT row_number() OVER () AS number, {_row(_DEALING_COLUMNS)} AS dealing,
-        {_HASH.format(_row(_DEALING_COLUMNS))} AS dealing_hash, {_row(_SCOPE_COLUMNS)} AS scope,
-        {_HASH.format(_row(_SCOPE_COLUMNS))} AS scope_hash, {_SCOPE}
+        {_HASH.format(_row(_DEALING_COLUMNS))} AS dealing_hash, {_SCOPE}
     FROM (SELECT DISTINCT {_SCOPE} FROM events) found
 ), dealings AS MATERIALIZED (
     SELECT {_row(_DEALING_COLUMNS, "d.")} AS dealing,
@@ -176,7 +197,8 @@ WITH events AS NOT MATERIALIZED (
         AND r.valid @> asked.done_on
     ORDER BY asked.number, asked.specificity DESC, r.id
 ), resolved AS MATERIALIZED (
-    SELECT s.scope, s.scope_hash, CASE WHEN r.id IS NOT NULL THEN 'rated'
+    SELECT {", ".join(f"s.{each}" for each in _SCOPE_COLUMNS)},
+        CASE WHEN r.id IS NOT NULL THEN 'rated'
             WHEN d.agreement_id IS NOT NULL THEN 'unrated'
             WHEN d.payer_id IS NOT NULL THEN 'no_agreement' ELSE 'excluded' END AS state,
         d.agreement_id, coalesce(d.payer_id, :tenant) AS payer_id, d.payer_kind, d.payer_key,
@@ -260,15 +282,12 @@ WITH events AS NOT MATERIALIZED (
     SELECT :tenant, uuidv7(), :run, id, state, agreement_id, payer_id, payer_kind, payer_key,
         rate_id, units, price, amount, line_key
     FROM charged
-    RETURNING usage_event_id, state, agreement_id, payer_id, payer_kind, payer_key, rate_id,
-        quantity, price, amount, line_key
-), buckets AS MATERIALIZED (
-    SELECT get_byte(uuid_send(usage_event_id), 15) AS bucket, state, count(*) AS events,
-        sha256(convert_to(string_agg(concat_ws(' ', usage_event_id, agreement_id,
-            payer_id, payer_kind, coalesce(payer_key, '-'), coalesce(rate_id::text, '-'),
-            quantity, coalesce(price::text, '-'), coalesce(amount::text, '-'),
-            coalesce(line_key, '-')), E'\\n' ORDER BY usage_event_id), 'UTF8')) AS hash
-    FROM inserted GROUP BY bucket, state
+    RETURNING state, sha256(convert_to(concat_ws(' ', usage_event_id, state,
+        coalesce(agreement_id::text, '-'), payer_id, payer_kind, coalesce(payer_key, '-'),
+        coalesce(rate_id::text, '-'), quantity, coalesce(price::text, '-'),
+        coalesce(amount::text, '-'), coalesce(line_key, '-')), 'UTF8')) AS hash
+), states AS MATERIALIZED (
+    SELECT state, count(*) AS events, {_SUMS} AS sums FROM inserted GROUP BY state
 )
 INSERT INTO rating_runs (tenant_id, id, period_key, number, service_from, service_to,
     stored_before, counts, digest, run_by, run_at)
@@ -276,12 +295,11 @@ SELECT :tenant, :run, :period,
     (SELECT coalesce(max(number), 0) + 1 FROM rating_runs
      WHERE tenant_id = :tenant AND period_key = :period),
     :service_from, :service_to, :stored_before,
-    (SELECT jsonb_object_agg(states.state, coalesce(found.events, 0))
-        FROM unnest(CAST(:states AS text[])) AS states(state)
-        LEFT JOIN (SELECT state, sum(events)::bigint AS events FROM buckets GROUP BY state) found
-            ON found.state = states.state),
-    (SELECT encode(sha256(coalesce(string_agg(convert_to(state, 'UTF8') || hash, ''::bytea
-        ORDER BY bucket, state), ''::bytea)), 'hex') FROM buckets),
+    (SELECT jsonb_object_agg(every.state, coalesce(states.events, 0))
+        FROM unnest(CAST(:states AS text[])) AS every(state)
+        LEFT JOIN states ON states.state = every.state),
+    (SELECT encode(sha256(convert_to(coalesce(string_agg(concat_ws(' ', state, events, sums),
+        ' ' ORDER BY state), ''), 'UTF8')), 'hex') FROM states),
     :person, :now
 RETURNING number, counts, digest
 """)

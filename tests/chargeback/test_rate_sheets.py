@@ -379,3 +379,19 @@ def test_examining_tells_new_changed_gone_and_same():
     )
     assert [verdict for verdict, _, _ in found.verdicts] == ["changed", "same", "gone", "new"]
     assert {rate.key for rate in found.result} == {"phone", "other", "chat"}
+
+
+def test_the_figures_worked_by_hand_in_the_documentation():
+    """Source: docs/finance/rates.md."""
+    city = replace(
+        PLAIN,
+        amount=Decimal("5.05"),
+        surcharges=rate_texts.read_surcharges("night: after 25 %; interpreted: es vi 0.40"),
+    )
+    assert city.tariff.unit_price("es", True, JULY) == Decimal("6.7125")
+    tiers = rate_texts.read_steps("graduated", "10: 10 + 2; 20: 5 + 3; rest: 5 + 3")
+    lago = replace(PLAIN, amount=Decimal(10), model="graduated", steps=tiers).tariff
+    assert (lago.total(Decimal(12)), lago.total(Decimal(11)) - lago.total(Decimal(10))) == (115, 8)
+    share = rate_texts.read_steps("percentage", "floor 1; cap 5")
+    part = replace(PLAIN, amount=Decimal(10), model="percentage", steps=share).tariff
+    assert part.total(Decimal(300)) == 5
