@@ -20,6 +20,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from regional311.allocation import explanation as allocation
 from regional311.chargeback import queries
 from regional311.chargeback.queries import LeafRow, LineRow, Node
 from regional311.database.session import TenantSession, scope_of
@@ -167,7 +168,7 @@ def arithmetic(line: LineRow, worked: Decimal | None) -> list[Node]:
     if isinstance(corrects, Mapping):
         return _correction(line, corrects)
     if line.kind == "pool":
-        return [Node("share", _share(line.basis), line.exact_amount, {})]
+        return _pool(line)
     if line.kind in ("true_up", "carry_forward") and "owed_cents" in line.basis:
         return _true_up(line)
     before = line.basis.get("before_cents")
@@ -178,6 +179,15 @@ def arithmetic(line: LineRow, worked: Decimal | None) -> list[Node]:
             Node("step", "Less what the lines above come to", -come_to, {}),
         ]
     return [Node("step", _reason(line), line.exact_amount, {})]
+
+
+def _pool(line: LineRow) -> list[Node]:
+    """Its part of the pool's own cost and of what other pools gave; fixed shares are one step."""
+    basis = line.basis
+    told = allocation.steps(basis, str(basis.get("target", "")))
+    if not told or (len(told) == 1 and "key" not in basis["base"]):
+        return [Node("share", _share(basis), line.exact_amount, {})]
+    return [Node("share", step.label, step.dollars, step.facts) for step in told]
 
 
 def _true_up(line: LineRow) -> list[Node]:

@@ -334,7 +334,7 @@ def test_a_rule_for_an_agreement_goes_before_the_one_for_all(dbsession):
         said = {"agreement_key": None, "base_key": None, "parts": []}
         return save_split(dbsession, key=key, name=key.title(), now=NOW, **(said | fields))
 
-    keep("all", base_key="contacts")
+    keep("bureaus", base_key="contacts")
     keep(
         "share",
         agreement_key="info",
@@ -352,7 +352,11 @@ def test_a_rule_for_an_agreement_goes_before_the_one_for_all(dbsession):
     by_bureau = {each.part.bureau: each for each in found if each.position == 2}
     assert by_bureau["water"].cents == 340_000
     assert by_bureau["water"].part.cost_centre == "403"
-    with pytest.raises(RuleTaken, match="all divides"):
+    with pytest.raises(RuleTaken, match="a rule bureaus already"):
+        keep("bureaus", base_key="contacts", new=True)
+    with pytest.raises(InvalidInput, match="no base nowhere"):
+        keep("bad", agreement_key="x", base_key="nowhere")
+    with pytest.raises(RuleTaken, match="bureaus divides"):
         keep("again", base_key="positions")
     with pytest.raises(PartsDoNotSum, match=r"99\.5 %"):
         keep("bad", agreement_key="x", parts=[{"percent": "99.5"}])
@@ -360,7 +364,7 @@ def test_a_rule_for_an_agreement_goes_before_the_one_for_all(dbsession):
         keep("bad", agreement_key="x", parts=[{"percent": "50"}, {"percent": "50"}])
     with pytest.raises(InvalidInput, match="not both"):
         keep("bad", agreement_key="x", base_key="contacts", parts=[{"percent": "100"}])
-    keep("all", parts=[{"percent": "100", "fund_code": "300"}])
+    keep("bureaus", parts=[{"percent": "100", "fund_code": "300"}])
     found = split_bill(dbsession, lines[1:], before=date(2026, 11, 1))
     assert [(each.part.fund_code, each.cents) for each in found] == [("300", 832_000)]
 

@@ -829,6 +829,8 @@ def _line_sentence(request: Any, words: Words, found: Any) -> Any:
 
 def _steps(request: Any, words: Words, found: Any) -> list[Any]:
     basis = found.basis
+    if found.kind == "pool" and "key" in basis.get("base", {}):
+        return _steps_of_a_base(request, words, found)
     if found.kind == "pool" and "month_cents" in basis and "shares" in basis:
         return [
             _(
@@ -872,6 +874,48 @@ def _steps(request: Any, words: Words, found: Any) -> list[Any]:
             ),
         ]
     return [f"{node.label}: {words.money(node.amount)}" for node in _parts(found)]
+
+
+def _steps_of_a_base(request: Any, words: Words, found: Any) -> list[Any]:
+    """How a share came about by the readings of a base, and by what other pools gave."""
+    basis = found.basis
+    base = basis["base"]
+    numbers = ", ".join(str(each["number"]) for each in base.get("snapshots", []))
+    told: list[Any] = [
+        _(
+            "Month ${month} of 12 of the fiscal year ${year} bears ${amount} of its own cost.",
+            mapping={
+                "month": basis["month"],
+                "year": basis["fiscal_year"],
+                "amount": words.cents(basis["own_cents"]),
+            },
+        )
+    ]
+    if numbers:
+        told.append(
+            _(
+                "Divided by ${base}, snapshot ${number}: ${source}.",
+                mapping={
+                    "base": base["name"],
+                    "number": numbers,
+                    "source": base["snapshots"][0]["source"],
+                },
+            )
+        )
+    else:
+        told.append(_("Divided by ${base}.", mapping={"base": base["name"]}))
+    told += [
+        _(
+            "${payer}: reading ${reading}, ${amount}.",
+            mapping={
+                "payer": _partner(request, target),
+                "reading": share["weight"],
+                "amount": words.cents(share["cents"]),
+            },
+        )
+        for target, share in basis["shares"].items()
+    ]
+    return told + [f"{node.label}: {words.money(node.amount)}" for node in _parts(found)]
 
 
 def _parts(found: Any) -> Iterator[Node]:
