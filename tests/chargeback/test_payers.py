@@ -13,8 +13,11 @@ from regional311.calendars import Period
 from regional311.chargeback import billing, true_up
 from regional311.chargeback.billing import NoBillingPeriod, RunSuperseded
 from regional311.chargeback.checks import NAMES, check_region, who_owes_whom
+from regional311.chargeback.models import ServiceLevelReading
 from regional311.chargeback.rating import run_rating
 from regional311.chargeback.statement import Line, Payer
+from regional311.database.ids import new_id
+from regional311.database.rows import put
 from tests.chargeback.test_billing import NOW, OCTOBER, rate_and_draft, rows, through
 
 pytestmark = pytest.mark.commits
@@ -368,3 +371,36 @@ def test_what_a_year_left_is_a_line_of_the_months_bill(october, monkeypatch):
         ("share_expense", None): -12_34,
         ("due_to_partners", None): -27_66,
     }
+
+
+def test_a_missed_promise_gives_a_part_back(region):
+    target = {"key": "answer", "name": "Answered", "measure": "answer_seconds", "goal": 30}
+    region.agree(
+        "county",
+        "city",
+        "county",
+        "contact_handled",
+        terms=TERMS | {"targets": [target | {"credit_percent": "5"}]},
+    )
+    region.rate("city", "contact", "contact_handled", "10")
+    for _ in range(4):
+        region.use("city", "county")
+    with region.of("city") as session:
+        put(
+            session,
+            ServiceLevelReading(
+                tenant_id=region.tenants["city"],
+                id=new_id(),
+                agreement_key="county",
+                target_key="answer",
+                period_key="2026-10",
+                reading=Decimal(45),
+                source="Telephone exchange",
+                entered_at=NOW,
+            ),
+        )
+    rate_and_draft(region)
+    assert lines_of(region, "city") == [
+        ("partner", "usage", 40_00),
+        ("partner", "credit", -2_00),
+    ]
