@@ -34,7 +34,8 @@ class Chore:
     """Something to do for each tenant every so many seconds, in a transaction of its own.
 
     `do` gets the tenant's session and the moment and says how much it did; it must be safe to do
-    again, and a rule that it breaks (`DomainError`) is logged and tried again the next time.
+    again. A rule that it breaks (`DomainError`), or something stored that it cannot read
+    (`ValueError`), is logged and tried again the next time: deliveries go on.
     """
 
     name: str
@@ -127,9 +128,12 @@ def _do_chores(
             try:
                 with session_scope(engine, Scope(tenant_id)) as session:
                     done = chore.do(session, now)
-            except DomainError as error:
+            except (DomainError, ValueError) as error:
                 log.warning(
-                    "chore_refused", chore=chore.name, tenant=str(tenant_id), error=error.code
+                    "chore_refused",
+                    chore=chore.name,
+                    tenant=str(tenant_id),
+                    error=type(error).__name__,
                 )
                 continue
             if done:

@@ -80,7 +80,8 @@ def agreement_form(request: Any, *, amends: Content | None = None) -> Schema:
                 _optional(String(200), "email", _("E-mail")),
             )
         )
-    add(_node(String(200), "name", _("Name"), _("As it stands on statements.")))
+    what = _("What is agreed")
+    add(_node(String(200), "name", _("Name"), _("As it stands on statements."), section=what))
     add(_select("kind", _("Kind"), wording.KINDS.items()))
     add(_node(String(200), "reference", _("Reference"), _("Number under which it is signed.")))
     add(_node(String(4000, multiline=True), "purpose", _("What is agreed, in plain words")))
@@ -121,7 +122,8 @@ def agreement_form(request: Any, *, amends: Content | None = None) -> Schema:
         ("late_event_days", _("Days after a period in which late work still joins")),
         ("notice_days", _("Days of notice to end it")),
     ):
-        add(_node(Integer(), name, title))
+        more = {"section": _("Days")} if name == "due_days" else {}
+        add(_node(Integer(), name, title, **more))
     add(_optional(Integer(), "ends_notice_days", _("Days before its end to say if it goes on")))
     add(
         _optional(
@@ -131,7 +133,7 @@ def agreement_form(request: Any, *, amends: Content | None = None) -> Schema:
             _("Numbers with commas between, such as 180, 90, 30."),
         )
     )
-    add(_select("every", _("Billed"), wording.EVERY.items()))
+    add(_select("every", _("Billed"), wording.EVERY.items(), section=_("Money")))
     add(_node(Integer(), "submit_days", _("Days after a period in which it must be billed")))
     add(_select("rounding", _("Rounded to cents"), wording.ROUNDINGS.items()))
     add(_percent("interest_percent", _("Interest a year on what is overdue")))
@@ -148,6 +150,7 @@ def agreement_form(request: Any, *, amends: Content | None = None) -> Schema:
             "number_prefix",
             _("Prefix of the provider's statement numbers"),
             _("The same in all agreements of a provider."),
+            section=_("For the record"),
         )
     )
     add(_optional(String(60), "supersedes", _("Key of the agreement that it replaces")))
