@@ -211,7 +211,7 @@ class EmbeddedServer:
             if child is not None:
                 child.wait(STOP_SECONDS)
             shutil.rmtree(self._home, ignore_errors=True)
-            self._record_path.unlink()
+            self._record_path.unlink(missing_ok=True)
 
     # What is remembered in var/
 

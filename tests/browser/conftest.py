@@ -102,6 +102,12 @@ def site(server, region_template, tmp_path_factory) -> Iterator[Site]:
     server.drop(database.name)
 
 
+def follow(control: Any) -> None:
+    """Click what leads to another page, and be there: a click alone does not wait for the page."""
+    with control.page.expect_navigation():
+        control.click()
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

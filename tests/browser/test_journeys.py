@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import re
 
-from .conftest import PHONE
+from .conftest import PHONE, follow
 
 CITY, COUNTY, HELP = "/city-of-portland", "/multnomah-county", "/211info"
 NUMBER = re.compile(r"[RF]-[0-9A-Z]{5}-[0-9A-Z]{5}")
-
-
-def follow(control):
-    """Click what leads to another page, and be there: a click alone does not wait for the page."""
-    with control.page.expect_navigation():
-        control.click()
 
 
 def tab_to(page, name, *, limit=80):
