@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import io
 import re
-from datetime import date
+from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import pytest
 from openpyxl import Workbook
+from sqlalchemy import select
 from webtest import Upload
+
+from regional311.calendars import Period
+from regional311.chargeback.billing import draft_statements
+from regional311.chargeback.models import Statement, StatementLine
+from regional311.chargeback.rating import run_rating
+from regional311.database.ids import new_id, public_id
+from regional311.database.rows import put
+from regional311.database.session import Scope, session_scope
 
 CITY, COUNTY = "city-of-portland", "multnomah-county"
 DAY = "as_of=2026-10-15"
+NOVEMBER = datetime(2026, 11, 3, 18, tzinfo=UTC)
 
 pytestmark = pytest.mark.commits
 
@@ -272,3 +283,98 @@ def test_who_may_not_edit_sees_no_form(sign_in):
     assert "Add a pool" not in auditor.get(f"/{CITY}/pools")
     auditor.get(f"/{CITY}/pools/new", status=403)
     auditor.get(f"/{CITY}/bases/contacts/edit", status=403)
+
+
+def bureau_bill(people, bureau):
+    """The draft that a bureau of the City gets for October, made anew: its number and lines."""
+    with session_scope(people.engine, Scope(people.tenants[CITY])) as session:
+        run = run_rating(session, period=Period.month("2026-10"), now=NOVEMBER)
+        drafts = draft_statements(session, run.id, now=NOVEMBER)
+        row = session.execute(
+            select(Statement.public_id, StatementLine.position, StatementLine.amount_cents)
+            .join(
+                StatementLine,
+                (StatementLine.tenant_id == Statement.tenant_id)
+                & (StatementLine.statement_id == Statement.id),
+            )
+            .where(
+                Statement.id.in_(drafts),
+                Statement.payer_key == bureau,
+                StatementLine.kind == "pool",
+            )
+        ).one()
+        return row.public_id, row.position, row.amount_cents
+
+
+def test_a_bureaus_line_explains_base_snapshot_and_support(people, finance):
+    number, line, cents = bureau_bill(people, "parks")
+    assert cents == 12_598_04
+    page = finance.get(f"/{CITY}/statements/{number}/{line}")
+    for words in (
+        "Divided by Contacts by bureau, snapshot 1",
+        "Parks &amp; Recreation: reading 58000, $12,598.04.",
+        "that people-services gave",
+        "Rounded to whole cents",
+    ):
+        assert words in page.text, words
+    assert "Does not hold" not in page
+
+
+def test_our_own_parts_of_a_bill_sum_to_it(people, sign_in, finance):
+    number, _line, _cents = bureau_bill(people, "parks")
+    assert "We issued this statement ourselves." in finance.get(
+        f"/{CITY}/statements/{number}/parts"
+    )
+    lines = {1: ("information-and-referral-share", 25_000_01), 2: ("other", 999)}
+    number = public_id("S")
+    with session_scope(people.engine, Scope(people.tenants[COUNTY])) as session:
+        statement_id = new_id()
+        put(
+            session,
+            Statement(
+                tenant_id=people.tenants[COUNTY],
+                id=statement_id,
+                public_id=number,
+                side="received",
+                counterparty_id=people.tenants[CITY],
+                period_key="2026-10",
+                total_cents=25_010_00,
+                line_count=2,
+                item_count=0,
+                digest="0" * 64,
+                parties={},
+                terms={},
+                created_at=NOVEMBER,
+            ),
+            *(
+                StatementLine(
+                    tenant_id=people.tenants[COUNTY],
+                    id=new_id(),
+                    statement_id=statement_id,
+                    position=position,
+                    kind="pool",
+                    service_period="2026-10",
+                    line_key=agreement,
+                    label="A share",
+                    agreement_key=agreement,
+                    basis={},
+                    quantity=Decimal(1),
+                    exact_amount=Decimal(cents) / 100,
+                    amount_cents=cents,
+                    item_count=0,
+                )
+                for position, (agreement, cents) in lines.items()
+            ),
+        )
+    county = sign_in("finance", COUNTY)
+    found = county.get(f"/{COUNTY}/statements/{number}/parts?format=json").json
+    assert [(row["line"], row["fund"], row["cost_centre"], row["cents"]) for row in found] == [
+        (1, "1000", "608", 10_000_00),
+        (1, "1000", "607", 15_000_01),
+        (2, None, None, 999),
+    ]
+    page = county.get(f"/{COUNTY}/statements/{number}/parts")
+    assert "$25,010.00" in page
+    assert "Not divided" in page
+    assert f"statements/{number}/parts" in county.get(f"/{COUNTY}/splits")
+    assert "607" in county.get(f"/{COUNTY}/statements/{number}/parts?format=csv")
