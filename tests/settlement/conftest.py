@@ -31,6 +31,8 @@ class Bills:
 
     region: Region
     numbers: count
+    agreement: str = "share"
+    old: UUID | None = None
 
     def bill(
         self,
@@ -54,7 +56,11 @@ class Bills:
         told = {
             "due_days": terms.get("due_days", 30),
             "agreements": {
-                "share": {"name": "Share", "version": 1, "terms": {"dispute_days": 30} | terms}
+                self.agreement: {
+                    "name": "Share",
+                    "version": 1,
+                    "terms": {"dispute_days": 30} | terms,
+                }
             },
         }
         sides = [(issuer, payer, "issued")] + ([] if outside else [(payer, issuer, "received")])
@@ -94,7 +100,7 @@ class Bills:
                             service_period=period,
                             line_key=f"share|{position}",
                             label=f"Line {position}",
-                            agreement_key="share",
+                            agreement_key=self.agreement,
                             basis={},
                             quantity=Decimal(1),
                             price=None,
