@@ -146,7 +146,7 @@ def test_the_same_price_form_sent_twice_drafts_it_once(finance, rate):
 
 
 def test_who_made_a_change_may_not_approve_it(sign_in, rate):
-    both = sign_in("finance", CITY, "approver")
+    both = sign_in("finance", "approver", CITY)
     page = change(both, rate, amount="5.00", valid_from="2027-01-01").submit("submit").follow()
     sent = press(page, "send")
     assert "You made this change" in sent
