@@ -61,6 +61,7 @@ def agreement_form(request: Any, *, amends: Content | None = None) -> Schema:
                 "key",
                 _("Key"),
                 _("A short name in the address, such as walk-in-2027: letters, digits, hyphens."),
+                section=_("The parties"),
             )
         )
         partners = [
@@ -78,6 +79,7 @@ def agreement_form(request: Any, *, amends: Content | None = None) -> Schema:
                 _optional(String(200), "name", _("Name")),
                 _optional(String(200), "address", _("Address")),
                 _optional(String(200), "email", _("E-mail")),
+                hint=_("Otherwise leave it empty."),
             )
         )
     what = _("What is agreed")
@@ -386,12 +388,12 @@ def _money(name: str, title: Any) -> SchemaNode:
     return _optional(Money(), name, title)
 
 
-def _group(name: str, title: Any, *nodes: SchemaNode) -> SchemaNode:
+def _group(name: str, title: Any, *nodes: SchemaNode, hint: Any = None) -> SchemaNode:
     group = SchemaNode(
         colander.Mapping(unknown="raise"),
         name=name,
         title=title,
-        description=_("Left empty, there is none. A saved draft has room for one more."),
+        description=hint or _("Left empty, there is none. A saved draft has room for one more."),
     )
     for each in nodes:
         group.add(each)
