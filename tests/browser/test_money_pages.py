@@ -60,11 +60,11 @@ def month(site) -> dict[str, str]:
     with session_scope(site.engine, Scope(me, people["finance"])) as session:
         run = run_rating(session, period=Period.month("2026-10"), now=NOW)
         drafts = billing.draft_statements(session, run.id, now=NOW)
-        billing.submit(session, drafts[-1], now=NOW)
+        billing.submit(session, drafts[0], now=NOW)
     with session_scope(site.engine, Scope(me, people["approver"])) as session:
-        billing.approve(session, drafts[-1], now=NOW)
+        billing.approve(session, drafts[0], now=NOW)
     with session_scope(site.engine, Scope(me, people["finance"])) as session:
-        billing.issue(session, drafts[-1], now=NOW)
+        billing.issue(session, drafts[0], now=NOW)
         run = run_rating(session, period=Period.month("2026-09"), now=NOW)
         pending = billing.draft_statements(session, run.id, now=NOW)
         put(
@@ -105,26 +105,26 @@ def month(site) -> dict[str, str]:
             return str(session.execute(text(sql), {"t": me, **values}).scalar_one())
 
     numbered = "SELECT public_id FROM statements WHERE tenant_id = :t AND id = :id"
-    issued = one(numbered, id=drafts[-1])
+    issued = one(numbered, id=drafts[0])
     line = one(
         "SELECT position FROM statement_lines WHERE tenant_id = :t AND statement_id = :id"
         " AND kind = 'usage' ORDER BY item_count DESC LIMIT 1",
-        id=drafts[-1],
+        id=drafts[0],
     )
     pool = one(
         "SELECT position FROM statement_lines WHERE tenant_id = :t AND statement_id = :id"
         " AND kind = 'pool'",
-        id=drafts[-1],
+        id=drafts[0],
     )
     item = one(
         "SELECT i.id FROM statement_items i JOIN statement_lines l ON l.id = i.line_id"
         " WHERE i.tenant_id = :t AND l.statement_id = :id AND l.position = :line LIMIT 1",
-        id=drafts[-1],
+        id=drafts[0],
         line=int(line),
     )
     return {
         "issued": issued,
-        "draft": one(numbered, id=pending[-1]),
+        "draft": one(numbered, id=pending[0]),
         "line": line,
         "pool": pool,
         "item": item,
@@ -143,6 +143,7 @@ PAGES = {
         ("billing-month", "billing/2026-10"),
         ("billing-usage", "billing/2026-10/usage"),
         ("billing-checks", "billing/2026-10/checks"),
+        ("billing-bills", "billing/2026-10/bills"),
         ("statements", "statements"),
         ("statements-received", "statements/received"),
         ("statement-draft", "statements/{draft}"),
