@@ -23,8 +23,8 @@ NEW_TABLES = (
 )
 
 # A plan made while the books were still small is kept by a connection for long: it must not scan.
-# The entry's own trigger sees all of its legs at commit, numbered from one without gaps. A leg
-# that comes later therefore never is the first: only others need to be looked at.
+# The entry's own trigger sees all of its legs at commit, two or more, numbered from one without
+# gaps. A leg that comes later is therefore never the first or second: only others are looked at.
 BALANCE = """
 CREATE OR REPLACE FUNCTION check_entry_balanced() RETURNS trigger
 LANGUAGE plpgsql SET search_path = public, pg_temp SET enable_seqscan = off AS $$
@@ -230,7 +230,7 @@ def upgrade() -> None:
     for statement in protect(tenant=["gl_mappings"], append_only=append_only):
         op.execute(statement)
     op.execute(BALANCE)
-    leg_trigger("WHEN (NEW.leg <> 1) ")
+    leg_trigger("WHEN (NEW.leg NOT IN (1, 2)) ")
 
 
 def downgrade() -> None:

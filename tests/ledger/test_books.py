@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date, timedelta
 from uuid import UUID
 
 import pytest
@@ -19,6 +20,7 @@ from regional311.ledger.books import (
     mirror_problems,
     net_zero_problems,
 )
+from regional311.ledger.queries import age
 
 TENANTS = {"city": UUID(int=1), "county": UUID(int=2), "211": UUID(int=3)}
 
@@ -188,3 +190,26 @@ def test_claims_and_debts_of_a_pair_net_to_zero():
     (problem,) = net_zero_problems(balances)
     assert (problem.tenant_id, problem.subject_id) == (county, city)
     assert "differ by 10 cents" in problem.message
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 400), st.integers(-(10**6), 10**6).filter(bool)), max_size=9),
+    st.booleans(),
+)
+def test_classes_of_age_sum_to_the_balance(months, owing):
+    day = date(2026, 12, 1)
+    sums = sorted((day - timedelta(days=ago), cents) for ago, cents in months)
+    assert sum(age(sums, day, owing=owing)) == sum(cents for _day, cents in sums)
+
+
+def test_what_lowers_a_balance_is_set_against_the_oldest():
+    day = date(2026, 12, 1)
+    months = [
+        (day - timedelta(days=100), 100),
+        (day - timedelta(days=70), 40),
+        (day - timedelta(days=31), 30),
+        (day, -110),
+    ]
+    assert age(months, day) == (0, 30, 30, 0)
+    assert age([(day, -30)], day) == (-30, 0, 0, 0)
+    assert age([(end, -cents) for end, cents in months], day, owing=False) == (0, -30, -30, 0)

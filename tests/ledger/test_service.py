@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from regional311.database.ids import new_id
 from regional311.database.session import acting_for
 from regional311.errors import KeyReused, NotFound
 from regional311.ledger import queries, service
@@ -177,11 +180,12 @@ def test_the_database_refuses_an_unbalanced_entry_across_a_switch_of_tenant(book
         assert queries.journal(session) == []
 
 
-def test_the_database_refuses_balanced_legs_added_later(books):
+@pytest.mark.parametrize("numbers", [(3, 4), (-1, 0)])
+def test_the_database_refuses_balanced_legs_added_later(books, numbers):
     def add_legs():
         with books.of("city") as session:
-            insert_leg(session, 3, "due_from_partners", debit=1)
-            insert_leg(session, 4, "service_revenue", credit=1)
+            insert_leg(session, numbers[0], "due_from_partners", debit=1)
+            insert_leg(session, numbers[1], "service_revenue", credit=1)
 
     with books.of("city") as session:
         post(session, entry(), now=NOW)
@@ -329,3 +333,34 @@ def test_the_same_source_posted_by_two_at_once_is_there_once(books):
         assert thread.is_alive()
     thread.join(10)
     assert found == [mine]
+
+
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    lots=st.lists(st.tuples(st.integers(0, 20), st.integers(1, 10**9), st.booleans()), max_size=6),
+    day=st.integers(0, 20),
+)
+def test_the_balance_as_of_any_day_is_the_sum_until_then(books, lots, day):
+    def at(days):
+        return NOW + timedelta(days=days)
+
+    def balance(**until):
+        with books.of("city") as session:
+            rows = queries.trial_balance(session, **until)
+        return {row.account_key: row.balance_cents for row in rows}
+
+    before, known = balance()["due_from_partners"], balance(posted_before=at(day))
+    wanted = 0
+    for days, cents, back in lots:
+        with books.of("city") as session:
+            posted = post(session, entry(source=str(new_id()), cents=cents), now=at(days))
+            if back:
+                reverse(session, posted, period_key="2026-10", memo="Back", now=at(days))
+        wanted += cents if days < day and not back else 0
+    after = balance(posted_before=at(day))
+    assert after["due_from_partners"] - known["due_from_partners"] == wanted
+    assert sum(after.values()) == 0
+    whole = sum(cents for _days, cents, back in lots if not back)
+    assert balance()["due_from_partners"] - before == whole
