@@ -685,6 +685,9 @@ class Disputes(Collection):
     permission = P.DISPUTE_READ
     model, member, prefix = Dispute, DisputeRecord, "D"
 
+    def child(self, name: str) -> Resource | None:
+        return None if name == "owner" else super().child(name)
+
 
 class NettingSets(Collection):
     """/settlement/netting: the netting sets that concern this partner."""

@@ -112,6 +112,21 @@ def test_a_credit_goes_to_the_statement_that_it_is_about_first():
     assert list(open_amounts([early, later, credit]).values()) == [90, 0, 0]
 
 
+def test_what_is_open_by_hand():
+    """Source: docs/finance/settlement.md, *What is open*."""
+    bill = Document(
+        UUID(int=1),
+        DAY - timedelta(days=45),
+        605_050,
+        applied_cents=100_000,
+        disputed_cents=60_000,
+    )
+    credit = Document(UUID(int=2), DAY, -5_000, about_id=bill.id)
+    sums = aged(open_on([bill, credit], DAY))
+    assert (sums.total_cents, sums.disputed_cents) == (500_050, 60_000)
+    assert sums.buckets == (0, 0, 440_050, 0, 0)
+
+
 # Interest
 
 CHANGES = st.lists(st.tuples(st.integers(-20, 60), st.integers(-50, 10**6)), max_size=8)

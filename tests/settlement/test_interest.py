@@ -61,6 +61,7 @@ def test_days_and_principal_by_hand(region, bills, bill):
     """10,000.00 at 6 %: 31 days of August on all of it, then 29 days on 4,000.00.
 
     10,000 x 0.06 x 31 / 365 = 50.9589…, 4,000 x 0.06 x 29 / 365 = 19.0684…: together 70.03.
+    Source: docs/finance/settlement.md, *Interest*.
     """
     assert assess_on(region, DUE + timedelta(days=1)) == []
     pay(region, bill, 600_000, date(2026, 9, 1))

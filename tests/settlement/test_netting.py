@@ -127,6 +127,7 @@ def test_two_partners_set_off_what_they_owe_each_other(region, bills):
 
 @pytest.mark.commits
 def test_the_region_sets_off_a_circle_of_three(region, bills):
+    """Source: docs/finance/settlement.md, *Netting*."""
     bills.bill("city", "county", [5000])
     bills.bill("county", "community", [4000])
     bills.bill("community", "city", [7000])

@@ -276,6 +276,7 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("Disputes", "", "GET"): ("disputes", MONEY),
     ("Disputes", "new", "GET"): ("disputes/new", "finance"),
     ("Disputes", "new", "POST"): ("disputes/new", "finance"),
+    ("Disputes", "owner", "POST"): ("disputes/owner", "finance"),
     ("DisputeRecord", "", "GET"): ("disputes/{dispute}", MONEY),
     **{
         ("DisputeRecord", name, "POST"): (f"disputes/{{dispute}}/{name}", role)

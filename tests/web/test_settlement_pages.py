@@ -437,6 +437,11 @@ def test_interest_is_drafted_once(desks, both_ways):
 
 def test_who_answers_is_named_and_a_void_memo_drafted_again(desks, both_ways, second):
     city, county, approver = desks[CITY, "finance"], desks[COUNTY, "finance"], desks["second"]
+    owner = city.get(f"/{CITY}/disputes").forms["owner"]
+    assert "Fill this in." in owner.submit("submit", status=400)
+    owner["partner"] = COUNTY
+    owner["owner"] = next(value for value, _, text in owner["owner"].options if text == "Approver")
+    assert "Named." in owner.submit("submit").follow()
     public_id = next(
         row["public_id"]
         for row in table(county, f"/{COUNTY}/settlement/payables?")
@@ -450,6 +455,7 @@ def test_who_answers_is_named_and_a_void_memo_drafted_again(desks, both_ways, se
     form["line"], form["amount"], form["reason"] = "1", "0.10", "other"
     form["evidence"] = "Try"
     number = form.submit("submit").follow().request.path.rpartition("/")[2]
+    assert "Approver" in county.get(f"/{COUNTY}/disputes/{number}")
     assign = city.get(f"/{CITY}/disputes/{number}").forms["assign"]
     assign["owner"] = next(value for value, _, text in assign["owner"].options if text == "Finance")
     assert "Both sides see who answers" in assign.submit("submit").follow()

@@ -157,7 +157,80 @@ def listed(context: Disputes, request: Any) -> Any:
         ],
         after=str(shown[-1].id) if len(rows) > PAGE_SIZE else None,
     )
-    return settlement_page(request, listing=listing, slug=request.tenant.slug)
+    return _list_page(request, listing, None)
+
+
+def _list_page(request: Any, listing: Any, form: Any) -> dict[str, Any]:
+    if form is None and may(request, P.DISPUTE_EDIT):
+        form = _owner_form(request)
+    return settlement_page(
+        request,
+        listing=listing,
+        slug=request.tenant.slug,
+        form=form,
+        reopened=form is not None and bool(form.problems()),
+        may_open=may(request, P.DISPUTE_EDIT),
+    )
+
+
+def _owner_form(request: Any) -> Any:
+    partners = [
+        (each.slug, each.name)
+        for each in request.registry.partners.all()
+        if each.kind != "region" and each.id != request.tenant.id
+    ]
+    people = [(str(each.id), each.name) for each in disputes.answerers(request.dbsession)]
+    schema = Schema()
+    schema.add(
+        SchemaNode(
+            Choice(partners),
+            name="partner",
+            title=_("Partner"),
+            widget=SelectWidget(values=partners),
+        )
+    )
+    schema.add(
+        SchemaNode(
+            Choice(people),
+            name="owner",
+            title=_("Who answers"),
+            description=_("From the next dispute on. The partner sees the name."),
+            widget=SelectWidget(values=people),
+        )
+    )
+    return make_form(
+        request,
+        schema,
+        submit=_("Name"),
+        name="owner",
+        action=f"/{request.tenant.slug}/disputes/owner",
+        once=True,
+    )
+
+
+@view_config(
+    context=Disputes,
+    name="owner",
+    permission=P.DISPUTE_EDIT,
+    request_method="POST",
+    renderer="disputes/index.jinja2",
+)
+def name_owner(context: Disputes, request: Any) -> Any:
+    """Name who answers the disputes of a partner from now on."""
+    form = _owner_form(request)
+
+    def save(values: dict[str, Any]) -> HTTPSeeOther:
+        partner = request.registry.partners.by_slug(values["partner"])
+        disputes.name_owner(request.dbsession, partner.id, UUID(values["owner"]), now=request.now)
+        request.flash("success", _("Named."))
+        return HTTPSeeOther(location=f"/{request.tenant.slug}/disputes")
+
+    return handle_form_submission(
+        request,
+        form,
+        save,
+        lambda: _list_page(request, Listing(request, columns=[]).fill([]), form),
+    )
 
 
 def _plain(row: queries.DisputeRow) -> dict[str, Any]:
