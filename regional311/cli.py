@@ -117,6 +117,7 @@ def serve(var: Path | None, host: str, port: int, processes: int | None) -> None
 def work(var: Path | None, once: bool) -> None:
     """Deliver the outbox: what must be told after a commit."""
     from regional311.chargeback.agreement_reminders import remind
+    from regional311.forecast.warnings import warn
     from regional311.ledger.seals import seal_everything
     from regional311.logs import configure_logging
     from regional311.notices.worker import Chore
@@ -134,6 +135,7 @@ def work(var: Path | None, once: bool) -> None:
         chores = [
             Chore("agreement_reminders", 3600, lambda session, at: remind(session, now=at)),
             Chore("payment_reminders", 3600, lambda session, at: remind_payers(session, now=at)),
+            Chore("budget_warnings", 3600, lambda session, at: warn(session, now=at)),
             Chore("ledger_seals", 60, seal_everything),
         ]
         fates = work_outbox(engine, settings, once=once, stop_event=stop, chores=chores)

@@ -45,6 +45,27 @@ def upgrade() -> None:
         ["tenant_id", "fiscal_year", "side", "counterparty_id"],
     )
     op.create_table(
+        "budget_warnings",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("budget_id", sa.Uuid(), nullable=False),
+        sa.Column("standing", sa.Text(), nullable=False),
+        sa.Column("told", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "budget_id"],
+            ["budgets.tenant_id", "budgets.id"],
+            name=op.f("fk_budget_warnings_tenant_id_budget_id"),
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_budget_warnings")),
+        sa.UniqueConstraint(
+            "tenant_id",
+            "budget_id",
+            "standing",
+            name=op.f("uq_budget_warnings_tenant_id_budget_id_standing"),
+        ),
+    )
+    op.create_table(
         "scenarios",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -63,10 +84,11 @@ def upgrade() -> None:
             "tenant_id", "public_id", name=op.f("uq_scenarios_tenant_id_public_id")
         ),
     )
-    for statement in protect(tenant=["scenarios"], append_only=["budgets"]):
+    for statement in protect(tenant=["scenarios"], append_only=["budgets", "budget_warnings"]):
         op.execute(statement)
 
 
 def downgrade() -> None:
     op.drop_table("scenarios")
+    op.drop_table("budget_warnings")
     op.drop_table("budgets")

@@ -9,7 +9,14 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from regional311.database.base import APPEND_ONLY, TENANT, Base, RowId, TenantId
+from regional311.database.base import (
+    APPEND_ONLY,
+    TENANT,
+    Base,
+    RowId,
+    TenantId,
+    tenant_reference,
+)
 
 
 class Budget(Base):
@@ -46,6 +53,25 @@ class Budget(Base):
     note: Mapped[str | None]
     set_by: Mapped[UUID | None]
     set_at: Mapped[datetime]
+
+
+class BudgetWarning(Base):
+    """That people were told, once, how a figure of a budget stands."""
+
+    __tablename__ = "budget_warnings"
+    __table_args__ = (
+        tenant_reference("budgets", "budget_id"),
+        UniqueConstraint("tenant_id", "budget_id", "standing"),
+        {"info": APPEND_ONLY},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    budget_id: Mapped[UUID]
+    standing: Mapped[str]
+    told: Mapped[int]
+    """How many people."""
+    at: Mapped[datetime]
 
 
 class Scenario(Base):

@@ -45,6 +45,14 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
             "whether it goes on: draft its next version under Agreements, or let it end.\n"
         ),
     ),
+    "budget_warning": (
+        "Budget with {partner} for {year}: {standing}",
+        (
+            "The budget with {partner} for {year} is {amount}. {billed} of it is billed, and the "
+            "year is likely to end at {forecast}, when {elapsed} % of it has gone by. How that was "
+            "reckoned stands under Budgets.\n"
+        ),
+    ),
     "payment_due_soon": (
         "Statement {number} is due on {day}",
         (

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
 from regional311.chargeback import queries
 from regional311.errors import NotFound
@@ -22,6 +23,8 @@ from regional311.forecast.budgets import (
 )
 from regional311.forecast.documents import document_of, write_document
 from regional311.forecast.outlook import Method, Standing
+from regional311.forecast.warnings import warn
+from regional311.identity.service import create_person, grant
 
 pytestmark = pytest.mark.commits
 
@@ -95,6 +98,37 @@ def test_a_statement_shows_the_budget_that_held_when_it_was_issued(busy):
         assert not write_document(session, "CITY-00009", "pdf", made)
     with busy.of("city") as session:
         assert budget_of_statement(session, queries.statement(session, "CITY-00002")) is None
+
+
+def test_finance_is_warned_once_a_standing_and_figure(busy):
+    put(busy, "county", of_county(busy), 31_000_000)
+    with busy.of("county") as session:
+        for email, roles in (("fin@county.example", ["finance"]), ("desk@x.example", ["worker"])):
+            person_id = create_person(session, email=email, name="P", password=None, now=JULY)
+            grant(session, person_id=person_id, name="P", email=email, roles=roles)
+    seen = []
+    for _ in range(2):
+        with busy.of("county") as session:
+            seen.append(warn(session, now=NOVEMBER))
+    put(busy, "county", of_county(busy), 20_000_000, now=NOVEMBER)
+    with busy.of("county") as session:
+        seen.append(warn(session, now=NOVEMBER))
+        assert warn(session, now=NOVEMBER) == 0
+        rows = session.execute(
+            text(
+                "SELECT recipient, heading, body FROM outbox_messages"
+                " WHERE event = 'budget_warning'"
+            )
+        ).all()
+    assert seen == [1, 0, 1]
+    assert {row.recipient for row in rows} == {"fin@county.example"}
+    assert {row.heading for row in rows} == {
+        "Budget with City for FY 2026-27: nearly used up",
+        "Budget with City for FY 2026-27: will not last",
+    }
+    assert "$50,040.00 of it is billed" in rows[0].body
+    with busy.of("community") as session:
+        assert warn(session, now=NOVEMBER) == 0
 
 
 @pytest.mark.parametrize(
