@@ -12,13 +12,14 @@ services, however much work stands behind them.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
+from uuid import UUID
 
 from sqlalchemy import Row, select, text
 from sqlalchemy.dialects.postgresql import insert
@@ -81,6 +82,18 @@ SELECT t.subject, t.key, p.payer_id, p.payer_kind, p.payer_key, p.agreement_key,
 FROM latest t JOIN true_up_shares p ON p.tenant_id = t.tenant_id AND p.true_up_id = t.id
 WHERE t.tenant_id = :tenant AND t.treatment <> 'settle' AND p.due_cents <> 0
 """)
+
+_SHARING = text("""
+SELECT DISTINCT ON (a.pool_key, a.payer_id, a.payer_kind, a.payer_key)
+    a.key, a.pool_key, a.payer_id, a.payer_kind, a.payer_key
+FROM agreements a
+JOIN tenants region ON region.tenant_id = a.tenant_id AND region.kind = 'region'
+WHERE a.provider_id = :tenant AND a.pool_key IS NOT NULL
+    AND a.valid && daterange(CAST(:first_day AS date), CAST(:end_day AS date))
+ORDER BY a.pool_key, a.payer_id, a.payer_kind, a.payer_key, lower(a.valid) DESC NULLS LAST, a.key
+""")
+
+SLUGS = text("SELECT slug, id FROM tenants WHERE id = tenant_id")
 
 ME = text("""
 SELECT id, slug, name, zone, fiscal_year_starts_in FROM tenants
@@ -183,6 +196,37 @@ def openings_of(session: TenantSession, year: int) -> Sequence[Row[Any]]:
     return session.execute(
         _OPENINGS, {"tenant": scope_of(session).tenant_id, "year": year - 1}
     ).all()
+
+
+def sharing(session: TenantSession, period: Period) -> dict[tuple[str, Payer], str]:
+    """By which agreement a payer shares a pool in a fiscal year; a payer without a key stands for
+    all of its kind.
+    """
+    rows = session.execute(
+        _SHARING,
+        {
+            "tenant": scope_of(session).tenant_id,
+            "first_day": period.start_on,
+            "end_day": period.end_on,
+        },
+    )
+    return {
+        (row.pool_key, Payer(row.payer_id, row.payer_kind, row.payer_key)): row.key for row in rows
+    }
+
+
+def agreed(agreements: Mapping[tuple[str, Payer], str], key: str, payer: Payer) -> str | None:
+    """The agreement by which a payer shares a pool; None when there is none."""
+    everybody = Payer(payer.id, payer.kind, None)
+    return agreements.get((key, payer)) or agreements.get((key, everybody))
+
+
+def payer_of(target: str, my_id: UUID, slugs: Mapping[str, UUID]) -> Payer | None:
+    """The payer that a pool names as text; None for a partner that is not there."""
+    kind, found, key = target.partition(":")
+    if found:
+        return Payer(my_id, kind, key)
+    return Payer(slugs[target]) if target in slugs else None
 
 
 def year_shares(year: Year, key: str) -> tuple[dict[str, int], int]:
@@ -333,12 +377,21 @@ def year_rows(session: TenantSession, year: int) -> list[YearRow]:
         for row in session.execute(_LATEST, {"tenant": tenant_id, "year": year})
     }
     found: dict[tuple[str, str], tuple[str, int | None, bool, int]] = {}
+    agreements = sharing(session, year_period(year, me.fiscal_year_starts_in))
+    slugs: dict[str, UUID] = {row.slug: row.id for row in session.execute(SLUGS)}
     pools = read_year(session, year)
     for key, pool in pools.pools.items():
         owed = None
         with suppress(DomainError):
             shares, _ = year_shares(pools, key)
-            owed = sum(cents for target, cents in shares.items() if target != me.slug)
+            payers = {each: payer_of(each, me.id, slugs) for each in shares if each != me.slug}
+            owed = sum(
+                shares[target]
+                for target, payer in payers.items()
+                if payer is not None and agreed(agreements, key, payer) is not None
+            )
+        if not owed and (POOL, key) not in billed:
+            continue
         found[POOL, key] = (pool.name, owed, pool.actual_cents is not None, 0)
     costs = session.execute(
         select(ServiceCost).where(

@@ -31,18 +31,22 @@ from regional311.chargeback.true_up import (
     ME,
     POOL,
     SETTLE,
+    SLUGS,
     TREATMENTS,
     Subject,
+    agreed,
     billed_in_year,
     line_of,
     openings_of,
+    payer_of,
+    sharing,
     year_period,
     year_shares,
 )
 from regional311.database.ids import new_id
 from regional311.database.rows import put
 from regional311.database.session import TenantSession, scope_of
-from regional311.errors import InvalidInput, NotFound
+from regional311.errors import InvalidInput
 
 SUPERSEDED: Final = "Superseded by a later true-up"
 
@@ -88,16 +92,6 @@ class _Actual:
 
 _BySubject = dict[tuple[str, str], dict[Payer, Any]]
 
-_SHARING = text("""
-SELECT DISTINCT ON (a.pool_key, a.payer_id, a.payer_kind, a.payer_key)
-    a.key, a.pool_key, a.payer_id, a.payer_kind, a.payer_key
-FROM agreements a
-JOIN tenants region ON region.tenant_id = a.tenant_id AND region.kind = 'region'
-WHERE a.provider_id = :tenant AND a.pool_key IS NOT NULL
-    AND a.valid && daterange(CAST(:first_day AS date), CAST(:end_day AS date))
-ORDER BY a.pool_key, a.payer_id, a.payer_kind, a.payer_key, lower(a.valid) DESC NULLS LAST, a.key
-""")
-
 _OPEN = text("""
 SELECT s.id FROM statements s
 CROSS JOIN LATERAL (
@@ -113,8 +107,6 @@ _NUMBERS = text("""
 SELECT subject, key, max(number) AS number FROM true_ups
 WHERE tenant_id = :tenant AND fiscal_year = :year GROUP BY subject, key
 """)
-
-_SLUGS = text("SELECT slug, id FROM tenants WHERE id = tenant_id")
 
 
 def settle_year(
@@ -135,6 +127,8 @@ def settle_year(
     :raises YearNotOver: before the year's last day has passed.
     :raises ActualsMissing: naming what has no actual cost yet.
     :raises NobodyWasBilled: when nobody is there to bear a cost.
+
+    What falls to somebody whom no agreement makes pay stays with the provider, as its own part.
     """
     lock_series(session)
     tenant_id = scope_of(session).tenant_id
@@ -143,8 +137,8 @@ def settle_year(
     _check(choices, year, period, me, now)
     billed = _by_subject(billed_in_year(session, period, year))
     openings = _by_subject(openings_of(session, year))
-    agreements = _agreements(session, period)
-    slugs: dict[str, UUID] = {row.slug: row.id for row in session.execute(_SLUGS)}
+    agreements = sharing(session, period)
+    slugs: dict[str, UUID] = {row.slug: row.id for row in session.execute(SLUGS)}
     pools = read_year(session, year)
     due: defaultdict[Payer, list[Line]] = defaultdict(list)
     made: list[tuple[_Actual, str, dict[Payer, Part], dict[Payer, str]]] = []
@@ -155,18 +149,17 @@ def settle_year(
             actual = _of_pool(pools, key, me, slugs)
         else:
             actual = _of_card(session, key, year, slugs, paid)
+        under = {
+            payer: key_of
+            for payer in actual.owed.keys() | paid.keys() | brought.keys()
+            if (key_of := _agreement_of(payer, key, paid, brought, agreements)) is not None
+        }
         parts = parts_of(
-            actual.owed,
+            {payer: cents for payer, cents in actual.owed.items() if payer in under},
             {payer: row.cents for payer, row in paid.items()},
             {payer: row.cents for payer, row in brought.items()},
             own=actual.own,
         )
-        under = {
-            payer: str(paid[payer].agreement_key)
-            if payer in paid
-            else _agreement_of(payer, actual.about, brought, agreements)
-            for payer in parts
-        }
         made.append((actual, treatment, parts, under))
         if treatment == SETTLE:
             for payer, part in parts.items():
@@ -278,24 +271,17 @@ def _of_pool(pools: Year, key: str, me: Any, slugs: Mapping[str, UUID]) -> _Actu
             field=key,
         )
     shares, unallocated = year_shares(pools, key)
-    payers = {target: _payer(target, me.id, slugs) for target in shares}
+    payers = {
+        target: payer for target in shares if (payer := payer_of(target, me.id, slugs)) is not None
+    }
     return _Actual(
         Subject(POOL, key, pool.name, pool.actual_source or pool.source),
         pool.actual_cents,
-        {payers[target]: cents for target, cents in shares.items()},
+        {payer: shares[target] for target, payer in payers.items()},
         {payer: target for target, payer in payers.items()},
         own=payers.get(me.slug),
         unallocated_cents=unallocated,
     )
-
-
-def _payer(target: str, my_id: UUID, slugs: Mapping[str, UUID]) -> Payer:
-    kind, found, key = target.partition(":")
-    if found:
-        return Payer(my_id, kind, key)
-    if target not in slugs:
-        raise NotFound(f"There is no partner {target}.")
-    return Payer(slugs[target])
 
 
 def _by_subject(rows: Iterable[Any]) -> _BySubject:
@@ -305,34 +291,19 @@ def _by_subject(rows: Iterable[Any]) -> _BySubject:
     return found
 
 
-def _agreements(session: TenantSession, period: Period) -> dict[tuple[str, Payer], str]:
-    rows = session.execute(
-        _SHARING,
-        {
-            "tenant": scope_of(session).tenant_id,
-            "first_day": period.start_on,
-            "end_day": period.end_on,
-        },
-    )
-    return {
-        (row.pool_key, Payer(row.payer_id, row.payer_kind, row.payer_key)): row.key for row in rows
-    }
-
-
 def _agreement_of(
     payer: Payer,
-    about: Subject,
+    key: str,
+    paid: Mapping[Payer, Any],
     brought: Mapping[Payer, Any],
     agreements: Mapping[tuple[str, Payer], str],
-) -> str:
-    """Under which agreement a payer that was billed nothing bears its part."""
-    if payer in brought:
-        return str(brought[payer].agreement_key)
-    everybody = Payer(payer.id, payer.kind, None)
-    found = agreements.get((about.key, payer)) or agreements.get((about.key, everybody))
-    if found is None:
-        raise NotFound(f"No agreement shares {about.name} with {payer.party or payer.id}.")
-    return found
+) -> str | None:
+    """Under which agreement a payer bears its part: that of its bills, or one that shares the pool.
+
+    None when nobody agreed that it pays: its part stays with the provider.
+    """
+    known = paid.get(payer) or brought.get(payer)
+    return str(known.agreement_key) if known is not None else agreed(agreements, key, payer)
 
 
 def _row(
