@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import select, text, update
 
 from regional311.allocation.bases import (
     COUNTED,
@@ -266,14 +266,3 @@ def count_readings(
             amount = (Decimal(row.seconds) / 60).quantize(Decimal("0.000001"))
         found[target] = found.get(target, Decimal(0)) + amount
     return readings_text({target: max(amount, Decimal(0)) for target, amount in found.items()})
-
-
-def next_number(session: TenantSession, base_key: str) -> int:
-    """The number that the next snapshot of a base will have."""
-    last = session.execute(
-        select(func.max(BaseSnapshot.number)).where(
-            BaseSnapshot.tenant_id == scope_of(session).tenant_id,
-            BaseSnapshot.base_key == base_key,
-        )
-    ).scalar_one()
-    return int(last or 0) + 1

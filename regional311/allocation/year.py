@@ -98,14 +98,6 @@ class Year:
         )
         return next(pools for pools in group if any(pool.key == key for pool in pools))
 
-    def groups(self, before: date, *, actual: bool = False) -> list[tuple[YearPool, ...]]:
-        """All groups of pools that are divided together."""
-        found: list[tuple[YearPool, ...]] = []
-        for key in sorted(self.pools):
-            if not any(pool.key == key for group in found for pool in group):
-                found.append(self.group_of(key, before, actual=actual))
-        return found
-
     def perhaps_with(self, key: str) -> list[CostPool]:
         """The pools that any snapshot, however old, could tie to one."""
         found, waiting = {key}, [key]
