@@ -34,6 +34,8 @@ from regional311.web.tree import PeriodRecord
 EXPORTED = 100_000
 SHOWN = 5
 """Rows that a check links to on the period's page."""
+WAITING = {"submit": State.DRAFT, "approve": State.IN_REVIEW, "issue": State.APPROVED}
+"""In which state a statement is ready for a step."""
 LIVE = (State.DRAFT, State.IN_REVIEW, State.APPROVED, State.ISSUED)
 COLUMNS = ("public_id", "number", "kind", "payer_kind", "payer", "state", "total_cents", "lines")
 CHECKED = {
@@ -148,12 +150,12 @@ def bills(context: PeriodRecord, request: Any) -> Any:
     states = {row.state for row in shown}
     steps = [
         (f"/{slug}/billing/{period}/{name}", label)
-        for name, label, state, permission in (
-            ("submit", _("Send to review"), State.DRAFT, P.STATEMENT_PREPARE),
-            ("approve", _("Approve"), State.IN_REVIEW, P.STATEMENT_APPROVE),
-            ("issue", _("Issue"), State.APPROVED, P.STATEMENT_ISSUE),
+        for name, label, permission in (
+            ("submit", _("Send to review"), P.STATEMENT_PREPARE),
+            ("approve", _("Approve"), P.STATEMENT_APPROVE),
+            ("issue", _("Issue"), P.STATEMENT_ISSUE),
         )
-        if state in states and may(request, permission)
+        if WAITING[name] in states and may(request, permission)
     ]
     return page(
         request,
@@ -193,7 +195,8 @@ def _take(
 ) -> HTTPSeeOther:
     """Take a step for the chosen statements, once, and say what became of each."""
     period = context.record
-    chosen = sorted(set(request.POST.getall("statement")))
+    ready = request.POST.getall(f"shown_{WAITING[name]}") if request.POST.get("all") else []
+    chosen = sorted({*request.POST.getall("statement"), *ready})
 
     def do() -> dict[str, Any]:
         taken = take_together(request.dbsession, period, chosen, act, now=request.now)
