@@ -11,12 +11,16 @@ from regional311.web.i18n import _
 
 @dataclass(frozen=True)
 class Entry:
-    """One link: `name` is the collection's name in the tree."""
+    """One link: `name` is the collection's name in the tree.
+
+    An entry within another is offered beside it on its pages, not in the menu.
+    """
 
     name: str
     title: Any
     summary: Any
     permission: P
+    within: str | None = None
 
 
 MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
@@ -36,39 +40,68 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
         (
             Entry("billing", _("Billing"), _("Months, runs and usage."), P.BILLING_READ),
             Entry(
-                "statements", _("Statements"), _("What is owed, line by line."), P.STATEMENT_READ
-            ),
-            Entry(
                 "corrections",
                 _("Late and changed work"),
                 _("What issued periods have not seen."),
                 P.BILLING_READ,
+                within="billing",
             ),
             Entry(
                 "memos",
                 _("Corrections and memos"),
                 _("Statements about statements."),
                 P.STATEMENT_READ,
+                within="billing",
             ),
             Entry(
-                "true-ups", _("True-ups"), _("A year's bills and its real cost."), P.BILLING_READ
+                "true-ups",
+                _("True-ups"),
+                _("A year's bills and its real cost."),
+                P.BILLING_READ,
+                within="billing",
             ),
-            Entry("budgets", _("Budgets"), _("Whether they last the year."), P.SCENARIO_READ),
-            Entry("scenarios", _("What if"), _("Other rules beside the bill."), P.SCENARIO_READ),
+            Entry(
+                "statements", _("Statements"), _("What is owed, line by line."), P.STATEMENT_READ
+            ),
+            Entry(
+                "splits",
+                _("Own bill"),
+                _("Our bill by bureau and fund."),
+                P.POOL_READ,
+                within="statements",
+            ),
             Entry(
                 "settlement",
                 _("Settlement"),
                 _("Who owes us, whom we owe, since when."),
                 P.SETTLEMENT_READ,
             ),
-            Entry("payments", _("Payments"), _("What was paid, and for what."), P.SETTLEMENT_READ),
+            Entry(
+                "payments",
+                _("Payments"),
+                _("What was paid, and for what."),
+                P.SETTLEMENT_READ,
+                within="settlement",
+            ),
             Entry("disputes", _("Disputes"), _("What is not accepted."), P.DISPUTE_READ),
             Entry("ledger", _("Ledger"), _("The books of this partner."), P.LEDGER_READ),
-            Entry("rates", _("Rates"), _("Prices and from when."), P.RATE_READ),
+        ),
+    ),
+    (
+        _("Agree and plan"),
+        (
             Entry("agreements", _("Agreements"), _("Who pays whom for what."), P.AGREEMENT_READ),
+            Entry("rates", _("Rates"), _("Prices and from when."), P.RATE_READ),
             Entry("pools", _("Cost pools"), _("Shared costs and shares."), P.POOL_READ),
-            Entry("bases", _("Bases"), _("What costs are divided by."), P.POOL_READ),
-            Entry("splits", _("Own bill"), _("Our bill by bureau and fund."), P.POOL_READ),
+            Entry(
+                "bases",
+                _("Bases"),
+                _("What costs are divided by."),
+                P.POOL_READ,
+                within="pools",
+            ),
+            Entry("budgets", _("Budgets"), _("Whether they last the year."), P.SCENARIO_READ),
+            Entry("scenarios", _("What if"), _("Other rules beside the bill."), P.SCENARIO_READ),
         ),
     ),
     (
@@ -85,9 +118,29 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
 
 
 def menu_for(permissions: frozenset[P]) -> list[tuple[Any, list[Entry]]]:
-    """Return the groups of the menu with the entries that these permissions open."""
-    groups = (
-        (title, [entry for entry in entries if entry.permission in permissions])
+    """Return the groups of the menu with the entries that these permissions open.
+
+    An entry whose place is within one that stays shut is offered in the menu itself.
+    """
+    shown = [
+        (title, [each for each in entries if each.permission in permissions])
         for title, entries in MENU
-    )
+    ]
+    open_names = {each.name for _title, entries in shown for each in entries}
+    groups = [
+        (title, [each for each in entries if each.within not in open_names])
+        for title, entries in shown
+    ]
     return [(title, entries) for title, entries in groups if entries]
+
+
+def beside(section: str | None, permissions: frozenset[P]) -> list[Entry]:
+    """Return the entry that a section is or lies within and all within it; none when it is alone.
+
+    >>> [each.name for each in beside("memos", frozenset({P.BILLING_READ, P.STATEMENT_READ}))]
+    ['billing', 'corrections', 'memos', 'true-ups']
+    """
+    entries = [each for _title, group in MENU for each in group if each.permission in permissions]
+    head = next((each.within or each.name for each in entries if each.name == section), None)
+    family = [each for each in entries if head is not None and head in (each.name, each.within)]
+    return family if len(family) > 1 else []

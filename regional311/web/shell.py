@@ -16,7 +16,7 @@ from pyramid.events import BeforeRender
 from pyramid.static import QueryStringConstantCacheBuster
 
 from regional311.web.i18n import LANGUAGES
-from regional311.web.navigation import menu_for
+from regional311.web.navigation import beside, menu_for
 from regional311.web.sessions import current_identity, take_messages
 
 STATIC = Path(__file__).parent / "static"
@@ -55,6 +55,18 @@ class Shell:
     @cached_property
     def menu(self) -> list[Any]:
         return menu_for(self.identity.permissions(self.tenant.id)) if self.tenant else []
+
+    @cached_property
+    def beside(self) -> list[Any]:
+        """The entry of the menu that the page belongs to, and those that lie within it."""
+        if not self.tenant:
+            return []
+        return beside(self.section, self.identity.permissions(self.tenant.id))
+
+    @cached_property
+    def menu_section(self) -> str | None:
+        """The name of the menu's entry that the page belongs to."""
+        return self.beside[0].name if self.beside else self.section
 
     @cached_property
     def memberships(self) -> list[Any]:
