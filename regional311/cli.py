@@ -14,7 +14,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -734,7 +734,7 @@ def _books_of(
     from regional311.database.session import Scope, session_scope
     from regional311.referral.snapshot import published
 
-    def each(engine: Engine) -> Iterator[tuple[str, TenantSession]]:
+    def each(engine: Engine) -> Generator[tuple[str, TenantSession], None, None]:
         region = published(engine)
         slugs = sorted(region.ids) if tenant is None else [region.tenant(tenant).slug]
         for slug in slugs:
@@ -743,7 +743,8 @@ def _books_of(
 
     with _reached(_settings(var)) as addresses, _engine(addresses) as engine:
         _require_schema(addresses)
-        yield each(engine)
+        with contextlib.closing(each(engine)) as found:
+            yield found
 
 
 def _now() -> datetime:
