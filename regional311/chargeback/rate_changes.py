@@ -272,6 +272,12 @@ def approve(session: TenantSession, proposal_id: UUID, *, now: datetime) -> None
             "Whoever proposed these prices cannot approve them; a second person must."
         )
     changes = changes_of(proposal)
+    # one approval after another, so that the second sees what the first made
+    session.execute(
+        select(Tenant.revision)
+        .where(Tenant.tenant_id == scope.tenant_id, Tenant.id == scope.tenant_id)
+        .with_for_update()
+    )
     rows = _check_changes(session, changes)
     closed = [rows[change.key] for change in changes if change.key in rows]
     for row_id in closed:

@@ -340,7 +340,7 @@ HAVING count(DISTINCT rate_id) > 1 OR count(DISTINCT agreement_id) > 1
 
 
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(prices=PRICES, events=EVENTS)
 def test_every_event_becomes_one_charge_and_as_the_pure_rules_price_it(region, prices, events):
