@@ -147,11 +147,13 @@ def test_a_pool_is_added_changed_and_refused_in_words(finance):
 
 
 def test_a_method_goes_for_all_pools_that_serve_one_another(finance):
-    page = finance.get(f"/{CITY}/pools/technology/edit?{DAY}")
-    filled(page, method="reciprocal").submit("submit")
-    for key in ("technology", "people-services", "contact-centre"):
-        assert "Reciprocal" in finance.get(f"/{CITY}/pools/{key}?{DAY}")
-    assert "Does not hold" not in finance.get(f"/{CITY}/pools/contact-centre?{DAY}")
+    for method, words in (("reciprocal", "Reciprocal"), ("step_down", "Step-down")):
+        page = finance.get(f"/{CITY}/pools/technology/edit?{DAY}")
+        filled(page, method=method).submit("submit")
+        for key in ("technology", "people-services", "contact-centre"):
+            page = finance.get(f"/{CITY}/pools/{key}?{DAY}")
+            assert f"<dd>{words}</dd>" in page
+            assert "Does not hold" not in page
 
 
 @pytest.mark.parametrize(
@@ -269,6 +271,7 @@ def test_a_rule_divides_our_bill(sign_in):
         county.get(f"/{COUNTY}/splits/new"),
         key="rest",
         name="The rest",
+        agreement="city-intake-for-county",
         parts="60; library; 1510;\n40; nowhere; ;",
     ).submit("submit", status=400)
     assert "There is no bureau nowhere." in refused
@@ -378,3 +381,30 @@ def test_our_own_parts_of_a_bill_sum_to_it(people, sign_in, finance):
     assert "Not divided" in page
     assert f"statements/{number}/parts" in county.get(f"/{COUNTY}/splits")
     assert "607" in county.get(f"/{COUNTY}/statements/{number}/parts?format=csv")
+
+
+def test_a_year_adds_up_its_months_each_by_what_was_known(finance):
+    form = filled(finance.get(f"/{CITY}/bases/new"), key="late", name="Late")
+    form.submit("submit")
+    form = filled(
+        finance.get(f"/{CITY}/bases/late/snapshot"),
+        as_of="2026-08-15",
+        source="Count",
+        readings="bureau:water; 1",
+    )
+    form.submit("submit")
+    filled(
+        finance.get(f"/{CITY}/pools/new"),
+        key="late-pool",
+        fiscal_year="2027",
+        name="Late pool",
+        amount="1200.00",
+        source="Budget",
+        base="late",
+    ).submit("submit")
+    page = finance.get(f"/{CITY}/pools/late-pool?{DAY}")
+    assert "The base Late has no readings from before 2026-08-01." in page
+    shares = finance.get(f"/{CITY}/pools/late-pool?{DAY}&format=json").json["shares"]
+    assert [(row["target"], row["year_cents"], row["month_cents"]) for row in shares] == [
+        ("bureau:water", 11 * 100_00, 100_00)
+    ]

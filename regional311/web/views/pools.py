@@ -275,14 +275,11 @@ def pool(context: PoolRecord, request: Any) -> Any:
     names = _targets(request, year)
     month = month_of_fiscal_year(day, year.starts_in)
     percents, problem = _percents(year, found, before)
-    group: tuple[YearPool, ...] = ()
-    try:
-        group = year.group_of(found.key, before)
-        months = [month_of(group, each)[found.key] for each in range(MONTHS)]
-    except DomainError as error:
-        problem = error.message
-        months = []
-    this_month = months[month] if months else None
+    months, unknown = _months(year, found.key)
+    problem = problem or unknown
+    this_month = months.get(month)
+    of_the_year = list(months.values())
+    bearers = {target for each in of_the_year for target in each.cents} | percents.keys()
     rows = [
         {
             "total": False,
@@ -290,11 +287,13 @@ def pool(context: PoolRecord, request: Any) -> Any:
             "payer": names(target),
             "url": names.url(target),
             "own": target == request.tenant.slug,
-            "percent": percents[target],
-            "year_cents": _cents_of(months, target),
+            "percent": percents.get(target, Decimal(0)),
+            "year_cents": _cents_of(of_the_year, target),
             "month_cents": None if this_month is None else _cents_of([this_month], target),
         }
-        for target in sorted(percents, key=lambda each: (-percents[each], names(each)))
+        for target in sorted(
+            bearers, key=lambda each: (-percents.get(each, Decimal(0)), names(each))
+        )
     ]
     form = wanted(request)
     if form == "json":
@@ -347,7 +346,7 @@ def pool(context: PoolRecord, request: Any) -> Any:
         may_edit=may(request, P.POOL_EDIT),
         listing=listing,
         made_of=_made_of(found),
-        received=_received(months, names),
+        received=_received(of_the_year, names),
         sentence=_(
             "${amount} in the fiscal year ${year}, a twelfth each month.",
             mapping={
@@ -355,7 +354,7 @@ def pool(context: PoolRecord, request: Any) -> Any:
                 "year": year_label(found.fiscal_year, year.starts_in),
             },
         ),
-        checks=_checks(found, months, rows, problem),
+        checks=_checks(found, of_the_year, rows, problem),
         facts=[
             (_("Fiscal year"), year_label(found.fiscal_year, year.starts_in)),
             (
@@ -386,6 +385,19 @@ def pool(context: PoolRecord, request: Any) -> Any:
             ),
         ],
     )
+
+
+def _months(year: Year, key: str) -> tuple[dict[int, PoolMonth], str | None]:
+    """The months of the year, each by what is known of its days, and why one cannot be divided."""
+    found: dict[int, PoolMonth] = {}
+    problem = None
+    for number in range(MONTHS):
+        try:
+            group = year.group_of(key, year.month_end(number))
+            found[number] = month_of(group, number)[key]
+        except DomainError as error:
+            problem = error.message
+    return found, problem
 
 
 def _cents_of(months: list[PoolMonth], target: str) -> int | None:
