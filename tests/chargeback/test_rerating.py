@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import Range
 
 from regional311.chargeback import billing
 from regional311.chargeback.checks import check_region
+from regional311.chargeback.memos import draft_memo
 from regional311.chargeback.rating import run_rating
 from regional311.chargeback.rerating import (
     NothingIssued,
@@ -16,6 +17,7 @@ from regional311.chargeback.rerating import (
     late_work,
     preview_corrections,
 )
+from regional311.chargeback.year_end import settle_year
 from tests.chargeback.test_billing import NOW, OCTOBER, rate_and_draft, rows, through
 
 pytestmark = pytest.mark.commits
@@ -293,4 +295,60 @@ def test_terms_are_reckoned_again_and_every_line_telescopes(region):
         ("reversal", -1, 56_75, 0),
     ]
     assert sum(row[2] for row in sums(region, "county").values()) == 83_60
+    assert holds(region) == []
+
+
+def test_bureaus_and_outside_bodies_are_corrected_and_credited_in_one_book(region):
+    """Parks: 3 × 10.00 and a share of 75.00; Power: 2 × 10.00 under a minimum of 100.00.
+
+    A contact more for each: Parks owes 10.00 more; for Power the minimum gives way by as much.
+    A true-up of the centre, 1,300.00 instead of 1,200.00, is Parks' and Water's.
+    """
+    terms = {"due_days": 30, "number_prefix": "CITY"}
+    own = {"payer_kind": "bureau", "pool_key": "centre", "terms": terms}
+    region.agree("bureaus", "city", "city", "contact_handled", **own)
+    power = terms | {
+        "minimum_cents": 100_00,
+        "services": ["power"],
+        "outside": {"name": "Power", "address": "1 Main Street", "email": "a@example.org"},
+    }
+    outside = {"payer_kind": "outside", "payer_key": "power", "terms": power}
+    region.agree("utilities", "city", "city", "contact_handled", **outside)
+    region.rate("city", "contact", "contact_handled", "10")
+    region.pool("city", "centre", 1_200_00, {"bureau:parks": 75, "bureau:water": 25})
+    for _ in range(3):
+        region.use("city", "city", bureau_key="parks")
+    for _ in range(2):
+        region.use("city", "city", bureau_key="power", service_key="power")
+    _, drafts = rate_and_draft(region)
+    through(region, "city", drafts)
+    assert holds(region) == []
+    for bureau, service in (("parks", "pothole"), ("power", "power")):
+        region.use("city", "city", bureau_key=bureau, service_key=service, received_at=ARRIVED)
+    through(region, "city", correct(region))
+    said = rows(
+        region,
+        "city",
+        "SELECT s.payer_kind, s.payer_key, l.basis->'corrects'->>'kind', l.amount_cents"
+        " FROM statements s JOIN statement_lines l ON l.statement_id = s.id"
+        " WHERE s.kind = 'correction' ORDER BY s.id, l.position",
+    )
+    assert sorted(tuple(row) for row in said) == [
+        ("bureau", "parks", "usage", 10_00),
+        ("outside", "power", "minimum", -10_00),
+        ("outside", "power", "usage", 10_00),
+    ]
+    with region.of("city", region.preparer) as session:
+        parks = session.execute(
+            text("SELECT id FROM statements WHERE payer_key = 'parks' AND kind = 'bill'")
+        ).scalar_one()
+        memo = draft_memo(session, parks, [(1, 5_00, "Agreed")], kind="credit_memo", now=LATER)
+    through(region, "city", [memo])
+    over = datetime(2027, 7, 10, 17, tzinfo=UTC)
+    with region.of("city", region.preparer) as session:
+        session.execute(text("UPDATE cost_pools SET actual_cents = 130000"))
+        done = settle_year(session, 2027, {("pool", "centre"): "settle"}, now=over)
+    through(region, "city", done.statements)
+    (made,) = done.true_ups
+    assert (made.roll.billed_cents, made.roll.owed_cents) == (100_00, 1_300_00)
     assert holds(region) == []
