@@ -31,7 +31,7 @@ from regional311.referral.snapshot import published
 MANY = int(os.environ.get("REGIONAL311_BENCH_LINES", "100000"))
 FEW = 1000
 CITY, COUNTY = "city-of-portland", "multnomah-county"
-MOST_MB = 64
+MOST_MB = 128
 """How much the process may grow by, however long the statement is."""
 
 STATEMENT = text("""
