@@ -9,7 +9,7 @@ and one that an amendment begins in is billed by the version in force at its beg
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -213,8 +213,18 @@ def read_run(session: TenantSession, run_id: UUID) -> RatingRun:
     return run
 
 
-def lines_of(session: TenantSession, run: RatingRun, dealings: Dealings) -> dict[Payer, list[Line]]:
-    """As `fresh_lines`, for a run and dealings that were read before."""
+def lines_of(
+    session: TenantSession,
+    run: RatingRun,
+    dealings: Dealings,
+    *,
+    billed_before: Collection[Payer] = (),
+) -> dict[Payer, list[Line]]:
+    """As `fresh_lines`, for a run and dealings that were read before.
+
+    Payers in `billed_before` keep their issued bills of the period: sources have given what these
+    say, and nobody else finds more than what that leaves.
+    """
     period = billing_period(run.period_key)
     billed = {
         key: each
@@ -234,7 +244,7 @@ def lines_of(session: TenantSession, run: RatingRun, dealings: Dealings) -> dict
     if period.is_month:
         for payer, line in true_up.carried(session, period):
             carried[payer].append(line)
-    earlier = _Earlier.read(session, period, dealings, billed)
+    earlier = _Earlier.read(session, period, dealings, billed, billed_before)
     found: dict[Payer, list[Line]] = {}
     missed: dict[str, list[service_levels.Credit]] = {}
     for payer in sorted(gross.keys() | carried.keys(), key=dealings.order):
@@ -252,7 +262,8 @@ def lines_of(session: TenantSession, run: RatingRun, dealings: Dealings) -> dict
                 missed=missed[key],
                 final=final,
             )
-            earlier.count(key, further)
+            if payer not in billed_before:
+                earlier.count(key, further)
             lines += [*under, *further]
         lines += carried.get(payer, [])
         if lines:
@@ -518,6 +529,21 @@ GROUP BY 1, 2, 3, 4, 5
 """)
 
 
+def _counted(
+    session: TenantSession, period_keys: list[str], agreements: list[str]
+) -> Iterator[tuple[Payer, Any]]:
+    rows = session.execute(
+        _COUNTED,
+        {
+            "tenant": scope_of(session).tenant_id,
+            "periods": period_keys,
+            "agreements": agreements,
+        },
+    )
+    for row in rows:
+        yield Payer(row.payer_id, row.payer_kind, row.payer_key), row
+
+
 class _Earlier:
     """What the other periods' bills and corrections of the fiscal year have counted.
 
@@ -537,6 +563,7 @@ class _Earlier:
         period: Period,
         dealings: Dealings,
         billed: Mapping[str, Dealing],
+        billed_before: Collection[Payer],
     ) -> _Earlier:
         found = cls()
         bounded = [
@@ -549,18 +576,13 @@ class _Earlier:
             return found
         year = fiscal_year(period.start_on, dealings.starts_in)
         labels = [each.label for kind in MONTHS for each in periods(kind, year)]
-        rows = session.execute(
-            _COUNTED,
-            {
-                "tenant": dealings.me.id,
-                "periods": [label for label in labels if label != period.label],
-                "agreements": bounded,
-            },
-        )
-        for row in rows:
-            payer = Payer(row.payer_id, row.payer_kind, row.payer_key)
+        others = [label for label in labels if label != period.label]
+        for payer, row in _counted(session, others, bounded):
             found._paid[row.agreement_key, payer] += row.cents
             if row.source_key is not None:
+                found._funded[row.agreement_key][row.source_key] -= row.cents
+        for payer, row in _counted(session, [period.label], bounded) if billed_before else ():
+            if payer in billed_before and row.source_key is not None:
                 found._funded[row.agreement_key][row.source_key] -= row.cents
         return found
 

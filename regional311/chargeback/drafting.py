@@ -109,12 +109,12 @@ def draft_statements(session: TenantSession, run_id: UUID, *, now: datetime) -> 
     standing = _standing(session, run, dealings)
     if open_already := [each.id for each in standing if each.run_id == run.id and each.open]:
         return open_already
-    lines = lines_of(session, run, dealings)
+    billed = {each.payer for each in standing if each.state == State.ISSUED}
     for each in standing:
         if each.open:
             reason = f"Superseded by rating run {run.number}"
             step(session, each.id, each.position, State.VOID, now, reason=reason)
-    billed = {each.payer for each in standing if each.state == State.ISSUED}
+    lines = lines_of(session, run, dealings, billed_before=billed)
     payers = [payer for payer in lines if payer not in billed]
     if lines and not payers:
         raise AlreadyIssued(f"All statements for {run.period_key} have been issued already.")

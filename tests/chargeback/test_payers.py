@@ -240,6 +240,34 @@ def test_a_source_gives_one_authorisation_to_all_bureaus_together(region):
     ]
 
 
+def test_what_a_source_gave_on_an_issued_bill_is_gone_for_the_others(region):
+    """Parks was billed with 20.00 of 25.00; its work was taken back since, water finds 5.00."""
+    grant = {"key": "grant", "name": "Grant", "kind": "grant", "percent": "50"}
+    region.agree(
+        "bureaus",
+        "city",
+        "city",
+        "contact_handled",
+        payer_kind="bureau",
+        terms=TERMS | {"funding": [grant | {"authorised_cents": 25_00}]},
+    )
+    region.rate("city", "contact", "contact_handled", "10")
+    done = [region.use("city", "city", bureau_key="parks") for _ in range(4)]
+    _, drafts = rate_and_draft(region)
+    through(region, "city", drafts)
+    for each in done:
+        region.use("city", "city", bureau_key="parks", quantity=Decimal(-1), reverses_id=each)
+    for _ in range(4):
+        region.use("city", "city", bureau_key="water")
+    rate_and_draft(region, now=NOW.replace(hour=18))
+    assert lines_of(region, "city") == [
+        ("parks", "usage", 40_00),
+        ("parks", "funding", -20_00),
+        ("water", "usage", 40_00),
+        ("water", "funding", -5_00),
+    ]
+
+
 def test_rounding_each_item_or_each_line_is_agreed(region):
     """Three contacts at 0.125: each to 0.13 makes 0.39, together 0.375 makes 0.38."""
     for slug, level in (("county", "item"), ("community", "line")):
