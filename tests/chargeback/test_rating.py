@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.exc import IntegrityError
 
 from regional311.calendars import Period, fiscal_year
+from regional311.chargeback.billing import draft_statements
 from regional311.chargeback.charge_models import Done, Tariff
 from regional311.chargeback.checks import check_partner
 from regional311.chargeback.models import Agreement
@@ -409,3 +410,35 @@ def test_every_event_becomes_one_charge_and_as_the_pure_rules_price_it(region, p
             if told.state == "rated" and not told.rate.tariff.is_ladder:
                 assert (told.rate.key, told.amount) == expected[row.id][2:]
         assert all(check.holds for check in check_partner(session))
+
+
+def test_a_ladder_is_one_line_whose_pieces_sum_to_it(region):
+    """Source: Lago's graduated example, 12 units over two channels."""
+    region.agree("city-county", "city", "county", "contact_handled")
+    steps = {
+        "tiers": [
+            {"up_to": "10", "price": "10", "flat": "2"},
+            {"up_to": "20", "price": "5", "flat": "3"},
+            {"price": "5", "flat": "3"},
+        ]
+    }
+    region.rate("city", "tiers", "contact_handled", "10", model="graduated", steps=steps)
+    for number in range(12):
+        region.use("city", "county", channel="phone" if number % 2 else "web")
+    with region.of("city", region.preparer) as session:
+        run = run_rating(session, period=OCTOBER, now=NOW)
+        (statement,) = draft_statements(session, run.id, now=NOW)
+        lines = session.execute(
+            text(
+                "SELECT id, price, quantity, amount_cents FROM statement_lines"
+                " WHERE statement_id = :statement"
+            ),
+            {"statement": statement},
+        ).all()
+        assert [(line.price, line.quantity, line.amount_cents) for line in lines] == [
+            (None, 12, 11500)
+        ]
+        leaves = session.scalars(
+            text("SELECT amount FROM statement_items WHERE line_id = :line"), {"line": lines[0].id}
+        ).all()
+    assert (len(leaves), sum(leaves), max(leaves)) == (12, 115, 12)
