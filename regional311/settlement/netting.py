@@ -34,7 +34,6 @@ from regional311.settlement.circulation import set_off, spread
 from regional311.settlement.models import NettingAnswer, NettingSet
 from regional311.settlement.payments import Effect, Whom, write_side
 from regional311.settlement.relations import (
-    Party,
     cleaned,
     deliver,
     lock_relations,
@@ -525,8 +524,3 @@ def proposals_waiting(session: TenantSession) -> int:
             )
         ).scalar_one()
     )
-
-
-def names(known: dict[UUID, Party], ids: Iterable[str]) -> list[str]:
-    """The parties' names, in order."""
-    return [known[UUID(each)].name for each in ids]

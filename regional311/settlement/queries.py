@@ -76,8 +76,9 @@ SELECT s.id, s.public_id, e.number, s.kind, s.side, s.counterparty_id,
         ELSE coalesce(s.parties->'payer'->>'name', s.payer_key, '') END AS counterparty,
     s.payer_kind, s.payer_key, s.period_key, (e.at AT TIME ZONE issuer.zone)::date AS issued_on,
     coalesce((s.terms->>'due_days')::bigint, :due_days) AS due_days, s.total_cents, s.corrects_id,
-    EXISTS (SELECT FROM statement_lines l WHERE l.tenant_id = s.tenant_id
-        AND l.statement_id = s.id AND l.kind = 'interest') AS is_interest,
+    s.kind = 'debit_memo' AND EXISTS (SELECT FROM statement_lines l
+        WHERE l.tenant_id = s.tenant_id AND l.statement_id = s.id
+        AND l.kind = 'interest') AS is_interest,
     s.prepared_by, s.terms, coalesce(p.applied, 0)::bigint AS applied,
     coalesce(d.disputed, 0)::bigint AS disputed
 FROM statements s

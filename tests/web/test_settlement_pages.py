@@ -156,6 +156,8 @@ def test_the_payer_disputes_the_issuer_credits_and_the_balance_goes_down(desks):
     for slug, browser in ((COUNTY, county), (CITY, city)):
         there = browser.get(f"/{slug}/disputes/{number}")
         assert "Our log shows fewer." in there
+        shown = browser.get(f"/{slug}/statements/{statement}")
+        assert "of which $0.75 is disputed (Partly disputed)" in shown
     assert "Partly disputed" in city.get(f"/{CITY}/settlement/receivables")
     desks[INFO, "finance"].get(f"/{INFO}/disputes/{number}", status=404)
     desks[INFO, "finance"].get(f"/{CITY}/disputes/{number}", status=404)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.view import view_config
@@ -51,6 +52,23 @@ def other_partners(request: Any) -> list[Any]:
         for each in request.registry.partners.all()
         if each.kind != "region" and each.id != request.tenant.id
     ]
+
+
+def standing(request: Any, statement_id: UUID) -> Any:
+    """What is open of an issued or received statement, and how it stands, in one sentence."""
+    words = SettlementWords(request)
+    row = queries.document(request.dbsession, statement_id, words.today)
+    if row is None:
+        return None
+    states = ", ".join(words.say("open_state", state) for state in row.open.states)
+    told = {
+        "open": words.cents(row.open.open_cents),
+        "disputed": words.cents(row.open.disputed_cents),
+        "states": states,
+    }
+    if row.open.disputed_cents:
+        return _("${open}, of which ${disputed} is disputed (${states})", mapping=told)
+    return _("${open} (${states})", mapping=told)
 
 
 # Balances and ageing

@@ -59,6 +59,7 @@ from regional311.web.tree import (
     Statements,
 )
 from regional311.web.views.billing import cursor, cursor_after
+from regional311.web.views.settlement import standing
 
 EXPORTED = 10_000
 LINES = 100
@@ -318,6 +319,12 @@ def _statement_page(
             (_("Month"), words.month(row.period_key)),
             (_("Total"), words.cents(row.total_cents)),
             (_("Due"), _due(words, detail)),
+            (
+                _("Open"),
+                standing(request, row.id)
+                if row.state in (State.ISSUED, State.RECEIVED) and may(request, P.SETTLEMENT_READ)
+                else None,
+            ),
             (_("Agreed in"), "\n".join(each["name"] for each in agreements.values()) or None),
             (_("Your reference"), _references(agreements)),
             (_("Fingerprint"), detail.digest[:16]),
