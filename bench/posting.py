@@ -32,7 +32,7 @@ from regional311.referral.snapshot import published
 
 ONE_BY_ONE = 2_000
 AT_ONCE = 30_000
-HORDAK_ENTRIES = 500
+HORDAK_ENTRIES = 400
 NOW = datetime(2026, 10, 20, 12, tzinfo=UTC)
 
 HORDAK = """
@@ -84,6 +84,11 @@ def run(site: Site) -> list[Figure]:
     scope = Scope(published(site.engine).ids["city-of-portland"])
     with session_scope(site.engine, scope) as session:
         open_accounts(session)
+    # books with some months in them, whose statistics the server knows
+    _at_once(site, scope)
+    with site.owner() as owner:
+        owner.execute(text("ANALYZE"))
+    site.engine.dispose()
     single = _one_by_one(site, scope, ONE_BY_ONE // 2)
     hordak = _hordak(site)
     single = max(single, _one_by_one(site, scope, ONE_BY_ONE))
