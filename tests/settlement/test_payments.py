@@ -297,6 +297,26 @@ def test_at_the_same_time_nothing_is_paid_twice(region, bills, same_key):
     check_books(region)
 
 
+def test_payments_both_ways_at_once_do_not_wait_for_each_other(region, bills):
+    owed = {"city": bills.bill("city", "county"), "county": bills.bill("county", "city")}
+    ready = threading.Barrier(2)
+    made = []
+
+    def one(partner: str) -> None:
+        ready.wait()
+        for number in range(3):
+            with region.of(partner) as session:
+                made.append(pay(session, owed[partner], 1000, key=f"{partner}-{number}"))
+
+    threads = [threading.Thread(target=one, args=(partner,)) for partner in owed]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=20)
+    assert len(made) == 6
+    check_books(region)
+
+
 def test_a_body_outside_has_one_book(region, bills):
     region.agree(
         "outside",
