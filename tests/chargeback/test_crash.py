@@ -1,7 +1,7 @@
 """A statement is issued whole or not at all, wherever its process dies.
 
 A process of its own issues a statement and kills itself (SIGKILL) before one SQL statement after
-another, every sixth of those that it takes, and once after the commit; another loses its connection
+another, every eighth of those that it takes, and once after the commit; another loses its connection
 to the server. After every death both partners' rows are looked at. The control commits half-way
 and must be found.
 """
@@ -120,7 +120,7 @@ def wait_for_the_backends(region):
 def test_killed_anywhere_it_is_issued_whole_or_not_at_all(approved, killed):
     community, county = approved.drafts
     points = 0
-    for number in range(1, 400, 6):
+    for number in range(1, 400, 8):
         ended = killed(approved, county, "before", number)
         if ended[0] == "done":
             break
