@@ -2,8 +2,8 @@
 
 A process of its own issues a statement and kills itself (SIGKILL) before one SQL statement after
 another, every eighth of those that it takes, and once after the commit; another loses its
-connection to the server. After every death both partners' rows are looked at. The control commits half-way
-and must be found.
+connection to the server. After every death both partners' rows are looked at. The control commits
+half-way and must be found.
 """
 
 from __future__ import annotations
