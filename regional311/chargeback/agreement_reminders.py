@@ -20,8 +20,8 @@ from regional311.chargeback.models import AgreementReminder
 from regional311.database.ids import new_id
 from regional311.database.rows import put
 from regional311.database.session import TenantSession, mark_changed, scope_of
-from regional311.identity.models import Membership
-from regional311.identity.permissions import Permissions, permissions_of
+from regional311.identity.permissions import Permissions
+from regional311.identity.queries import who_may
 from regional311.notices.service import outbox_row
 from regional311.tenancy.models import Tenant
 
@@ -73,7 +73,7 @@ def remind(session: TenantSession, *, now: datetime) -> int:
         if not due:
             continue
         if people is None:
-            people = _people(session)
+            people = [each.email for each in who_may(session, Permissions.AGREEMENT_EDIT)]
         fresh = [
             days
             for days in due
@@ -104,18 +104,6 @@ def remind(session: TenantSession, *, now: datetime) -> int:
             )
             told += 1
     return told
-
-
-def _people(session: TenantSession) -> list[str]:
-    rows = session.execute(
-        select(Membership.email, Membership.roles)
-        .where(
-            Membership.tenant_id == scope_of(session).tenant_id,
-            Membership.ended_at.is_(None),
-        )
-        .order_by(Membership.email)
-    )
-    return [row.email for row in rows if Permissions.AGREEMENT_EDIT in permissions_of(row.roles)]
 
 
 def _first(

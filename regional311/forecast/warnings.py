@@ -19,8 +19,8 @@ from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.forecast.budgets import BudgetRow, budgets, year_of
 from regional311.forecast.models import Budget, BudgetWarning
 from regional311.forecast.outlook import Standing
-from regional311.identity.models import Membership
-from regional311.identity.permissions import Permissions, permissions_of
+from regional311.identity.permissions import Permissions
+from regional311.identity.queries import who_may
 from regional311.money import format_cents
 from regional311.notices.models import OutboxMessage
 from regional311.notices.service import outbox_row
@@ -50,7 +50,7 @@ def warn(session: TenantSession, *, now: datetime) -> int:
         if row.standing not in SAID:
             continue
         if people is None:
-            people = _people(session)
+            people = [each.email for each in who_may(session, Permissions.SCENARIO_EDIT)]
         if not _first(session, row, len(people), now):
             continue
         for email in people:
@@ -77,18 +77,6 @@ def _message(session: TenantSession, row: BudgetRow, email: str, now: datetime) 
             "elapsed": f"{row.elapsed.normalize():f}",
         },
     )
-
-
-def _people(session: TenantSession) -> list[str]:
-    rows = session.execute(
-        select(Membership.email, Membership.roles)
-        .where(
-            Membership.tenant_id == scope_of(session).tenant_id,
-            Membership.ended_at.is_(None),
-        )
-        .order_by(Membership.email)
-    )
-    return [row.email for row in rows if Permissions.SCENARIO_EDIT in permissions_of(row.roles)]
 
 
 def _first(session: TenantSession, row: BudgetRow, told: int, now: datetime) -> bool:

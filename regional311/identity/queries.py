@@ -88,6 +88,18 @@ def tracked(connection: Connection, token: str) -> Tracked | None:
     return Tracked(tenant_id=UUID(str(row.tenant_id)), request_id=UUID(str(row.request_id)))
 
 
+def who_may(session: Session, *permissions: Permissions) -> list[Member]:
+    """Return who works for the session's partner and may do one of these, by name. One statement.
+
+    Those who left are not among them.
+    """
+    return [
+        each
+        for each in members(session)
+        if each.ended_at is None and not permissions_of(each.roles).isdisjoint(permissions)
+    ]
+
+
 def members(session: Session) -> list[Member]:
     """Return who works for the session's partner, by name; those who left come last."""
     rows = session.execute(

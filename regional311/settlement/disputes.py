@@ -9,7 +9,7 @@ into its rows in the same transaction.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -23,8 +23,8 @@ from regional311.database.ids import new_id, public_id
 from regional311.database.rows import put
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
 from regional311.errors import Conflict, Forbidden, InvalidInput, NotFound
-from regional311.identity.models import Membership
-from regional311.identity.permissions import Permissions, permissions_of
+from regional311.identity.permissions import Permissions
+from regional311.identity.queries import Member, who_may
 from regional311.settlement import queries
 from regional311.settlement.dispute import (
     CREDITED,
@@ -54,14 +54,6 @@ class PreparerMayNotDecide(Forbidden):
 
 class DeciderUnknown(Forbidden):
     """Only a person may decide a dispute, never the system."""
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Somebody who may answer disputes."""
-
-    id: UUID
-    name: str
 
 
 # --- by the payer ---------------------------------------------------------------------------------
@@ -136,7 +128,7 @@ def open_dispute(
                 tenant_id=issuer.id,
                 side="issued",
                 counterparty_id=scope.tenant_id,
-                owner_id=owner and owner.id,
+                owner_id=owner and owner.person_id,
                 owner_name=owner and owner.name,
                 **fields,
             ),
@@ -239,27 +231,15 @@ def assign(session: TenantSession, dispute_id: UUID, person_id: UUID, *, now: da
     dispute = _locked(session, dispute_id)
     if dispute.side != "issued":
         raise Forbidden("The issuer names who answers a dispute.")
-    person = next((each for each in answerers(session) if each.id == person_id), None)
+    person = next((each for each in answerers(session) if each.person_id == person_id), None)
     if person is None:
         raise InvalidInput("Choose somebody who may answer disputes here.", field="owner")
     _both_sides(session, dispute, _amounts(dispute), "assigned", 0, "", now, owner=person)
 
 
-def answerers(session: TenantSession) -> list[Person]:
+def answerers(session: TenantSession) -> list[Member]:
     """Who may answer disputes in the bound partner, by name. One statement."""
-    rows = session.execute(
-        select(Membership.person_id, Membership.name, Membership.roles)
-        .where(
-            Membership.tenant_id == scope_of(session).tenant_id,
-            Membership.ended_at.is_(None),
-        )
-        .order_by(Membership.name, Membership.person_id)
-    )
-    return [
-        Person(row.person_id, row.name)
-        for row in rows
-        if permissions_of(row.roles) & {Permissions.DISPUTE_EDIT, Permissions.DISPUTE_APPROVE}
-    ]
+    return who_may(session, Permissions.DISPUTE_EDIT, Permissions.DISPUTE_APPROVE)
 
 
 # --- by both --------------------------------------------------------------------------------------
@@ -300,7 +280,7 @@ def _both_sides(
     now: datetime,
     *,
     memo_id: UUID | None = None,
-    owner: Person | None = None,
+    owner: Member | None = None,
 ) -> None:
     me = scope_of(session).tenant_id
     dispute_id, other_id = dispute.id, dispute.counterparty_id
@@ -323,7 +303,7 @@ def _both_sides(
             if owner is not None:
                 values |= {"owner_name": owner.name}
                 if tenant_id == me:
-                    values |= {"owner_id": owner.id}
+                    values |= {"owner_id": owner.person_id}
             session.execute(
                 update(Dispute)
                 .where(Dispute.tenant_id == tenant_id, Dispute.id == dispute_id)
@@ -438,7 +418,7 @@ def _draft_memo(
     )
 
 
-def _first_owner(session: TenantSession, payer_id: UUID, statement_id: UUID) -> Person | None:
+def _first_owner(session: TenantSession, payer_id: UUID, statement_id: UUID) -> Member | None:
     """Who answers a new dispute of a payer, in the issuer's books."""
     me = scope_of(session).tenant_id
     wanted = [
@@ -455,7 +435,7 @@ def _first_owner(session: TenantSession, payer_id: UUID, statement_id: UUID) -> 
         ).scalar_one_or_none(),
     ]
     people = answerers(session)
-    known = {each.id: each for each in people}
+    known = {each.person_id: each for each in people}
     for person_id in wanted:
         if person_id in known:
             return known[person_id]
@@ -468,7 +448,7 @@ def name_owner(session: TenantSession, payer_id: UUID, person_id: UUID, *, now: 
     :raises InvalidInput: when the person may not answer disputes here.
     """
     me = scope_of(session).tenant_id
-    if person_id not in {each.id for each in answerers(session)}:
+    if person_id not in {each.person_id for each in answerers(session)}:
         raise InvalidInput("Choose somebody who may answer disputes here.", field="owner")
     lock_relations(session, [(me, payer_id)])
     session.execute(

@@ -12,17 +12,16 @@ from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from regional311.database.ids import new_id
 from regional311.database.rows import put
 from regional311.database.session import TenantSession, mark_changed, scope_of
-from regional311.identity.models import Membership
 from regional311.identity.permissions import Permissions, permissions_of
+from regional311.identity.queries import who_may
 from regional311.money import format_cents
 from regional311.notices.service import outbox_row
-from regional311.settlement import queries
+from regional311.settlement import disputes, queries
 from regional311.settlement.models import PaymentReminder
 from regional311.settlement.relations import parties, today_of
 
@@ -80,7 +79,7 @@ def _remind_of_payments(session: TenantSession, today: date, now: datetime) -> i
         if step is None or row.open.undisputed_cents <= 0:
             continue
         if people is None:
-            people = _people(session, Permissions.SETTLEMENT_EDIT)
+            people = [each.email for each in who_may(session, Permissions.SETTLEMENT_EDIT)]
         if not _first(session, row.id, step, len(people), now):
             continue
         event = {"before": "payment_due_soon", "due": "payment_due"}.get(step, "payment_overdue")
@@ -101,7 +100,12 @@ def _escalate(session: TenantSession, today: date, now: datetime) -> int:
         step = escalation_step(row.answer_by, today)
         if step is None:
             continue
-        people = _people(session, Permissions.DISPUTE_APPROVE, also=row.owner_id)
+        people = [
+            each.email
+            for each in disputes.answerers(session)
+            if each.person_id == row.owner_id
+            or Permissions.DISPUTE_APPROVE in permissions_of(each.roles)
+        ]
         if not _first(session, row.id, step, len(people), now):
             continue
         values = {
@@ -138,25 +142,6 @@ def _tell(
             ),
         )
     return len(people)
-
-
-def _people(
-    session: TenantSession, permission: Permissions, *, also: UUID | None = None
-) -> list[str]:
-    """Addresses of the partner's people who may do something, and of somebody in particular."""
-    rows = session.execute(
-        select(Membership.person_id, Membership.email, Membership.roles)
-        .where(
-            Membership.tenant_id == scope_of(session).tenant_id,
-            Membership.ended_at.is_(None),
-        )
-        .order_by(Membership.email)
-    )
-    return [
-        row.email
-        for row in rows
-        if permission in permissions_of(row.roles) or row.person_id == also
-    ]
 
 
 def _first(session: TenantSession, subject_id: UUID, step: str, told: int, now: datetime) -> bool:

@@ -179,7 +179,7 @@ def _owner_form(request: Any) -> Any:
         for each in request.registry.partners.all()
         if each.kind != "region" and each.id != request.tenant.id
     ]
-    people = [(str(each.id), each.name) for each in disputes.answerers(request.dbsession)]
+    people = [(str(each.person_id), each.name) for each in disputes.answerers(request.dbsession)]
     schema = Schema()
     schema.add(
         SchemaNode(
@@ -557,7 +557,7 @@ def _comment_form(request: Any, row: Any) -> Any:
 
 
 def _assign_form(request: Any, row: Any) -> Any:
-    people = [(str(each.id), each.name) for each in disputes.answerers(request.dbsession)]
+    people = [(str(each.person_id), each.name) for each in disputes.answerers(request.dbsession)]
     schema = Schema()
     schema.add(
         SchemaNode(
