@@ -17,20 +17,21 @@ install: $(VENV)/.installed  ## Make .venv with the locked run-time packages
 test-install: $(VENV)/.installed-test
 
 # Nothing is done again while neither the lock nor the metadata changed. Modules compile when they are
-# first used: compiling all of them beforehand takes half a minute.
+# first used: compiling all of them beforehand takes half a minute. The locks are complete, so nothing is
+# resolved again: pip would look for a newer release of what is asked for with an extra, and refuse it.
 $(VENV)/.installed: requirements.lock setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "regional311 needs Python 3.11 or newer; choose one with: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
 	  || { echo "python3 -m venv failed; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@echo "Installing the locked packages into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --no-deps --require-hashes --requirement requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed requirements-test.lock
 	@echo "Installing the locked test packages into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --require-hashes --requirement requirements-test.lock
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --no-deps --require-hashes --requirement requirements-test.lock
 	@touch $@
 
 browser:
