@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -49,6 +49,22 @@ def csv_response(
     response.content_disposition = f'attachment; filename="{name}"'
     response.vary = ("Accept", "Cookie")
     return response
+
+
+def exported(
+    request: Any,
+    form: str,
+    name: str,
+    columns: Sequence[str],
+    rows: Sequence[Mapping[str, Any]],
+) -> Response:
+    """Return rows with these columns as JSON, or as CSV under the file name `name`.
+
+    `form` is what `wanted` gave, and is not `html`. A file without rows still has its columns.
+    """
+    if form == "json":
+        return json_response(rows)
+    return csv_response(request, name, columns, ([row[each] for each in columns] for row in rows))
 
 
 def json_response(content: Any) -> Response:

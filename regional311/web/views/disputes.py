@@ -30,7 +30,7 @@ from regional311.web.forms import (
 )
 from regional311.web.i18n import _
 from regional311.web.listing import PAGE_SIZE, Column, Filter, Listing
-from regional311.web.representations import csv_response, json_response, wanted
+from regional311.web.representations import exported, json_response, wanted
 from regional311.web.security import may
 from regional311.web.settlement_wording import (
     DISPUTE_REASONS,
@@ -91,6 +91,26 @@ class EndForm(Schema):
     )
 
 
+COLUMNS = (
+    "public_id",
+    "side",
+    "partner",
+    "statement",
+    "line",
+    "reason",
+    "state",
+    "owner",
+    "opened_on",
+    "answer_by",
+    "amount_cents",
+    "upheld_cents",
+    "credited_cents",
+    "withdrawn_cents",
+    "open_cents",
+)
+"""Of an export."""
+
+
 @view_config(
     context=Disputes,
     permission=P.DISPUTE_READ,
@@ -139,12 +159,7 @@ def listed(context: Disputes, request: Any) -> Any:
     )
     if form != "html":
         found = [_plain(row) for row in rows]
-        if form == "json":
-            return json_response(found)
-        columns = list(found[0]) if found else ["public_id"]
-        return csv_response(
-            request, "disputes.csv", columns, [list(each.values()) for each in found]
-        )
+        return exported(request, form, "disputes.csv", COLUMNS, found)
     shown = rows[:PAGE_SIZE]
     listing.fill(
         [

@@ -32,7 +32,7 @@ from regional311.web.forms import (
 )
 from regional311.web.i18n import _
 from regional311.web.listing import PAGE_SIZE, Column, Filter, Listing
-from regional311.web.representations import csv_response, json_response, wanted
+from regional311.web.representations import exported, json_response, wanted
 from regional311.web.security import may
 from regional311.web.settlement_wording import (
     METHODS,
@@ -78,6 +78,26 @@ class ReversalForm(Schema):
     )
 
 
+COLUMNS = (
+    "public_id",
+    "side",
+    "kind",
+    "partner",
+    "statement",
+    "paid_on",
+    "booked_in",
+    "cash_cents",
+    "netted_cents",
+    "applied_cents",
+    "advance_cents",
+    "reference",
+    "method",
+    "reverses",
+    "reversed_by",
+)
+"""Of an export."""
+
+
 @view_config(
     context=Payments,
     permission=P.SETTLEMENT_READ,
@@ -120,12 +140,7 @@ def listed(context: Payments, request: Any) -> Any:
     )
     if form != "html":
         found = [_plain(row) for row in rows]
-        if form == "json":
-            return json_response(found)
-        columns = list(found[0]) if found else ["public_id"]
-        return csv_response(
-            request, "payments.csv", columns, [list(each.values()) for each in found]
-        )
+        return exported(request, form, "payments.csv", COLUMNS, found)
     shown = rows[:PAGE_SIZE]
     listing.fill(shown, after=str(shown[-1].id) if len(rows) > PAGE_SIZE else None)
     return settlement_page(
