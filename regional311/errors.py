@@ -43,6 +43,10 @@ class Conflict(DomainError):
     """The record is not in a state in which this can be done."""
 
 
+class AlreadyInForce(Conflict):
+    """What has been in force would be rewritten; history stays, a new entry follows it."""
+
+
 class KeyReused(Conflict):
     """The same idempotency key came with different content."""
 

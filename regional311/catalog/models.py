@@ -1,17 +1,18 @@
-"""Services of every partner: published, so that any specialist finds any partner's answer."""
+"""Services and where they are given: published, so that any specialist finds any answer."""
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, Double, Index, UniqueConstraint
 from sqlalchemy.dialects.postgresql import DATERANGE, ExcludeConstraint, Range
 from sqlalchemy.orm import Mapped, mapped_column
 
 from regional311.database.base import (
     PUBLISHED,
+    TENANT,
     Base,
     RowId,
     TenantId,
@@ -26,6 +27,7 @@ class Service(Base):
     __table_args__ = (
         UniqueConstraint("tenant_id", "key"),
         CheckConstraint("verb IN ('find', 'report', 'request', 'apply', 'pay')", name="verb_known"),
+        CheckConstraint("source IN ('kept', 'imported')", name="source_known"),
         Index(None, "tenant_id", "term"),
         {"info": PUBLISHED},
     )
@@ -47,7 +49,19 @@ class Service(Base):
     target_hours: Mapped[int | None]
     """Service level: business hours until a request should be closed."""
     details: Mapped[dict[str, Any]]
-    """What the specialist reads out: information, phone, fee, hours, documents, languages."""
+    """Everything else that `content.Service` says, in its canonical form."""
+    version: Mapped[int] = mapped_column(default=1)
+    """Number of the version (`content_versions`) that is published."""
+    verified_on: Mapped[date | None]
+    """Day on which somebody last said that all of it is right."""
+    review_on: Mapped[date | None]
+    """Day by which somebody should look again."""
+    source: Mapped[str] = mapped_column(default="kept")
+    """`kept` here, in forms and files, or `imported` from the partner's own directory."""
+    source_id: Mapped[str | None]
+    """The id that an imported service has where it came from."""
+    hsds: Mapped[dict[str, Any] | None]
+    """What the imported HSDS service said that `content.Service` has no room for."""
     ended_on: Mapped[date | None]
 
 
@@ -70,3 +84,113 @@ class ServiceDisposition(Base):
     disposition: Mapped[str]
     valid: Mapped[Range[date]] = mapped_column(DATERANGE())
     note: Mapped[str | None]
+
+
+class Organization(Base):
+    """A body that provides services, in one partner's words."""
+
+    __tablename__ = "organizations"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "key"),
+        CheckConstraint("source IN ('kept', 'imported')", name="source_known"),
+        {"info": PUBLISHED},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    key: Mapped[str]
+    name: Mapped[str]
+    details: Mapped[dict[str, Any]]
+    """Everything else that `content.Organization` says, in its canonical form."""
+    source: Mapped[str] = mapped_column(default="kept")
+    source_id: Mapped[str | None]
+    hsds: Mapped[dict[str, Any] | None]
+    ended_on: Mapped[date | None]
+
+
+class Location(Base):
+    """A place where services are given, in one partner's words."""
+
+    __tablename__ = "locations"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "key"),
+        CheckConstraint("source IN ('kept', 'imported')", name="source_known"),
+        {"info": PUBLISHED},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    key: Mapped[str]
+    name: Mapped[str]
+    latitude: Mapped[float | None] = mapped_column(Double)
+    """WGS 84 degrees."""
+    longitude: Mapped[float | None] = mapped_column(Double)
+    details: Mapped[dict[str, Any]]
+    """Everything else that `content.Location` says, in its canonical form."""
+    source: Mapped[str] = mapped_column(default="kept")
+    source_id: Mapped[str | None]
+    hsds: Mapped[dict[str, Any] | None]
+    ended_on: Mapped[date | None]
+
+
+class ServiceLocation(Base):
+    """A service at a location (HSDS service_at_location): what differs there."""
+
+    __tablename__ = "service_locations"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "service_id", "location_id"),
+        tenant_reference("services", "service_id"),
+        tenant_reference("locations", "location_id"),
+        Index(None, "tenant_id", "location_id"),
+        {"info": PUBLISHED},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    service_id: Mapped[UUID]
+    location_id: Mapped[UUID]
+    details: Mapped[dict[str, Any]]
+    """Everything else that `content.ServiceLocation` says, in its canonical form."""
+    source_id: Mapped[str | None]
+    hsds: Mapped[dict[str, Any] | None]
+    ended_on: Mapped[date | None]
+
+
+class ContentVersion(Base):
+    """One version of what the catalogue says about one thing, from draft to history.
+
+    `content` is the canonical form of its model, `based_on` the number that was published when the
+    draft was begun: what both changed since is merged field by field.
+    """
+
+    __tablename__ = "content_versions"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "kind", "key", "number"),
+        CheckConstraint(
+            "state IN ('draft', 'reviewed', 'published', 'retired', 'discarded')",
+            name="state_known",
+        ),
+        Index(None, "tenant_id", "state"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    kind: Mapped[str]
+    """service, organization, location, article, question_group."""
+    key: Mapped[str]
+    number: Mapped[int]
+    state: Mapped[str]
+    content: Mapped[dict[str, Any]]
+    based_on: Mapped[int | None]
+    effective_on: Mapped[date | None]
+    """Day from which a reviewed version is to be published; null means as soon as it is."""
+    note: Mapped[str | None]
+    source: Mapped[str]
+    """form, file, sheet, import, suggestion: how it came."""
+    made_by: Mapped[UUID | None]
+    made_at: Mapped[datetime]
+    reviewed_by: Mapped[UUID | None]
+    reviewed_at: Mapped[datetime | None]
+    published_by: Mapped[UUID | None]
+    published_at: Mapped[datetime | None]

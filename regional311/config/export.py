@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine, select
 
+from regional311 import strict
 from regional311.config import schema
 from regional311.config.files import REGION
 from regional311.config.objects import KINDS, BoundaryRecord, Desk
@@ -85,7 +86,7 @@ def _files(slug: str, things: Things) -> Iterator[tuple[str, str]]:
         yield f"{folder}/boundaries/{boundary.file}", _geojson(boundary)
 
 
-def _models(slug: str, things: Things) -> Iterator[tuple[str, schema.Model]]:
+def _models(slug: str, things: Things) -> Iterator[tuple[str, strict.Model]]:
     record = things["tenant"][slug]
     about = {name: getattr(record, name) for name in schema.TenantFile.model_fields}
     about |= {"line": _all(things, "line"), "account": _all(things, "account")}
@@ -101,6 +102,11 @@ def _models(slug: str, things: Things) -> Iterator[tuple[str, schema.Model]]:
             yield f"agreements/{key}.toml", agreement
         return
     yield "bureaus.toml", schema.BureausFile(bureau=_all(things, "bureau"))
+    if things["organization"]:
+        organizations = _all(things, "organization")
+        yield "organizations.toml", schema.OrganizationsFile(organization=organizations)
+    if things["location"]:
+        yield "locations.toml", schema.LocationsFile(location=_all(things, "location"))
     yield "services.toml", schema.ServicesFile(service=_all(things, "service"))
     yield from (("rules.toml", each) for each in things["rules"].values())
     yield "rates.toml", schema.RatesFile(rate=_all(things, "rate"))

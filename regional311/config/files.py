@@ -25,6 +25,9 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 from shapely.validation import explain_validity
 
+from regional311 import strict
+from regional311.catalog import content
+from regional311.catalog.checks import Known, service_faults
 from regional311.config import schema
 from regional311.config.agreements import ALL, wrong_terms
 from regional311.config.pools import bearers_of, check_bases, check_pools, check_splits
@@ -37,7 +40,7 @@ MAX_FILE_BYTES = 2_000_000
 MAX_VERTICES = 50_000
 LINES = ("road", "bridge")
 
-M = TypeVar("M", bound=schema.Model)
+M = TypeVar("M", bound=strict.Model)
 
 
 @dataclass(frozen=True, order=True)
@@ -81,7 +84,9 @@ class TenantFiles:
     slug: str
     about: schema.TenantFile
     bureaus: tuple[schema.Bureau, ...] = ()
-    services: tuple[schema.Service, ...] = ()
+    organizations: tuple[content.Organization, ...] = ()
+    locations: tuple[content.Location, ...] = ()
+    services: tuple[content.Service, ...] = ()
     rules: schema.RulesFile | None = None
     rates: tuple[schema.Rate, ...] = ()
     pools: tuple[schema.Pool, ...] = ()
@@ -165,6 +170,8 @@ class _Tenant:
     about_file: str
     about: schema.TenantFile | None = None
     bureaus: schema.BureausFile | None = None
+    organizations: schema.OrganizationsFile | None = None
+    locations: schema.LocationsFile | None = None
     services: schema.ServicesFile | None = None
     rules: schema.RulesFile | None = None
     rates: schema.RatesFile | None = None
@@ -183,6 +190,13 @@ class _Tenant:
     def boundary_keys(self) -> set[str]:
         return {entry.key for entry in self.boundaries.boundary} if self.boundaries else set()
 
+    def location_keys(self) -> set[str]:
+        return {each.key for each in self.locations.location} if self.locations else set()
+
+    def organization_keys(self) -> set[str]:
+        listed = self.organizations.organization if self.organizations else ()
+        return {each.key for each in listed}
+
     def service_keys(self) -> set[str]:
         return {entry.key for entry in self.services.service} if self.services else set()
 
@@ -192,6 +206,8 @@ class _Tenant:
             slug=self.slug,
             about=self.about,
             bureaus=self.bureaus.bureau if self.bureaus else (),
+            organizations=self.organizations.organization if self.organizations else (),
+            locations=self.locations.location if self.locations else (),
             services=self.services.service if self.services else (),
             rules=self.rules,
             rates=self.rates.rate if self.rates else (),
@@ -413,7 +429,7 @@ _PATTERNS: dict[str, str] = {
 }
 
 
-def _in_words(problem: Any, model: type[schema.Model]) -> str:
+def _in_words(problem: Any, model: type[strict.Model]) -> str:
     kind = problem["type"]
     context = problem.get("ctx", {})
     if kind == "extra_forbidden":
@@ -438,8 +454,8 @@ def _in_words(problem: Any, model: type[schema.Model]) -> str:
     return str(problem["msg"])
 
 
-def _known_keys(model: type[schema.Model], location: Sequence[str | int]) -> list[str]:
-    here: type[schema.Model] | None = model
+def _known_keys(model: type[strict.Model], location: Sequence[str | int]) -> list[str]:
+    here: type[strict.Model] | None = model
     for part in location[:-1]:
         if isinstance(part, int) or here is None:
             continue
@@ -447,7 +463,7 @@ def _known_keys(model: type[schema.Model], location: Sequence[str | int]) -> lis
     return sorted(here.model_fields) if here else []
 
 
-def table_of(model: type[schema.Model], name: str) -> type[schema.Model] | None:
+def table_of(model: type[strict.Model], name: str) -> type[strict.Model] | None:
     """The model of the table, or of each table in the list, that key `name` holds, if any."""
     info = model.model_fields.get(name)
     if info is None:
@@ -455,7 +471,7 @@ def table_of(model: type[schema.Model], name: str) -> type[schema.Model] | None:
     waiting: list[Any] = [info.annotation]
     while waiting:
         kind = waiting.pop()
-        if isinstance(kind, type) and issubclass(kind, schema.Model):
+        if isinstance(kind, type) and issubclass(kind, strict.Model):
             return kind
         waiting.extend(getattr(kind, "__args__", ()))
     return None
@@ -615,6 +631,11 @@ def _check_tenant(tenant: _Tenant, found: list[ConfigError]) -> None:
         _check_bureaus(tenant.bureaus, _Marks(tenant.path("bureaus.toml"), found))
     if tenant.boundaries is not None:
         _check_boundaries(tenant.boundaries, _Marks(tenant.path("boundaries.toml"), found))
+    if tenant.organizations is not None:
+        mark = _Marks(tenant.path("organizations.toml"), found)
+        _check_organizations(tenant, tenant.organizations, mark)
+    if tenant.locations is not None:
+        _check_locations(tenant.locations, _Marks(tenant.path("locations.toml"), found))
     if tenant.services is not None:
         _check_services(tenant, tenant.services, _Marks(tenant.path("services.toml"), found))
     if tenant.rates is not None:
@@ -685,8 +706,8 @@ def _check_about(tenant: _Tenant, about: schema.TenantFile, mark: _Marks) -> Non
         mark("queue", "more than one queue is marked unplaced")
 
 
-def _check_week(week: schema.Week, path: str, mark: _Marks) -> None:
-    for day in schema.Week.model_fields:
+def _check_week(week: strict.Week, path: str, mark: _Marks) -> None:
+    for day in strict.Week.model_fields:
         for earlier, later in combinations(sorted(getattr(week, day)), 2):
             if later.split("-")[0] < earlier.split("-")[1]:
                 mark(f"{path}.{day}", f"{earlier} and {later} overlap")
@@ -707,34 +728,49 @@ def _check_boundaries(boundaries: schema.BoundariesFile, mark: _Marks) -> None:
         mark(f"boundary[{key}].kind", f"the partner's outline is {outlines[0]} already")
 
 
+def _check_organizations(
+    tenant: _Tenant, organizations: schema.OrganizationsFile, mark: _Marks
+) -> None:
+    listed = organizations.organization
+    mark.unique("organization", [item.key for item in listed])
+    for each in listed:
+        path = f"organization[{each.key}]"
+        if each.parent == each.key:
+            mark(f"{path}.parent", "an organisation is not part of itself")
+        mark.known(f"{path}.parent", each.parent, [one.key for one in listed], "organisation")
+        if "locations.toml" not in tenant.unread:
+            mark.known(f"{path}.location", each.location, tenant.location_keys(), "location")
+
+
+def _check_locations(locations: schema.LocationsFile, mark: _Marks) -> None:
+    mark.unique("location", [item.key for item in locations.location])
+    for each in locations.location:
+        path = f"location[{each.key}]"
+        if (each.latitude is None) != (each.longitude is None):
+            mark(f"{path}.latitude", "give both latitude and longitude, or neither")
+        if each.hours is not None:
+            _check_week(each.hours, f"{path}.hours", mark)
+
+
 def _check_services(tenant: _Tenant, services: schema.ServicesFile, mark: _Marks) -> None:
     mark.unique("service", [item.key for item in services.service])
+    read = {name.removesuffix(".toml") for name in schema.TENANT_FILES if name not in tenant.unread}
+    known = Known(
+        bureaus=_bureau_keys(tenant) if "bureaus" in read else None,
+        queues=_queue_keys(tenant) if tenant.about is not None else None,
+        boundaries=tenant.boundary_keys() if "boundaries" in read else None,
+        locations=tenant.location_keys() if "locations" in read else None,
+        organizations=tenant.organization_keys() if "organizations" in read else None,
+    )
     for service in services.service:
         path = f"service[{service.key}]"
-        if "bureaus.toml" not in tenant.unread:
-            mark.known(f"{path}.bureau", service.bureau, _bureau_keys(tenant), "bureau")
-        if tenant.about is not None:
-            mark.known(f"{path}.queue", service.queue, _queue_keys(tenant), "queue")
-        if "boundaries.toml" not in tenant.unread:
-            mark.known(f"{path}.boundary", service.boundary, tenant.boundary_keys(), "boundary")
-        if service.place == "none" and service.boundary:
-            mark(f"{path}.boundary", "a service without a place has no boundary")
-        if (service.duplicate_metres is None) != (service.duplicate_hours is None):
-            mark(f"{path}.duplicate_metres", "give both duplicate_metres and duplicate_hours")
-        for entry in service.disposition:
-            mark.dates(f"{path}.disposition[{entry.valid_from}]", entry.valid_from, entry.valid_to)
-        for one, two in combinations(service.disposition, 2):
-            if _overlap((one.valid_from, one.valid_to), (two.valid_from, two.valid_to)):
-                mark(
-                    f"{path}.disposition[{two.valid_from}]",
-                    f"overlaps the one from {one.valid_from}: {one.kind} and {two.kind} at once",
-                )
-        mark.unique(f"{path}.question", [item.key for item in service.question])
-        for question in service.question:
-            where = f"{path}.question[{question.key}].choice"
-            if (question.kind in ("choice", "choices")) != bool(question.choice):
-                mark(where, "choice and choices, and only these, list what may be chosen")
-            mark.unique(where, [item.key for item in question.choice])
+        for where, message in service_faults(service, known):
+            mark(f"{path}.{where}", message)
+        weeks = [("hours", service.hours)]
+        weeks += [(f"location[{each.location}].hours", each.hours) for each in service.location]
+        for where, week in weeks:
+            if week is not None:
+                _check_week(week, f"{path}.{where}", mark)
 
 
 def _check_rates(rates: schema.RatesFile, mark: _Marks) -> None:

@@ -7,20 +7,19 @@ turns them back into files; all three use the kinds below and nothing else.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import Range
 
+from regional311 import strict
 from regional311.allocation.bases import readings_text, snapshot_digest
 from regional311.allocation.models import (
     AllocationBase,
@@ -29,7 +28,9 @@ from regional311.allocation.models import (
     CostPool,
     PoolShare,
 )
-from regional311.catalog.models import Service, ServiceDisposition
+from regional311.catalog import content as offer
+from regional311.catalog import service as catalog
+from regional311.catalog.models import Location, Organization, Service
 from regional311.chargeback.models import Agreement, Rate
 from regional311.config import agreements, schema
 from regional311.config.files import Policies, TenantFiles
@@ -39,24 +40,17 @@ from regional311.database.base import Base
 from regional311.database.ids import new_id
 from regional311.database.rows import put, send
 from regional311.database.session import TenantSession
-from regional311.errors import Conflict, DomainError
+from regional311.errors import AlreadyInForce
 from regional311.identity.permissions import Permissions
 from regional311.ledger.models import Account, GlMapping
 from regional311.referral.models import RuleSet
+from regional311.strict import canonical, decimal_text, digest, from_plain
 from regional311.tenancy.models import Boundary, Bureau, Line, Policy, Tenant
 
 EMPTY: Range[Any] = Range(empty=True)
 ALWAYS_KNOWN: Range[datetime] = Range(None, None, bounds="()")
 
-M = TypeVar("M", bound=schema.Model)
-
-
-class AlreadyInForce(Conflict):
-    """A file would rewrite what has been in force; history stays, a new entry follows it."""
-
-
-class StoredUnreadable(DomainError):
-    """The database holds something that a file could not say."""
+M = TypeVar("M", bound=strict.Model)
 
 
 @dataclass(frozen=True)
@@ -114,77 +108,7 @@ class Desk:
         put(self.session, row)
 
 
-# --- canonical form --------------------------------------------------------------------------
-
-
-def canonical(model: schema.Model) -> dict[str, Any]:
-    """Return what a model says as plain values; what equals its default is left out."""
-    found: dict[str, Any] = {}
-    for name, info in type(model).model_fields.items():
-        value = getattr(model, name)
-        if value is None or (not info.is_required() and value == info.default):
-            continue
-        found[name] = _plain(name, value)
-    return found
-
-
-def _plain(name: str, value: Any) -> Any:
-    if isinstance(value, schema.Model):
-        return canonical(value)
-    if isinstance(value, (tuple, list)):
-        return [_plain(name, item) for item in value]
-    if isinstance(value, Mapping):
-        return {key: _plain(name, item) for key, item in value.items()}
-    if isinstance(value, Decimal):
-        return decimal_text(value, places=2 if name in ("amount", "actual_amount") else 0)
-    if isinstance(value, date):
-        return value.isoformat()
-    return value
-
-
-def decimal_text(value: Decimal, *, places: int = 0) -> str:
-    """Write an exact number with at least `places` decimals and no other closing zeros.
-
-    >>> decimal_text(Decimal("4.900000"), places=2)
-    '4.90'
-    """
-    text = f"{value.normalize():f}"
-    whole, _, part = text.partition(".")
-    part = part.ljust(places, "0")
-    return f"{whole}.{part}" if part else whole
-
-
-def from_plain(model: type[M], content: Mapping[str, Any]) -> M:
-    """Read plain values, as `canonical` writes them, into a model.
-
-    Raises `StoredUnreadable`, because only the database can hold something else.
-    """
-    try:
-        return model.model_validate_json(json.dumps(_without_none(content)))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise StoredUnreadable(
-            f"The database has a {model.__name__} that no file can say: {where}: {first['msg']}"
-        ) from error
-
-
-def _without_none(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
-    if isinstance(value, (list, tuple)):
-        return [_without_none(item) for item in value]
-    if isinstance(value, Decimal):
-        return decimal_text(value)
-    if isinstance(value, date):
-        return value.isoformat()
-    return value
-
-
-def digest(content: Mapping[str, Any]) -> str:
-    """Return the digest by which files and database remember what they agreed on."""
-    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+# --- dates -------------------------------------------------------------------------------------
 
 
 def _days(start: date | None, end: date | None) -> Range[date]:
@@ -281,7 +205,7 @@ class KeyedRow(Kind[M]):
 class TenantRecord(schema.TenantFile):
     """A partner without its lines and accounts, which are things of their own."""
 
-    outline: schema.Key | None = Field(default=None, description="Key of its own outline.")
+    outline: strict.Key | None = Field(default=None, description="Key of its own outline.")
 
 
 class TenantKind(Kind[TenantRecord]):
@@ -578,23 +502,73 @@ class BoundaryKind(KeyedRow[BoundaryRecord]):
         }
 
 
-_SERVICE_DETAILS = (
-    "group",
-    "place",
-    "queue",
-    "priority",
-    "information",
-    "phone",
-    "website",
-    "fee",
-    "duplicate_metres",
-    "duplicate_hours",
-    "question",
-)
+class OrganizationKind(KeyedRow[offer.Organization]):
+    """Bodies that provide services; what was imported is kept in its own package."""
+
+    name = "organization"
+    permission = Permissions.SERVICE_EDIT
+    table = Organization
+
+    def said(
+        self,
+        files: TenantFiles,
+        policies: Policies | None,  # noqa: ARG002
+    ) -> Iterator[tuple[str, offer.Organization]]:
+        """Give the organisations."""
+        return ((each.key, each) for each in files.organizations)
+
+    def stored(self, desk: Desk) -> dict[str, Stored[offer.Organization]]:
+        """Give the organisations that are kept here, by key."""
+        return _kept(desk, Organization, catalog.said_organization)
+
+    def read(self, row: Organization, desk: Desk) -> offer.Organization:  # noqa: ARG002
+        """Give what a row says."""
+        return catalog.said_organization(row)
+
+    def columns(self, model: offer.Organization) -> dict[str, Any]:
+        """Give the columns."""
+        return catalog.organization_columns(model)
 
 
-class ServiceKind(KeyedRow[schema.Service]):
-    """Services with their dated dispositions."""
+class LocationKind(KeyedRow[offer.Location]):
+    """Places where services are given; what was imported is kept in its own package."""
+
+    name = "location"
+    permission = Permissions.SERVICE_EDIT
+    table = Location
+
+    def said(
+        self,
+        files: TenantFiles,
+        policies: Policies | None,  # noqa: ARG002
+    ) -> Iterator[tuple[str, offer.Location]]:
+        """Give the locations."""
+        return ((each.key, each) for each in files.locations)
+
+    def stored(self, desk: Desk) -> dict[str, Stored[offer.Location]]:
+        """Give the locations that are kept here, by key."""
+        return _kept(desk, Location, catalog.said_location)
+
+    def read(self, row: Location, desk: Desk) -> offer.Location:  # noqa: ARG002
+        """Give what a row says."""
+        return catalog.said_location(row)
+
+    def columns(self, model: offer.Location) -> dict[str, Any]:
+        """Give the columns."""
+        return catalog.location_columns(model)
+
+
+def _kept(desk: Desk, table: type[Any], read: Callable[[Any], M]) -> dict[str, Stored[M]]:
+    return {
+        row.key: Stored(
+            row.id, read(row), live=row.ended_on is None, gone=_over(row.ended_on, desk.today)
+        )
+        for row in desk.rows(table, table.source == "kept")
+    }
+
+
+class ServiceKind(KeyedRow[offer.Service]):
+    """Services with their dated dispositions; what was imported is kept in its own package."""
 
     name = "service"
     permission = Permissions.SERVICE_EDIT
@@ -604,149 +578,56 @@ class ServiceKind(KeyedRow[schema.Service]):
         self,
         files: TenantFiles,
         policies: Policies | None,  # noqa: ARG002
-    ) -> Iterator[tuple[str, schema.Service]]:
+    ) -> Iterator[tuple[str, offer.Service]]:
         """Give the services."""
         return ((each.key, each) for each in files.services)
 
-    def content(self, model: schema.Service) -> dict[str, Any]:
+    def content(self, model: offer.Service) -> dict[str, Any]:
         """Give what counts: dispositions by date, whatever their order in the file."""
-        content = canonical(model)
-        content["disposition"] = sorted(content["disposition"], key=lambda one: one["valid_from"])
-        return content
+        return catalog.canonical_service(model)
 
-    def stored(self, desk: Desk) -> dict[str, Stored[schema.Service]]:
+    def stored(self, desk: Desk) -> dict[str, Stored[offer.Service]]:
         """Give the services by key, in two statements."""
-        entries: dict[UUID, list[dict[str, Any]]] = {}
-        for row in sorted(_dispositions(desk), key=lambda each: each.valid.lower or date.min):
-            entries.setdefault(row.service_id, []).append(
-                {
-                    "kind": row.disposition,
-                    "valid_from": row.valid.lower,
-                    "valid_to": row.valid.upper,
-                    "note": row.note,
-                }
-            )
         return {
             row.key: Stored(
-                row.id,
-                self._model(row, entries.get(row.id, [])),
-                live=row.ended_on is None,
-                gone=_over(row.ended_on, desk.today),
+                row.id, model, live=row.ended_on is None, gone=_over(row.ended_on, desk.today)
             )
-            for row in desk.rows(Service)
+            for row, model in catalog.kept_services(desk.session, desk.tenant_id)
         }
 
-    def read(self, row: Service, desk: Desk) -> schema.Service:
+    def read(self, row: Service, desk: Desk) -> offer.Service:
         """Give what a row and its dispositions say."""
         return self.stored(desk)[row.key].model
 
-    @staticmethod
-    def _model(row: Service, dispositions: list[dict[str, Any]]) -> schema.Service:
-        names = ("key", "name", "summary", "verb", "term", "keywords", "channels", "confidential")
-        content: dict[str, Any] = {name: getattr(row, name) for name in names}
-        content |= {name: row.details.get(name) for name in _SERVICE_DETAILS}
-        content |= {
-            "bureau": row.bureau_key,
-            "boundary": row.boundary_key,
-            "target_hours": row.target_hours,
-            "disposition": dispositions,
-        }
-        return from_plain(schema.Service, content)
-
-    def columns(self, model: schema.Service) -> dict[str, Any]:
-        """Give the columns; everything read out or asked is in `details`."""
-        content = canonical(model)
-        details = {name: content[name] for name in _SERVICE_DETAILS if name in content}
-        return {
-            "name": model.name,
-            "summary": model.summary,
-            "verb": model.verb,
-            "bureau_key": model.bureau,
-            "term": model.term,
-            "keywords": list(model.keywords),
-            "channels": list(model.channels),
-            "boundary_key": model.boundary,
-            "confidential": model.confidential,
-            "target_hours": model.target_hours,
-            "details": {"place": model.place, "priority": model.priority, **details},
-        }
+    def columns(self, model: offer.Service) -> dict[str, Any]:
+        """Give the columns of the service itself."""
+        return catalog.service_columns(model)
 
     def add(
-        self, desk: Desk, key: str, new: schema.Service, old: Stored[schema.Service] | None
+        self,
+        desk: Desk,
+        key: str,  # noqa: ARG002
+        new: offer.Service,
+        old: Stored[offer.Service] | None,
     ) -> UUID:
         """Insert the service with its dispositions, or take it up again."""
-        service_id = super().add(desk, key, new, old)
-        if old is not None:
-            self._write_dispositions(desk, service_id, new, old.model)
-        else:
-            for entry in new.disposition:
-                self._insert(desk, service_id, entry)
-        return service_id
+        return self._write(desk, new, old)
 
-    def change(
-        self, desk: Desk, key: str, new: schema.Service, old: Stored[schema.Service]
-    ) -> UUID:
+    def change(self, desk: Desk, key: str, new: offer.Service, old: Stored[offer.Service]) -> UUID:  # noqa: ARG002
         """Update the service, and the dispositions that have not begun."""
-        super().change(desk, key, new, old)
-        self._write_dispositions(desk, old.id, new, old.model)
-        return old.id
+        return self._write(desk, new, old)
 
     @staticmethod
-    def _insert(desk: Desk, service_id: UUID, entry: schema.DispositionEntry) -> None:
-        desk.put(
-            ServiceDisposition(
-                tenant_id=desk.tenant_id,
-                id=new_id(),
-                service_id=service_id,
-                disposition=entry.kind,
-                valid=_days(entry.valid_from, entry.valid_to),
-                note=entry.note,
-            )
+    def _write(desk: Desk, new: offer.Service, old: Stored[offer.Service] | None) -> UUID:
+        return catalog.write_service(
+            desk.session,
+            new,
+            known=None if old is None else (old.id, old.model),
+            today=desk.today,
+            now=desk.now,
+            person_id=desk.person_id,
+            source="file",
         )
-
-    def _write_dispositions(
-        self, desk: Desk, service_id: UUID, new: schema.Service, old: schema.Service
-    ) -> None:
-        wanted = {entry.valid_from: entry for entry in new.disposition}
-        for entry in old.disposition:
-            follows = wanted.get(entry.valid_from)
-            if entry.valid_from > desk.today or entry == follows:
-                continue
-            if follows is None or follows.kind != entry.kind:
-                raise AlreadyInForce(
-                    f"service {new.key} is {entry.kind} since {entry.valid_from}; give that entry "
-                    "a valid_to and add a new one"
-                )
-            ends = follows.valid_to
-            if ends != entry.valid_to and (
-                _over(entry.valid_to, desk.today) or (ends is not None and ends < desk.today)
-            ):
-                raise AlreadyInForce(
-                    f"service {new.key}: the disposition from {entry.valid_from} cannot be ended "
-                    "in the past"
-                )
-        rows = {
-            row.valid.lower: row
-            for row in _dispositions(desk, ServiceDisposition.service_id == service_id)
-        }
-        kept = {day: (row.id, row.valid, row.disposition, row.note) for day, row in rows.items()}
-        for row_id, *_ in kept.values():
-            desk.change(ServiceDisposition, row_id, {"valid": EMPTY})
-        for entry in new.disposition:
-            known = kept.get(entry.valid_from)
-            if known is None:
-                self._insert(desk, service_id, entry)
-                continue
-            values = {
-                "valid": _days(entry.valid_from, entry.valid_to),
-                "disposition": entry.kind,
-                "note": entry.note,
-            }
-            desk.change(ServiceDisposition, known[0], values)
-
-
-def _dispositions(desk: Desk, *conditions: Any) -> list[Any]:
-    return [row for row in desk.rows(ServiceDisposition, *conditions) if not row.valid.isempty]
 
 
 class RulesKind(Kind[schema.RulesFile]):
@@ -1239,7 +1120,7 @@ def _amount_said(part: Mapping[str, Any]) -> dict[str, Any]:
     return {**said, "amount": _dollars(part["cents"])}
 
 
-_POLICIES: dict[str, type[schema.Model]] = {
+_POLICIES: dict[str, type[strict.Model]] = {
     "agencies": schema.AgenciesFile,
     "danger-screen": schema.DangerFile,
     "sharing": schema.SharingFile,
@@ -1483,6 +1364,8 @@ KINDS: tuple[Kind[Any], ...] = (
     LineKind(),
     AccountKind(),
     BoundaryKind(),
+    OrganizationKind(),
+    LocationKind(),
     ServiceKind(),
     RulesKind(),
     RateKind(),

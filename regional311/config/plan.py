@@ -20,10 +20,12 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine, select
 
 from regional311.config.files import REGION, RegionFiles, TenantFiles, read_region
-from regional311.config.objects import KINDS, Desk, Kind, Stored, digest
+from regional311.config.objects import KINDS, Desk, Kind, Stored
 from regional311.database.ids import new_id
 from regional311.database.session import Scope, TenantSession, acting_for, open_session
+from regional311.differences import FieldChange, differences
 from regional311.errors import NotFound
+from regional311.strict import digest
 from regional311.tenancy.models import ConfiguredObject, Tenant
 
 NOBODY = Scope(UUID(int=0))
@@ -40,15 +42,6 @@ class Verdict(StrEnum):
     CONFLICT = "conflict"
     AHEAD = "ahead"
     UNCHANGED = "unchanged"
-
-
-@dataclass(frozen=True)
-class FieldChange:
-    """One field of a thing: what the database has and what the file says; None is absent."""
-
-    field: str
-    old: Any
-    new: Any
 
 
 @dataclass(frozen=True)
@@ -159,48 +152,6 @@ def _shown(value: Any) -> str:
         return f"[{', '.join(_shown(item) for item in value)}]"
     text = str(value)
     return f"{text[:117]}..." if len(text) > 120 else text
-
-
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[FieldChange, ...]:
-    """Compare two contents field by field; things in lists are named by their own keys."""
-    before, after = dict(_flat("", old)), dict(_flat("", new))
-    return tuple(
-        FieldChange(path, before.get(path), after.get(path))
-        for path in dict.fromkeys([*before, *after])
-        if before.get(path) != after.get(path)
-    )
-
-
-def _flat(path: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        if path.endswith("geometry"):
-            points = sum(1 for _ in _positions(value.get("coordinates", ())))
-            yield path, f"{value.get('type')} of {points} points, {digest(dict(value))[:8]}"
-            return
-        for name, item in value.items():
-            yield from _flat(f"{path}.{name}" if path else name, item)
-    elif isinstance(value, list) and value and isinstance(value[0], Mapping):
-        keys = [_own_key(item, index) for index, item in enumerate(value)]
-        for key, item in zip(keys, value, strict=True):
-            yield from _flat(f"{path}[{key}]", item)
-        yield f"{path} (order)", keys
-    else:
-        yield path, value
-
-
-def _positions(value: Any) -> Iterator[Any]:
-    if value and isinstance(value[0], (int, float)):
-        yield value
-    else:
-        for item in value:
-            yield from _positions(item)
-
-
-def _own_key(item: Mapping[str, Any], index: int) -> str:
-    for name in ("key", "payer", "day", "priority", "valid_from"):
-        if name in item:
-            return str(item[name])
-    return str(index + 1)
 
 
 # --- comparing -------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from annotated_types import Ge, Le, MaxLen
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from regional311 import strict
 from regional311.config import schema
 from regional311.config.files import table_of
 from regional311.errors import Conflict
@@ -95,6 +96,35 @@ name = "Public Works"
 fund_code = "112"
 cost_centre = "400"
 """,
+    "tenants/<slug>/organizations.toml": """\
+[[organization]]
+key = "example-food-bank"
+name = "Example Food Bank"
+description = "Gives out groceries, with and without questions."
+legal_status = "Nonprofit"
+website = "https://food.example"
+location = "town-hall"
+
+[[organization.phone]]
+number = "503-555-0130"
+languages = ["en", "es"]
+""",
+    "tenants/<slug>/locations.toml": """\
+[[location]]
+key = "town-hall"
+name = "Town Hall"
+address = "1 Main Street"
+city = "Example"
+state = "OR"
+postal_code = "97200"
+latitude = 0.5
+longitude = 0.5
+hours.mon = ["08:00-12:00", "13:00-17:00"]
+
+[[location.accessibility]]
+name = "Step-free entrance"
+details = "On the side of the park."
+""",
     "tenants/<slug>/services.toml": """\
 [[service]]
 key = "pothole"
@@ -130,6 +160,64 @@ label = "Smaller than a plate"
 [[service.question.choice]]
 key = "large"
 label = "Larger"
+
+[[service.question.choice.translation]]
+language = "es"
+label = "Más grande"
+
+[[service.question]]
+key = "car"
+label = "Can a car get past it?"
+kind = "yes_no"
+show_if.question = "size"
+show_if.answers = ["large"]
+
+[[service.question.translation]]
+language = "es"
+label = "¿Puede pasar un coche?"
+
+[[service]]
+key = "food-box"
+name = "Food box"
+summary = "Groceries for a week, free of charge."
+verb = "find"
+bureau = "public-works"
+organization = "example-food-bank"
+term = "food"
+taxonomy = ["open-eligibility:food-pantry"]
+group = "Food"
+keywords = ["food", "groceries", "nothing to eat"]
+place = "none"
+languages = ["en", "es"]
+fee = "Free"
+review_days = 180
+
+[[service.disposition]]
+kind = "refer"
+valid_from = 2026-07-01
+
+[[service.document]]
+name = "Something that shows your address"
+
+[[service.cost]]
+option = "Everybody"
+amount = "0.00"
+
+[[service.location]]
+location = "town-hall"
+hours.wed = ["10:00-12:00"]
+note = "At the back door."
+
+[[service.location.capacity]]
+unit = "boxes"
+maximum = 40
+
+[[service.translation]]
+language = "es"
+name = "Caja de comida"
+summary = "Comida para una semana, sin costo."
+keywords = ["comida", "despensa"]
+documents = ["Algo que muestre su dirección"]
 """,
     "tenants/<slug>/rules.toml": """\
 [rule_set]
@@ -407,7 +495,7 @@ on = 2026-05-04
 }
 """One valid example of each file; together they are a small region (see the test)."""
 
-_MODELS: dict[str, type[schema.Model]] = {
+_MODELS: dict[str, type[strict.Model]] = {
     **{f"tenants/<slug>/{name}": model for name, model in schema.TENANT_FILES.items()},
     **{f"policies/{name}": model for name, model in schema.POLICY_FILES.items()},
     "policies/agreements/<key>.toml": schema.AgreementFile,
@@ -416,7 +504,7 @@ _MODELS: dict[str, type[schema.Model]] = {
 _INTRODUCTION = """\
 # Configuration
 
-<!-- Made by `regional311 docs` from regional311/config/schema.py; edit that, not this page. -->
+<!-- Made by `regional311 docs` from the schemas in regional311/; edit those, not this page. -->
 
 The region is a directory of text files: one directory a partner below `tenants/`, named by its
 slug, and what the partners agreed on below `policies/`. The files are TOML in UTF-8.
@@ -503,7 +591,7 @@ def _page() -> Iterator[str]:
     yield from _facts()
 
 
-def _meaning(name: str, model: type[schema.Model]) -> str:
+def _meaning(name: str, model: type[strict.Model]) -> str:
     if name == "policies/region.toml":
         return "The region itself: it is a tenant of its own, with a public door."
     if name == "policies/boundaries.toml":
@@ -516,14 +604,14 @@ def _anchor(name: str) -> str:
     return "".join(each for each in name.lower() if each.isalnum() or each in "-_")
 
 
-def _tables(model: type[schema.Model], path: str) -> Iterator[str]:
+def _tables(model: type[strict.Model], path: str) -> Iterator[str]:
     for name, info in model.model_fields.items():
         inner = table_of(model, name)
         if inner is None:
             continue
         where = f"{path}.{name}" if path else name
         many = get_origin(info.annotation) is tuple
-        if inner is schema.Week and path:
+        if inner is strict.Week and path:
             continue
         yield ""
         yield f"### `[[{where}]]`" if many else f"### `[{where}]`"
@@ -533,7 +621,7 @@ def _tables(model: type[schema.Model], path: str) -> Iterator[str]:
         yield "| key | value | needed | meaning |"
         yield "| --- | --- | --- | --- |"
         for key, each in inner.model_fields.items():
-            if table_of(inner, key) in (None, schema.Week):
+            if table_of(inner, key) in (None, strict.Week):
                 yield _row(key, each)
         yield from _tables(inner, where)
 
@@ -568,23 +656,24 @@ def _value(info: FieldInfo) -> str:
 
 
 _NAMED: tuple[tuple[Any, str], ...] = (
-    (schema.Key, "key"),
-    (schema.Name, "name with underscores"),
-    (schema.Money, "dollars in quotes"),
-    (schema.Cents, "dollars and cents in quotes"),
-    (schema.SignedCents, "dollars and cents in quotes"),
-    (schema.Reading, "number in quotes"),
-    (schema.TargetName, "target"),
-    (schema.Percent, "per cent in quotes"),
-    (schema.Zone, "time zone"),
-    (schema.Hours, 'span such as `"08:00-17:00"`'),
-    (schema.Expression, f"CEL, at most {MAX_LENGTH} characters"),
-    (schema.Phone, "telephone number"),
-    (schema.WebAddress, "web address"),
-    (schema.Email, "e-mail address"),
-    (schema.Host, "host name"),
-    (schema.Colour, "colour such as `#1a4480`"),
-    (schema.Code, "ledger code"),
+    (strict.Key, "key"),
+    (strict.Name, "name with underscores"),
+    (strict.Money, "dollars in quotes"),
+    (strict.Cents, "dollars and cents in quotes"),
+    (strict.SignedCents, "dollars and cents in quotes"),
+    (strict.Price, "dollars and cents in quotes"),
+    (strict.Reading, "number in quotes"),
+    (strict.TargetName, "target"),
+    (strict.Percent, "per cent in quotes"),
+    (strict.Zone, "time zone"),
+    (strict.Hours, 'span such as `"08:00-17:00"`'),
+    (strict.Expression, f"CEL, at most {MAX_LENGTH} characters"),
+    (strict.Phone, "telephone number"),
+    (strict.WebAddress, "web address"),
+    (strict.Email, "e-mail address"),
+    (strict.Host, "host name"),
+    (strict.Colour, "colour such as `#1a4480`"),
+    (strict.Code, "ledger code"),
 )
 
 
@@ -604,7 +693,7 @@ def _type(kind: Any, metadata: list[Any]) -> str:
         return _type(options[0], list(kind.__metadata__))
     if options:
         return _type(options[0], metadata)
-    if kind is schema.Week:
+    if kind is strict.Week:
         return "hours by day, as `hours.mon = [...]`"
     longest = next((each.max_length for each in metadata if isinstance(each, MaxLen)), None)
     names = {str: "text", int: "whole number", bool: "true or false"}

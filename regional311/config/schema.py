@@ -1,37 +1,50 @@
 """What each configuration file may say, as strict models.
 
-Every file under ``tenants/`` and ``policies/`` has one model here. Unknown keys are refused, a
-number is never read as text nor text as a number, and money and percentages are text in quotes so
-that no binary fraction ever touches them. Dates are half-open: ``valid_from`` is the first day,
-``valid_to`` the first day no more. The descriptions below are the reference that
-``docs/configuration.md`` is made from.
+Every file under ``tenants/`` and ``policies/`` has one model here or, for what the catalogue holds,
+in ``catalog/content.py``. The descriptions are the reference that ``docs/configuration.md`` is made
+from.
 """
 
 from __future__ import annotations
 
-import re
 from datetime import date
-from decimal import Decimal
-from typing import Annotated, Any, Literal
-from zoneinfo import available_timezones
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
+from pydantic import Field, StringConstraints
+
+from regional311.catalog.content import Disposition, Location, Organization, Service, Verb
+from regional311.strict import (
+    Cents,
+    Channel,
+    Code,
+    Colour,
+    Dated,
+    Email,
+    Expression,
+    Host,
+    Key,
+    Language,
+    Model,
+    Money,
+    Name,
+    Party,
+    Percent,
+    Phone,
+    Prose,
+    Quantity,
+    Reading,
+    SignedCents,
+    TargetName,
+    Urgency,
+    WebAddress,
+    Week,
+    Words,
+    Zone,
 )
-from pydantic_core import PydanticCustomError
 
-Channel = Literal["phone", "walk_in", "web", "email", "text", "chat", "social", "app", "voicemail"]
-Verb = Literal["find", "report", "request", "apply", "pay"]
 Outcome = Literal[
     "resolve_here", "open_request", "refer", "warm_transfer", "information", "decline"
 ]
-Disposition = Literal["resolve", "refer", "undecided"]
-Urgency = Literal["low", "normal", "high", "urgent"]
 Activity = Literal[
     "contact_handled",
     "request_taken_in",
@@ -53,135 +66,6 @@ RoleKey = Literal[
     "administrator",
     "auditor",
 ]
-Language = Literal["en", "es", "vi", "zh-Hant", "ru"]
-
-_MONEY = re.compile(r"\d{1,12}(\.\d{1,6})?")
-_CENTS = re.compile(r"\d{1,13}(\.\d{1,2})?")
-_SIGNED_CENTS = re.compile(r"-?\d{1,13}(\.\d{1,2})?")
-_READING = re.compile(r"\d{1,15}(\.\d{1,6})?")
-_PERCENT = re.compile(r"\d{1,3}(\.\d{1,6})?")
-_HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
-
-
-def _wrong(message: str) -> PydanticCustomError:
-    return PydanticCustomError("regional311", "{message}", {"message": message})
-
-
-def _decimal_text(pattern: re.Pattern[str], what: str, example: str) -> Any:
-    def read(value: object) -> Decimal:
-        if isinstance(value, bool) or not isinstance(value, str):
-            raise _wrong(f'write {what} as text in quotes, such as "{example}"')
-        if pattern.fullmatch(value) is None:
-            raise _wrong(f'{value!r} is not {what}, such as "{example}"')
-        return Decimal(value)
-
-    return read
-
-
-def _above_zero(value: Decimal) -> Decimal:
-    if value <= 0:
-        raise _wrong("must be more than zero; leave the price out to make the work unrated")
-    return value
-
-
-def _up_to_hundred(value: Decimal) -> Decimal:
-    if value > 100:
-        raise _wrong("a percentage is at most 100")
-    return value
-
-
-def _zone(value: str) -> str:
-    if value not in available_timezones():
-        raise _wrong(f"{value!r} is not a time zone, such as America/Los_Angeles")
-    return value
-
-
-def _hours(value: str) -> str:
-    found = _HOURS.fullmatch(value)
-    if found is None:
-        raise _wrong(f'{value!r} is not a span of hours, such as "08:00-17:00"')
-    opens, closes = value.split("-")
-    if closes > "24:00":
-        raise _wrong(f"{closes} is later than 24:00")
-    if closes <= opens:
-        raise _wrong(f"{closes} is not after {opens}; write a night as two spans")
-    return value
-
-
-def _expression(value: str) -> str:
-    if len(value) > 500:
-        raise _wrong(f"a condition has at most 500 characters, this one {len(value)}")
-    return value
-
-
-Key = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", min_length=1, max_length=60)
-]
-Party = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^((bureau|outside):)?[a-z0-9]+(-[a-z0-9]+)*$", min_length=1, max_length=70
-    ),
-]
-Name = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$", min_length=1, max_length=60)
-]
-Words = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^\S(.*\S)?$")]
-Prose = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
-Phone = Annotated[str, StringConstraints(pattern=r"^[0-9+][0-9 +-]{1,19}$")]
-WebAddress = Annotated[str, StringConstraints(pattern=r"^https?://\S+$", max_length=300)]
-Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=200)]
-Host = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
-Colour = Annotated[str, StringConstraints(pattern=r"^#[0-9a-f]{6}$")]
-Code = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.-]{0,19}$")]
-Money = Annotated[
-    Decimal,
-    BeforeValidator(_decimal_text(_MONEY, "an amount of dollars", "4.90")),
-    AfterValidator(_above_zero),
-]
-Quantity = Annotated[
-    Decimal,
-    BeforeValidator(_decimal_text(_MONEY, "a number", "100")),
-]
-Cents = Annotated[
-    Decimal,
-    BeforeValidator(_decimal_text(_CENTS, "an amount of dollars and cents", "600000.00")),
-    AfterValidator(_above_zero),
-]
-SignedCents = Annotated[
-    Decimal,
-    BeforeValidator(_decimal_text(_SIGNED_CENTS, "an amount of dollars and cents", "600000.00")),
-]
-Reading = Annotated[Decimal, BeforeValidator(_decimal_text(_READING, "a reading", "340000"))]
-TargetName = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^((bureau|outside|pool):)?[a-z0-9]+(-[a-z0-9]+)*$", min_length=1, max_length=80
-    ),
-]
-Percent = Annotated[
-    Decimal,
-    BeforeValidator(_decimal_text(_PERCENT, "a percentage", "33.333")),
-    AfterValidator(_up_to_hundred),
-]
-Zone = Annotated[str, AfterValidator(_zone)]
-Hours = Annotated[str, AfterValidator(_hours)]
-Expression = Annotated[str, AfterValidator(_expression)]
-
-
-class Model(BaseModel):
-    """The base of every table in a file: strict, frozen, unknown keys refused."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Dated(Model):
-    """Something that holds from one day until another."""
-
-    valid_from: date = Field(description="First day on which this holds.")
-    valid_to: date | None = Field(
-        default=None, description="First day on which it holds no more; left out: still holds."
-    )
 
 
 # --- tenant.toml, policies/region.toml ------------------------------------------------------------
@@ -226,21 +110,6 @@ class BrandingTable(Model):
     colour: Colour = Field(description="Main colour; must be readable under white text.")
     accent: Colour | None = Field(default=None, description="Second colour.")
     tagline: Words | None = Field(default=None, description="Line under the name.")
-
-
-class Week(Model):
-    """Weekly hours in the partner's zone; a day left out is closed."""
-
-    mon: tuple[Hours, ...] = Field(default=(), description="Spans of hours on Mondays.")
-    tue: tuple[Hours, ...] = Field(default=(), description="Spans of hours on Tuesdays.")
-    wed: tuple[Hours, ...] = Field(default=(), description="Spans of hours on Wednesdays.")
-    thu: tuple[Hours, ...] = Field(default=(), description="Spans of hours on Thursdays.")
-    fri: tuple[Hours, ...] = Field(default=(), description="Spans of hours on Fridays.")
-    sat: tuple[Hours, ...] = Field(default=(), description="Spans of hours on Saturdays.")
-    sun: tuple[Hours, ...] = Field(default=(), description="Spans of hours on Sundays.")
-    holiday: tuple[Hours, ...] = Field(
-        default=(), description="Spans of hours on the partner's holidays, whatever the weekday."
-    )
 
 
 class Holiday(Model):
@@ -351,88 +220,16 @@ class BureausFile(Model):
 # --- services.toml --------------------------------------------------------------------------------
 
 
-class DispositionEntry(Dated):
-    """What 311 does with the service from a day on; entries may not overlap."""
+class OrganizationsFile(Model):
+    """`organizations.toml`: bodies that provide services which the partner lists."""
 
-    kind: Disposition = Field(
-        description="`resolve`: 311 takes it in and resolves it. `refer`: 311 triages and refers. "
-        "`undecided`: not agreed yet, treated as refer."
-    )
-    note: Words | None = Field(default=None, description="What it rests on.")
+    organization: tuple[Organization, ...] = Field(default=(), description="Organisations.")
 
 
-class Choice(Model):
-    """One answer that a question offers."""
+class LocationsFile(Model):
+    """`locations.toml`: places where services are given."""
 
-    key: Key = Field(description="Stored answer.")
-    label: Words = Field(description="Answer as shown.")
-
-
-class Question(Model):
-    """One question of the service's form."""
-
-    key: Key = Field(description="Key, unique in the service.")
-    label: Words = Field(description="The question, in plain words.")
-    kind: Literal["text", "long_text", "number", "date", "choice", "choices", "yes_no"] = Field(
-        description="Kind of answer."
-    )
-    required: bool = Field(default=False, description="Must be answered before filing.")
-    hint: Words | None = Field(default=None, description="Help below the question.")
-    choice: tuple[Choice, ...] = Field(
-        default=(), description="Answers offered; for `choice` and `choices` only."
-    )
-
-
-class Service(Model):
-    """Something that the public may ask of the partner."""
-
-    key: Key = Field(description="Key, unique among the partner's services.")
-    name: Words = Field(description="Name in the public's words.")
-    summary: Prose = Field(description="What it is and what happens, in plain words.")
-    verb: Verb = Field(description="What the person wants to do.")
-    bureau: Key = Field(description="Bureau that does the work.")
-    term: Key = Field(
-        description="Kind of thing, shared by all partners: services of the same term are "
-        "candidates for the same need."
-    )
-    group: Words = Field(description="Heading under which it is listed.")
-    keywords: tuple[Words, ...] = Field(
-        default=(), description="Callers' words for it, singular and lower case."
-    )
-    channels: tuple[Channel, ...] = Field(
-        default=(), description="Channels it may be asked on; left out: all."
-    )
-    place: Literal["required", "optional", "none"] = Field(
-        default="optional", description="Whether a place must be given."
-    )
-    boundary: Key | None = Field(
-        default=None,
-        description="The partner's boundary where it is offered; left out: its whole outline.",
-    )
-    queue: Key | None = Field(default=None, description="Queue where its requests arrive.")
-    priority: Urgency = Field(default="normal", description="Usual priority.")
-    target_hours: int | None = Field(
-        default=None, ge=1, le=8760, description="Business hours until done."
-    )
-    confidential: bool = Field(
-        default=False, description="Seen by cleared roles only, in no list, map or export."
-    )
-    information: Prose | None = Field(
-        default=None, description="What to tell the person; all there is for verb `find`."
-    )
-    phone: Phone | None = Field(default=None, description="Number to ask at, when it has one.")
-    website: WebAddress | None = Field(default=None, description="Where the form or text is.")
-    fee: Words | None = Field(default=None, description="What it costs the person, in words.")
-    duplicate_metres: int | None = Field(
-        default=None, ge=1, le=5000, description="Distance within which two may be the same."
-    )
-    duplicate_hours: int | None = Field(
-        default=None, ge=1, le=8760, description="Age within which two may be the same."
-    )
-    disposition: tuple[DispositionEntry, ...] = Field(
-        min_length=1, description="What 311 does with it, by date."
-    )
-    question: tuple[Question, ...] = Field(default=(), description="Questions of its form.")
+    location: tuple[Location, ...] = Field(default=(), description="Locations.")
 
 
 class ServicesFile(Model):
@@ -1146,6 +943,8 @@ class AgreementFile(Model):
 TENANT_FILES: dict[str, type[Model]] = {
     "tenant.toml": TenantFile,
     "bureaus.toml": BureausFile,
+    "organizations.toml": OrganizationsFile,
+    "locations.toml": LocationsFile,
     "services.toml": ServicesFile,
     "rules.toml": RulesFile,
     "rates.toml": RatesFile,

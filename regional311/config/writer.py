@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from regional311.config.schema import Model
+from regional311.strict import Model
 
 LINE_LENGTH = 100
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
@@ -95,7 +95,7 @@ def _wrapped(items: list[str]) -> Iterator[str]:
 def _scalar(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int):
+    if isinstance(value, int | float):
         return str(value)
     if isinstance(value, date):
         return value.isoformat()

@@ -15,9 +15,9 @@ from regional311.config import schema
 from regional311.config.agreements import said_by, terms_of
 from regional311.config.apply import apply
 from regional311.config.export import export
-from regional311.config.objects import from_plain
 from regional311.config.plan import NOBODY, plan
 from regional311.database.session import open_session
+from regional311.strict import from_plain
 
 from .conftest import NOW
 from .test_files import refused, replace

@@ -13,12 +13,12 @@ from sqlalchemy import func, select
 from regional311.config import schema
 from regional311.config.apply import apply
 from regional311.config.files import ConfigInvalid, read_region
-from regional311.config.objects import decimal_text
 from regional311.config.plan import NOBODY
 from regional311.database.session import open_session
 from regional311.intake import models as intake
 from regional311.referral.conditions import CHANNELS, DISPOSITIONS, URGENCIES, VERBS
 from regional311.referral.rules import RULE_OUTCOMES, rules_from
+from regional311.strict import decimal_text
 from regional311.tenancy.models import Tenant
 
 from .conftest import NOW, ROOT

@@ -10,9 +10,8 @@ import pytest
 
 from regional311.config.apply import apply
 from regional311.config.export import export
-from regional311.config.objects import AlreadyInForce
 from regional311.config.plan import plan
-from regional311.errors import NotFound
+from regional311.errors import AlreadyInForce, NotFound
 
 from .conftest import NOW
 from .test_files import CITY, refused, replace

@@ -12,8 +12,8 @@ import pytest
 from regional311.config.apply import apply
 from regional311.config.export import export
 from regional311.config.files import ConfigInvalid, read_region
-from regional311.config.objects import AlreadyInForce
 from regional311.config.plan import plan
+from regional311.errors import AlreadyInForce
 
 from .conftest import NOW
 

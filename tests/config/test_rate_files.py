@@ -10,10 +10,10 @@ import pytest
 from regional311.chargeback import rate_cards
 from regional311.chargeback.charge_models import MODELS
 from regional311.config import schema
-from regional311.config.objects import from_plain
 from regional311.config.rates import rate_plain, rate_said
 from regional311.config.writer import toml_text
 from regional311.errors import DomainError
+from regional311.strict import from_plain
 
 HEAD = """
 [[rate]]

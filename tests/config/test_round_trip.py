@@ -10,10 +10,9 @@ from regional311.chargeback.models import Agreement, Rate
 from regional311.config.apply import ChangedOnBothSides, NeedsApproval, apply, apply_directories
 from regional311.config.export import export
 from regional311.config.files import read_region
-from regional311.config.objects import AlreadyInForce
 from regional311.config.plan import NOBODY, Verdict, plan
 from regional311.database.session import Scope, open_session, session_scope
-from regional311.errors import Forbidden, NotFound
+from regional311.errors import AlreadyInForce, Forbidden, NotFound
 from regional311.referral.models import RuleSet
 from regional311.referral.snapshot import Published
 from regional311.tenancy.models import Bureau, Line, Policy, Tenant

@@ -1,0 +1,183 @@
+"""What is wrong with what a service says, beyond the shape of its fields; for files and forms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from difflib import get_close_matches
+from itertools import combinations
+
+from regional311.catalog.content import (
+    Choice,
+    DispositionEntry,
+    Question,
+    Service,
+    ServiceLocation,
+)
+
+Keys = set[str] | frozenset[str]
+Fault = tuple[str, str]
+"""Where in the service, as a path of keys, and what is wrong in one sentence."""
+
+CHOOSES = ("choice", "choices")
+TYPED = ("text", "long_text")
+DAYS = ("date", "date_time")
+
+
+@dataclass(frozen=True)
+class Known:
+    """Keys that a partner has; None where they could not be read, so that nothing is missed."""
+
+    bureaus: Keys | None = None
+    queues: Keys | None = None
+    boundaries: Keys | None = None
+    locations: Keys | None = None
+    organizations: Keys | None = None
+    groups: Keys | None = None
+
+
+def service_faults(service: Service, known: Known) -> Iterator[Fault]:
+    """Give everything that is wrong with a service of a partner that has these keys."""
+    yield from _missing("bureau", service.bureau, known.bureaus, "bureau")
+    yield from _missing("organization", service.organization, known.organizations, "organization")
+    yield from _missing("queue", service.queue, known.queues, "queue")
+    yield from _missing("boundary", service.boundary, known.boundaries, "boundary")
+    if service.place == "none" and service.boundary:
+        yield "boundary", "a service without a place has no boundary"
+    if (service.duplicate_metres is None) != (service.duplicate_hours is None):
+        yield "duplicate_metres", "give both duplicate_metres and duplicate_hours"
+    if (
+        service.minimum_age is not None
+        and service.maximum_age is not None
+        and service.maximum_age < service.minimum_age
+    ):
+        yield "maximum_age", "must not be below minimum_age"
+    yield from _twice("taxonomy", service.taxonomy, "term")
+    yield from _dispositions(service.disposition)
+    yield from _twice("location", [each.location for each in service.location], "location")
+    for place in service.location:
+        yield from _location(place, known)
+    yield from _twice("translation", [each.language for each in service.translation], "language")
+    for each in service.translation:
+        if len(each.documents) > len(service.document):
+            yield (
+                f"translation[{each.language}].documents",
+                f"names {len(each.documents)} documents; the service has {len(service.document)}",
+            )
+    yield from question_faults(service.question, known)
+
+
+def question_faults(questions: Iterable[Question], known: Known) -> Iterator[Fault]:
+    """Give everything that is wrong with the questions of a form, in order."""
+    listed = list(questions)
+    yield from _twice("question", [each.key for each in listed])
+    before: dict[str, Question] = {}
+    for each in listed:
+        path = f"question[{each.key}]"
+        yield from _question(each, path, known)
+        if each.show_if is not None:
+            yield from _show_if(each, path, before)
+        before.setdefault(each.key, each)
+
+
+def _question(each: Question, path: str, known: Known) -> Iterator[Fault]:
+    if (each.kind in CHOOSES) != bool(each.choice):
+        yield f"{path}.choice", "choice and choices, and only these, list what may be chosen"
+    yield from _twice(f"{path}.choice", [one.key for one in each.choice])
+    if (each.kind == "group") != (each.group is not None):
+        yield f"{path}.group", "kind group, and only it, names a group"
+    yield from _missing(f"{path}.group", each.group, known.groups, "group of questions")
+    for names, kinds, words in (
+        (("minimum", "maximum"), ("number",), "a number"),
+        (("longest",), TYPED, "text"),
+        (("earliest_days", "latest_days"), DAYS, "a date"),
+    ):
+        for name in names:
+            if getattr(each, name) is not None and each.kind not in kinds:
+                yield f"{path}.{name}", f"limits {words}; this question asks for {each.kind}"
+    for low, high in (("minimum", "maximum"), ("earliest_days", "latest_days")):
+        least, most = getattr(each, low), getattr(each, high)
+        if least is not None and most is not None and most < least:
+            yield f"{path}.{high}", f"must not be below {low}"
+    spoken: list[tuple[str, Question | Choice]] = [
+        (path, each),
+        *((f"{path}.choice[{one.key}]", one) for one in each.choice),
+    ]
+    for where, said in spoken:
+        languages = [one.language for one in said.translation]
+        yield from _twice(f"{where}.translation", languages, "language")
+
+
+def _show_if(each: Question, path: str, before: dict[str, Question]) -> Iterator[Fault]:
+    assert each.show_if is not None
+    where = f"{path}.show_if"
+    if each.show_if.question == each.key:
+        yield f"{where}.question", "a question cannot depend on itself"
+        return
+    asked = before.get(each.show_if.question)
+    if asked is None:
+        yield f"{where}.question", f"{each.show_if.question} is not an earlier question"
+        return
+    if asked.kind == "yes_no":
+        offered = {"yes", "no"}
+    elif asked.kind in CHOOSES:
+        offered = {one.key for one in asked.choice}
+    else:
+        yield f"{where}.question", f"{asked.key} is {asked.kind}; name one with answers to choose"
+        return
+    for answer in each.show_if.answers:
+        if answer not in offered:
+            yield (
+                f"{where}.answers",
+                f"{answer} is not an answer of {asked.key}; it offers {', '.join(sorted(offered))}",
+            )
+
+
+def _dispositions(entries: Iterable[DispositionEntry]) -> Iterator[Fault]:
+    listed = list(entries)
+    for each in listed:
+        if each.valid_to is not None and each.valid_to <= each.valid_from:
+            yield (
+                f"disposition[{each.valid_from}].valid_to",
+                f"{each.valid_to} is not after {each.valid_from}",
+            )
+    for one, two in combinations(listed, 2):
+        if _overlap(one, two):
+            yield (
+                f"disposition[{two.valid_from}]",
+                f"overlaps the one from {one.valid_from}: {one.kind} and {two.kind} at once",
+            )
+
+
+def _overlap(one: DispositionEntry, two: DispositionEntry) -> bool:
+    return one.valid_from < (two.valid_to or date.max) and two.valid_from < (
+        one.valid_to or date.max
+    )
+
+
+def _location(each: ServiceLocation, known: Known) -> Iterator[Fault]:
+    path = f"location[{each.location}]"
+    yield from _missing(f"{path}.location", each.location, known.locations, "location")
+    for area in each.areas:
+        yield from _missing(f"{path}.areas", area, known.boundaries, "boundary")
+    for capacity in each.capacity:
+        if None not in (capacity.available, capacity.maximum) and (
+            capacity.available > capacity.maximum  # type: ignore[operator]
+        ):
+            yield f"{path}.capacity", f"more {capacity.unit} are available than there are"
+
+
+def _missing(path: str, key: str | None, keys: Keys | None, what: str) -> Iterator[Fault]:
+    if key is None or keys is None or key in keys:
+        return
+    close = get_close_matches(key, keys, 1)
+    yield path, f"there is no {what} {key}" + (f"; did you mean {close[0]}?" if close else "")
+
+
+def _twice(path: str, keys: Iterable[str], name: str = "key") -> Iterator[Fault]:
+    seen: set[str] = set()
+    for position, key in enumerate(keys, 1):
+        if key in seen:
+            yield f"{path}[{key}].{name}", f"{key} is used twice (entry {position})"
+        seen.add(key)
