@@ -31,6 +31,7 @@ from regional311.config.apply import ChangedOnBothSides, apply
 from regional311.database.session import Scope, session_scope
 from regional311.demo.agreements import CITY, set_in_motion
 from regional311.demo.contacts import DrawnContact, LineAnswer, Month
+from regional311.demo.money import move_money
 from regional311.demo.work import answer_referrals, work_requests
 from regional311.errors import Conflict
 from regional311.identity.passwords import hash_password
@@ -164,6 +165,7 @@ def run(
             approver=people["approver"][partners[CITY]],
             now=_now(),
         )
+        move_money(engine, region, period, billed, finance=people["finance"], now=_now())
     with _timed(report, "check"):
         _count(engine, region, report)
         _tell_money(
