@@ -85,10 +85,11 @@ class Month:
         self._danger: int = mix["people"]["danger"]
 
     @classmethod
-    def example(cls) -> Month:
-        """The month of the example region."""
+    def example(cls, period: str | None = None) -> Month:
+        """The month of the example region, or another (`2026-11`) in the same mix."""
         content = files("regional311.demo").joinpath("month.toml").read_text(encoding="utf-8")
-        return cls(tomllib.loads(content))
+        mix = tomllib.loads(content)
+        return cls(mix if period is None else {**mix, "period": period})
 
     def contacts(
         self, count: int, answer_of: AnswerOf, channel_of: Mapping[str, str]

@@ -138,7 +138,7 @@ def run(
         report.password = _password(settings.var)
         report.accounts = _people(engine, region, report.password)
     with _timed(report, "contacts"), _bar(console, "Taking in contacts", contacts) as advance:
-        _take_in(engine, region, month, contacts, advance)
+        take_in_month(engine, region, month, contacts, advance)
     with _timed(report, "work"):
         people = _first_of(engine, region, report.accounts)
         with _bar(console, "Answering referrals", None) as advance:
@@ -282,7 +282,7 @@ def _first_of(
     return people
 
 
-def _take_in(
+def take_in_month(
     engine: Engine, region: Published, month: Month, count: int, advance: Callable[[int], None]
 ) -> None:
     """Take the month in, partner by partner within each batch, in order of time."""
@@ -298,17 +298,19 @@ def _take_in(
     for batch in batches(drawn, BATCH * 2):
         for slug in sorted({each.answered_by for each in batch}):
             intakes = [
-                _intake(each, channels[each.line]) for each in batch if each.answered_by == slug
+                _intake(each, channels[each.line], month.period)
+                for each in batch
+                if each.answered_by == slug
             ]
             take_in_batch(engine, Scope(region.ids[slug]), region, intakes)
         advance(len(batch))
 
 
-def _intake(drawn: DrawnContact, channel: str) -> Intake:
+def _intake(drawn: DrawnContact, channel: str, period: str) -> Intake:
     consents = drawn.consents and channel != "social"
     return Intake(
         source=SOURCE,
-        key=f"{drawn.number:07}",
+        key=f"{period}/{drawn.number:07}",
         channel=channel,
         started_at=drawn.started_at,
         ended_at=datetime.fromtimestamp(drawn.started_at.timestamp() + drawn.seconds, UTC),
