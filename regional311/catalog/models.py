@@ -52,6 +52,8 @@ class Service(Base):
     """Everything else that `content.Service` says, in its canonical form."""
     version: Mapped[int] = mapped_column(default=1)
     """Number of the version (`content_versions`) that is published."""
+    updated_on: Mapped[date | None]
+    """Day on which that version was published."""
     verified_on: Mapped[date | None]
     """Day on which somebody last said that all of it is right."""
     review_on: Mapped[date | None]
@@ -153,6 +155,38 @@ class ServiceLocation(Base):
     """Everything else that `content.ServiceLocation` says, in its canonical form."""
     source_id: Mapped[str | None]
     hsds: Mapped[dict[str, Any] | None]
+    ended_on: Mapped[date | None]
+
+
+class Article(Base):
+    """An answer, a script or a notice, in one partner's words."""
+
+    __tablename__ = "articles"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "key"),
+        CheckConstraint("kind IN ('answer', 'script', 'notice')", name="kind_known"),
+        Index(None, "services", postgresql_using="gin"),
+        {"info": PUBLISHED},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    key: Mapped[str]
+    kind: Mapped[str]
+    title: Mapped[str]
+    services: Mapped[list[str]]
+    """Services that it, or a step of it, names: ``slug/key``."""
+    public: Mapped[bool]
+    """Whether it has a part for everybody; staff of any partner read all of it."""
+    valid_from: Mapped[date | None]
+    valid_to: Mapped[date | None]
+    """First day on which it is over for good (a notice may be over earlier that day)."""
+    details: Mapped[dict[str, Any]]
+    """Everything else that `articles.Article` says, in its canonical form."""
+    version: Mapped[int] = mapped_column(default=1)
+    """Number of the version (`content_versions`) that is published."""
+    updated_on: Mapped[date]
+    """Day on which that version was published."""
     ended_on: Mapped[date | None]
 
 

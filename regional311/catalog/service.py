@@ -127,7 +127,7 @@ def write_service(
             person_id=person_id,
             source=source,
         )
-    columns = {**service_columns(new), "version": number, "ended_on": None}
+    columns = {**service_columns(new), "version": number, "updated_on": today, "ended_on": None}
     if known is None:
         service_id = new_id()
         put(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -95,6 +96,8 @@ def _models(slug: str, things: Things) -> Iterator[tuple[str, strict.Model]]:
     if things["boundary"]:
         boundaries = tuple(_without_geometry(each) for each in things["boundary"].values())
         yield "boundaries.toml", schema.BoundariesFile(boundary=boundaries)
+    if things["article"]:
+        yield "articles.toml", schema.ArticlesFile(article=_all(things, "article"))
     if slug == REGION:
         for key, policy in things["policy"].items():
             yield f"{key}.toml", policy
@@ -154,7 +157,7 @@ def _write(directory: Path, texts: Mapping[str, str]) -> Exported:
     written, unchanged = [], []
     for name, text in sorted(texts.items()):
         path = directory / name
-        if path.exists() and _says(path.read_text(encoding="utf-8")) == _says(text):
+        if path.exists() and _says(name, path.read_text(encoding="utf-8")) == _says(name, text):
             unchanged.append(name)
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -163,7 +166,9 @@ def _write(directory: Path, texts: Mapping[str, str]) -> Exported:
     return Exported(directory, tuple(written), tuple(unchanged))
 
 
-def _says(text: str) -> list[str]:
-    """Give the lines that say something: not blank, not a comment."""
-    lines = (line.strip() for line in text.splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
+def _says(name: str, text: str) -> Any:
+    """Give what a file says, whatever its comments and its order; broken text says itself."""
+    try:
+        return tomllib.loads(text) if name.endswith(".toml") else json.loads(text)
+    except ValueError:
+        return text

@@ -27,6 +27,7 @@ from shapely.validation import explain_validity
 
 from regional311 import strict
 from regional311.catalog import content
+from regional311.catalog.articles import Article, article_faults
 from regional311.catalog.checks import Known, service_faults
 from regional311.config import schema
 from regional311.config.agreements import ALL, wrong_terms
@@ -87,6 +88,7 @@ class TenantFiles:
     organizations: tuple[content.Organization, ...] = ()
     locations: tuple[content.Location, ...] = ()
     services: tuple[content.Service, ...] = ()
+    articles: tuple[Article, ...] = ()
     rules: schema.RulesFile | None = None
     rates: tuple[schema.Rate, ...] = ()
     pools: tuple[schema.Pool, ...] = ()
@@ -173,6 +175,7 @@ class _Tenant:
     organizations: schema.OrganizationsFile | None = None
     locations: schema.LocationsFile | None = None
     services: schema.ServicesFile | None = None
+    articles: schema.ArticlesFile | None = None
     rules: schema.RulesFile | None = None
     rates: schema.RatesFile | None = None
     pools: schema.PoolsFile | None = None
@@ -209,6 +212,7 @@ class _Tenant:
             organizations=self.organizations.organization if self.organizations else (),
             locations=self.locations.location if self.locations else (),
             services=self.services.service if self.services else (),
+            articles=self.articles.article if self.articles else (),
             rules=self.rules,
             rates=self.rates.rate if self.rates else (),
             pools=self.pools.pool if self.pools else (),
@@ -279,22 +283,17 @@ def _read_tenant(
     tenant.about = _read_file(directory / about_file, tenant.about_file, schema.TenantFile, found)
     if tenant.about is None and not (directory / about_file).exists():
         found.append(ConfigError(tenant.about_file, "", "is missing"))
-    tenant.boundaries = _read_file(
-        directory / "boundaries.toml", f"{folder}/boundaries.toml", schema.BoundariesFile, found
-    )
-    if tenant.boundaries is None and (directory / "boundaries.toml").exists():
-        tenant.unread.add("boundaries.toml")
-    tenant.shapes = _read_shapes(directory, tenant, found)
-    if slug == REGION:
-        return tenant
-    for name, model in schema.TENANT_FILES.items():
-        if name in ("tenant.toml", "boundaries.toml"):
+    models = schema.POLICY_FILES if slug == REGION else schema.TENANT_FILES
+    for name, model in models.items():
+        if name == about_file or (slug == REGION and name not in schema.TENANT_FILES):
             continue
         value = _read_file(directory / name, f"{folder}/{name}", model, found)
         setattr(tenant, name.removesuffix(".toml"), value)
         if value is None and (directory / name).exists():
             tenant.unread.add(name)
-    _refuse_strangers(directory, folder, {*schema.TENANT_FILES, "boundaries"}, found)
+    tenant.shapes = _read_shapes(directory, tenant, found)
+    if slug != REGION:
+        _refuse_strangers(directory, folder, {*schema.TENANT_FILES, "boundaries"}, found)
     return tenant
 
 
@@ -868,6 +867,7 @@ def _check_region(region: _Region, partners: dict[str, _Tenant], found: list[Con
             mark(f"agency[{key}].key", "is the slug of a partner")
     every = [*([region.tenant] if region.tenant else []), *partners.values()]
     _check_hosts(every, found)
+    _check_articles(every, found)
     for tenant in every:
         _check_lines_across(tenant, partners, found)
         if tenant.boundaries is not None and region.agencies is not None:
@@ -898,6 +898,25 @@ def _check_hosts(every: list[_Tenant], found: list[ConfigError]) -> None:
             message = f"{host} already opens {owners[host]}"
             found.append(ConfigError(tenant.about_file, "tenant.host", message))
         owners[host] = tenant.slug
+
+
+def _check_articles(every: list[_Tenant], found: list[ConfigError]) -> None:
+    """An article may be about any partner's service, so articles are checked across the region."""
+    readable = not any("services.toml" in tenant.unread for tenant in every)
+    services = {f"{tenant.slug}/{key}" for tenant in every for key in tenant.service_keys()}
+    for tenant in every:
+        if tenant.articles is None:
+            continue
+        mark = _Marks(tenant.path("articles.toml"), found)
+        mark.unique("article", [each.key for each in tenant.articles.article])
+        for each in tenant.articles.article:
+            for where, message in article_faults(
+                each,
+                tenant.slug,
+                bureaus=None if "bureaus.toml" in tenant.unread else _bureau_keys(tenant),
+                services=services if readable else None,
+            ):
+                mark(f"article[{each.key}].{where}", message)
 
 
 def _check_lines_across(

@@ -28,9 +28,11 @@ from regional311.allocation.models import (
     CostPool,
     PoolShare,
 )
+from regional311.catalog import article_writer
 from regional311.catalog import content as offer
 from regional311.catalog import service as catalog
-from regional311.catalog.models import Location, Organization, Service
+from regional311.catalog.articles import Article as ArticleSaid
+from regional311.catalog.models import Article, Location, Organization, Service
 from regional311.chargeback.models import Agreement, Rate
 from regional311.config import agreements, schema
 from regional311.config.files import Policies, TenantFiles
@@ -623,6 +625,64 @@ class ServiceKind(KeyedRow[offer.Service]):
             desk.session,
             new,
             known=None if old is None else (old.id, old.model),
+            today=desk.today,
+            now=desk.now,
+            person_id=desk.person_id,
+            source="file",
+        )
+
+
+class ArticleKind(Kind[ArticleSaid]):
+    """Answers, scripts and notices."""
+
+    name = "article"
+    permission = Permissions.SERVICE_EDIT
+
+    def said(
+        self,
+        files: TenantFiles,
+        policies: Policies | None,  # noqa: ARG002
+    ) -> Iterator[tuple[str, ArticleSaid]]:
+        """Give the articles."""
+        return ((each.key, each) for each in files.articles)
+
+    def stored(self, desk: Desk) -> dict[str, Stored[ArticleSaid]]:
+        """Give the articles by key."""
+        return {
+            row.key: Stored(
+                row.id,
+                article_writer.said_article(row),
+                live=row.ended_on is None and not _over(row.valid_to, desk.today),
+                gone=_over(row.ended_on, desk.today),
+            )
+            for row in desk.rows(Article)
+        }
+
+    def add(
+        self,
+        desk: Desk,
+        key: str,  # noqa: ARG002
+        new: ArticleSaid,
+        old: Stored[ArticleSaid] | None,
+    ) -> UUID:
+        """Publish the article, or take it up again."""
+        return self._write(desk, new, old)
+
+    def change(self, desk: Desk, key: str, new: ArticleSaid, old: Stored[ArticleSaid]) -> UUID:  # noqa: ARG002
+        """Publish what it says now."""
+        return self._write(desk, new, old)
+
+    def end(self, desk: Desk, key: str, old: Stored[ArticleSaid]) -> None:  # noqa: ARG002
+        """Write today as the first day on which it is no more."""
+        desk.change(Article, old.id, {"ended_on": desk.today})
+
+    @staticmethod
+    def _write(desk: Desk, new: ArticleSaid, old: Stored[ArticleSaid] | None) -> UUID:
+        return article_writer.write_article(
+            desk.session,
+            new,
+            tenant=desk.slugs[desk.tenant_id],
+            known=None if old is None else old.id,
             today=desk.today,
             now=desk.now,
             person_id=desk.person_id,
@@ -1367,6 +1427,7 @@ KINDS: tuple[Kind[Any], ...] = (
     OrganizationKind(),
     LocationKind(),
     ServiceKind(),
+    ArticleKind(),
     RulesKind(),
     RateKind(),
     BaseKind(),

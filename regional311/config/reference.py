@@ -219,6 +219,71 @@ summary = "Comida para una semana, sin costo."
 keywords = ["comida", "despensa"]
 documents = ["Algo que muestre su dirección"]
 """,
+    "tenants/<slug>/articles.toml": """\
+[[article]]
+key = "who-fills-potholes"
+kind = "answer"
+title = "Who fills potholes?"
+text = '''
+The Town, on **Town streets**. Tell us:
+
+- the nearest address
+- how big it is
+'''
+internal = "State roads: give the caller the number of *State roads*."
+bureau = "public-works"
+services = ["pothole"]
+keywords = ["pothole crew"]
+
+[[article.translation]]
+language = "es"
+title = "¿Quién repara los baches?"
+text = "El municipio, en **calles del municipio**."
+
+[[article]]
+key = "water-in-the-street"
+kind = "script"
+title = "Water in the street"
+services = ["pothole"]
+
+[[article.step]]
+key = "source"
+text = "Is water coming out of the ground?"
+
+[[article.step.choice]]
+key = "yes"
+label = "Yes, out of the ground"
+to = "step:wires"
+
+[[article.step.choice]]
+key = "no"
+label = "No, it is rain"
+to = "end"
+
+[[article.step]]
+key = "wires"
+text = "Is it near wires or in a building?"
+
+[[article.step.choice]]
+key = "yes"
+label = "Yes"
+to = "danger"
+
+[[article.step.choice]]
+key = "no"
+label = "No"
+to = "service:pothole"
+
+[[article]]
+key = "closed-friday"
+kind = "notice"
+title = "Town Hall is closed this Friday afternoon"
+text = "Lines are answered as usual."
+level = "warning"
+from_time = "12:00"
+valid_from = 2026-11-06
+valid_to = 2026-11-07
+""",
     "tenants/<slug>/rules.toml": """\
 [rule_set]
 valid_from = 2026-07-01
@@ -381,6 +446,13 @@ phone = "503-555-0100"
 [hours]
 mon = ["08:00-17:00"]
 """,
+    "policies/articles.toml": """\
+[[article]]
+key = "which-number"
+kind = "answer"
+title = "Which number do I call?"
+text = "Any of them: whoever answers finds the right place."
+""",
     "policies/agencies.toml": """\
 [policy]
 name = "Agencies that people are referred out to"
@@ -501,6 +573,12 @@ _MODELS: dict[str, type[strict.Model]] = {
     "policies/agreements/<key>.toml": schema.AgreementFile,
 }
 
+_SAME_KEYS = {
+    "policies/boundaries.toml": "Roads and areas of outside agencies.",
+    "policies/articles.toml": "What the region itself answers, guides through and announces.",
+}
+"""Files of the region with the keys of a partner's file of that name."""
+
 _INTRODUCTION = """\
 # Configuration
 
@@ -577,10 +655,11 @@ def _page() -> Iterator[str]:
         if name == "policies/region.toml":
             yield ""
             yield "The keys are those of a partner's `tenant.toml`."
-        elif name == "policies/boundaries.toml":
+        elif name in _SAME_KEYS:
             yield ""
-            yield "The keys are those of a partner's `boundaries.toml`."
-            continue
+            yield f"The keys are those of a partner's `{name.removeprefix('policies/')}`."
+            if name not in EXAMPLES:
+                continue
         else:
             yield from _tables(model, "")
         yield ""
@@ -594,8 +673,8 @@ def _page() -> Iterator[str]:
 def _meaning(name: str, model: type[strict.Model]) -> str:
     if name == "policies/region.toml":
         return "The region itself: it is a tenant of its own, with a public door."
-    if name == "policies/boundaries.toml":
-        return "Roads and areas of outside agencies."
+    if name in _SAME_KEYS:
+        return _SAME_KEYS[name]
     text = (model.__doc__ or "").partition("\n")[0].partition(": ")[2]
     return text[:1].upper() + text[1:]
 

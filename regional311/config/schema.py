@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from regional311.catalog.articles import Article
 from regional311.catalog.content import Disposition, Location, Organization, Service, Verb
 from regional311.strict import (
     Cents,
@@ -236,6 +237,15 @@ class ServicesFile(Model):
     """`services.toml`: everything that the public may ask of the partner."""
 
     service: tuple[Service, ...] = Field(default=(), description="Services.")
+
+
+# --- articles.toml --------------------------------------------------------------------------------
+
+
+class ArticlesFile(Model):
+    """`articles.toml`: questions with answers, scripts for the desk, and pinned notices."""
+
+    article: tuple[Article, ...] = Field(default=(), description="Articles.")
 
 
 # --- rules.toml -----------------------------------------------------------------------------------
@@ -946,6 +956,7 @@ TENANT_FILES: dict[str, type[Model]] = {
     "organizations.toml": OrganizationsFile,
     "locations.toml": LocationsFile,
     "services.toml": ServicesFile,
+    "articles.toml": ArticlesFile,
     "rules.toml": RulesFile,
     "rates.toml": RatesFile,
     "pools.toml": PoolsFile,
@@ -957,6 +968,7 @@ TENANT_FILES: dict[str, type[Model]] = {
 POLICY_FILES: dict[str, type[Model]] = {
     "region.toml": TenantFile,
     "boundaries.toml": BoundariesFile,
+    "articles.toml": ArticlesFile,
     "agencies.toml": AgenciesFile,
     "danger-screen.toml": DangerFile,
     "sharing.toml": SharingFile,

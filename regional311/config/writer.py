@@ -101,4 +101,16 @@ def _scalar(value: Any) -> str:
         return value.isoformat()
     if isinstance(value, Decimal):
         return f'"{value:f}"'
-    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+    return _text(str(value))
+
+
+def _text(value: str) -> str:
+    """Write text on one line, or as it stands when it has several."""
+    line = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if "\n" not in value.strip("\n"):
+        return line
+    plain = line[1:-1].replace("\\\\", "\0").replace("\\n", "\n").replace('\\"', '"')
+    lines = plain.replace('""', '"\\"').replace("\0", "\\\\")
+    if lines.endswith('"') and not lines.endswith('\\"'):
+        lines = f'{lines[:-1]}\\"'
+    return f'"""\n{lines}"""'

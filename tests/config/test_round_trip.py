@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from regional311.audit.models import AuditEvent
+from regional311.catalog.models import Article
 from regional311.chargeback.models import Agreement, Rate
 from regional311.config.apply import ChangedOnBothSides, NeedsApproval, apply, apply_directories
 from regional311.config.export import export
@@ -18,6 +19,7 @@ from regional311.referral.snapshot import Published
 from regional311.tenancy.models import Bureau, Line, Policy, Tenant
 
 from .conftest import NOW
+from .test_files import CITY, refused
 
 pytestmark = pytest.mark.commits
 
@@ -70,6 +72,93 @@ def test_export_writes_files_that_plan_as_no_changes(applied, tmp_path):
         "211info",
     }
     assert export(applied, target, now=NOW).written == ()
+
+
+ARTICLE = """
+[[article]]
+key = "ground-water"
+kind = "script"
+title = "Water in the street"
+services = ["pothole", "multnomah-county/bridge-pothole"]
+
+[[article.step]]
+key = "source"
+text = "Is water coming out of the ground?"
+
+[[article.step.choice]]
+key = "yes"
+label = "Yes"
+to = "danger"
+
+[[article.step.choice]]
+key = "no"
+label = "No"
+to = "service:pothole"
+"""
+NOTICE = '''
+[[article]]
+key = "storm"
+kind = "notice"
+title = "Storm"
+text = """
+# Stay in
+
+*Lines* are "busy".
+"""
+to_time = "18:00"
+valid_to = 2026-11-20
+'''
+
+
+def test_articles_go_into_the_database_and_back(applied, root, tmp_path):
+    article, notice = root / f"{CITY}/articles.toml", root / "policies/articles.toml"
+    for path, said in ((article, ARTICLE), (notice, NOTICE)):
+        path.write_text((path.read_text() if path.exists() else "") + said)
+    added = apply(applied, root, now=NOW).plan.changes
+    assert [(each.tenant, each.kind, each.key) for each in added] == [
+        ("region", "article", "storm"),
+        ("city-of-portland", "article", "ground-water"),
+    ]
+    with open_session(applied, NOBODY) as session:
+        row = session.execute(select(Article).where(Article.key == "ground-water")).scalar_one()
+        assert row.services == ["city-of-portland/pothole", "multnomah-county/bridge-pothole"]
+        assert (row.public, row.version, row.kind) == (False, 1, "script")
+        assert session.execute(select(Article.public).where(Article.key == "storm")).scalar_one()
+    replace(notice, "# Stay in", "# Stay at home")
+    assert [each.name for each in apply(applied, root, now=NOW).plan.changes] == ["article storm"]
+    target = tmp_path / "exported"
+    export(applied, target, now=NOW)
+    assert str(plan(applied, target, now=NOW)) == "No changes."
+    assert (
+        '# Stay at home\n\n*Lines* are "busy".' in (target / "policies/articles.toml").read_text()
+    )
+    replace(notice, "# Stay at home", "# Stay")
+    apply(applied, root, now=NOW)
+    assert export(applied, target, now=NOW).written == ("policies/articles.toml",)
+    replace(notice, NOTICE.replace("# Stay in", "# Stay"), "")
+    replace(article, ARTICLE, "")
+    done = apply(applied, root, now=NOW).plan
+    assert {each.verdict for each in done.changes} == {Verdict.ENDED}
+    assert str(plan(applied, root, now=NOW)) == "No changes."
+
+
+def test_articles_that_are_wrong_say_where(root):
+    path = root / f"{CITY}/articles.toml"
+    path.write_text(
+        ARTICLE.replace('"danger"', '"step:wires"')
+        .replace('"pothole"', '"pothol"')
+        .replace("/bridge-pothole", "/bridge-potole")
+    )
+    found = {
+        "services: there is no service city-of-portland/pothol": "city-of-portland/pothole",
+        "services: there is no service multnomah-county/bridge-potole": (
+            "multnomah-county/bridge-pothole"
+        ),
+    }
+    said = [f"{wrong}; did you mean {meant}?" for wrong, meant in found.items()]
+    said.append("step[source].choice[yes].to: there is no step wires")
+    where = f"{CITY}/articles.toml: article[ground-water]"
+    assert refused(root) == [f"{where}.{each}" for each in said]
 
 
 def test_exported_files_bootstrap_another_database(applied, server, migrated_template, tmp_path):
