@@ -54,7 +54,7 @@ def _positions(value: Any) -> Iterator[Any]:
 
 
 def _own_key(item: Mapping[str, Any], index: int) -> str:
-    for name in ("key", "payer", "day", "priority", "valid_from"):
+    for name in ("key", "code", "payer", "day", "priority", "valid_from"):
         if name in item:
             return str(item[name])
     return str(index + 1)

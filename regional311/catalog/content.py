@@ -55,6 +55,13 @@ TermRef = Annotated[
     ),
 ]
 """A taxonomy's key and a term's code in it: ``open-eligibility:food-pantry``."""
+TermCode = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", min_length=1, max_length=100
+    ),
+]
+Relation = Literal["exact", "broader", "narrower", "related"]
 
 
 class DispositionEntry(Dated):
@@ -353,3 +360,52 @@ class Organization(Model):
     website: WebAddress | None = Field(default=None, description="Web address.")
     phone: tuple[PhoneEntry, ...] = Field(default=(), description="Numbers.")
     location: Key | None = Field(default=None, description="Key of the location of its office.")
+
+
+class TermWords(Model):
+    """A term in another language."""
+
+    language: Language = Field(description="Language.")
+    name: Words = Field(description="The term.")
+
+
+class Term(Model):
+    """One heading of a taxonomy."""
+
+    code: TermCode = Field(
+        description="Code, unique in the taxonomy: letters, digits, dots, hyphens, underscores."
+    )
+    name: Words = Field(description="The term, in English.")
+    parent: TermCode | None = Field(
+        default=None, description="Code of the term that it is part of; left out: none."
+    )
+    description: Prose | None = Field(default=None, description="What belongs to it.")
+    translation: tuple[TermWords, ...] = Field(
+        default=(), description="The term in other languages."
+    )
+
+
+class Taxonomy(Model):
+    """A tree of terms by which services are found and counted."""
+
+    key: Key = Field(
+        description="Key, unique in the region: services name its terms as `key:code`."
+    )
+    name: Words = Field(description="Name.")
+    description: Prose = Field(description="What it sorts, and for whom.")
+    version: Words | None = Field(default=None, description="Edition, when it has one.")
+    website: WebAddress | None = Field(default=None, description="Where it comes from.")
+    licence: Words | None = Field(default=None, description="Terms on which it may be used.")
+    term: tuple[Term, ...] = Field(default=(), description="Its terms, in the order shown.")
+
+
+class Crosswalk(Model):
+    """How a term of one taxonomy relates to a term of another."""
+
+    term: TermRef = Field(description="A term, as `taxonomy:code`.")
+    relation: Relation = Field(
+        description="What the other one is: `exact` the same, `broader` or `narrower` than the "
+        "term, or `related` without one holding the other."
+    )
+    other: TermRef = Field(description="The other term, of another taxonomy.")
+    note: Words | None = Field(default=None, description="What it rests on.")

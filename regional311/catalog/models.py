@@ -228,3 +228,74 @@ class ContentVersion(Base):
     reviewed_at: Mapped[datetime | None]
     published_by: Mapped[UUID | None]
     published_at: Mapped[datetime | None]
+
+
+class Taxonomy(Base):
+    """A tree of terms; its key is one of a kind in the region, whoever keeps it."""
+
+    __tablename__ = "taxonomies"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "key"),
+        CheckConstraint("source IN ('kept', 'imported')", name="source_known"),
+        {"info": PUBLISHED},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    key: Mapped[str]
+    name: Mapped[str]
+    details: Mapped[dict[str, Any]]
+    """Everything else that `content.Taxonomy` says but its terms, in its canonical form."""
+    source: Mapped[str] = mapped_column(default="kept")
+    """`kept` here, in files and forms, or `imported` from a file that somebody else keeps."""
+    source_id: Mapped[str | None]
+    hsds: Mapped[dict[str, Any] | None]
+    ended_on: Mapped[date | None]
+
+
+class TaxonomyTerm(Base):
+    """One term; its parent is named by code, and checked before it is written."""
+
+    __tablename__ = "taxonomy_terms"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "taxonomy_id", "code"),
+        tenant_reference("taxonomies", "taxonomy_id"),
+        {"info": PUBLISHED},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    taxonomy_id: Mapped[UUID]
+    code: Mapped[str]
+    name: Mapped[str]
+    parent_code: Mapped[str | None]
+    position: Mapped[int]
+    """Place in the order in which terms are shown."""
+    details: Mapped[dict[str, Any]]
+    """Everything else that `content.Term` says, in its canonical form."""
+    source_id: Mapped[str | None]
+    hsds: Mapped[dict[str, Any] | None]
+    ended_on: Mapped[date | None]
+
+
+class TermCrosswalk(Base):
+    """How a term of one taxonomy relates to one of another; either may be another partner's."""
+
+    __tablename__ = "term_crosswalks"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "term_ref", "other_ref"),
+        CheckConstraint(
+            "relation IN ('exact', 'broader', 'narrower', 'related')", name="relation_known"
+        ),
+        {"info": PUBLISHED},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    term_ref: Mapped[str]
+    """`taxonomy:code`."""
+    other_ref: Mapped[str]
+    relation: Mapped[str]
+    """What the other term is to the first: exact, broader, narrower, related."""
+    note: Mapped[str | None]
+    ended_on: Mapped[date | None]

@@ -98,6 +98,13 @@ def _models(slug: str, things: Things) -> Iterator[tuple[str, strict.Model]]:
         yield "boundaries.toml", schema.BoundariesFile(boundary=boundaries)
     if things["article"]:
         yield "articles.toml", schema.ArticlesFile(article=_all(things, "article"))
+    if things["taxonomy"] or things["crosswalk"]:
+        yield (
+            "taxonomies.toml",
+            schema.TaxonomiesFile(
+                taxonomy=_all(things, "taxonomy"), crosswalk=_all(things, "crosswalk")
+            ),
+        )
     if slug == REGION:
         for key, policy in things["policy"].items():
             yield f"{key}.toml", policy

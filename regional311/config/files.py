@@ -29,6 +29,7 @@ from regional311 import strict
 from regional311.catalog import content
 from regional311.catalog.articles import Article, article_faults
 from regional311.catalog.checks import Known, service_faults
+from regional311.catalog.taxonomy import crosswalk_faults, missing_term, term_faults
 from regional311.config import schema
 from regional311.config.agreements import ALL, wrong_terms
 from regional311.config.pools import bearers_of, check_bases, check_pools, check_splits
@@ -87,6 +88,8 @@ class TenantFiles:
     bureaus: tuple[schema.Bureau, ...] = ()
     organizations: tuple[content.Organization, ...] = ()
     locations: tuple[content.Location, ...] = ()
+    taxonomies: tuple[content.Taxonomy, ...] = ()
+    crosswalks: tuple[content.Crosswalk, ...] = ()
     services: tuple[content.Service, ...] = ()
     articles: tuple[Article, ...] = ()
     rules: schema.RulesFile | None = None
@@ -174,6 +177,7 @@ class _Tenant:
     bureaus: schema.BureausFile | None = None
     organizations: schema.OrganizationsFile | None = None
     locations: schema.LocationsFile | None = None
+    taxonomies: schema.TaxonomiesFile | None = None
     services: schema.ServicesFile | None = None
     articles: schema.ArticlesFile | None = None
     rules: schema.RulesFile | None = None
@@ -211,6 +215,8 @@ class _Tenant:
             bureaus=self.bureaus.bureau if self.bureaus else (),
             organizations=self.organizations.organization if self.organizations else (),
             locations=self.locations.location if self.locations else (),
+            taxonomies=self.taxonomies.taxonomy if self.taxonomies else (),
+            crosswalks=self.taxonomies.crosswalk if self.taxonomies else (),
             services=self.services.service if self.services else (),
             articles=self.articles.article if self.articles else (),
             rules=self.rules,
@@ -397,7 +403,7 @@ def _key_path(content: Any, location: Iterable[str | int]) -> str:
 
 def _own_key(item: Any, index: int) -> str:
     if isinstance(item, dict):
-        for name in ("key", "payer", "day", "priority", "valid_from"):
+        for name in ("key", "code", "payer", "day", "priority", "valid_from"):
             own = item.get(name)
             if isinstance(own, (str, date)) and own:
                 return str(own)
@@ -424,6 +430,12 @@ _PATTERNS: dict[str, str] = {
     r"^[0-9+][0-9 +-]{1,19}$": "is not a telephone number, such as 503-823-4000",
     r"^https?://\S+$": "is not a web address, such as https://example.org/",
     r"^[^@\s]+@[^@\s]+\.[^@\s]+$": "is not an e-mail address",
+    "^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$": (
+        "is not a code: letters, digits, and between them dots, hyphens and underscores"
+    ),
+    "^[a-z0-9]+(-[a-z0-9]+)*:[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$": (
+        "is not a term, such as region:food"
+    ),
     "^#[0-9a-f]{6}$": "is not a colour, such as #1a4480",
 }
 
@@ -635,6 +647,8 @@ def _check_tenant(tenant: _Tenant, found: list[ConfigError]) -> None:
         _check_organizations(tenant, tenant.organizations, mark)
     if tenant.locations is not None:
         _check_locations(tenant.locations, _Marks(tenant.path("locations.toml"), found))
+    if tenant.taxonomies is not None:
+        _check_taxonomies(tenant.taxonomies, _Marks(tenant.path("taxonomies.toml"), found))
     if tenant.services is not None:
         _check_services(tenant, tenant.services, _Marks(tenant.path("services.toml"), found))
     if tenant.rates is not None:
@@ -749,6 +763,16 @@ def _check_locations(locations: schema.LocationsFile, mark: _Marks) -> None:
             mark(f"{path}.latitude", "give both latitude and longitude, or neither")
         if each.hours is not None:
             _check_week(each.hours, f"{path}.hours", mark)
+
+
+def _check_taxonomies(file: schema.TaxonomiesFile, mark: _Marks) -> None:
+    mark.unique("taxonomy", [each.key for each in file.taxonomy])
+    for taxonomy in file.taxonomy:
+        for where, message in term_faults(taxonomy.term):
+            mark(f"taxonomy[{taxonomy.key}].{where}", message)
+        for term in taxonomy.term:
+            path = f"taxonomy[{taxonomy.key}].term[{term.code}].translation"
+            mark.unique(path, [each.language for each in term.translation], "language")
 
 
 def _check_services(tenant: _Tenant, services: schema.ServicesFile, mark: _Marks) -> None:
@@ -868,6 +892,7 @@ def _check_region(region: _Region, partners: dict[str, _Tenant], found: list[Con
     every = [*([region.tenant] if region.tenant else []), *partners.values()]
     _check_hosts(every, found)
     _check_articles(every, found)
+    _check_terms_across(every, found)
     for tenant in every:
         _check_lines_across(tenant, partners, found)
         if tenant.boundaries is not None and region.agencies is not None:
@@ -917,6 +942,29 @@ def _check_articles(every: list[_Tenant], found: list[ConfigError]) -> None:
                 services=services if readable else None,
             ):
                 mark(f"article[{each.key}].{where}", message)
+
+
+def _check_terms_across(every: list[_Tenant], found: list[ConfigError]) -> None:
+    """Keys are one of a kind in the region; terms exist where their taxonomy is in a file."""
+    keepers: dict[str, str] = {}
+    codes: dict[str, frozenset[str]] = {}
+    for tenant in every:
+        for taxonomy in tenant.taxonomies.taxonomy if tenant.taxonomies else ():
+            keeper = keepers.setdefault(taxonomy.key, tenant.slug)
+            if keeper != tenant.slug:
+                mark = _Marks(tenant.path("taxonomies.toml"), found)
+                mark(f"taxonomy[{taxonomy.key}].key", f"is the key of a taxonomy of {keeper}")
+            codes.setdefault(taxonomy.key, frozenset(each.code for each in taxonomy.term))
+    for tenant in every:
+        if tenant.taxonomies is not None:
+            mark = _Marks(tenant.path("taxonomies.toml"), found)
+            for where, message in crosswalk_faults(tenant.taxonomies.crosswalk, codes):
+                mark(where, message)
+        for service in tenant.services.service if tenant.services else ():
+            for ref in service.taxonomy:
+                if fault := missing_term(ref, codes):
+                    mark = _Marks(tenant.path("services.toml"), found)
+                    mark(f"service[{service.key}].taxonomy", fault)
 
 
 def _check_lines_across(

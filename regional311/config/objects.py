@@ -28,11 +28,11 @@ from regional311.allocation.models import (
     CostPool,
     PoolShare,
 )
-from regional311.catalog import article_writer
+from regional311.catalog import article_writer, taxonomies
 from regional311.catalog import content as offer
 from regional311.catalog import service as catalog
 from regional311.catalog.articles import Article as ArticleSaid
-from regional311.catalog.models import Article, Location, Organization, Service
+from regional311.catalog.models import Article, Location, Organization, Service, TermCrosswalk
 from regional311.chargeback.models import Agreement, Rate
 from regional311.config import agreements, schema
 from regional311.config.files import Policies, TenantFiles
@@ -567,6 +567,108 @@ def _kept(desk: Desk, table: type[Any], read: Callable[[Any], M]) -> dict[str, S
         )
         for row in desk.rows(table, table.source == "kept")
     }
+
+
+class TaxonomyKind(Kind[offer.Taxonomy]):
+    """Trees of terms; what was imported is kept in its own file."""
+
+    name = "taxonomy"
+    permission = Permissions.SERVICE_EDIT
+
+    def said(
+        self,
+        files: TenantFiles,
+        policies: Policies | None,  # noqa: ARG002
+    ) -> Iterator[tuple[str, offer.Taxonomy]]:
+        """Give the taxonomies."""
+        return ((each.key, each) for each in files.taxonomies)
+
+    def stored(self, desk: Desk) -> dict[str, Stored[offer.Taxonomy]]:
+        """Give the taxonomies that are kept here, by key, in two statements."""
+        return {
+            row.key: Stored(
+                row.id, model, live=row.ended_on is None, gone=_over(row.ended_on, desk.today)
+            )
+            for row, model in taxonomies.kept_taxonomies(desk.session, desk.tenant_id)
+        }
+
+    def add(
+        self,
+        desk: Desk,
+        key: str,  # noqa: ARG002
+        new: offer.Taxonomy,
+        old: Stored[offer.Taxonomy] | None,  # noqa: ARG002
+    ) -> UUID:
+        """Insert the taxonomy with its terms, or take it up again."""
+        return taxonomies.write_taxonomy(desk.session, new, source="kept", today=desk.today)
+
+    def change(
+        self,
+        desk: Desk,
+        key: str,  # noqa: ARG002
+        new: offer.Taxonomy,
+        old: Stored[offer.Taxonomy],  # noqa: ARG002
+    ) -> UUID:
+        """Update the terms that changed, end those that are gone."""
+        return taxonomies.write_taxonomy(desk.session, new, source="kept", today=desk.today)
+
+    def end(self, desk: Desk, key: str, old: Stored[offer.Taxonomy]) -> None:  # noqa: ARG002
+        """End the taxonomy."""
+        taxonomies.end_taxonomy(desk.session, old.id, desk.today)
+
+
+class CrosswalkKind(Kind[offer.Crosswalk]):
+    """How terms of different taxonomies relate."""
+
+    name = "crosswalk"
+    permission = Permissions.SERVICE_EDIT
+
+    def said(
+        self,
+        files: TenantFiles,
+        policies: Policies | None,  # noqa: ARG002
+    ) -> Iterator[tuple[str, offer.Crosswalk]]:
+        """Give the crosswalks."""
+        return ((taxonomies.crosswalk_key(each), each) for each in files.crosswalks)
+
+    def stored(self, desk: Desk) -> dict[str, Stored[offer.Crosswalk]]:
+        """Give the crosswalks by their two terms."""
+        return {
+            f"{row.term_ref} {row.other_ref}": Stored(
+                row.id,
+                taxonomies.said_crosswalk(row),
+                live=row.ended_on is None,
+                gone=_over(row.ended_on, desk.today),
+            )
+            for row in sorted(
+                desk.rows(TermCrosswalk), key=lambda each: (each.term_ref, each.other_ref)
+            )
+        }
+
+    def add(
+        self,
+        desk: Desk,
+        key: str,  # noqa: ARG002
+        new: offer.Crosswalk,
+        old: Stored[offer.Crosswalk] | None,
+    ) -> UUID:
+        """Insert the crosswalk, or take it up again."""
+        known_id = None if old is None else old.id
+        return taxonomies.write_crosswalk(desk.session, new, known_id=known_id)
+
+    def change(
+        self,
+        desk: Desk,
+        key: str,  # noqa: ARG002
+        new: offer.Crosswalk,
+        old: Stored[offer.Crosswalk],
+    ) -> UUID:
+        """Update the crosswalk."""
+        return taxonomies.write_crosswalk(desk.session, new, known_id=old.id)
+
+    def end(self, desk: Desk, key: str, old: Stored[offer.Crosswalk]) -> None:  # noqa: ARG002
+        """End the crosswalk."""
+        taxonomies.end_crosswalk(desk.session, old.id, desk.today)
 
 
 class ServiceKind(KeyedRow[offer.Service]):
@@ -1426,6 +1528,8 @@ KINDS: tuple[Kind[Any], ...] = (
     BoundaryKind(),
     OrganizationKind(),
     LocationKind(),
+    TaxonomyKind(),
+    CrosswalkKind(),
     ServiceKind(),
     ArticleKind(),
     RulesKind(),

@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from regional311 import strict
+from regional311.catalog import content
 from regional311.config import schema
 from regional311.config.files import table_of
 from regional311.errors import Conflict
@@ -124,6 +125,30 @@ hours.mon = ["08:00-12:00", "13:00-17:00"]
 [[location.accessibility]]
 name = "Step-free entrance"
 details = "On the side of the park."
+""",
+    "tenants/<slug>/taxonomies.toml": """\
+[[taxonomy]]
+key = "town-subjects"
+name = "Subjects of Example Town"
+description = "What people ask the Town about."
+
+[[taxonomy.term]]
+code = "streets"
+name = "Streets"
+
+[[taxonomy.term.translation]]
+language = "es"
+name = "Calles"
+
+[[taxonomy.term]]
+code = "potholes"
+name = "Potholes"
+parent = "streets"
+
+[[crosswalk]]
+term = "town-subjects:streets"
+relation = "narrower"
+other = "open-eligibility:transportation"
 """,
     "tenants/<slug>/services.toml": """\
 [[service]]
@@ -576,6 +601,7 @@ _MODELS: dict[str, type[strict.Model]] = {
 _SAME_KEYS = {
     "policies/boundaries.toml": "Roads and areas of outside agencies.",
     "policies/articles.toml": "What the region itself answers, guides through and announces.",
+    "policies/taxonomies.toml": "Trees of terms that all partners share, and ties between them.",
 }
 """Files of the region with the keys of a partner's file of that name."""
 
@@ -753,6 +779,8 @@ _NAMED: tuple[tuple[Any, str], ...] = (
     (strict.Host, "host name"),
     (strict.Colour, "colour such as `#1a4480`"),
     (strict.Code, "ledger code"),
+    (content.TermRef, "term, as `taxonomy:code`"),
+    (content.TermCode, "term code"),
 )
 
 

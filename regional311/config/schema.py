@@ -13,7 +13,15 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from regional311.catalog.articles import Article
-from regional311.catalog.content import Disposition, Location, Organization, Service, Verb
+from regional311.catalog.content import (
+    Crosswalk,
+    Disposition,
+    Location,
+    Organization,
+    Service,
+    Taxonomy,
+    Verb,
+)
 from regional311.strict import (
     Cents,
     Channel,
@@ -231,6 +239,15 @@ class LocationsFile(Model):
     """`locations.toml`: places where services are given."""
 
     location: tuple[Location, ...] = Field(default=(), description="Locations.")
+
+
+class TaxonomiesFile(Model):
+    """`taxonomies.toml`: trees of terms that services are sorted by, and ties between them."""
+
+    taxonomy: tuple[Taxonomy, ...] = Field(default=(), description="Taxonomies.")
+    crosswalk: tuple[Crosswalk, ...] = Field(
+        default=(), description="How terms of different taxonomies relate."
+    )
 
 
 class ServicesFile(Model):
@@ -955,6 +972,7 @@ TENANT_FILES: dict[str, type[Model]] = {
     "bureaus.toml": BureausFile,
     "organizations.toml": OrganizationsFile,
     "locations.toml": LocationsFile,
+    "taxonomies.toml": TaxonomiesFile,
     "services.toml": ServicesFile,
     "articles.toml": ArticlesFile,
     "rules.toml": RulesFile,
@@ -969,6 +987,7 @@ POLICY_FILES: dict[str, type[Model]] = {
     "region.toml": TenantFile,
     "boundaries.toml": BoundariesFile,
     "articles.toml": ArticlesFile,
+    "taxonomies.toml": TaxonomiesFile,
     "agencies.toml": AgenciesFile,
     "danger-screen.toml": DangerFile,
     "sharing.toml": SharingFile,

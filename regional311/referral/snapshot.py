@@ -22,6 +22,7 @@ from regional311.calendars import DAYS, BadHours, BusinessCalendar
 from regional311.catalog import queries as catalog
 from regional311.catalog.directory import Directory, Service
 from regional311.catalog.search import Hit, SearchIndex
+from regional311.catalog.taxonomy import Terms
 from regional311.database.session import Scope, open_session
 from regional311.errors import NotFound
 from regional311.referral.decision import Partner, Region, Sign, rule_name_key
@@ -151,6 +152,7 @@ class Published:
         boundaries: Iterable[tenancy.BoundaryRow] = (),
         policies: Iterable[tenancy.PolicyRow] = (),
         services: Iterable[Service] = (),
+        terms: Terms | None = None,
         rule_sets: Iterable[Mapping[str, Any]] = (),
         agreements: Iterable[tuple[UUID, UUID, date | None, date | None]] = (),
     ) -> None:
@@ -183,6 +185,7 @@ class Published:
             f"{line.tenant}/{line.key}": line for line in self._lines(lines)
         }
         self.directory = Directory(services)
+        self.terms = terms or Terms()
         self.search_index = SearchIndex(self.directory.services)
         self.boundaries: Mapping[str, tenancy.BoundaryRow] = {}
         self.jurisdictions = self._index(outlined)
@@ -225,6 +228,7 @@ class Published:
             boundaries=tenancy.boundaries(session),
             policies=tenancy.policies(session),
             services=catalog.services(session, slugs),
+            terms=catalog.terms(session, slugs),
             rule_sets=[row._asdict() for row in rule_sets],
             agreements=[tuple(row) for row in agreements],
         )
