@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from regional311.strict import digest
+
+_KEYS: Final = (
+    "key",
+    "code",
+    "payer",
+    "day",
+    "priority",
+    "valid_from",
+    "location",
+    "language",
+    "number",
+    "option",
+    "unit",
+    "name",
+)
+"""Fields that tell the things of a list apart, the first that all of them have."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +53,7 @@ def _flat(path: str, value: Any) -> Iterator[tuple[str, Any]]:
         for name, item in value.items():
             yield from _flat(f"{path}.{name}" if path else name, item)
     elif isinstance(value, list) and value and isinstance(value[0], Mapping):
-        keys = [_own_key(item, index) for index, item in enumerate(value)]
+        keys = own_keys(value) or [str(number) for number in range(1, len(value) + 1)]
         for key, item in zip(keys, value, strict=True):
             yield from _flat(f"{path}[{key}]", item)
         yield f"{path} (order)", keys
@@ -53,8 +69,16 @@ def _positions(value: Any) -> Iterator[Any]:
             yield from _positions(item)
 
 
-def _own_key(item: Mapping[str, Any], index: int) -> str:
-    for name in ("key", "code", "payer", "day", "priority", "valid_from"):
-        if name in item:
-            return str(item[name])
-    return str(index + 1)
+def own_keys(items: Sequence[Any]) -> list[str] | None:
+    """Give the keys by which the things of a list are told apart; None when nothing does.
+
+    >>> own_keys([{"language": "es", "name": "Bache"}, {"language": "vi", "name": "O ga"}])
+    ['es', 'vi']
+    """
+    if not all(isinstance(item, Mapping) for item in items):
+        return None
+    for name in _KEYS:
+        if all(name in item for item in items):
+            found = [str(item[name]) for item in items]
+            return found if len(set(found)) == len(found) else None
+    return None

@@ -61,7 +61,6 @@ def write_article(
             "article",
             new.key,
             canonical(new),
-            first=known is None,
             now=now,
             person_id=person_id,
             source=source,

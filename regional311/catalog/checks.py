@@ -1,4 +1,4 @@
-"""What is wrong with what a service says, beyond the shape of its fields; for files and forms."""
+"""What is wrong with what the catalogue says, beyond the shape of its fields; files and forms."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from itertools import combinations
 from regional311.catalog.content import (
     Choice,
     DispositionEntry,
+    Location,
+    Organization,
     Question,
     Service,
     ServiceLocation,
 )
+from regional311.strict import Week
 
 Keys = set[str] | frozenset[str]
 Fault = tuple[str, str]
@@ -40,7 +43,7 @@ class Known:
 def service_faults(service: Service, known: Known) -> Iterator[Fault]:
     """Give everything that is wrong with a service of a partner that has these keys."""
     yield from _missing("bureau", service.bureau, known.bureaus, "bureau")
-    yield from _missing("organization", service.organization, known.organizations, "organization")
+    yield from _missing("organization", service.organization, known.organizations, "organisation")
     yield from _missing("queue", service.queue, known.queues, "queue")
     yield from _missing("boundary", service.boundary, known.boundaries, "boundary")
     if service.place == "none" and service.boundary:
@@ -53,6 +56,8 @@ def service_faults(service: Service, known: Known) -> Iterator[Fault]:
         and service.maximum_age < service.minimum_age
     ):
         yield "maximum_age", "must not be below minimum_age"
+    if service.hours is not None:
+        yield from week_faults(service.hours, "hours")
     yield from _twice("taxonomy", service.taxonomy, "term")
     yield from _dispositions(service.disposition)
     yield from _twice("location", [each.location for each in service.location], "location")
@@ -66,6 +71,30 @@ def service_faults(service: Service, known: Known) -> Iterator[Fault]:
                 f"names {len(each.documents)} documents; the service has {len(service.document)}",
             )
     yield from question_faults(service.question, known)
+
+
+def organization_faults(organization: Organization, known: Known) -> Iterator[Fault]:
+    """Give everything that is wrong with an organisation of a partner that has these keys."""
+    if organization.parent == organization.key:
+        yield "parent", "an organisation is not part of itself"
+    yield from _missing("parent", organization.parent, known.organizations, "organisation")
+    yield from _missing("location", organization.location, known.locations, "location")
+
+
+def location_faults(location: Location) -> Iterator[Fault]:
+    """Give everything that is wrong with a location."""
+    if (location.latitude is None) != (location.longitude is None):
+        yield "latitude", "give both latitude and longitude, or neither"
+    if location.hours is not None:
+        yield from week_faults(location.hours, "hours")
+
+
+def week_faults(week: Week, path: str) -> Iterator[Fault]:
+    """Give the spans of a week that overlap."""
+    for day in Week.model_fields:
+        for earlier, later in combinations(sorted(getattr(week, day)), 2):
+            if later.split("-")[0] < earlier.split("-")[1]:
+                yield f"{path}.{day}", f"{earlier} and {later} overlap"
 
 
 def question_faults(questions: Iterable[Question], known: Known) -> Iterator[Fault]:
@@ -159,6 +188,8 @@ def _overlap(one: DispositionEntry, two: DispositionEntry) -> bool:
 def _location(each: ServiceLocation, known: Known) -> Iterator[Fault]:
     path = f"location[{each.location}]"
     yield from _missing(f"{path}.location", each.location, known.locations, "location")
+    if each.hours is not None:
+        yield from week_faults(each.hours, f"{path}.hours")
     for area in each.areas:
         yield from _missing(f"{path}.areas", area, known.boundaries, "boundary")
     for capacity in each.capacity:

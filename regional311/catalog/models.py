@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Double, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, Double, Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import DATERANGE, ExcludeConstraint, Range
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -193,18 +193,30 @@ class Article(Base):
 class ContentVersion(Base):
     """One version of what the catalogue says about one thing, from draft to history.
 
-    `content` is the canonical form of its model, `based_on` the number that was published when the
-    draft was begun: what both changed since is merged field by field.
+    Each save of a draft is a version of its own, so that nobody's work is ever written over:
+    `draft` → `reviewed` → `published` → `retired`; a draft that was saved again or merged into
+    another is `superseded`, one that nobody wants `discarded`. One version at most is published.
+
+    `content` is the canonical form of its model, `based_on` the number of the version that it was
+    edited from: what two versions share is the last one that both go back to.
     """
 
     __tablename__ = "content_versions"
     __table_args__ = (
         UniqueConstraint("tenant_id", "kind", "key", "number"),
         CheckConstraint(
-            "state IN ('draft', 'reviewed', 'published', 'retired', 'discarded')",
+            "state IN ('draft', 'reviewed', 'published', 'retired', 'discarded', 'superseded')",
             name="state_known",
         ),
         Index(None, "tenant_id", "state"),
+        Index(
+            "uq_content_versions_published",
+            "tenant_id",
+            "kind",
+            "key",
+            unique=True,
+            postgresql_where=text("state = 'published'"),
+        ),
         {"info": TENANT},
     )
 
@@ -218,7 +230,7 @@ class ContentVersion(Base):
     content: Mapped[dict[str, Any]]
     based_on: Mapped[int | None]
     effective_on: Mapped[date | None]
-    """Day from which a reviewed version is to be published; null means as soon as it is."""
+    """Day on which it is to be published; null until somebody says."""
     note: Mapped[str | None]
     source: Mapped[str]
     """form, file, sheet, import, suggestion: how it came."""

@@ -1,7 +1,7 @@
-"""The only writer of published services: what is said becomes rows, dispositions and history.
+"""The only writer of the published catalogue: what is said becomes rows, dispositions, history.
 
 Files, forms, spreadsheets and imports all come through here, so that each change of a published
-service is a numbered version with its author and its time.
+service, organisation or location is a numbered version with its author and its time.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import case, func, select, update
 from sqlalchemy.dialects.postgresql import Range
 
 from regional311.catalog import content
 from regional311.catalog.models import (
     ContentVersion,
     Location,
+    Organization,
     Service,
     ServiceDisposition,
     ServiceLocation,
@@ -72,14 +73,7 @@ def kept_services(
     """Give a partner's own (not imported) services with what they say, in two statements."""
     entries: dict[UUID, list[dict[str, Any]]] = {}
     for row in _dispositions(session, tenant_id):
-        entries.setdefault(row.service_id, []).append(
-            {
-                "kind": row.disposition,
-                "valid_from": row.valid.lower,
-                "valid_to": row.valid.upper,
-                "note": row.note,
-            }
-        )
+        entries.setdefault(row.service_id, []).append(_said_entry(row))
     rows = session.execute(
         select(Service)
         .where(Service.tenant_id == tenant_id, Service.source == "kept", *conditions)
@@ -87,6 +81,29 @@ def kept_services(
     ).scalars()
     for row in rows:
         yield row, said_service(row, entries.get(row.id, []))
+
+
+def _said_entry(row: Any) -> dict[str, Any]:
+    return {
+        "kind": row.disposition,
+        "valid_from": row.valid.lower,
+        "valid_to": row.valid.upper,
+        "note": row.note,
+    }
+
+
+def stored_service(session: TenantSession, key: str) -> tuple[Service, content.Service] | None:
+    """Give one service of the bound partner, kept or imported, with what it says."""
+    tenant_id = scope_of(session).tenant_id
+    row = session.execute(
+        select(Service)
+        .where(Service.tenant_id == tenant_id, Service.key == key)
+        .execution_options(populate_existing=True)
+    ).scalar_one_or_none()
+    if row is None:
+        return None
+    entries = _dispositions(session, tenant_id, ServiceDisposition.service_id == row.id)
+    return row, said_service(row, [_said_entry(each) for each in entries])
 
 
 def said_service(row: Any, dispositions: list[dict[str, Any]]) -> content.Service:
@@ -108,11 +125,13 @@ def write_service(
     person_id: UUID | None,
     source: str,
     number: int | None = None,
+    unversioned: bool = False,
 ) -> UUID:
     """Publish what a service says from now on; give its id.
 
     `known` is the service as it is stored, when it is (one that had ended is taken up again).
     `number` is that of the version that is being published; without it a version is recorded.
+    `unversioned` says that it has no version yet, which spares bulk loads a look-up.
     Raises `AlreadyInForce` when a disposition that has begun would be rewritten, `NotFound` for a
     location that the partner does not have.
     """
@@ -122,12 +141,12 @@ def write_service(
             "service",
             new.key,
             canonical_service(new),
-            first=known is None,
+            unversioned=unversioned,
             now=now,
             person_id=person_id,
             source=source,
         )
-    columns = {**service_columns(new), "version": number, "updated_on": today, "ended_on": None}
+    columns = {**service_columns(new), "version": number, "updated_on": today}
     if known is None:
         service_id = new_id()
         put(
@@ -138,11 +157,89 @@ def write_service(
             _insert_disposition(session, service_id, entry)
     else:
         service_id = known[0]
-        _change(session, Service, service_id, columns)
+        _change(session, Service, service_id, {**columns, **_not_ended(Service, today)})
         _write_dispositions(session, service_id, new, known[1], today)
     if new.location or (known is not None and known[1].location):
         _write_locations(session, service_id, new, today)
     return service_id
+
+
+def write_organization(
+    session: TenantSession,
+    new: content.Organization,
+    *,
+    known: UUID | None,
+    today: date,
+    now: datetime,
+    person_id: UUID | None,
+    source: str,
+    number: int | None = None,
+    unversioned: bool = False,
+) -> UUID:
+    """Publish what an organisation says from now on; give its id. See `write_service`."""
+    if number is None:
+        _record(session, "organization", new, unversioned, now, person_id, source)
+    return _write_keyed(session, Organization, new.key, organization_columns(new), known, today)
+
+
+def write_location(
+    session: TenantSession,
+    new: content.Location,
+    *,
+    known: UUID | None,
+    today: date,
+    now: datetime,
+    person_id: UUID | None,
+    source: str,
+    number: int | None = None,
+    unversioned: bool = False,
+) -> UUID:
+    """Publish what a location says from now on; give its id. See `write_service`."""
+    if number is None:
+        _record(session, "location", new, unversioned, now, person_id, source)
+    return _write_keyed(session, Location, new.key, location_columns(new), known, today)
+
+
+def _record(
+    session: TenantSession,
+    kind: str,
+    new: content.Organization | content.Location,
+    unversioned: bool,
+    now: datetime,
+    person_id: UUID | None,
+    source: str,
+) -> None:
+    record_published(
+        session,
+        kind,
+        new.key,
+        canonical(new),
+        unversioned=unversioned,
+        now=now,
+        person_id=person_id,
+        source=source,
+    )
+
+
+def _write_keyed(
+    session: TenantSession,
+    table: Any,
+    key: str,
+    columns: dict[str, Any],
+    known: UUID | None,
+    today: date,
+) -> UUID:
+    if known is not None:
+        _change(session, table, known, {**columns, **_not_ended(table, today)})
+        return known
+    row_id = new_id()
+    put(session, table(tenant_id=scope_of(session).tenant_id, id=row_id, key=key, **columns))
+    return row_id
+
+
+def _not_ended(table: Any, today: date) -> dict[str, Any]:
+    """Take up again what had ended; an end that is still to come stays."""
+    return {"ended_on": case((table.ended_on > today, table.ended_on), else_=None)}
 
 
 def record_published(
@@ -151,16 +248,17 @@ def record_published(
     key: str,
     said: dict[str, Any],
     *,
-    first: bool,
     now: datetime,
     person_id: UUID | None,
     source: str,
+    unversioned: bool = False,
 ) -> int:
     """Record a version that is published as it is made, and retire the one before; its number."""
     tenant_id = scope_of(session).tenant_id
-    number = 1 if first else next_number(session, kind, key)
-    if number > 1:
-        retire(session, kind, key)
+    number, based_on = 1, None
+    if not unversioned:
+        number = next_number(session, kind, key)
+        based_on = retire(session, kind, key)
     put(
         session,
         new_row(
@@ -172,6 +270,7 @@ def record_published(
             number=number,
             state="published",
             content=said,
+            based_on=based_on,
             source=source,
             made_by=person_id,
             made_at=now,
@@ -194,10 +293,10 @@ def next_number(session: TenantSession, kind: str, key: str) -> int:
     return int(newest or 0) + 1
 
 
-def retire(session: TenantSession, kind: str, key: str) -> None:
-    """Mark the published version of a thing as one of its past."""
+def retire(session: TenantSession, kind: str, key: str) -> int | None:
+    """Mark the published version of a thing as one of its past; give its number."""
     send(session)
-    session.execute(
+    return session.execute(
         update(ContentVersion)
         .where(
             ContentVersion.tenant_id == scope_of(session).tenant_id,
@@ -205,9 +304,10 @@ def retire(session: TenantSession, kind: str, key: str) -> None:
             ContentVersion.key == key,
             ContentVersion.state == "published",
         )
-        .values(state="retired"),
+        .values(state="retired")
+        .returning(ContentVersion.number),
         execution_options={"synchronize_session": False},
-    )
+    ).scalar_one_or_none()
 
 
 def organization_columns(model: content.Organization) -> dict[str, Any]:
@@ -346,11 +446,13 @@ def _refuse_rewriting(new: content.Service, old: content.Service, today: date) -
 
 def _dispositions(session: TenantSession, tenant_id: UUID, *conditions: Any) -> list[Any]:
     rows = session.execute(
-        select(ServiceDisposition).where(
+        select(ServiceDisposition)
+        .where(
             ServiceDisposition.tenant_id == tenant_id,
             ~func.isempty(ServiceDisposition.valid),
             *conditions,
         )
+        .execution_options(populate_existing=True)
     ).scalars()
     return sorted(rows, key=lambda row: row.valid.lower or date.min)
 

@@ -41,6 +41,7 @@ from regional311.database.session import TenantSession, acting_for, mark_changed
 from regional311.errors import Conflict, Forbidden, InvalidInput
 from regional311.exchange.service import tell
 from regional311.tenancy.models import Bureau, Tenant
+from regional311.tenancy.revision import raise_revision
 
 PROPOSAL: Final = "agreement_proposal"
 ANSWER: Final = "agreement_answer"
@@ -614,12 +615,7 @@ def _publish(
     _check_alone(session, content)
     _check_unbilled(session, content)
     with acting_for(session, region_id):
-        session.execute(
-            update(Tenant)
-            .where(Tenant.tenant_id == region_id, Tenant.id == region_id)
-            .values(revision=Tenant.revision + 1)
-            .execution_options(synchronize_session=False)
-        )
+        raise_revision(session)
         versions = _versions(session, content.key)
         newest = versions[-1] if versions else None
         if (newest.version if newest else None) != based_on:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Engine, func, select, text, update
+from sqlalchemy import Engine, func, select, text
 
 from regional311.audit.service import audit_row
 from regional311.config.files import RegionFiles, load, read_region
@@ -37,7 +37,8 @@ from regional311.database.session import TenantSession, acting_for, session_scop
 from regional311.errors import Conflict, Forbidden
 from regional311.identity.models import Membership
 from regional311.identity.permissions import permissions_of
-from regional311.tenancy.models import ConfiguredObject, Tenant
+from regional311.tenancy.models import ConfiguredObject
+from regional311.tenancy.revision import raise_revision
 
 APPLY_LOCK = 311_0001
 """Key of the advisory lock that lets one apply run at a time."""
@@ -171,13 +172,7 @@ def _write(session: TenantSession, sides: Sides) -> list[Item]:
             drafts.append(one.item)
     _agree(session, sides)
     if moved and not desk.fresh:
-        send(session)
-        session.execute(
-            update(Tenant)
-            .where(Tenant.tenant_id == desk.tenant_id)
-            .values(revision=Tenant.revision + 1),
-            execution_options={"synchronize_session": False},
-        )
+        raise_revision(session)
     send(session)
     return drafts
 

@@ -28,7 +28,13 @@ from shapely.validation import explain_validity
 from regional311 import strict
 from regional311.catalog import content
 from regional311.catalog.articles import Article, article_faults
-from regional311.catalog.checks import Known, service_faults
+from regional311.catalog.checks import (
+    Known,
+    location_faults,
+    organization_faults,
+    service_faults,
+    week_faults,
+)
 from regional311.catalog.taxonomy import crosswalk_faults, missing_term, term_faults
 from regional311.config import schema
 from regional311.config.agreements import ALL, wrong_terms
@@ -720,10 +726,8 @@ def _check_about(tenant: _Tenant, about: schema.TenantFile, mark: _Marks) -> Non
 
 
 def _check_week(week: strict.Week, path: str, mark: _Marks) -> None:
-    for day in strict.Week.model_fields:
-        for earlier, later in combinations(sorted(getattr(week, day)), 2):
-            if later.split("-")[0] < earlier.split("-")[1]:
-                mark(f"{path}.{day}", f"{earlier} and {later} overlap")
+    for where, message in week_faults(week, path):
+        mark(where, message)
 
 
 def _check_bureaus(bureaus: schema.BureausFile, mark: _Marks) -> None:
@@ -744,25 +748,18 @@ def _check_boundaries(boundaries: schema.BoundariesFile, mark: _Marks) -> None:
 def _check_organizations(
     tenant: _Tenant, organizations: schema.OrganizationsFile, mark: _Marks
 ) -> None:
-    listed = organizations.organization
-    mark.unique("organization", [item.key for item in listed])
-    for each in listed:
-        path = f"organization[{each.key}]"
-        if each.parent == each.key:
-            mark(f"{path}.parent", "an organisation is not part of itself")
-        mark.known(f"{path}.parent", each.parent, [one.key for one in listed], "organisation")
-        if "locations.toml" not in tenant.unread:
-            mark.known(f"{path}.location", each.location, tenant.location_keys(), "location")
+    mark.unique("organization", [item.key for item in organizations.organization])
+    known = _known(tenant)
+    for each in organizations.organization:
+        for where, message in organization_faults(each, known):
+            mark(f"organization[{each.key}].{where}", message)
 
 
 def _check_locations(locations: schema.LocationsFile, mark: _Marks) -> None:
     mark.unique("location", [item.key for item in locations.location])
     for each in locations.location:
-        path = f"location[{each.key}]"
-        if (each.latitude is None) != (each.longitude is None):
-            mark(f"{path}.latitude", "give both latitude and longitude, or neither")
-        if each.hours is not None:
-            _check_week(each.hours, f"{path}.hours", mark)
+        for where, message in location_faults(each):
+            mark(f"location[{each.key}].{where}", message)
 
 
 def _check_taxonomies(file: schema.TaxonomiesFile, mark: _Marks) -> None:
@@ -777,23 +774,21 @@ def _check_taxonomies(file: schema.TaxonomiesFile, mark: _Marks) -> None:
 
 def _check_services(tenant: _Tenant, services: schema.ServicesFile, mark: _Marks) -> None:
     mark.unique("service", [item.key for item in services.service])
+    known = _known(tenant)
+    for service in services.service:
+        for where, message in service_faults(service, known):
+            mark(f"service[{service.key}].{where}", message)
+
+
+def _known(tenant: _Tenant) -> Known:
     read = {name.removesuffix(".toml") for name in schema.TENANT_FILES if name not in tenant.unread}
-    known = Known(
+    return Known(
         bureaus=_bureau_keys(tenant) if "bureaus" in read else None,
         queues=_queue_keys(tenant) if tenant.about is not None else None,
         boundaries=tenant.boundary_keys() if "boundaries" in read else None,
         locations=tenant.location_keys() if "locations" in read else None,
         organizations=tenant.organization_keys() if "organizations" in read else None,
     )
-    for service in services.service:
-        path = f"service[{service.key}]"
-        for where, message in service_faults(service, known):
-            mark(f"{path}.{where}", message)
-        weeks = [("hours", service.hours)]
-        weeks += [(f"location[{each.location}].hours", each.hours) for each in service.location]
-        for where, week in weeks:
-            if week is not None:
-                _check_week(week, f"{path}.{where}", mark)
 
 
 def _check_rates(rates: schema.RatesFile, mark: _Marks) -> None:

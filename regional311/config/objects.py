@@ -531,6 +531,39 @@ class OrganizationKind(KeyedRow[offer.Organization]):
         """Give the columns."""
         return catalog.organization_columns(model)
 
+    def add(
+        self,
+        desk: Desk,
+        key: str,  # noqa: ARG002
+        new: offer.Organization,
+        old: Stored[offer.Organization] | None,
+    ) -> UUID:
+        """Publish the organisation as its first version, or take it up again."""
+        return self._write(desk, new, old)
+
+    def change(
+        self,
+        desk: Desk,
+        key: str,  # noqa: ARG002
+        new: offer.Organization,
+        old: Stored[offer.Organization],
+    ) -> UUID:
+        """Publish a new version."""
+        return self._write(desk, new, old)
+
+    @staticmethod
+    def _write(desk: Desk, new: offer.Organization, old: Stored[offer.Organization] | None) -> UUID:
+        return catalog.write_organization(
+            desk.session,
+            new,
+            known=None if old is None else old.id,
+            today=desk.today,
+            now=desk.now,
+            person_id=desk.person_id,
+            source="file",
+            unversioned=desk.fresh,
+        )
+
 
 class LocationKind(KeyedRow[offer.Location]):
     """Places where services are given; what was imported is kept in its own package."""
@@ -558,6 +591,39 @@ class LocationKind(KeyedRow[offer.Location]):
     def columns(self, model: offer.Location) -> dict[str, Any]:
         """Give the columns."""
         return catalog.location_columns(model)
+
+    def add(
+        self,
+        desk: Desk,
+        key: str,  # noqa: ARG002
+        new: offer.Location,
+        old: Stored[offer.Location] | None,
+    ) -> UUID:
+        """Publish the location as its first version, or take it up again."""
+        return self._write(desk, new, old)
+
+    def change(
+        self,
+        desk: Desk,
+        key: str,  # noqa: ARG002
+        new: offer.Location,
+        old: Stored[offer.Location],
+    ) -> UUID:
+        """Publish a new version."""
+        return self._write(desk, new, old)
+
+    @staticmethod
+    def _write(desk: Desk, new: offer.Location, old: Stored[offer.Location] | None) -> UUID:
+        return catalog.write_location(
+            desk.session,
+            new,
+            known=None if old is None else old.id,
+            today=desk.today,
+            now=desk.now,
+            person_id=desk.person_id,
+            source="file",
+            unversioned=desk.fresh,
+        )
 
 
 def _kept(desk: Desk, table: type[Any], read: Callable[[Any], M]) -> dict[str, Stored[M]]:
@@ -731,6 +797,7 @@ class ServiceKind(KeyedRow[offer.Service]):
             now=desk.now,
             person_id=desk.person_id,
             source="file",
+            unversioned=desk.fresh,
         )
 
 

@@ -70,6 +70,8 @@ RoleKey = Literal[
     "supervisor",
     "partner",
     "worker",
+    "keeper",
+    "editor",
     "finance",
     "approver",
     "administrator",

@@ -1,8 +1,8 @@
 """What a role may do in a partner.
 
 A permission is `noun:verb`: the noun is what the resource tree calls it, the verb one of take,
-read, edit, work, accept, run, prepare, approve, issue, grant, enter. Views and access lists name
-permissions of `Permissions` only; roles are never tested in code.
+read, edit, work, accept, run, prepare, approve, publish, issue, grant, enter. Views and access
+lists name permissions of `Permissions` only; roles are never tested in code.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ class Permissions(StrEnum):
     REFERRAL_ACCEPT = "referral:accept"
     SERVICE_READ = "service:read"
     SERVICE_EDIT = "service:edit"
+    """Draft what the catalogue says."""
+    SERVICE_PUBLISH = "service:publish"
+    """Review drafts of the catalogue and publish them; end what is published."""
     RULE_READ = "rule:read"
     RULE_EDIT = "rule:edit"
     RULE_APPROVE = "rule:approve"
@@ -109,6 +112,8 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[Permissions]] = {
         }
     ),
     "worker": frozenset({P.TENANT_ENTER, P.REQUEST_READ, P.REQUEST_WORK, P.SERVICE_READ}),
+    "keeper": frozenset({P.TENANT_ENTER, P.SERVICE_READ, P.SERVICE_EDIT}),
+    "editor": frozenset({P.TENANT_ENTER, P.SERVICE_READ, P.SERVICE_EDIT, P.SERVICE_PUBLISH}),
     "finance": _READS_MONEY
     | {
         P.BILLING_RUN,
@@ -137,6 +142,7 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[Permissions]] = {
             P.TENANT_ENTER,
             P.SERVICE_READ,
             P.SERVICE_EDIT,
+            P.SERVICE_PUBLISH,
             P.RULE_READ,
             P.RULE_EDIT,
             P.RULE_APPROVE,

@@ -13,12 +13,12 @@ from sqlalchemy import Row, select, update
 from sqlalchemy.dialects.postgresql import Range
 
 from regional311.audit.service import record
-from regional311.database.session import TenantSession, mark_changed, scope_of
+from regional311.database.session import TenantSession, scope_of
 from regional311.errors import Conflict, Forbidden, InvalidInput, NotFound
 from regional311.referral.models import RuleSet
 from regional311.referral.rules import RuleBook, rules_from
 from regional311.referral.rules import RuleSet as CompiledSet
-from regional311.tenancy.models import Tenant
+from regional311.tenancy.revision import raise_revision
 
 _VERSIONS = RuleSet.__table__
 
@@ -97,13 +97,7 @@ def approve_rules(
         published=Range(decides_from, None),
         approved_by=scope.person_id,
     )
-    session.execute(
-        update(Tenant)
-        .where(Tenant.tenant_id == scope.tenant_id, Tenant.id == scope.tenant_id)
-        .values(revision=Tenant.revision + 1)
-        .execution_options(synchronize_session=False)
-    )
-    mark_changed(session)
+    raise_revision(session)
     record(
         session,
         now=now,

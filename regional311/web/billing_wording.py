@@ -118,6 +118,8 @@ ROLES = {
     "supervisor": _("Supervisor"),
     "partner": _("Referral partner"),
     "worker": _("Worker"),
+    "keeper": _("Keeper of the catalogue"),
+    "editor": _("Editor of the catalogue"),
     "finance": _("Finance officer"),
     "approver": _("Approver"),
     "administrator": _("Administrator"),
@@ -128,9 +130,11 @@ ROLE_MEANINGS = {
     "supervisor": _("does what specialists, workers and referral partners do"),
     "partner": _("accepts and answers referrals"),
     "worker": _("works requests"),
+    "keeper": _("drafts what the catalogue says"),
+    "editor": _("drafts, reviews and publishes what the catalogue says"),
     "finance": _("rates usage and prepares statements"),
     "approver": _("approves what another person prepared"),
-    "administrator": _("people, rules, rates and settings"),
+    "administrator": _("people, the catalogue, rules, rates and settings"),
     "auditor": _("reads the money and the audit trail"),
 }
 HOURS = {

@@ -10,8 +10,8 @@ from regional311.identity.permissions import ROLE_PERMISSIONS, Permissions, perm
 
 P = Permissions
 VERBS = {
-    "accept", "approve", "edit", "enter", "grant", "issue", "prepare", "read", "run", "take",
-    "work",
+    "accept", "approve", "edit", "enter", "grant", "issue", "prepare", "publish", "read", "run",
+    "take", "work",
 }  # fmt: skip
 
 
@@ -35,6 +35,13 @@ def test_every_role_enters_its_partner(role):
 def test_nobody_prepares_and_approves_by_one_role():
     for granted in ROLE_PERMISSIONS.values():
         assert not {P.STATEMENT_PREPARE, P.STATEMENT_APPROVE} <= granted
+
+
+def test_a_keeper_of_the_catalogue_drafts_only():
+    assert P.SERVICE_EDIT in permissions_of(["keeper"])
+    assert P.SERVICE_PUBLISH not in permissions_of(["keeper"])
+    for role in ("editor", "administrator"):
+        assert {P.SERVICE_EDIT, P.SERVICE_PUBLISH} <= permissions_of([role])
 
 
 def test_an_auditor_changes_nothing():

@@ -52,6 +52,8 @@ ROLES = (
     "supervisor",
     "partner",
     "worker",
+    "keeper",
+    "editor",
     "finance",
     "approver",
     "administrator",
@@ -66,7 +68,7 @@ REQUESTS = "specialist supervisor worker"
 WORKS = "supervisor worker"
 REFERRALS = "specialist supervisor partner"
 ANSWERS = "supervisor partner"
-SERVICES = "specialist supervisor partner worker administrator auditor"
+SERVICES = "specialist supervisor partner worker keeper editor administrator auditor"
 RULES = "specialist supervisor administrator auditor"
 MONEY = "finance approver auditor"
 TERMS = "finance approver administrator auditor"

@@ -1,0 +1,196 @@
+"""The kinds of things that have versions: how each is checked, written and ended.
+
+To add one: a `Kind` in `KINDS`. Everything in `versions` then works for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final, Generic, TypeVar
+from uuid import UUID
+
+from sqlalchemy import func, literal, select, union_all
+from sqlalchemy.dialects.postgresql import JSONB
+
+from regional311.catalog import content, service
+from regional311.catalog.checks import (
+    Fault,
+    Known,
+    location_faults,
+    organization_faults,
+    service_faults,
+)
+from regional311.catalog.models import Location, Organization, Service
+from regional311.database.session import TenantSession, scope_of
+from regional311.strict import Model, canonical
+from regional311.tenancy.models import Boundary, Bureau, Tenant
+
+M = TypeVar("M", bound=Model)
+
+
+@dataclass(frozen=True)
+class Stored(Generic[M]):
+    """What is published of a thing, as its rows have it now."""
+
+    id: UUID
+    model: M
+    ended_on: date | None = None
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """When, by whom and how a version is published; `number` is the version's."""
+
+    today: date
+    now: datetime
+    person_id: UUID | None
+    source: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Kind(Generic[M]):
+    """One kind of thing that has versions.
+
+    `table` holds what is published, one row a `key`, with `ended_on` for its end. `said` gives the
+    canonical form that versions hold, `stored` what is published now, `faults` what is wrong with
+    it beyond its shape, `write` publishes it. What was in force stays: fields in `kept` are not
+    brought back with an old version.
+    """
+
+    name: str
+    model: type[M]
+    table: Any
+    said: Callable[[M], dict[str, Any]]
+    stored: Callable[[TenantSession, str], Stored[M] | None]
+    faults: Callable[[TenantSession, M], Iterable[Fault]]
+    write: Callable[[TenantSession, M, Stored[M] | None, Stamp], UUID]
+    kept: frozenset[str] = frozenset()
+
+
+def known_keys(session: TenantSession) -> Known:
+    """Give the keys that this partner's services may name, in one statement."""
+    me = scope_of(session).tenant_id
+    parts = [
+        select(literal(table.__tablename__).label("kind"), table.key.label("key")).where(
+            table.tenant_id == me, table.ended_on.is_(None)
+        )
+        for table in (Bureau, Boundary, Location, Organization)
+    ]
+    queues = func.jsonb_array_elements(Tenant.settings["queues"], type_=JSONB)
+    parts.append(
+        select(literal("queues"), queues["key"].astext).where(
+            Tenant.tenant_id == me, Tenant.id == me
+        )
+    )
+    found: dict[str, set[str]] = {}
+    for kind, key in session.execute(union_all(*parts)):
+        found.setdefault(kind, set()).add(key)
+    return Known(
+        bureaus=found.get("bureaus", set()),
+        queues=found.get("queues", set()),
+        boundaries=found.get("boundaries", set()),
+        locations=found.get("locations", set()),
+        organizations=found.get("organizations", set()),
+    )
+
+
+def _stored_service(session: TenantSession, key: str) -> Stored[content.Service] | None:
+    found = service.stored_service(session, key)
+    return None if found is None else Stored(found[0].id, found[1], found[0].ended_on)
+
+
+def _stored_row(
+    table: Any, read: Callable[[Any], M]
+) -> Callable[[TenantSession, str], Stored[M] | None]:
+    def stored(session: TenantSession, key: str) -> Stored[M] | None:
+        row = session.execute(
+            select(table)
+            .where(table.tenant_id == scope_of(session).tenant_id, table.key == key)
+            .execution_options(populate_existing=True)
+        ).scalar_one_or_none()
+        return None if row is None else Stored(row.id, read(row), row.ended_on)
+
+    return stored
+
+
+def _service_faults(session: TenantSession, model: content.Service) -> Iterable[Fault]:
+    return service_faults(model, known_keys(session))
+
+
+def _organization_faults(session: TenantSession, model: content.Organization) -> Iterable[Fault]:
+    return organization_faults(model, known_keys(session))
+
+
+def _write_service(
+    session: TenantSession,
+    new: content.Service,
+    old: Stored[content.Service] | None,
+    stamp: Stamp,
+) -> UUID:
+    return service.write_service(
+        session,
+        new,
+        known=None if old is None else (old.id, old.model),
+        today=stamp.today,
+        now=stamp.now,
+        person_id=stamp.person_id,
+        source=stamp.source,
+        number=stamp.number,
+    )
+
+
+def _write_row(
+    write: Callable[..., UUID],
+) -> Callable[[TenantSession, M, Stored[M] | None, Stamp], UUID]:
+    def publish(session: TenantSession, new: M, old: Stored[M] | None, stamp: Stamp) -> UUID:
+        return write(
+            session,
+            new,
+            known=None if old is None else old.id,
+            today=stamp.today,
+            now=stamp.now,
+            person_id=stamp.person_id,
+            source=stamp.source,
+            number=stamp.number,
+        )
+
+    return publish
+
+
+KINDS: Final[Mapping[str, Kind[Any]]] = {
+    each.name: each
+    for each in (
+        Kind(
+            "service",
+            content.Service,
+            Service,
+            service.canonical_service,
+            _stored_service,
+            _service_faults,
+            _write_service,
+            kept=frozenset({"disposition"}),
+        ),
+        Kind(
+            "organization",
+            content.Organization,
+            Organization,
+            canonical,
+            _stored_row(Organization, service.said_organization),
+            _organization_faults,
+            _write_row(service.write_organization),
+        ),
+        Kind(
+            "location",
+            content.Location,
+            Location,
+            canonical,
+            _stored_row(Location, service.said_location),
+            lambda _session, model: location_faults(model),
+            _write_row(service.write_location),
+        ),
+    )
+}
+"""Every kind that has versions, by name."""
