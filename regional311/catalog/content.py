@@ -409,3 +409,22 @@ class Crosswalk(Model):
     )
     other: TermRef = Field(description="The other term, of another taxonomy.")
     note: Words | None = Field(default=None, description="What it rests on.")
+
+
+class Synonym(Model):
+    """Words that people say, and the words that services are described in.
+
+    A partner's own hold for its own services, the region's for those of all partners.
+    """
+
+    key: Key = Field(description="Key, unique among the partner's synonyms.")
+    language: Language = Field(default="en", description="Language of the words.")
+    said: tuple[Words, ...] = Field(
+        min_length=1, description="What people say: words, or phrases of up to four words."
+    )
+    means: tuple[Words, ...] = Field(
+        min_length=1, description="What is then looked for as well: words or phrases, likewise."
+    )
+    both_ways: bool = Field(
+        default=False, description="Whether `said` is looked for, too, when people say `means`."
+    )

@@ -6,8 +6,15 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Double, Index, UniqueConstraint, text
-from sqlalchemy.dialects.postgresql import DATERANGE, ExcludeConstraint, Range
+from sqlalchemy import ARRAY, CheckConstraint, Computed, Double, Index, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import (
+    DATERANGE,
+    INT4MULTIRANGE,
+    TSVECTOR,
+    ExcludeConstraint,
+    Range,
+)
+from sqlalchemy.dialects.postgresql.ranges import MultiRange
 from sqlalchemy.orm import Mapped, mapped_column
 
 from regional311.database.base import (
@@ -311,3 +318,110 @@ class TermCrosswalk(Base):
     """What the other term is to the first: exact, broader, narrower, related."""
     note: Mapped[str | None]
     ended_on: Mapped[date | None]
+
+
+class Synonym(Base):
+    """What people say for the words that services are described in.
+
+    A partner's own count for its own services, the region's for those of every partner.
+    """
+
+    __tablename__ = "synonyms"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "key"),
+        Index(None, "said_stems", postgresql_using="gin"),
+        Index(None, "means_stems", postgresql_using="gin"),
+        {"info": PUBLISHED},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    key: Mapped[str]
+    language: Mapped[str]
+    said: Mapped[list[str]]
+    means: Mapped[list[str]]
+    both_ways: Mapped[bool]
+    said_words: Mapped[list[str]]
+    """The phrases of `said` in plain words."""
+    means_words: Mapped[list[str]]
+    said_stems: Mapped[list[str]] = mapped_column(
+        ARRAY(Text()), Computed("search_stems(language, said_words)", persisted=True)
+    )
+    means_stems: Mapped[list[str]] = mapped_column(
+        ARRAY(Text()), Computed("search_stems(language, means_words)", persisted=True)
+    )
+    ended_on: Mapped[date | None]
+
+
+class SearchDocument(Base):
+    """What the search knows of a published thing in one language; made from it, never edited.
+
+    A thing that is no more, or that nobody may find, keeps an empty document that is not `listed`.
+    """
+
+    __tablename__ = "search_documents"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "kind", "key", "language", "for_staff"),
+        Index(None, "words", postgresql_using="gin"),
+        Index(None, "language", "title", postgresql_where="listed"),
+        {"info": PUBLISHED},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    kind: Mapped[str]
+    """service, article."""
+    key: Mapped[str]
+    language: Mapped[str]
+    for_staff: Mapped[bool]
+    """Whether it holds what only staff (of any partner) may read."""
+    listed: Mapped[bool]
+    title: Mapped[str]
+    summary: Mapped[str]
+    words: Mapped[str] = mapped_column(TSVECTOR)
+    """Stems with weights: A the name, B callers' words, C what it is about, D all details."""
+    spoken: Mapped[list[str]]
+    """Its plain words, each once; counted in `search_words`."""
+    verb: Mapped[str | None]
+    status: Mapped[str]
+    heading: Mapped[str | None]
+    """Heading under which it is listed."""
+    terms: Mapped[list[str]]
+    """Terms of taxonomies (``taxonomy:code``) with all that they are narrower than."""
+    languages: Mapped[list[str]]
+    """Languages in which help is given."""
+    free: Mapped[bool | None]
+    """Whether it costs nothing; null when nothing is said."""
+    documents: Mapped[bool | None]
+    """Whether something must be brought."""
+    areas: Mapped[list[str]]
+    """Boundaries where it is offered, ``partner/key``; none: the partner's whole outline."""
+    week: Mapped[MultiRange[int] | None] = mapped_column(INT4MULTIRANGE)
+    """Minutes of the local week, from Monday, in which it is open; null: as the lines are."""
+    holiday: Mapped[MultiRange[int] | None] = mapped_column(INT4MULTIRANGE)
+    """Minutes of a holiday in which it is open."""
+    valid_from: Mapped[date | None]
+    valid_to: Mapped[date | None]
+
+
+class SearchWord(Base):
+    """A plain word of the partner's search documents, with its stem and how many have it.
+
+    The empty word counts the documents themselves.
+    """
+
+    __tablename__ = "search_words"
+    __table_args__ = (
+        Index(None, "language", "word"),
+        Index(None, "language", "stem"),
+        Index(None, "slips", postgresql_using="gin"),
+        {"info": PUBLISHED},
+    )
+
+    tenant_id: Mapped[TenantId]
+    language: Mapped[str] = mapped_column(primary_key=True)
+    word: Mapped[str] = mapped_column(primary_key=True)
+    stem: Mapped[str]
+    slips: Mapped[list[str]]
+    """What it is with a letter left out, or two in a long word: how a slip is found again."""
+    documents: Mapped[int]

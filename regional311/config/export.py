@@ -105,6 +105,8 @@ def _models(slug: str, things: Things) -> Iterator[tuple[str, strict.Model]]:
                 taxonomy=_all(things, "taxonomy"), crosswalk=_all(things, "crosswalk")
             ),
         )
+    if things["synonym"]:
+        yield "synonyms.toml", schema.SynonymsFile(synonym=_all(things, "synonym"))
     if slug == REGION:
         for key, policy in things["policy"].items():
             yield f"{key}.toml", policy

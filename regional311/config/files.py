@@ -35,6 +35,7 @@ from regional311.catalog.checks import (
     service_faults,
     week_faults,
 )
+from regional311.catalog.synonyms import synonym_faults
 from regional311.catalog.taxonomy import crosswalk_faults, missing_term, term_faults
 from regional311.config import schema
 from regional311.config.agreements import ALL, wrong_terms
@@ -98,6 +99,7 @@ class TenantFiles:
     crosswalks: tuple[content.Crosswalk, ...] = ()
     services: tuple[content.Service, ...] = ()
     articles: tuple[Article, ...] = ()
+    synonyms: tuple[content.Synonym, ...] = ()
     rules: schema.RulesFile | None = None
     rates: tuple[schema.Rate, ...] = ()
     pools: tuple[schema.Pool, ...] = ()
@@ -186,6 +188,7 @@ class _Tenant:
     taxonomies: schema.TaxonomiesFile | None = None
     services: schema.ServicesFile | None = None
     articles: schema.ArticlesFile | None = None
+    synonyms: schema.SynonymsFile | None = None
     rules: schema.RulesFile | None = None
     rates: schema.RatesFile | None = None
     pools: schema.PoolsFile | None = None
@@ -225,6 +228,7 @@ class _Tenant:
             crosswalks=self.taxonomies.crosswalk if self.taxonomies else (),
             services=self.services.service if self.services else (),
             articles=self.articles.article if self.articles else (),
+            synonyms=self.synonyms.synonym if self.synonyms else (),
             rules=self.rules,
             rates=self.rates.rate if self.rates else (),
             pools=self.pools.pool if self.pools else (),
@@ -657,6 +661,8 @@ def _check_tenant(tenant: _Tenant, found: list[ConfigError]) -> None:
         _check_taxonomies(tenant.taxonomies, _Marks(tenant.path("taxonomies.toml"), found))
     if tenant.services is not None:
         _check_services(tenant, tenant.services, _Marks(tenant.path("services.toml"), found))
+    if tenant.synonyms is not None:
+        _check_synonyms(tenant.synonyms, _Marks(tenant.path("synonyms.toml"), found))
     if tenant.rates is not None:
         _check_rates(tenant.rates, _Marks(tenant.path("rates.toml"), found))
     if tenant.pools is not None:
@@ -789,6 +795,13 @@ def _known(tenant: _Tenant) -> Known:
         locations=tenant.location_keys() if "locations" in read else None,
         organizations=tenant.organization_keys() if "organizations" in read else None,
     )
+
+
+def _check_synonyms(synonyms: schema.SynonymsFile, mark: _Marks) -> None:
+    mark.unique("synonym", [each.key for each in synonyms.synonym])
+    for each in synonyms.synonym:
+        for where, message in synonym_faults(each):
+            mark(f"synonym[{each.key}].{where}", message)
 
 
 def _check_rates(rates: schema.RatesFile, mark: _Marks) -> None:

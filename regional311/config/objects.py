@@ -28,11 +28,18 @@ from regional311.allocation.models import (
     CostPool,
     PoolShare,
 )
-from regional311.catalog import article_writer, taxonomies
+from regional311.catalog import article_writer, synonyms, taxonomies
 from regional311.catalog import content as offer
 from regional311.catalog import service as catalog
 from regional311.catalog.articles import Article as ArticleSaid
-from regional311.catalog.models import Article, Location, Organization, Service, TermCrosswalk
+from regional311.catalog.models import (
+    Article,
+    Location,
+    Organization,
+    Service,
+    Synonym,
+    TermCrosswalk,
+)
 from regional311.chargeback.models import Agreement, Rate
 from regional311.config import agreements, schema
 from regional311.config.files import Policies, TenantFiles
@@ -859,6 +866,30 @@ class ArticleKind(Kind[ArticleSaid]):
         )
 
 
+class SynonymKind(KeyedRow[offer.Synonym]):
+    """What people say for the words that services are described in."""
+
+    name = "synonym"
+    permission = Permissions.SERVICE_EDIT
+    table = Synonym
+
+    def said(
+        self,
+        files: TenantFiles,
+        policies: Policies | None,  # noqa: ARG002
+    ) -> Iterator[tuple[str, offer.Synonym]]:
+        """Give the synonyms."""
+        return ((each.key, each) for each in files.synonyms)
+
+    def read(self, row: Synonym, desk: Desk) -> offer.Synonym:  # noqa: ARG002
+        """Give what a row says."""
+        return synonyms.said_synonym(row)
+
+    def columns(self, model: offer.Synonym) -> dict[str, Any]:
+        """Give the columns."""
+        return synonyms.synonym_columns(model)
+
+
 class RulesKind(Kind[schema.RulesFile]):
     """The partner's rules as one set; a changed set is a new version."""
 
@@ -1599,6 +1630,7 @@ KINDS: tuple[Kind[Any], ...] = (
     CrosswalkKind(),
     ServiceKind(),
     ArticleKind(),
+    SynonymKind(),
     RulesKind(),
     RateKind(),
     BaseKind(),

@@ -309,6 +309,19 @@ from_time = "12:00"
 valid_from = 2026-11-06
 valid_to = 2026-11-07
 """,
+    "tenants/<slug>/synonyms.toml": """\
+[[synonym]]
+key = "chuckhole"
+said = ["chuckhole", "crater"]
+means = ["pothole"]
+
+[[synonym]]
+key = "comida"
+language = "es"
+said = ["mandado", "víveres"]
+means = ["comida"]
+both_ways = true
+""",
     "tenants/<slug>/rules.toml": """\
 [rule_set]
 valid_from = 2026-07-01
@@ -478,6 +491,13 @@ kind = "answer"
 title = "Which number do I call?"
 text = "Any of them: whoever answers finds the right place."
 """,
+    "policies/synonyms.toml": """\
+[[synonym]]
+key = "trash"
+said = ["trash", "rubbish", "refuse"]
+means = ["garbage"]
+both_ways = true
+""",
     "policies/agencies.toml": """\
 [policy]
 name = "Agencies that people are referred out to"
@@ -602,6 +622,7 @@ _SAME_KEYS = {
     "policies/boundaries.toml": "Roads and areas of outside agencies.",
     "policies/articles.toml": "What the region itself answers, guides through and announces.",
     "policies/taxonomies.toml": "Trees of terms that all partners share, and ties between them.",
+    "policies/synonyms.toml": "Synonyms that hold for the services of every partner.",
 }
 """Files of the region with the keys of a partner's file of that name."""
 

@@ -19,6 +19,7 @@ from regional311.catalog.content import (
     Location,
     Organization,
     Service,
+    Synonym,
     Taxonomy,
     Verb,
 )
@@ -265,6 +266,15 @@ class ArticlesFile(Model):
     """`articles.toml`: questions with answers, scripts for the desk, and pinned notices."""
 
     article: tuple[Article, ...] = Field(default=(), description="Articles.")
+
+
+# --- synonyms.toml --------------------------------------------------------------------------------
+
+
+class SynonymsFile(Model):
+    """`synonyms.toml`: what people say for the words that services are described in."""
+
+    synonym: tuple[Synonym, ...] = Field(default=(), description="Synonyms.")
 
 
 # --- rules.toml -----------------------------------------------------------------------------------
@@ -976,6 +986,7 @@ TENANT_FILES: dict[str, type[Model]] = {
     "locations.toml": LocationsFile,
     "taxonomies.toml": TaxonomiesFile,
     "services.toml": ServicesFile,
+    "synonyms.toml": SynonymsFile,
     "articles.toml": ArticlesFile,
     "rules.toml": RulesFile,
     "rates.toml": RatesFile,
@@ -994,4 +1005,5 @@ POLICY_FILES: dict[str, type[Model]] = {
     "danger-screen.toml": DangerFile,
     "sharing.toml": SharingFile,
     "retention.toml": RetentionFile,
+    "synonyms.toml": SynonymsFile,
 }

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from regional311.audit.models import AuditEvent
-from regional311.catalog.models import Article
+from regional311.catalog.models import Article, Synonym
 from regional311.chargeback.models import Agreement, Rate
 from regional311.config.apply import ChangedOnBothSides, NeedsApproval, apply, apply_directories
 from regional311.config.export import export
@@ -159,6 +159,54 @@ def test_articles_that_are_wrong_say_where(root):
     said.append("step[source].choice[yes].to: there is no step wires")
     where = f"{CITY}/articles.toml: article[ground-water]"
     assert refused(root) == [f"{where}.{each}" for each in said]
+
+
+SYNONYMS = """
+[[synonym]]
+key = "chuckhole"
+said = ["chuckhole", "Crater in the road"]
+means = ["pothole"]
+"""
+
+
+def test_synonyms_go_into_the_database_and_back(applied, root, tmp_path):
+    own, shared = root / f"{CITY}/synonyms.toml", root / "policies/synonyms.toml"
+    for path in (own, shared):
+        path.write_text((path.read_text() if path.exists() else "") + SYNONYMS)
+    added = apply(applied, root, now=NOW).plan.changes
+    assert [(each.tenant, each.kind, each.key) for each in added] == [
+        ("region", "synonym", "chuckhole"),
+        ("city-of-portland", "synonym", "chuckhole"),
+    ]
+    with open_session(applied, NOBODY) as session:
+        stems = session.scalars(
+            select(Synonym.said_stems).where(Synonym.key == "chuckhole").distinct()
+        ).one()
+    assert stems == ["chuckhol", "crater in the road"]
+    replace(own, '"chuckhole", ', "")
+    assert [each.name for each in apply(applied, root, now=NOW).plan.changes] == [
+        "synonym chuckhole"
+    ]
+    target = tmp_path / "exported"
+    export(applied, target, now=NOW)
+    assert str(plan(applied, target, now=NOW)) == "No changes."
+    own.write_text(own.read_text().partition(SYNONYMS[:20])[0])
+    assert {each.verdict for each in apply(applied, root, now=NOW).plan.changes} == {Verdict.ENDED}
+
+
+def test_synonyms_that_are_wrong_say_where(root):
+    path = root / f"{CITY}/synonyms.toml"
+    path.write_text(
+        SYNONYMS.replace('["pothole"]', '["the", "chuckhole"]').replace("road", "road outside here")
+        + SYNONYMS
+    )
+    where = f"{CITY}/synonyms.toml: synonym[chuckhole]"
+    assert refused(root) == [
+        f"{where}.key: chuckhole is used twice (entry 2)",
+        f"{where}.means: “chuckhole” means itself",
+        f"{where}.means: “the” has no word that says what is asked for",
+        f"{where}.said: “Crater in the road outside here” is longer than 4 words",
+    ]
 
 
 def test_exported_files_bootstrap_another_database(applied, server, migrated_template, tmp_path):
