@@ -114,14 +114,16 @@ def _change_between(tz: ZoneInfo, before: datetime, after: datetime) -> datetime
 
 @dataclass(frozen=True)
 class BusinessCalendar:
-    """When a partner is open: a zone, hours for each weekday (Monday first), whole-day holidays.
+    """When a partner is open: a zone, hours for each weekday (Monday first), holidays.
 
-    ``holidays`` maps a date to the holiday's name. Weekly spans of one day must not overlap.
+    ``holidays`` maps a date to the holiday's name; on these days ``on_holidays`` counts instead of
+    the weekday's hours, and left out they are closed. Spans of one day must not overlap.
     """
 
     zone: str
     weekly: tuple[tuple[Span, ...], ...]
     holidays: Mapping[date, str] = field(default_factory=dict)
+    on_holidays: tuple[Span, ...] = ()
     _days: dict[date, tuple[tuple[datetime, datetime], ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -130,7 +132,7 @@ class BusinessCalendar:
         if len(self.weekly) != 7:
             raise BadHours("A week has seven days of opening hours.")
         _zone(self.zone)
-        for spans in self.weekly:
+        for spans in (*self.weekly, self.on_holidays):
             ordered = sorted(spans, key=lambda span: span.opens)
             for earlier, later in itertools.pairwise(ordered):
                 if later.opens < earlier.closes:
@@ -145,10 +147,16 @@ class BusinessCalendar:
     ) -> BusinessCalendar:
         """Build a calendar from ``{"mon": ["08:00-18:00"], ...}``; days left out are closed.
 
+        The hours of ``holiday`` are those of each holiday.
+
         :raises BadHours: for an unknown day or unreadable hours.
         """
         weekly: list[list[Span]] = [[] for _ in DAYS]
+        on_holidays: list[Span] = []
         for name, texts in week.items():
+            if name == "holiday":
+                on_holidays = [span for text in texts for span in parse_hours(text)]
+                continue
             if name not in DAYS:
                 raise BadHours(f"There is no weekday {name!r}; use one of {', '.join(DAYS)}.")
             for text in texts:
@@ -158,6 +166,7 @@ class BusinessCalendar:
             zone,
             tuple(tuple(sorted(spans, key=lambda span: span.opens)) for spans in weekly),
             dict(holidays or {}),
+            tuple(sorted(on_holidays, key=lambda span: span.opens)),
         )
 
     def local_date(self, at: datetime) -> date:
@@ -176,11 +185,10 @@ class BusinessCalendar:
         return known
 
     def _spans(self, day: date) -> Iterator[tuple[datetime, datetime]]:
-        if day in self.holidays:
-            return
+        spans = self.on_holidays if day in self.holidays else self.weekly[day.weekday()]
         opened: datetime | None = None
         closed: datetime | None = None
-        for span in sorted(self.weekly[day.weekday()], key=lambda item: item.opens):
+        for span in sorted(spans, key=lambda item: item.opens):
             opens = instant(self.zone, day, span.opens)
             closes = instant(self.zone, day, span.closes, last=span.closes < MINUTES_A_DAY)
             if opened is not None and closed is not None:

@@ -283,3 +283,17 @@ def test_the_skipped_and_the_doubled_minute():
     assert instant(PORTLAND, date(2026, 3, 8), 150) == datetime(2026, 3, 8, 10, tzinfo=UTC)
     first = instant(PORTLAND, date(2026, 11, 1), 90)
     assert instant(PORTLAND, date(2026, 11, 1), 90, last=True) - first == timedelta(hours=1)
+
+
+def test_holidays_have_hours_of_their_own():
+    calendar = BusinessCalendar.from_week(
+        "America/Los_Angeles",
+        {"thu": ["08:00-17:00"], "holiday": ["10:00-12:00"]},
+        {date(2026, 11, 26): "Thanksgiving Day"},
+    )
+    day = date(2026, 11, 26)
+    assert calendar.open_spans(day) == (
+        (datetime(2026, 11, 26, 18, tzinfo=UTC), datetime(2026, 11, 26, 20, tzinfo=UTC)),
+    )
+    assert len(calendar.open_spans(date(2026, 11, 19))) == 1
+    assert calendar.on_holidays == (Span(600, 720),)

@@ -486,8 +486,8 @@ def _calendar(row: tenancy.TenantRow, hours: Mapping[str, Any]) -> BusinessCalen
     named = dict(hours)
     if hours.get("always"):
         named = {day: [_ALL_DAY] for day in (*DAYS, "holiday")}
-    week = {day: _spans(named[day] or ()) for day in DAYS if day in named}
-    holidays = {} if named.get("holiday") else _holidays(row)
+    week = {day: _spans(named[day] or ()) for day in (*DAYS, "holiday") if day in named}
+    holidays = _holidays(row)
     try:
         return BusinessCalendar.from_week(row.zone, week, holidays)
     except BadHours:
