@@ -30,7 +30,8 @@ class Service:
 
     ``tenant`` is the partner's slug, ``boundaries`` are ``partner/key`` and empty when the
     partner's outline counts. ``place`` is required, optional or none. ``target_hours`` are
-    business hours until a request should be done.
+    business hours until a request should be done. ``updated_on`` is the day on which what it says
+    was published, ``verified_on`` that on which somebody last found it right.
     """
 
     tenant: str
@@ -51,6 +52,8 @@ class Service:
     target_hours: int | None = None
     dispositions: tuple[Disposition, ...] = ()
     ended_on: date | None = None
+    updated_on: date | None = None
+    verified_on: date | None = None
     details: Mapping[str, Any] = field(default_factory=dict, compare=False)
     id: UUID | None = None
     tenant_id: UUID | None = None
@@ -59,6 +62,11 @@ class Service:
     def ref(self) -> str:
         """The service as ``partner/key``: unique in the region."""
         return f"{self.tenant}/{self.key}"
+
+    @property
+    def on_web_form(self) -> bool:
+        """Whether it can be asked for on the web form."""
+        return self.verb in ("report", "request") and (not self.channels or "web" in self.channels)
 
     def disposition(self, on: date) -> str:
         """What 311 does with it on a day; ``undecided`` when nothing was agreed."""

@@ -55,6 +55,8 @@ def services(session: Session, slugs: Mapping[UUID, str]) -> list[directory.Serv
             Service.target_hours,
             Service.details,
             Service.ended_on,
+            Service.updated_on,
+            Service.verified_on,
         ).order_by(Service.tenant_id, Service.key)
     )
     return [
@@ -157,6 +159,8 @@ def _service(row: Any, slug: str, dispositions: Any) -> directory.Service:
         target_hours=row.target_hours,
         dispositions=tuple(dispositions),
         ended_on=row.ended_on,
+        updated_on=row.updated_on,
+        verified_on=row.verified_on,
         details=details,
         id=row.id,
         tenant_id=row.tenant_id,

@@ -386,7 +386,7 @@ class Published:
                 row.channel,
                 row.address,
                 row.closed_answer or "",
-                _calendar(tenant, row.hours or {}),
+                calendar_of(tenant, row.hours or {}),
             )
 
     def _index(self, rows: Iterable[tenancy.BoundaryRow]) -> JurisdictionIndex:
@@ -482,7 +482,8 @@ def _spans(spans: Iterable[Any]) -> list[str]:
     return [each if isinstance(each, str) else f"{each[0]}-{each[1]}" for each in spans]
 
 
-def _calendar(row: tenancy.TenantRow, hours: Mapping[str, Any]) -> BusinessCalendar:
+def calendar_of(row: tenancy.TenantRow, hours: Mapping[str, Any]) -> BusinessCalendar:
+    """Give the calendar of a week's hours at a partner, with its zone and its holidays."""
     named = dict(hours)
     if hours.get("always"):
         named = {day: [_ALL_DAY] for day in (*DAYS, "holiday")}
@@ -496,4 +497,4 @@ def _calendar(row: tenancy.TenantRow, hours: Mapping[str, Any]) -> BusinessCalen
 
 def _business_hours(row: tenancy.TenantRow) -> BusinessCalendar:
     hours = row.settings.get("hours") or {day: ["08:00-17:00"] for day in DAYS[:5]}
-    return _calendar(row, hours)
+    return calendar_of(row, hours)

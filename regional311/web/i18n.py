@@ -9,9 +9,11 @@ is a marked string, so views may hand marked strings to templates as they are.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pyramid.i18n import TranslationStringFactory, get_localizer, make_localizer
 from pyramid.interfaces import ITranslationDirectories
+from pyramid.location import lineage
 from pyramid.threadlocal import get_current_request
 from translationstring import TranslationString
 
@@ -19,19 +21,69 @@ DOMAIN = "regional311"
 LANGUAGE_COOKIE = "language"
 _ = TranslationStringFactory(DOMAIN)
 
-LANGUAGES: dict[str, str] = {"en": "English"}
-"""Languages offered, each by its own name; a catalogue in `regional311/locale` adds one."""
+LANGUAGE_NAMES: dict[str, str] = {
+    "en": "English",
+    "es": "Español",
+    "vi": "Tiếng Việt",
+    "zh-Hant": "繁體中文",
+    "ru": "Русский",
+}
+"""Languages of the region, each by its own name; one is offered once its catalogue is there."""
+
+ASKED = "lang"
+"""Name in an address that chooses a language: `?lang=es`."""
 
 
 def negotiate_language(request) -> str:
-    """Return the language of a page: the visitor's choice, else what their browser asks for."""
-    available: dict[str, str] = request.registry.languages
-    chosen = request.cookies.get(LANGUAGE_COOKIE)
-    if chosen in available:
-        return str(chosen)
-    if len(available) == 1:
+    """Return the locale of a page: what its address says, else the visitor's choice or browser.
+
+    A choice in the address is remembered. Pages for staff are in English.
+    """
+    known = {each.replace("-", "_"): each for each in offered(request)}
+    if any(getattr(node, "for_staff", False) for node in lineage(_context(request))):
         return "en"
-    return str(request.accept_language.lookup(list(available), default="en"))
+    request.add_response_callback(_varies)
+    asked = request.GET.get(ASKED, "").replace("-", "_")
+    if asked in known:
+        request.add_response_callback(_remember)
+        return asked
+    chosen = request.cookies.get(LANGUAGE_COOKIE)
+    if chosen in known:
+        return str(chosen)
+    found = request.accept_language.lookup(list(known.values()), default="en")
+    return str(found).replace("-", "_")
+
+
+def _context(request) -> Any:
+    return getattr(request, "context", None)
+
+
+def _varies(request, response) -> None:
+    response.vary = sorted({*(response.vary or ()), "Accept-Language", "Cookie"})
+
+
+def _remember(request, response) -> None:
+    if request.cookies.get(LANGUAGE_COOKIE) == request.locale_name:
+        return
+    response.set_cookie(
+        LANGUAGE_COOKIE,
+        request.locale_name,
+        max_age=31_536_000,
+        path="/",
+        secure=request.registry.configured.secure,
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def offered(request) -> tuple[str, ...]:
+    """Return the languages (BCP 47) that pages are offered in."""
+    return tuple(request.registry.languages)
+
+
+def page_language(request) -> str:
+    """Return the language of this page (BCP 47)."""
+    return str(request.locale_name).replace("_", "-")
 
 
 def printed(value):
@@ -67,9 +119,9 @@ def catalogues(directory: Path) -> list[str]:
 
 def includeme(config) -> None:
     directory = Path(__file__).parent.parent / "locale"
-    names = {"es": "Español", "vi": "Tiếng Việt", "zh_Hant": "繁體中文", "ru": "Русский"}
-    config.registry.languages = LANGUAGES | {
-        language: names.get(language, language) for language in catalogues(directory)
+    there = {"en", *(each.replace("_", "-") for each in catalogues(directory))}
+    config.registry.languages = {
+        code: name for code, name in LANGUAGE_NAMES.items() if code in there
     }
     config.add_translation_dirs("regional311:locale")
     config.set_locale_negotiator(negotiate_language)

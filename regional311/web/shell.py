@@ -11,11 +11,12 @@ import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from pyramid.events import BeforeRender
 from pyramid.static import QueryStringConstantCacheBuster
 
-from regional311.web.i18n import LANGUAGES
+from regional311.web.i18n import ASKED, page_language
 from regional311.web.navigation import beside, menu_for
 from regional311.web.sessions import current_identity, take_messages
 
@@ -97,16 +98,20 @@ class Shell:
         return self.url(self.tenant.slug) if self.tenant else "/"
 
     @property
-    def here(self) -> str:
-        return str(self.request.path_qs)
-
-    @property
     def language(self) -> str:
-        return str(self.request.locale_name).replace("_", "-")
+        return page_language(self.request)
 
-    @property
-    def languages(self) -> dict[str, str]:
-        return getattr(self.request.registry, "languages", LANGUAGES)
+    @cached_property
+    def languages(self) -> list[tuple[str, str, str]]:
+        """(code, name, address) of this page in each language; none where there is but one."""
+        names = self.request.registry.languages
+        if len(names) == 1 or self.tenant is not None:
+            return []
+        asked = {name: value for name, value in self.request.GET.items() if name != ASKED}
+        return [
+            (code, name, f"{self.request.path}?{urlencode({**asked, ASKED: code})}")
+            for code, name in names.items()
+        ]
 
     def url(self, *parts: str) -> str:
         """Return the path of a place: `shell.url(tenant.slug, "requests")`."""

@@ -144,6 +144,20 @@ class Telling:
         return in_language(self.request.registry, sentence, language)
 
 
+def call_link(number: str) -> str:
+    """Return the address that calls a number: ten digits are one of this country.
+
+    >>> call_link("503-823-4000"), call_link("311"), call_link("+44 20 7946 0018")
+    ('tel:+15038234000', 'tel:311', 'tel:+442079460018')
+    """
+    digits = "".join(each for each in number if each.isdigit())
+    if number.startswith("+"):
+        return f"tel:+{digits}"
+    if len(digits) == 10:
+        return f"tel:+1{digits}"
+    return f"tel:+{digits}" if len(digits) == 11 and digits.startswith("1") else f"tel:{digits}"
+
+
 def telling(request: Any) -> Telling:
     """Return the request's `Telling`, made once."""
     found = getattr(request, "made_telling", None)

@@ -3,6 +3,8 @@
     /                       Root: the public door
     /auth                   Auth: sign in, sign out, language
     /track/<token>          TrackedRequest: one request, for whoever holds its link
+    /services/<slug>/<key>  PublicService: one service, for everybody
+    /articles/<slug>/<key>  PublicArticle: one article's public part
     /<slug>                 TenantNode: a partner; /region is the region itself (RegionNode)
     /<slug>/<collection>    Desk, Contacts, Requests, ...
     /<slug>/<collection>/<id>   one record
@@ -24,6 +26,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, or_, select
 
 from regional311.allocation.models import AllocationBase, BillSplit, CostPool
+from regional311.catalog.article_queries import Shelved, article
+from regional311.catalog.directory import Service as PublishedService
 from regional311.catalog.models import Service
 from regional311.chargeback.collecting import NoBillingPeriod, billing_period
 from regional311.chargeback.models import (
@@ -37,6 +41,7 @@ from regional311.chargeback.models import (
 )
 from regional311.database import ids
 from regional311.database.base import Base
+from regional311.database.session import open_session
 from regional311.forecast.models import Budget, Scenario
 from regional311.identity.models import Membership
 from regional311.identity.permissions import Permissions as P
@@ -45,14 +50,16 @@ from regional311.intake.models import Contact, FollowedRequest, ServiceRequest
 from regional311.ledger.exports import batch_numbered
 from regional311.ledger.models import Account, JournalEntry, LedgerPeriod
 from regional311.referral.models import Referral, RuleSet
+from regional311.referral.snapshot import NOBODY
 from regional311.settlement.models import BalanceConfirmation, Dispute, NettingSet, Payment
 from regional311.web.partners import REGION, Partner
 from regional311.web.security import SignInNeeded, tenant_acl
+from regional311.web.telling import telling
 
 RESERVED = frozenset({"new", "edit", "export", "search", "csv", "preview"})
 """Names of views: a configured key that is one of these has no address of its own."""
 
-PUBLIC_VIEWS = frozenset({"healthz", "metrics", "report", "service"})
+PUBLIC_VIEWS = frozenset({"healthz", "metrics", "report", "robots.txt", "service", "sitemap.xml"})
 """Names of views of the root that must be found without asking the database."""
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,99}", re.ASCII)
@@ -93,6 +100,10 @@ class Root(Resource):
             return Auth(self.request, name, self)
         if name == "track":
             return Track(self.request, name, self)
+        if name == "services":
+            return PublicServices(self.request, name, self)
+        if name == "articles":
+            return PublicArticles(self.request, name, self)
         if name in PUBLIC_VIEWS:
             return None
         partner = self.request.registry.partners.by_slug(name)
@@ -134,8 +145,79 @@ class TrackedRequest(Resource):
         self.request_id = request_id
 
 
+class PublicPlace(Resource):
+    """What a partner shows to everybody, below one of the region's public collections."""
+
+    def __init__(self, request: Any, name: str, parent: Resource, partner: Partner) -> None:
+        super().__init__(request, name, parent)
+        self.partner = partner
+
+
+class PublicServices(Resource):
+    """/services/<slug>: what everybody may ask for, by partner."""
+
+    def child(self, name: str) -> Resource | None:
+        partner = self.request.registry.partners.by_slug(name)
+        if partner is None or partner.slug == REGION:
+            return None
+        return PublicServicesOf(self.request, name, self, partner)
+
+
+class PublicServicesOf(PublicPlace):
+    """/services/<slug>/<key>: one partner's services; confidential ones are nowhere."""
+
+    def child(self, name: str) -> Resource | None:
+        found = telling(self.request).published.directory.find(f"{self.partner.slug}/{name}")
+        if found is None or found.confidential:
+            return None
+        return PublicService(self.request, name, self, found)
+
+
+class PublicService(Resource):
+    """One service, as everybody may see it, also when it has ended."""
+
+    def __init__(
+        self, request: Any, name: str, parent: Resource, service: PublishedService
+    ) -> None:
+        super().__init__(request, name, parent)
+        self.service = service
+
+
+class PublicArticles(Resource):
+    """/articles/<slug>: what the partners answer to everybody."""
+
+    def child(self, name: str) -> Resource | None:
+        partner = self.request.registry.partners.by_slug(name)
+        return None if partner is None else PublicArticlesOf(self.request, name, self, partner)
+
+
+class PublicArticlesOf(PublicPlace):
+    """/articles/<slug>/<key>: one partner's articles that have a public part."""
+
+    def child(self, name: str) -> Resource | None:
+        if _KEY.fullmatch(name) is None:
+            return None
+        with open_session(self.request.registry.engine, NOBODY) as session:
+            found = article(session, self.partner.id, name)
+        if found is None or not found.said.public:
+            return None
+        return PublicArticle(self.request, name, self, self.partner, found)
+
+
+class PublicArticle(PublicPlace):
+    """The public part of one article, also when it is over."""
+
+    def __init__(
+        self, request: Any, name: str, parent: Resource, partner: Partner, found: Shelved
+    ) -> None:
+        super().__init__(request, name, parent, partner)
+        self.article = found
+
+
 class TenantNode(Resource):
     """A partner: everything below is theirs."""
+
+    for_staff = True
 
     def __init__(self, request: Any, name: str, parent: Resource, partner: Partner) -> None:
         super().__init__(request, name, parent)

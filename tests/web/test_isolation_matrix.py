@@ -308,7 +308,18 @@ REGION_ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("RegionSettlement", "propose", "POST"): ("settlement/propose", "finance administrator"),
     ("RegionSettlement", "withdraw", "POST"): ("settlement/withdraw", "finance administrator"),
 }
-PUBLIC = {"Root", "Auth", "Track", "TrackedRequest"}
+PUBLIC = {
+    "Root",
+    "Auth",
+    "Track",
+    "TrackedRequest",
+    "PublicServices",
+    "PublicServicesOf",
+    "PublicService",
+    "PublicArticles",
+    "PublicArticlesOf",
+    "PublicArticle",
+}
 """What belongs to nobody: tried by the tests of the door, of signing in and of tracking."""
 
 BY_ID = [row for row in ROWS if "{" in ROWS[row][0] and "{rate}" not in ROWS[row][0]]

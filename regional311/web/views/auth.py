@@ -22,7 +22,7 @@ from regional311.web.forms import (
     handle_form_submission,
     make_form,
 )
-from regional311.web.i18n import LANGUAGE_COOKIE, _
+from regional311.web.i18n import _
 from regional311.web.security import end_cookie, safe_next, start_cookie
 from regional311.web.sessions import session_token
 from regional311.web.tree import Auth
@@ -97,26 +97,6 @@ def leave(context: Auth, request: Any) -> Any:
     request.flash("success", _("You are signed out."))
     answer = HTTPSeeOther(location="/")
     end_cookie(request, answer)
-    return answer
-
-
-@view_config(
-    context=Auth, name="language", permission=NO_PERMISSION_REQUIRED, request_method="POST"
-)
-def choose_language(context: Auth, request: Any) -> Any:
-    """Remember the language in a cookie and go back to the page."""
-    answer = HTTPSeeOther(location=safe_next(request.POST.get("next", "/")))
-    chosen = request.POST.get("language", "")
-    if chosen in request.registry.languages:
-        answer.set_cookie(
-            LANGUAGE_COOKIE,
-            chosen,
-            max_age=31_536_000,
-            path="/",
-            secure=request.registry.configured.secure,
-            httponly=True,
-            samesite="Lax",
-        )
     return answer
 
 

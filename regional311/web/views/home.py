@@ -8,9 +8,14 @@ from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
 
+from regional311.catalog.article_queries import notices
+from regional311.database.session import open_session
 from regional311.identity.permissions import Permissions as P
-from regional311.web.i18n import _
+from regional311.referral.snapshot import NOBODY
+from regional311.web.i18n import _, offered
 from regional311.web.navigation import menu_for
+from regional311.web.public_pages import alternates, canonical, shown_notices
+from regional311.web.telling import telling
 from regional311.web.tree import Root, TenantNode, Track
 
 LONGEST_QUESTION = 200
@@ -31,7 +36,15 @@ def landing(context: Root, request: Any) -> dict[str, Any]:
         "searchable": search is not None,
         "hits": search(request, question) if search is not None and question else [],
         "partners": request.registry.partners.all(),
+        "notices": _notices(request),
+        "canonical": canonical(request),
+        "alternates": alternates(request, offered(request)),
     }
+
+
+def _notices(request: Any) -> list[dict[str, Any]]:
+    with open_session(request.registry.engine, NOBODY) as session:
+        return shown_notices(request, notices(session, telling(request).today, public=True))
 
 
 @view_config(context=Track, permission=NO_PERMISSION_REQUIRED, request_method="GET")

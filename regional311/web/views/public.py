@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import groupby
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,7 +12,6 @@ from pyramid.renderers import render_to_response
 from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
 
-from regional311.calendars import DAYS, MINUTES_A_DAY, Span
 from regional311.catalog.directory import Service
 from regional311.errors import DomainError
 from regional311.intake import queries
@@ -36,11 +33,11 @@ from regional311.web.forms import (
     handle_form_submission,
     make_form,
 )
-from regional311.web.i18n import _, translated
+from regional311.web.i18n import _, page_language
 from regional311.web.questions import add_questions, answers_of
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import Root, TrackedRequest, enter
-from regional311.web.wording import REQUEST_STATES, WEEKDAYS, kind, said
+from regional311.web.wording import REQUEST_STATES, kind, said
 
 SHOWN = 12
 WEAKEST = 0.4
@@ -59,97 +56,23 @@ def public_search(request: Any, question: str) -> list[dict[str, Any]]:
     hits = tell.published.search(question, tell.today, SHOWN)
     return [
         {
-            "url": _service_url(hit.service),
+            "url": f"/services/{hit.service.ref}",
             "title": hit.service.name,
             "summary": hit.service.summary,
             "partner": tell.partner(hit.service.tenant),
         }
         for hit in hits
-        if hit.score >= hits[0].score * WEAKEST
+        if hit.score >= hits[0].score * WEAKEST and not hit.service.confidential
     ]
-
-
-@view_config(
-    context=Root,
-    name="service",
-    permission=NO_PERMISSION_REQUIRED,
-    request_method="GET",
-    renderer="public/service.jinja2",
-)
-def service(context: Root, request: Any) -> dict[str, Any]:
-    """One service: who does it, what to do, phone and hours, and how to report it here."""
-    tell = telling(request)
-    found = asked_service(request)
-    website = found.details.get("website")
-    areas = ", ".join(tell.published.names.get(key, key) for key in found.boundaries)
-    return {
-        "service": found,
-        "owner": tell.published.tenants[found.tenant],
-        "bureau": tell.bureau(found.tenant, found.bureau),
-        "information": found.details.get("information"),
-        "phone": tell.phone(found.tenant, found.bureau),
-        "promise": tell.promise(found),
-        "where": areas or None,
-        "website": website,
-        "website_name": (website or "").split("/")[2] if website else None,
-        "report_url": f"/report?service={found.ref}" if takes_reports(found) else None,
-        "report_label": _("Report it online") if found.verb == "report" else _("Ask for it online"),
-        "others": [
-            {"url": _service_url(each), "name": each.name, "who": tell.partner(each.tenant)}
-            for each in tell.published.directory.family(found, tell.today)
-            if each.tenant != found.tenant
-        ],
-        "hours": _hours(tell, found),
-    }
 
 
 def asked_service(request: Any) -> Service:
     """Return the service that the address names; 404 for one that is not offered."""
     tell = telling(request)
     found = tell.published.directory.find(request.GET.get("service", "")[:200])
-    if found is None or not found.offered(tell.today):
+    if found is None or found.confidential or not found.offered(tell.today):
         raise HTTPNotFound
     return found
-
-
-def takes_reports(service: Service) -> bool:
-    """Whether a service can be asked for on the web form."""
-    return service.verb in ("report", "request") and (
-        not service.channels or "web" in service.channels
-    )
-
-
-def _service_url(service: Service) -> str:
-    return f"/service?service={service.ref}"
-
-
-def _hours(tell: Telling, service: Service) -> list[dict[str, Any]]:
-    shown = []
-    for line in tell.published.lines.values():
-        if line.tenant != service.tenant or line.channel not in ("phone", "walk_in", "text"):
-            continue
-        days = []
-        for spans, group in groupby(
-            zip(DAYS, line.calendar.weekly, strict=True), key=lambda each: each[1]
-        ):
-            names = [translated(tell.request, said(WEEKDAYS, day)) for day, _spans in group]
-            days.append((_days(names), _open(tell, spans)))
-        shown.append({"name": line.name, "address": line.address, "days": days})
-    return shown
-
-
-def _days(names: list[str]) -> Any:
-    if len(names) == 1:
-        return names[0]
-    return _("${first} to ${last}", mapping={"first": names[0], "last": names[-1]})
-
-
-def _open(tell: Telling, spans: Sequence[Span]) -> Any:
-    if not spans:
-        return _("Closed")
-    if (spans[0].opens, spans[-1].closes) == (0, MINUTES_A_DAY) and len(spans) == 1:
-        return _("Open around the clock")
-    return ", ".join(tell.span(each) for each in spans)
 
 
 # --- reporting without an account -----------------------------------------------------------------
@@ -253,7 +176,7 @@ def _report_form(request: Any, found: Service, *, cleared: bool = False) -> Form
         values={"danger": "none"},
         name="report",
         once=True,
-        cancel_url=_service_url(found),
+        cancel_url=f"/services/{found.ref}",
     )
 
 
@@ -261,7 +184,7 @@ def _report_page(found: Service, form: Form, lead: Any) -> dict[str, Any]:
     title = _("Report it online") if found.verb == "report" else _("Ask for it online")
     return {
         "service": found,
-        "service_url": _service_url(found),
+        "service_url": f"/services/{found.ref}",
         "title": title,
         "lead": lead,
         "form": form,
@@ -394,7 +317,7 @@ def _intake(request: Any, found: Service, values: dict[str, Any]) -> filing.Inta
         channel="web",
         started_at=request.now,
         service=found.ref,
-        language=request.locale_name[:2],
+        language=page_language(request),
         asker=asker,
         place=filing.Place(values.get("place") or "", latitude, longitude),
         description="\n".join(filter(None, (values.get("description"), *told))),
@@ -427,7 +350,7 @@ def _told(request: Any, tell: Telling, filed: filing.Filed) -> dict[str, Any]:
 
 def _reported(request: Any) -> Service:
     found = asked_service(request)
-    if not takes_reports(found):
+    if not found.on_web_form:
         raise HTTPNotFound
     return found
 

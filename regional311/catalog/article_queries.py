@@ -1,0 +1,109 @@
+"""What is published as articles: staff of any partner read all of it, the public the public part.
+
+Whoever shows something to the public asks with ``public=True`` and shows `Article.text`, never
+`Article.internal` or the steps of a script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy.orm import Session
+
+from regional311.catalog.article_writer import said_article
+from regional311.catalog.articles import Article as Said
+from regional311.catalog.models import Article
+
+_A_DAY: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Shelved:
+    """A published article, whose it is, and which version of it."""
+
+    tenant_id: UUID
+    said: Said
+    version: int
+    updated_on: date
+    ended_on: date | None
+
+    def offered(self, on: date) -> bool:
+        """Whether it is published on a day; its own dates may still keep it back."""
+        return self.ended_on is None or on < self.ended_on
+
+
+def article(session: Session, tenant_id: UUID, key: str) -> Shelved | None:
+    """Give a partner's article, also one that has ended."""
+    found = _shelved(session, Article.tenant_id == tenant_id, Article.key == key)
+    return found[0] if found else None
+
+
+def articles_about(
+    session: Session, refs: Iterable[str], on: date, *, public: bool = False
+) -> list[Shelved]:
+    """Give the answers and scripts of all partners that name one of the services ``slug/key``."""
+    wanted = list(refs)
+    if not wanted:
+        return []
+    return _shelved(
+        session,
+        Article.services.overlap(wanted),
+        Article.kind != "notice",
+        *_shown(on, public=public),
+    )
+
+
+def notices(
+    session: Session, on: date, *, tenants: Sequence[UUID] | None = None, public: bool = False
+) -> list[Shelved]:
+    """Give the notices of some partners (None: of all) that may hold on a day, the loudest first.
+
+    `on` is a day on the clock of whoever asks; whether a notice holds at the very moment, `holds`
+    says on its own partner's clock.
+    """
+    conditions: list[ColumnElement[bool]] = [Article.kind == "notice"]
+    if tenants is not None:
+        conditions.append(Article.tenant_id.in_(tenants))
+    if public:
+        conditions.append(Article.public.is_(True))
+    # another partner's clock may be a day ahead or behind
+    conditions += [
+        or_(Article.ended_on.is_(None), Article.ended_on > on),
+        or_(Article.valid_from.is_(None), Article.valid_from <= on + _A_DAY),
+        or_(Article.valid_to.is_(None), Article.valid_to >= on - _A_DAY),
+    ]
+    found = _shelved(session, *conditions)
+    loudness = ("emergency", "warning", "info")
+    return sorted(found, key=lambda each: loudness.index(each.said.level))
+
+
+def public_articles(
+    session: Session, on: date, *, tenants: Sequence[UUID] | None = None
+) -> list[Shelved]:
+    """Give what everybody may read today but notices, of some partners or of all, by title."""
+    conditions = [] if tenants is None else [Article.tenant_id.in_(tenants)]
+    return _shelved(session, Article.kind != "notice", *conditions, *_shown(on, public=True))
+
+
+def _shown(on: date, *, public: bool) -> list[ColumnElement[bool]]:
+    conditions = [
+        or_(Article.ended_on.is_(None), Article.ended_on > on),
+        or_(Article.valid_from.is_(None), Article.valid_from <= on),
+        or_(Article.valid_to.is_(None), Article.valid_to > on),
+    ]
+    return [Article.public.is_(True), *conditions] if public else conditions
+
+
+def _shelved(session: Session, *conditions: Any) -> list[Shelved]:
+    rows = session.execute(
+        select(Article).where(*conditions).order_by(func.lower(Article.title), Article.id)
+    ).scalars()
+    return [
+        Shelved(row.tenant_id, said_article(row), row.version, row.updated_on, row.ended_on)
+        for row in rows
+    ]

@@ -1,0 +1,131 @@
+"""When somebody is there: a week in lines, holidays that come, and whether it is open now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import groupby
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date, format_time, get_day_names
+
+from regional311.calendars import (
+    DAYS,
+    MINUTES_A_DAY,
+    BusinessCalendar,
+    NeverOpens,
+    Span,
+    instant,
+)
+from regional311.web.i18n import _
+from regional311.web.telling import Telling
+
+SOON: Final = timedelta(days=45)
+"""Holidays are told this long before."""
+_ALWAYS: Final = timedelta(days=8)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Hours as a page shows them.
+
+    `now` says in a few words whether it is open at this moment, and until or from when;
+    `days` are lines of days with the same hours; `holidays` the days that differ, soon.
+    """
+
+    is_open: bool
+    now: Any
+    days: Sequence[tuple[Any, Any]]
+    holidays: Sequence[tuple[Any, str, Any]]
+
+
+def opening(tell: Telling, calendar: BusinessCalendar) -> Opening:
+    """Say when a calendar is open, as of now, in the words of the page's language."""
+    at = tell.request.now
+    return Opening(
+        is_open=calendar.is_open(at),
+        now=_now(tell, calendar, at),
+        days=list(_week(tell, calendar)),
+        holidays=list(_holidays(tell, calendar, calendar.local_date(at))),
+    )
+
+
+def _week(tell: Telling, calendar: BusinessCalendar) -> Iterator[tuple[Any, Any]]:
+    names = get_day_names("wide", locale=tell.locale)
+    week = list(enumerate(calendar.weekly))
+    for spans, group in groupby(week, key=lambda each: each[1]):
+        days = [names[day] for day, _spans in group]
+        yield _days(days), _open(tell, spans)
+
+
+def _days(names: Sequence[str]) -> Any:
+    if len(names) == len(DAYS):
+        return _("Every day")
+    if len(names) == 1:
+        return names[0]
+    return _("${first} to ${last}", mapping={"first": names[0], "last": names[-1]})
+
+
+def _open(tell: Telling, spans: Sequence[Span]) -> Any:
+    if not spans:
+        return _("Closed")
+    if [(each.opens, each.closes) for each in spans] == [(0, MINUTES_A_DAY)]:
+        return _("Open around the clock")
+    return ", ".join(tell.span(each) for each in spans)
+
+
+def _holidays(
+    tell: Telling, calendar: BusinessCalendar, today: date
+) -> Iterator[tuple[Any, str, Any]]:
+    for day, name in sorted(calendar.holidays.items()):
+        if today <= day < today + SOON and calendar.weekly[day.weekday()] != calendar.on_holidays:
+            yield _day(tell, day), name, _open(tell, calendar.on_holidays)
+
+
+def _day(tell: Telling, day: date) -> str:
+    return format_date(day, "full", locale=tell.locale)
+
+
+def _now(tell: Telling, calendar: BusinessCalendar, at: datetime) -> Any:
+    zone = ZoneInfo(calendar.zone)
+    if calendar.is_open(at):
+        closes = _closing(calendar, at)
+        if closes - at >= _ALWAYS:
+            return _("Open now, around the clock")
+        time = _time(tell, closes, zone)
+        if calendar.local_date(closes) == calendar.local_date(at):
+            return _("Open now, until ${time}", mapping={"time": time})
+        return _(
+            "Open now, until ${time} on ${day}",
+            mapping={"time": time, "day": _day(tell, calendar.local_date(closes))},
+        )
+    try:
+        opens = calendar.next_opening(at)
+    except NeverOpens:
+        return _("Closed")
+    days = (calendar.local_date(opens) - calendar.local_date(at)).days
+    values = {"time": _time(tell, opens, zone), "day": _day(tell, calendar.local_date(opens))}
+    if days == 0:
+        return _("Closed now, opens today at ${time}", mapping=values)
+    if days == 1:
+        return _("Closed now, opens tomorrow at ${time}", mapping=values)
+    return _("Closed now, opens at ${time} on ${day}", mapping=values)
+
+
+def _closing(calendar: BusinessCalendar, at: datetime) -> datetime:
+    """The end of the open time that a moment lies in, over midnight too, looked for a week long."""
+    day = calendar.local_date(at)
+    last = next(end for start, end in calendar.open_spans(day) if start <= at < end)
+    while last - at < _ALWAYS and last == instant(calendar.zone, day + timedelta(days=1)):
+        day += timedelta(days=1)
+        following = calendar.open_spans(day)
+        if not following or following[0][0] != last:
+            break
+        last = following[0][1]
+    return last
+
+
+def _time(tell: Telling, at: datetime, zone: ZoneInfo) -> str:
+    return format_time(at, "short", tzinfo=zone, locale=tell.locale)
