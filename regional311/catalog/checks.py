@@ -81,8 +81,9 @@ def organization_faults(organization: Organization, known: Known) -> Iterator[Fa
     yield from _missing("location", organization.location, known.locations, "location")
 
 
-def location_faults(location: Location) -> Iterator[Fault]:
-    """Give everything that is wrong with a location."""
+def location_faults(location: Location, known: Known) -> Iterator[Fault]:
+    """Give everything that is wrong with a location of a partner that has these keys."""
+    yield from _missing("organization", location.organization, known.organizations, "organisation")
     if (location.latitude is None) != (location.longitude is None):
         yield "latitude", "give both latitude and longitude, or neither"
     if location.hours is not None:

@@ -328,6 +328,9 @@ class Location(Model):
     kind: Literal["physical", "postal", "virtual"] = Field(
         default="physical", description="What kind of place it is."
     )
+    organization: Key | None = Field(
+        default=None, description="Organisation whose place it is; left out: the partner's."
+    )
     description: Prose | None = Field(default=None, description="What to know about it.")
     address: Words | None = Field(default=None, description="Street and number.")
     address_2: Words | None = Field(default=None, description="Floor, room or suite.")

@@ -120,6 +120,10 @@ def _service_faults(session: TenantSession, model: content.Service) -> Iterable[
     return service_faults(model, known_keys(session))
 
 
+def _location_faults(session: TenantSession, model: content.Location) -> Iterable[Fault]:
+    return location_faults(model, known_keys(session))
+
+
 def _organization_faults(session: TenantSession, model: content.Organization) -> Iterable[Fault]:
     return organization_faults(model, known_keys(session))
 
@@ -188,7 +192,7 @@ KINDS: Final[Mapping[str, Kind[Any]]] = {
             Location,
             canonical,
             _stored_row(Location, service.said_location),
-            lambda _session, model: location_faults(model),
+            _location_faults,
             _write_row(service.write_location),
         ),
     )

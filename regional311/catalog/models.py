@@ -6,7 +6,17 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, CheckConstraint, Computed, Double, Index, Text, UniqueConstraint, text
+from sqlalchemy import (
+    ARRAY,
+    CheckConstraint,
+    Computed,
+    Double,
+    Index,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import (
     DATERANGE,
     INT4MULTIRANGE,
@@ -36,6 +46,8 @@ class Service(Base):
         CheckConstraint("verb IN ('find', 'report', 'request', 'apply', 'pay')", name="verb_known"),
         CheckConstraint("source IN ('kept', 'imported')", name="source_known"),
         Index(None, "tenant_id", "term"),
+        Index("ix_services_organization", "tenant_id", text("(details ->> 'organization')")),
+        Index("ix_services_taxonomy", text("(details -> 'taxonomy')"), postgresql_using="gin"),
         {"info": PUBLISHED},
     )
 
@@ -61,6 +73,8 @@ class Service(Base):
     """Number of the version (`content_versions`) that is published."""
     updated_on: Mapped[date | None]
     """Day on which that version was published."""
+    modified_at: Mapped[datetime | None]
+    """When it last changed: here or, while it is as it was imported, where it came from."""
     verified_on: Mapped[date | None]
     """Day on which somebody last said that all of it is right."""
     review_on: Mapped[date | None]
@@ -70,7 +84,9 @@ class Service(Base):
     source_id: Mapped[str | None]
     """The id that an imported service has where it came from."""
     hsds: Mapped[dict[str, Any] | None]
-    """What the imported HSDS service said that `content.Service` has no room for."""
+    """What was imported: `said`, the HSDS object as it came, without its id and other entities;
+    `feed`, the package it belongs to; `agreed`, the digest of what both sides last agreed on;
+    `gone` once it is in its package no more."""
     ended_on: Mapped[date | None]
 
 
@@ -111,6 +127,8 @@ class Organization(Base):
     name: Mapped[str]
     details: Mapped[dict[str, Any]]
     """Everything else that `content.Organization` says, in its canonical form."""
+    modified_at: Mapped[datetime | None]
+    """When it last changed here; null while it is as it was first imported."""
     source: Mapped[str] = mapped_column(default="kept")
     source_id: Mapped[str | None]
     hsds: Mapped[dict[str, Any] | None]
@@ -124,6 +142,7 @@ class Location(Base):
     __table_args__ = (
         UniqueConstraint("tenant_id", "key"),
         CheckConstraint("source IN ('kept', 'imported')", name="source_known"),
+        Index("ix_locations_organization", "tenant_id", text("(details ->> 'organization')")),
         {"info": PUBLISHED},
     )
 
@@ -136,6 +155,8 @@ class Location(Base):
     longitude: Mapped[float | None] = mapped_column(Double)
     details: Mapped[dict[str, Any]]
     """Everything else that `content.Location` says, in its canonical form."""
+    modified_at: Mapped[datetime | None]
+    """When it last changed here; null while it is as it was first imported."""
     source: Mapped[str] = mapped_column(default="kept")
     source_id: Mapped[str | None]
     hsds: Mapped[dict[str, Any] | None]
@@ -163,6 +184,83 @@ class ServiceLocation(Base):
     source_id: Mapped[str | None]
     hsds: Mapped[dict[str, Any] | None]
     ended_on: Mapped[date | None]
+
+
+class PackageImport(Base):
+    """A package of HSDS that somebody uploaded: checked by the worker, taken when they say so.
+
+    `waiting` → `checked` → `ordered` → `taken`; `refused` when it cannot be read or taken,
+    `discarded` when nobody wants it. `content` is erased once it is not needed any more.
+    """
+
+    __tablename__ = "package_imports"
+    __table_args__ = (
+        CheckConstraint(
+            "state IN ('waiting', 'checked', 'ordered', 'taken', 'refused', 'discarded')",
+            name="state_known",
+        ),
+        Index(None, "tenant_id", "state"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    name: Mapped[str]
+    """Name of the file."""
+    feed: Mapped[str]
+    """Which of the partner's sources it is from; empty when there is one."""
+    bureau_key: Mapped[str]
+    """Bureau that keeps what is new in it."""
+    size: Mapped[int]
+    """Bytes."""
+    content: Mapped[bytes | None] = mapped_column(LargeBinary)
+    state: Mapped[str]
+    report: Mapped[dict[str, Any] | None]
+    """What it would change or, once it is taken, what it changed."""
+    skip_broken: Mapped[bool] = mapped_column(default=False)
+    """Whether the sound rest is to be taken without what is broken."""
+    choices: Mapped[dict[str, Any]]
+    """What changed on both sides: ``kind/key`` to `ours` or `theirs`."""
+    problem: Mapped[str | None]
+    """Why it was refused."""
+    uploaded_by: Mapped[UUID | None]
+    uploaded_at: Mapped[datetime]
+    ordered_by: Mapped[UUID | None]
+    done_at: Mapped[datetime | None]
+
+
+class AlikePair(Base):
+    """Something of a partner's that may be the same as something else, and what people decided.
+
+    Each partner has its own row of a pair. Nothing is ever merged: *the same* says so where either
+    is shown.
+    """
+
+    __tablename__ = "alike_pairs"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "kind", "key", "other_tenant_id", "other_key"),
+        CheckConstraint("kind IN ('organization', 'location', 'service')", name="kind_known"),
+        CheckConstraint("verdict IN ('same', 'different')", name="verdict_known"),
+        Index(None, "other_tenant_id", "kind", "other_key"),
+        {"info": PUBLISHED},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    kind: Mapped[str]
+    key: Mapped[str]
+    other_tenant_id: Mapped[UUID]
+    other_key: Mapped[str]
+    score: Mapped[int]
+    """How alike they are, out of a hundred."""
+    reasons: Mapped[list[str]]
+    """name, phone, address, website, email, id: what is the same or nearly so."""
+    found_at: Mapped[datetime]
+    over: Mapped[bool] = mapped_column(default=False)
+    """Whether they are not alike any more, or one of them is gone."""
+    verdict: Mapped[str | None]
+    decided_by: Mapped[UUID | None]
+    decided_at: Mapped[datetime | None]
 
 
 class Article(Base):

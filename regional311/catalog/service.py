@@ -15,6 +15,7 @@ from sqlalchemy import case, func, select, update
 from sqlalchemy.dialects.postgresql import Range
 
 from regional311.catalog import content
+from regional311.catalog.hsds.identifiers import entry_id
 from regional311.catalog.models import (
     ContentVersion,
     Location,
@@ -28,6 +29,7 @@ from regional311.database.rows import new_row, put, send
 from regional311.database.session import TenantSession, scope_of
 from regional311.errors import AlreadyInForce, NotFound
 from regional311.strict import canonical, from_plain
+from regional311.tenancy.queries import slug_of
 
 _EMPTY: Final[Range[Any]] = Range(empty=True)
 _COLUMNS: Final = {
@@ -146,9 +148,10 @@ def write_service(
             person_id=person_id,
             source=source,
         )
-    columns = {**service_columns(new), "version": number, "updated_on": today}
+    stamps = {"version": number, "updated_on": today, "modified_at": now}
+    columns = {**service_columns(new), **stamps}
     if known is None:
-        service_id = new_id()
+        service_id = entry_id(slug_of(session), "service", new.key)
         put(
             session,
             Service(tenant_id=scope_of(session).tenant_id, id=service_id, key=new.key, **columns),
@@ -179,7 +182,8 @@ def write_organization(
     """Publish what an organisation says from now on; give its id. See `write_service`."""
     if number is None:
         _record(session, "organization", new, unversioned, now, person_id, source)
-    return _write_keyed(session, Organization, new.key, organization_columns(new), known, today)
+    columns = {**organization_columns(new), "modified_at": now}
+    return _write_keyed(session, Organization, new.key, columns, known, today)
 
 
 def write_location(
@@ -197,7 +201,8 @@ def write_location(
     """Publish what a location says from now on; give its id. See `write_service`."""
     if number is None:
         _record(session, "location", new, unversioned, now, person_id, source)
-    return _write_keyed(session, Location, new.key, location_columns(new), known, today)
+    columns = {**location_columns(new), "modified_at": now}
+    return _write_keyed(session, Location, new.key, columns, known, today)
 
 
 def _record(
@@ -232,7 +237,8 @@ def _write_keyed(
     if known is not None:
         _change(session, table, known, {**columns, **_not_ended(table, today)})
         return known
-    row_id = new_id()
+    kind = "organization" if table is Organization else "location"
+    row_id = entry_id(slug_of(session), kind, key)
     put(session, table(tenant_id=scope_of(session).tenant_id, id=row_id, key=key, **columns))
     return row_id
 
@@ -370,7 +376,7 @@ def _write_locations(
             session,
             ServiceLocation(
                 tenant_id=tenant_id,
-                id=new_id(),
+                id=entry_id(slug_of(session), "service_at_location", new.key, each.location),
                 service_id=service_id,
                 location_id=place,
                 details=details,

@@ -656,7 +656,8 @@ def _check_tenant(tenant: _Tenant, found: list[ConfigError]) -> None:
         mark = _Marks(tenant.path("organizations.toml"), found)
         _check_organizations(tenant, tenant.organizations, mark)
     if tenant.locations is not None:
-        _check_locations(tenant.locations, _Marks(tenant.path("locations.toml"), found))
+        mark = _Marks(tenant.path("locations.toml"), found)
+        _check_locations(tenant, tenant.locations, mark)
     if tenant.taxonomies is not None:
         _check_taxonomies(tenant.taxonomies, _Marks(tenant.path("taxonomies.toml"), found))
     if tenant.services is not None:
@@ -761,10 +762,11 @@ def _check_organizations(
             mark(f"organization[{each.key}].{where}", message)
 
 
-def _check_locations(locations: schema.LocationsFile, mark: _Marks) -> None:
+def _check_locations(tenant: _Tenant, locations: schema.LocationsFile, mark: _Marks) -> None:
     mark.unique("location", [item.key for item in locations.location])
+    known = _known(tenant)
     for each in locations.location:
-        for where, message in location_faults(each):
+        for where, message in location_faults(each, known):
             mark(f"location[{each.key}].{where}", message)
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, func, select
 from sqlalchemy.orm import Session
 
+from regional311.database.session import TenantSession, scope_of
 from regional311.tenancy.models import Boundary, Bureau, Line, Policy, Tenant
 
 
@@ -85,6 +86,17 @@ class PolicyRow:
 def revision(session: Session | Connection) -> int:
     """Give the sum of all partners' revisions: it rises with every published change."""
     return int(session.execute(select(func.coalesce(func.sum(Tenant.revision), 0))).scalar_one())
+
+
+def slug_of(session: TenantSession) -> str:
+    """Give the slug of the bound partner, read once a session: it never changes."""
+    tenant_id = scope_of(session).tenant_id
+    known: dict[UUID, str] = session.info.setdefault("slugs", {})
+    if tenant_id not in known:
+        known[tenant_id] = session.execute(
+            select(Tenant.slug).where(Tenant.tenant_id == tenant_id, Tenant.id == tenant_id)
+        ).scalar_one()
+    return known[tenant_id]
 
 
 def tenants(session: Session) -> list[TenantRow]:
