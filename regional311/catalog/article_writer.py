@@ -10,6 +10,7 @@ from sqlalchemy import update
 
 from regional311.catalog import articles
 from regional311.catalog.models import Article
+from regional311.catalog.refresh import refresh
 from regional311.catalog.service import record_published
 from regional311.database.ids import new_id
 from regional311.database.rows import put, send
@@ -75,10 +76,13 @@ def write_article(
     if known is None:
         known = new_id()
         put(session, Article(tenant_id=tenant_id, id=known, key=new.key, **columns))
-        return known
-    send(session)
-    session.execute(
-        update(Article).where(Article.tenant_id == tenant_id, Article.id == known).values(columns),
-        execution_options={"synchronize_session": False},
-    )
+    else:
+        send(session)
+        session.execute(
+            update(Article)
+            .where(Article.tenant_id == tenant_id, Article.id == known)
+            .values(columns),
+            execution_options={"synchronize_session": False},
+        )
+    refresh(session, "article", [new.key])
     return known

@@ -427,8 +427,8 @@ class Synonym(Base):
     __tablename__ = "synonyms"
     __table_args__ = (
         UniqueConstraint("tenant_id", "key"),
-        Index(None, "said_stems", postgresql_using="gin"),
-        Index(None, "means_stems", postgresql_using="gin"),
+        Index(None, "said_stems", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
+        Index(None, "means_stems", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
         {"info": PUBLISHED},
     )
 
@@ -460,7 +460,7 @@ class SearchDocument(Base):
     __tablename__ = "search_documents"
     __table_args__ = (
         UniqueConstraint("tenant_id", "kind", "key", "language", "for_staff"),
-        Index(None, "words", postgresql_using="gin"),
+        Index(None, "words", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
         Index(None, "language", "title", postgresql_where="listed"),
         {"info": PUBLISHED},
     )
@@ -500,6 +500,8 @@ class SearchDocument(Base):
     """Minutes of a holiday in which it is open."""
     valid_from: Mapped[date | None]
     valid_to: Mapped[date | None]
+    digest: Mapped[str]
+    """Of all that it was made of: what did not change is not written again."""
 
 
 class SearchWord(Base):
@@ -512,14 +514,14 @@ class SearchWord(Base):
     __table_args__ = (
         Index(None, "language", "word"),
         Index(None, "language", "stem"),
-        Index(None, "slips", postgresql_using="gin"),
+        Index(None, "slips", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
         {"info": PUBLISHED},
     )
 
     tenant_id: Mapped[TenantId]
     language: Mapped[str] = mapped_column(primary_key=True)
-    word: Mapped[str] = mapped_column(primary_key=True)
-    stem: Mapped[str]
+    word: Mapped[str] = mapped_column(Text(collation="C"), primary_key=True)
+    stem: Mapped[str] = mapped_column(Text(collation="C"))
     slips: Mapped[list[str]]
     """What it is with a letter left out, or two in a long word: how a slip is found again."""
     documents: Mapped[int]

@@ -25,6 +25,7 @@ from regional311.catalog.checks import Fault
 from regional311.catalog.kinds import KINDS, Kind, Stamp, Stored
 from regional311.catalog.merge import Merge, Overlap, Side, merge, merge_whole_fields
 from regional311.catalog.models import ContentVersion
+from regional311.catalog.refresh import refresh_about
 from regional311.catalog.service import retire
 from regional311.database.ids import new_id
 from regional311.database.rows import new_row, put, send
@@ -567,6 +568,7 @@ def _set_end(line: _Line, row_id: UUID, on: date | None) -> None:
         .values(ended_on=on),
         execution_options={"synchronize_session": False},
     )
+    refresh_about(line.session, line.kind, line.key)
     raise_revision(line.session)
 
 

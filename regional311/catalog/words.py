@@ -154,7 +154,7 @@ def masked(text: str, *, longest: int = 100) -> str:
     'water leak at # se pine, call # or #'
     """
     text = _MAIL.sub("#", unicodedata.normalize("NFKC", text).casefold())
-    text = re.sub(r"#(?:[-. ()/]*#)+", "#", _DIGITS.sub("#", text))
+    text = re.sub(r"\(?#(?:[-. ()/]*#)+", "#", _DIGITS.sub("#", text))
     return " ".join(text.split())[:longest].strip()
 
 

@@ -18,6 +18,7 @@ from uuid import UUID
 from sqlalchemy import Engine, func, select, text
 
 from regional311.audit.service import audit_row
+from regional311.catalog.refresh import refresh, together
 from regional311.config.files import RegionFiles, load, read_region
 from regional311.config.objects import Desk, RateKind
 from regional311.config.plan import (
@@ -39,6 +40,10 @@ from regional311.identity.models import Membership
 from regional311.identity.permissions import permissions_of
 from regional311.tenancy.models import ConfiguredObject
 from regional311.tenancy.revision import raise_revision
+
+_SAID_OF_SERVICES = {"tenant", "bureau", "organization", "location", "taxonomy", "service"}
+_SAID_OF_ARTICLES = {"tenant", "article"}
+"""Kinds of things that search documents tell of."""
 
 APPLY_LOCK = 311_0001
 """Key of the advisory lock that lets one apply run at a time."""
@@ -165,11 +170,17 @@ def _write(session: TenantSession, sides: Sides) -> list[Item]:
     for one in moved:
         if isinstance(one.kind, RateKind) and one.stored is not None:
             one.kind.release(desk, one.stored)
-    for one in moved:
-        subject = _move(one, desk)
-        _audit(session, one, desk, subject)
-        if desk.drafts and one.item.kind == "rules":
-            drafts.append(one.item)
+    with together(session):
+        for one in moved:
+            subject = _move(one, desk)
+            _audit(session, one, desk, subject)
+            if desk.drafts and one.item.kind == "rules":
+                drafts.append(one.item)
+        kinds = {one.item.kind for one in moved}
+        if kinds & _SAID_OF_SERVICES:
+            refresh(session, "service")
+        if kinds & _SAID_OF_ARTICLES:
+            refresh(session, "article")
     _agree(session, sides)
     if moved and not desk.fresh:
         raise_revision(session)

@@ -1,1 +1,0 @@
-"""Keeping the catalogue right: who keeps what, looking again, and what others suggest."""
