@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from regional311.catalog.article_writer import said_article
@@ -20,6 +20,7 @@ from regional311.catalog.articles import Article as Said
 from regional311.catalog.models import Article
 
 _A_DAY: Final = timedelta(days=1)
+_LOUDNESS: Final = ("emergency", "warning", "info")
 
 
 @dataclass(frozen=True)
@@ -43,19 +44,32 @@ def article(session: Session, tenant_id: UUID, key: str) -> Shelved | None:
     return found[0] if found else None
 
 
-def articles_about(
-    session: Session, refs: Iterable[str], on: date, *, public: bool = False
-) -> list[Shelved]:
-    """Give the answers and scripts of all partners that name one of the services ``slug/key``."""
-    wanted = list(refs)
-    if not wanted:
-        return []
+def public_articles_about(session: Session, ref: str, on: date) -> list[Shelved]:
+    """Give what everybody may read of the answers that name a service ``slug/key``."""
     return _shelved(
         session,
-        Article.services.overlap(wanted),
+        Article.services.contains([ref]),
         Article.kind != "notice",
-        *_shown(on, public=public),
+        *_shown(on, public=True),
     )
+
+
+def articles_beside(
+    session: Session, on: date, *, ref: str | None = None, asked: tuple[UUID, str] | None = None
+) -> list[Shelved]:
+    """Give what a contact is taken beside, in one statement: the notices of all partners, the
+    answers and scripts that name the service ``slug/key``, and the article asked for by its
+    partner's id and its key.
+    """
+    wanted = [and_(Article.kind == "notice", *_near(on))]
+    if ref is not None:
+        wanted.append(and_(Article.services.contains([ref]), *_shown(on, public=False)))
+    if asked is not None:
+        tenant_id, key = asked
+        wanted.append(
+            and_(Article.tenant_id == tenant_id, Article.key == key, *_shown(on, public=False))
+        )
+    return _shelved(session, or_(*wanted))
 
 
 def notices(
@@ -66,20 +80,17 @@ def notices(
     `on` is a day on the clock of whoever asks; whether a notice holds at the very moment, `holds`
     says on its own partner's clock.
     """
-    conditions: list[ColumnElement[bool]] = [Article.kind == "notice"]
+    conditions: list[ColumnElement[bool]] = [Article.kind == "notice", *_near(on)]
     if tenants is not None:
         conditions.append(Article.tenant_id.in_(tenants))
     if public:
         conditions.append(Article.public.is_(True))
-    # another partner's clock may be a day ahead or behind
-    conditions += [
-        or_(Article.ended_on.is_(None), Article.ended_on > on),
-        or_(Article.valid_from.is_(None), Article.valid_from <= on + _A_DAY),
-        or_(Article.valid_to.is_(None), Article.valid_to >= on - _A_DAY),
-    ]
-    found = _shelved(session, *conditions)
-    loudness = ("emergency", "warning", "info")
-    return sorted(found, key=lambda each: loudness.index(each.said.level))
+    return loudest_first(_shelved(session, *conditions))
+
+
+def loudest_first(found: Iterable[Shelved]) -> list[Shelved]:
+    """Order notices by their level, the same levels as they are."""
+    return sorted(found, key=lambda each: _LOUDNESS.index(each.said.level))
 
 
 def public_articles(
@@ -88,6 +99,15 @@ def public_articles(
     """Give what everybody may read today but notices, of some partners or of all, by title."""
     conditions = [] if tenants is None else [Article.tenant_id.in_(tenants)]
     return _shelved(session, Article.kind != "notice", *conditions, *_shown(on, public=True))
+
+
+def _near(on: date) -> list[ColumnElement[bool]]:
+    # another partner's clock may be a day ahead or behind
+    return [
+        or_(Article.ended_on.is_(None), Article.ended_on > on),
+        or_(Article.valid_from.is_(None), Article.valid_from <= on + _A_DAY),
+        or_(Article.valid_to.is_(None), Article.valid_to >= on - _A_DAY),
+    ]
 
 
 def _shown(on: date, *, public: bool) -> list[ColumnElement[bool]]:

@@ -65,6 +65,8 @@ def _days(names: Sequence[str]) -> Any:
         return _("Every day")
     if len(names) == 1:
         return names[0]
+    if len(names) == 2:
+        return _("${first} and ${last}", mapping={"first": names[0], "last": names[1]})
     return _("${first} to ${last}", mapping={"first": names[0], "last": names[-1]})
 
 

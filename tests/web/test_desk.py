@@ -214,7 +214,8 @@ def test_statements_of_the_pages(browser, statements):
         (f"{CITY}/desk", 12),
         (f"{CITY}/contacts", 8),
         (f"{CITY}/contacts?channel=phone&state=open&sort=started", 8),
-        (contact, 10),
+        (contact, 11),
+        (f"{contact}?service=city-of-portland/pothole", 12),
     ):
         browser.get(path)
         statements.clear()

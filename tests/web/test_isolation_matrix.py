@@ -19,6 +19,8 @@ from sqlalchemy import select, text
 from webtest import TestApp
 
 from regional311.calendars import Period
+from regional311.catalog.article_writer import write_article
+from regional311.catalog.articles import Article, Step
 from regional311.chargeback import agreements
 from regional311.chargeback.agreements import Content
 from regional311.chargeback.billing import draft_statements
@@ -82,6 +84,8 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("Contacts", "", "GET"): ("contacts", CONTACTS),
     ("ContactRecord", "", "GET"): ("contacts/{contact}", CONTACTS),
     ("ContactRecord", "danger", "POST"): ("contacts/{contact}/danger", TAKES),
+    ("ContactRecord", "guide", "GET"): ("contacts/{contact}/guide?walk={script}", TAKES),
+    ("ContactRecord", "guide", "POST"): ("contacts/{contact}/guide", TAKES),
     ("ContactRecord", "need", "POST"): ("contacts/{contact}/need", TAKES),
     ("ContactRecord", "preview", "POST"): ("contacts/{contact}/preview", TAKES),
     ("ContactRecord", "services", "GET"): ("contacts/{contact}/services", TAKES),
@@ -383,6 +387,17 @@ def found(web_engine, people) -> dict[str, str]:
         )
 
         make_batch(session, layout_key="plain", through_period="2026-10", now=NOW)
+        steps = (Step(key="one", text="Anybody there?"),)
+        write_article(
+            session,
+            Article(key="matrix", kind="script", title="Matrix", step=steps),
+            tenant=CITY,
+            known=None,
+            today=NOW.date(),
+            now=NOW,
+            person_id=None,
+            source="form",
+        )
 
         def first(model, column, *conditions):
             return session.scalars(
@@ -404,6 +419,7 @@ def found(web_engine, people) -> dict[str, str]:
             .limit(1)
         ).one()
         return settled(session, people.tenants, statement_id, line_id, position) | {
+            "script": f"{CITY}/matrix:",
             "contact": first(Contact, "public_id"),
             "request": first(ServiceRequest, "public_id"),
             "referral": first(Referral, "public_id"),

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -130,6 +131,12 @@ class Form(deform.Form):
             found.append((None, None, self.problem))
         _collect(self, found)
         return found
+
+    def take_unfinished(self, sent: list[tuple[str, Any]]) -> None:
+        """Show what was typed so far, without saying what is missing or wrong in it yet."""
+        with suppress(deform.ValidationFailure):
+            self.validate(sent)
+        _forgive(self)
 
     def refuse(self, error: DomainError) -> None:
         """Show a broken rule in the form: at its field when it has one here, else on top."""
@@ -289,6 +296,12 @@ def _collect(field: Any, found: list[tuple[str | None, Any, Any]]) -> None:
                 found.append((target, child.title, message))
     if field.parent is None and field.errormsg:
         found.append((None, None, field.errormsg))
+
+
+def _forgive(field: Any) -> None:
+    field.error = None
+    for child in field.children:
+        _forgive(child)
 
 
 def _find(form: Any, name: str) -> Any:

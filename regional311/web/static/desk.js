@@ -26,7 +26,9 @@
       if (help.open) help.querySelector("summary").focus();
       return;
     }
-    const target = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+    const same = document.querySelectorAll(`[data-key="${CSS.escape(event.key)}"]`);
+    // what is folded away is not meant
+    const target = [...same].find((each) => each.offsetParent !== null);
     if (!target) return;
     event.preventDefault();
     target.focus();

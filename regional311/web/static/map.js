@@ -11,7 +11,7 @@ document.addEventListener("DOMContentLoaded", () => {
       place.hidden = false;
       const map = L.map(place, { attributionControl: false, scrollWheelZoom: false, zoomSnap: 0.25 });
       const drawn = L.geoJSON(shapes, {
-        style: { color: "#005ea2", weight: 2, fillOpacity: 0.08 },
+        style: (shape) => (shape.geometry.type === "Point" ? {} : { color: "#005ea2", weight: 2, fillOpacity: 0.08 }),
         pointToLayer: (_shape, at) =>
           L.circleMarker(at, { radius: 8, color: "#8b0a03", weight: 2, fillColor: "#d54309", fillOpacity: 0.9 }),
         onEachFeature: (shape, layer) => {

@@ -55,6 +55,7 @@ from regional311.web.listing import Column, Filter, Listing
 from regional311.web.questions import add_questions, answers_of
 from regional311.web.representations import csv_response, wanted
 from regional311.web.security import may
+from regional311.web.shelf import shelf
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import ContactRecord, Contacts
 from regional311.web.views import caused
@@ -301,7 +302,7 @@ def _need_form(
         request,
         schema,
         submit=_("File it"),
-        buttons=(("preview", _("Who is responsible?")),),
+        buttons=(("preview", _("Who is responsible?")), ("walk", _("Guide"))),
         values=values
         or {
             "service": service.ref,
@@ -493,6 +494,8 @@ class Work:
     stale: Stale | None = None
     problem: Any = None
     caller_open: bool = False
+    walked: str = ""
+    """A script and where one is in it, as ``slug/key:choice.choice``."""
 
 
 @view_config(
@@ -503,7 +506,7 @@ class Work:
 )
 def contact(context: ContactRecord, request: Any) -> dict[str, Any]:
     """One contact: what to do next while it is open, and all that came of it."""
-    work = Work()
+    work = Work(walked=request.GET.get("walk", ""))
     asked = request.GET.get("service", "")[:LONGEST_QUESTION]
     if asked and _editable(context, request) and context.record.danger_answer == "none":
         work.service = offered(request, asked)
@@ -586,7 +589,16 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
     personal = may(request, P.INQUIRER_READ)
     money = may(request, P.BILLING_READ)
     screen = tell.published.screen(tell.today)
+    beside = (
+        shelf(request, here, service=work.service, walked=work.walked, caller=found.language)
+        if asks
+        else None
+    )
     return {
+        "notices": beside.notices if beside else [],
+        "articles": beside.articles if beside else [],
+        "signs": screen.signs,
+        "emergency": screen.number,
         "contact": found,
         "crumbs": [
             (f"/{tell.slug}/desk", _("Desk"))
@@ -598,7 +610,15 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
             "here": here,
             **{
                 name: f"{here}/{name.replace('_', '-')}"
-                for name in ("danger", "services", "need", "preview", "transfer", "wrap_up")
+                for name in (
+                    "danger",
+                    "guide",
+                    "services",
+                    "need",
+                    "preview",
+                    "transfer",
+                    "wrap_up",
+                )
             },
         },
         "editable": editable,
@@ -909,6 +929,52 @@ def preview(context: ContactRecord, request: Any) -> Any:
         request,
         Work(service, form, seen, caller_open=any(values.get(name) for name in CALLER)),
     )
+
+
+@view_config(
+    context=ContactRecord,
+    name="guide",
+    permission=P.CONTACT_TAKE,
+    request_method="GET",
+    renderer="contacts/guide.jinja2",
+)
+def guide(context: ContactRecord, request: Any) -> dict[str, Any]:
+    """A script where one is in it, as a part of the page."""
+    here = _here(context, request)
+    screen = telling(request).published.screen(telling(request).today)
+    asked = request.GET.get("service", "")[:LONGEST_QUESTION]
+    walked, caller = request.GET.get("walk", ""), context.record.language
+    found = shelf(request, here, walked=walked, caller=caller).articles
+    if not found or found[0]["walk"] is None:
+        raise HTTPNotFound
+    return {
+        "article": found[0],
+        "urls": {"here": here, "guide": f"{here}/guide", "danger": f"{here}/danger"},
+        "picked": {"ref": offered(request, asked).ref} if asked else None,
+        "contact": context.record,
+        "form_key": new_token(),
+        "signs": screen.signs,
+        "emergency": screen.number,
+    }
+
+
+@view_config(
+    context=ContactRecord,
+    name="guide",
+    permission=P.CONTACT_TAKE,
+    request_method="POST",
+    renderer="contacts/contact.jinja2",
+)
+def walk_guide(context: ContactRecord, request: Any) -> dict[str, Any]:
+    """Go a step in a script, with everything that was typed of the need still there."""
+    service = offered(request, request.POST.get("service", ""))
+    typed = _as_typed(request)
+    form = _need_form(context, request, service)
+    form.take_unfinished(list(request.POST.items()))
+    seen = _preview(context, request, service, typed)
+    caller = any(typed.get(name) for name in CALLER)
+    walked = request.POST.get("walk", "")
+    return _page(context, request, Work(service, form, seen, caller_open=caller, walked=walked))
 
 
 @view_config(

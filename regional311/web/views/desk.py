@@ -15,6 +15,7 @@ from regional311.referral.filing import start_contact
 from regional311.tenancy.once import once
 from regional311.web.forms import form_key
 from regional311.web.i18n import _
+from regional311.web.shelf import shelf
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import Desk
 from regional311.web.wording import CHANNELS, LANGUAGES, choices, said
@@ -28,7 +29,10 @@ def desk(context: Desk, request: Any) -> dict[str, Any]:
     tell = telling(request)
     lines = _lines(tell)
     open_contacts = queries.open_contacts(request.dbsession, request.identity.person_id)
+    beside = shelf(request, f"/{tell.slug}/desk")
     return {
+        "notices": beside.notices,
+        "notices_of_others": beside.far,
         "action": f"/{tell.slug}/desk",
         "message_url": f"/{tell.slug}/desk/message",
         "form_key": new_token(),

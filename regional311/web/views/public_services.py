@@ -20,7 +20,7 @@ from pyramid.view import view_config
 from shapely.geometry import mapping as as_geojson
 
 from regional311.calendars import BusinessCalendar
-from regional311.catalog.article_queries import articles_about, notices
+from regional311.catalog.article_queries import notices, public_articles_about
 from regional311.catalog.directory import Service
 from regional311.catalog.place_queries import ServicePlace, organization_named, places_of
 from regional311.database.session import open_session
@@ -220,7 +220,7 @@ def service(context: PublicService, request: Any) -> dict[str, Any]:
         places = places_of(session, row.id, found.id, tell.today) if found.id else []
         organization = found.details.get("organization")
         provider = organization_named(session, row.id, organization) if organization else None
-        related = articles_about(session, [found.ref], tell.today, public=True)
+        related = public_articles_about(session, found.ref, tell.today)
         pinned = notices(
             session, tell.today, tenants=_with_region(tell.published, row.id), public=True
         )
