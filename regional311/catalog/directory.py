@@ -31,7 +31,8 @@ class Service:
     ``tenant`` is the partner's slug, ``boundaries`` are ``partner/key`` and empty when the
     partner's outline counts. ``place`` is required, optional or none. ``target_hours`` are
     business hours until a request should be done. ``updated_on`` is the day on which what it says
-    was published, ``verified_on`` that on which somebody last found it right.
+    was published, ``verified_on`` that on which somebody last found it right, ``review_on`` that
+    by which somebody looks again; ``source`` is kept or imported.
     """
 
     tenant: str
@@ -54,6 +55,8 @@ class Service:
     ended_on: date | None = None
     updated_on: date | None = None
     verified_on: date | None = None
+    review_on: date | None = None
+    source: str = "kept"
     details: Mapping[str, Any] = field(default_factory=dict, compare=False)
     id: UUID | None = None
     tenant_id: UUID | None = None

@@ -57,6 +57,8 @@ def services(session: Session, slugs: Mapping[UUID, str]) -> list[directory.Serv
             Service.ended_on,
             Service.updated_on,
             Service.verified_on,
+            Service.review_on,
+            Service.source,
         ).order_by(Service.tenant_id, Service.key)
     )
     return [
@@ -161,6 +163,8 @@ def _service(row: Any, slug: str, dispositions: Any) -> directory.Service:
         ended_on=row.ended_on,
         updated_on=row.updated_on,
         verified_on=row.verified_on,
+        review_on=row.review_on,
+        source=row.source,
         details=details,
         id=row.id,
         tenant_id=row.tenant_id,

@@ -15,6 +15,7 @@ from sqlalchemy import case, func, select, update
 from sqlalchemy.dialects.postgresql import Range
 
 from regional311.catalog import content
+from regional311.catalog.freshness import next_review
 from regional311.catalog.hsds.identifiers import entry_id
 from regional311.catalog.models import (
     ContentVersion,
@@ -25,6 +26,7 @@ from regional311.catalog.models import (
     ServiceLocation,
 )
 from regional311.catalog.refresh import refresh, refresh_about
+from regional311.catalog.reviews import usual_days
 from regional311.database.ids import new_id
 from regional311.database.rows import new_row, put, send
 from regional311.database.session import TenantSession, scope_of
@@ -153,6 +155,7 @@ def write_service(
     columns = {**service_columns(new), **stamps}
     if known is None:
         service_id = entry_id(slug_of(session), "service", new.key)
+        columns["review_on"] = next_review(today, new.review_days, usual_days(session))
         put(
             session,
             Service(tenant_id=scope_of(session).tenant_id, id=service_id, key=new.key, **columns),
@@ -161,6 +164,10 @@ def write_service(
             _insert_disposition(session, service_id, entry)
     else:
         service_id = known[0]
+        if new.review_days != known[1].review_days:
+            columns["review_on"] = func.coalesce(Service.verified_on, today) + (
+                new.review_days or usual_days(session)
+            )
         _change(session, Service, service_id, {**columns, **_not_ended(Service, today)})
         _write_dispositions(session, service_id, new, known[1], today)
     if new.location or (known is not None and known[1].location):

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, select
 
 from regional311 import strict
 from regional311.config import schema
-from regional311.config.files import REGION
+from regional311.config.files import REGION, SERVICES, SERVICES_FOLDER
 from regional311.config.objects import KINDS, BoundaryRecord, Desk
 from regional311.config.plan import NOBODY, tenant_ids
 from regional311.config.writer import toml_text
@@ -34,13 +34,19 @@ class Exported:
     directory: Path
     written: tuple[str, ...]
     unchanged: tuple[str, ...]
+    removed: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Give what was done for programs."""
-        return {"written": list(self.written), "unchanged": list(self.unchanged)}
+        return {
+            "written": list(self.written),
+            "unchanged": list(self.unchanged),
+            "removed": list(self.removed),
+        }
 
     def __str__(self) -> str:
         lines = [f"{self.directory / name}" for name in self.written]
+        lines += [f"{self.directory / name} removed" for name in self.removed]
         lines.append(f"{len(self.written)} files written, {len(self.unchanged)} as they were.")
         return "\n".join(lines)
 
@@ -50,8 +56,10 @@ def export(
 ) -> Exported:
     """Write `tenants/` and `policies/` below `directory`, for every partner or for one.
 
-    A file that already says the same is left as it is, with its comments. Raises `NotFound` for an
-    unknown partner. Files of things that are no more are not removed.
+    A file that already says the same is left as it is, with its comments. Services are written to
+    one file a bureau; a file that held services and holds none now is removed, so that none is in
+    two. Other files of things that are no more are not removed. Raises `NotFound` for an unknown
+    partner.
     """
     moment = now or datetime.now(UTC)
     texts: dict[str, str] = {}
@@ -119,7 +127,10 @@ def _models(slug: str, things: Things) -> Iterator[tuple[str, strict.Model]]:
         yield "organizations.toml", schema.OrganizationsFile(organization=organizations)
     if things["location"]:
         yield "locations.toml", schema.LocationsFile(location=_all(things, "location"))
-    yield "services.toml", schema.ServicesFile(service=_all(things, "service"))
+    services = _all(things, "service")
+    for bureau in sorted({each.bureau for each in services}):
+        of = tuple(each for each in services if each.bureau == bureau)
+        yield f"{SERVICES_FOLDER}/{bureau}.toml", schema.ServicesFile(service=of)
     yield from (("rules.toml", each) for each in things["rules"].values())
     yield "rates.toml", schema.RatesFile(rate=_all(things, "rate"))
     if things["pool"]:
@@ -172,7 +183,20 @@ def _write(directory: Path, texts: Mapping[str, str]) -> Exported:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         written.append(name)
-    return Exported(directory, tuple(written), tuple(unchanged))
+    removed = sorted(_without_services(directory, texts))
+    for name in removed:
+        (directory / name).unlink()
+    return Exported(directory, tuple(written), tuple(unchanged), tuple(removed))
+
+
+def _without_services(directory: Path, texts: Mapping[str, str]) -> Iterator[str]:
+    """Give the files that held services of an exported partner and are none of those written."""
+    for folder in {name.rpartition("/")[0] for name in texts if name.endswith("/bureaus.toml")}:
+        here = directory / folder
+        for path in (here / SERVICES, *(here / SERVICES_FOLDER).glob("*.toml")):
+            name = path.relative_to(directory).as_posix()
+            if path.exists() and name not in texts:
+                yield name
 
 
 def _says(name: str, text: str) -> Any:

@@ -48,6 +48,7 @@ REGION = "region"
 MAX_FILE_BYTES = 2_000_000
 MAX_VERTICES = 50_000
 LINES = ("road", "bridge")
+SERVICES, SERVICES_FOLDER = "services.toml", "services"
 
 M = TypeVar("M", bound=strict.Model)
 
@@ -186,7 +187,8 @@ class _Tenant:
     organizations: schema.OrganizationsFile | None = None
     locations: schema.LocationsFile | None = None
     taxonomies: schema.TaxonomiesFile | None = None
-    services: schema.ServicesFile | None = None
+    services: dict[str, schema.ServicesFile] = field(default_factory=dict)
+    """By file: `services.toml`, or one file a bureau below `services/`."""
     articles: schema.ArticlesFile | None = None
     synonyms: schema.SynonymsFile | None = None
     rules: schema.RulesFile | None = None
@@ -213,8 +215,11 @@ class _Tenant:
         listed = self.organizations.organization if self.organizations else ()
         return {each.key for each in listed}
 
+    def every_service(self) -> tuple[content.Service, ...]:
+        return tuple(each for file in self.services.values() for each in file.service)
+
     def service_keys(self) -> set[str]:
-        return {entry.key for entry in self.services.service} if self.services else set()
+        return {each.key for each in self.every_service()}
 
     def frozen(self) -> TenantFiles:
         assert self.about is not None
@@ -226,7 +231,7 @@ class _Tenant:
             locations=self.locations.location if self.locations else (),
             taxonomies=self.taxonomies.taxonomy if self.taxonomies else (),
             crosswalks=self.taxonomies.crosswalk if self.taxonomies else (),
-            services=self.services.service if self.services else (),
+            services=self.every_service(),
             articles=self.articles.article if self.articles else (),
             synonyms=self.synonyms.synonym if self.synonyms else (),
             rules=self.rules,
@@ -301,7 +306,7 @@ def _read_tenant(
         found.append(ConfigError(tenant.about_file, "", "is missing"))
     models = schema.POLICY_FILES if slug == REGION else schema.TENANT_FILES
     for name, model in models.items():
-        if name == about_file or (slug == REGION and name not in schema.TENANT_FILES):
+        if name in (about_file, SERVICES) or (slug == REGION and name not in schema.TENANT_FILES):
             continue
         value = _read_file(directory / name, f"{folder}/{name}", model, found)
         setattr(tenant, name.removesuffix(".toml"), value)
@@ -309,8 +314,36 @@ def _read_tenant(
             tenant.unread.add(name)
     tenant.shapes = _read_shapes(directory, tenant, found)
     if slug != REGION:
-        _refuse_strangers(directory, folder, {*schema.TENANT_FILES, "boundaries"}, found)
+        _read_services(directory, tenant, found)
+        known = {*schema.TENANT_FILES, "boundaries", SERVICES_FOLDER}
+        _refuse_strangers(directory, folder, known, found)
     return tenant
+
+
+def _read_services(directory: Path, tenant: _Tenant, found: list[ConfigError]) -> None:
+    """Read a partner's services: from one file, or from one file a bureau."""
+    folder = directory / SERVICES_FOLDER
+    paths = {path.name: path for path in sorted(folder.glob("*")) if path.suffix != ".md"}
+    if (directory / SERVICES).exists():
+        if paths:
+            message = f"keep services here or below {SERVICES_FOLDER}/, not in both"
+            found.append(ConfigError(tenant.path(SERVICES), "", message))
+        paths = {SERVICES: directory / SERVICES}
+    for name, path in paths.items():
+        where = tenant.path(path.relative_to(directory).as_posix())
+        if path.suffix != ".toml" or not _is_key(path.stem):
+            message = "unknown file; a bureau's services are in a .toml file named by its key"
+            found.append(ConfigError(where, "", message))
+            continue
+        read = _read_file(path, where, schema.ServicesFile, found)
+        if read is None:
+            tenant.unread.add(SERVICES)
+            continue
+        tenant.services[where] = read
+        for each in read.service if name != SERVICES else ():
+            if each.bureau != path.stem:
+                message = f"is {each.bureau}; this file holds the services of {path.stem}"
+                found.append(ConfigError(where, f"service[{each.key}].bureau", message))
 
 
 def _read_policies(directory: Path, found: list[ConfigError]) -> _Region:
@@ -660,8 +693,7 @@ def _check_tenant(tenant: _Tenant, found: list[ConfigError]) -> None:
         _check_locations(tenant, tenant.locations, mark)
     if tenant.taxonomies is not None:
         _check_taxonomies(tenant.taxonomies, _Marks(tenant.path("taxonomies.toml"), found))
-    if tenant.services is not None:
-        _check_services(tenant, tenant.services, _Marks(tenant.path("services.toml"), found))
+    _check_services(tenant, found)
     if tenant.synonyms is not None:
         _check_synonyms(tenant.synonyms, _Marks(tenant.path("synonyms.toml"), found))
     if tenant.rates is not None:
@@ -780,12 +812,17 @@ def _check_taxonomies(file: schema.TaxonomiesFile, mark: _Marks) -> None:
             mark.unique(path, [each.language for each in term.translation], "language")
 
 
-def _check_services(tenant: _Tenant, services: schema.ServicesFile, mark: _Marks) -> None:
-    mark.unique("service", [item.key for item in services.service])
+def _check_services(tenant: _Tenant, found: list[ConfigError]) -> None:
     known = _known(tenant)
-    for service in services.service:
-        for where, message in service_faults(service, known):
-            mark(f"service[{service.key}].{where}", message)
+    holder: dict[str, str] = {}
+    for file, services in tenant.services.items():
+        mark = _Marks(file, found)
+        mark.unique("service", [each.key for each in services.service])
+        for service in services.service:
+            if holder.setdefault(service.key, file) != file:
+                mark(f"service[{service.key}].key", f"{service.key} is in {holder[service.key]}")
+            for where, message in service_faults(service, known):
+                mark(f"service[{service.key}].{where}", message)
 
 
 def _known(tenant: _Tenant) -> Known:
@@ -970,11 +1007,12 @@ def _check_terms_across(every: list[_Tenant], found: list[ConfigError]) -> None:
             mark = _Marks(tenant.path("taxonomies.toml"), found)
             for where, message in crosswalk_faults(tenant.taxonomies.crosswalk, codes):
                 mark(where, message)
-        for service in tenant.services.service if tenant.services else ():
-            for ref in service.taxonomy:
-                if fault := missing_term(ref, codes):
-                    mark = _Marks(tenant.path("services.toml"), found)
-                    mark(f"service[{service.key}].taxonomy", fault)
+        for file, services in tenant.services.items():
+            mark = _Marks(file, found)
+            for service in services.service:
+                for ref in service.taxonomy:
+                    if fault := missing_term(ref, codes):
+                        mark(f"service[{service.key}].taxonomy", fault)
 
 
 def _check_lines_across(
@@ -997,15 +1035,10 @@ def _check_rules_across(
     found: list[ConfigError],
 ) -> None:
     mark = _Marks(tenant.path("rules.toml"), found)
-    terms = {
-        service.term
-        for partner in partners.values()
-        if partner.services
-        for service in partner.services.service
-    }
+    terms = {service.term for partner in partners.values() for service in partner.every_service()}
     fields = {item.key for item in region.sharing.field} if region.sharing else set()
     everybody = {*partners, *agencies}
-    readable = not any("services.toml" in partner.unread for partner in partners.values())
+    readable = not any(SERVICES in partner.unread for partner in partners.values())
     for rule in rules.rule:
         path = f"rule[{rule.key}]"
         for key in rule.services:
@@ -1052,7 +1085,7 @@ def _known_elsewhere(
         mark.known(path, slug, partners, "partner")
         return
     keys = holder.service_keys() if what == "service" else holder.boundary_keys()
-    file = "services.toml" if what == "service" else "boundaries.toml"
+    file = SERVICES if what == "service" else "boundaries.toml"
     if file not in holder.unread:
         mark.known(path, own, keys, what, f" of {holder.slug}" if slug else "")
 
@@ -1061,7 +1094,7 @@ def _check_money_across(
     tenant: _Tenant, partners: dict[str, _Tenant], found: list[ConfigError]
 ) -> None:
     services = {key for partner in partners.values() for key in partner.service_keys()}
-    readable = not any("services.toml" in partner.unread for partner in partners.values())
+    readable = not any(SERVICES in partner.unread for partner in partners.values())
     if tenant.rates is not None:
         mark = _Marks(tenant.path("rates.toml"), found)
         for rate in tenant.rates.rate:
@@ -1160,7 +1193,7 @@ def _check_payer(terms: schema.AgreementTable, partners: dict[str, _Tenant], mar
     if terms.payer_bureau not in (None, ALL) and "bureaus.toml" not in provider.unread:
         bureaus = {item.key for item in provider.bureaus.bureau} if provider.bureaus else set()
         mark.known("agreement.payer_bureau", terms.payer_bureau, bureaus, "bureau", of)
-    if "services.toml" not in provider.unread:
+    if SERVICES not in provider.unread:
         for key in terms.services:
             mark.known("agreement.services", key, provider.service_keys(), "service", of)
     mark.unique("agreement.services", list(terms.services))

@@ -253,7 +253,7 @@ class TenantKind(Kind[TenantRecord]):
                 "fiscal_year_start_month": row.fiscal_year_starts_in,
                 **{
                     name: settings.get(name)
-                    for name in ("legal_name", "summary", "languages", "host")
+                    for name in ("legal_name", "summary", "languages", "host", "review_days")
                 },
             },
             "contact": settings["contact"],
@@ -286,6 +286,7 @@ class TenantKind(Kind[TenantRecord]):
             "branding": content.get("branding"),
             "legal_name": about.legal_name,
             "host": about.host,
+            "review_days": about.review_days,
             "outline": model.outline,
         }
         return {

@@ -660,6 +660,10 @@ What holds for every file:
   for a second person's approval, as they do in the forms; shared costs and agreements, which two
   partners sign, are refused.
 
+A partner with many services keeps them in one file a bureau, `services/<bureau>.toml`, in place of
+`services.toml`; `export` always writes them so. Comments and the order of a file are for its
+readers, and mean nothing.
+
 Geometry lies in GeoJSON files in `boundaries/` beside `boundaries.toml`, one geometry a file, in
 longitude and latitude (WGS 84). An outline that crosses itself is refused.
 """

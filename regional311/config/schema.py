@@ -105,6 +105,13 @@ class TenantTable(Model):
     host: Host | None = Field(
         default=None, description="Host name that opens this partner directly."
     )
+    review_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=3650,
+        description="Days after which somebody looks whether a service without days of its own "
+        "is still right; left out: 365.",
+    )
 
 
 class ContactTable(Model):

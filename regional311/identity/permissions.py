@@ -25,6 +25,8 @@ class Permissions(StrEnum):
     REFERRAL_READ = "referral:read"
     REFERRAL_ACCEPT = "referral:accept"
     SERVICE_READ = "service:read"
+    SERVICE_WORK = "service:work"
+    """Keep entries right: say that they are, answer what others suggest."""
     SERVICE_EDIT = "service:edit"
     """Draft what the catalogue says."""
     SERVICE_PUBLISH = "service:publish"
@@ -100,7 +102,7 @@ _READS_MONEY = frozenset(
 ROLE_PERMISSIONS: Mapping[str, frozenset[Permissions]] = {
     "specialist": _TAKES_CONTACTS,
     "supervisor": _TAKES_CONTACTS
-    | {P.REQUEST_WORK, P.REFERRAL_ACCEPT, P.PEOPLE_READ, P.AUDIT_READ},
+    | {P.SERVICE_WORK, P.REQUEST_WORK, P.REFERRAL_ACCEPT, P.PEOPLE_READ, P.AUDIT_READ},
     "partner": frozenset(
         {
             P.TENANT_ENTER,
@@ -111,9 +113,13 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[Permissions]] = {
             P.INQUIRER_READ,
         }
     ),
-    "worker": frozenset({P.TENANT_ENTER, P.REQUEST_READ, P.REQUEST_WORK, P.SERVICE_READ}),
-    "keeper": frozenset({P.TENANT_ENTER, P.SERVICE_READ, P.SERVICE_EDIT}),
-    "editor": frozenset({P.TENANT_ENTER, P.SERVICE_READ, P.SERVICE_EDIT, P.SERVICE_PUBLISH}),
+    "worker": frozenset(
+        {P.TENANT_ENTER, P.REQUEST_READ, P.REQUEST_WORK, P.SERVICE_READ, P.SERVICE_WORK}
+    ),
+    "keeper": frozenset({P.TENANT_ENTER, P.SERVICE_READ, P.SERVICE_WORK, P.SERVICE_EDIT}),
+    "editor": frozenset(
+        {P.TENANT_ENTER, P.SERVICE_READ, P.SERVICE_WORK, P.SERVICE_EDIT, P.SERVICE_PUBLISH}
+    ),
     "finance": _READS_MONEY
     | {
         P.BILLING_RUN,
@@ -141,6 +147,7 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[Permissions]] = {
         {
             P.TENANT_ENTER,
             P.SERVICE_READ,
+            P.SERVICE_WORK,
             P.SERVICE_EDIT,
             P.SERVICE_PUBLISH,
             P.RULE_READ,

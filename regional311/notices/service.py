@@ -45,6 +45,13 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
             "whether it goes on: draft its next version under Agreements, or let it end.\n"
         ),
     ),
+    "reviews_due": (
+        "{number} to look at: entries of {partner}",
+        (
+            "These entries of {partner} are due. Say whether each is still right, or correct it:"
+            "\n\n{services}\n\nThe list: {address}\n"
+        ),
+    ),
     "budget_warning": (
         "Budget with {partner} for {year}: {standing}",
         (

@@ -108,6 +108,13 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
         _("Set up"),
         (
             Entry("services", _("Services"), _("What this partner does."), P.SERVICE_READ),
+            Entry(
+                "reviews",
+                _("Reviews"),
+                _("What must be looked at again."),
+                P.SERVICE_READ,
+                within="services",
+            ),
             Entry("rules", _("Rules"), _("Where each need goes, and why."), P.RULE_READ),
             Entry("people", _("People"), _("Who may do what."), P.PEOPLE_READ),
             Entry("settings", _("Settings"), _("Names, hours, boundaries."), P.SETTINGS_READ),

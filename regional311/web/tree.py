@@ -591,6 +591,13 @@ class Services(Collection):
     model, member, by = Service, ServiceRecord, "key"
 
 
+@collection("reviews")
+class Reviews(Collection):
+    """Services by the day on which somebody looks again."""
+
+    permission = P.SERVICE_READ
+
+
 @collection("rules")
 class Rules(Collection):
     """Versions of the rules, by number."""

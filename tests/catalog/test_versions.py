@@ -441,10 +441,10 @@ def test_files_take_in_what_forms_published_and_never_overwrite_it(
     ahead = [each for each in plan(changed_in_a_form, ROOT, now=NOW).items if each.key == KEY]
     assert [each.verdict for each in ahead] == [Verdict.AHEAD]
     export(changed_in_a_form, tmp_path)
-    assert 'fee = "Free"' in (tmp_path / "tenants/city-of-portland/services.toml").read_text()
-    assert "A day" not in (tmp_path / "tenants/city-of-portland/services.toml").read_text()
+    assert 'fee = "Free"' in (tmp_path / "tenants/city-of-portland/services/pbot.toml").read_text()
+    assert "A day" not in (tmp_path / "tenants/city-of-portland/services/pbot.toml").read_text()
     assert not plan(changed_in_a_form, tmp_path, now=NOW).changes
-    path = tmp_path / "tenants/city-of-portland/services.toml"
+    path = tmp_path / "tenants/city-of-portland/services/pbot.toml"
     said = path.read_text()
     path.write_text(said.replace('fee = "Free"', 'fee = "$5"'))
     with pytest.raises(ChangedOnBothSides, match=r"fee: file \$5, forms Free"):

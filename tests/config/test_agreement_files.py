@@ -96,7 +96,7 @@ def put(root, text=FULL):
 
 @pytest.fixture
 def full(root):
-    services = (root / "tenants/multnomah-county/services.toml").read_text()
+    services = (root / "tenants/multnomah-county/services/transportation.toml").read_text()
     key = services.split('key = "', 1)[1].split('"', 1)[0]
     text = FULL.replace("bridge-maintenance", key)
     put(root, text)

@@ -3,6 +3,7 @@
 # ruff: noqa: E501 - a message is compared as one line, as a person sees it
 
 import json
+import shutil
 from decimal import Decimal
 
 import pytest
@@ -155,31 +156,31 @@ BAD = [
         ),
     ),
     (
-        f"{CITY}/services.toml",
+        f"{CITY}/services/pbot.toml",
         'bureau = "pbot"',
         'bureau = "pbto"',
         "service[pothole].bureau: there is no bureau pbto; did you mean pbot?",
     ),
     (
-        f"{CITY}/services.toml",
+        f"{CITY}/services/pbot.toml",
         'queue = "street-maintenance"',
         'queue = "streets"',
         "service[pothole].queue: there is no queue streets",
     ),
     (
-        f"{CITY}/services.toml",
+        f"{CITY}/services/pbot.toml",
         'verb = "report"',
         'verb = "repair"',
         "service[pothole].verb: 'repair' is not one of 'find', 'report', 'request', 'apply' or 'pay'",
     ),
     (
-        f"{CITY}/services.toml",
+        f"{CITY}/services/pbot.toml",
         "target_hours = 50",
         'target_hours = "50"',
         "service[pothole].target_hours: must be a whole number",
     ),
     (
-        f"{CITY}/services.toml",
+        f"{CITY}/services/ppb.toml",
         "valid_to = 2027-01-01",
         "valid_to = 2027-02-01",
         (
@@ -320,11 +321,34 @@ def test_everything_wrong_is_said_at_once(root):
 
 
 def test_an_unreadable_file_does_not_accuse_the_others(root):
-    (root / CITY / "services.toml").write_bytes("summary = 'Straße'".encode("latin-1"))
+    (root / CITY / "services/pbot.toml").write_bytes("summary = 'Straße'".encode("latin-1"))
     (root / CITY / "bureaus.toml").write_text("[[bureau]\n")
     bureaus, services = refused(root)
     assert bureaus.startswith(f"{CITY}/bureaus.toml: is not TOML: ")
-    assert services == f"{CITY}/services.toml: line 1 is not UTF-8 text; save the file as UTF-8"
+    assert (
+        services == f"{CITY}/services/pbot.toml: line 1 is not UTF-8 text; save the file as UTF-8"
+    )
+
+
+def test_services_are_in_one_file_or_in_one_a_bureau(root):
+    folder = root / CITY / "services"
+    (folder / "notes.txt").write_text("to do")
+    (folder / "Parks2.toml").write_text("")
+    shutil.copy(folder / "parks.toml", folder / "bds2.toml")
+    said = refused(root)
+    unknown = "unknown file; a bureau's services are in a .toml file named by its key"
+    assert f"{CITY}/services/notes.txt: {unknown}" in said
+    assert f"{CITY}/services/Parks2.toml: {unknown}" in said
+    where = f"{CITY}/services/bds2.toml: service[tree-permit]"
+    assert f"{where}.bureau: is parks; this file holds the services of bds2" in said
+    parks = f"{CITY}/services/parks.toml: service[tree-permit]"
+    assert f"{parks}.key: tree-permit is in {CITY}/services/bds2.toml" in said
+    for name in ("notes.txt", "Parks2.toml", "bds2.toml"):
+        (folder / name).unlink()
+    (root / CITY / "services.toml").write_text("")
+    assert f"{CITY}/services.toml: keep services here or below services/, not in both" in refused(
+        root
+    )
 
 
 def test_missing_and_unknown_files_are_named(root):

@@ -36,10 +36,10 @@ BAD = [
     (f"{CITY}/tenant.toml", 'closed_answer = "211info"', 'closed_answer = "city-of-portland"', "line[main].closed_answer: a closed partner does not answer for itself"),
     (f"{CITY}/tenant.toml", 'bureau = "pbot"', 'bureau = "pbt"', "queue[street-maintenance].bureau: there is no bureau pbt; did you mean pbot?"),
     (f"{CITY}/bureaus.toml", 'key = "pbot"', 'key = "PBOT"', "bureau[PBOT].key: 'PBOT' is not a key: lower case letters, digits and single hyphens"),
-    (f"{CITY}/services.toml", "duplicate_hours = 72\n", "", "service[pothole].duplicate_metres: give both duplicate_metres and duplicate_hours"),
-    (f"{CITY}/services.toml", 'kind = "yes_no"', 'kind = "choice"', "service[pothole].question[hit].choice: choice and choices, and only these, list what may be chosen"),
-    (f"{CITY}/services.toml", 'place = "required"', 'place = "required"\nboundary = "cty"', "service[pothole].boundary: there is no boundary cty; did you mean city?"),
-    (f"{CITY}/services.toml", 'place = "none"', 'place = "none"\nboundary = "city"', "service[parking-rules].boundary: a service without a place has no boundary"),
+    (f"{CITY}/services/pbot.toml", "duplicate_hours = 72\n", "", "service[pothole].duplicate_metres: give both duplicate_metres and duplicate_hours"),
+    (f"{CITY}/services/pbot.toml", 'kind = "yes_no"', 'kind = "choice"', "service[pothole].question[hit].choice: choice and choices, and only these, list what may be chosen"),
+    (f"{CITY}/services/pbot.toml", 'place = "required"', 'place = "required"\nboundary = "cty"', "service[pothole].boundary: there is no boundary cty; did you mean city?"),
+    (f"{CITY}/services/pbot.toml", 'place = "none"', 'place = "none"\nboundary = "city"', "service[construction-updates].boundary: a service without a place has no boundary"),
     (f"{CITY}/rules.toml", 'outcome = "resolve_here"\n', "", "rule[own-information].outcome: is missing"),
     (f"{CITY}/rules.toml", 'outcome = "resolve_here"', 'outcome = "refer"', "rule[own-information].target: is missing: refer needs a target"),
     (f"{CITY}/rules.toml", 'outcome = "resolve_here"', 'outcome = "resolve_here"\ntarget = "self"\nshare = ["need"]', "rule[own-information].target: resolve_here has no target"),
@@ -145,7 +145,7 @@ def test_history_is_not_rewritten(empty_engine, root):
     refuse(AGREEMENT, "valid_from = 2019-07-01", "valid_from = 2020-07-01", "its first day stays")
     refuse(AGREEMENT, "valid_to = 2029-07-01", "valid_to = 2025-07-01", "ended in the past")
     refuse(f"{CITY}/tenant.toml", 'type = "liability"', 'type = "asset"', "is of type liability")
-    refuse(f"{CITY}/services.toml", 'kind = "resolve"\n', 'kind = "resolve"\nvalid_to = 2026-01-01\n', "ended in the past")  # fmt: skip
+    refuse(f"{CITY}/services/pbot.toml", 'kind = "resolve"\n', 'kind = "resolve"\nvalid_to = 2026-01-01\n', "ended in the past")  # fmt: skip
     path = root / f"{CITY}/pools.toml"
     whole = path.read_text()
     path.write_text(whole[: whole.rindex("[[pool]]")])

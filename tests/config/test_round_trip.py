@@ -229,6 +229,23 @@ def test_exported_files_bootstrap_another_database(applied, server, migrated_tem
     assert first == second
 
 
+def test_an_export_keeps_every_service_in_one_place(applied, tmp_path):
+    target = tmp_path / "exported"
+    export(applied, target, now=NOW)
+    folder = target / "tenants/211info/services"
+    alone = target / "tenants/211info/services.toml"
+    alone.write_text("\n".join(path.read_text() for path in sorted(folder.glob("*.toml"))))
+    (folder / "closed.toml").write_text("# a bureau that is no more\n")
+    again = export(applied, target, now=NOW)
+    assert again.removed == (
+        "tenants/211info/services.toml",
+        "tenants/211info/services/closed.toml",
+    )
+    assert "services.toml removed" in str(again)
+    assert again.as_dict()["removed"] == list(again.removed)
+    assert str(plan(applied, target, now=NOW)) == "No changes."
+
+
 def test_an_edited_rate_is_shown_and_applied_as_a_new_version(applied, root):
     replace(root / "tenants/city-of-portland/rates.toml", 'amount = "4.90"', 'amount = "5.15"')
     planned = plan(applied, root, now=NOW)
@@ -302,7 +319,9 @@ def test_changed_in_forms_only_stays_and_is_exported(applied, root, tmp_path):
 
 def test_leaving_a_key_out_ends_it_and_naming_it_again_takes_it_up(applied, root):
     path = root / "tenants/city-of-portland/bureaus.toml"
-    whole = path.read_text()
+    its_services = root / "tenants/city-of-portland/services/pfr.toml"
+    whole, services = path.read_text(), its_services.read_text()
+    its_services.unlink()
     start = whole.index('[[bureau]]\nkey = "pfr"')
     path.write_text(whole[:start] + whole[whole.index("[[bureau]]", start + 5) :])
     assert "  - bureau pfr" in str(plan(applied, root, now=NOW))
@@ -318,8 +337,10 @@ def test_leaving_a_key_out_ends_it_and_naming_it_again_takes_it_up(applied, root
     assert ended() == date(2026, 11, 2)
     assert str(plan(applied, root, now=NOW)) == "No changes."
     path.write_text(whole)
+    its_services.write_text(services)
     apply(applied, root, now=NOW)
     assert ended() is None
+    assert str(plan(applied, root, now=NOW)) == "No changes."
 
 
 def test_a_rate_left_out_holds_until_today(applied, root):
@@ -402,14 +423,14 @@ def test_a_changed_policy_is_a_new_version(applied, root):
 
 
 def test_a_disposition_in_force_is_not_rewritten(applied, root):
-    services = root / "tenants/city-of-portland/services.toml"
+    services = root / "tenants/city-of-portland/services/pbot.toml"
     replace(services, 'kind = "resolve"', 'kind = "refer"')
     with pytest.raises(AlreadyInForce, match="service pothole is resolve since 2019-07-01"):
         apply(applied, root, now=NOW)
 
 
 def test_a_disposition_to_come_may_move(applied, root):
-    services = root / "tenants/city-of-portland/services.toml"
+    services = root / "tenants/city-of-portland/services/ppb.toml"
     services.write_text(services.read_text().replace("2027-01-01", "2027-07-01"))
     apply(applied, root, now=NOW)
     assert str(plan(applied, root, now=NOW)) == "No changes."

@@ -119,7 +119,7 @@ def test_codes_and_references_say_what_they_may_hold(files):
 
 
 def test_a_service_names_terms_that_exist_where_their_taxonomy_is_in_a_file(files):
-    path = files / "tenants/211info/services.toml"
+    path = files / "tenants/211info/services/community.toml"
     text = path.read_text()
     term = next(line for line in text.splitlines() if line.startswith("term = "))
     path.write_text(

@@ -71,6 +71,7 @@ WORKS = "supervisor worker"
 REFERRALS = "specialist supervisor partner"
 ANSWERS = "supervisor partner"
 SERVICES = "specialist supervisor partner worker keeper editor administrator auditor"
+KEEPS = "supervisor worker keeper editor administrator"
 RULES = "specialist supervisor administrator auditor"
 MONEY = "finance approver auditor"
 TERMS = "finance approver administrator auditor"
@@ -106,6 +107,11 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     },
     ("Services", "", "GET"): ("services", SERVICES),
     ("ServiceRecord", "", "GET"): ("services/{service}", SERVICES),
+    ("ServiceRecord", "verify", "POST"): ("services/{service}/verify", KEEPS),
+    ("Reviews", "", "GET"): ("reviews", SERVICES),
+    ("Reviews", "", "POST"): ("reviews", KEEPS),
+    ("Reviews", "keepers", "GET"): ("reviews/keepers", SERVICES),
+    ("Reviews", "keepers", "POST"): ("reviews/keepers?service={service}", "editor administrator"),
     ("Rules", "", "GET"): ("rules", RULES),
     ("RuleSetRecord", "", "GET"): ("rules/1", RULES),
     ("RuleSetRecord", "approve", "POST"): ("rules/1/approve", "administrator"),

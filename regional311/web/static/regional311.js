@@ -20,6 +20,17 @@ document.addEventListener("DOMContentLoaded", () => {
   });
 });
 
+// A button that ticks every box of one name; without a script it is not shown.
+document.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll("[data-tick-all]").forEach((button) => {
+    button.closest("[hidden]")?.removeAttribute("hidden");
+    button.addEventListener("click", () => {
+      document.querySelectorAll(`input[type=checkbox][name="${CSS.escape(button.dataset.tickAll)}"]`)
+        .forEach((box) => { box.checked = true; });
+    });
+  });
+});
+
 // A form is sent once: a second click while the first is under way does nothing.
 document.addEventListener("submit", (event) => {
   const form = event.target;

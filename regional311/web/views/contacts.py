@@ -50,6 +50,7 @@ from regional311.web.forms import (
     make_form,
     start_over,
 )
+from regional311.web.freshness import freshness
 from regional311.web.i18n import _
 from regional311.web.listing import Column, Filter, Listing
 from regional311.web.questions import add_questions, answers_of
@@ -549,6 +550,7 @@ def hits_of(request: Any, here: str) -> dict[str, Any]:
                 "who": tell.partner(hit.service.tenant),
                 "verb": said(VERBS, hit.service.verb),
                 "summary": hit.service.summary,
+                "fresh": freshness(request, hit.service),
             }
             for hit in found
         ],
@@ -635,6 +637,7 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
             "name": work.service.name,
             "who": tell.partner(work.service.tenant),
             "summary": work.service.summary,
+            "fresh": freshness(request, work.service),
         },
         "form": work.form,
         "form_key": work.form.form_key if work.form is not None else new_token(),

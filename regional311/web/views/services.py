@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pyramid.view import view_config
 
+from regional311.catalog.freshness import standing
 from regional311.identity.permissions import Permissions as P
+from regional311.keeping.keepers import keepers
+from regional311.web.freshness import freshness
 from regional311.web.i18n import _
 from regional311.web.listing import PAGE_SIZE, Column, Filter, Listing
 from regional311.web.representations import csv_response, wanted
+from regional311.web.security import may
 from regional311.web.telling import telling
 from regional311.web.tree import ServiceRecord, Services
 from regional311.web.wording import (
@@ -102,6 +107,9 @@ def service(context: ServiceRecord, request: Any) -> dict[str, Any]:
     found = tell.service(tell.slug, context.record.key)
     if found is None:
         raise RuntimeError("a stored service is not in the snapshot yet")
+    # who has just said that it is right sees it at once
+    record = context.record
+    found = replace(found, verified_on=record.verified_on, review_on=record.review_on)
     details = found.details
     others = [
         f"{each.name} ({tell.partner(each.tenant)})"
@@ -109,8 +117,17 @@ def service(context: ServiceRecord, request: Any) -> dict[str, Any]:
         if each.tenant != found.tenant
     ]
     areas = ", ".join(tell.published.names.get(key, key) for key in found.boundaries)
+    kept = keepers(request.dbsession)
+    named = ", ".join(each.name for each in kept.named(found.key, found.bureau))
     return {
         "service": found,
+        "fresh": freshness(request, found),
+        "may_verify": may(request, P.SERVICE_WORK) and found.offered(tell.today),
+        "due": standing(found.review_on, tell.today) in ("overdue", "soon"),
+        "keepers_url": f"/{tell.slug}/reviews/keepers?service={found.key}"
+        if may(request, P.SERVICE_PUBLISH)
+        else None,
+        "url": f"/{tell.slug}/services/{found.key}",
         "verb": said(VERBS, found.verb),
         "information": details.get("information"),
         "others": others,
@@ -129,6 +146,9 @@ def service(context: ServiceRecord, request: Any) -> dict[str, Any]:
             (_("Queue"), tell.published.queues(found.tenant).get(found.queue)),
             (_("Confidential"), _("Yes") if found.confidential else None),
             (_("Key"), found.key),
+            (_("Kept right by"), named or _("Everybody who works on entries")),
+            (_("Last checked"), tell.day(found.verified_on) or _("Never")),
+            (_("Check by"), tell.day(found.review_on)),
         ],
         "dispositions": [
             {

@@ -1,0 +1,1 @@
+"""Keeping the catalogue right: who keeps what, looking again, and what others suggest."""

@@ -1,0 +1,146 @@
+"""What may be asked about reviews: the services of a partner by the day of the next look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Final, Literal
+
+from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_
+
+from regional311.catalog.freshness import SOON_DAYS
+from regional311.catalog.models import Service
+from regional311.database.session import TenantSession, scope_of
+from regional311.keeping.keepers import Kept
+
+PAGE: Final = 50
+EXPORT: Final = 20_000
+Order = Literal["due", "-due", "checked", "-checked", "name", "-name"]
+
+_NEVER: Final = date(1, 1, 1)
+_UNDATED: Final = date(9999, 12, 31)
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A service with its last and its next look."""
+
+    key: str
+    name: str
+    bureau: str | None
+    verified_on: date | None
+    review_on: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reviews:
+    """A page of services; `after` is the cursor of the next page, None on the last."""
+
+    rows: list[Review]
+    after: str | None
+
+
+def reviews(
+    session: TenantSession,
+    *,
+    today: date,
+    state: str | None = None,
+    bureau: str | None = None,
+    kept: Kept | None = None,
+    order: str = "due",
+    after: str | None = None,
+    limit: int = PAGE,
+) -> Reviews:
+    """Give services by the day of their next look, name or last look; one statement.
+
+    `state` is overdue, due (overdue or within thirty days), or never (nobody has looked yet).
+    """
+    column, plain = {
+        "due": (func.coalesce(Service.review_on, _UNDATED), date.fromisoformat),
+        "checked": (func.coalesce(Service.verified_on, _NEVER), date.fromisoformat),
+        "name": (func.lower(Service.name), str),
+    }[order.removeprefix("-")]
+    backwards = order.startswith("-")
+    place: ColumnElement[Any] = tuple_(column, Service.key)
+    query = select(
+        Service.key,
+        Service.name,
+        Service.bureau_key,
+        Service.verified_on,
+        Service.review_on,
+        column.label("place"),
+    ).where(
+        Service.tenant_id == scope_of(session).tenant_id,
+        Service.ended_on.is_(None),
+        *_conditions(today, state, bureau, kept),
+    )
+    if after is not None and (cursor := _cursor(after, plain)) is not None:
+        query = query.where(place < tuple_(*cursor) if backwards else place > tuple_(*cursor))
+    ordered = (column.desc(), Service.key.desc()) if backwards else (column, Service.key)
+    rows = session.execute(query.order_by(*ordered).limit(limit + 1)).all()
+    page = rows[:limit]
+    return Reviews(
+        [Review(row.key, row.name, row.bureau_key, row.verified_on, row.review_on) for row in page],
+        f"{page[-1].place}|{page[-1].key}" if len(rows) > limit else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much of a partner's catalogue is looked after."""
+
+    services: int
+    overdue: int
+    soon: int
+    never: int
+    oldest: date | None
+    """Day of the oldest last look."""
+
+
+def counts(session: TenantSession, *, today: date) -> Counts:
+    """Count a partner's services by how they stand; one statement."""
+    row = session.execute(
+        select(
+            func.count(),
+            func.count().filter(Service.review_on < today),
+            func.count().filter(
+                Service.review_on.between(today, today + timedelta(days=SOON_DAYS))
+            ),
+            func.count().filter(Service.verified_on.is_(None)),
+            func.min(Service.verified_on),
+        ).where(Service.tenant_id == scope_of(session).tenant_id, Service.ended_on.is_(None))
+    ).one()
+    return Counts(*row)
+
+
+def _conditions(
+    today: date, state: str | None, bureau: str | None, kept: Kept | None
+) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if state == "overdue":
+        found.append(Service.review_on < today)
+    elif state == "due":
+        found.append(Service.review_on <= today + timedelta(days=SOON_DAYS))
+    elif state == "never":
+        found.append(Service.verified_on.is_(None))
+    if bureau is not None:
+        found.append(Service.bureau_key == bureau)
+    if kept is not None:
+        found.append(
+            or_(
+                Service.key.in_(kept.services),
+                and_(
+                    Service.key.not_in(kept.of_others),
+                    func.coalesce(Service.bureau_key, "").not_in(kept.bureaus_of_others),
+                ),
+            )
+        )
+    return found
+
+
+def _cursor(text: str, plain: Any) -> tuple[Any, str] | None:
+    value, _, key = text.rpartition("|")
+    try:
+        return plain(value), key
+    except ValueError:
+        return None

@@ -1,0 +1,64 @@
+"""Keeping services right in a real browser: axe, no sideways scrolling, one key."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from regional311.database.session import Scope, session_scope
+
+from .conftest import PHONE, follow
+
+CITY = "city-of-portland"
+
+
+@pytest.fixture(scope="module")
+def overdue(site) -> None:
+    """Some services were looked at long ago, or never."""
+    today = datetime.now(UTC).date()
+    with session_scope(site.engine, Scope(site.tenants[CITY])) as session:
+        for key, verified, review in (
+            ("pothole", today - timedelta(days=430), today - timedelta(days=65)),
+            ("road-hazard", None, today - timedelta(days=1)),
+            ("street-light", today - timedelta(days=20), today + timedelta(days=10)),
+        ):
+            session.execute(
+                text(
+                    "UPDATE services SET verified_on = :verified, review_on = :review"
+                    " WHERE tenant_id = :me AND key = :key"
+                ),
+                {"me": site.tenants[CITY], "key": key, "verified": verified, "review": review},
+            )
+
+
+def test_pages_of_a_keeper(open_page, examine, overdue):
+    page = open_page("editor", CITY, width=PHONE)
+    for name, path in (
+        ("reviews", "reviews"),
+        ("reviews-overdue", "reviews?state=overdue"),
+        ("reviews-keepers", "reviews/keepers"),
+        ("reviews-keepers-bureau", "reviews/keepers?bureau=pbot"),
+        ("reviews-service", "services/pothole"),
+    ):
+        page.goto(f"/{CITY}/{path}")
+        assert page.locator("h1").count() == 1, name
+        examine(page, name)
+
+
+def test_one_key_says_that_it_is_right_and_goes_on(open_page, overdue):
+    page = open_page("worker", CITY)
+    page.goto(f"/{CITY}/services/pothole")
+    with page.expect_navigation():
+        page.keyboard.press("n")
+    page.get_by_text("Pothole in a street is right as it stands.").wait_for()
+    page.get_by_role("heading", name="Debris or hazard in the roadway").wait_for()
+
+
+def test_the_ticked_ones_are_right(open_page, overdue):
+    page = open_page("worker", CITY)
+    page.goto(f"/{CITY}/reviews?sort=name")
+    page.get_by_role("button", name="Tick all of this page").click()
+    follow(page.get_by_role("button", name="The ticked ones are still right"))
+    page.get_by_text("services are right as they stand.").wait_for()
