@@ -121,8 +121,8 @@ def _shown(on: date, *, public: bool) -> list[ColumnElement[bool]]:
 
 def _shelved(session: Session, *conditions: Any) -> list[Shelved]:
     rows = session.execute(
-        select(Article).where(*conditions).order_by(func.lower(Article.title), Article.id)
-    ).scalars()
+        select(Article.__table__).where(*conditions).order_by(func.lower(Article.title), Article.id)
+    )
     return [
         Shelved(row.tenant_id, said_article(row), row.version, row.updated_on, row.ended_on)
         for row in rows

@@ -14,7 +14,9 @@ from uuid import UUID
 from sqlalchemy import func, literal, select, union_all
 from sqlalchemy.dialects.postgresql import JSONB
 
-from regional311.catalog import content, service
+from regional311.catalog import articles, content, service
+from regional311.catalog.article_writer import said_article, write_article
+from regional311.catalog.articles import article_faults
 from regional311.catalog.checks import (
     Fault,
     Known,
@@ -22,7 +24,7 @@ from regional311.catalog.checks import (
     organization_faults,
     service_faults,
 )
-from regional311.catalog.models import Location, Organization, Service
+from regional311.catalog.models import Article, Location, Organization, Service
 from regional311.database.session import TenantSession, scope_of
 from regional311.strict import Model, canonical
 from regional311.tenancy.models import Boundary, Bureau, Tenant
@@ -128,6 +130,53 @@ def _organization_faults(session: TenantSession, model: content.Organization) ->
     return organization_faults(model, known_keys(session))
 
 
+def _article_faults(session: TenantSession, model: articles.Article) -> Iterable[Fault]:
+    me = scope_of(session).tenant_id
+    slug = slug_of(session)
+    bureaus = session.execute(
+        select(Bureau.key).where(Bureau.tenant_id == me, Bureau.ended_on.is_(None))
+    ).scalars()
+    # another partner's service may be named, so the keys of the partners named are looked at
+    named = {slug, *(ref.partition("/")[0] for ref in model.refs(slug))}
+    services = session.execute(
+        select(Tenant.slug, Service.key)
+        .join(Service, Service.tenant_id == Tenant.id)
+        .where(Tenant.slug.in_(named), Service.ended_on.is_(None))
+    )
+    return article_faults(
+        model, slug, bureaus=set(bureaus), services={"/".join(each) for each in services}
+    )
+
+
+def _write_article(
+    session: TenantSession,
+    new: articles.Article,
+    old: Stored[articles.Article] | None,
+    stamp: Stamp,
+) -> UUID:
+    return write_article(
+        session,
+        new,
+        tenant=slug_of(session),
+        known=None if old is None else old.id,
+        today=stamp.today,
+        now=stamp.now,
+        person_id=stamp.person_id,
+        source=stamp.source,
+        number=stamp.number,
+    )
+
+
+def slug_of(session: TenantSession) -> str:
+    """Give the slug of the partner that the session acts for."""
+    me = scope_of(session).tenant_id
+    return str(
+        session.execute(
+            select(Tenant.slug).where(Tenant.tenant_id == me, Tenant.id == me)
+        ).scalar_one()
+    )
+
+
 def _write_service(
     session: TenantSession,
     new: content.Service,
@@ -194,6 +243,15 @@ KINDS: Final[Mapping[str, Kind[Any]]] = {
             _stored_row(Location, service.said_location),
             _location_faults,
             _write_row(service.write_location),
+        ),
+        Kind(
+            "article",
+            articles.Article,
+            Article,
+            canonical,
+            _stored_row(Article, said_article),
+            _article_faults,
+            _write_article,
         ),
     )
 }
