@@ -37,6 +37,7 @@ _MONEY = re.compile(r"\d{1,12}(\.\d{1,6})?")
 _CENTS = re.compile(r"\d{1,13}(\.\d{1,2})?")
 _SIGNED_CENTS = re.compile(r"-?\d{1,13}(\.\d{1,2})?")
 _READING = re.compile(r"\d{1,15}(\.\d{1,6})?")
+_LIMIT = re.compile(r"-?\d{1,15}(\.\d{1,6})?", re.ASCII)
 _PERCENT = re.compile(r"\d{1,3}(\.\d{1,6})?")
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
 
@@ -135,6 +136,7 @@ Price = Annotated[
     BeforeValidator(_decimal_text(_CENTS, "an amount of dollars and cents", "25.00")),
 ]
 Reading = Annotated[Decimal, BeforeValidator(_decimal_text(_READING, "a reading", "340000"))]
+Limit = Annotated[Decimal, BeforeValidator(_decimal_text(_LIMIT, "a number", "12.5"))]
 TargetName = Annotated[
     str,
     StringConstraints(

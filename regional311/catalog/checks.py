@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import date
 from difflib import get_close_matches
 from itertools import combinations
@@ -14,16 +14,17 @@ from regional311.catalog.content import (
     Location,
     Organization,
     Question,
+    QuestionGroup,
     Service,
     ServiceLocation,
 )
+from regional311.catalog.forms import CHOOSES, DEEPEST, MOST_QUESTIONS, Asked, Groups, resolved
 from regional311.strict import Week
 
 Keys = set[str] | frozenset[str]
 Fault = tuple[str, str]
 """Where in the service, as a path of keys, and what is wrong in one sentence."""
 
-CHOOSES = ("choice", "choices")
 TYPED = ("text", "long_text")
 DAYS = ("date", "date_time")
 
@@ -37,7 +38,7 @@ class Known:
     boundaries: Keys | None = None
     locations: Keys | None = None
     organizations: Keys | None = None
-    groups: Keys | None = None
+    groups: Groups | None = None
 
 
 def service_faults(service: Service, known: Known) -> Iterator[Fault]:
@@ -98,17 +99,47 @@ def week_faults(week: Week, path: str) -> Iterator[Fault]:
                 yield f"{path}.{day}", f"{earlier} and {later} overlap"
 
 
-def question_faults(questions: Iterable[Question], known: Known) -> Iterator[Fault]:
-    """Give everything that is wrong with the questions of a form, in order."""
+def group_faults(group: QuestionGroup, known: Known) -> Iterator[Fault]:
+    """Give everything that is wrong with a group of questions beside those of the same partner."""
+    yield from _twice("translation", [each.language for each in group.translation], "language")
+    groups = {**(known.groups or {}), group.key: group}
+    within = replace(known, groups=groups if known.groups is not None else None)
+    yield from question_faults(group.question, within, (group.key,))
+
+
+def question_faults(
+    questions: Iterable[Question], known: Known, way: tuple[str, ...] = ()
+) -> Iterator[Fault]:
+    """Give everything that is wrong with the questions of a form, in order.
+
+    `way` are the groups within which they stand.
+    """
     listed = list(questions)
+    groups = known.groups or {}
     yield from _twice("question", [each.key for each in listed])
-    before: dict[str, Question] = {}
+    before: dict[str, Asked] = {}
     for each in listed:
         path = f"question[{each.key}]"
         yield from _question(each, path, known)
+        put_in, loops, full = resolved([each], groups, way)
+        for loop in loops[:1]:
+            chain = " → ".join(loop.way)
+            yield (
+                f"{path}.group",
+                f"groups go at most {DEEPEST} deep: {chain}"
+                if loop.deep
+                else f"group {loop.way[-1]} contains itself: {chain}",
+            )
         if each.show_if is not None:
-            yield from _show_if(each, path, before)
-        before.setdefault(each.key, each)
+            yield from _show_if(each, path, before, listed, groups)
+        for one in put_in:
+            if one.key in before and (each.kind == "group" or before[one.key].within):
+                yield f"{path}.key", f"{one.key} is a question of the form already"
+                break
+        before |= {one.key: one for one in put_in if one.key not in before}
+        if full or len(before) > MOST_QUESTIONS:
+            yield path, f"with its groups a form has at most {MOST_QUESTIONS} questions"
+            return
 
 
 def _question(each: Question, path: str, known: Known) -> Iterator[Fault]:
@@ -118,6 +149,8 @@ def _question(each: Question, path: str, known: Known) -> Iterator[Fault]:
     if (each.kind == "group") != (each.group is not None):
         yield f"{path}.group", "kind group, and only it, names a group"
     yield from _missing(f"{path}.group", each.group, known.groups, "group of questions")
+    if each.kind == "group" and each.required:
+        yield f"{path}.required", "each question of a group says whether it must be answered"
     for names, kinds, words in (
         (("minimum", "maximum"), ("number",), "a number"),
         (("longest",), TYPED, "text"),
@@ -139,28 +172,37 @@ def _question(each: Question, path: str, known: Known) -> Iterator[Fault]:
         yield from _twice(f"{where}.translation", languages, "language")
 
 
-def _show_if(each: Question, path: str, before: dict[str, Question]) -> Iterator[Fault]:
+def _show_if(
+    each: Question,
+    path: str,
+    before: Mapping[str, Asked],
+    listed: Iterable[Question],
+    groups: Groups,
+) -> Iterator[Fault]:
     assert each.show_if is not None
-    where = f"{path}.show_if"
-    if each.show_if.question == each.key:
+    where, target = f"{path}.show_if", each.show_if.question
+    if target == each.key or (each.kind == "group" and target.startswith(f"{each.key}-")):
         yield f"{where}.question", "a question cannot depend on itself"
         return
-    asked = before.get(each.show_if.question)
+    asked = before.get(target)
     if asked is None:
-        yield f"{where}.question", f"{each.show_if.question} is not an earlier question"
+        put_in = [one for one in listed if one.kind == "group"]
+        if any(one.key == target for one in put_in):
+            yield f"{where}.question", f"{target} is a group; name one of its questions"
+        elif not any(
+            target.startswith(f"{one.key}-") and one.group not in groups for one in put_in
+        ):
+            yield f"{where}.question", f"{target} is not an earlier question"
         return
-    if asked.kind == "yes_no":
-        offered = {"yes", "no"}
-    elif asked.kind in CHOOSES:
-        offered = {one.key for one in asked.choice}
-    else:
+    if not asked.offered:
         yield f"{where}.question", f"{asked.key} is {asked.kind}; name one with answers to choose"
         return
     for answer in each.show_if.answers:
-        if answer not in offered:
+        if answer not in asked.offered:
+            offers = ", ".join(sorted(asked.offered))
             yield (
                 f"{where}.answers",
-                f"{answer} is not an answer of {asked.key}; it offers {', '.join(sorted(offered))}",
+                f"{answer} is not an answer of {asked.key}; it offers {offers}",
             )
 
 
@@ -200,7 +242,7 @@ def _location(each: ServiceLocation, known: Known) -> Iterator[Fault]:
             yield f"{path}.capacity", f"more {capacity.unit} are available than there are"
 
 
-def _missing(path: str, key: str | None, keys: Keys | None, what: str) -> Iterator[Fault]:
+def _missing(path: str, key: str | None, keys: Keys | Groups | None, what: str) -> Iterator[Fault]:
     if key is None or keys is None or key in keys:
         return
     close = get_close_matches(key, keys, 1)

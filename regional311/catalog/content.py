@@ -19,11 +19,11 @@ from regional311.strict import (
     Email,
     Key,
     Language,
+    Limit,
     Model,
     Phone,
     Price,
     Prose,
-    Reading,
     Urgency,
     WebAddress,
     Week,
@@ -62,6 +62,10 @@ TermCode = Annotated[
     ),
 ]
 Relation = Literal["exact", "broader", "narrower", "related"]
+QuestionPath = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", min_length=1, max_length=240)
+]
+"""A question of a form with its groups put in: ``owner-phone`` is ``phone`` of group ``owner``."""
 
 
 class DispositionEntry(Dated):
@@ -94,7 +98,10 @@ class Choice(Model):
 class ShowIf(Model):
     """When a question is asked: only if an earlier one was answered so."""
 
-    question: Key = Field(description="An earlier question of the same form.")
+    question: QuestionPath = Field(
+        description="An earlier question of the same form; one of a group that is put in before as "
+        "`group-question`."
+    )
     answers: tuple[Key, ...] = Field(
         min_length=1,
         description="Answers, any of which makes it asked; `yes` or `no` for a yes_no question.",
@@ -113,19 +120,23 @@ class Question(Model):
     """One question of a form."""
 
     key: Key = Field(description="Key, unique in the form.")
-    label: Words = Field(description="The question, in plain words.")
+    label: Words = Field(
+        description="The question, in plain words; for a group, the heading above its questions."
+    )
     kind: QuestionKind = Field(
         description="Kind of answer; `group` puts a reusable group of questions here."
     )
-    required: bool = Field(default=False, description="Must be answered before filing.")
+    required: bool = Field(
+        default=False, description="Must be answered before filing, when it is asked."
+    )
     hint: Words | None = Field(default=None, description="Help below the question.")
     choice: tuple[Choice, ...] = Field(
         default=(), description="Answers offered; for `choice` and `choices` only."
     )
-    minimum: Reading | None = Field(
+    minimum: Limit | None = Field(
         default=None, description="Smallest number; for `number` only, as text in quotes."
     )
-    maximum: Reading | None = Field(
+    maximum: Limit | None = Field(
         default=None, description="Largest number; for `number` only, as text in quotes."
     )
     longest: int | None = Field(
@@ -148,6 +159,26 @@ class Question(Model):
     )
     translation: tuple[QuestionWords, ...] = Field(
         default=(), description="The question in other languages."
+    )
+
+
+class GroupWords(Model):
+    """A group's name in another language."""
+
+    language: Language = Field(description="Language.")
+    name: Words = Field(description="Name of the group.")
+
+
+class QuestionGroup(Model):
+    """Questions that several forms share, kept in one place."""
+
+    key: Key = Field(description="Key, unique among the partner's groups of questions.")
+    name: Words = Field(description="What it asks about, such as *The owner of the animal*.")
+    question: tuple[Question, ...] = Field(
+        min_length=1, description="Questions of the group, in order."
+    )
+    translation: tuple[GroupWords, ...] = Field(
+        default=(), description="The name in other languages."
     )
 
 
