@@ -6,7 +6,7 @@ To add one: a `Kind` in `KINDS`. Everything in `versions` then works for it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import func, literal, select, union_all
 from sqlalchemy.dialects.postgresql import JSONB
 
-from regional311.catalog import articles, content, service
+from regional311.catalog import articles, content, group_writer, service
 from regional311.catalog.article_writer import said_article, write_article
 from regional311.catalog.articles import article_faults
 from regional311.catalog.checks import (
@@ -24,7 +24,9 @@ from regional311.catalog.checks import (
     organization_faults,
     service_faults,
 )
-from regional311.catalog.models import Article, Location, Organization, Service
+from regional311.catalog.form_versions import stored_groups
+from regional311.catalog.models import Article, Location, Organization, QuestionGroup, Service
+from regional311.catalog.queries import said_group
 from regional311.database.session import TenantSession, scope_of
 from regional311.strict import Model, canonical
 from regional311.tenancy.models import Boundary, Bureau, Tenant
@@ -119,7 +121,10 @@ def _stored_row(
 
 
 def _service_faults(session: TenantSession, model: content.Service) -> Iterable[Fault]:
-    return service_faults(model, known_keys(session))
+    known = known_keys(session)
+    if any(each.kind == "group" for each in model.question):
+        known = replace(known, groups=stored_groups(session))
+    return service_faults(model, known)
 
 
 def _location_faults(session: TenantSession, model: content.Location) -> Iterable[Fault]:
@@ -195,6 +200,23 @@ def _write_service(
     )
 
 
+def _write_group(
+    session: TenantSession,
+    new: content.QuestionGroup,
+    old: Stored[content.QuestionGroup] | None,
+    stamp: Stamp,
+) -> UUID:
+    return group_writer.write_group(
+        session,
+        new,
+        known=None if old is None else old.id,
+        now=stamp.now,
+        person_id=stamp.person_id,
+        source=stamp.source,
+        number=stamp.number,
+    )
+
+
 def _write_row(
     write: Callable[..., UUID],
 ) -> Callable[[TenantSession, M, Stored[M] | None, Stamp], UUID]:
@@ -252,6 +274,15 @@ KINDS: Final[Mapping[str, Kind[Any]]] = {
             _stored_row(Article, said_article),
             _article_faults,
             _write_article,
+        ),
+        Kind(
+            "question_group",
+            content.QuestionGroup,
+            QuestionGroup,
+            canonical,
+            _stored_row(QuestionGroup, said_group),
+            group_writer.faults_of_group,
+            _write_group,
         ),
     )
 }

@@ -28,6 +28,7 @@ from sqlalchemy.dialects.postgresql.ranges import MultiRange
 from sqlalchemy.orm import Mapped, mapped_column
 
 from regional311.database.base import (
+    FOR_EVER,
     PUBLISHED,
     TENANT,
     Base,
@@ -293,6 +294,37 @@ class Article(Base):
     updated_on: Mapped[date]
     """Day on which that version was published."""
     ended_on: Mapped[date | None]
+
+
+class QuestionGroup(Base):
+    """Questions that several forms of a partner share."""
+
+    __tablename__ = "question_groups"
+    __table_args__ = (UniqueConstraint("tenant_id", "key"), {"info": PUBLISHED})
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    key: Mapped[str]
+    name: Mapped[str]
+    details: Mapped[dict[str, Any]]
+    """Everything else that `content.QuestionGroup` says, in its canonical form."""
+    ended_on: Mapped[date | None]
+
+
+class FormVersion(Base):
+    """A form as it was asked from some time on: what answers to it mean, for ever.
+
+    The same questions are the same version, whoever asks them again.
+    """
+
+    __tablename__ = "form_versions"
+    __table_args__ = (UniqueConstraint("tenant_id", "digest"), {"info": FOR_EVER})
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    digest: Mapped[str]
+    content: Mapped[dict[str, Any]]
+    """Its questions with their groups put in, as `forms.Form` says them."""
 
 
 class ContentVersion(Base):

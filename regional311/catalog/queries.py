@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
-from regional311.catalog import directory
+from regional311.catalog import content, directory
+from regional311.catalog.forms import Form, form_from
 from regional311.catalog.models import (
+    FormVersion,
+    QuestionGroup,
     Service,
     ServiceDisposition,
     Taxonomy,
@@ -18,6 +21,7 @@ from regional311.catalog.models import (
     TermCrosswalk,
 )
 from regional311.catalog.taxonomy import Link, Terms, Tree, TreeTerm
+from regional311.strict import from_plain
 
 REGION: Final = "region"
 
@@ -169,3 +173,37 @@ def _service(row: Any, slug: str, dispositions: Any) -> directory.Service:
         id=row.id,
         tenant_id=row.tenant_id,
     )
+
+
+def groups(
+    session: Session, slugs: Mapping[UUID, str]
+) -> dict[str, dict[str, content.QuestionGroup]]:
+    """Give the groups of questions of all partners by slug and key, in one statement."""
+    found: dict[str, dict[str, content.QuestionGroup]] = {}
+    rows = session.execute(
+        select(
+            QuestionGroup.tenant_id, QuestionGroup.key, QuestionGroup.name, QuestionGroup.details
+        ).where(QuestionGroup.ended_on.is_(None))
+    )
+    for row in rows:
+        if row.tenant_id in slugs:
+            found.setdefault(slugs[row.tenant_id], {})[row.key] = said_group(row)
+    return found
+
+
+def said_group(row: Any) -> content.QuestionGroup:
+    """Read a row of `question_groups` back into what the partner says."""
+    return from_plain(content.QuestionGroup, {**row.details, "key": row.key, "name": row.name})
+
+
+def forms(session: Session, wanted: Iterable[tuple[UUID, str]]) -> dict[tuple[UUID, str], Form]:
+    """Give forms as they were asked, by owner and digest: one statement, none for nothing."""
+    asked = sorted(set(wanted))
+    if not asked:
+        return {}
+    rows = session.execute(
+        select(FormVersion.tenant_id, FormVersion.digest, FormVersion.content).where(
+            tuple_(FormVersion.tenant_id, FormVersion.digest).in_(asked)
+        )
+    )
+    return {(row.tenant_id, row.digest): form_from(row.content) for row in rows}

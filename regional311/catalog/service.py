@@ -15,6 +15,7 @@ from sqlalchemy import case, func, select, update
 from sqlalchemy.dialects.postgresql import Range
 
 from regional311.catalog import content
+from regional311.catalog.form_versions import keep_form_of
 from regional311.catalog.freshness import next_review
 from regional311.catalog.hsds.identifiers import entry_id
 from regional311.catalog.models import (
@@ -173,6 +174,7 @@ def write_service(
     if new.location or (known is not None and known[1].location):
         _write_locations(session, service_id, new, today)
     refresh(session, "service", [new.key])
+    keep_form_of(session, new, None if known is None else known[1])
     return service_id
 
 

@@ -127,6 +127,8 @@ def _models(slug: str, things: Things) -> Iterator[tuple[str, strict.Model]]:
         yield "organizations.toml", schema.OrganizationsFile(organization=organizations)
     if things["location"]:
         yield "locations.toml", schema.LocationsFile(location=_all(things, "location"))
+    if things["question_group"]:
+        yield "questions.toml", schema.QuestionsFile(group=_all(things, "question_group"))
     services = _all(things, "service")
     for bureau in sorted({each.bureau for each in services}):
         of = tuple(each for each in services if each.bureau == bureau)

@@ -30,6 +30,7 @@ from regional311.catalog import content
 from regional311.catalog.articles import Article, article_faults
 from regional311.catalog.checks import (
     Known,
+    group_faults,
     location_faults,
     organization_faults,
     service_faults,
@@ -97,6 +98,7 @@ class TenantFiles:
     organizations: tuple[content.Organization, ...] = ()
     locations: tuple[content.Location, ...] = ()
     taxonomies: tuple[content.Taxonomy, ...] = ()
+    groups: tuple[content.QuestionGroup, ...] = ()
     crosswalks: tuple[content.Crosswalk, ...] = ()
     services: tuple[content.Service, ...] = ()
     articles: tuple[Article, ...] = ()
@@ -187,6 +189,7 @@ class _Tenant:
     organizations: schema.OrganizationsFile | None = None
     locations: schema.LocationsFile | None = None
     taxonomies: schema.TaxonomiesFile | None = None
+    questions: schema.QuestionsFile | None = None
     services: dict[str, schema.ServicesFile] = field(default_factory=dict)
     """By file: `services.toml`, or one file a bureau below `services/`."""
     articles: schema.ArticlesFile | None = None
@@ -215,6 +218,9 @@ class _Tenant:
         listed = self.organizations.organization if self.organizations else ()
         return {each.key for each in listed}
 
+    def groups(self) -> dict[str, content.QuestionGroup]:
+        return {each.key: each for each in self.questions.group} if self.questions else {}
+
     def every_service(self) -> tuple[content.Service, ...]:
         return tuple(each for file in self.services.values() for each in file.service)
 
@@ -230,6 +236,7 @@ class _Tenant:
             organizations=self.organizations.organization if self.organizations else (),
             locations=self.locations.location if self.locations else (),
             taxonomies=self.taxonomies.taxonomy if self.taxonomies else (),
+            groups=self.questions.group if self.questions else (),
             crosswalks=self.taxonomies.crosswalk if self.taxonomies else (),
             services=self.every_service(),
             articles=self.articles.article if self.articles else (),
@@ -691,6 +698,8 @@ def _check_tenant(tenant: _Tenant, found: list[ConfigError]) -> None:
     if tenant.locations is not None:
         mark = _Marks(tenant.path("locations.toml"), found)
         _check_locations(tenant, tenant.locations, mark)
+    if tenant.questions is not None:
+        _check_groups(tenant, tenant.questions, _Marks(tenant.path("questions.toml"), found))
     if tenant.taxonomies is not None:
         _check_taxonomies(tenant.taxonomies, _Marks(tenant.path("taxonomies.toml"), found))
     _check_services(tenant, found)
@@ -825,6 +834,14 @@ def _check_services(tenant: _Tenant, found: list[ConfigError]) -> None:
                 mark(f"service[{service.key}].{where}", message)
 
 
+def _check_groups(tenant: _Tenant, questions: schema.QuestionsFile, mark: _Marks) -> None:
+    mark.unique("group", [item.key for item in questions.group])
+    known = _known(tenant)
+    for group in questions.group:
+        for where, message in group_faults(group, known):
+            mark(f"group[{group.key}].{where}", message)
+
+
 def _known(tenant: _Tenant) -> Known:
     read = {name.removesuffix(".toml") for name in schema.TENANT_FILES if name not in tenant.unread}
     return Known(
@@ -833,6 +850,7 @@ def _known(tenant: _Tenant) -> Known:
         boundaries=tenant.boundary_keys() if "boundaries" in read else None,
         locations=tenant.location_keys() if "locations" in read else None,
         organizations=tenant.organization_keys() if "organizations" in read else None,
+        groups=tenant.groups() if "questions" in read else None,
     )
 
 

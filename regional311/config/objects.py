@@ -28,7 +28,7 @@ from regional311.allocation.models import (
     CostPool,
     PoolShare,
 )
-from regional311.catalog import article_writer, synonyms, taxonomies
+from regional311.catalog import article_writer, group_writer, synonyms, taxonomies
 from regional311.catalog import content as offer
 from regional311.catalog import service as catalog
 from regional311.catalog.articles import Article as ArticleSaid
@@ -36,10 +36,12 @@ from regional311.catalog.models import (
     Article,
     Location,
     Organization,
+    QuestionGroup,
     Service,
     Synonym,
     TermCrosswalk,
 )
+from regional311.catalog.queries import said_group
 from regional311.chargeback.models import Agreement, Rate
 from regional311.config import agreements, schema
 from regional311.config.files import Policies, TenantFiles
@@ -743,6 +745,64 @@ class CrosswalkKind(Kind[offer.Crosswalk]):
     def end(self, desk: Desk, key: str, old: Stored[offer.Crosswalk]) -> None:  # noqa: ARG002
         """End the crosswalk."""
         taxonomies.end_crosswalk(desk.session, old.id, desk.today)
+
+
+class QuestionGroupKind(KeyedRow[offer.QuestionGroup]):
+    """Groups of questions that several forms share."""
+
+    name = "question_group"
+    permission = Permissions.SERVICE_EDIT
+    table = QuestionGroup
+
+    def said(
+        self,
+        files: TenantFiles,
+        policies: Policies | None,  # noqa: ARG002
+    ) -> Iterator[tuple[str, offer.QuestionGroup]]:
+        """Give the groups."""
+        return ((each.key, each) for each in files.groups)
+
+    def read(self, row: QuestionGroup, desk: Desk) -> offer.QuestionGroup:  # noqa: ARG002
+        """Give what a row says."""
+        return said_group(row)
+
+    def columns(self, model: offer.QuestionGroup) -> dict[str, Any]:
+        """Give the columns."""
+        return group_writer.group_columns(model)
+
+    def add(
+        self,
+        desk: Desk,
+        key: str,  # noqa: ARG002
+        new: offer.QuestionGroup,
+        old: Stored[offer.QuestionGroup] | None,
+    ) -> UUID:
+        """Publish the group as its first version, or take it up again."""
+        return self._write(desk, new, old)
+
+    def change(
+        self,
+        desk: Desk,
+        key: str,  # noqa: ARG002
+        new: offer.QuestionGroup,
+        old: Stored[offer.QuestionGroup],
+    ) -> UUID:
+        """Publish a new version, in every form that puts the group in."""
+        return self._write(desk, new, old)
+
+    @staticmethod
+    def _write(
+        desk: Desk, new: offer.QuestionGroup, old: Stored[offer.QuestionGroup] | None
+    ) -> UUID:
+        return group_writer.write_group(
+            desk.session,
+            new,
+            known=None if old is None else old.id,
+            now=desk.now,
+            person_id=desk.person_id,
+            source="file",
+            unversioned=desk.fresh,
+        )
 
 
 class ServiceKind(KeyedRow[offer.Service]):
@@ -1629,6 +1689,7 @@ KINDS: tuple[Kind[Any], ...] = (
     LocationKind(),
     TaxonomyKind(),
     CrosswalkKind(),
+    QuestionGroupKind(),
     ServiceKind(),
     ArticleKind(),
     SynonymKind(),

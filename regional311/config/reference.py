@@ -201,6 +201,14 @@ show_if.answers = ["large"]
 language = "es"
 label = "¿Puede pasar un coche?"
 
+[[service.question]]
+key = "witness"
+label = "Who saw it?"
+kind = "group"
+group = "person"
+show_if.question = "car"
+show_if.answers = ["no"]
+
 [[service]]
 key = "food-box"
 name = "Food box"
@@ -243,6 +251,31 @@ name = "Caja de comida"
 summary = "Comida para una semana, sin costo."
 keywords = ["comida", "despensa"]
 documents = ["Algo que muestre su dirección"]
+""",
+    "tenants/<slug>/questions.toml": """\
+[[group]]
+key = "person"
+name = "A person to ask"
+
+[[group.question]]
+key = "name"
+label = "Name"
+kind = "text"
+
+[[group.question]]
+key = "phone"
+label = "Telephone number"
+kind = "phone"
+hint = "So that the crew can ask where it is."
+
+[[group.question.translation]]
+language = "es"
+label = "Número de teléfono"
+hint = "Para que el equipo pueda preguntar dónde está."
+
+[[group.translation]]
+language = "es"
+name = "Una persona a quien preguntar"
 """,
     "tenants/<slug>/articles.toml": """\
 [[article]]
@@ -793,6 +826,7 @@ _NAMED: tuple[tuple[Any, str], ...] = (
     (strict.SignedCents, "dollars and cents in quotes"),
     (strict.Price, "dollars and cents in quotes"),
     (strict.Reading, "number in quotes"),
+    (strict.Limit, "number in quotes"),
     (strict.TargetName, "target"),
     (strict.Percent, "per cent in quotes"),
     (strict.Zone, "time zone"),

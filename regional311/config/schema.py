@@ -18,6 +18,7 @@ from regional311.catalog.content import (
     Disposition,
     Location,
     Organization,
+    QuestionGroup,
     Service,
     Synonym,
     Taxonomy,
@@ -264,6 +265,15 @@ class ServicesFile(Model):
     """`services.toml`: everything that the public may ask of the partner."""
 
     service: tuple[Service, ...] = Field(default=(), description="Services.")
+
+
+# --- questions.toml -------------------------------------------------------------------------------
+
+
+class QuestionsFile(Model):
+    """`questions.toml`: groups of questions that several forms share."""
+
+    group: tuple[QuestionGroup, ...] = Field(default=(), description="Groups of questions.")
 
 
 # --- articles.toml --------------------------------------------------------------------------------
@@ -992,6 +1002,7 @@ TENANT_FILES: dict[str, type[Model]] = {
     "organizations.toml": OrganizationsFile,
     "locations.toml": LocationsFile,
     "taxonomies.toml": TaxonomiesFile,
+    "questions.toml": QuestionsFile,
     "services.toml": ServicesFile,
     "synonyms.toml": SynonymsFile,
     "articles.toml": ArticlesFile,

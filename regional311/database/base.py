@@ -7,7 +7,8 @@ follow from that:
 - `PUBLISHED`: everybody reads, only the owning tenant writes;
 - `ENVELOPE`: the receiver reads and works, a sender may only insert under its own name;
 - `IDENTITY`: known before a tenant is; the application reaches these through functions only;
-- `APPEND_ONLY`: beside TENANT, the application may insert and select, nothing else.
+- `APPEND_ONLY`: beside TENANT, the application may insert and select, nothing else;
+- `FOR_EVER`: published and append-only.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from sqlalchemy.orm import DeclarativeBase, mapped_column
 TENANT = {"kind": "tenant"}
 APPEND_ONLY = {"kind": "tenant", "append_only": True}
 PUBLISHED = {"kind": "published"}
+FOR_EVER = {"kind": "published", "append_only": True}
 ENVELOPE = {"kind": "envelope"}
 IDENTITY = {"kind": "identity"}
 
