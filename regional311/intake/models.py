@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Index, Numeric, UniqueConstraint, text
@@ -136,6 +137,8 @@ class Need(Base):
     place_text: Mapped[str | None]
     latitude: Mapped[Decimal | None] = mapped_column(Numeric(9, 6))
     longitude: Mapped[Decimal | None] = mapped_column(Numeric(9, 6))
+    answers: Mapped[dict[str, Any] | None]
+    """What was answered to which form, as `catalog.answers.Kept` says it; null: nothing asked."""
     created_at: Mapped[datetime]
 
 
@@ -181,6 +184,8 @@ class ServiceRequest(Base):
     resolution: Mapped[str | None]
     public_message: Mapped[str | None]
     """The latest words for the person, in plain language."""
+    answers: Mapped[dict[str, Any] | None]
+    """What was answered to which form, as `catalog.answers.Kept` says it; null: nothing asked."""
     updated_at: Mapped[datetime]
     version: Mapped[int] = mapped_column(default=1)
 

@@ -159,6 +159,7 @@ class NeedRow:
     place_text: str | None
     latitude: Decimal | None
     longitude: Decimal | None
+    answers: Mapping[str, Any] | None
     created_at: datetime
 
 

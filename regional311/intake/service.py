@@ -259,7 +259,8 @@ def close_contact(
 class NewRequest:
     """A request as its owner will hold it.
 
-    ``intake_tenant_id`` took it in; ``shared`` holds what an envelope brought of the person.
+    ``intake_tenant_id`` took it in; ``answers`` are those to its form, as
+    :class:`regional311.catalog.answers.Kept` says them.
     """
 
     id: UUID
@@ -280,6 +281,7 @@ class NewRequest:
     need_id: UUID | None = None
     inquirer_id: UUID | None = None
     expected_at: datetime | None = None
+    answers: Mapping[str, Any] | None = None
 
 
 def request_rows(
@@ -306,6 +308,7 @@ def request_rows(
         latitude=new.latitude,
         longitude=new.longitude,
         confidential=new.confidential,
+        answers=new.answers,
         opened_at=new.opened_at,
         expected_at=new.expected_at,
         updated_at=now,

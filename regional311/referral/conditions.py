@@ -84,7 +84,9 @@ FACTS: Final[Mapping[str, Fact]] = {
     "consent": Fact("flag", "The person agreed to share what the referral needs."),
     "interpreter": Fact("flag", "An interpreter is needed."),
     "accommodation": Fact("flag", "An accommodation is needed."),
-    "answers": Fact("texts", 'Coded answers to the service\'s questions, as "question:answer".'),
+    "answers": Fact(
+        "texts", 'Answers from lists to the service\'s questions, each as "question:answer".'
+    ),
 }
 """Every name a condition may use. The documentation of the rules is made from this table."""
 

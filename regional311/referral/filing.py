@@ -24,7 +24,9 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from regional311.audit.service import audit_row
+from regional311.catalog.answers import Kept, Reply, coded_facts, told_lines
 from regional311.catalog.directory import Service
+from regional311.catalog.forms import EMPTY, Form
 from regional311.database.base import Base
 from regional311.database.ids import new_id, public_id, token_hash
 from regional311.database.rows import new_row, put, send
@@ -158,6 +160,7 @@ class Intake:
     when nothing was asked for. ``contact_id`` and ``contact_version`` continue a contact that was
     started at the desk. ``danger_answer`` is ``none`` or the key of a sign, ``None`` when the
     screen was not asked. ``cleared`` says that words of danger were seen and asked about.
+    ``reply`` is what was answered to the service's questions, ``None`` when they were not asked.
     ``chosen`` is the candidate that a specialist picked. ``consent`` is ``given``, ``refused`` or
     ``unasked``. ``line`` is ``partner/key``. ``ends`` is false to go on with another need.
     """
@@ -179,7 +182,7 @@ class Intake:
     place: Place = Place()
     description: str = ""
     urgency: str = "normal"
-    answers: Mapping[str, str] = field(default_factory=dict)
+    reply: Reply | None = None
     danger_answer: str | None = None
     cleared: bool = False
     chosen: str = ""
@@ -484,6 +487,8 @@ class _Planner:
         self.translate = translate
         self.today = published.today(self.slug, now)
         self.line = _line(published, intake.line)
+        self.words = _words(published, intake)
+        self.answers = self._answers()
         self.rows: list[Base] = []
         self.received: dict[UUID, list[Base]] = {}
         self.contact_id = intake.contact_id or new_id()
@@ -524,6 +529,13 @@ class _Planner:
                 )
             )
         return Plan(filed, self.rows, self.received, self.continued)
+
+    def _answers(self) -> dict[str, Any] | None:
+        """What is kept of the answers to the form that was asked."""
+        reply, form = self.intake.reply, _form(self.published, self.intake)
+        if reply is None or not form.questions:
+            return None
+        return Kept(self.published.ids[form.owner], form.digest, reply).plain()
 
     def _with_consent(self, decision: Decision) -> Decision:
         """Find what may cross; ask for consent where a person can be asked."""
@@ -701,6 +713,7 @@ class _Planner:
                 place_text=intake.place.text or None,
                 latitude=intake.place.latitude,
                 longitude=intake.place.longitude,
+                answers=self.answers,
                 created_at=self.now,
             )
         )
@@ -753,6 +766,7 @@ class _Planner:
                 place_text=intake.place.text or None,
                 latitude=intake.place.latitude,
                 longitude=intake.place.longitude,
+                answers=self.answers,
                 contact_id=self.contact_id,
                 need_id=self.need_id,
                 inquirer_id=self.inquirer_id,
@@ -950,6 +964,10 @@ class _Planner:
             ),
         }
         bound = asked is not None and asked.place == "required"
+        # answers that do not go along by themselves are part of what the person told
+        apart = self.answers is not None and "answers" in self.fields
+        told = (intake.description if apart else self.words) or None
+        coded = intake.reply.coded if intake.reply else {}
         values: dict[str, Any] = {
             "name": asker.name,
             "phone": asker.phone,
@@ -958,19 +976,19 @@ class _Planner:
             "may_leave_message": asker.may_leave_message if intake.asker else None,
             "place": place if place["kind"] != "none" else None,
             "location": place if place["kind"] != "none" and bound else None,
-            "note": intake.description or None,
-            "problem": (intake.description or None) if bound else None,
+            "note": told,
+            "problem": told if bound else None,
             "language": intake.language,
             "interpreter": intake.interpreter or None,
             "accommodation": intake.accommodation,
             "need": asked.name if asked else decision.service,
             "urgency": intake.urgency,
-            "answers": dict(intake.answers) or None,
+            "answers": self.answers,
         }
         return {
             name: value
             for name in self.fields
-            if (value := values.get(name, intake.answers.get(name))) is not None
+            if (value := values.get(name, coded.get(name))) is not None
         }
 
     def _usage(
@@ -1118,6 +1136,7 @@ def received_request(
                 new,
                 intake_tenant_id=sender_id,
                 description=shared.get("problem") or shared.get("note"),
+                answers=shared.get("answers"),
                 place_kind=place.get("kind") or "none",
                 place_text=place.get("text"),
                 latitude=Decimal(place["latitude"]) if place.get("latitude") else None,
@@ -1140,7 +1159,7 @@ def _decided(
     on = published.today(slug, now)
     region = published.region(on)
     ticked = () if intake.danger_answer in (None, "none") else (intake.danger_answer,)
-    signs = screen(region.signs, ticked, "" if intake.cleared else intake.description)
+    signs = screen(region.signs, ticked, "" if intake.cleared else _words(published, intake))
     place = intake.place
     located = published.locate(
         longitude=float(place.longitude) if place.longitude is not None else None,
@@ -1168,10 +1187,24 @@ def _decided(
         consent=intake.consent == "given",
         interpreter=intake.interpreter,
         accommodation=bool(intake.accommodation),
-        answers=tuple(f"{key}:{value}" for key, value in sorted(intake.answers.items())),
+        answers=coded_facts(intake.reply.coded) if intake.reply else (),
     )
     decision = decide(region, asked, facts, on, located=located, signs=signs, chosen=intake.chosen)
     return located, decision, signs
+
+
+def _form(published: Published, intake: Intake) -> Form:
+    """The form of the service that was picked at first: what was asked, whoever gets it."""
+    asked = published.directory.find(intake.service)
+    return published.form(asked) if asked is not None else EMPTY
+
+
+def _words(published: Published, intake: Intake) -> str:
+    """All that the person told: in their own words, and in answer to questions."""
+    told: list[str] = []
+    if intake.reply is not None and intake.reply.told:
+        told = told_lines(_form(published, intake), intake.reply.told, intake.reply.language)
+    return "\n".join(filter(None, (intake.description, *told)))
 
 
 def _after_hours(published: Published, slug: str, line: Line | None, at: datetime) -> bool:

@@ -20,7 +20,9 @@ from sqlalchemy.orm import Session
 
 from regional311.calendars import DAYS, BadHours, BusinessCalendar
 from regional311.catalog import queries as catalog
+from regional311.catalog.content import Question
 from regional311.catalog.directory import Directory, Service
+from regional311.catalog.forms import EMPTY, Form, Groups, resolve
 from regional311.catalog.search import Hit, SearchIndex
 from regional311.catalog.taxonomy import Terms
 from regional311.database.session import Scope, open_session
@@ -28,6 +30,7 @@ from regional311.errors import NotFound
 from regional311.referral.decision import Partner, Region, Sign, rule_name_key
 from regional311.referral.models import RuleSet as StoredRuleSet
 from regional311.referral.rules import RuleBook, RuleSet, rules_from
+from regional311.strict import from_plain
 from regional311.tenancy import queries as tenancy
 from regional311.tenancy.jurisdiction import (
     NO_PLACE,
@@ -153,6 +156,7 @@ class Published:
         policies: Iterable[tenancy.PolicyRow] = (),
         services: Iterable[Service] = (),
         terms: Terms | None = None,
+        groups: Mapping[str, Groups] | None = None,
         rule_sets: Iterable[Mapping[str, Any]] = (),
         agreements: Iterable[tuple[UUID, UUID, date | None, date | None]] = (),
     ) -> None:
@@ -186,6 +190,8 @@ class Published:
         }
         self.directory = Directory(services)
         self.terms = terms or Terms()
+        self.groups: Mapping[str, Groups] = groups or {}
+        self._forms: dict[str, Form] = {}
         self.search_index = SearchIndex(self.directory.services)
         self.boundaries: Mapping[str, tenancy.BoundaryRow] = {}
         self.jurisdictions = self._index(outlined)
@@ -229,6 +235,7 @@ class Published:
             policies=tenancy.policies(session),
             services=catalog.services(session, slugs),
             terms=catalog.terms(session, slugs),
+            groups=catalog.groups(session, slugs),
             rule_sets=[row._asdict() for row in rule_sets],
             agreements=[tuple(row) for row in agreements],
         )
@@ -360,6 +367,19 @@ class Published:
         """Find services of all partners by a person's words."""
         hits = self.search_index.rank(words, limit * 2, prefer=prefer)
         return [hit for hit in hits if hit.service.offered(on)][:limit]
+
+    def form(self, service: Service) -> Form:
+        """Give the questions of a service with its groups put in."""
+        known = self._forms.get(service.ref)
+        if known is None:
+            said = service.details.get("question") or ()
+            questions = [from_plain(Question, each) for each in said]
+            known = self._forms[service.ref] = (
+                resolve(questions, self.groups.get(service.tenant, {}), service.tenant)
+                if questions
+                else EMPTY
+            )
+        return known
 
     def queues(self, slug: str) -> Mapping[str, str]:
         """Give a partner's queues: key to name."""

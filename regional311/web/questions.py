@@ -1,87 +1,272 @@
-"""The questions of a service's form: one field each, and what the answers become.
+"""The questions of a service's form as fields, and what the answers become.
 
-Answers from a list are facts that rules may read. What is typed freely is told with the
-description: it may say who somebody is, and facts never do.
+All questions are on the page at once. One that is asked only after certain answers says so, and
+what is written there counts only if those were given: the server decides, so that nobody needs a
+script. Where there is one (`questions.js`), such a question appears when it is asked and not
+before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import colander
+from babel.dates import format_datetime
+from babel.numbers import format_decimal
+from markupsafe import Markup
+
+from regional311.catalog import answers
+from regional311.catalog.answers import Kept, Reply, Told, Unfit
+from regional311.catalog.definitions import conditions_said, limits_said
 from regional311.catalog.directory import Service
+from regional311.catalog.forms import Asked, Form, as_list, said
 from regional311.web.forms import (
     CheckboxGroupWidget,
-    Choice,
-    Choices,
-    Date,
+    DateTimeWidget,
     DateWidget,
-    Decimal,
     NumberWidget,
     RadioWidget,
     Schema,
     SchemaNode,
-    String,
+    SelectWidget,
     TextAreaWidget,
     TextWidget,
 )
-from regional311.web.i18n import _
+from regional311.web.i18n import page_language
+from regional311.web.telling import Telling, telling
 
 PREFIX = "answer-"
-_CODED = ("choice", "choices", "yes_no")
+MOST_IN_SIGHT = 7
+"""Answers to choose from that are all shown; more are a drop-down list."""
 
 
-def questions_of(service: Service) -> list[Mapping[str, Any]]:
-    """Return the questions of a service's form, in order."""
-    return list(service.details.get("question") or service.details.get("questions") or ())
+class Answer(colander.SchemaType):
+    """The answer to one question, checked when it is asked and left out when it is not."""
+
+    def __init__(self, asking: Asking, asked: Asked, *, counts: bool) -> None:
+        self.asking = asking
+        self.asked = asked
+        self.counts = counts
+
+    def serialize(self, node: Any, appstruct: Any) -> Any:
+        if appstruct is colander.null or appstruct is None:
+            return colander.null
+        if self.asked.kind == "choices":
+            return list(as_list(appstruct))
+        # a field for a moment knows no zone: the partner's is meant
+        return appstruct[:16] if self.asked.kind == "date_time" else appstruct
+
+    def deserialize(self, node: Any, cstruct: Any) -> Any:
+        if not self.counts or cstruct is colander.null:
+            return colander.null
+        try:
+            found = self.asking.read(self.asked, cstruct)
+        except Unfit as error:
+            raise colander.Invalid(node, self.asking.wrong(error)) from error
+        return colander.null if found is None else found
 
 
-def add_questions(schema: Schema, service: Service) -> None:
-    """Add a field for each question of the service, before who asks."""
-    for question in questions_of(service):
-        node = _node(question)
-        if not question.get("required"):
+class Asking:
+    """One form asked on one page: in its language, as of the day at the partner whose form it is.
+
+    `sent` are answers as they were typed, by question.
+    """
+
+    def __init__(
+        self, request: Any, form: Form, sent: Mapping[str, list[str]] | None = None
+    ) -> None:
+        self.tell: Telling = telling(request)
+        self.form = form
+        self.sent = typed(request, form) if sent is None else sent
+        self.language = page_language(request)
+        owner = self.tell.published.tenants.get(form.owner)
+        self.zone = ZoneInfo(owner.zone) if owner else self.tell.zone
+        self.today: date = request.now.astimezone(self.zone).date()
+        self.shown = {each.key for each in form.shown(self.sent)}
+
+    def read(self, asked: Asked, given: Any) -> Any:
+        """Read one answer. Raises `Unfit`."""
+        return answers.read(asked, given, today=self.today, zone=self.zone)
+
+    def wrong(self, error: Unfit) -> str:
+        """Say what is wrong with an answer."""
+        values = {
+            name: self.tell.day(value) if isinstance(value, date) else value
+            for name, value in error.values.items()
+        }
+        return self.tell.translate(answers.CODES[error.code]).format(**values)
+
+    def nodes(self, level: int = 2) -> list[SchemaNode]:
+        """Give a field for each question; `level` is that of the headings of groups."""
+        return [self._node(each, level) for each in self.form.questions]
+
+    def _node(self, asked: Asked, level: int) -> SchemaNode:
+        counts = asked.key in self.shown
+        words = said(asked, self.language)
+        node = SchemaNode(
+            Answer(self, asked, counts=counts),
+            name=PREFIX + asked.key,
+            title=self._spoken(words.label, words.language),
+            description=self._description(asked),
+            widget=self._widget(asked),
+            needed=asked.required,
+        )
+        if not (asked.required and counts):
             node.missing = None
+        if asked.conditions:
+            own = asked.conditions
+            node.asked_if = self._data(own)
+            node.only_if = " ".join(
+                conditions_said(self.form, asked, self.language, self.tell.translate)
+            )
+        if asked.within is not None:
+            heading = said(asked.within, self.language)
+            node.group = asked.within.key
+            node.group_title = self._spoken(heading.label, heading.language)
+            node.group_hint = heading.hint
+            node.group_level = level
+            node.group_if = self._data(asked.also_if) if asked.also_if else None
+        return node
+
+    def _data(self, conditions: Iterable[Any]) -> str:
+        return json.dumps([[PREFIX + each.question, list(each.answers)] for each in conditions])
+
+    def _spoken(self, text: str, language: str) -> str:
+        """Mark words that are in another language than the page."""
+        if language == self.language:
+            return text
+        return Markup('<span lang="{}">{}</span>').format(language, text)
+
+    def _description(self, asked: Asked) -> str:
+        words = said(asked, self.language)
+        hint = [] if not words.hint else [self._spoken(words.hint, words.language)]
+        return Markup(" ").join([*hint, *limits_said(asked, self.tell.translate)])
+
+    def _widget(self, asked: Asked) -> Any:
+        options = asked.options(self.language)
+        match asked.kind:
+            case "choice" if len(options) > MOST_IN_SIGHT:
+                return SelectWidget(values=options)
+            case "choice" | "yes_no":
+                return RadioWidget(values=options)
+            case "choices":
+                return CheckboxGroupWidget(values=options)
+            case "number":
+                return NumberWidget()
+            case "date":
+                return DateWidget(attributes=self._days(asked))
+            case "date_time":
+                return DateTimeWidget()
+            case "long_text":
+                return TextAreaWidget(maxlength=answers.longest(asked))
+            case "phone":
+                return TextWidget(type="tel", maxlength=answers.longest(asked))
+            case "email":
+                return TextWidget(type="email", maxlength=answers.longest(asked))
+        return TextWidget(maxlength=answers.longest(asked))
+
+    def _days(self, asked: Asked) -> dict[str, str]:
+        early, late = answers.day_limits(asked, self.today)
+        limits = {"min": early, "max": late}
+        return {name: day.isoformat() for name, day in limits.items() if day is not None}
+
+    def reply(self, values: Mapping[str, Any]) -> Reply | None:
+        """Give what was answered, from the values of the fields; None without any question."""
+        if not self.form.questions:
+            return None
+        given = {
+            each.key: value
+            for each in self.form.questions
+            if (value := values.get(PREFIX + each.key)) is not None
+        }
+        return answers.reply(self.form, given, self.language)
+
+    def reply_so_far(self) -> Reply | None:
+        """Give what was answered so far: what cannot be read yet is left out."""
+        if not self.form.questions:
+            return None
+        checked = answers.check(self.form, self.sent, today=self.today, zone=self.zone)
+        return answers.reply(self.form, checked.answers, self.language)
+
+
+def asking(request: Any, service: Service) -> Asking:
+    """Ask the questions of a service."""
+    return Asking(request, telling(request).published.form(service))
+
+
+def typed(request: Any, form: Form) -> dict[str, list[str]]:
+    """Give the answers that were sent, as they were typed."""
+    if request.method != "POST":
+        return {}
+    return {
+        each.key: [
+            value[:5000]
+            for value in request.POST.getall(PREFIX + each.key)
+            if isinstance(value, str) and value
+        ]
+        for each in form.questions
+    }
+
+
+def add_questions(request: Any, schema: Schema, service: Service, *, level: int = 2) -> None:
+    """Add a field for each question of the service, before who asks."""
+    for node in asking(request, service).nodes(level):
         schema.add_before("name", node)
 
 
-def answers_of(service: Service, values: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
-    """Return the answers that are codes, by question, and the others as lines of text."""
-    coded: dict[str, str] = {}
-    told: list[str] = []
-    for question in questions_of(service):
-        value = values.get(PREFIX + question["key"])
-        if value in (None, "", []):
-            continue
-        if question["kind"] in _CODED:
-            coded[question["key"]] = ",".join(value) if isinstance(value, list) else str(value)
-        else:
-            told.append(f"{question['label']} {value}")
-    return coded, told
+# --- told again -----------------------------------------------------------------------------------
 
 
-def _node(question: Mapping[str, Any]) -> SchemaNode:
-    kind = question["kind"]
-    if kind == "yes_no":
-        offered = [("yes", _("Yes")), ("no", _("No"))]
-    else:
-        offered = [
-            (each["key"], each["label"])
-            for each in question.get("choice") or question.get("choices") or ()
+def told_again(
+    request: Any, kept: Kept | None, forms: Mapping[Any, Form], *, personal: bool = True
+) -> list[dict[str, Any]]:
+    """Give what was asked and answered, in the words of then; `personal` tells typed words too.
+
+    A form that was not kept is told by its keys.
+    """
+    if kept is None:
+        return []
+    form = forms.get(kept.form)
+    if form is None:
+        every = {**kept.reply.coded, **(kept.reply.told if personal else {})}
+        return [
+            {"label": key, "heading": None, "answer": text, "language": None}
+            for key, text in every.items()
         ]
-    typ, widget = {
-        "text": lambda: (String(300), TextWidget(maxlength=300)),
-        "long_text": lambda: (String(2000, multiline=True), TextAreaWidget(maxlength=2000)),
-        "number": lambda: (Decimal(), NumberWidget()),
-        "date": lambda: (Date(), DateWidget()),
-        "choice": lambda: (Choice(offered), RadioWidget(values=offered)),
-        "yes_no": lambda: (Choice(offered), RadioWidget(values=offered)),
-        "choices": lambda: (Choices(offered), CheckboxGroupWidget(values=offered)),
-    }[kind]()
-    return SchemaNode(
-        typ,
-        name=PREFIX + question["key"],
-        title=question["label"],
-        description=question.get("hint") or "",
-        widget=widget,
-    )
+    tell = telling(request)
+    page = page_language(request)
+    language = kept.reply.language if kept.reply.language != page else None
+    found = []
+    for each in answers.told_again(form, kept.reply):
+        hidden = not personal and each.asked.key in kept.reply.told
+        found.append(
+            {
+                "label": each.label,
+                "heading": each.heading,
+                "answer": None if hidden else _shown(tell, each),
+                "hidden": hidden,
+                "language": language,
+            }
+        )
+    return found
+
+
+def _shown(tell: Telling, told: Told) -> str | None:
+    if not told.answers:
+        return None
+    text = told.answers[0]
+    match told.asked.kind:
+        case "date":
+            return tell.day(date.fromisoformat(text))
+        case "date_time":
+            # on the clock of the partner that asked
+            at = datetime.fromisoformat(text)
+            return format_datetime(at, "MMM d, y, h:mm a", tzinfo=at.tzinfo, locale=tell.locale)
+        case "number":
+            return format_decimal(Decimal(text), locale=tell.locale, decimal_quantization=False)
+    return ", ".join(told.answers)

@@ -47,6 +47,7 @@ from regional311.web.forms.types import (
 from regional311.web.forms.widgets import (
     CheckboxGroupWidget,
     CheckboxWidget,
+    DateTimeWidget,
     DateWidget,
     FormWidget,
     HiddenWidget,
@@ -68,6 +69,7 @@ __all__ = [
     "Choice",
     "Choices",
     "Date",
+    "DateTimeWidget",
     "DateWidget",
     "Decimal",
     "HiddenWidget",

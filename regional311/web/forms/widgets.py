@@ -83,6 +83,14 @@ class DateWidget(_Control):
     width = "md"
 
 
+class DateTimeWidget(_Control):
+    """A date and a time of day on the partner's clock, with the browser's own picker."""
+
+    template = "text"
+    type = "datetime-local"
+    width = "lg"
+
+
 class TextAreaWidget(_Control):
     """Several lines of text."""
 

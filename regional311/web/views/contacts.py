@@ -20,7 +20,9 @@ from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.renderers import render_to_response
 from pyramid.view import view_config
 
+from regional311.catalog.answers import Reply, kept_from
 from regional311.catalog.directory import Service
+from regional311.catalog.queries import forms
 from regional311.database.ids import new_token
 from regional311.errors import InvalidInput, Stale
 from regional311.identity.permissions import Permissions as P
@@ -53,7 +55,7 @@ from regional311.web.forms import (
 from regional311.web.freshness import freshness
 from regional311.web.i18n import _
 from regional311.web.listing import Column, Filter, Listing
-from regional311.web.questions import add_questions, answers_of
+from regional311.web.questions import add_questions, asking, told_again
 from regional311.web.representations import csv_response, wanted
 from regional311.web.security import may
 from regional311.web.shelf import shelf
@@ -297,7 +299,7 @@ def _need_form(
     if service.place == "none":
         for name in PLACE:
             del schema[name]
-    add_questions(schema, service)
+    add_questions(request, schema, service, level=3)
     contact = context.record
     return make_form(
         request,
@@ -319,12 +321,16 @@ def _need_form(
 
 
 def _intake(
-    context: ContactRecord, request: Any, service: Service, values: dict[str, Any], key: str
+    context: ContactRecord,
+    request: Any,
+    service: Service,
+    values: dict[str, Any],
+    key: str,
+    reply: Reply | None = None,
 ) -> filing.Intake:
     """Make the intake of what was typed. `values` may lack what was left out."""
     contact = context.record
     tell = telling(request)
-    coded, description = description_of(service, values)
     line = ""
     if contact.line_key:
         line = f"{tell.published.slugs[contact.line_owner_id]}/{contact.line_key}"
@@ -341,9 +347,9 @@ def _intake(
         after_hours=contact.after_hours,
         asker=asker_of(values),
         place=place_of(values),
-        description=description,
+        description=values.get("description") or "",
         urgency=values.get("urgency") or "normal",
-        answers=coded,
+        reply=reply,
         danger_answer=contact.danger_answer,
         cleared=bool(values.get("cleared")),
         chosen=values.get("chosen") or "",
@@ -369,12 +375,6 @@ def asker_of(values: dict[str, Any]) -> filing.Asker | None:
         may_leave_message=bool(values.get("may_leave_message")),
         wants_updates=bool(values.get("wants_updates")),
     )
-
-
-def description_of(service: Service, values: dict[str, Any]) -> tuple[dict[str, str], str]:
-    """Give the answers that are codes, and the description with all others told in it."""
-    coded, told = answers_of(service, values)
-    return coded, "\n".join(filter(None, (values.get("description"), *told)))
 
 
 def place_of(values: dict[str, Any]) -> filing.Place:
@@ -418,7 +418,8 @@ def _preview(
 ) -> dict[str, Any]:
     """Say who would get it and why, and what would be shared."""
     tell = telling(request)
-    intake = _intake(context, request, service, values, "")
+    reply = asking(request, service).reply_so_far()
+    intake = _intake(context, request, service, values, "", reply)
     seen = filing.preview(tell.published, tell.slug, intake, now=request.now)
     decision = seen.decision
     if seen.signs or decision is None:
@@ -596,6 +597,8 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
         if asks
         else None
     )
+    answered = {each.id: kept_from(each.answers) for each in detail.needs}
+    asked = forms(session, [each.form for each in answered.values() if each is not None])
     return {
         "notices": beside.notices if beside else [],
         "articles": beside.articles if beside else [],
@@ -650,7 +653,11 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
         "stale": work.stale,
         "problem": work.problem,
         "needs": [
-            _need(tell, each, detail, decisions, sent, personal=personal) for each in detail.needs
+            {
+                **_need(tell, each, detail, decisions, sent, personal=personal),
+                "asked": told_again(request, answered[each.id], asked, personal=personal),
+            }
+            for each in detail.needs
         ],
         "wrap_up": _wrap_up(found) if editable and screened else None,
         "facts": _facts(tell, found, detail, personal=personal),
@@ -997,7 +1004,8 @@ def file_need(context: ContactRecord, request: Any) -> Any:
     typed = _as_typed(request)
 
     def on_success(values: dict[str, Any]) -> dict[str, Any]:
-        intake = _intake(context, request, service, values, form_key(request))
+        reply = asking(request, service).reply(values)
+        intake = _intake(context, request, service, values, form_key(request), reply)
         known = filing.first_answer(request.dbsession, intake)
         if known is None:
             _check_place(tell, request, intake, service)

@@ -30,14 +30,13 @@ from regional311.web.forms import (
     start_over,
 )
 from regional311.web.i18n import _
-from regional311.web.questions import add_questions
+from regional311.web.questions import add_questions, asking
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import Desk
 from regional311.web.views.contacts import (
     PLACE,
     NeedForm,
     asker_of,
-    description_of,
     hits_of,
     offered,
     place_of,
@@ -97,7 +96,7 @@ def made_form(request: Any, service: Service, values: dict[str, Any] | None = No
     if service.place == "none":
         for name in PLACE:
             del schema[name]
-    add_questions(schema, service)
+    add_questions(request, schema, service)
     known = {child.name: child for child in schema.children}
     first = ("channel", "language", "received_on")
     schema.children = [
@@ -196,7 +195,6 @@ def _intake(tell: Telling, request: Any, service: Service, values: dict[str, Any
     received = request.now
     if values["received_on"] != tell.today:
         received = datetime.combine(values["received_on"], time(12), tzinfo=tell.zone)
-    coded, description = description_of(service, values)
     return filing.Intake(
         source="desk",
         key=form_key(request),
@@ -209,9 +207,9 @@ def _intake(tell: Telling, request: Any, service: Service, values: dict[str, Any
         accommodation=values.get("accommodation"),
         asker=asker_of(values),
         place=place_of(values),
-        description=description,
+        description=values.get("description") or "",
         urgency=values["urgency"],
-        answers=coded,
+        reply=asking(request, service).reply(values),
         danger_answer=values["danger"],
         cleared=values["danger"] == "none",
         consent=values["consent"],

@@ -34,7 +34,7 @@ from regional311.web.forms import (
     make_form,
 )
 from regional311.web.i18n import _, page_language
-from regional311.web.questions import add_questions, answers_of
+from regional311.web.questions import add_questions, asking
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import Root, TrackedRequest, enter
 from regional311.web.wording import REQUEST_STATES, kind, said
@@ -168,7 +168,7 @@ def _report_form(request: Any, found: Service, *, cleared: bool = False) -> Form
             del schema[name]
     if not cleared:
         del schema["cleared"]
-    add_questions(schema, found)
+    add_questions(request, schema, found)
     return make_form(
         request,
         schema,
@@ -309,7 +309,6 @@ def _intake(request: Any, found: Service, values: dict[str, Any]) -> filing.Inta
             safe_to_call=bool(values.get("phone")),
             wants_updates=bool(values.get("wants_updates") and values.get("email")),
         )
-    coded, told = answers_of(found, values)
     latitude, longitude = values.get("latitude"), values.get("longitude")
     return filing.Intake(
         source="web",
@@ -320,8 +319,8 @@ def _intake(request: Any, found: Service, values: dict[str, Any]) -> filing.Inta
         language=page_language(request),
         asker=asker,
         place=filing.Place(values.get("place") or "", latitude, longitude),
-        description="\n".join(filter(None, (values.get("description"), *told))),
-        answers=coded,
+        description=values.get("description") or "",
+        reply=asking(request, found).reply(values),
         danger_answer="none",
         cleared=bool(values.get("cleared")),
         consent="given" if values.get("consent") else "refused",

@@ -8,6 +8,8 @@ from typing import Any
 from pyramid.httpexceptions import HTTPForbidden, HTTPSeeOther
 from pyramid.view import view_config
 
+from regional311.catalog.answers import kept_from
+from regional311.catalog.queries import forms
 from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
 from regional311.intake.queries import EXPORT, PAGE
@@ -27,6 +29,7 @@ from regional311.web.forms import (
 )
 from regional311.web.i18n import _
 from regional311.web.listing import Column, Filter, Listing
+from regional311.web.questions import told_again
 from regional311.web.representations import csv_response, wanted
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import ReferralRecord, Referrals
@@ -56,6 +59,8 @@ TABS = {
 }
 _REASONS = {**DECLINE_REASONS, **END_REASONS, **HOLD_REASONS}
 _ERASED = "erased"
+ANSWERS = "answers"
+"""The field of the sharing policy that holds the answers to a form."""
 
 
 @view_config(
@@ -304,6 +309,7 @@ def _page(context: ReferralRecord, request: Any, **failed: Any) -> dict[str, Any
         if sent
         else _("This is all that ${partner} sent.", mapping={"partner": other}),
         "shared": _shared(tell, request, detail.shared),
+        "asked": _asked(request, detail.shared),
         "consent": consent,
         "history": [
             {
@@ -371,7 +377,18 @@ def _shared(tell: Telling, request: Any, shared: Any) -> list[tuple[Any, Any]]:
     if shared.get(_ERASED):
         return [(_("Erased"), _("The person took the consent back."))]
     names = tell.published.sharing(tell.today).fields
-    return [(names.get(key, key), _value(request, key, value)) for key, value in shared.items()]
+    return [
+        (names.get(key, key), _value(request, key, value))
+        for key, value in shared.items()
+        if key != ANSWERS or "form" not in value
+    ]
+
+
+def _asked(request: Any, shared: Any) -> list[dict[str, Any]]:
+    """The questions that were asked and the answers that crossed."""
+    content = shared.get(ANSWERS) or {}
+    kept = kept_from(content) if "form" in content else None
+    return told_again(request, kept, forms(request.dbsession, [kept.form] if kept else ()))
 
 
 def _value(request: Any, key: str, value: Any) -> Any:

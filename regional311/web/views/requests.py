@@ -8,6 +8,8 @@ from typing import Any
 from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.view import view_config
 
+from regional311.catalog.answers import kept_from
+from regional311.catalog.queries import forms
 from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
 from regional311.intake import lifecycle, queries
@@ -27,6 +29,7 @@ from regional311.web.forms import (
 )
 from regional311.web.i18n import _
 from regional311.web.listing import Column, Filter, Listing
+from regional311.web.questions import told_again
 from regional311.web.representations import csv_response, wanted
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import RequestRecord, Requests
@@ -347,6 +350,7 @@ def _page(context: RequestRecord, request: Any, **failed: Any) -> dict[str, Any]
         "note_form": None,
         "notes": [],
         "inquirer": None,
+        "asked": [],
         "description": None,
         "opened": next(iter(failed), None),
         "contact_url": f"/{tell.slug}/contacts/{detail.contact}" if detail.contact else None,
@@ -362,7 +366,10 @@ def _page(context: RequestRecord, request: Any, **failed: Any) -> dict[str, Any]
             ],
         }
     works = request.has_permission(P.REQUEST_WORK, context)
+    kept = kept_from(found.answers)
+    asked = forms(request.dbsession, [kept.form] if kept else ())
     common |= {
+        "asked": told_again(request, kept, asked),
         "description": found.description,
         "facts": [
             (_("Place"), tell.place(found)),
