@@ -26,7 +26,7 @@ from regional311.ledger.books import (
     mirror_problems,
     net_zero_problems,
 )
-from regional311.ledger.queries import entries_to_check, partner_balances
+from regional311.ledger.queries import entries_to_check, loose_problems, partner_balances
 
 NAMES = (
     "balanced",
@@ -303,7 +303,8 @@ def _checks(found: Mapping[str, list[Problem]], *, only_own: bool) -> list[Check
 def _own_problems(session: TenantSession, period_key: str | None) -> dict[str, list[Problem]]:
     return {
         "balanced": [
-            problem for entry in _entries(session, period_key) for problem in entry_problems(entry)
+            *(each for entry in _entries(session, period_key) for each in entry_problems(entry)),
+            *loose_problems(session),
         ],
         "totals_match_lines": _total_problems(session, period_key),
         "leaves_sum_to_lines": _leaf_problems(session, period_key),

@@ -14,6 +14,8 @@ from types import ModuleType
 from typing import Any
 from uuid import UUID
 
+import psycopg
+from psycopg.pq import ExecStatus, TransactionStatus
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, SessionTransaction
@@ -78,8 +80,33 @@ def _rows() -> ModuleType:
 def _bind_at_begin(
     session: TenantSession, transaction: SessionTransaction, connection: Connection
 ) -> None:
-    if not transaction.nested:
+    if not transaction.nested and not _begin_bound(connection, session.scope):
         _bind(connection, session.scope)
+
+
+def _begin_bound(connection: Connection, scope: Scope) -> bool:
+    """Begin the transaction and bind it in one round trip; tell whether that was possible.
+
+    Every unit of work pays for this, and by itself, through the layers between, it took as long as
+    the smallest of them needs for all its work. Where it is not possible nothing has happened: the
+    ordinary way either works or says what is wrong, a connection that was lost for instance.
+    """
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, psycopg.Connection)
+    database = raw.pgconn
+    if (
+        raw.autocommit
+        or raw.isolation_level is not None
+        or database.transaction_status != TransactionStatus.IDLE
+    ):
+        return False
+    person = "NULL" if scope.person_id is None else f"'{scope.person_id.hex}'"
+    statement = f"BEGIN; SELECT bind_tenant('{scope.tenant_id.hex}', {person})"
+    if database.exec_(statement.encode()).status == ExecStatus.TUPLES_OK:
+        return True
+    if database.transaction_status == TransactionStatus.INERROR:
+        database.exec_(b"ROLLBACK")
+    return False
 
 
 def _bind(connection: Connection, scope: Scope) -> None:

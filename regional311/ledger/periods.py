@@ -25,7 +25,6 @@ from regional311.ledger.service import (
     OPEN,
     SOFT_CLOSED,
     PeriodClosed,
-    check_pending,
     lock_calendar,
 )
 
@@ -75,7 +74,6 @@ def close_period(
     late = [each.key for each in earlier if each.state not in enough]
     if late:
         raise PeriodsCloseInOrder(f"Close {late[0]} first: periods close in order.")
-    check_pending(session)
     period.state = wanted
     session.flush()
     _step(session, period_key, "soft_closed" if soft else "closed", now, None)

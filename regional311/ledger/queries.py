@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from regional311.database.session import TenantSession, scope_of
-from regional311.ledger.books import DUE_FROM, DUE_TO, Entry, Leg
+from regional311.ledger.books import DUE_FROM, DUE_TO, Entry, Leg, Problem
 
 PAGE = 50
 DUE_FROM_OUTSIDE = "due_from_outside"
@@ -451,6 +451,32 @@ def entries_to_check(
         )
         for row in rows
     ]
+
+
+def loose_problems(session: TenantSession) -> list[Problem]:
+    """Legs without their entry or account, entries without their month: taken away by somebody.
+
+    The application cannot; no foreign key keeps the database's owner from it.
+    """
+    tenant_id = scope_of(session).tenant_id
+    rows = session.execute(
+        text(
+            "SELECT DISTINCT p.entry_id, 'Legs of entry ' || p.entry_id || ' are left without it.'"
+            " FROM postings p WHERE p.tenant_id = :tenant AND NOT EXISTS (SELECT"
+            "  FROM journal_entries e WHERE e.tenant_id = :tenant AND e.id = p.entry_id)"
+            " UNION ALL SELECT DISTINCT p.entry_id, 'A leg of entry ' || p.entry_id"
+            "  || ' is on the account ' || p.account_key || ', which is not there.'"
+            " FROM postings p WHERE p.tenant_id = :tenant AND NOT EXISTS (SELECT"
+            "  FROM accounts a WHERE a.tenant_id = :tenant AND a.key = p.account_key)"
+            " UNION ALL SELECT e.id, 'Entry ' || e.id || ' is in ' || e.period_key"
+            "  || ', a month that is not there.'"
+            " FROM journal_entries e WHERE e.tenant_id = :tenant AND NOT EXISTS (SELECT"
+            "  FROM ledger_periods p WHERE p.tenant_id = :tenant AND p.key = e.period_key)"
+            " ORDER BY 1, 2"
+        ),
+        {"tenant": tenant_id},
+    )
+    return [Problem("entry_loose", tenant_id, row[0], row[1]) for row in rows]
 
 
 def _legs(rows: list[list[Any]] | None, counterparty_id: UUID | None) -> tuple[Leg, ...]:

@@ -14,8 +14,9 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CursorResult, select, text
-from sqlalchemy.dialects.postgresql import insert
+import orjson
+from sqlalchemy import CursorResult, Text, any_, literal, select, text
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from regional311.calendars import Period
 from regional311.database.ids import new_id
@@ -30,7 +31,8 @@ FURTHEST_PERIOD = 240
 """Months after the wanted one within which there must be an open period."""
 AT_ONCE = 1_000
 """Entries that `post_many` writes with one statement."""
-_ALWAYS = list(INTERPARTNER_ACCOUNTS)
+_KEPT_OPEN = f"{{{','.join(INTERPARTNER_ACCOUNTS)}}}"
+"""An array literal: accounts between partners take postings whatever the chart says."""
 
 
 class Unbalanced(InvalidInput):
@@ -73,63 +75,63 @@ class NewEntry:
         return sum(leg.debit_cents for leg in self.legs)
 
 
-_POST = """
-WITH period AS (
-    SELECT state FROM ledger_periods WHERE tenant_id = %(tenant)s AND key = %(period)s FOR SHARE
-), known AS (
-    SELECT id FROM journal_entries WHERE tenant_id = %(tenant)s AND source_key = %(source)s
-), chart AS (
-    SELECT key FROM accounts WHERE tenant_id = %(tenant)s AND key = ANY(%(accounts)s)
-        AND (ended_on IS NULL OR ended_on > %(today)s OR key = ANY(%(always)s))
-), entry AS (
-    INSERT INTO journal_entries (tenant_id, id, period_key, service_period, memo, source_key,
-        source_id, counterparty_id, mirror_id, reverses_id, leg_count, total_cents, posted_by,
-        posted_at)
-    SELECT %(tenant)s, %(id)s, %(period)s, %(service_period)s, %(memo)s, %(source)s,
-        %(source_id)s, %(counterparty)s, %(mirror)s, %(reverses)s, %(legs)s, %(total)s,
-        %(person)s, %(now)s
-    WHERE EXISTS (SELECT FROM period WHERE state = 'open') AND NOT EXISTS (SELECT FROM known)
-        AND (SELECT count(*) FROM chart) = %(account_count)s
-    ON CONFLICT (tenant_id, source_key) DO NOTHING
-    RETURNING id
-), legs AS (
-    INSERT INTO postings (tenant_id, entry_id, leg, account_key, debit_cents, credit_cents,
-        counterparty_id, party, family)
-    SELECT %(tenant)s, entry.id, leg.* FROM entry, unnest(CAST(%(numbers)s AS bigint[]),
-        CAST(%(leg_accounts)s AS text[]), CAST(%(debits)s AS bigint[]),
-        CAST(%(credits)s AS bigint[]), CAST(%(parties)s AS uuid[]), CAST(%(others)s AS text[]),
-        CAST(%(families)s AS text[])) AS leg
-)
-SELECT (SELECT state FROM period) AS state, (SELECT id FROM known) AS known,
-    (SELECT array_agg(key) FROM chart) AS chart, (SELECT id FROM entry) AS posted
-"""
-"""Locks the period, looks at the chart and for an earlier posting of the same thing, and writes:
-one statement. The database's own trigger checks the balance at commit."""
+_POST = "SELECT post_entry(%s, %s, %s, %s, %s)"
+"""Locks the period, looks at the chart, and writes unless the same thing was posted before: one
+statement, whose plans the database keeps. What was written is checked as a whole when it ends."""
 
 _POST_MANY = """
 WITH entries AS (
     INSERT INTO journal_entries (tenant_id, id, period_key, service_period, memo, source_key,
         source_id, counterparty_id, mirror_id, reverses_id, leg_count, total_cents, posted_by,
         posted_at)
-    SELECT %(tenant)s, e.*, %(person)s, %(now)s FROM unnest(CAST(%(ids)s AS uuid[]),
-        CAST(%(periods)s AS text[]), CAST(%(service_periods)s AS text[]), CAST(%(memos)s AS text[]),
-        CAST(%(sources)s AS text[]), CAST(%(source_ids)s AS uuid[]),
-        CAST(%(counterparties)s AS uuid[]), CAST(%(mirrors)s AS uuid[]),
-        CAST(%(reverses)s AS uuid[]), CAST(%(counts)s AS bigint[]), CAST(%(totals)s AS bigint[]))
-        AS e
+    SELECT %(tenant)s, e.*, %(person)s, %(now)s FROM jsonb_to_recordset(%(entries)s) AS e (id uuid,
+        period_key text, service_period text, memo text, source_key text, source_id uuid,
+        counterparty_id uuid, mirror_id uuid, reverses_id uuid, leg_count bigint,
+        total_cents bigint)
 )
 INSERT INTO postings (tenant_id, entry_id, leg, account_key, debit_cents, credit_cents,
     counterparty_id, party, family)
-SELECT %(tenant)s, leg.* FROM unnest(CAST(%(leg_entries)s AS uuid[]), CAST(%(numbers)s AS bigint[]),
-    CAST(%(leg_accounts)s AS text[]), CAST(%(debits)s AS bigint[]), CAST(%(credits)s AS bigint[]),
-    CAST(%(parties)s AS uuid[]), CAST(%(others)s AS text[]), CAST(%(families)s AS text[])) AS leg
+SELECT %(tenant)s, e.id, leg.number, leg.account, leg.debit, leg.credit, leg.counterparty_id,
+    leg.party, leg.family
+FROM jsonb_to_recordset(%(entries)s) AS e (id uuid, legs jsonb)
+CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(e.legs) AS (account text, debit bigint,
+    credit bigint, counterparty_id uuid, party text, family text))
+    WITH ORDINALITY AS leg (account, debit, credit, counterparty_id, party, family, number)
 """
 
 
-def _run(session: TenantSession, statement: str, parameters: dict[str, Any]) -> CursorResult[Any]:
+def _run(session: TenantSession, statement: str, parameters: Any) -> CursorResult[Any]:
     """Send a statement as the driver takes it: half of what posting takes here is building SQL."""
     send(session)
     return session.connection().exec_driver_sql(statement, parameters)
+
+
+def _told(entry: NewEntry, entry_id: UUID) -> dict[str, Any]:
+    """An entry as the statements above read it."""
+    return {
+        "id": entry_id,
+        "period_key": entry.period_key,
+        "service_period": entry.service_period,
+        "memo": entry.memo,
+        "source_key": entry.source_key,
+        "source_id": entry.source_id,
+        "counterparty_id": entry.counterparty_id,
+        "mirror_id": entry.mirror_id,
+        "reverses_id": entry.reverses_id,
+        "leg_count": len(entry.legs),
+        "total_cents": entry.total_cents,
+        "legs": [
+            {
+                "account": leg.account,
+                "debit": leg.debit_cents,
+                "credit": leg.credit_cents,
+                "counterparty_id": leg.counterparty_id,
+                "party": leg.party,
+                "family": leg.family,
+            }
+            for leg in entry.legs
+        ],
+    }
 
 
 def post(session: TenantSession, entry: NewEntry, *, now: datetime) -> UUID:
@@ -145,40 +147,18 @@ def post(session: TenantSession, entry: NewEntry, *, now: datetime) -> UUID:
     if problems := leg_problems(entry.legs):
         raise Unbalanced(" ".join(problems))
     scope = scope_of(session)
-    accounts = list({leg.account for leg in entry.legs})
-    parameters = {
-        "tenant": scope.tenant_id,
-        "person": scope.person_id,
-        "now": now,
-        "today": now.date(),
-        "always": _ALWAYS,
-        "id": new_id(),
-        "period": entry.period_key,
-        "service_period": entry.service_period,
-        "memo": entry.memo,
-        "source": entry.source_key,
-        "source_id": entry.source_id,
-        "counterparty": entry.counterparty_id,
-        "mirror": entry.mirror_id,
-        "reverses": entry.reverses_id,
-        "legs": len(entry.legs),
-        "total": entry.total_cents,
-        "accounts": accounts,
-        "account_count": len(accounts),
-        "numbers": list(range(1, len(entry.legs) + 1)),
-        **_leg_columns(entry.legs),
-    }
-    result = _run(session, _POST, parameters).one()
-    if result.state is None and result.known is None:
+    entry_id = new_id()
+    said = orjson.dumps(_told(entry, entry_id) | {"today": now.date()}).decode()
+    parameters = (scope.tenant_id, scope.person_id, now, said, _KEPT_OPEN)
+    while _run(session, _POST, parameters).scalar_one() != "posted":
+        known = _posted(session, entry.source_key)
+        if known is not None:
+            return _same_or_refuse(session, known, entry)
+        # opens a month that nobody has used; what was refused is named here
         lock_open_period(session, entry.period_key)
-        result = _run(session, _POST, parameters).one()
+        _check_accounts(session, {leg.account for leg in entry.legs}, now.date())
     mark_changed(session)
-    if result.posted is not None:
-        posted: UUID = result.posted
-        return posted
-    if result.known is None:
-        _refuse(result.state, entry.period_key, set(accounts) - set(result.chart or ()))
-    return _known_or_refuse(session, entry)
+    return entry_id
 
 
 def post_many(session: TenantSession, entries: Sequence[NewEntry], *, now: datetime) -> list[UUID]:
@@ -195,17 +175,26 @@ def post_many(session: TenantSession, entries: Sequence[NewEntry], *, now: datet
     for entry in entries:
         if problems := leg_problems(entry.legs):
             raise Unbalanced(f"{entry.source_key}: {' '.join(problems)}")
-    known = _posted_before(session, entries)
-    fresh = [entry for entry in entries if entry.source_key not in known]
+    ids = _posted_before(session, entries)
+    fresh = [entry for entry in entries if entry.source_key not in ids]
     for period_key in sorted({entry.period_key for entry in fresh}):
         lock_open_period(session, period_key)
     if fresh:
         used = {leg.account for entry in fresh for leg in entry.legs}
         _check_accounts(session, used, now.date())
+    scope = scope_of(session)
     for begin in range(0, len(fresh), AT_ONCE):
-        known |= _write(session, fresh[begin : begin + AT_ONCE], now)
+        lot = [_told(entry, new_id()) for entry in fresh[begin : begin + AT_ONCE]]
+        ids |= {each["source_key"]: each["id"] for each in lot}
+        parameters = {
+            "tenant": scope.tenant_id,
+            "person": scope.person_id,
+            "now": now,
+            "entries": orjson.dumps(lot).decode(),
+        }
+        _run(session, _POST_MANY, parameters)
     mark_changed(session)
-    return [known[entry.source_key] for entry in entries]
+    return [ids[entry.source_key] for entry in entries]
 
 
 def _posted_before(session: TenantSession, entries: Sequence[NewEntry]) -> dict[str, UUID]:
@@ -213,73 +202,20 @@ def _posted_before(session: TenantSession, entries: Sequence[NewEntry]) -> dict[
     wanted = {entry.source_key: entry for entry in entries}
     if len(wanted) != len(entries):
         raise KeyReused("A source key stands twice among these entries.")
-    rows = session.execute(
-        select(JournalEntry.source_key, JournalEntry.id).where(
-            JournalEntry.tenant_id == tenant_id, JournalEntry.source_key.in_(wanted)
+    known = session.execute(
+        select(JournalEntry).where(
+            JournalEntry.tenant_id == tenant_id,
+            JournalEntry.source_key == any_(literal(list(wanted), ARRAY(Text))),
         )
-    ).all()
-    for row in rows:
-        _known_or_refuse(session, wanted[row.source_key])
-    return {row.source_key: row.id for row in rows}
-
-
-def _write(session: TenantSession, entries: Sequence[NewEntry], now: datetime) -> dict[str, UUID]:
-    scope = scope_of(session)
-    ids = [new_id() for _entry in entries]
-    legs = [leg for entry in entries for leg in entry.legs]
-    _run(
-        session,
-        _POST_MANY,
-        {
-            "tenant": scope.tenant_id,
-            "person": scope.person_id,
-            "now": now,
-            "ids": ids,
-            "periods": [entry.period_key for entry in entries],
-            "service_periods": [entry.service_period for entry in entries],
-            "memos": [entry.memo for entry in entries],
-            "sources": [entry.source_key for entry in entries],
-            "source_ids": [entry.source_id for entry in entries],
-            "counterparties": [entry.counterparty_id for entry in entries],
-            "mirrors": [entry.mirror_id for entry in entries],
-            "reverses": [entry.reverses_id for entry in entries],
-            "counts": [len(entry.legs) for entry in entries],
-            "totals": [entry.total_cents for entry in entries],
-            "leg_entries": [
-                entry_id
-                for entry_id, entry in zip(ids, entries, strict=True)
-                for _leg in entry.legs
-            ],
-            "numbers": [number for entry in entries for number in range(1, len(entry.legs) + 1)],
-            **_leg_columns(legs),
-        },
-    )
-    return {entry.source_key: entry_id for entry, entry_id in zip(entries, ids, strict=True)}
-
-
-def _leg_columns(legs: Sequence[Leg]) -> dict[str, list[Any]]:
+    ).scalars()
     return {
-        "leg_accounts": [leg.account for leg in legs],
-        "debits": [leg.debit_cents for leg in legs],
-        "credits": [leg.credit_cents for leg in legs],
-        "parties": [leg.counterparty_id for leg in legs],
-        "others": [leg.party for leg in legs],
-        "families": [leg.family for leg in legs],
+        each.source_key: _same_or_refuse(session, each, wanted[each.source_key])
+        for each in known.all()
     }
 
 
-def _refuse(state: str, period_key: str, missing: set[str]) -> None:
-    if state != OPEN:
-        raise PeriodClosed(f"The period {period_key} is {state}; nothing can be posted to it.")
-    if missing:
-        raise UnknownAccount(
-            f"The chart of accounts lacks or has ended {', '.join(sorted(missing))}."
-        )
-
-
-def _known_or_refuse(session: TenantSession, entry: NewEntry) -> UUID:
-    known = _posted(session, entry.source_key)
-    if known is None or not _same(session, known, entry):
+def _same_or_refuse(session: TenantSession, known: JournalEntry, entry: NewEntry) -> UUID:
+    if not _same(session, known, entry):
         raise KeyReused(f"Something else was posted already for {entry.source_key}.")
     return known.id
 
@@ -393,13 +329,6 @@ def lock_calendar(session: TenantSession) -> None:
     )
 
 
-def check_pending(session: TenantSession) -> None:
-    """Let the database check what this transaction has posted so far, while its period is open."""
-    send(session)
-    session.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
-    session.execute(text("SET CONSTRAINTS ALL DEFERRED"))
-
-
 def open_accounts(
     session: TenantSession, keys: Iterable[str] = tuple(INTERPARTNER_ACCOUNTS)
 ) -> None:
@@ -434,7 +363,10 @@ def _check_accounts(session: TenantSession, keys: set[str], today: date) -> None
         for row in rows
         if row.ended_on is None or row.ended_on > today or row.key in INTERPARTNER_ACCOUNTS
     }
-    _refuse(OPEN, "", keys - known)
+    if missing := keys - known:
+        raise UnknownAccount(
+            f"The chart of accounts lacks or has ended {', '.join(sorted(missing))}."
+        )
 
 
 def _posted(session: TenantSession, source_key: str) -> JournalEntry | None:

@@ -104,8 +104,8 @@ def test_row_security_cannot_be_turned_off(bound) -> None:
     assert refused(bound, "SELECT * FROM contacts") == PRIVILEGE
 
 
-def post(connection, tenant: UUID, entry: UUID, *, legs: int, total: int) -> None:
-    """An entry of October that says it has so many legs and that total, without its postings."""
+def prepare(connection, tenant: UUID) -> None:
+    """An open month and two accounts."""
     connection.execute(
         text(
             "INSERT INTO ledger_periods (tenant_id, key, start_on, end_on, state)"
@@ -122,75 +122,102 @@ def post(connection, tenant: UUID, entry: UUID, *, legs: int, total: int) -> Non
             ),
             {"t": tenant, "k": key},
         )
-    connection.execute(
-        text(
-            "INSERT INTO journal_entries (tenant_id, id, period_key, service_period, memo,"
-            " source_key, leg_count, total_cents, posted_at)"
-            " VALUES (:t, :e, '1999-10', '1999-10', 'test', :s, :l, :c, '1999-10-05Z')"
-        ),
-        {"t": tenant, "e": entry, "s": str(entry), "l": legs, "c": total},
-    )
 
 
-def leg(connection, tenant: UUID, entry: UUID, number: int, debit: int, credit: int) -> None:
-    connection.execute(
-        text(
-            "INSERT INTO postings (tenant_id, entry_id, leg, account_key, debit_cents,"
-            " credit_cents) VALUES (:t, :e, :n, :k, :d, :c)"
-        ),
-        {"t": tenant, "e": entry, "n": number, "k": "ab"[number % 2], "d": debit, "c": credit},
-    )
+ENTRY = """
+INSERT INTO journal_entries (tenant_id, id, period_key, service_period, memo, source_key,
+    leg_count, total_cents, posted_at)
+SELECT :t, :e, :p, :p, 'test', CAST(:e AS text), 2, 500, '1999-10-05Z'
+"""
+LEGS = """
+INSERT INTO postings (tenant_id, entry_id, leg, account_key, debit_cents, credit_cents)
+SELECT :t, :e, leg.* FROM unnest(CAST(:numbers AS bigint[]), CAST(:accounts AS text[]),
+    CAST(:debits AS bigint[]), CAST(:credits AS bigint[])) AS leg
+"""
 
 
-def check_now(connection) -> None:
-    connection.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
-    connection.execute(text("SET CONSTRAINTS ALL DEFERRED"))
+def legs(tenant: UUID, entry: UUID, *said: tuple[int, str, int, int], period="1999-10") -> dict:
+    """Number, account, debit and credit of legs, as the statements above take them."""
+    numbers, accounts, debited, credited = map(list, zip(*said, strict=True)) if said else [[]] * 4
+    return {
+        "t": tenant,
+        "e": entry,
+        "p": period,
+        "numbers": numbers,
+        "accounts": accounts,
+        "debits": debited,
+        "credits": credited,
+    }
+
+
+def post(connection, *said, **more) -> None:
+    """An entry that says it has two legs over 500 cents, with these, in one statement."""
+    connection.execute(text(f"WITH entry AS ({ENTRY}) {LEGS}"), legs(*said, **more))
+
+
+BALANCED = ((1, "a", 500, 0), (2, "b", 0, 500))
 
 
 @pytest.fixture
-def city(tenants) -> UUID:
+def city(tenants, bound) -> UUID:
+    prepare(bound, tenants["city-of-portland"])
     return tenants["city-of-portland"]
 
 
 def test_a_balanced_entry_is_accepted(bound, city) -> None:
-    entry = new_id()
-    post(bound, city, entry, legs=2, total=500)
-    leg(bound, city, entry, 1, 500, 0)
-    leg(bound, city, entry, 2, 0, 500)
-    check_now(bound)
+    post(bound, city, new_id(), *BALANCED)
 
 
 @pytest.mark.parametrize(
-    "legs",
-    [[], [(500, 0)], [(500, 0), (0, 499)], [(500, 0), (0, 500), (1, 0), (0, 1)], [(5, 0), (0, 5)]],
-    ids=["none", "one leg", "a cent short", "too many legs", "another total"],
+    "wrong",
+    [
+        (),
+        ((1, "a", 500, 0),),
+        ((1, "a", 500, 0), (2, "b", 0, 499)),
+        (*BALANCED, (3, "a", 1, 0), (4, "b", 0, 1)),
+        ((1, "a", 5, 0), (2, "b", 0, 5)),
+        ((2, "a", 500, 0), (3, "b", 0, 500)),
+    ],
+    ids=["none", "one leg", "a cent short", "too many legs", "another total", "numbered from two"],
 )
-def test_an_unbalanced_entry_is_refused(bound, city, legs) -> None:
-    entry = new_id()
-    post(bound, city, entry, legs=2, total=500)
-    for number, (debit, credit) in enumerate(legs, start=1):
-        leg(bound, city, entry, number, debit, credit)
+def test_an_unbalanced_entry_is_refused(bound, city, wrong) -> None:
     with pytest.raises(DBAPIError, match="is not balanced"), bound.begin_nested():
-        check_now(bound)
+        post(bound, city, new_id(), *wrong)
 
 
-def test_balanced_legs_cannot_be_added_to_an_old_entry(bound, city) -> None:
+def test_no_leg_can_be_added_to_an_old_entry(bound, city) -> None:
     entry = new_id()
-    post(bound, city, entry, legs=2, total=500)
-    leg(bound, city, entry, 1, 500, 0)
-    leg(bound, city, entry, 2, 0, 500)
-    check_now(bound)
-    leg(bound, city, entry, 3, 70, 0)
-    leg(bound, city, entry, 4, 0, 70)
+    post(bound, city, entry, *BALANCED)
+    for later in (
+        [(3, "a", 70, 0), (4, "b", 0, 70)],
+        [(0, "a", 70, 0), (-1, "b", 0, 70)],
+    ):
+        with pytest.raises(DBAPIError, match="is not balanced"), bound.begin_nested():
+            bound.execute(text(LEGS), legs(city, entry, *later))
+    with pytest.raises(DBAPIError, match="pk_postings"), bound.begin_nested():
+        bound.execute(text(LEGS), legs(city, entry, *BALANCED))
+
+
+def test_legs_need_their_entry_and_an_account_and_an_entry_its_period(bound, city) -> None:
     with pytest.raises(DBAPIError, match="is not balanced"), bound.begin_nested():
-        check_now(bound)
+        bound.execute(text(LEGS), legs(city, new_id(), *BALANCED))
+    with pytest.raises(DBAPIError, match="there is no account c"), bound.begin_nested():
+        post(bound, city, new_id(), (1, "a", 500, 0), (2, "c", 0, 500))
+    with pytest.raises(DBAPIError, match="1999-11, which is unknown"), bound.begin_nested():
+        post(bound, city, new_id(), *BALANCED, period="1999-11")
+
+
+@pytest.mark.parametrize("table", ["accounts", "ledger_periods"])
+def test_what_entries_refer_to_keeps_its_name(bound, city, table) -> None:
+    assert refused(bound, f"UPDATE {table} SET key = 'other'") == PRIVILEGE
+    assert refused(bound, f"UPDATE {table} SET tenant_id = tenant_id") == PRIVILEGE
+    assert refused(bound, f"DELETE FROM {table}") == PRIVILEGE
 
 
 def test_a_row_cannot_be_given_to_another_tenant(bound, tenants) -> None:
-    entry = new_id()
     county = tenants["multnomah-county"]
     with pytest.raises(DBAPIError, match="row-level security"), bound.begin_nested():
-        post(bound, county, entry, legs=2, total=500)
+        post(bound, county, new_id(), *BALANCED)
     inquirer = uuid4()
     bound.execute(
         text(

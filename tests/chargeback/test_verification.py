@@ -143,6 +143,18 @@ TAMPERED = {
         ["DELETE FROM postings WHERE entry_id = :id", "DELETE FROM journal_entries WHERE id = :id"],
         {"chain", "mirrored", "net_zero", "payable_posted", "totals_match_lines"},
     ),
+    "entry deleted, its legs left": (
+        ["DELETE FROM journal_entries WHERE id = :id"],
+        {"chain", "balanced", "mirrored", "payable_posted", "totals_match_lines"},
+    ),
+    "account deleted": (
+        ["DELETE FROM accounts WHERE key = 'due_from_partners' AND :id = :id"],
+        {"balanced"},
+    ),
+    "month deleted": (
+        ["DELETE FROM ledger_periods WHERE :id = :id"],
+        {"balanced"},
+    ),
     "statement's total": (
         ["UPDATE statements SET total_cents = total_cents + 1 WHERE side = 'issued'"],
         {"mirrored", "totals_match_lines", "payable_posted"},

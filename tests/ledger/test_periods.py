@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -59,29 +60,27 @@ def closed(books):
 
 
 def raw_entry(session, legs):
-    entry_id = new_id()
     session.execute(
         text(
-            "INSERT INTO journal_entries (tenant_id, id, period_key, service_period, memo,"
-            " source_key, leg_count, total_cents, posted_at)"
-            " VALUES (:t, :e, '2026-10', '2026-10', 'x', 'raw', 2, 5, :now)"
+            "WITH entry AS (INSERT INTO journal_entries (tenant_id, id, period_key,"
+            " service_period, memo, source_key, leg_count, total_cents, posted_at)"
+            " VALUES (:t, :e, '2026-10', '2026-10', 'x', 'raw', 2, 5, :now))"
+            " INSERT INTO postings (tenant_id, entry_id, leg, account_key, debit_cents,"
+            " credit_cents) SELECT :t, :e, leg.* FROM jsonb_to_recordset(:legs)"
+            " AS leg (number bigint, account text, debit bigint, credit bigint)"
         ),
-        {"t": session.scope.tenant_id, "e": entry_id, "now": NOW},
-    )
-    for number, debited, credited in legs:
-        session.execute(
-            text(
-                "INSERT INTO postings (tenant_id, entry_id, leg, account_key, debit_cents,"
-                " credit_cents) VALUES (:t, :e, :n, 'cash', :d, :c)"
+        {
+            "t": session.scope.tenant_id,
+            "e": new_id(),
+            "now": NOW,
+            "legs": json.dumps(
+                [
+                    {"number": number, "account": "cash", "debit": debited, "credit": credited}
+                    for number, debited, credited in legs
+                ]
             ),
-            {
-                "t": session.scope.tenant_id,
-                "e": entry_id,
-                "n": number,
-                "d": debited,
-                "c": credited,
-            },
-        )
+        },
+    )
 
 
 PATHS = {

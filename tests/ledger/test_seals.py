@@ -48,6 +48,8 @@ def tamper(database, *statements):
         "ledger_seal_entries",
         "statements",
         "statement_counters",
+        "accounts",
+        "ledger_periods",
     )
     with engine.begin() as connection:
         for table in tables:
