@@ -86,9 +86,9 @@ FROM rating_runs WHERE tenant_id = :tenant LIMIT 1
 """)
 
 COPY_CHARGES = text("""
-INSERT INTO charges (tenant_id, id, run_id, usage_event_id, state, agreement_id, payer_id,
+INSERT INTO charges (tenant_id, run_id, usage_event_id, state, agreement_id, payer_id,
     payer_kind, payer_key, rate_id, quantity, price, amount, line_key)
-SELECT tenant_id, uuidv7(), :run, usage_event_id, state, agreement_id, payer_id, payer_kind,
+SELECT tenant_id, :run, usage_event_id, state, agreement_id, payer_id, payer_kind,
     payer_key, rate_id, quantity, price, amount, line_key
 FROM charges WHERE tenant_id = :tenant AND run_id <> :run
 """)

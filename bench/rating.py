@@ -82,9 +82,9 @@ VALUES (:tenant, :run, 'plain', (SELECT count(*) + 1 FROM rating_runs WHERE peri
 """)
 
 PLAIN = text("""
-INSERT INTO charges (tenant_id, id, run_id, usage_event_id, state, agreement_id, payer_id,
+INSERT INTO charges (tenant_id, run_id, usage_event_id, state, agreement_id, payer_id,
     payer_kind, rate_id, quantity, price, amount, line_key)
-SELECT e.tenant_id, uuidv7(), :run, e.id, 'rated', a.id, a.payer_id, a.payer_kind, r.id,
+SELECT e.tenant_id, :run, e.id, 'rated', a.id, a.payer_id, a.payer_kind, r.id,
     e.quantity, r.amount, round(r.amount * e.quantity, 6),
     concat_ws('|', a.key, e.activity, owner.slug || '/' || e.service_key, e.channel, r.hours,
         '*', r.key, lower(r.valid))

@@ -159,21 +159,18 @@ class Charge(Base):
     __tablename__ = "charges"
     __table_args__ = (
         tenant_reference("rating_runs", "run_id"),
-        UniqueConstraint("tenant_id", "run_id", "usage_event_id"),
         CheckConstraint(
             "state IN ('rated', 'unrated', 'no_agreement', 'excluded')", name="state_known"
         ),
         CheckConstraint(
             "(state = 'rated') = (amount IS NOT NULL AND rate_id IS NOT NULL)", name="rated_priced"
         ),
-        Index(None, "tenant_id", "run_id", "state"),
         {"info": APPEND_ONLY},
     )
 
     tenant_id: Mapped[TenantId]
-    id: Mapped[RowId]
-    run_id: Mapped[UUID]
-    usage_event_id: Mapped[UUID]
+    run_id: Mapped[UUID] = mapped_column(primary_key=True)
+    usage_event_id: Mapped[UUID] = mapped_column(primary_key=True)
     state: Mapped[str]
     agreement_id: Mapped[UUID | None]
     payer_id: Mapped[UUID | None]

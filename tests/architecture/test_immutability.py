@@ -30,6 +30,7 @@ def refused(connection, statement: str, **values) -> str:
 
 
 OTHER_KEYS = {
+    "charges": ("run_id", "usage_event_id"),
     "postings": ("entry_id", "leg"),
     "ledger_seals": ("number",),
     "ledger_seal_entries": ("entry_id",),

@@ -410,7 +410,7 @@ def test_the_application_cannot_change_what_was_issued(october):
     for slug in ("city", "county"):
         for table in frozen:
             for statement in (
-                f"UPDATE {table} SET id = id",
+                f"UPDATE {table} SET tenant_id = tenant_id",
                 f"DELETE FROM {table}",
                 f"TRUNCATE {table} CASCADE",
             ):
