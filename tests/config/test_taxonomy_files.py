@@ -121,10 +121,8 @@ def test_codes_and_references_say_what_they_may_hold(files):
 def test_a_service_names_terms_that_exist_where_their_taxonomy_is_in_a_file(files):
     path = files / "tenants/211info/services/community.toml"
     text = path.read_text()
-    term = next(line for line in text.splitlines() if line.startswith("term = "))
-    path.write_text(
-        text.replace(term, f'{term}\ntaxonomy = ["our-subjects:meels", "imported:anything"]', 1)
-    )
+    own = next(line for line in text.splitlines() if line.startswith("taxonomy = "))
+    path.write_text(text.replace(own, 'taxonomy = ["our-subjects:meels", "imported:anything"]', 1))
     assert [each.partition("taxonomy: ")[2] for each in wrong(files)] == [
         "there is no term meels in our-subjects; did you mean meals?"
     ]
