@@ -116,6 +116,7 @@ def terms(session: Session, slugs: Mapping[UUID, str]) -> Terms:
                 TaxonomyTerm.name,
                 TaxonomyTerm.parent_code,
                 TaxonomyTerm.details,
+                TaxonomyTerm.source_id,
             )
             .where(TaxonomyTerm.ended_on.is_(None))
             .order_by(TaxonomyTerm.position, TaxonomyTerm.code)
@@ -140,6 +141,7 @@ def _term(row: Any, taxonomy: str) -> TreeTerm:
         parent=f"{taxonomy}:{row.parent_code}" if row.parent_code else None,
         description=row.details.get("description") or "",
         names={each["language"]: each["name"] for each in row.details.get("translation") or ()},
+        source_id=row.source_id,
     )
 
 

@@ -133,6 +133,8 @@ class TreeTerm:
     description: str = ""
     names: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Language to the term in it."""
+    source_id: str | None = None
+    """The id that it has where it was imported from."""
 
     def named(self, language: str) -> str:
         """The term in a language, or as it was first said."""

@@ -5,6 +5,7 @@
     /track/<token>          TrackedRequest: one request, for whoever holds its link
     /services/<slug>/<key>  PublicService: one service, for everybody
     /articles/<slug>/<key>  PublicArticle: one article's public part
+    /hsds/<list>/<id>       DirectoryEntry: the directory as an HSDS API; /hsds/<slug>/... of one
     /<slug>                 TenantNode: a partner; /region is the region itself (RegionNode)
     /<slug>/<collection>    Desk, Contacts, Requests, ...
     /<slug>/<collection>/<id>   one record
@@ -104,6 +105,8 @@ class Root(Resource):
             return PublicServices(self.request, name, self)
         if name == "articles":
             return PublicArticles(self.request, name, self)
+        if name == "hsds":
+            return DirectoryApi(self.request, name, self)
         if name in PUBLIC_VIEWS:
             return None
         partner = self.request.registry.partners.by_slug(name)
@@ -212,6 +215,59 @@ class PublicArticle(PublicPlace):
     ) -> None:
         super().__init__(request, name, parent, partner)
         self.article = found
+
+
+class DirectoryApi(Resource):
+    """/hsds: the directory for programs (HSDS), of all partners or, as /hsds/<slug>, of one."""
+
+    LISTS = frozenset(
+        {
+            *("services", "organizations", "service_at_locations", "taxonomies"),
+            *("taxonomy_terms", "areas"),
+        }
+    )
+
+    def __init__(
+        self, request: Any, name: str, parent: Resource, partner: Partner | None = None
+    ) -> None:
+        super().__init__(request, name, parent)
+        self.partner = partner
+
+    def child(self, name: str) -> Resource | None:
+        if name in self.LISTS:
+            return DirectoryList(self.request, name, self)
+        if self.partner is not None:
+            return None
+        partner = self.request.registry.partners.by_slug(name)
+        return None if partner is None else DirectoryApi(self.request, name, self, partner)
+
+
+class DirectoryList(Resource):
+    """One list of the directory; its children are entries by UUID, looked up by their view."""
+
+    @property
+    def api(self) -> DirectoryApi:
+        """The directory that it is a list of."""
+        assert isinstance(self.__parent__, DirectoryApi)
+        return self.__parent__
+
+    def child(self, name: str) -> Resource | None:
+        entry_id = _as_id(name.lower())
+        return None if entry_id is None else DirectoryEntry(self.request, name, self, entry_id)
+
+
+class DirectoryEntry(Resource):
+    """One entry of the directory, by its UUID."""
+
+    def __init__(self, request: Any, name: str, parent: DirectoryList, entry_id: UUID) -> None:
+        super().__init__(request, name, parent)
+        self.id = entry_id
+
+    @property
+    def list(self) -> DirectoryList:
+        """The list that it is on."""
+        assert isinstance(self.__parent__, DirectoryList)
+        return self.__parent__
 
 
 class TenantNode(Resource):

@@ -329,6 +329,9 @@ PUBLIC = {
     "PublicArticles",
     "PublicArticlesOf",
     "PublicArticle",
+    "DirectoryApi",
+    "DirectoryList",
+    "DirectoryEntry",
 }
 """What belongs to nobody: tried by the tests of the door, of signing in and of tracking."""
 

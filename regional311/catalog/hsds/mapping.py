@@ -111,6 +111,14 @@ PUBLIC_FACTS: Final = frozenset(
 )
 """Facts that everybody may read; others (queues, review dates) stay within the partner."""
 
+TAKEN_FACTS: Final = frozenset(
+    {
+        *("verb", "steps", "term", "group", "keywords", "channels", "place", "target_hours"),
+        *("information", "question", "translation"),
+    }
+)
+"""Facts of a package that are taken as the service's own; others name what only its keeper has."""
+
 _SERVICE_APART: Final = SERVICE_MAPPED | {"confidential"}
 _ORGANIZATION_FIELDS: Final = (
     *("name", "alternate_name", "description", "legal_status", "email", "website"),
@@ -568,7 +576,7 @@ def _areas(keys: Iterable[str | None], around: Around) -> list[Document]:
     for key in keys:
         area = around.areas.get(key or "")
         if area is not None:
-            # the same area may be that of many services: its own id says which it is
+            # its id says which area it is, so that it is known again wherever it comes back
             found.append(_filled({"id": str(area.id), "name": area.name, "uri": area.uri}))
     return found
 

@@ -64,6 +64,8 @@ def error_page(
 
 
 def _wants_json(request: Any) -> bool:
+    if f"{request.path_info}/".startswith("/hsds/"):
+        return True
     offers = ["text/html", "application/json", "application/problem+json"]
     found = request.accept.acceptable_offers(offers)
     return bool(found) and found[0][0] != "text/html"
