@@ -10,10 +10,10 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Index
+from sqlalchemy import Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from regional311.database.base import IDENTITY, TENANT, Base, TenantId
+from regional311.database.base import IDENTITY, TENANT, Base, RowId, TenantId
 
 
 class Person(Base):
@@ -83,3 +83,31 @@ class Membership(Base):
     email: Mapped[str]
     roles: Mapped[list[str]]
     ended_at: Mapped[datetime | None]
+
+
+class ApiClient(Base):
+    """A program that a partner lets use its interfaces; only the hash of its key is stored."""
+
+    __tablename__ = "api_clients"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "key_hash"),
+        UniqueConstraint("tenant_id", "name"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    name: Mapped[str]
+    key_hash: Mapped[bytes]
+    key_end: Mapped[str]
+    """The last four characters, by which people tell keys apart."""
+    scopes: Mapped[list[str]]
+    a_minute: Mapped[int]
+    """Most calls a minute that change something."""
+    made_by: Mapped[UUID | None]
+    made_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+    minute_at: Mapped[datetime | None]
+    minute_calls: Mapped[int] = mapped_column(default=0)
+    """Calls counted in the minute that began then."""
+    revoked_at: Mapped[datetime | None]

@@ -122,6 +122,54 @@ def public_state(state: str) -> str:
     return "closed" if state in CLOSED else "open"
 
 
+UPDATE_STATUSES: Final = (
+    "OPEN",
+    "CLOSED",
+    "FIXED",
+    "INVESTIGATING",
+    "ACTION_SCHEDULED",
+    "IN_PROGRESS",
+    "PLANNED",
+    "NO_FURTHER_ACTION",
+    "NOT_COUNCILS_RESPONSIBILITY",
+    "DUPLICATE",
+    "INTERNAL_REFERRAL",
+    "CANCELLED",
+    "REOPEN",
+    "FOR_TRIAGE",
+)
+"""What can have happened to a request, in the words of mySociety's extension of Open311."""
+
+_STATUS_OF: Final[Mapping[str, str]] = {
+    "received": "OPEN",
+    "triaged": "INVESTIGATING",
+    "assigned": "ACTION_SCHEDULED",
+    "in_progress": "IN_PROGRESS",
+    "waiting_person": "INVESTIGATING",
+    "waiting_partner": "INTERNAL_REFERRAL",
+    "merged": "DUPLICATE",
+    "completed": "FIXED",
+    "no_action_needed": "NO_FURTHER_ACTION",
+    "not_found": "NO_FURTHER_ACTION",
+    "duplicate": "DUPLICATE",
+    "not_our_responsibility": "NOT_COUNCILS_RESPONSIBILITY",
+    "out_of_funds": "NO_FURTHER_ACTION",
+    "person_withdrew": "CANCELLED",
+    "other": "CLOSED",
+}
+
+
+def update_status(before: str, to: str, resolution: str | None = None) -> str:
+    """Give what a step means to those who follow a request elsewhere.
+
+    >>> update_status("closed", "triaged"), update_status("in_progress", "closed", "completed")
+    ('REOPEN', 'FIXED')
+    """
+    if before in CLOSED and to not in CLOSED:
+        return "REOPEN"
+    return _STATUS_OF[resolution or "other"] if to == "closed" else _STATUS_OF[to]
+
+
 def first_contact_resolution(disposition: str | None) -> bool:
     """Whether the contact ended with everything done that it needed."""
     return disposition in RESOLVED_AT_FIRST

@@ -211,6 +211,33 @@ class RequestNote(Base):
     at: Mapped[datetime]
 
 
+class RequestUpdate(Base):
+    """A change of a request that the public may know: a new state, words for the person.
+
+    Those that came from a client of the interface are kept beside our own and shown to staff.
+    """
+
+    __tablename__ = "request_updates"
+    __table_args__ = (
+        tenant_reference("service_requests", "request_id"),
+        UniqueConstraint("tenant_id", "client_id", "client_key"),
+        Index(None, "tenant_id", "at", "id"),
+        Index(None, "tenant_id", "request_id", "id"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    request_id: Mapped[UUID]
+    at: Mapped[datetime]
+    status: Mapped[str]
+    """As `lifecycle.UPDATE_STATUSES` names what happened."""
+    message: Mapped[str | None]
+    client_id: Mapped[UUID | None]
+    client_key: Mapped[str | None]
+    """The client's own id of the update: the same one is not taken twice."""
+
+
 class FollowedRequest(Base):
     """What the intake partner knows of a request that lives with another partner.
 

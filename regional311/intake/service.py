@@ -31,6 +31,7 @@ from regional311.intake.models import (
     Inquirer,
     Need,
     RequestNote,
+    RequestUpdate,
     ServiceRequest,
     Transfer,
 )
@@ -400,6 +401,8 @@ def change_request(
         subject_id=request_id,
         detail={"from": before, "to": to, "resolution": request.resolution},
     )
+    status = lifecycle.update_status(before, to, request.resolution)
+    put(session, _update_row(request, now, status, message))
     _tell(session, request, now, message, followers)
     return changed
 
@@ -481,8 +484,78 @@ def add_note(
         request.public_message = text
         request.updated_at = now
         session.flush()
+        status = lifecycle.update_status(request.state, request.state, request.resolution)
+        put(session, _update_row(request, now, status, text))
         _tell(session, request, now, text, followers)
     return note_id
+
+
+class UpdateTaken(Conflict):
+    """A client's update with this id was taken before."""
+
+
+def take_update(
+    session: TenantSession,
+    *,
+    client_id: UUID,
+    client_key: str,
+    request_id: UUID,
+    status: str,
+    message: str,
+    at: datetime,
+    now: datetime,
+) -> UUID:
+    """Keep what a client of the interface says of a request; staff see it as a note.
+
+    It does not move the request: that is its owner's to do. Raises :class:`UpdateTaken` when the
+    client's id of the update was used before, :class:`InvalidInput` for an unknown status, and
+    the errors of :func:`add_note`.
+    """
+    if status not in lifecycle.UPDATE_STATUSES:
+        raise InvalidInput(
+            f"A status is one of {', '.join(lifecycle.UPDATE_STATUSES)}.", field="status"
+        )
+    tenant_id = scope_of(session).tenant_id
+    taken = session.execute(
+        select(RequestUpdate.id).where(
+            RequestUpdate.tenant_id == tenant_id,
+            RequestUpdate.client_id == client_id,
+            RequestUpdate.client_key == client_key,
+        )
+    ).one_or_none()
+    if taken is not None:
+        raise UpdateTaken(f"The update {client_key} was taken before.", field="update_id")
+    add_note(session, now=now, request_id=request_id, text=f"{status}: {message}".strip(": "))
+    update_id = new_id()
+    put(
+        session,
+        new_row(
+            RequestUpdate,
+            tenant_id=tenant_id,
+            id=update_id,
+            request_id=request_id,
+            at=at,
+            status=status,
+            message=message or None,
+            client_id=client_id,
+            client_key=client_key,
+        ),
+    )
+    return update_id
+
+
+def _update_row(
+    request: ServiceRequest, now: datetime, status: str, message: str | None
+) -> RequestUpdate:
+    return new_row(
+        RequestUpdate,
+        tenant_id=request.tenant_id,
+        id=new_id(),
+        request_id=request.id,
+        at=now,
+        status=status,
+        message=message or None,
+    )
 
 
 def set_need_status(

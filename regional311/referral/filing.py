@@ -75,6 +75,9 @@ from regional311.tenancy.models import IdempotencyKey
 ASKED_IN_PERSON: Final = ("desk", "web")
 """Sources where a person can be asked: the danger screen and consent must have been."""
 
+ANSWERED: Final = (*ASKED_IN_PERSON, "open311")
+"""Sources that wait for an answer: it is kept, and given again when the same comes twice."""
+
 ALWAYS_SHARED: Final = frozenset({"need", "urgency", "location", "problem"})
 """What a rule's list of fields cannot leave out; the sharing policy still can."""
 
@@ -155,10 +158,10 @@ class Place:
 class Intake:
     """A contact as it is filed.
 
-    ``source`` is ``desk``, ``web``, ``demo`` or ``replay:<file>``, and ``key`` is unique in it: the
-    form's random key (128 bits or more), or the row's own. ``service`` is ``partner/key``; empty
-    when nothing was asked for. ``contact_id`` and ``contact_version`` continue a contact that was
-    started at the desk. ``danger_answer`` is ``none`` or the key of a sign, ``None`` when the
+    ``source`` is ``desk``, ``web``, ``open311``, ``demo`` or ``replay:<file>``, and ``key`` is
+    unique in it: a random key (128 bits or more), or the row's own. ``service`` is ``partner/key``;
+    empty when nothing was asked for. ``contact_id`` and ``contact_version`` continue a contact that
+    was started at the desk. ``danger_answer`` is ``none`` or the key of a sign, ``None`` when the
     screen was not asked. ``cleared`` says that words of danger were seen and asked about.
     ``reply`` is what was answered to the service's questions, ``None`` when they were not asked.
     ``chosen`` is the candidate that a specialist picked. ``consent`` is ``given``, ``refused`` or
@@ -200,7 +203,7 @@ class Intake:
     @property
     def source_key(self) -> str:
         """What the contact is stored under; a form's key is stored as its digest only."""
-        if self.source in ASKED_IN_PERSON:
+        if self.source in ANSWERED:
             return f"{self.source}:{hashlib.sha256(self.key.encode()).hexdigest()[:40]}"
         return f"{self.source}:{self.key}"
 
@@ -517,7 +520,7 @@ class _Planner:
                     metering.INTERPRETER_MINUTE, self.contact_id, "interpreter", Decimal(minutes)
                 )
         self._audit("contact:file", "contact", self.contact_id, filed)
-        if intake.source in ASKED_IN_PERSON:
+        if intake.source in ANSWERED:
             self.rows.append(
                 new_row(
                     IdempotencyKey,
@@ -659,9 +662,7 @@ class _Planner:
             owner=decision.owner,
             notes=decision.notes,
             sentences=(
-                tuple(explain(decision, self.published.names))
-                if intake.source in ASKED_IN_PERSON
-                else ()
+                tuple(explain(decision, self.published.names)) if intake.source in ANSWERED else ()
             ),
         )
         if decision.outcome != DANGER:
@@ -675,7 +676,7 @@ class _Planner:
             filed = self._referral(decision, filed)
         elif decision.outcome in (WARM_TRANSFER, DANGER):
             self._transfer(decision)
-        if filed.request_id is not None and intake.track and intake.source in ASKED_IN_PERSON:
+        if filed.request_id is not None and intake.track and intake.source in ANSWERED:
             self.token = _token(intake)
             self.rows.append(
                 new_row(

@@ -41,7 +41,7 @@ from regional311.web.forms import (
 from regional311.web.i18n import _
 from regional311.web.partners import REGION
 
-SLOTS = {"target": 2, "funding": 1, "discount": 1}
+SLOTS = {"target": 3, "funding": 2, "discount": 2}
 """How many of each a form has room for, or as many as the draft has and one more."""
 ALL_BUREAUS = "bureau:"
 OUTSIDE = "outside:"

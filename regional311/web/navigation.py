@@ -117,6 +117,13 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
             ),
             Entry("rules", _("Rules"), _("Where each need goes, and why."), P.RULE_READ),
             Entry("people", _("People"), _("Who may do what."), P.PEOPLE_READ),
+            Entry(
+                "clients",
+                _("Programs"),
+                _("Keys by which other systems send requests."),
+                P.SETTINGS_READ,
+                within="settings",
+            ),
             Entry("settings", _("Settings"), _("Names, hours, boundaries."), P.SETTINGS_READ),
             Entry("audit", _("Audit trail"), _("Who changed what, when."), P.AUDIT_READ),
         ),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -20,6 +20,7 @@ from translationstring import TranslationString
 from regional311.web.i18n import translated
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_CHUNK = 64 * 1024
 _OFFERS = ("text/html", "application/json", "text/csv")
 
 
@@ -46,6 +47,32 @@ def csv_response(
     writer.writerow([_plain(request, each) for each in columns])
     writer.writerows([_plain(request, each) for each in row] for row in rows)
     response = Response(text.getvalue().encode(), content_type="text/csv", charset="utf-8")
+    response.content_disposition = f'attachment; filename="{name}"'
+    response.vary = ("Accept", "Cookie")
+    return response
+
+
+def csv_stream(
+    request: Any, name: str, columns: Sequence[Any], rows: Iterable[Sequence[Any]]
+) -> Response:
+    """Return a long table as CSV, written while its rows are read; like `csv_response`.
+
+    `rows` are read after the request's transaction has ended: they need a session of their own.
+    """
+
+    def lines() -> Iterator[bytes]:
+        text = io.StringIO(newline="")
+        writer = csv.writer(text)
+        writer.writerow([_plain(request, each) for each in columns])
+        for row in rows:
+            writer.writerow([_plain(request, each) for each in row])
+            if text.tell() > _CHUNK:
+                yield text.getvalue().encode()
+                text.seek(0)
+                text.truncate()
+        yield text.getvalue().encode()
+
+    response = Response(app_iter=lines(), content_type="text/csv", charset="utf-8")
     response.content_disposition = f'attachment; filename="{name}"'
     response.vary = ("Accept", "Cookie")
     return response

@@ -6,7 +6,9 @@
     /services/<slug>/<key>  PublicService: one service, for everybody
     /articles/<slug>/<key>  PublicArticle: one article's public part
     /hsds/<list>/<id>       DirectoryEntry: the directory as an HSDS API; /hsds/<slug>/... of one
+    /open311/v2/...         Open311 GeoReport of the jurisdiction that the call names
     /<slug>                 TenantNode: a partner; /region is the region itself (RegionNode)
+    /<slug>/open311/v2/...  Open311 GeoReport of that partner
     /<slug>/<collection>    Desk, Contacts, Requests, ...
     /<slug>/<collection>/<id>   one record
 
@@ -44,7 +46,7 @@ from regional311.database import ids
 from regional311.database.base import Base
 from regional311.database.session import open_session
 from regional311.forecast.models import Budget, Scenario
-from regional311.identity.models import Membership
+from regional311.identity.models import ApiClient, Membership
 from regional311.identity.permissions import Permissions as P
 from regional311.identity.queries import tracked
 from regional311.intake.models import Contact, FollowedRequest, ServiceRequest
@@ -107,6 +109,8 @@ class Root(Resource):
             return PublicArticles(self.request, name, self)
         if name == "hsds":
             return DirectoryApi(self.request, name, self)
+        if name == "open311":
+            return Open311(self.request, name, self)
         if name in PUBLIC_VIEWS:
             return None
         partner = self.request.registry.partners.by_slug(name)
@@ -285,6 +289,8 @@ class TenantNode(Resource):
         return tenant_acl(self.partner.id)
 
     def child(self, name: str) -> Resource | None:
+        if name == "open311":
+            return Open311(self.request, name, self)
         kind = COLLECTIONS.get(name)
         if kind is None:
             return None
@@ -300,6 +306,100 @@ class RegionNode(TenantNode):
             require_member(self.request)
             return RegionSettlement(self.request, name, self)
         return super().child(name)
+
+
+class Open311(Resource):
+    """Open311 interfaces, for everybody."""
+
+    def child(self, name: str) -> Resource | None:
+        return Open311Version(self.request, name, self) if name == "v2" else None
+
+
+class Open311Version(Resource):
+    """GeoReport v2: documents such as `services.json`, and folders such as `requests/`."""
+
+    def child(self, name: str) -> Resource | None:
+        if name in OPEN311_FOLDERS:
+            return Open311Folder(self.request, name, self)
+        if name == "requests.csv":
+            return Open311Bulk(self.request, name, self)
+        return open311_document(self.request, name, self, OPEN311_DOCUMENTS)
+
+
+class Open311Folder(Resource):
+    """Documents about one thing each, such as `requests/R-...json`."""
+
+    def child(self, name: str) -> Resource | None:
+        one = OPEN311_FOLDERS[self.__name__]
+        return open311_document(self.request, name, self, {None: one})
+
+
+class Open311Document(Resource):
+    """One document of the interface in one format (`json`, `xml`); `key` is whose it is."""
+
+    key = ""
+    format = "xml"
+
+
+class Open311Discovery(Open311Document):
+    """discovery.json"""
+
+
+class Open311Services(Open311Document):
+    """services.json"""
+
+
+class Open311Service(Open311Document):
+    """services/<code>.json"""
+
+
+class Open311Requests(Open311Document):
+    """requests.json"""
+
+
+class Open311Request(Open311Document):
+    """requests/<id>.json"""
+
+
+class Open311Bulk(Open311Document):
+    """requests.csv: all public requests of a time, as open data."""
+
+
+class Open311Token(Open311Document):
+    """tokens/<token>.json"""
+
+
+class Open311Updates(Open311Document):
+    """servicerequestupdates.json"""
+
+
+OPEN311_DOCUMENTS: dict[str | None, type[Open311Document]] = {
+    "discovery": Open311Discovery,
+    "services": Open311Services,
+    "requests": Open311Requests,
+    "servicerequestupdates": Open311Updates,
+}
+OPEN311_FOLDERS: dict[str, type[Open311Document]] = {
+    "services": Open311Service,
+    "requests": Open311Request,
+    "tokens": Open311Token,
+}
+
+
+def open311_document(
+    request: Any,
+    name: str,
+    parent: Resource,
+    kinds: dict[str | None, type[Open311Document]],
+) -> Open311Document | None:
+    """Return the document that a name with its format is; None for another format or name."""
+    key, _, form = name.rpartition(".")
+    kind = kinds.get(key) or kinds.get(None)
+    if form not in ("json", "xml") or not key or kind is None:
+        return None
+    found = kind(request, name, parent)
+    found.key, found.format = key, form
+    return found
 
 
 class RegionSettlement(Resource):
@@ -894,6 +994,18 @@ class People(Collection):
 @collection("settings")
 class Settings(Collection):
     permission = P.SETTINGS_READ
+
+
+class ClientRecord(Record):
+    """A program with a key, by id."""
+
+
+@collection("clients")
+class Clients(Collection):
+    """Programs that may use this partner's interfaces, by id."""
+
+    permission = P.SETTINGS_READ
+    model, member, by = ApiClient, ClientRecord, "id"
 
 
 @collection("audit")

@@ -36,6 +36,8 @@ from regional311.forecast.budgets import Party, set_budget
 from regional311.forecast.changes import Changes
 from regional311.forecast.service import Comparison
 from regional311.forecast.service import save as save_scenario
+from regional311.identity.clients import make_client
+from regional311.identity.models import ApiClient
 from regional311.intake.models import Contact, ServiceRequest
 from regional311.ledger.books import credit, debit
 from regional311.ledger.exports import make_batch
@@ -112,6 +114,10 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("Reviews", "", "POST"): ("reviews", KEEPS),
     ("Reviews", "keepers", "GET"): ("reviews/keepers", SERVICES),
     ("Reviews", "keepers", "POST"): ("reviews/keepers?service={service}", "editor administrator"),
+    ("Clients", "", "GET"): ("clients", "administrator auditor"),
+    ("Clients", "new", "GET"): ("clients/new", "administrator"),
+    ("Clients", "new", "POST"): ("clients/new", "administrator"),
+    ("ClientRecord", "revoke", "POST"): ("clients/{client}/revoke", "administrator"),
     ("Rules", "", "GET"): ("rules", RULES),
     ("RuleSetRecord", "", "GET"): ("rules/1", RULES),
     ("RuleSetRecord", "approve", "POST"): ("rules/1/approve", "administrator"),
@@ -332,6 +338,14 @@ PUBLIC = {
     "DirectoryApi",
     "DirectoryList",
     "DirectoryEntry",
+    "Open311Bulk",
+    "Open311Discovery",
+    "Open311Services",
+    "Open311Service",
+    "Open311Requests",
+    "Open311Request",
+    "Open311Token",
+    "Open311Updates",
 }
 """What belongs to nobody: tried by the tests of the door, of signing in and of tracking."""
 
@@ -407,6 +421,7 @@ def found(web_engine, people) -> dict[str, str]:
             person_id=None,
             source="form",
         )
+        make_client(session, name="Matrix", scopes=["open311:requests"], now=NOW)
 
         def first(model, column, *conditions):
             return session.scalars(
@@ -429,6 +444,7 @@ def found(web_engine, people) -> dict[str, str]:
         ).one()
         return settled(session, people.tenants, statement_id, line_id, position) | {
             "script": f"{CITY}/matrix:",
+            "client": str(first(ApiClient, "id")),
             "contact": first(Contact, "public_id"),
             "request": first(ServiceRequest, "public_id"),
             "referral": first(Referral, "public_id"),

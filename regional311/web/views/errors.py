@@ -25,7 +25,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from regional311.database.ids import new_token
 from regional311.errors import Conflict, DomainError, Forbidden, NotFound, Stale
+from regional311.web import open311
 from regional311.web.i18n import _, translated
+from regional311.web.open311 import asked_format
 from regional311.web.pipeline import wrong_method
 from regional311.web.sessions import current_identity
 
@@ -46,7 +48,9 @@ def error_page(
 ) -> Response:
     """Return an error as a page, a part of a page for htmx, or problem+json (RFC 9457)."""
     title, message = translated(request, title), translated(request, message)
-    if _wants_json(request):
+    if (form := asked_format(request)) is not None:
+        answer = open311.errors(form, status, message)
+    elif _wants_json(request):
         problem = {"type": "about:blank", "title": title, "status": status, "detail": message}
         if code:
             problem["code"] = code

@@ -108,7 +108,7 @@ class ReportForm(Schema):
     description = SchemaNode(
         String(4000, multiline=True),
         title=_("What should we know?"),
-        description=_("Please say nothing about other people by name."),
+        description=_("Others may read this later. Please name nobody."),
         widget=TextAreaWidget(rows=4, maxlength=4000),
         missing=None,
     )

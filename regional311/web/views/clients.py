@@ -1,0 +1,171 @@
+"""Programs that may use a partner's interfaces: their keys, shown once, revocable at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyramid.httpexceptions import HTTPSeeOther
+from pyramid.renderers import render_to_response
+from pyramid.view import view_config
+
+from regional311.identity.clients import (
+    A_MINUTE,
+    MOST_A_MINUTE,
+    Client,
+    clients,
+    make_client,
+    revoke,
+)
+from regional311.identity.permissions import Permissions as P
+from regional311.web.forms import (
+    CheckboxGroupWidget,
+    Choices,
+    Integer,
+    NumberWidget,
+    Schema,
+    SchemaNode,
+    String,
+    handle_form_submission,
+    make_form,
+)
+from regional311.web.i18n import _
+from regional311.web.listing import Column, Filter, Listing
+from regional311.web.representations import exported, wanted
+from regional311.web.security import may
+from regional311.web.telling import telling
+from regional311.web.tree import ClientRecord, Clients
+
+SCOPES = {
+    "open311:requests": _("Send requests (Open311)"),
+    "open311:updates": _("Send updates of requests (Open311)"),
+}
+COLUMNS = ("id", "name", "key_end", "scopes", "a_minute", "made_at", "used_at", "revoked_at")
+
+
+class ClientForm(Schema):
+    """A program that is to get a key."""
+
+    name = SchemaNode(
+        String(100), title=_("Name"), description=_("Such as the name of the app or its maker.")
+    )
+    scopes = SchemaNode(
+        Choices(list(SCOPES.items())),
+        title=_("What it may do"),
+        widget=CheckboxGroupWidget(values=list(SCOPES.items())),
+    )
+    a_minute = SchemaNode(
+        Integer(),
+        title=_("Calls a minute, at most"),
+        description=_("Only calls that send something count."),
+        widget=NumberWidget(min=1, max=MOST_A_MINUTE),
+    )
+
+
+@view_config(
+    context=Clients,
+    permission=P.SETTINGS_READ,
+    request_method="GET",
+    renderer="clients/index.jinja2",
+)
+def listed(context: Clients, request: Any) -> Any:
+    """Every program with a key, and when it was last used."""
+    tell = telling(request)
+    listing = Listing(
+        request,
+        columns=[
+            Column("name", _("Program")),
+            Column("scopes", _("What it may do")),
+            Column("a_minute", _("A minute"), number=True),
+            Column("used_at", _("Last used")),
+        ],
+        filters=[
+            Filter(
+                "state",
+                _("Key"),
+                choices=[("good", _("Good")), ("revoked", _("Revoked"))],
+            )
+        ],
+        csv=True,
+    )
+    state = listing.values["state"]
+    rows = [
+        each
+        for each in clients(request.dbsession)
+        if state in (None, "revoked" if each.revoked_at else "good")
+    ]
+    form = wanted(request)
+    if form != "html":
+        return exported(request, form, "programs.csv", COLUMNS, [_facts(row) for row in rows])
+    listing.fill(
+        [
+            {
+                **_facts(row),
+                "scopes": [SCOPES[each] for each in row.scopes],
+                "used": tell.when(row.used_at),
+                "revoked": tell.when(row.revoked_at),
+            }
+            for row in rows
+        ],
+        total=len(rows),
+    )
+    return {
+        "listing": listing,
+        "may_edit": may(request, P.SETTINGS_EDIT),
+        "address": f"{request.host_url}/{request.tenant.slug}/open311/v2/discovery.json",
+    }
+
+
+def _facts(row: Client) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in COLUMNS}
+
+
+def _form(request: Any) -> Any:
+    return make_form(
+        request,
+        ClientForm(),
+        submit=_("Make a key"),
+        values={"a_minute": A_MINUTE, "scopes": ["open311:requests"]},
+        once=True,
+        cancel_url=f"/{request.tenant.slug}/clients",
+    )
+
+
+@view_config(
+    context=Clients,
+    name="new",
+    permission=P.SETTINGS_EDIT,
+    request_method="GET",
+    renderer="clients/new.jinja2",
+)
+def new(context: Clients, request: Any) -> dict[str, Any]:
+    """The form for a new program."""
+    return {"form": _form(request)}
+
+
+@view_config(
+    context=Clients,
+    name="new",
+    permission=P.SETTINGS_EDIT,
+    request_method="POST",
+    renderer="clients/new.jinja2",
+)
+def make(context: Clients, request: Any) -> Any:
+    """Make a key and show it, this once."""
+    form = _form(request)
+
+    def on_success(values: dict[str, Any]) -> Any:
+        key = make_client(request.dbsession, now=request.now, **values)
+        shown = {"name": values["name"], "key": key}
+        answer = render_to_response("clients/made.jinja2", shown, request=request)
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
+
+    return handle_form_submission(request, form, on_success, lambda: {"form": form})
+
+
+@view_config(context=ClientRecord, name="revoke", permission=P.SETTINGS_EDIT, request_method="POST")
+def end(context: ClientRecord, request: Any) -> Any:
+    """End a key at once."""
+    revoke(request.dbsession, context.record.id, now=request.now)
+    request.flash("success", _("The key is revoked: nobody can use it any more."))
+    return HTTPSeeOther(location=f"/{request.tenant.slug}/clients")

@@ -1,0 +1,533 @@
+"""Open311 GeoReport v2 of each partner, and of the region by `jurisdiction_id`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import structlog
+from pyramid.response import Response
+from pyramid.security import NO_PERMISSION_REQUIRED
+from pyramid.view import view_config
+
+from regional311.catalog.answers import Reply, check
+from regional311.catalog.answers import reply as reply_to
+from regional311.catalog.definitions import open311_attributes
+from regional311.catalog.directory import Service
+from regional311.database.ids import is_public_id, new_token
+from regional311.database.session import Scope, open_session
+from regional311.errors import Conflict, DomainError
+from regional311.identity.clients import KeyRefused, TooOften, use_key
+from regional311.identity.queries import tracked
+from regional311.intake import open_requests as requests_of
+from regional311.intake import service as intake_service
+from regional311.intake.open_requests import OpenRequest, Wanted
+from regional311.referral import filing
+from regional311.web import open311
+from regional311.web.open311 import Refused, given, listed, moment, reply
+from regional311.web.representations import csv_stream
+from regional311.web.telling import Telling
+from regional311.web.tree import (
+    Open311Bulk,
+    Open311Discovery,
+    Open311Document,
+    Open311Request,
+    Open311Requests,
+    Open311Service,
+    Open311Services,
+    Open311Token,
+    Open311Updates,
+    enter,
+)
+
+CHANGESET: Final = "2026-11-26 00:00"
+"""When the definition of the interface last changed."""
+
+log = structlog.get_logger("regional311.open311")
+
+
+class Call:
+    """One call: whose jurisdiction, in which format, with which parameters."""
+
+    def __init__(self, context: Open311Document, request: Any) -> None:
+        self.request = request
+        self.key = context.key
+        self.format = context.format
+        self.values: Any = request.params
+        partner = getattr(request, "tenant", None)
+        if partner is None:
+            partner = self._named()
+            enter(request, partner)
+        self.partner = partner
+        self.tell = Telling(request)
+        self.zone = ZoneInfo(partner.zone)
+
+    def _named(self) -> Any:
+        name = given(self.values, "jurisdiction_id")
+        if not name:
+            raise Refused(400, "jurisdiction_id was not provided.")
+        partner = self.request.registry.partners.by_slug(name)
+        if partner is None:
+            raise Refused(404, "There is no such jurisdiction_id.")
+        return partner
+
+    @property
+    def services(self) -> dict[str, Service]:
+        """The services that may be asked for here, by code."""
+        return {
+            each.key: each
+            for each in self.tell.published.directory.of(self.partner.slug, self.tell.today)
+            if each.on_web_form and not each.confidential
+        }
+
+    @property
+    def seen(self) -> set[str]:
+        """The codes whose requests may be seen: also those of services that have ended."""
+        return {
+            each.key
+            for each in self.tell.published.directory.of(self.partner.slug)
+            if each.on_web_form and not each.confidential
+        }
+
+    def client(self, scope: str) -> Any:
+        """Count the call against its key. Raises `Refused`."""
+        try:
+            return use_key(
+                self.request.dbsession,
+                given(self.values, "api_key")[:200],
+                scope,
+                now=self.request.now,
+            )
+        except KeyRefused as error:
+            raise Refused(403, error.message) from None
+        except TooOften as error:
+            raise Refused(429, error.message) from None
+
+    def answer(self, root: str, content: Any, *, status: int = 200) -> Response:
+        return reply(self.format, root, content, status=status)
+
+
+def georeport(view: Any) -> Any:
+    """Let a view of the interface answer, also when it refuses, in the format asked for."""
+
+    def answer(context: Open311Document, request: Any) -> Response:
+        try:
+            return view(Call(context, request))
+        except Refused as error:
+            return open311.errors(context.format, error.status, error.description)
+
+    answer.__name__, answer.__doc__ = view.__name__, view.__doc__
+    answer.__qualname__, answer.__module__ = view.__qualname__, view.__module__
+    return answer
+
+
+def _view(context: type[Open311Document], method: str = "GET") -> Any:
+    return view_config(
+        context=context,
+        permission=NO_PERMISSION_REQUIRED,
+        request_method=method,
+        require_csrf=False,  # a call carries its key, never a person's cookie
+    )
+
+
+# --- what there is --------------------------------------------------------------------------------
+
+
+@_view(Open311Discovery)
+def discovery(context: Open311Discovery, request: Any) -> Response:
+    """Where the interface is and which formats it speaks; of the region without a jurisdiction."""
+    partner = getattr(request, "tenant", None)
+    base = request.path_url.rpartition("/")[0]
+    tell = Telling(request)
+    contact = "" if partner is None else tell.phone(partner.slug) or ""
+    changed = CHANGESET
+    content = {
+        "changeset": changed,
+        "contact": contact or "Choose a jurisdiction_id to learn whom to call.",
+        "key_service": f"Ask an administrator of {partner.name if partner else 'a partner'} "
+        "for an api_key.",
+        "endpoints": [
+            {
+                "specification": open311.SPECIFICATION,
+                "url": base,
+                "changeset": changed,
+                "type": "production",
+                "formats": list(open311.FORMATS.values()),
+            }
+        ],
+    }
+    return reply(context.format, "discovery", content)
+
+
+@_view(Open311Services)
+@georeport
+def services(call: Call) -> Response:
+    """The services that can be asked for."""
+    found = [
+        {
+            "service_code": each.key,
+            "service_name": each.name,
+            "description": each.summary,
+            "metadata": bool(_attributes(call, each)),
+            "type": "realtime",
+            "keywords": ",".join(word.replace(",", " ") for word in each.keywords),
+            "group": each.group,
+        }
+        for each in call.services.values()
+    ]
+    return call.answer("services", found)
+
+
+@_view(Open311Service)
+@georeport
+def service(call: Call) -> Response:
+    """The questions of one service."""
+    found = call.services.get(call.key)
+    if found is None:
+        raise Refused(404, "There is no such service_code.")
+    content = {"service_code": found.key, "attributes": _attributes(call, found)}
+    return call.answer("service_definition", content)
+
+
+# --- requests ------------------------------------------------------------------------------------
+
+
+@_view(Open311Requests)
+@georeport
+def requests(call: Call) -> Response:
+    """Public requests: by number, or by time, service and status."""
+    found = requests_of.open_requests(
+        call.request.dbsession,
+        _wanted(call),
+        open_services=call.seen,
+        limit=(size := _page_size(call)),
+        offset=(open311.whole(call.values, "page", 1, None) - 1) * size,
+    )
+    return call.answer("service_requests", [_told(call, each) for each in found])
+
+
+def _wanted(call: Call) -> Wanted:
+    values, zone = call.values, call.zone
+    start, end = open311.window(values, zone, call.request.now)
+    is_open = open311.statuses(values)
+    codes = listed(values, "service_code")
+    box = open311.box(values)
+    updated = [open311.instant(values, name, zone) for name in ("updated_after", "updated_before")]
+    numbers = listed(values, "service_request_id")[: open311.MOST_REQUESTS]
+    if numbers:
+        return Wanted(numbers=numbers)
+    return Wanted(
+        service_keys=set(codes) if codes else None,
+        is_open=is_open,
+        start=start,
+        end=end,
+        updated_start=updated[0],
+        updated_end=updated[1],
+        box=box,
+    )
+
+
+def _page_size(call: Call) -> int:
+    return open311.whole(call.values, "page_size", open311.MOST_REQUESTS, open311.MOST_REQUESTS)
+
+
+BULK: Final = (
+    "service_request_id",
+    "status",
+    "status_notes",
+    "service_name",
+    "service_code",
+    "description",
+    "agency_responsible",
+    "requested_datetime",
+    "updated_datetime",
+    "expected_datetime",
+    "address",
+    "lat",
+    "long",
+)
+"""Columns of the bulk file, as the GeoReport Bulk format names them."""
+
+
+@_view(Open311Bulk)
+@georeport
+def bulk(call: Call) -> Response:
+    """Every public request of a time, as CSV that is written while it is read."""
+    zone, values = call.zone, call.values
+    wanted = Wanted(
+        start=open311.instant(values, "start_date", zone),
+        end=open311.instant(values, "end_date", zone),
+    )
+    seen, scope, engine = call.seen, Scope(call.partner.id), call.request.registry.engine
+
+    def rows() -> Iterator[Sequence[Any]]:
+        with open_session(engine, scope) as session:
+            for row in requests_of.every_open_request(session, wanted, open_services=seen):
+                told = _told(call, row)
+                yield [told[name] for name in BULK]
+            session.rollback()
+
+    answer = csv_stream(call.request, f"{call.partner.slug}-requests.csv", BULK, rows())
+    answer.headers["Access-Control-Allow-Origin"] = "*"
+    return answer
+
+
+@_view(Open311Request)
+@georeport
+def request_(call: Call) -> Response:
+    """One public request."""
+    found = _request(call, call.key)
+    return call.answer("service_requests", [_told(call, found)])
+
+
+def _request(call: Call, number: str) -> OpenRequest:
+    found = (
+        requests_of.open_requests(
+            call.request.dbsession, Wanted(numbers=[number]), open_services=call.seen, limit=1
+        )
+        if is_public_id(number, "R")
+        else []
+    )
+    if not found:
+        raise Refused(404, "There is no such service_request_id.")
+    return found[0]
+
+
+def _told(call: Call, row: OpenRequest) -> dict[str, Any]:
+    tell, slug = call.tell, call.partner.slug
+    at_address = row.place_kind in ("address", "neighbourhood")
+    changed = row.closed_at if row.closed_at is not None and not row.is_open else row.updated_at
+    content = {
+        "service_request_id": row.public_id,
+        "status": "open" if row.is_open else "closed",
+        "status_notes": row.public_message,
+        "service_name": tell.service_name(slug, row.service_key),
+        "service_code": row.service_key,
+        "description": row.description,
+        "agency_responsible": tell.bureau(slug, row.bureau_key) or call.partner.name,
+        "service_notice": None,
+        "requested_datetime": moment(row.opened_at, call.zone),
+        "updated_datetime": moment(changed, call.zone),
+        "expected_datetime": moment(row.expected_at, call.zone),
+        "address": row.place_text if at_address else None,
+        "address_id": None,
+        "zipcode": None,
+        "lat": row.latitude,
+        "long": row.longitude,
+        "media_url": None,
+    }
+    if given(call.values, "extensions") == "true":
+        content["extended_attributes"] = {
+            "closed_datetime": moment(row.closed_at, call.zone),
+            "tracking_url": None,
+        }
+    return content
+
+
+@_view(Open311Requests, "POST")
+@georeport
+def take_request(call: Call) -> Response:
+    """Take a request in, as every other door does, and say its number."""
+    client_id = call.client("open311:requests")
+    call.values = call.request.POST
+    code = given(call.values, "service_code")
+    if not code:
+        raise Refused(400, "service_code was not provided.")
+    found = call.services.get(code)
+    if found is None:
+        raise Refused(404, "There is no such service_code.")
+    intake = _intake(call, found, client_id)
+    published, session = call.tell.published, call.request.dbsession
+    seen = filing.preview(published, call.partner.slug, intake, now=call.request.now)
+    if seen.signs:
+        sign = seen.signs[0]
+        log.warning("danger_sign", channel="open311", sign=sign.key, client=str(client_id))
+        raise Refused(
+            400,
+            f"Call {sign.number} now if anybody is in danger: the words sound like "
+            f"{sign.name.lower()}. Nothing was filed.",
+        )
+    try:
+        filed = filing.take_in(
+            session,
+            published,
+            intake,
+            now=call.request.now,
+            url=call.request.registry.configured.url,
+            translate=call.tell.translate,
+            look_first=True,
+        )
+    except Conflict as error:
+        raise Refused(409, error.message) from None
+    except DomainError as error:
+        raise Refused(400, f"{error.field or 'request'}: {error.message}") from None
+    return call.answer("service_requests", [_answered(call, filed)], status=201)
+
+
+def _answered(call: Call, filed: filing.Filed) -> dict[str, Any]:
+    told = [] if filed.target == call.partner.slug else list(filed.sentences[:1])
+    told += filed.notes
+    if filed.owner and filed.owner != call.partner.slug:
+        told.append(f"{call.tell.partner(filed.owner)} takes care of it.")
+    notice = " ".join(dict.fromkeys(told)) or None
+    if filed.request_public_id:
+        number = {"service_request_id": filed.request_public_id}
+    else:
+        number = {"token": filed.token or filed.referral_public_id or filed.contact_public_id}
+    return {**number, "service_notice": notice, "account_id": None}
+
+
+def _intake(call: Call, service: Service, client_id: Any) -> filing.Intake:
+    values = call.values
+    place = _place(values)
+    if place is None:
+        if service.place != "none":
+            raise Refused(400, "Give lat and long, or address_string, or address_id.")
+        place = filing.Place()
+    description = str(values.get("description", "")).strip().replace("\r\n", "\n")
+    if len(description) > open311.LONGEST_DESCRIPTION:
+        raise Refused(400, f"description has at most {open311.LONGEST_DESCRIPTION} characters.")
+    media = given(values, "media_url")
+    if media and (len(media) > 500 or urlsplit(media).scheme not in ("http", "https")):
+        raise Refused(400, "media_url is an address that begins with http:// or https://.")
+    repeat = call.request.headers.get("Idempotency-Key", "")[:200]
+    names = [given(values, name)[:100] for name in ("first_name", "last_name")]
+    name = " ".join(filter(None, names)) or None
+    phone, email = given(values, "phone")[:40] or None, given(values, "email")[:254] or None
+    if email and ("@" not in email or any(each.isspace() for each in email)):
+        raise Refused(400, "email is not an address such as name@example.org.")
+    asker = None
+    if name or phone or email:
+        asker = filing.Asker(
+            name=name, phone=phone, email=email, safe_to_call=bool(phone), wants_updates=bool(email)
+        )
+    return filing.Intake(
+        source="open311",
+        key=f"{client_id}:{repeat or new_token()}",
+        channel="app",
+        started_at=call.request.now,
+        service=service.ref,
+        asker=asker,
+        place=place,
+        description="\n".join(filter(None, (description, media))),
+        reply=_reply(call, service),
+        consent="refused",
+    )
+
+
+def _place(values: Mapping[str, Any]) -> filing.Place | None:
+    at = open311.point(values)
+    words = given(values, "address_string") or given(values, "address_id")
+    if len(words) > 300:
+        raise Refused(400, "address_string has at most 300 characters.")
+    if at is None:
+        return filing.Place(words, kind="address") if words else None
+    return filing.Place(words, at[0], at[1])
+
+
+# --- tokens and updates --------------------------------------------------------------------------
+
+
+@_view(Open311Token)
+@georeport
+def token(call: Call) -> Response:
+    """The number that a token stands for; empty while there is none yet."""
+    with call.request.registry.autocommit_engine.connect() as connection:
+        found = tracked(connection, call.key[:200])
+    if found is None or found.tenant_id != call.partner.id:
+        raise Refused(404, "There is no such token.")
+    number = requests_of.number_of(call.request.dbsession, found.request_id)
+    content = {"service_request_id": number or "", "token": call.key}
+    return call.answer("service_requests", [content])
+
+
+@_view(Open311Updates)
+@georeport
+def updates(call: Call) -> Response:
+    """What happened to public requests between two times (mySociety's extension)."""
+    start, end = (
+        open311.instant(call.values, name, call.zone) for name in ("start_date", "end_date")
+    )
+    found = requests_of.public_updates(
+        call.request.dbsession,
+        open_services=call.seen,
+        start=start,
+        end=end,
+        limit=open311.MOST_REQUESTS,
+    )
+    content = [
+        {
+            "update_id": str(each.id),
+            "service_request_id": each.number,
+            "status": each.status,
+            "updated_datetime": moment(each.at, call.zone),
+            "description": each.message or "",
+            "media_url": None,
+        }
+        for each in found
+    ]
+    return call.answer("service_request_updates", content)
+
+
+@_view(Open311Updates, "POST")
+@georeport
+def take_update(call: Call) -> Response:
+    """Take what another system says of a request; the same update_id is refused."""
+    client_id = call.client("open311:updates")
+    values = call.values = call.request.POST
+    number, key = given(values, "service_request_id"), given(values, "update_id")[:200]
+    for name, said in (("service_request_id", number), ("update_id", key)):
+        if not said:
+            raise Refused(400, f"{name} was not provided.")
+    found = _request(call, number)
+    at = open311.instant(values, "updated_datetime", call.zone) or call.request.now
+    if at > call.request.now:
+        raise Refused(400, "updated_datetime lies in the future.")
+    description = given(values, "description")
+    if len(description) > open311.LONGEST_DESCRIPTION:
+        raise Refused(400, f"description has at most {open311.LONGEST_DESCRIPTION} characters.")
+    try:
+        update_id = intake_service.take_update(
+            call.request.dbsession,
+            client_id=client_id,
+            client_key=key,
+            request_id=found.id,
+            status=given(values, "status").upper() or "OPEN",
+            message=description,
+            at=at,
+            now=call.request.now,
+        )
+    except Conflict as error:
+        raise Refused(409, error.message) from None
+    except DomainError as error:
+        raise Refused(400, error.message) from None
+    content = [{"update_id": str(update_id)}]
+    return call.answer("service_request_updates", content, status=201)
+
+
+# --- questions ------------------------------------------------------------------------------------
+
+
+def _attributes(call: Call, service: Service) -> list[dict[str, Any]]:
+    return open311_attributes(call.tell.published.form(service))
+
+
+def _reply(call: Call, service: Service) -> Reply | None:
+    """The answers to the service's questions. Raises `Refused` naming the first that is wrong."""
+    form = call.tell.published.form(service)
+    if not form.questions:
+        return None
+    sent = {
+        each.key: [value for name in _names(each.key) for value in call.values.getall(name)]
+        for each in form.questions
+    }
+    checked = check(form, sent, today=call.tell.today, zone=call.zone)
+    if checked.faults:
+        raise Refused(400, f"attribute {checked.faults[0]}")
+    return reply_to(form, checked.answers)
+
+
+def _names(key: str) -> tuple[str, str]:
+    return f"attribute[{key}]", f"attribute[{key}][]"
