@@ -120,7 +120,7 @@ def work(var: Path | None, once: bool) -> None:
     from regional311.catalog.versions import publish_due
     from regional311.chargeback.agreement_reminders import remind
     from regional311.forecast.warnings import warn
-    from regional311.keeping.reminders import remind as remind_keepers
+    from regional311.keeping.reminders import keep
     from regional311.ledger.seals import seal_everything
     from regional311.logs import configure_logging
     from regional311.notices.worker import Chore
@@ -139,11 +139,7 @@ def work(var: Path | None, once: bool) -> None:
             Chore("agreement_reminders", 3600, lambda session, at: remind(session, now=at)),
             Chore("payment_reminders", 3600, lambda session, at: remind_payers(session, now=at)),
             Chore("budget_warnings", 3600, lambda session, at: warn(session, now=at)),
-            Chore(
-                "review_reminders",
-                3600,
-                lambda session, at: remind_keepers(session, now=at, url=settings.url),
-            ),
+            Chore("keeping", 3600, lambda session, at: keep(session, now=at, url=settings.url)),
             Chore("ledger_seals", 60, seal_everything),
             Chore("catalogue_due", 60, publish_due),
             Chore("search_documents", 86_400, refresh_everything),

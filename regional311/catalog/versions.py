@@ -11,7 +11,7 @@ Everything here works for every kind in `kinds.KINDS`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
@@ -485,6 +485,39 @@ def _with_published(line: _Line, number: int) -> int:
     )
     line.set(number, state="superseded")
     return merged
+
+
+def change_published(
+    session: TenantSession,
+    kind: str,
+    key: str,
+    change: Callable[[Any], Any],
+    *,
+    publish: bool,
+    today: date,
+    now: datetime,
+    source: str,
+    note: str | None = None,
+) -> Saved:
+    """Change what is published now, at once or as a draft; `change` makes a model of a model.
+
+    Drafts of others stay drafts: a change that is published does not publish them along, and is
+    merged into them when their turn comes. Raises `NotFound` when nothing is published, `Faulty`,
+    or what the kind refuses.
+    """
+    line = _Line(session, kind, key, now)
+    before = line.published
+    if before is None:
+        raise NotFound(f"There is no {kind} {key}.")
+    said = line.content(before)
+    mine = line.of.said(change(from_plain(line.of.model, said)))
+    if mine == said:
+        return Saved(before, changed=False)
+    if not publish:
+        return _save(line, mine, before, source=source, note=note)
+    reviewed = {"reviewed_by": line.person_id, "reviewed_at": now}
+    number = line.add(mine, state="reviewed", based_on=before, source=source, note=note, **reviewed)
+    return Saved(_publish(line, number, today))
 
 
 def unschedule(session: TenantSession, kind: str, key: str, number: int, *, now: datetime) -> None:

@@ -29,7 +29,7 @@ class Envelope(Base):
     id: Mapped[RowId]
     from_tenant_id: Mapped[UUID]
     kind: Mapped[str]
-    """referral, referral_answer, request, request_status, statement, statement_items, ..."""
+    """referral, referral_answer, request, request_status, statement, suggestion, ..."""
     subject_id: Mapped[UUID]
     payload: Mapped[dict[str, Any]]
     consent_id: Mapped[UUID | None]

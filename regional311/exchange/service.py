@@ -18,6 +18,8 @@ REFERRAL: Final = "referral"
 REFERRAL_ANSWER: Final = "referral_answer"
 REQUEST: Final = "request"
 REQUEST_STATUS: Final = "request_status"
+SUGGESTION: Final = "suggestion"
+SUGGESTION_ANSWER: Final = "suggestion_answer"
 
 
 def envelope_row(

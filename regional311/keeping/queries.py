@@ -1,10 +1,11 @@
-"""What may be asked about reviews: the services of a partner by the day of the next look."""
+"""What may be asked about reviews and suggestions: flat rows, a page at a time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Final, Literal
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_
 
@@ -12,6 +13,7 @@ from regional311.catalog.freshness import SOON_DAYS
 from regional311.catalog.models import Service
 from regional311.database.session import TenantSession, scope_of
 from regional311.keeping.keepers import Kept
+from regional311.keeping.models import Suggestion
 
 PAGE: Final = 50
 EXPORT: Final = 20_000
@@ -142,5 +144,76 @@ def _cursor(text: str, plain: Any) -> tuple[Any, str] | None:
     value, _, key = text.rpartition("|")
     try:
         return plain(value), key
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestions:
+    """A page of suggestions; `after` is the cursor of the next page, None on the last."""
+
+    rows: list[Any]
+    after: str | None
+
+
+def suggestions(
+    session: TenantSession,
+    *,
+    received: bool,
+    state: str | None = None,
+    writer: str | None = None,
+    person_id: UUID | None = None,
+    after: str | None = None,
+    oldest_first: bool = False,
+    limit: int = PAGE,
+) -> Suggestions:
+    """Give the suggestions that the bound partner received, or those that it sent to others.
+
+    `writer` is public, partner (another one's specialist) or own; `person_id` wrote them. The
+    newest come first. One statement.
+    """
+    me = scope_of(session).tenant_id
+    table = Suggestion.__table__
+    conditions = [table.c.tenant_id == me]
+    if received:
+        conditions.append(table.c.owner_id == me)
+    else:
+        conditions.append(table.c.from_tenant_id == me)
+    if state is not None:
+        conditions.append(table.c.state == state)
+    if person_id is not None:
+        conditions.append(table.c.person_id == person_id)
+    if writer == "public":
+        conditions.append(table.c.from_tenant_id.is_(None))
+    elif writer == "own":
+        conditions.append(table.c.from_tenant_id == me)
+    elif writer == "partner":
+        conditions.append(table.c.from_tenant_id != me)
+    if after is not None and (cursor := _as_id(after)) is not None:
+        conditions.append(table.c.id > cursor if oldest_first else table.c.id < cursor)
+    order = table.c.id if oldest_first else table.c.id.desc()
+    rows = session.execute(select(table).where(*conditions).order_by(order).limit(limit + 1)).all()
+    page = list(rows[:limit])
+    return Suggestions(page, str(page[-1].id) if len(rows) > limit else None)
+
+
+def open_suggestions(session: TenantSession, *, received: bool) -> int:
+    """Count what waits: suggestions to decide, or answers that the acting person has not read."""
+    scope = scope_of(session)
+    query = select(func.count()).where(Suggestion.tenant_id == scope.tenant_id)
+    if received:
+        query = query.where(Suggestion.owner_id == scope.tenant_id, Suggestion.state == "new")
+    else:
+        query = query.where(
+            Suggestion.person_id == scope.person_id,
+            Suggestion.state != "new",
+            Suggestion.seen_at.is_(None),
+        )
+    return int(session.execute(query).scalar_one())
+
+
+def _as_id(text: str) -> UUID | None:
+    try:
+        return UUID(text)
     except ValueError:
         return None

@@ -7,8 +7,11 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from sqlalchemy import case, update
+
 from regional311.database.ids import new_id
-from regional311.database.rows import new_row
+from regional311.database.rows import new_row, send
+from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.notices.models import OutboxMessage
 
 Translate = Callable[[str, str], str]
@@ -50,6 +53,27 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         (
             "These entries of {partner} are due. Say whether each is still right, or correct it:"
             "\n\n{services}\n\nThe list: {address}\n"
+        ),
+    ),
+    "suggestions_new": (
+        "{number} suggested: entries of {partner}",
+        (
+            "Somebody suggests what these entries of {partner} should say:\n\n{services}\n\n"
+            "Approve or decline each: {address}\n"
+        ),
+    ),
+    "suggestion_approved": (
+        "Thank you for correcting {service}",
+        (
+            "Thank you for what you wrote about {service} ({field}). {partner} agrees and takes it "
+            "over.\n\nSee it here: {address}\n"
+        ),
+    ),
+    "suggestion_declined": (
+        "Thank you for writing about {service}",
+        (
+            "Thank you for what you wrote about {service} ({field}). {partner} looked at it and "
+            "leaves it as it is: {message}\n\nSee it here: {address}\n"
         ),
     ),
     "budget_warning": (
@@ -132,3 +156,23 @@ def outbox_row(
         created_at=now,
         due_at=now,
     )
+
+
+def withdraw(session: TenantSession, subject_id: UUID) -> None:
+    """Withdraw what has not left about a subject, and empty what was written and to whom."""
+    send(session)
+    session.execute(
+        update(OutboxMessage)
+        .where(
+            OutboxMessage.tenant_id == scope_of(session).tenant_id,
+            OutboxMessage.subject_id == subject_id,
+        )
+        .values(
+            recipient="",
+            heading="",
+            body="",
+            state=case((OutboxMessage.state == "sent", "sent"), else_="withdrawn"),
+        ),
+        execution_options={"synchronize_session": False},
+    )
+    mark_changed(session)

@@ -115,6 +115,13 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
                 P.SERVICE_READ,
                 within="services",
             ),
+            Entry(
+                "suggestions",
+                _("Suggestions"),
+                _("What others say should be corrected."),
+                P.SERVICE_READ,
+                within="services",
+            ),
             Entry("rules", _("Rules"), _("Where each need goes, and why."), P.RULE_READ),
             Entry("people", _("People"), _("Who may do what."), P.PEOPLE_READ),
             Entry(

@@ -50,6 +50,7 @@ from regional311.identity.models import ApiClient, Membership
 from regional311.identity.permissions import Permissions as P
 from regional311.identity.queries import tracked
 from regional311.intake.models import Contact, FollowedRequest, ServiceRequest
+from regional311.keeping.models import Suggestion
 from regional311.ledger.exports import batch_numbered
 from regional311.ledger.models import Account, JournalEntry, LedgerPeriod
 from regional311.referral.models import Referral, RuleSet
@@ -62,7 +63,9 @@ from regional311.web.telling import telling
 RESERVED = frozenset({"new", "edit", "export", "search", "csv", "preview"})
 """Names of views: a configured key that is one of these has no address of its own."""
 
-PUBLIC_VIEWS = frozenset({"healthz", "metrics", "report", "robots.txt", "service", "sitemap.xml"})
+PUBLIC_VIEWS = frozenset(
+    {"healthz", "metrics", "report", "robots.txt", "service", "sitemap.xml", "suggest"}
+)
 """Names of views of the root that must be found without asking the database."""
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,99}", re.ASCII)
@@ -752,6 +755,21 @@ class Reviews(Collection):
     """Services by the day on which somebody looks again."""
 
     permission = P.SERVICE_READ
+
+
+class SuggestionRecord(Record):
+    """One suggestion, received or sent, by id."""
+
+
+@collection("suggestions")
+class Suggestions(Collection):
+    """What should be corrected, in the words of others: received, and sent to others."""
+
+    permission = P.SERVICE_READ
+    model, member, by = Suggestion, SuggestionRecord, "id"
+
+    def child(self, name: str) -> Resource | None:
+        return None if name == "seen" else super().child(name)
 
 
 @collection("rules")

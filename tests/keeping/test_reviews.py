@@ -1,5 +1,6 @@
 """Looking again: days, saying that it is right, who keeps what, and reminders."""
 
+import doctest
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -12,9 +13,10 @@ from regional311.catalog.versions import opened, publish, review, save_draft
 from regional311.database.session import acting_for
 from regional311.errors import InvalidInput, NotFound
 from regional311.identity.queries import members
+from regional311.keeping import reminders
 from regional311.keeping.keepers import Keepers, keepers, name_keepers
 from regional311.keeping.queries import counts, reviews
-from regional311.keeping.reminders import listed, remind
+from regional311.keeping.reminders import keep
 from regional311.notices.models import OutboxMessage
 from regional311.tenancy.models import Tenant
 
@@ -259,52 +261,50 @@ def test_each_keeper_gets_one_letter_for_all_that_is_due_once(quiet, person):
     name_keepers(quiet, "service", "road-hazard", [ana, bo], now=NOW)
     due(quiet, "pothole", TODAY)
     due(quiet, "road-hazard", TODAY - timedelta(days=2))
-    assert remind(quiet, now=NOW, url=URL) == 2
+    assert keep(quiet, now=NOW, url=URL) == 2
     to_ana, to_bo = letters(quiet)
     assert to_bo.recipient == "bo@city.example"
     assert to_bo.heading == "2 to look at: entries of City of Portland"
     assert "- Debris or hazard in the roadway (by 2026-11-01)\n- Pothole" in to_bo.body
     assert f"{URL}/city-of-portland/reviews?keeper=me" in to_bo.body
     assert "Pothole" not in to_ana.body
-    assert remind(quiet, now=NOW + timedelta(days=3), url=URL) == 0
+    assert keep(quiet, now=NOW + timedelta(days=3), url=URL) == 0
     assert len(letters(quiet)) == 2
 
 
 def test_after_it_was_looked_at_the_next_day_is_told_of_again(quiet, person):
     person("Ana", "worker")
     due(quiet, "pothole", TODAY)
-    assert remind(quiet, now=NOW, url=URL) == 1
+    assert keep(quiet, now=NOW, url=URL) == 1
     verify(quiet, ["pothole"], today=TODAY, now=NOW)
-    assert remind(quiet, now=NOW + timedelta(days=100), url=URL) == 0
+    assert keep(quiet, now=NOW + timedelta(days=100), url=URL) == 0
     due(quiet, "pothole", TODAY + timedelta(days=120))
-    assert remind(quiet, now=NOW + timedelta(days=119), url=URL) == 0
-    assert remind(quiet, now=NOW + timedelta(days=121), url=URL) == 1
+    assert keep(quiet, now=NOW + timedelta(days=119), url=URL) == 0
+    assert keep(quiet, now=NOW + timedelta(days=121), url=URL) == 1
 
 
 def test_the_day_is_that_of_the_partners_clock(quiet, person):
     person("Ana", "worker")
     due(quiet, "pothole", TODAY)
     before_midnight = datetime(2026, 11, 3, 7, 30, tzinfo=UTC)
-    assert remind(quiet, now=before_midnight, url=URL) == 0
-    assert remind(quiet, now=before_midnight + timedelta(hours=1), url=URL) == 1
+    assert keep(quiet, now=before_midnight, url=URL) == 0
+    assert keep(quiet, now=before_midnight + timedelta(hours=1), url=URL) == 1
 
 
 def test_what_nobody_keeps_is_told_of_as_soon_as_somebody_does(quiet, person):
     assert members(quiet) == []
     due(quiet, "pothole", TODAY)
-    assert remind(quiet, now=NOW, url=URL) == 0
+    assert keep(quiet, now=NOW, url=URL) == 0
     person("Ana", "worker")
-    assert remind(quiet, now=NOW, url=URL) == 1
+    assert keep(quiet, now=NOW, url=URL) == 1
 
 
 def test_services_without_a_day_get_one(quiet, person):
     person("Ana", "worker")
     due(quiet, "pothole", None)
-    assert remind(quiet, now=NOW, url=URL) == 0
+    assert keep(quiet, now=NOW, url=URL) == 0
     assert service(quiet).review_on == TODAY + timedelta(days=365)
 
 
 def test_a_long_list_is_cut_and_counted():
-    text_of = listed([(f"Service {number}", TODAY) for number in range(25)])
-    assert text_of.count("\n") == 20
-    assert text_of.endswith("- and 5 more")
+    assert doctest.testmod(reminders).failed == 0

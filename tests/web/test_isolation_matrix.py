@@ -39,6 +39,7 @@ from regional311.forecast.service import save as save_scenario
 from regional311.identity.clients import make_client
 from regional311.identity.models import ApiClient
 from regional311.intake.models import Contact, ServiceRequest
+from regional311.keeping.suggestions import Wish, suggest
 from regional311.ledger.books import credit, debit
 from regional311.ledger.exports import make_batch
 from regional311.ledger.service import NewEntry, open_accounts, post
@@ -118,6 +119,21 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("Clients", "new", "GET"): ("clients/new", "administrator"),
     ("Clients", "new", "POST"): ("clients/new", "administrator"),
     ("ClientRecord", "revoke", "POST"): ("clients/{client}/revoke", "administrator"),
+    ("Suggestions", "", "GET"): ("suggestions", SERVICES),
+    ("Suggestions", "seen", "POST"): ("suggestions/seen", SERVICES),
+    **{
+        ("Suggestions", "new", method): (f"suggestions/new?about={CITY}/{{service}}", SERVICES)
+        for method in ("GET", "POST")
+    },
+    ("SuggestionRecord", "", "GET"): ("suggestions/{suggestion}", SERVICES),
+    ("SuggestionRecord", "approve", "POST"): (
+        "suggestions/{suggestion}/approve",
+        "keeper editor administrator",
+    ),
+    **{
+        ("SuggestionRecord", name, "POST"): (f"suggestions/{{suggestion}}/{name}", KEEPS)
+        for name in ("decline", "erase", "settle")
+    },
     ("Rules", "", "GET"): ("rules", RULES),
     ("RuleSetRecord", "", "GET"): ("rules/1", RULES),
     ("RuleSetRecord", "approve", "POST"): ("rules/1/approve", "administrator"),
@@ -449,6 +465,15 @@ def found(web_engine, people) -> dict[str, str]:
             "request": first(ServiceRequest, "public_id"),
             "referral": first(Referral, "public_id"),
             "service": region.directory.of(CITY, at.date())[0].key,
+            "suggestion": str(
+                suggest(
+                    session,
+                    me,
+                    Wish("service", "pothole", "Pothole", "phone", "", "503-555-0199"),
+                    now=NOW,
+                    written_in="en",
+                )
+            ),
             "rate": session.execute(
                 text(
                     "SELECT key FROM rates WHERE tenant_id = :me AND upper_inf(recorded)"

@@ -59,6 +59,7 @@ from regional311.web.forms.widgets import (
     SelectWidget,
     TextAreaWidget,
     TextWidget,
+    TrapWidget,
 )
 from regional311.web.i18n import _, translated
 
@@ -88,6 +89,7 @@ __all__ = [
     "String",
     "TextAreaWidget",
     "TextWidget",
+    "TrapWidget",
     "form_key",
     "handle_form_submission",
     "make_form",

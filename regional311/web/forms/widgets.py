@@ -106,6 +106,13 @@ class HiddenWidget(_Control):
     category = "default"
 
 
+class TrapWidget(_Control):
+    """A field that no person sees: what fills it in is a program."""
+
+    template = "trap"
+    hidden = True
+
+
 class SelectWidget(_Control):
     """A drop-down list. `values` holds (value, label) pairs, or (group label, [pairs])."""
 

@@ -641,6 +641,7 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
             "who": tell.partner(work.service.tenant),
             "summary": work.service.summary,
             "fresh": freshness(request, work.service),
+            "suggest_url": f"/{tell.slug}/suggestions/new?about={work.service.ref}",
         },
         "form": work.form,
         "form_key": work.form.form_key if work.form is not None else new_token(),

@@ -11,6 +11,7 @@ from regional311.database.ids import new_token
 from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
 from regional311.intake import queries
+from regional311.keeping.queries import open_suggestions
 from regional311.referral.filing import start_contact
 from regional311.tenancy.once import once
 from regional311.web.forms import form_key
@@ -33,6 +34,8 @@ def desk(context: Desk, request: Any) -> dict[str, Any]:
     return {
         "notices": beside.notices,
         "notices_of_others": beside.far,
+        "answered": open_suggestions(request.dbsession, received=False),
+        "answers_url": f"/{tell.slug}/suggestions?view=sent&writer=me",
         "action": f"/{tell.slug}/desk",
         "message_url": f"/{tell.slug}/desk/message",
         "form_key": new_token(),

@@ -128,6 +128,7 @@ def service(context: ServiceRecord, request: Any) -> dict[str, Any]:
         if may(request, P.SERVICE_PUBLISH)
         else None,
         "url": f"/{tell.slug}/services/{found.key}",
+        "suggest_url": f"/{tell.slug}/suggestions/new?about={found.ref}",
         "verb": said(VERBS, found.verb),
         "information": details.get("information"),
         "others": others,
