@@ -102,6 +102,8 @@ def week_faults(week: Week, path: str) -> Iterator[Fault]:
 def group_faults(group: QuestionGroup, known: Known) -> Iterator[Fault]:
     """Give everything that is wrong with a group of questions beside those of the same partner."""
     yield from _twice("translation", [each.language for each in group.translation], "language")
+    if not group.question:
+        yield "question", "a group asks at least one question"
     groups = {**(known.groups or {}), group.key: group}
     within = replace(known, groups=groups if known.groups is not None else None)
     yield from question_faults(group.question, within, (group.key,))

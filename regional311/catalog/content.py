@@ -175,7 +175,7 @@ class QuestionGroup(Model):
     key: Key = Field(description="Key, unique among the partner's groups of questions.")
     name: Words = Field(description="What it asks about, such as *The owner of the animal*.")
     question: tuple[Question, ...] = Field(
-        min_length=1, description="Questions of the group, in order."
+        default=(), description="Questions of the group, in order."
     )
     translation: tuple[GroupWords, ...] = Field(
         default=(), description="The name in other languages."
