@@ -77,7 +77,6 @@ CODES: Final[Mapping[str, str]] = {
     "not_offered": "Choose from the answers listed.",
     "phone": "Enter a telephone number of 7 to 15 digits, for example 503-555-0142.",
     "email": "Enter an e-mail address such as name@example.org.",
-    "file": "A file cannot be given here.",
 }
 """What is wrong with an answer, in words for programs; pages say it in their own language."""
 
@@ -296,11 +295,11 @@ def coded_facts(coded: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def told_lines(form: Form, told: Mapping[str, str], language: str = OWN_LANGUAGE) -> list[str]:
-    """Give what was told as lines of text, each after its question."""
+    """Give what was told as lines of text, each after its question; a file's name tells nothing."""
     return [
         f"{said(each, language).label} {told[each.key]}"
         for each in form.questions
-        if each.key in told
+        if each.key in told and each.kind != "file"
     ]
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, Numeric, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Index, LargeBinary, Numeric, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from regional311.database.base import TENANT, Base, RowId, TenantId, tenant_reference
@@ -291,3 +291,28 @@ class Transfer(Base):
     result: Mapped[str]
     """offered, taken_over, returned, refused."""
     at: Mapped[datetime]
+
+
+class Attachment(Base):
+    """A file that somebody sent as the answer to a question; kept as it came, or erased."""
+
+    __tablename__ = "attachments"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "subject_id", "question"),
+        CheckConstraint("(content IS NULL) = (erased_at IS NOT NULL)", name="there_or_erased"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    subject_id: Mapped[UUID]
+    """The need that it was sent for; at a partner that got it, the request or the referral."""
+    question: Mapped[str]
+    name: Mapped[str]
+    media_type: Mapped[str]
+    """What it is by its first bytes, whatever it was called."""
+    size: Mapped[int]
+    digest: Mapped[str]
+    content: Mapped[bytes | None] = mapped_column(LargeBinary)
+    stored_at: Mapped[datetime]
+    erased_at: Mapped[datetime | None]

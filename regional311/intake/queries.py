@@ -38,6 +38,7 @@ from regional311.errors import InvalidInput, NotFound
 from regional311.identity.models import Membership
 from regional311.intake import lifecycle
 from regional311.intake.models import (
+    Attachment,
     Contact,
     FollowedRequest,
     Inquirer,
@@ -548,6 +549,43 @@ def request_detail(session: Session, request_id: UUID) -> RequestDetail:
         past,
         people(session, named),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that somebody sent."""
+
+    name: str
+    content: bytes
+
+
+def attachment(session: Session, question: str, *subjects: UUID | None) -> File | None:
+    """Give the file that answers a question of one of these records: one statement."""
+    return _file(session, question, Attachment.subject_id.in_(filter(None, subjects)))
+
+
+def attachment_of_contact(
+    session: Session, question: str, contact_id: UUID, need_id: UUID
+) -> File | None:
+    """Give the file that answers a question of a need of a contact: one statement."""
+    need = select(Need.id).where(
+        Need.tenant_id == scope_of(session).tenant_id,
+        Need.contact_id == contact_id,
+        Need.id == need_id,
+    )
+    return _file(session, question, Attachment.subject_id.in_(need))
+
+
+def _file(session: Session, question: str, subject: ColumnElement[bool]) -> File | None:
+    row = session.execute(
+        select(*_of(Attachment, File)).where(
+            Attachment.tenant_id == scope_of(session).tenant_id,
+            Attachment.question == question,
+            Attachment.content.is_not(None),
+            subject,
+        )
+    ).first()
+    return None if row is None else File(*row)
 
 
 def people(session: Session, ids: Sequence[UUID | None]) -> dict[UUID, str]:

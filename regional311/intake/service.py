@@ -7,7 +7,7 @@ Internal notes never cross.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -26,6 +26,7 @@ from regional311.errors import Conflict, InvalidInput, NotFound
 from regional311.exchange.service import REQUEST_STATUS, tell
 from regional311.intake import lifecycle
 from regional311.intake.models import (
+    Attachment,
     Contact,
     FollowedRequest,
     Inquirer,
@@ -35,6 +36,7 @@ from regional311.intake.models import (
     ServiceRequest,
     Transfer,
 )
+from regional311.intake.uploads import Upload
 from regional311.metering import service as metering
 from regional311.notices.service import Translate, outbox_row
 
@@ -325,6 +327,44 @@ def request_rows(
         detail={"service": new.service_key, "state": "received", "priority": new.priority},
     )
     return request, trail
+
+
+def attachment_rows(
+    tenant_id: UUID, subject_id: UUID, files: Iterable[Upload], *, now: datetime
+) -> list[Attachment]:
+    """Make the rows of files that were sent for a need, or received with a request or referral."""
+    return [
+        new_row(
+            Attachment,
+            tenant_id=tenant_id,
+            id=new_id(),
+            subject_id=subject_id,
+            question=each.question,
+            name=each.name,
+            media_type=each.media_type,
+            size=len(each.content),
+            digest=each.digest,
+            content=each.content,
+            stored_at=now,
+        )
+        for each in files
+    ]
+
+
+def erase_attachments(session: TenantSession, subject_id: UUID, *, now: datetime) -> None:
+    """Forget the files that came with a record; that they were there stays known."""
+    send(session)
+    session.execute(
+        update(Attachment)
+        .where(
+            Attachment.tenant_id == scope_of(session).tenant_id,
+            Attachment.subject_id == subject_id,
+            Attachment.erased_at.is_(None),
+        )
+        .values(content=None, erased_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    mark_changed(session)
 
 
 def open_request(session: TenantSession, new: NewRequest, *, now: datetime) -> Changed:

@@ -37,14 +37,16 @@ from regional311.identity.models import TrackingToken
 from regional311.intake import lifecycle as intake_lifecycle
 from regional311.intake.models import (
     CHANNELS,
+    Attachment,
     Contact,
     FollowedRequest,
     Inquirer,
     Need,
     Transfer,
 )
-from regional311.intake.service import NewRequest, Started, request_rows
+from regional311.intake.service import NewRequest, Started, attachment_rows, request_rows
 from regional311.intake.service import start_contact as begin_contact
+from regional311.intake.uploads import Upload
 from regional311.metering import service as metering
 from regional311.notices.service import Translate, outbox_row
 from regional311.referral.conditions import URGENCIES, Facts
@@ -163,7 +165,8 @@ class Intake:
     empty when nothing was asked for. ``contact_id`` and ``contact_version`` continue a contact that
     was started at the desk. ``danger_answer`` is ``none`` or the key of a sign, ``None`` when the
     screen was not asked. ``cleared`` says that words of danger were seen and asked about.
-    ``reply`` is what was answered to the service's questions, ``None`` when they were not asked.
+    ``reply`` is what was answered to the service's questions, ``None`` when they were not asked;
+    ``files`` are those given in answer.
     ``chosen`` is the candidate that a specialist picked. ``consent`` is ``given``, ``refused`` or
     ``unasked``. ``line`` is ``partner/key``. ``ends`` is false to go on with another need.
     """
@@ -186,6 +189,7 @@ class Intake:
     description: str = ""
     urgency: str = "normal"
     reply: Reply | None = None
+    files: tuple[Upload, ...] = ()
     danger_answer: str | None = None
     cleared: bool = False
     chosen: str = ""
@@ -210,7 +214,8 @@ class Intake:
     @property
     def digest(self) -> str:
         """A digest of the content; times do not count."""
-        content = asdict(self)
+        content = asdict(replace(self, files=()))
+        content["files"] = [(each.question, each.digest) for each in self.files]
         for name in ("started_at", "ended_at", "handle_seconds", "key"):
             del content[name]
         text = json.dumps(content, default=str, sort_keys=True)
@@ -669,6 +674,9 @@ class _Planner:
             self.need_id = new_id()
             filed = replace(filed, need_id=self.need_id)
             self._need(decision)
+            self.rows.extend(
+                attachment_rows(self.tenant_id, self.need_id, intake.files, now=self.now)
+            )
         self._decision(decision)
         if decision.outcome == OPEN_REQUEST:
             filed = self._request(decision, filed)
@@ -828,6 +836,7 @@ class _Planner:
         )
         rows = self.received.setdefault(receiver_id, [])
         rows.extend(received_request(receiver_id, self.tenant_id, new, shared, now=self.now))
+        rows.extend(self._received_files(receiver_id, new.id, shared))
 
     def _referral(self, decision: Decision, filed: Filed) -> Filed:
         intake = self.intake
@@ -898,9 +907,18 @@ class _Planner:
                     subject_id=referral_id,
                     detail={"from": self.slug, "service": decision.service},
                 ),
+                *self._received_files(receiver_id, referral_id, shared),
             ]
         )
         return replace(filed, referral_id=referral_id, referral_public_id=number)
+
+    def _received_files(
+        self, receiver_id: UUID, subject_id: UUID, shared: Mapping[str, Any]
+    ) -> list[Attachment]:
+        """The receiver's files: they go with the answers that name them, or not at all."""
+        if "answers" not in shared:
+            return []
+        return attachment_rows(receiver_id, subject_id, self.intake.files, now=self.now)
 
     def _transfer(self, decision: Decision) -> None:
         number = self._number(decision)

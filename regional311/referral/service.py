@@ -21,7 +21,7 @@ from regional311.database.session import TenantSession, acting_for, mark_changed
 from regional311.errors import InvalidInput, NotFound
 from regional311.exchange.service import REFERRAL_ANSWER, erase, tell
 from regional311.intake.models import Contact, Inquirer, Need
-from regional311.intake.service import NO_FOLLOWERS, Changed, Followers
+from regional311.intake.service import NO_FOLLOWERS, Changed, Followers, erase_attachments
 from regional311.metering import service as metering
 from regional311.notices.service import outbox_row
 from regional311.referral import lifecycle
@@ -215,6 +215,7 @@ def revoke_consent(
                     .execution_options(synchronize_session=False)
                 )
                 erase(session, row.id)
+                erase_attachments(session, row.id, now=now)
                 _audit(session, now, "referral:erase", row.id, {})
     return len(rested)
 

@@ -25,10 +25,19 @@ from regional311.catalog.answers import Kept, Reply, Told, Unfit
 from regional311.catalog.definitions import conditions_said, limits_said
 from regional311.catalog.directory import Service
 from regional311.catalog.forms import Asked, Form, as_list, said
+from regional311.intake.uploads import (
+    LARGEST_MEGABYTES,
+    MEGABYTE,
+    TYPES,
+    FileRefused,
+    Upload,
+    upload,
+)
 from regional311.web.forms import (
     CheckboxGroupWidget,
     DateTimeWidget,
     DateWidget,
+    FileWidget,
     NumberWidget,
     RadioWidget,
     Schema,
@@ -37,10 +46,12 @@ from regional311.web.forms import (
     TextAreaWidget,
     TextWidget,
 )
-from regional311.web.i18n import page_language
+from regional311.web.i18n import _, page_language, translated
 from regional311.web.telling import Telling, telling
 
 PREFIX = "answer-"
+_FILE_LIMITS = _("A picture or a PDF of at most ${size} MB.")
+_CHOOSE_AGAIN = _("Choose the file again: it is not kept while something is corrected.")
 MOST_IN_SIGHT = 7
 """Answers to choose from that are all shown; more are a drop-down list."""
 
@@ -56,6 +67,8 @@ class Answer(colander.SchemaType):
     def serialize(self, node: Any, appstruct: Any) -> Any:
         if appstruct is colander.null or appstruct is None:
             return colander.null
+        if self.asked.kind == "file":
+            return colander.null
         if self.asked.kind == "choices":
             return list(as_list(appstruct))
         # a field for a moment knows no zone: the partner's is meant
@@ -64,11 +77,20 @@ class Answer(colander.SchemaType):
     def deserialize(self, node: Any, cstruct: Any) -> Any:
         if not self.counts or cstruct is colander.null:
             return colander.null
+        if self.asked.kind == "file":
+            return self._file(node, cstruct)
         try:
             found = self.asking.read(self.asked, cstruct)
         except Unfit as error:
             raise colander.Invalid(node, self.asking.wrong(error)) from error
         return colander.null if found is None else found
+
+    def _file(self, node: Any, sent: Any) -> Upload:
+        content = sent.file.read(LARGEST_MEGABYTES * MEGABYTE + 1)
+        try:
+            return upload(self.asked.key, str(sent.filename or ""), content)
+        except FileRefused as error:
+            raise colander.Invalid(node, self.asking.tell.translate(error.message)) from error
 
 
 class Asking:
@@ -145,7 +167,13 @@ class Asking:
     def _description(self, asked: Asked) -> str:
         words = said(asked, self.language)
         hint = [] if not words.hint else [self._spoken(words.hint, words.language)]
-        return Markup(" ").join([*hint, *limits_said(asked, self.tell.translate)])
+        limits = limits_said(asked, self.tell.translate)
+        if asked.kind == "file":
+            size = {"size": LARGEST_MEGABYTES}
+            limits = [translated(self.tell.request, _FILE_LIMITS % size)]
+            if getattr(self.tell.request.POST.get(PREFIX + asked.key), "filename", None):
+                limits.append(translated(self.tell.request, _CHOOSE_AGAIN))
+        return Markup(" ").join([*hint, *limits])
 
     def _widget(self, asked: Asked) -> Any:
         options = asked.options(self.language)
@@ -162,6 +190,8 @@ class Asking:
                 return DateWidget(attributes=self._days(asked))
             case "date_time":
                 return DateTimeWidget()
+            case "file":
+                return FileWidget(accept=",".join(media_type for media_type, *_rest in TYPES))
             case "long_text":
                 return TextAreaWidget(maxlength=answers.longest(asked))
             case "phone":
@@ -180,7 +210,7 @@ class Asking:
         if not self.form.questions:
             return None
         given = {
-            each.key: value
+            each.key: value.name if isinstance(value, Upload) else value
             for each in self.form.questions
             if (value := values.get(PREFIX + each.key)) is not None
         }
@@ -192,6 +222,11 @@ class Asking:
             return None
         checked = answers.check(self.form, self.sent, today=self.today, zone=self.zone)
         return answers.reply(self.form, checked.answers, self.language)
+
+
+def files_of(values: Mapping[str, Any]) -> tuple[Upload, ...]:
+    """Give the files that were sent, from the values of the fields."""
+    return tuple(each for each in values.values() if isinstance(each, Upload))
 
 
 def asking(request: Any, service: Service) -> Asking:
@@ -223,21 +258,25 @@ def add_questions(request: Any, schema: Schema, service: Service, *, level: int 
 
 
 def told_again(
-    request: Any, kept: Kept | None, forms: Mapping[Any, Form], *, personal: bool = True
+    request: Any,
+    kept: Kept | None,
+    forms: Mapping[Any, Form],
+    *,
+    personal: bool = True,
+    files_at: str = "",
 ) -> list[dict[str, Any]]:
     """Give what was asked and answered, in the words of then; `personal` tells typed words too.
 
-    A form that was not kept is told by its keys.
+    `files_at` is the address of the files that were sent, to which the question is added. A form
+    that was not kept is told by its keys.
     """
     if kept is None:
         return []
     form = forms.get(kept.form)
     if form is None:
         every = {**kept.reply.coded, **(kept.reply.told if personal else {})}
-        return [
-            {"label": key, "heading": None, "answer": text, "language": None}
-            for key, text in every.items()
-        ]
+        plain = {"heading": None, "language": None, "hidden": False, "url": None}
+        return [{"label": key, "answer": text, **plain} for key, text in every.items()]
     tell = telling(request)
     page = page_language(request)
     language = kept.reply.language if kept.reply.language != page else None
@@ -251,6 +290,9 @@ def told_again(
                 "answer": None if hidden else _shown(tell, each),
                 "hidden": hidden,
                 "language": language,
+                "url": f"{files_at}{each.asked.key}"
+                if files_at and each.asked.kind == "file" and each.answers and not hidden
+                else None,
             }
         )
     return found

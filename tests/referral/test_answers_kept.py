@@ -13,7 +13,10 @@ from regional311.catalog.content import Question
 from regional311.catalog.forms import resolve
 from regional311.database.session import Scope, acting_for, open_session
 from regional311.exchange.models import Envelope
-from regional311.intake.models import Need, ServiceRequest
+from regional311.intake.models import Attachment, Need, ServiceRequest
+from regional311.intake.queries import attachment, attachment_of_contact
+from regional311.intake.service import erase_attachments
+from regional311.intake.uploads import upload
 from regional311.referral import filing
 from regional311.referral.models import Decision, Referral
 from regional311.strict import from_plain
@@ -28,6 +31,7 @@ QUESTIONS: list[dict[str, Any]] = [
         "choice": [{"key": "small", "label": "Small"}, {"key": "large", "label": "Large"}],
     },
     {"key": "seen", "label": "Who saw it?", "kind": "text"},
+    {"key": "photo", "label": "A photo?", "kind": "file"},
 ]
 REPLY = Reply({"size": "large"}, {"seen": "Rosa Canary"}, "es")
 
@@ -51,6 +55,15 @@ def answers_cross(region, monkeypatch):
         for each in sharing.grants
     )
     monkeypatch.setitem(region._sharing, on, replace(sharing, grants=grants))
+
+
+PHOTO = upload("photo", "hole.jpg", b"\xff\xd8\xff\xe0")
+WITH_PHOTO = replace(REPLY, told={**REPLY.told, "photo": PHOTO.name})
+
+
+def files(session: Any) -> list[tuple[Any, str, bytes | None]]:
+    rows = session.execute(select(Attachment)).scalars()
+    return [(row.subject_id, row.name, row.content) for row in rows]
 
 
 def kept(row: Any) -> Kept:
@@ -77,7 +90,7 @@ def test_answers_cost_no_statement(little_engine, region, form, statements):
     with open_session(little_engine, Scope(IDS["city"])) as session:
         statements.clear()
         filing.take_in(session, region, intake(reply=REPLY, asker=ANNA), now=NOW)
-        assert [each.split("(")[0].split()[0] for each in statements] == ["SELECT", "WITH"]
+        assert [each.split("(")[0].split()[0] for each in statements] == ["WITH"]
         session.rollback()
 
 
@@ -130,3 +143,52 @@ def test_a_referral_shares_answers_as_agreed(city, region, form, answers_cross):
     assert filing.take_in(city, region, asked, now=NOW).outcome == "refer"
     # the rule shares names and numbers only: answers are not among what it wants to share
     assert "answers" not in only(city, Referral).shared
+
+
+def test_a_file_is_kept_with_its_need(city, region, form):
+    asked = intake(reply=WITH_PHOTO, files=(PHOTO,))
+    filed = filing.take_in(city, region, asked, now=NOW)
+    assert files(city) == [(filed.need_id, "hole.jpg", PHOTO.content)]
+    found = attachment(city, "photo", filed.need_id, filed.request_id)
+    assert found is not None
+    assert (found.name, found.content) == ("hole.jpg", PHOTO.content)
+    assert attachment(city, "other", filed.need_id) is None
+    assert attachment_of_contact(city, "photo", filed.contact_id, filed.need_id) == found
+    assert attachment_of_contact(city, "photo", filed.need_id, filed.need_id) is None
+
+
+def test_the_same_form_with_another_file_is_not_the_same():
+    one, other = (upload("photo", "a.jpg", b"\xff\xd8\xff" + each) for each in (b"1", b"2"))
+    asked = intake(reply=WITH_PHOTO, files=(one,))
+    assert replace(asked, files=(one,)).digest == asked.digest
+    assert replace(asked, files=(other,)).digest != asked.digest
+
+
+def test_a_file_costs_no_statement(little_engine, region, form, statements):
+    with open_session(little_engine, Scope(IDS["city"])) as session:
+        statements.clear()
+        filing.take_in(session, region, intake(reply=WITH_PHOTO, files=(PHOTO,)), now=NOW)
+        assert [each.split("(")[0].split()[0] for each in statements] == ["WITH"]
+        session.rollback()
+
+
+def test_a_file_crosses_with_the_answers_and_not_without(city, region, form, answers_cross):
+    here = {"place": at(ON_BRIDGE), "reply": WITH_PHOTO, "files": (PHOTO,), "asker": ANNA}
+    filing.take_in(city, region, intake(**here, consent="refused", key="a" * 30), now=NOW)
+    with acting_for(city, IDS["county"]):
+        assert files(city) == []
+    agreed = filing.take_in(city, region, intake(**here, consent="given"), now=NOW)
+    with acting_for(city, IDS["county"]):
+        assert files(city) == [(agreed.request_id, "hole.jpg", PHOTO.content)]
+        erase_attachments(city, agreed.request_id, now=NOW)
+        assert files(city) == [(agreed.request_id, "hole.jpg", None)]
+        assert attachment(city, "photo", agreed.request_id) is None
+    # what the sender has stays the sender's
+    assert all(content == PHOTO.content for _subject, _name, content in files(city))
+
+
+def test_a_files_name_is_not_told_where_the_file_is_not(city, region, form):
+    asked = intake(place=at(ON_BRIDGE), reply=WITH_PHOTO, files=(PHOTO,))
+    filing.take_in(city, region, asked, now=NOW)
+    with acting_for(city, IDS["county"]):
+        assert "hole.jpg" not in only(city, ServiceRequest).description

@@ -15,10 +15,11 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from webtest import TestApp
 
 from regional311.calendars import Period
+from regional311.catalog.answers import Kept, Reply
 from regional311.catalog.article_writer import write_article
 from regional311.catalog.articles import Article, Step
 from regional311.chargeback import agreements
@@ -38,7 +39,9 @@ from regional311.forecast.service import Comparison
 from regional311.forecast.service import save as save_scenario
 from regional311.identity.clients import make_client
 from regional311.identity.models import ApiClient
-from regional311.intake.models import Contact, ServiceRequest
+from regional311.intake.models import Contact, Need, ServiceRequest
+from regional311.intake.service import attachment_rows
+from regional311.intake.uploads import upload
 from regional311.keeping.suggestions import Wish, suggest
 from regional311.ledger.books import credit, debit
 from regional311.ledger.exports import make_batch
@@ -95,13 +98,19 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("ContactRecord", "services", "GET"): ("contacts/{contact}/services", TAKES),
     ("ContactRecord", "transfer", "POST"): ("contacts/{contact}/transfer", TAKES),
     ("ContactRecord", "wrap-up", "POST"): ("contacts/{contact}/wrap-up", TAKES),
+    ("ContactRecord", "file", "GET"): (
+        "contacts/{contact}/file?need={need}&question=photo",
+        f"{TAKES} partner",
+    ),
     ("Requests", "", "GET"): ("requests", REQUESTS),
     ("RequestRecord", "", "GET"): ("requests/{request}", REQUESTS),
     **{
         ("RequestRecord", name, "POST"): (f"requests/{{request}}/{name}", WORKS)
         for name in ("assign", "close", "note", "reopen", "start", "triage", "wait")
     },
+    ("RequestRecord", "file", "GET"): ("requests/{request}/file?question=photo", REQUESTS),
     ("Referrals", "", "GET"): ("referrals", REFERRALS),
+    ("ReferralRecord", "file", "GET"): ("referrals/{referral}/file?question=photo", REFERRALS),
     ("ReferralRecord", "", "GET"): ("referrals/{referral}", REFERRALS),
     ("ReferralRecord", "cancel", "POST"): ("referrals/{referral}/cancel", REFERRALS),
     **{
@@ -370,6 +379,22 @@ BY_ID = [row for row in ROWS if "{" in ROWS[row][0] and "{rate}" not in ROWS[row
 BY_ID = [row for row in BY_ID if "{service}" not in ROWS[row][0]]
 
 
+def _photos(session, me, first) -> str:
+    """A file with the first contact's need, with the first request and the first referral."""
+    need_id = first(Need, "id", Need.contact_id == first(Contact, "id"))
+    referral_id = first(Referral, "id")
+    for subject in {need_id, first(ServiceRequest, "need_id"), referral_id}:
+        photo = upload("photo", "a.pdf", b"%PDF-1.7")
+        put(session, *attachment_rows(me, subject, [photo], now=NOW))
+    kept = Kept(me, "none", Reply(told={"photo": "a.pdf"})).plain()
+    session.execute(
+        update(Referral)
+        .where(Referral.tenant_id == me, Referral.id == referral_id)
+        .values(shared={"answers": kept})
+    )
+    return str(need_id)
+
+
 @pytest.fixture(scope="module")
 def found(web_engine, people) -> dict[str, str]:
     """One thing of each kind that the City has."""
@@ -458,10 +483,12 @@ def found(web_engine, people) -> dict[str, str]:
             .where(StatementLine.statement_id == statement_id, StatementLine.kind == "usage")
             .limit(1)
         ).one()
+        need_id = _photos(session, me, first)
         return settled(session, people.tenants, statement_id, line_id, position) | {
             "script": f"{CITY}/matrix:",
             "client": str(first(ApiClient, "id")),
             "contact": first(Contact, "public_id"),
+            "need": need_id,
             "request": first(ServiceRequest, "public_id"),
             "referral": first(Referral, "public_id"),
             "service": region.directory.of(CITY, at.date())[0].key,

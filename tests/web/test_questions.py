@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import warnings
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import select
+from webtest import Upload
 
 from regional311.catalog.answers import kept_from
 from regional311.database.session import Scope, open_session
@@ -286,3 +289,85 @@ def test_asked_and_told_again_in_another_language(
     page = sign_in("worker", CITY).get(f"/{CITY}/requests/{number}")
     assert ("¿Qué tan grande es?", "Más grande") in shown(page)
     assert page.html.select_one(".r-answers dt")["lang"] == "es"
+
+
+PHOTO = {"key": "photo", "label": "A photo?", "kind": "file"}
+JPEG = b"\xff\xd8\xff\xe0 a picture"
+
+
+@pytest.fixture(scope="module")
+def asked_for_photos(web_engine, people):
+    """Graffiti is asked about with a photo."""
+    ask(web_engine, people.tenants[CITY], PHOTO, key="graffiti")
+    return f"/report?service={CITY}/graffiti&danger=none"
+
+
+def send_photo(browser: Any, address: str, name: str, content: bytes, **options: Any) -> Any:
+    form = browser.get(address).forms["report"]
+    for field, value in POINT.items():
+        form[field] = value
+    form["answer-photo"] = Upload(name, content)
+    return form.submit("submit", **options)
+
+
+def test_a_photo_is_sent_kept_and_given_back(testapp, sign_in, asked_for_photos):
+    page = testapp.get(asked_for_photos)
+    assert page.forms["report"].enctype == "multipart/form-data"
+    assert "A picture or a PDF of at most 8 MB." in page
+    number = number_of(send_photo(testapp, asked_for_photos, "Größe.exe", JPEG))
+    worker = sign_in("worker", CITY)
+    page = worker.get(f"/{CITY}/requests/{number}")
+    link = page.html.select_one(".r-answers a")
+    assert link.text == "Größe.jpg"
+    file = worker.get(link["href"])
+    assert file.body == JPEG
+    assert file.content_type == "application/octet-stream"
+    assert file.headers["Content-Disposition"] == (
+        "attachment; filename=\"Gr__e.jpg\"; filename*=UTF-8''Gr%C3%B6%C3%9Fe.jpg"
+    )
+    assert file.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+    assert file.headers["X-Content-Type-Options"] == "nosniff"
+    assert file.headers["Cache-Control"] == "no-store"
+    worker.get(f"/{CITY}/requests/{number}/file?question=other", status=404)
+    # the contact has the same file, for those who may know who asked
+    contact = sign_in("specialist", CITY).get(page.html.select_one("a[href*=contacts]")["href"])
+    assert contact.click("Größe.jpg").body == JPEG
+
+
+def test_what_is_no_picture_is_refused_and_must_be_chosen_again(testapp, asked_for_photos):
+    page = send_photo(testapp, asked_for_photos, "cat.jpg", b"<script>", status=400)
+    assert "A photo?: Only pictures and PDF can be taken" in page
+    assert "Choose the file again" in page
+    assert page.html.select_one("#report-answer-photo")["aria-invalid"] == "true"
+
+
+def test_a_file_is_not_taken_where_none_is_asked_for(testapp):
+    form = report(testapp, **{"answer-size": "small"})
+    fields = [*form.submit_fields(), ("submit", "submit")]
+    files = [("answer-near", "x.jpg", JPEG)]
+    fields = [each for each in fields if each[0] != "answer-near"]
+    page = testapp.post(POTHOLE, fields, upload_files=files, status=400)
+    assert "Enter one value." in page
+
+
+def test_more_than_a_form_may_have_is_refused_before_it_is_read(testapp, asked_for_photos):
+    large = JPEG + b"0" * 13 * 1024 * 1024
+    with warnings.catch_warnings():
+        # what WebOb keeps of a large body on disk is closed when it is collected
+        warnings.simplefilter("ignore", ResourceWarning)
+        told = send_photo(testapp, asked_for_photos, "a.jpg", large, status=413).text
+        gc.collect()
+    assert "too large" in told
+
+
+def test_the_desk_takes_a_photo_and_does_not_send_it_with_every_look(sign_in, asked_for_photos):
+    browser = sign_in("specialist", CITY)
+    here = started(browser).request.path
+    form = browser.get(f"{here}?service={CITY}/graffiti").forms["need"]
+    assert 'hx-params="not answer-photo"' in form.text
+    form["place_kind"] = "point"
+    for name, value in POINT.items():
+        form[name] = value
+    form["answer-photo"] = Upload("wall.png", b"\x89PNG\r\n\x1a\n")
+    done = form.submit()
+    assert ("A photo?", "wall.png") in shown(done, "article")

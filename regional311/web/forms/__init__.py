@@ -49,6 +49,7 @@ from regional311.web.forms.widgets import (
     CheckboxWidget,
     DateTimeWidget,
     DateWidget,
+    FileWidget,
     FormWidget,
     HiddenWidget,
     MappingWidget,
@@ -73,6 +74,7 @@ __all__ = [
     "DateTimeWidget",
     "DateWidget",
     "Decimal",
+    "FileWidget",
     "HiddenWidget",
     "Integer",
     "MappingWidget",
@@ -127,6 +129,11 @@ class Form(deform.Form):
     cancel_url: str | None = None
     heading: Any = None
     problem: Any = None
+
+    @property
+    def files(self) -> list[str]:
+        """Names of the fields in which a file may be sent."""
+        return [each.name for each in self.children if getattr(each.widget, "sends_files", False)]
 
     def problems(self) -> list[tuple[str | None, Any, Any]]:
         """Return every error as (id of the control or None, title of the field, message)."""

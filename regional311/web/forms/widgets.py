@@ -98,6 +98,24 @@ class TextAreaWidget(_Control):
     rows = 4
 
 
+class FileWidget(_Control):
+    """A file to send. `accept` lists media types that the browser offers; the server looks itself.
+
+    The value is what the browser sent, with `filename` and `file`.
+    """
+
+    template = "file"
+    accept = ""
+    sends_files = True
+
+    def serialize(self, field, cstruct, **kw):
+        # a browser fills in no file: what was sent must be chosen again
+        return field.renderer(self.template, **self.get_template_values(field, "", kw))
+
+    def deserialize(self, field, pstruct):
+        return pstruct if getattr(pstruct, "file", None) is not None else colander.null
+
+
 class HiddenWidget(_Control):
     """A value the person does not see."""
 

@@ -13,6 +13,7 @@ from datetime import date, datetime, time
 from decimal import Decimal as Number
 from decimal import InvalidOperation
 from typing import Any
+from uuid import UUID
 
 import colander
 import deform
@@ -55,8 +56,8 @@ from regional311.web.forms import (
 from regional311.web.freshness import freshness
 from regional311.web.i18n import _
 from regional311.web.listing import Column, Filter, Listing
-from regional311.web.questions import add_questions, asking, told_again
-from regional311.web.representations import csv_response, wanted
+from regional311.web.questions import add_questions, asking, files_of, told_again
+from regional311.web.representations import csv_response, file_response, wanted
 from regional311.web.security import may
 from regional311.web.shelf import shelf
 from regional311.web.telling import Telling, telling
@@ -350,6 +351,7 @@ def _intake(
         description=values.get("description") or "",
         urgency=values.get("urgency") or "normal",
         reply=reply,
+        files=files_of(values),
         danger_answer=contact.danger_answer,
         cleared=bool(values.get("cleared")),
         chosen=values.get("chosen") or "",
@@ -656,7 +658,13 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
         "needs": [
             {
                 **_need(tell, each, detail, decisions, sent, personal=personal),
-                "asked": told_again(request, answered[each.id], asked, personal=personal),
+                "asked": told_again(
+                    request,
+                    answered[each.id],
+                    asked,
+                    personal=personal,
+                    files_at=f"{here}/file?need={each.id}&question=",
+                ),
             }
             for each in detail.needs
         ],
@@ -1111,3 +1119,22 @@ def wrap_up(context: ContactRecord, request: Any) -> Any:
     else:
         request.flash("success", _("Finished."))
     return HTTPSeeOther(location=f"/{tell.slug}/desk")
+
+
+@view_config(
+    context=ContactRecord,
+    name="file",
+    permission=P.INQUIRER_READ,
+    request_method="GET",
+)
+def file(context: ContactRecord, request: Any) -> Any:
+    """A file that was sent for a need, to be saved."""
+    asked = request.GET.get("question", "")[:250]
+    try:
+        need_id = UUID(request.GET.get("need", ""))
+    except ValueError:
+        raise HTTPNotFound from None
+    found = queries.attachment_of_contact(request.dbsession, asked, context.record.id, need_id)
+    if found is None:
+        raise HTTPNotFound
+    return file_response(found.name, found.content)

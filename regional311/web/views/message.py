@@ -30,7 +30,7 @@ from regional311.web.forms import (
     start_over,
 )
 from regional311.web.i18n import _
-from regional311.web.questions import add_questions, asking
+from regional311.web.questions import add_questions, asking, files_of
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import Desk
 from regional311.web.views.contacts import (
@@ -210,6 +210,7 @@ def _intake(tell: Telling, request: Any, service: Service, values: dict[str, Any
         description=values.get("description") or "",
         urgency=values["urgency"],
         reply=asking(request, service).reply(values),
+        files=files_of(values),
         danger_answer=values["danger"],
         cleared=values["danger"] == "none",
         consent=values["consent"],

@@ -34,7 +34,7 @@ from regional311.web.forms import (
     make_form,
 )
 from regional311.web.i18n import _, page_language
-from regional311.web.questions import add_questions, asking
+from regional311.web.questions import add_questions, asking, files_of
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import Root, TrackedRequest, enter
 from regional311.web.wording import REQUEST_STATES, kind, said
@@ -321,6 +321,7 @@ def _intake(request: Any, found: Service, values: dict[str, Any]) -> filing.Inta
         place=filing.Place(values.get("place") or "", latitude, longitude),
         description=values.get("description") or "",
         reply=asking(request, found).reply(values),
+        files=files_of(values),
         danger_answer="none",
         cleared=bool(values.get("cleared")),
         consent="given" if values.get("consent") else "refused",

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pyramid.httpexceptions import HTTPForbidden, HTTPSeeOther
+from pyramid.httpexceptions import HTTPForbidden, HTTPNotFound, HTTPSeeOther
 from pyramid.view import view_config
 
 from regional311.catalog.answers import kept_from
 from regional311.catalog.queries import forms
 from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
-from regional311.intake.queries import EXPORT, PAGE
+from regional311.intake.queries import EXPORT, PAGE, attachment
 from regional311.referral import lifecycle, queries, service
 from regional311.web.forms import (
     Choice,
@@ -30,7 +30,7 @@ from regional311.web.forms import (
 from regional311.web.i18n import _
 from regional311.web.listing import Column, Filter, Listing
 from regional311.web.questions import told_again
-from regional311.web.representations import csv_response, wanted
+from regional311.web.representations import csv_response, file_response, wanted
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import ReferralRecord, Referrals
 from regional311.web.wording import (
@@ -309,7 +309,7 @@ def _page(context: ReferralRecord, request: Any, **failed: Any) -> dict[str, Any
         if sent
         else _("This is all that ${partner} sent.", mapping={"partner": other}),
         "shared": _shared(tell, request, detail.shared),
-        "asked": _asked(request, detail.shared),
+        "asked": _asked(context, request, detail.shared),
         "consent": consent,
         "history": [
             {
@@ -384,11 +384,13 @@ def _shared(tell: Telling, request: Any, shared: Any) -> list[tuple[Any, Any]]:
     ]
 
 
-def _asked(request: Any, shared: Any) -> list[dict[str, Any]]:
+def _asked(context: ReferralRecord, request: Any, shared: Any) -> list[dict[str, Any]]:
     """The questions that were asked and the answers that crossed."""
     content = shared.get(ANSWERS) or {}
     kept = kept_from(content) if "form" in content else None
-    return told_again(request, kept, forms(request.dbsession, [kept.form] if kept else ()))
+    here = request.resource_path(context).rstrip("/")
+    asked = forms(request.dbsession, [kept.form] if kept else ())
+    return told_again(request, kept, asked, files_at=f"{here}/file?question=")
 
 
 def _value(request: Any, key: str, value: Any) -> Any:
@@ -542,3 +544,22 @@ def cancel(context: ReferralRecord, request: Any) -> Any:
     if not request.has_permission(needed, context):
         raise HTTPForbidden
     return _submitted(context, request, "cancel")
+
+
+@view_config(
+    context=ReferralRecord,
+    name="file",
+    permission=P.REFERRAL_READ,
+    request_method="GET",
+)
+def file(context: ReferralRecord, request: Any) -> Any:
+    """A file that was shared with the referral, to be saved."""
+    asked, record = request.GET.get("question", "")[:250], context.record
+    # what was not shared, or not any more, is not here either
+    told = (record.shared.get(ANSWERS) or {}).get("told") or {}
+    if asked not in told:
+        raise HTTPNotFound
+    found = attachment(request.dbsession, asked, record.need_id, record.id)
+    if found is None:
+        raise HTTPNotFound
+    return file_response(found.name, found.content)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pyramid.httpexceptions import HTTPSeeOther
+from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.view import view_config
 
 from regional311.catalog.answers import kept_from
@@ -30,7 +30,7 @@ from regional311.web.forms import (
 from regional311.web.i18n import _
 from regional311.web.listing import Column, Filter, Listing
 from regional311.web.questions import told_again
-from regional311.web.representations import csv_response, wanted
+from regional311.web.representations import csv_response, file_response, wanted
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import RequestRecord, Requests
 from regional311.web.wording import (
@@ -366,10 +366,11 @@ def _page(context: RequestRecord, request: Any, **failed: Any) -> dict[str, Any]
             ],
         }
     works = request.has_permission(P.REQUEST_WORK, context)
+    here = request.resource_path(context).rstrip("/")
     kept = kept_from(found.answers)
     asked = forms(request.dbsession, [kept.form] if kept else ())
     common |= {
-        "asked": told_again(request, kept, asked),
+        "asked": told_again(request, kept, asked, files_at=f"{here}/file?question="),
         "description": found.description,
         "facts": [
             (_("Place"), tell.place(found)),
@@ -685,3 +686,20 @@ def note(context: RequestRecord, request: Any) -> Any:
     return _submitted(
         context, request, "note", NoteForm(), _("Add the note"), act, _("The note is added.")
     )
+
+
+@view_config(
+    context=RequestRecord,
+    name="file",
+    permission=P.REQUEST_READ,
+    request_method="GET",
+)
+def file(context: RequestRecord, request: Any) -> Any:
+    """A file that was sent with the request, to be saved."""
+    asked, record = request.GET.get("question", "")[:250], context.record
+    if not hasattr(record, "intake_tenant_id"):
+        raise HTTPNotFound
+    found = queries.attachment(request.dbsession, asked, record.need_id, record.id)
+    if found is None:
+        raise HTTPNotFound
+    return file_response(found.name, found.content)
