@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 from zoneinfo import available_timezones
 
 from pydantic import (
@@ -181,6 +181,69 @@ class Week(Model):
     holiday: tuple[Hours, ...] = Field(
         default=(), description="Spans of hours on the partner's holidays, whatever the weekday."
     )
+
+
+# --- what is wrong, in words ----------------------------------------------------------------------
+
+_WORDS: Final[Mapping[str, str]] = {
+    "missing": "is missing",
+    "string_type": "must be text in quotes",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "bool_type": "must be true or false",
+    "date_type": "must be a date without quotes, such as 2026-07-01",
+    "tuple_type": "must be a list in square brackets",
+    "model_type": "must be a table",
+    "model_attributes_type": "must be a table",
+    "too_short": "must hold at least one",
+    "string_too_short": "must not be empty",
+}
+_PATTERNS: Final[Mapping[str, str]] = {
+    "^[a-z0-9]+(-[a-z0-9]+)*$": "is not a key: lower case letters, digits and single hyphens",
+    "^[a-z0-9]+(_[a-z0-9]+)*$": "is not a name: lower case letters, digits and single underscores",
+    r"^\S(.*\S)?$": "must be one line that neither begins nor ends with a blank",
+    r"^[0-9+][0-9 +-]{1,19}$": "is not a telephone number, such as 503-823-4000",
+    r"^https?://\S+$": "is not a web address, such as https://example.org/",
+    r"^[^@\s]+@[^@\s]+\.[^@\s]+$": "is not an e-mail address",
+    "^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$": (
+        "is not a code: letters, digits, and between them dots, hyphens and underscores"
+    ),
+    "^[a-z0-9]+(-[a-z0-9]+)*:[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$": (
+        "is not a term, such as region:food"
+    ),
+    "^#[0-9a-f]{6}$": "is not a colour, such as #1a4480",
+}
+
+
+def in_words(problem: Any) -> str:
+    """Say in a few words what pydantic found wrong with one value."""
+    kind = problem["type"]
+    context = problem.get("ctx", {})
+    if kind in _WORDS:
+        return _WORDS[kind]
+    if kind == "literal_error":
+        return f"{problem['input']!r} is not one of {context['expected']}"
+    if kind == "string_pattern_mismatch":
+        what = _PATTERNS.get(context["pattern"], f"does not fit {context['pattern']}")
+        return f"{problem['input']!r} {what}"
+    if kind == "string_too_long":
+        return f"has more than {context['max_length']} characters"
+    if kind == "greater_than_equal":
+        return f"must be at least {context['ge']}"
+    if kind == "less_than_equal":
+        return f"must be at most {context['le']}"
+    return str(problem["msg"])
+
+
+def problems(
+    model: type[Model], content: Mapping[str, Any]
+) -> list[tuple[tuple[str | int, ...], str]]:
+    """Give everything that is wrong with plain values, each by its path and in words."""
+    try:
+        model.model_validate_json(json.dumps(_without_none(content)))
+    except ValidationError as error:
+        return [(each["loc"], in_words(each)) for each in error.errors(include_url=False)]
+    return []
 
 
 # --- canonical form ------------------------------------------------------------------------------

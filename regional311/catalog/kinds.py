@@ -74,30 +74,43 @@ class Kind(Generic[M]):
     kept: frozenset[str] = frozenset()
 
 
-def known_keys(session: TenantSession) -> Known:
-    """Give the keys that this partner's services may name, in one statement."""
+def named_things(session: TenantSession) -> dict[str, dict[str, str]]:
+    """Give what this partner's services may name as key to name, by table and `queues`.
+
+    One statement; what has ended is left out.
+    """
     me = scope_of(session).tenant_id
     parts = [
-        select(literal(table.__tablename__).label("kind"), table.key.label("key")).where(
+        select(literal(table.__tablename__).label("kind"), table.key, table.name).where(
             table.tenant_id == me, table.ended_on.is_(None)
         )
         for table in (Bureau, Boundary, Location, Organization)
     ]
     queues = func.jsonb_array_elements(Tenant.settings["queues"], type_=JSONB)
     parts.append(
-        select(literal("queues"), queues["key"].astext).where(
+        select(literal("queues"), queues["key"].astext, queues["name"].astext).where(
             Tenant.tenant_id == me, Tenant.id == me
         )
     )
-    found: dict[str, set[str]] = {}
-    for kind, key in session.execute(union_all(*parts)):
-        found.setdefault(kind, set()).add(key)
+    found: dict[str, dict[str, str]] = {}
+    for kind, key, name in session.execute(union_all(*parts)):
+        found.setdefault(kind, {})[key] = name
+    return found
+
+
+def known_keys(session: TenantSession) -> Known:
+    """Give the keys that this partner's services may name, in one statement."""
+    return known_of(named_things(session))
+
+
+def known_of(named: Mapping[str, Mapping[str, str]]) -> Known:
+    """Give the keys of what `named_things` found."""
     return Known(
-        bureaus=found.get("bureaus", set()),
-        queues=found.get("queues", set()),
-        boundaries=found.get("boundaries", set()),
-        locations=found.get("locations", set()),
-        organizations=found.get("organizations", set()),
+        bureaus=set(named.get("bureaus", ())),
+        queues=set(named.get("queues", ())),
+        boundaries=set(named.get("boundaries", ())),
+        locations=set(named.get("locations", ())),
+        organizations=set(named.get("organizations", ())),
     )
 
 

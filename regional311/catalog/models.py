@@ -346,6 +346,7 @@ class ContentVersion(Base):
             name="state_known",
         ),
         Index(None, "tenant_id", "state"),
+        Index(None, "tenant_id", "batch"),
         Index(
             "uq_content_versions_published",
             "tenant_id",
@@ -370,7 +371,9 @@ class ContentVersion(Base):
     """Day on which it is to be published; null until somebody says."""
     note: Mapped[str | None]
     source: Mapped[str]
-    """form, file, sheet, import, suggestion: how it came."""
+    """form, file, sheet, bulk, import, suggestion: how it came."""
+    batch: Mapped[UUID | None]
+    """The same for versions that were made together: by one sheet, by one bulk edit."""
     made_by: Mapped[UUID | None]
     made_at: Mapped[datetime]
     reviewed_by: Mapped[UUID | None]

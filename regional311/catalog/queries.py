@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import Row, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from regional311.catalog import content, directory
@@ -21,6 +21,7 @@ from regional311.catalog.models import (
     TermCrosswalk,
 )
 from regional311.catalog.taxonomy import Link, Terms, Tree, TreeTerm
+from regional311.database.session import TenantSession, scope_of
 from regional311.strict import from_plain
 
 REGION: Final = "region"
@@ -209,3 +210,22 @@ def forms(session: Session, wanted: Iterable[tuple[UUID, str]]) -> dict[tuple[UU
         )
     )
     return {(row.tenant_id, row.digest): form_from(row.content) for row in rows}
+
+
+def sources(session: TenantSession) -> dict[str, str]:
+    """Give where the bound partner's services come from, `kept` or `imported`, by key."""
+    rows = session.execute(
+        select(Service.key, Service.source).where(Service.tenant_id == scope_of(session).tenant_id)
+    )
+    return {row.key: row.source for row in rows}
+
+
+def keyed_rows(session: TenantSession, table: Any) -> list[Row[Any]]:
+    """Give the bound partner's rows of `locations` or `organizations`, by key."""
+    return list(
+        session.execute(
+            select(table.key, table.name, table.details, table.ended_on)
+            .where(table.tenant_id == scope_of(session).tenant_id)
+            .order_by(table.key)
+        )
+    )

@@ -422,7 +422,7 @@ def _write_dispositions(
     old: content.Service,
     today: date,
 ) -> None:
-    _refuse_rewriting(new, old, today)
+    refuse_rewriting(new, old, today)
     rows = {
         row.valid.lower: row
         for row in _dispositions(
@@ -441,7 +441,7 @@ def _write_dispositions(
         _change(session, ServiceDisposition, row_id, values)
 
 
-def _refuse_rewriting(new: content.Service, old: content.Service, today: date) -> None:
+def refuse_rewriting(new: content.Service, old: content.Service, today: date) -> None:
     wanted = {entry.valid_from: entry for entry in new.disposition}
     for entry in old.disposition:
         follows = wanted.get(entry.valid_from)

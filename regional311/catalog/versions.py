@@ -50,7 +50,9 @@ _BRIEF: Final = (
     _VERSIONS.c.reviewed_by,
     _VERSIONS.c.reviewed_at,
     _VERSIONS.c.published_by,
+    _VERSIONS.c.batch,
 )
+_NOTED: Final = tuple(column for column in _VERSIONS.c if column.name != "content")
 
 
 class Overlapping(Conflict):
@@ -268,10 +270,12 @@ def save_draft(
     now: datetime,
     source: str = "form",
     note: str | None = None,
+    batch: UUID | None = None,
 ) -> Saved:
     """Save what somebody made of version `seen`; None when they saw nothing: a new thing.
 
-    `said` is the content in canonical form, its `key` the thing's. On top of something newer than
+    `said` is the content in canonical form, its `key` the thing's. What is changed together with
+    other things carries the same `batch`. On top of something newer than
     `seen` it is merged; see `Saved`. Raises `Conflict` for a new thing whose key is taken,
     `StoredUnreadable` for a content that its model cannot say.
     """
@@ -281,7 +285,7 @@ def save_draft(
     if seen is None:
         if any(row.state not in ("discarded", "superseded") for row in line.rows.values()):
             raise Conflict(f"There is {said['key']} already; choose another key.", field="key")
-        number = line.add(mine, source=source, note=note)
+        number = line.add(mine, source=source, note=note, batch=batch)
         line.audit("draft", line.rows[number].id, version=number, source=source)
         return Saved(number)
     if seen not in line.rows:
@@ -289,7 +293,15 @@ def save_draft(
     return _save(line, mine, seen, source=source, note=note)
 
 
-def _save(line: _Line, mine: dict[str, Any], seen: int, *, source: str, note: str | None) -> Saved:
+def _save(
+    line: _Line,
+    mine: dict[str, Any],
+    seen: int,
+    *,
+    source: str,
+    note: str | None,
+    batch: UUID | None = None,
+) -> Saved:
     row = line.rows[seen]
     target = _target(line, seen)
     merged: tuple[str, ...] = ()
@@ -297,7 +309,7 @@ def _save(line: _Line, mine: dict[str, Any], seen: int, *, source: str, note: st
     if target is not None and target != seen:
         found = line.merged(mine, seen, target)
         if not found.clean:
-            number = line.add(mine, based_on=seen, source=source, note=note)
+            number = line.add(mine, based_on=seen, source=source, note=note, batch=batch)
             line.audit("draft", line.rows[number].id, version=number, source=source)
             return Saved(number, overlaps=found.overlaps)
         mine, merged = found.content, found.theirs
@@ -305,7 +317,14 @@ def _save(line: _Line, mine: dict[str, Any], seen: int, *, source: str, note: st
     onto = seen if target is None else target
     if mine == line.content(onto):
         return Saved(onto, changed=False, merged=merged)
-    number = line.add(mine, based_on=onto, source=source, note=note, effective_on=effective_on)
+    number = line.add(
+        mine,
+        based_on=onto,
+        source=source,
+        note=note,
+        batch=batch,
+        effective_on=effective_on,
+    )
     if line.rows[onto].state in OPEN:
         line.set(onto, state="superseded")
     line.audit("draft", line.rows[number].id, version=number, source=source)
@@ -481,6 +500,7 @@ def _with_published(line: _Line, number: int) -> int:
         reviewed_by=row.reviewed_by,
         reviewed_at=row.reviewed_at,
         published_by=row.published_by,
+        batch=row.batch,
         note=f"Version {number}, with what version {before} had changed",
     )
     line.set(number, state="superseded")
@@ -561,6 +581,55 @@ def bring_back(session: TenantSession, kind: str, key: str, number: int, *, now:
         if name in current:
             said[name] = current[name]
     return _save(line, said, onto, source="form", note=f"Version {number} brought back")
+
+
+def undo(session: TenantSession, kind: str, key: str, number: int, *, now: datetime) -> Saved:
+    """Take back what one version changed, and nothing that was changed since: a new draft.
+
+    A version that is still open is discarded. What was changed again since stays as it is and is
+    given as overlaps. Raises `NotFound`; `Conflict` for the first version of a thing, which can
+    only be ended.
+    """
+    line = _Line(session, kind, key, now)
+    row = line.rows.get(number)
+    if row is None:
+        raise NotFound("There is no such version.")
+    if row.state in OPEN:
+        line.set(number, state="discarded")
+        line.audit("discard", row.id, version=number)
+        return Saved(number)
+    if row.based_on is None:
+        raise Conflict("It is new with this version; end it instead.")
+    waiting = line.waiting
+    onto = waiting[0] if waiting else line.published
+    if onto is None:
+        return Saved(number, changed=False)
+    sides = (line.content(number), line.content(row.based_on), line.content(onto))
+    found = merge(*sides)
+    said = found.content
+    for name in line.of.kept:
+        said.pop(name, None)
+        if name in sides[2]:
+            said[name] = sides[2][name]
+    note = f"What version {number} changed, taken back"
+    saved = _save(
+        line, line.of.said(from_plain(line.of.model, said)), onto, source="form", note=note
+    )
+    return Saved(saved.number, saved.changed, found.theirs, found.overlaps)
+
+
+def in_batch(session: TenantSession, batch: UUID) -> list[Row[Any]]:
+    """Give the versions that were made together, without contents, by kind and key."""
+    return list(
+        session.execute(
+            select(*_NOTED)
+            .where(
+                _VERSIONS.c.tenant_id == scope_of(session).tenant_id,
+                _VERSIONS.c.batch == batch,
+            )
+            .order_by(_VERSIONS.c.kind, _VERSIONS.c.key, _VERSIONS.c.number)
+        )
+    )
 
 
 def end(
@@ -644,10 +713,10 @@ def publish_due(session: TenantSession, now: datetime) -> int:
 
 
 def history(session: TenantSession, kind: str, key: str) -> list[Row[Any]]:
-    """Give every version of a thing with all its columns, the newest first."""
+    """Give every version of a thing, without contents, the newest first."""
     return list(
         session.execute(
-            select(_VERSIONS)
+            select(*_NOTED)
             .where(
                 _VERSIONS.c.tenant_id == scope_of(session).tenant_id,
                 _VERSIONS.c.kind == kind,
@@ -658,10 +727,10 @@ def history(session: TenantSession, kind: str, key: str) -> list[Row[Any]]:
     )
 
 
-def changes(
-    session: TenantSession, kind: str, key: str, old: int, new: int
-) -> tuple[FieldChange, ...]:
-    """Give what differs between two versions, field by field. Raises `NotFound`."""
+def contents(
+    session: TenantSession, kind: str, key: str, *numbers: int
+) -> dict[int, dict[str, Any]]:
+    """Give what some versions say, by number. Raises `NotFound` when one is not there."""
     said = {
         row.number: row.content
         for row in session.execute(
@@ -669,27 +738,39 @@ def changes(
                 _VERSIONS.c.tenant_id == scope_of(session).tenant_id,
                 _VERSIONS.c.kind == kind,
                 _VERSIONS.c.key == key,
-                _VERSIONS.c.number.in_((old, new)),
+                _VERSIONS.c.number.in_(numbers),
             )
         )
     }
-    if old not in said or new not in said:
+    if set(numbers) - set(said):
         raise NotFound("There is no such version.")
+    return said
+
+
+def changes(
+    session: TenantSession, kind: str, key: str, old: int, new: int
+) -> tuple[FieldChange, ...]:
+    """Give what differs between two versions, field by field. Raises `NotFound`."""
+    said = contents(session, kind, key, old, new)
     return differences(said[old], said[new])
 
 
-def open_versions(session: TenantSession, kind: str) -> list[Row[Any]]:
-    """Give every draft, reviewed and scheduled version of a kind, without contents, by key."""
-    columns = [column for column in _VERSIONS.c if column.name != "content"]
+def open_versions(session: TenantSession, *kinds: str) -> list[Row[Any]]:
+    """Give every draft, reviewed and scheduled version of some kinds (none named: of all).
+
+    By kind and key, without contents but with the `called` of each, its name or title.
+    """
+    said = _VERSIONS.c.content
+    called = func.coalesce(said["name"].astext, said["title"].astext, said["key"].astext)
     return list(
         session.execute(
-            select(*columns)
+            select(*_NOTED, called.label("called"))
             .where(
                 _VERSIONS.c.tenant_id == scope_of(session).tenant_id,
                 _VERSIONS.c.state.in_(OPEN),
-                _VERSIONS.c.kind == kind,
+                *([_VERSIONS.c.kind.in_(kinds)] if kinds else []),
             )
-            .order_by(_VERSIONS.c.key, _VERSIONS.c.number)
+            .order_by(_VERSIONS.c.kind, _VERSIONS.c.key, _VERSIONS.c.number)
         )
     )
 

@@ -460,59 +460,14 @@ def _own_key(item: Any, index: int) -> str:
     return str(index + 1)
 
 
-_WORDS: dict[str, str] = {
-    "missing": "is missing",
-    "string_type": "must be text in quotes",
-    "int_type": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "bool_type": "must be true or false",
-    "date_type": "must be a date without quotes, such as 2026-07-01",
-    "tuple_type": "must be a list in square brackets",
-    "model_type": "must be a table",
-    "model_attributes_type": "must be a table",
-    "too_short": "must hold at least one",
-    "string_too_short": "must not be empty",
-}
-_PATTERNS: dict[str, str] = {
-    "^[a-z0-9]+(-[a-z0-9]+)*$": "is not a key: lower case letters, digits and single hyphens",
-    "^[a-z0-9]+(_[a-z0-9]+)*$": "is not a name: lower case letters, digits and single underscores",
-    r"^\S(.*\S)?$": "must be one line that neither begins nor ends with a blank",
-    r"^[0-9+][0-9 +-]{1,19}$": "is not a telephone number, such as 503-823-4000",
-    r"^https?://\S+$": "is not a web address, such as https://example.org/",
-    r"^[^@\s]+@[^@\s]+\.[^@\s]+$": "is not an e-mail address",
-    "^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$": (
-        "is not a code: letters, digits, and between them dots, hyphens and underscores"
-    ),
-    "^[a-z0-9]+(-[a-z0-9]+)*:[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$": (
-        "is not a term, such as region:food"
-    ),
-    "^#[0-9a-f]{6}$": "is not a colour, such as #1a4480",
-}
-
-
 def _in_words(problem: Any, model: type[strict.Model]) -> str:
-    kind = problem["type"]
-    context = problem.get("ctx", {})
-    if kind == "extra_forbidden":
+    if problem["type"] == "extra_forbidden":
         known = _known_keys(model, problem["loc"])
         close = get_close_matches(str(problem["loc"][-1]), known, 1)
         if close:
             return f"unknown key; did you mean {close[0]}?"
         return f"unknown key; known here: {', '.join(sorted(known))}" if known else "unknown key"
-    if kind in _WORDS:
-        return _WORDS[kind]
-    if kind == "literal_error":
-        return f"{problem['input']!r} is not one of {context['expected']}"
-    if kind == "string_pattern_mismatch":
-        what = _PATTERNS.get(context["pattern"], f"does not fit {context['pattern']}")
-        return f"{problem['input']!r} {what}"
-    if kind == "string_too_long":
-        return f"has more than {context['max_length']} characters"
-    if kind == "greater_than_equal":
-        return f"must be at least {context['ge']}"
-    if kind == "less_than_equal":
-        return f"must be at most {context['le']}"
-    return str(problem["msg"])
+    return strict.in_words(problem)
 
 
 def _known_keys(model: type[strict.Model], location: Sequence[str | int]) -> list[str]:

@@ -122,6 +122,20 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
                 P.SERVICE_READ,
                 within="services",
             ),
+            Entry(
+                "locations",
+                _("Locations"),
+                _("Where services are given."),
+                P.SERVICE_READ,
+                within="services",
+            ),
+            Entry(
+                "organizations",
+                _("Organisations"),
+                _("Who gives services for this partner."),
+                P.SERVICE_READ,
+                within="services",
+            ),
             Entry("rules", _("Rules"), _("Where each need goes, and why."), P.RULE_READ),
             Entry("people", _("People"), _("Who may do what."), P.PEOPLE_READ),
             Entry(

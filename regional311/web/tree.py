@@ -31,7 +31,7 @@ from sqlalchemy import ColumnElement, Row, or_, select
 from regional311.allocation.models import AllocationBase, BillSplit, CostPool
 from regional311.catalog.article_queries import Shelved, article
 from regional311.catalog.directory import Service as PublishedService
-from regional311.catalog.models import Service
+from regional311.catalog.models import ContentVersion, Location, Organization, Service
 from regional311.chargeback.collecting import NoBillingPeriod, billing_period
 from regional311.chargeback.models import (
     Agreement,
@@ -62,6 +62,9 @@ from regional311.web.telling import telling
 
 RESERVED = frozenset({"new", "edit", "export", "search", "csv", "preview"})
 """Names of views: a configured key that is one of these has no address of its own."""
+
+CATALOGUE_VIEWS = frozenset({"bulk", "changes", "drafts", "sheet"})
+"""Names of views of the collections of the catalogue, beside the reserved ones."""
 
 PUBLIC_VIEWS = frozenset(
     {"healthz", "metrics", "report", "robots.txt", "service", "sitemap.xml", "suggest"}
@@ -556,8 +559,41 @@ class StatementItemRecord(Record):
         return self.__parent__
 
 
-class ServiceRecord(Record):
+class CatalogueRecord(Record):
+    """A thing of the catalogue, by its key, with its versions; `kind` is one of `kinds.KINDS`."""
+
+    kind: str
+
+    @property
+    def key(self) -> str:
+        """The thing's key."""
+        return self.__name__
+
+
+class UnpublishedRecord(CatalogueRecord):
+    """A thing that is only drafted so far; `record` is None."""
+
+    def __init__(self, request: Any, name: str, parent: Catalogue) -> None:
+        super().__init__(request, name, parent, None)
+        self.kind = parent.kind
+
+
+class ServiceRecord(CatalogueRecord):
     """A service, by its key."""
+
+    kind = "service"
+
+
+class LocationRecord(CatalogueRecord):
+    """A place where services are given, by its key."""
+
+    kind = "location"
+
+
+class OrganizationRecord(CatalogueRecord):
+    """A body that provides services, by its key."""
+
+    kind = "organization"
 
 
 class RuleSetRecord(Record):
@@ -744,10 +780,47 @@ class Referrals(Collection):
     model, member, prefix = Referral, ReferralRecord, "F"
 
 
-@collection("services")
-class Services(Collection):
+class Catalogue(Collection):
+    """Things of the catalogue of one kind; what is only drafted is found too."""
+
     permission = P.SERVICE_READ
-    model, member, by = Service, ServiceRecord, "key"
+    by = "key"
+    kind: ClassVar[str]
+
+    def child(self, name: str) -> Resource | None:
+        if name in CATALOGUE_VIEWS:
+            return None
+        found = super().child(name)
+        if found is None and _KEY.fullmatch(name) and self._is_drafted(name):
+            return UnpublishedRecord(self.request, name, self)
+        return found
+
+    def _is_drafted(self, name: str) -> bool:
+        drafted = select(ContentVersion.id).where(
+            ContentVersion.tenant_id == self.request.tenant.id,
+            ContentVersion.kind == self.kind,
+            ContentVersion.key == name,
+        )
+        return self.request.dbsession.execute(drafted.limit(1)).first() is not None
+
+
+@collection("services")
+class Services(Catalogue):
+    model, member, kind = Service, ServiceRecord, "service"
+
+
+@collection("locations")
+class Locations(Catalogue):
+    """Places where services are given."""
+
+    model, member, kind = Location, LocationRecord, "location"
+
+
+@collection("organizations")
+class Organizations(Catalogue):
+    """Bodies that provide services."""
+
+    model, member, kind = Organization, OrganizationRecord, "organization"
 
 
 @collection("reviews")

@@ -22,6 +22,7 @@ from regional311.calendars import Period
 from regional311.catalog.answers import Kept, Reply
 from regional311.catalog.article_writer import write_article
 from regional311.catalog.articles import Article, Step
+from regional311.catalog.versions import publish, review, save_draft
 from regional311.chargeback import agreements
 from regional311.chargeback.agreements import Content
 from regional311.chargeback.billing import draft_statements
@@ -78,6 +79,8 @@ REFERRALS = "specialist supervisor partner"
 ANSWERS = "supervisor partner"
 SERVICES = "specialist supervisor partner worker keeper editor administrator auditor"
 KEEPS = "supervisor worker keeper editor administrator"
+DRAFTS = "keeper editor administrator"
+PUBLISHES = "editor administrator"
 RULES = "specialist supervisor administrator auditor"
 MONEY = "finance approver auditor"
 TERMS = "finance approver administrator auditor"
@@ -118,6 +121,32 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
         for name in ("accept", "complete", "fail", "hold", "progress", "reject")
     },
     ("Services", "", "GET"): ("services", SERVICES),
+    ("Locations", "", "GET"): ("locations", SERVICES),
+    ("LocationRecord", "", "GET"): ("locations/city-hall", SERVICES),
+    ("Organizations", "", "GET"): ("organizations", SERVICES),
+    ("OrganizationRecord", "", "GET"): ("organizations/{organization}", SERVICES),
+    ("UnpublishedRecord", "", "GET"): ("services/{drafted}", DRAFTS),
+    ("Catalogue", "drafts", "GET"): ("services/drafts", DRAFTS),
+    **{("Catalogue", "new", method): ("services/new", DRAFTS) for method in ("GET", "POST")},
+    ("CatalogueRecord", "versions", "GET"): ("services/{service}/versions", SERVICES),
+    ("CatalogueRecord", "version", "GET"): ("services/{service}/version?number=1", SERVICES),
+    **{
+        ("CatalogueRecord", name, method): (f"services/{{service}}/{name}{more}", who)
+        for name, who, more, methods in (
+            ("edit", DRAFTS, "", "GET POST"),
+            ("translate", DRAFTS, "?language=es", "GET POST"),
+            ("merge", DRAFTS, "?number=1", "GET POST"),
+            ("discard", DRAFTS, "", "POST"),
+            ("bring-back", DRAFTS, "", "POST"),
+            ("undo", DRAFTS, "", "POST"),
+            ("review", PUBLISHES, "", "POST"),
+            ("publish", PUBLISHES, "", "POST"),
+            ("unschedule", PUBLISHES, "", "POST"),
+            ("end", PUBLISHES, "", "GET POST"),
+            ("resume", PUBLISHES, "", "POST"),
+        )
+        for method in methods.split()
+    },
     ("ServiceRecord", "", "GET"): ("services/{service}", SERVICES),
     ("ServiceRecord", "verify", "POST"): ("services/{service}/verify", KEEPS),
     ("Reviews", "", "GET"): ("reviews", SERVICES),
@@ -501,6 +530,8 @@ def found(web_engine, people) -> dict[str, str]:
                     written_in="en",
                 )
             ),
+            "drafted": drafted(session),
+            "organization": published_organization(session),
             "rate": session.execute(
                 text(
                     "SELECT key FROM rates WHERE tenant_id = :me AND upper_inf(recorded)"
@@ -544,6 +575,31 @@ def found(web_engine, people) -> dict[str, str]:
             "proposal": str(proposal_id),
             "person": str(person),
         }
+
+
+def drafted(session) -> str:
+    """A service that only has a draft."""
+    said = {
+        "key": "matrix-draft",
+        "name": "Try",
+        "summary": "Try.",
+        "verb": "find",
+        "bureau": "pbot",
+        "term": "try",
+        "group": "Try",
+        "disposition": [{"valid_from": "2026-11-01", "kind": "resolve"}],
+    }
+    save_draft(session, "service", said, seen=None, now=NOW)
+    return "matrix-draft"
+
+
+def published_organization(session) -> str:
+    """An organisation that the City has."""
+    said = {"key": "matrix-body", "name": "Try", "description": "Try."}
+    number = save_draft(session, "organization", said, seen=None, now=NOW).number
+    review(session, "organization", "matrix-body", number, now=NOW)
+    publish(session, "organization", "matrix-body", number, today=NOW.date(), now=NOW)
+    return "matrix-body"
 
 
 def settled(session, tenants, statement_id, line_id, position) -> dict[str, str]:

@@ -17,7 +17,7 @@ chooses another. `missing=None` makes a field optional.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -31,6 +31,7 @@ from pyramid_jinja2 import IJinja2Environment
 
 from regional311.database.ids import new_token
 from regional311.errors import DomainError, Forbidden, NotFound, Stale
+from regional311.web.forms.rows import RowsWidget, path_of, pressed, rows
 from regional311.web.forms.types import (
     Boolean,
     Choice,
@@ -95,6 +96,8 @@ __all__ = [
     "form_key",
     "handle_form_submission",
     "make_form",
+    "pressed",
+    "rows",
     "start_over",
 ]
 
@@ -114,6 +117,7 @@ class FormRenderer:
             "request": self.request,
             "get_csrf_token": partial(get_csrf_token, self.request),
             "field_id": field_id,
+            "path_of": path_of,
         }
         # the templates escape what they are given
         return Markup(found.render(values | offered))  # noqa: S704
@@ -148,6 +152,38 @@ class Form(deform.Form):
         with suppress(deform.ValidationFailure):
             self.validate(sent)
         _forgive(self)
+
+    @property
+    def sections(self) -> list[tuple[str, Any]]:
+        """The headings of the form as (id, words), for a list of what is on the page."""
+        return [
+            (f"{field_id(child)}-section", child.schema.section)
+            for child in self.children
+            if hasattr(child.schema, "section")
+        ]
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether it has lists: pressing Enter must then not press one of their buttons."""
+        return any(isinstance(child.widget, RowsWidget) for child in self.children)
+
+    def refuse_at(self, path: Sequence[str | int], message: Any) -> None:
+        """Show what is wrong with one value, given by names and places in lists."""
+        here: Any = self
+        title = None
+        for part in path:
+            if isinstance(here.widget, RowsWidget):
+                sent = getattr(here, "sequence_fields", [])
+                below = sent[part] if isinstance(part, int) and part < len(sent) else None
+            else:
+                below = next((each for each in here.children if each.name == part), None)
+            if below is None:
+                break
+            here, title = below, below.title or title
+        if here is self or here.children:
+            self.problem = message if title is None else f"{self.translate(title)}: {message}"
+        elif here.error is None:
+            here.error = colander.Invalid(here.schema, message)
 
     def refuse(self, error: DomainError) -> None:
         """Show a broken rule in the form: at its field when it has one here, else on top."""
@@ -295,16 +331,23 @@ def field_id(field: Any) -> str:
     return "-".join(reversed(parts))
 
 
-def _collect(field: Any, found: list[tuple[str | None, Any, Any]]) -> None:
+def _collect(field: Any, found: list[tuple[str | None, Any, Any]], before: str = "") -> None:
     for child in field.children:
-        if child.children:
+        if isinstance(child.widget, RowsWidget):
+            if child.error is not None:
+                found.extend((None, child.title, each) for each in child.error.messages())
+            for number, row in enumerate(getattr(child, "sequence_fields", ()), 1):
+                title = child.widget.row_title % {"number": number}
+                _collect(row, found, f"{before}{field.translate(title)}, ")
+        elif child.children:
             if child.errormsg:
                 found.append((None, child.title, child.errormsg))
-            _collect(child, found)
+            _collect(child, found, before)
         elif child.error is not None:
+            title = f"{before}{field.translate(child.title)}" if before else child.title
             for message in child.error.messages():
                 target = None if getattr(child.widget, "hidden", False) else field_id(child)
-                found.append((target, child.title, message))
+                found.append((target, title, message))
     if field.parent is None and field.errormsg:
         found.append((None, None, field.errormsg))
 
@@ -317,6 +360,8 @@ def _forgive(field: Any) -> None:
 
 def _find(form: Any, name: str) -> Any:
     for child in form.children:
+        if isinstance(child.widget, RowsWidget):
+            continue
         if child.name == name and not getattr(child.widget, "hidden", False):
             return child
         if child.children and (found := _find(child, name)) is not None:

@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 from pyramid.view import view_config
 
+from regional311.catalog import versions
+from regional311.catalog.directory import Service
 from regional311.catalog.freshness import standing
+from regional311.catalog.kinds import named_things
+from regional311.catalog.queries import sources
 from regional311.identity.permissions import Permissions as P
 from regional311.keeping.keepers import keepers
+from regional311.referral.snapshot import invalidate
+from regional311.web.catalogue_wording import STATES, STATUSES
 from regional311.web.freshness import freshness
 from regional311.web.i18n import _
 from regional311.web.listing import PAGE_SIZE, Column, Filter, Listing
 from regional311.web.representations import csv_response, wanted
 from regional311.web.security import may
-from regional311.web.telling import telling
+from regional311.web.telling import Telling, telling
 from regional311.web.tree import ServiceRecord, Services
+from regional311.web.views.catalogue_editing import other_languages
+from regional311.web.views.catalogue_versions import state_of, version_url
 from regional311.web.wording import (
     CHANNELS,
+    LANGUAGES,
     SERVICE_DISPOSITIONS,
     VERBS,
     choices,
     kind,
     said,
 )
+
+PROGRESS = {
+    "draft": _("With a draft"),
+    "scheduled": _("With a day of publication"),
+    "ended": _("Ended"),
+}
 
 
 @view_config(
@@ -34,50 +50,46 @@ from regional311.web.wording import (
     renderer="services/list.jinja2",
 )
 def services(context: Services, request: Any) -> Any:
-    """The partner's services with today's disposition."""
+    """The partner's services with today's disposition, and what is drafted of them."""
     tell = telling(request)
-    bureaus = sorted(
-        (row.key, row.name)
-        for ref, row in tell.published.bureaus.items()
-        if ref.startswith(f"{tell.slug}/")
-    )
+    may_edit = may(request, P.SERVICE_EDIT)
+    named = named_things(request.dbsession)
+    languages = other_languages(request)
     listing = Listing(
         request,
         columns=[
             Column("name", _("Service"), sort=True),
             Column("verb", _("Kind"), sort=True),
             Column("bureau", _("Kept by"), sort=True),
-            Column("disposition", _("Today")),
+            Column("disposition", _("Today"), sort=True),
+            Column("status", _("State"), sort=True),
             Column("promise", _("Promise")),
         ],
         filters=[
+            Filter("q", _("Name or words"), type="search"),
             Filter("verb", _("Kind"), choices=choices(VERBS)),
-            Filter("bureau", _("Kept by"), choices=bureaus),
+            Filter("bureau", _("Kept by"), choices=_by_name(named.get("bureaus", {}))),
             Filter("disposition", _("Today"), choices=choices(SERVICE_DISPOSITIONS)),
+            Filter("status", _("Can it be had"), choices=choices(STATUSES)),
+            Filter("missing", _("Language missing"), choices=choices(LANGUAGES, languages)),
+            Filter(
+                "organization", _("Provided by"), choices=_by_name(named.get("organizations", {}))
+            ),
+            Filter(
+                "source",
+                _("Comes from"),
+                choices=[("kept", _("Kept here")), ("imported", _("An import"))],
+            ),
+            *([Filter("state", _("State"), choices=list(PROGRESS.items()))] if may_edit else []),
         ],
         sort="name",
         csv=True,
     )
-    asked = listing.values
-    rows = [
-        {
-            "key": each.key,
-            "name": each.name,
-            "verb": said(VERBS, each.verb),
-            "bureau": tell.bureau(tell.slug, each.bureau),
-            "code": each.disposition(tell.today),
-            "disposition": said(SERVICE_DISPOSITIONS, each.disposition(tell.today)),
-            "kind": kind(SERVICE_DISPOSITIONS, each.disposition(tell.today)),
-            "promise": tell.promise(each),
-        }
-        for each in tell.published.directory.of(tell.slug, tell.today)
-        if asked["verb"] in (None, each.verb)
-        and asked["bureau"] in (None, each.bureau)
-        and asked["disposition"] in (None, each.disposition(tell.today))
-    ]
+    drafts = versions.open_versions(request.dbsession, "service") if may_edit else []
+    rows = _rows(tell, request, listing.values, drafts)
     order = (listing.sort or "name").removeprefix("-")
     rows.sort(
-        key=lambda row: (request.localizer.translate(row[order]).casefold(), row["key"]),
+        key=lambda row: (str(request.localizer.translate(row[order])).casefold(), row["key"]),
         reverse=(listing.sort or "").startswith("-"),
     )
     if wanted(request) == "csv":
@@ -92,7 +104,123 @@ def services(context: Services, request: Any) -> Any:
     page = rows[start : start + PAGE_SIZE]
     following = str(start + PAGE_SIZE) if start + PAGE_SIZE < len(rows) else None
     listing.fill(page, after=following, total=len(rows))
-    return {"listing": listing, "partner": request.tenant.name}
+    return {
+        "listing": listing,
+        "partner": request.tenant.name,
+        "may_edit": may_edit,
+        "url": f"/{tell.slug}/services",
+        "waiting": len(drafts),
+    }
+
+
+def _by_name(things: dict[str, str]) -> list[tuple[str, str]]:
+    return sorted(things.items(), key=lambda one: one[1].casefold())
+
+
+def _rows(
+    tell: Telling, request: Any, asked: dict[str, str | None], drafts: Iterable[Any]
+) -> list[dict[str, Any]]:
+    drafted: dict[str, list[Any]] = {}
+    for row in drafts:
+        drafted.setdefault(row.key, []).append(row)
+    came = sources(request.dbsession)
+    state = asked.get("state")
+    found = []
+    for each in tell.published.directory.of(tell.slug):
+        waiting = drafted.pop(each.key, [])
+        if _fits(each, asked, tell, came) and _stands(each, waiting, state, tell):
+            found.append(_row(each, tell, waiting))
+    plain = {name for name, value in asked.items() if value} <= {"q", "state"}
+    if plain and state in (None, "draft", "scheduled"):
+        words = (asked["q"] or "").casefold()
+        for key, waiting in drafted.items():
+            # only drafted so far: nothing else is known of it
+            kept = [each for each in waiting if state in (None, _progress(each))]
+            if kept and words in f"{key} {kept[-1].called}".casefold():
+                found.append(_drafted_row(kept[-1], request))
+    return found
+
+
+def _progress(version: Any) -> str:
+    return "scheduled" if state_of(version) == "scheduled" else "draft"
+
+
+def _stands(service: Service, waiting: list[Any], state: str | None, tell: Telling) -> bool:
+    """Whether a service is in the state that was asked for; ended ones only when they were."""
+    if state == "ended":
+        return not service.offered(tell.today)
+    if not service.offered(tell.today):
+        return False
+    return state is None or state in map(_progress, waiting)
+
+
+def _fits(
+    service: Service, asked: dict[str, str | None], tell: Telling, came: dict[str, str]
+) -> bool:
+    details = service.details
+    words = (asked["q"] or "").casefold()
+    there = {each["language"] for each in details.get("translation", ())}
+    return (
+        (not words or words in _searched(service))
+        and asked["verb"] in (None, service.verb)
+        and asked["bureau"] in (None, service.bureau)
+        and asked["disposition"] in (None, service.disposition(tell.today))
+        and asked["status"] in (None, details.get("status", "active"))
+        and (asked["missing"] is None or asked["missing"] not in there)
+        and asked["organization"] in (None, details.get("organization"))
+        and asked["source"] in (None, came.get(service.key, "kept"))
+    )
+
+
+def _searched(service: Service) -> str:
+    return " ".join((service.key, service.name, *service.keywords)).casefold()
+
+
+def _row(service: Service, tell: Telling, waiting: list[Any]) -> dict[str, Any]:
+    today = service.disposition(tell.today)
+    status = service.details.get("status", "active")
+    return {
+        "key": service.key,
+        "name": service.name,
+        "verb": said(VERBS, service.verb),
+        "bureau": tell.bureau(tell.slug, service.bureau),
+        "code": today,
+        "disposition": said(SERVICE_DISPOSITIONS, today),
+        "kind": kind(SERVICE_DISPOSITIONS, today),
+        "promise": tell.promise(service),
+        "status": "" if status == "active" else said(STATUSES, status),
+        "ended": None if service.offered(tell.today) else tell.day(service.ended_on),
+        "versions": [
+            (
+                version_url(tell.request, "service", service.key, each.number),
+                said(STATES, state_of(each)),
+                kind(STATES, state_of(each)),
+                tell.day(each.effective_on),
+            )
+            for each in waiting
+        ],
+        "url": None,
+    }
+
+
+def _drafted_row(version: Any, request: Any) -> dict[str, Any]:
+    url = version_url(request, "service", version.key, version.number)
+    state = state_of(version)
+    return {
+        **dict.fromkeys(("verb", "bureau", "code", "disposition", "status"), ""),
+        **dict.fromkeys(("kind", "promise", "ended")),
+        "key": version.key,
+        "name": version.called,
+        "versions": [
+            (
+                url,
+                said(STATES, state),
+                kind(STATES, state),
+                telling(request).day(version.effective_on),
+            )
+        ],
+        "url": url,
+    }
 
 
 @view_config(
@@ -106,7 +234,12 @@ def service(context: ServiceRecord, request: Any) -> dict[str, Any]:
     tell = telling(request)
     found = tell.service(tell.slug, context.record.key)
     if found is None:
-        raise RuntimeError("a stored service is not in the snapshot yet")
+        # published within the last second: the snapshot is read anew
+        invalidate()
+        tell = request.made_telling = Telling(request)
+        found = tell.service(tell.slug, context.record.key)
+    if found is None:
+        raise RuntimeError("a stored service is not in the snapshot")
     # who has just said that it is right sees it at once
     record = context.record
     found = replace(found, verified_on=record.verified_on, review_on=record.review_on)
@@ -119,6 +252,16 @@ def service(context: ServiceRecord, request: Any) -> dict[str, Any]:
     areas = ", ".join(tell.published.names.get(key, key) for key in found.boundaries)
     kept = keepers(request.dbsession)
     named = ", ".join(each.name for each in kept.named(found.key, found.bureau))
+    status = details.get("status", "active")
+    url = f"/{tell.slug}/services/{found.key}"
+    may_edit = may(request, P.SERVICE_EDIT)
+    waiting = []
+    if may_edit:
+        waiting = [
+            row
+            for row in versions.open_versions(request.dbsession, "service")
+            if row.key == found.key
+        ]
     return {
         "service": found,
         "fresh": freshness(request, found),
@@ -127,14 +270,27 @@ def service(context: ServiceRecord, request: Any) -> dict[str, Any]:
         "keepers_url": f"/{tell.slug}/reviews/keepers?service={found.key}"
         if may(request, P.SERVICE_PUBLISH)
         else None,
-        "url": f"/{tell.slug}/services/{found.key}",
         "suggest_url": f"/{tell.slug}/suggestions/new?about={found.ref}",
         "verb": said(VERBS, found.verb),
         "information": details.get("information"),
+        "alert": details.get("alert"),
         "others": others,
+        "url": url,
+        "may_edit": may_edit,
+        "waiting": [
+            (
+                version_url(request, "service", found.key, row.number),
+                row.number,
+                said(STATES, state_of(row)),
+                tell.day(row.effective_on),
+            )
+            for row in waiting
+        ],
+        "ended": tell.day(found.ended_on),
         "crumbs": [(f"/{tell.slug}/services", _("Services")), (None, found.name)],
         "facts": [
             (_("Kept by"), tell.bureau(found.tenant, found.bureau) or tell.partner(found.tenant)),
+            (_("Can it be had"), None if status == "active" else said(STATUSES, status)),
             (_("Where"), areas or _("Everywhere in the partner’s area")),
             (
                 _("Channels"),
