@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+CATALOGUES := $(patsubst %.po,%.mo,$(wildcard regional311/locale/*/LC_MESSAGES/regional311.po))
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test-install browser test sure run migrate revision bench docs lock clean
+.PHONY: help demo install test-install browser test sure run migrate revision bench docs languages lock clean
 
 help:  ## Show the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,8 +14,8 @@ help:  ## Show the commands
 demo: install  ## The whole region on this machine: a month of contacts, bills, and http://127.0.0.1:6543
 	@$(BIN)/regional311 demo
 
-install: $(VENV)/.installed  ## Make .venv with the locked run-time packages
-test-install: $(VENV)/.installed-test
+install: $(VENV)/.installed $(CATALOGUES)  ## Make .venv with the locked run-time packages
+test-install: $(VENV)/.installed-test $(CATALOGUES)
 
 # Nothing is done again while neither the lock nor the metadata changed. Modules compile when they are
 # first used: compiling all of them beforehand takes half a minute. The locks are complete, so nothing is
@@ -33,6 +34,10 @@ $(VENV)/.installed-test: $(VENV)/.installed requirements-test.lock
 	@echo "Installing the locked test packages into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --no-deps --require-hashes --requirement requirements-test.lock
 	@touch $@
+
+# The languages of the public pages, in the form in which a program reads them.
+$(CATALOGUES): %.mo: %.po | $(VENV)/.installed
+	@$(BIN)/python -m regional311.locale.catalogues
 
 browser:
 	@.ci/browser
@@ -59,6 +64,9 @@ revision: test-install  ## Draft a migration from the models: make revision m="w
 
 bench: test-install  ## Rates and times, as ratios measured in one run
 	@$(BIN)/python -m bench
+
+languages: install  ## Take what the public pages say now into the catalogues of every language
+	@$(BIN)/python -m regional311.locale.catalogues update
 
 docs: install  ## Generate the pages of docs/ that come from the schemas
 	@$(BIN)/regional311 docs

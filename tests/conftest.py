@@ -32,6 +32,7 @@ from regional311.database.embedded import (
 )
 from regional311.database.prepare import migrate, prepare_database
 from regional311.database.session import Scope, TenantSession, make_engine, open_session
+from regional311.locale.catalogues import compile_catalogues
 
 ROOT = Path(__file__).resolve().parents[1]
 MIGRATED, REGION = "template_migrated", "template_region"
@@ -43,6 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
     given = getattr(config, "workerinput", {}).get("regional311_directory")
     if given is None:
         remove_left_over()
+        compile_catalogues()
         given = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")
     config.stash[DIRECTORY] = Path(given)
 

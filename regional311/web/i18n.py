@@ -43,7 +43,7 @@ def negotiate_language(request) -> str:
     if any(getattr(node, "for_staff", False) for node in lineage(_context(request))):
         return "en"
     request.add_response_callback(_varies)
-    asked = request.GET.get(ASKED, "").replace("-", "_")
+    asked = _asked(request).replace("-", "_")
     if asked in known:
         request.add_response_callback(_remember)
         return asked
@@ -52,6 +52,13 @@ def negotiate_language(request) -> str:
         return str(chosen)
     found = request.accept_language.lookup(list(known.values()), default="en")
     return str(found).replace("-", "_")
+
+
+def _asked(request) -> str:
+    try:
+        return str(request.GET.get(ASKED, ""))
+    except UnicodeDecodeError:
+        return ""
 
 
 def _context(request) -> Any:

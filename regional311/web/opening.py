@@ -72,7 +72,7 @@ def _days(names: Sequence[str]) -> Any:
 
 def _open(tell: Telling, spans: Sequence[Span]) -> Any:
     if not spans:
-        return _("Closed")
+        return _("Closed all day")
     if [(each.opens, each.closes) for each in spans] == [(0, MINUTES_A_DAY)]:
         return _("Open around the clock")
     return ", ".join(tell.span(each) for each in spans)
@@ -106,7 +106,7 @@ def _now(tell: Telling, calendar: BusinessCalendar, at: datetime) -> Any:
     try:
         opens = calendar.next_opening(at)
     except NeverOpens:
-        return _("Closed")
+        return _("Not open at present")
     days = (calendar.local_date(opens) - calendar.local_date(at)).days
     values = {"time": _time(tell, opens, zone), "day": _day(tell, calendar.local_date(opens))}
     if days == 0:

@@ -107,9 +107,13 @@ class Shell:
         names = self.request.registry.languages
         if len(names) == 1 or self.tenant is not None:
             return []
-        asked = {name: value for name, value in self.request.GET.items() if name != ASKED}
+        try:
+            path, query = self.request.path, self.request.GET.items()
+            asked = {name: value for name, value in query if name != ASKED}
+        except UnicodeDecodeError:
+            path, asked = "/", {}
         return [
-            (code, name, f"{self.request.path}?{urlencode({**asked, ASKED: code})}")
+            (code, name, f"{path}?{urlencode({**asked, ASKED: code})}")
             for code, name in names.items()
         ]
 

@@ -40,7 +40,9 @@ class Telling:
 
     @property
     def locale(self) -> str:
-        return "en_US" if self.request.locale_name == "en" else str(self.request.locale_name)
+        # English and Spanish as they are written here: clocks of twelve hours, dollars first
+        name = str(self.request.locale_name)
+        return f"{name}_US" if name in ("en", "es") else name
 
     def when(self, at: datetime | None) -> str | None:
         """A moment, without the date when it is today."""

@@ -35,6 +35,7 @@ from regional311.web.forms import (
 )
 from regional311.web.i18n import _, page_language
 from regional311.web.questions import add_questions, asking, files_of
+from regional311.web.spoken import own_language, spoken_service
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import Root, TrackedRequest, enter
 from regional311.web.wording import REQUEST_STATES, kind, said
@@ -180,10 +181,12 @@ def _report_form(request: Any, found: Service, *, cleared: bool = False) -> Form
     )
 
 
-def _report_page(found: Service, form: Form, lead: Any) -> dict[str, Any]:
+def _report_page(request: Any, found: Service, form: Form, lead: Any) -> dict[str, Any]:
+    row = telling(request).published.tenants[found.tenant]
+    spoken = spoken_service(found, own_language(row), page_language(request))
     title = _("Report it online") if found.verb == "report" else _("Ask for it online")
     return {
-        "service": found,
+        "name": spoken.name,
         "service_url": f"/services/{found.ref}",
         "title": title,
         "lead": lead,
@@ -203,10 +206,10 @@ def report(context: Root, request: Any) -> dict[str, Any]:
     found = _reported(request)
     if request.GET.get("danger") == "none":
         return _report_page(
-            found, _report_form(request, found), _("You do not have to say who you are.")
+            request, found, _report_form(request, found), _("You do not have to say who you are.")
         )
     form = make_form(request, ScreenForm(), submit=_("Continue"), name="screen")
-    return _report_page(found, form, None)
+    return _report_page(request, found, form, None)
 
 
 @view_config(
@@ -234,7 +237,7 @@ def _screen(request: Any, found: Service) -> Any:
         return _danger(request, found, values["danger"])
 
     return handle_form_submission(
-        request, form, on_success, lambda: _report_page(found, form, None)
+        request, form, on_success, lambda: _report_page(request, found, form, None)
     )
 
 
@@ -268,7 +271,7 @@ def _file(request: Any, found: Service) -> Any:
                 mapping={"number": number, "sign": seen.signs[0].name},
             )
             request.response.status_int = 400
-            return _report_page(found, again, None)
+            return _report_page(request, found, again, None)
         _check_place(found, intake)
         filed = filing.take_in(
             request.dbsession,
@@ -284,7 +287,7 @@ def _file(request: Any, found: Service) -> Any:
         )
 
     return handle_form_submission(
-        request, form, on_success, lambda: _report_page(found, form, None)
+        request, form, on_success, lambda: _report_page(request, found, form, None)
     )
 
 
