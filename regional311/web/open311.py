@@ -72,7 +72,8 @@ def errors(form: str, status: int, description: str) -> Response:
 
 def asked_format(request: Any) -> str | None:
     """The format in which an error of this interface is told; None for other addresses."""
-    parts = request.path_info.split("/")
+    # as it came: the address may be the error, because it is not UTF-8
+    parts = request.environ.get("PATH_INFO", "").split("/")
     if "open311" not in parts[1:3]:
         return None
     name, dot, form = parts[-1].rpartition(".")

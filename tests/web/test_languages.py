@@ -17,6 +17,7 @@ PUBLIC = sorted(
         *TEMPLATES.glob("public/*.jinja2"),
         *TEMPLATES.glob("errors/*.jinja2"),
         *TEMPLATES.glob("auth/*.jinja2"),
+        *TEMPLATES.glob("suggestions/field*.jinja2"),
         TEMPLATES / "home/landing.jinja2",
         TEMPLATES / "layout.jinja2",
         TEMPLATES / "macros/spoken.jinja2",

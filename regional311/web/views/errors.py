@@ -68,7 +68,7 @@ def error_page(
 
 
 def _wants_json(request: Any) -> bool:
-    if f"{request.path_info}/".startswith("/hsds/"):
+    if f"{request.environ.get('PATH_INFO', '')}/".startswith("/hsds/"):
         return True
     offers = ["text/html", "application/json", "application/problem+json"]
     found = request.accept.acceptable_offers(offers)
