@@ -41,7 +41,7 @@ HEADERS = {
 @subscriber(NewResponse)
 def open_to_others(event: Any) -> None:
     """Let pages of other sites read the directory, errors too."""
-    if f"{event.request.path_info}/".startswith("/hsds/"):
+    if f"{event.request.environ.get('PATH_INFO', '')}/".startswith("/hsds/"):
         event.response.headers.update(HEADERS)
 
 
