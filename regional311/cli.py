@@ -282,6 +282,74 @@ def docs(only_check: bool) -> None:
     click.echo(str(write_reference(only_check=only_check)))
 
 
+@commands.group()
+def hsds() -> None:
+    """The directory of services as packages of HSDS (Human Services Data Specification)."""
+
+
+@hsds.command(name="export")
+@VAR
+@click.argument("target", type=click.Path(path_type=Path))
+@TENANT
+def export_hsds(var: Path | None, target: Path, tenant: str | None) -> None:
+    """Write the region's directory, or one partner's: TARGET.zip, .json, .ndjson or a directory."""
+    from regional311.config.directories import export_directory
+
+    settings = _settings(var)
+    with _reached(settings) as addresses, _engine(addresses) as engine:
+        _require_schema(addresses)
+        said = export_directory(engine, target, tenant=tenant, now=_now(), url=settings.url)
+    click.echo(said)
+
+
+@hsds.command(name="import")
+@VAR
+@click.argument("path", type=click.Path(path_type=Path, exists=True))
+@click.option("--tenant", required=True, metavar="SLUG", help="The partner whose directory it is.")
+@click.option("--bureau", metavar="KEY", help="Bureau that keeps what is new; its first otherwise.")
+@click.option("--feed", default="", metavar="NAME", help="Its name, of several of the partner's.")
+@click.option("--as", "person", metavar="EMAIL", help="Import with this person's rights.")
+@click.option("--dry-run", is_flag=True, help="Say what would change, by file and row; no more.")
+@click.option("--skip-broken", is_flag=True, help="Take the sound rest without what is broken.")
+@click.option(
+    "--keep", "ours", multiple=True, metavar="KIND/KEY", help="Of both sides' changes keep ours."
+)
+@click.option(
+    "--take", "theirs", multiple=True, metavar="KIND/KEY", help="Of both sides' take the package's."
+)
+@JSON
+def import_hsds(
+    var: Path | None,
+    path: Path,
+    tenant: str,
+    bureau: str | None,
+    feed: str,
+    person: str | None,
+    dry_run: bool,
+    skip_broken: bool,
+    ours: tuple[str, ...],
+    theirs: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Take a package of HSDS 1 to 3 in: a directory or zip of CSV tables, JSON, or ndjson.
+
+    All of it or nothing, in one transaction. What is gone from it is ended, what was changed here
+    and in it is left as it is until --keep or --take says whose words count.
+    """
+    from regional311.catalog.hsds.importing import Order
+    from regional311.config.directories import import_directory
+
+    choices = dict.fromkeys(ours, "ours") | dict.fromkeys(theirs, "theirs")
+    order = Order(feed, bureau, skip_broken, dry_run, choices)
+    settings = _settings(var)
+    with _reached(settings) as addresses, _engine(addresses) as engine:
+        _require_schema(addresses)
+        report = import_directory(
+            engine, path, tenant=tenant, order=order, now=_now(), url=settings.url, person=person
+        )
+        _show(report, as_json=as_json)
+
+
 # Work and money
 
 

@@ -85,6 +85,39 @@ def test_what_is_exported_applies_as_no_change(regional311, tmp_path) -> None:
     assert regional311("plan", "--root", str(tmp_path / "out")).stdout == "No changes.\n"
 
 
+def test_a_directory_goes_out_and_comes_in_again(regional311, tmp_path) -> None:
+    package = tmp_path / "region.zip"
+    assert regional311("hsds", "export", str(package)).stdout.startswith("The package is in")
+    first = package.read_bytes()
+    regional311("hsds", "export", str(package))
+    assert package.read_bytes() == first
+    done = regional311("hsds", "export", str(tmp_path / "tables"), "--tenant", "211info")
+    assert "services.csv" in done.stdout
+    for name in ("region.json", "region.ndjson"):
+        assert "services are in" in regional311("hsds", "export", str(tmp_path / name)).stdout
+    taken = ("hsds", "import", str(package), "--tenant", "multnomah-county", "--json")
+    dry = json.loads(regional311(*taken, "--dry-run").stdout)
+    assert dry["dry_run"]
+    assert dry["broken"] == 0
+    assert dry["entries"]["services"]["new"] > 20
+    assert json.loads(regional311(*taken).stdout)["entries"] == dry["entries"]
+    again = json.loads(regional311(*taken).stdout)
+    assert set(again["entries"]["services"]) == {"unchanged"}
+    assert {tuple(counts) for counts in again["files"].values()} == {("unchanged",)}
+
+
+def test_a_broken_package_is_refused_by_file_and_row(regional311, tmp_path) -> None:
+    (tmp_path / "services.csv").write_text("id,name,status\n1,,active\n2,Pantry,active\n")
+    taken = ("hsds", "import", str(tmp_path), "--tenant", "211info")
+    refused = regional311(*taken)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "services.csv row 2, name: is missing" in refused.stderr
+    assert "1 broken" in regional311(*taken, "--dry-run").stdout
+    assert "1 new" in regional311(*taken, "--skip-broken").stdout
+    assert regional311(*taken, "--skip-broken", "--as", "nobody@example.org").returncode == 1
+    assert "no bureau x" in regional311(*taken, "--skip-broken", "--bureau", "x").stderr
+
+
 def test_the_worker_ends_when_nothing_is_due(regional311) -> None:
     done = regional311("work", "--once")
     assert (done.returncode, done.stdout) == (0, "Nothing due.\n")

@@ -86,8 +86,9 @@ class Service(Base):
     """The id that an imported service has where it came from."""
     hsds: Mapped[dict[str, Any] | None]
     """What was imported: `said`, the HSDS object as it came, without its id and other entities;
-    `feed`, the package it belongs to; `agreed`, the digest of what both sides last agreed on;
-    `gone` once it is in its package no more."""
+    `refs`, the ids of those there; `feed`, the package that it belongs to; `means`, the digest of
+    what it says in our words; `agreed`, that of what a person kept instead; `gone` once it is in
+    its package no more."""
     ended_on: Mapped[date | None]
 
 

@@ -88,6 +88,7 @@ def terms(session: Session, slugs: Mapping[UUID, str]) -> Terms:
             Taxonomy.name,
             Taxonomy.details,
             Taxonomy.source,
+            Taxonomy.source_id,
         ).where(Taxonomy.ended_on.is_(None))
     ):
         slug = slugs.get(row.tenant_id)
@@ -104,6 +105,7 @@ def terms(session: Session, slugs: Mapping[UUID, str]) -> Terms:
             website=row.details.get("website") or "",
             licence=row.details.get("licence") or "",
             imported=row.source == "imported",
+            source_id=row.source_id,
         )
         for _, (_, slug, row) in sorted(keyed.items())
     ]

@@ -153,6 +153,8 @@ class Tree:
     website: str = ""
     licence: str = ""
     imported: bool = False
+    source_id: str | None = None
+    """The id that it has where it was imported from."""
 
 
 @dataclass(frozen=True, slots=True)

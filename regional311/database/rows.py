@@ -8,6 +8,7 @@ a switch of tenant and at commit, so no caller has to think of it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import cache, lru_cache
 from typing import Any, TypeVar
@@ -79,6 +80,31 @@ def send(session: TenantSession) -> None:
         for place, table in enumerate(tables)
     }
     session.connection().execute(_statement(tables), parameters)
+    mark_changed(session)
+
+
+def rewrite(session: TenantSession, model: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Change rows of one table of the bound tenant in one statement.
+
+    Each gives `id` and the new values of the same columns; ids that are not there change nothing.
+    """
+    if not rows:
+        return
+    send(session)
+    table = _columns(model)[0]
+    names = [name for name in rows[0] if name != "id"]
+    values = ", ".join(f'"{name}" = n."{name}"' for name in names)
+    session.connection().execute(
+        text(
+            f"UPDATE {table.name} AS t SET {values}"
+            f" FROM json_populate_recordset(NULL::{table.name}, CAST(:rows AS json)) AS n"
+            " WHERE t.tenant_id = :tenant AND t.id = n.id"
+        ),
+        {
+            "rows": orjson.dumps([dict(row) for row in rows], _as_json, _PLAIN).decode(),
+            "tenant": scope_of(session).tenant_id,
+        },
+    )
     mark_changed(session)
 
 

@@ -20,6 +20,7 @@ from pyramid.response import Response
 from regional311.catalog.hsds.identifiers import as_uuid
 from regional311.catalog.hsds.queries import Around, Asked, middle_of
 from regional311.catalog.hsds.region import Region
+from regional311.config.directories import region_of
 from regional311.database.session import TenantSession, open_session
 from regional311.errors import InvalidInput
 from regional311.referral.snapshot import NOBODY, Published, published
@@ -222,26 +223,6 @@ class View:
         asked = f"{self.request.path_qs}\0{self.request.host_url}".encode()
         said = sha256(asked + (self.request.body if self.request.method == "POST" else b""))
         return f"{self.published.revision}-{self.today}-{said.hexdigest()[:16]}"
-
-
-def region_of(
-    snapshot: Published, at: datetime, url: str, *, slug: str | None, inside: bool = False
-) -> Region:
-    """Give what stands around the entries of the region's directory, or of one partner's."""
-    return Region(
-        tenants={row.id: row for row in snapshot.tenants.values()},
-        bureaus=tuple(snapshot.bureaus.values()),
-        boundaries=tuple(snapshot.boundaries.values()),
-        lines=tuple(snapshot.lines.values()),
-        terms=snapshot.terms,
-        at=at,
-        url=url,
-        kinds=frozenset(
-            each.term for each in snapshot.directory.services if each.term and not each.confidential
-        ),
-        only=slug,
-        inside=inside,
-    )
 
 
 # --- answers -------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from regional311.chargeback.models import Rate
 from regional311.database.ids import new_id, public_id
-from regional311.database.rows import WrongTenant, buffered, put, send
+from regional311.database.rows import WrongTenant, buffered, put, rewrite, send
 from regional311.database.session import Scope, acting_for, session_scope
 from regional311.identity.models import TrackingToken
 from regional311.intake.models import Contact, Need
@@ -140,3 +140,38 @@ def test_buffered_rows_are_forgotten_at_rollback(dbsession) -> None:
 
     assert buffered(dbsession, Contact) == []
     assert dbsession.scalar(select(func.count()).select_from(Contact)) == 0
+
+
+def test_many_rows_are_changed_in_one_statement_and_those_of_others_not(
+    dbsession, tenants, statements
+) -> None:
+    mine = [contact(dbsession.scope.tenant_id) for _ in range(3)]
+    put(dbsession, *mine)
+    send(dbsession)
+    statements.clear()
+    rewrite(
+        dbsession,
+        Contact,
+        [{"id": each.id, "channel": "web", "ended_at": NOW} for each in mine[:2]],
+    )
+    rewrite(dbsession, Contact, [])
+    assert len(statements) == 1
+    with acting_for(dbsession, tenants["multnomah-county"]):
+        rewrite(dbsession, Contact, [{"id": mine[2].id, "channel": "web"}])
+    found = dbsession.execute(
+        select(Contact.channel, Contact.ended_at)
+        .where(Contact.id.in_([each.id for each in mine]))
+        .order_by(Contact.id)
+    ).all()
+    assert sorted(found, key=str) == sorted([("web", NOW), ("web", NOW), ("phone", None)], key=str)
+
+
+def test_changed_rows_are_committed_without_being_asked(committed_database, tenants) -> None:
+    made = contact(tenants["city-of-portland"])
+    engine = committed_database.engine()
+    with session_scope(engine, Scope(made.tenant_id)) as session:
+        put(session, made)
+    with session_scope(engine, Scope(made.tenant_id)) as session:
+        rewrite(session, Contact, [{"id": made.id, "channel": "email"}])
+    with session_scope(engine, Scope(made.tenant_id)) as session:
+        assert session.scalar(select(Contact.channel)) == "email"

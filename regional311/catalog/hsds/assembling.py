@@ -86,6 +86,10 @@ class Package:
     complete: frozenset[str]
     places: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
     """Where each object stands in its file, by table and id."""
+    terms: dict[str, Document] = field(default_factory=dict)
+    """The terms of taxonomies that it has or names, by id."""
+    files: dict[str, str] = field(default_factory=dict)
+    """The name of each table's file."""
 
 
 def assemble(files: Files, naming: Naming) -> Package:
@@ -308,12 +312,16 @@ class _Tables:
         self.read: dict[str, dict[str, _Read]] = {}
         self.rows: dict[str, list[_Read]] = {}
         self.left_out: dict[str, dict[str, Row]] = {}
+        self.pairs: dict[tuple[str, str], int] = {}
 
     def assemble(self) -> None:
         """Read every row, then follow every key."""
         for table in SHAPES:
             self.read[table], self.rows[table], self.left_out[table] = {}, [], {}
-            for row in self.files.tables.get(table, ()):
+            rows = self.files.tables.get(table, [])
+            if rows:
+                self.package.files[table] = rows[0].file
+            for row in rows:
                 self._read(SHAPES[table], row)
         self._hold("taxonomy_term", "taxonomy_id", "taxonomy", "taxonomy_detail")
         self._hold("attribute", "taxonomy_term_id", "taxonomy_term", "taxonomy_term")
@@ -322,6 +330,10 @@ class _Tables:
         for table in ("service_capacity", "attribute"):
             needed = next(iter(SHAPES[table].objects))
             self.rows[table] = [each for each in self.rows[table] if needed in each.document]
+        for each in self.rows["taxonomy_term"]:
+            term_id = each.document["id"]
+            self.package.terms[term_id] = each.document
+            self.package.places["taxonomy_term", term_id] = (each.row.file, each.row.number)
         for table, shape in SHAPES.items():
             if table in ENTITIES or table in ("taxonomy", "taxonomy_term", "unit"):
                 continue
@@ -454,12 +466,16 @@ class _Tables:
                 named = self._named(each, column, other)
                 if named is not None:
                     refs[other] = named.document["id"]
-                    if (kind, other) == ("location", "organization"):
-                        continue
         where = (each.row.file, each.row.number)
         if kind == "service_at_location" and len(refs) < 2:
             self.check.fault(where, "", "names no service and location", LeftOut.ROW)
             return
+        if kind == "service_at_location":
+            first = self.pairs.setdefault((refs["service"], refs["location"]), each.row.number)
+            if first != each.row.number:
+                reason = f"is the same service at the same location as row {first}"
+                self.check.fault(where, "location_id", reason, LeftOut.ROW)
+                return
         entity = Entity(kind, each.document["id"], each.source_id, each.document, *where, refs)
         self.package.entities[kind][entity.id] = entity
         self.package.places[kind, entity.id] = where
@@ -493,6 +509,8 @@ class _Documents:
         if kind in ENTITIES:
             assert kind is not None
             self._entity(kind, document, "")
+        elif kind == "taxonomy_term":
+            self._object(kind, document, "", frozenset())
         elif kind is None:
             self.check.fault(self.where, "", "is no object of HSDS", LeftOut.ROW)
 
@@ -560,6 +578,8 @@ class _Documents:
             one = self._held(inner, document[name], f"{path}{name}.")
             if one is not None:
                 found[name] = one
+        if kind == "taxonomy_term":
+            self.package.terms.setdefault(found["id"], found)
         if kind == "service_capacity" and "unit" not in found:
             self.check.fault(self.where, f"{path}unit", "is missing", LeftOut.ROW)
             return None

@@ -36,7 +36,7 @@ _LONG_AGO: Final = "2000-01-01T00:00:00Z"
 # --- what rows say -------------------------------------------------------------------------------
 
 
-def said_by_service(row: Mapping[str, Any]) -> dict[str, Any]:
+def said_by_service(row: Mapping[Any, Any]) -> dict[str, Any]:
     """Give what a service says, from its row, in the canonical form of its model."""
     said = {name: row[column] for name, column in _COLUMNS.items() if row[column] not in (None, [])}
     said |= {name: value for name, value in row["details"].items() if name != "organization"}
@@ -49,7 +49,7 @@ def said_by_service(row: Mapping[str, Any]) -> dict[str, Any]:
     return said
 
 
-def said_by_row(row: Mapping[str, Any]) -> dict[str, Any]:
+def said_by_row(row: Mapping[Any, Any]) -> dict[str, Any]:
     """Give what an organisation or a location says, from its row, likewise."""
     point = {n: row[n] for n in ("latitude", "longitude") if row.get(n) is not None}
     return {"key": row["key"], "name": row["name"], **point, **row["details"]}
@@ -77,7 +77,7 @@ def _as_imported(
     """Give an imported document with what was changed here since laid over it."""
     names = frozenset(mapped)
     original = {"id": str(row_id), **hsds["said"]}
-    if agreed(now, names) == hsds.get("agreed"):
+    if agreed(now, names) == hsds["means"]:
         return original
 
     def told(said: Said) -> Document:
@@ -246,6 +246,11 @@ def full_provider(row: Mapping[str, Any], region: Region) -> Document:
     if provider is None:
         return region.body(row["tenant_id"], row["bureau_key"]).document
     return full_organization({**provider, "tenant_id": row["tenant_id"]}, region)
+
+
+def provider_id(row: Mapping[str, Any], region: Region) -> str:
+    """Give the id of the organisation that provides a service."""
+    return str(_provider(row, region)["id"])
 
 
 def with_services(

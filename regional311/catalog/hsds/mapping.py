@@ -9,6 +9,7 @@ catalogue has no room for are left out here and kept by whoever stores the docum
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -605,6 +606,25 @@ def kind_of_service(term: str) -> Document:
     }
 
 
+def term_ref(term: Said) -> str:
+    """Give the reference, `taxonomy:code`, that a term has by its names alone.
+
+    >>> term_ref({"name": "Food", "taxonomy": "Open Eligibility"})
+    'open-eligibility:Food'
+    """
+    detail = term.get("taxonomy_detail") or {}
+    name = str(detail.get("name") or term.get("taxonomy") or "imported").casefold()
+    key = re.sub(r"[^a-z0-9]+", "-", name).strip("-")[:60].strip("-") or "imported"
+    code = str(term.get("code") or "").strip()
+    if not _CODE.fullmatch(code):
+        words = re.sub(r"[^A-Za-z0-9]+", "-", code or str(term.get("name")))
+        code = words.strip("-")[:100].strip("-") or str(term.get("id"))
+    return f"{key}:{code}"
+
+
+_CODE: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
+
+
 def unknown_term(ref: str) -> Document:
     """Give a term of a taxonomy that is not here, by all that is known: its code."""
     taxonomy, _, code = ref.partition(":")
@@ -650,11 +670,15 @@ def _read_terms(document: Said, around: Around) -> tuple[dict[str, str], list[st
     for each in document.get("attributes", ()):
         term = each.get("taxonomy_term") or {}
         code, term_id = str(term.get("code") or ""), str(term.get("id"))
-        ref = refs.get(term_id) or f"{term.get('taxonomy')}:{code}"
+        unknown = f"{term.get('taxonomy')}:{code}"
         if term_id == str(uuid5(TERMS, code)):
             kind = {"term": code}
-        elif term_id in refs or term_id == str(uuid5(NAMESPACE, f"term/{ref}")):
-            others.append(ref)
+        elif term_id in refs:
+            others.append(refs[term_id])
+        elif term_id == str(uuid5(NAMESPACE, f"term/{unknown}")):
+            others.append(unknown)
+        elif term and term_ref(term) in around.terms:
+            others.append(term_ref(term))
     return kind, list(dict.fromkeys(others))
 
 

@@ -17,7 +17,7 @@ from regional311.catalog.hsds import mapping
 from regional311.catalog.hsds.identifiers import NAMESPACE, Children, entry_id
 from regional311.catalog.hsds.mapping import Area, Around, Document
 from regional311.catalog.hsds.values import email_address, phone_number, prose, web_address
-from regional311.catalog.taxonomy import Terms, TreeTerm, taxonomy_of
+from regional311.catalog.taxonomy import Terms, Tree, TreeTerm, taxonomy_of
 from regional311.tenancy.queries import BoundaryRow, BureauRow, TenantRow
 
 _OUTLINE: Final = "jurisdiction"
@@ -185,7 +185,7 @@ class Region:
         """Every taxonomy as an HSDS object, by id: those of the partners, and our own two."""
         found = [
             {
-                "id": taxonomy_id(each.key),
+                "id": taxonomy_id(each),
                 "name": each.name,
                 "description": each.description or each.name,
                 **({"uri": each.website} if each.website else {}),
@@ -242,13 +242,13 @@ class Region:
             "description": term.description or term.name,
             **({"parent_id": term_id(parent)} if parent is not None else {}),
             "taxonomy": tree.name,
-            "taxonomy_id": taxonomy_id(key),
+            "taxonomy_id": taxonomy_id(tree),
         }
 
 
-def taxonomy_id(key: str) -> str:
-    """Give the id of a taxonomy of the region."""
-    return str(uuid5(NAMESPACE, f"taxonomy/{key}"))
+def taxonomy_id(tree: Tree) -> str:
+    """Give the id of a taxonomy: the one that it came with, or one made from its key."""
+    return tree.source_id or str(uuid5(NAMESPACE, f"taxonomy/{tree.key}"))
 
 
 def term_id(term: TreeTerm) -> str:
