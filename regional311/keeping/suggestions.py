@@ -37,6 +37,10 @@ MOST_A_DAY: Final = 300
 _TABLE: Final = Suggestion.__table__
 
 
+class SuggestionRefused(InvalidInput):
+    """What was written is no suggestion about a field."""
+
+
 class TooMany(Conflict):
     """More came from visitors than anybody can read."""
 
@@ -271,13 +275,13 @@ def forget_senders(session: TenantSession, *, now: datetime) -> int:
 
 def _check(wish: Wish) -> None:
     if kind_of(wish.kind, wish.field) is None:
-        raise InvalidInput("Choose one of the fields listed.", field="field")
+        raise SuggestionRefused("Choose one of the fields listed.", field="field")
     if not wish.wanted.strip():
-        raise InvalidInput("Say what it should say.", field="wanted")
+        raise SuggestionRefused("Say what it should say.", field="wanted")
     if wish.wanted.strip() == wish.said.strip():
-        raise InvalidInput("That is what it says now.", field="wanted")
+        raise SuggestionRefused("That is what it says now.", field="wanted")
     if max(len(wish.wanted), len(wish.reason or "")) > LONGEST:
-        raise InvalidInput(f"Use at most {LONGEST} characters.", field="wanted")
+        raise SuggestionRefused("Say it in fewer words.", field="wanted")
 
 
 def _refuse_flood(session: TenantSession, sender_digest: str, now: datetime) -> None:

@@ -28,6 +28,8 @@ KEYWORDS: Mapping[str, Any] = {
     **DEFAULT_KEYWORDS,
     "pluralize": (1, 2),
     "SignInRefused": None,
+    "SuggestionRefused": None,
+    "TooMany": None,
     "TooManyAttempts": None,
 }
 """Functions whose arguments are words for people."""

@@ -67,7 +67,16 @@ CATALOGUE_VIEWS = frozenset({"bulk", "changes", "drafts", "sheet"})
 """Names of views of the collections of the catalogue, beside the reserved ones."""
 
 PUBLIC_VIEWS = frozenset(
-    {"healthz", "metrics", "report", "robots.txt", "service", "sitemap.xml", "suggest"}
+    {
+        "data-guide",
+        "healthz",
+        "metrics",
+        "report",
+        "robots.txt",
+        "service",
+        "sitemap.xml",
+        "suggest",
+    }
 )
 """Names of views of the root that must be found without asking the database."""
 

@@ -25,6 +25,8 @@ def test_a_visitors_correction_is_approved_and_published(open_page, examine):
     follow(visitor.get_by_role("button", name="Send it"))
     visitor.get_by_role("heading", name="Thank you").wait_for()
     examine(visitor, "suggest-sent")
+    visitor.goto(f"/data-guide?partner={CITY}")
+    examine(visitor, "data-guide")
 
     editor = open_page("editor", CITY, width=DESK)
     editor.goto(f"/{CITY}/suggestions")

@@ -344,7 +344,7 @@ def test_an_envelope_is_emptied_too(helper, tenants):
         (Wish("article", "pothole", "P", "name", "", "x"), "one of the fields"),
         (Wish("service", "pothole", "P", "name", "Pothole", " "), "what it should say"),
         (Wish("service", "pothole", "P", "name", "Pothole", "Pothole "), "what it says now"),
-        (Wish("service", "pothole", "P", "name", "", "x" * 4001), "at most 4000"),
+        (Wish("service", "pothole", "P", "name", "", "x" * 4001), "fewer words"),
     ],
 )
 def test_an_empty_wish_or_a_foreign_field_is_refused(dbsession, wish, told):

@@ -238,3 +238,22 @@ def test_the_page_of_one_runs_few_statements(sign_in, testapp, statements):
     statements.clear()
     editor.get(path)
     assert len(statements) <= 10, statements
+
+
+def test_each_part_says_who_keeps_it_and_how_to_correct_it(testapp):
+    page = testapp.get(f"/data-guide?partner={CITY}")
+    assert "City of Portland" in page
+    assert "Something wrong here? Tell us" in page
+    assert "after 365 days" in page
+    assert "503-823-4000" in page
+    every = testapp.get("/data-guide")
+    assert [each.text for each in every.html.select("section h2")] == [
+        "211info",
+        "City of Portland",
+        "Multnomah County",
+    ]
+    assert "/data-guide?partner=" in testapp.get(f"/services/{CITY}")
+    told = testapp.get(f"/hsds/{CITY}").json["data_guide"]
+    assert testapp.get(told.removeprefix("http://localhost")).text == page.text
+    assert testapp.get("/hsds/").json["data_guide"].endswith("/data-guide")
+    testapp.get("/data-guide?partner=nobody", status=404)

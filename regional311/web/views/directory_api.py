@@ -29,6 +29,7 @@ from regional311.web.directory import (
 from regional311.web.directory_openapi import openapi
 from regional311.web.i18n import _
 from regional311.web.tree import DirectoryApi, DirectoryEntry, DirectoryList
+from regional311.web.views.data_guide import guide_path
 from regional311.web.views.errors import RETRY_AFTER_SECONDS, error_page
 
 HEADERS = {
@@ -63,6 +64,7 @@ def about(context: DirectoryApi, request: Any) -> Response:
     """What this API is."""
     view = View(request, context.partner)
     name = context.partner.name if context.partner else view.published.tenants["region"].name
+    slug = context.partner.slug if context.partner else None
     return answer(
         view,
         lambda: {
@@ -70,7 +72,7 @@ def about(context: DirectoryApi, request: Any) -> Response:
             "profile": PROFILE,
             "openapi_url": f"{view.url}/openapi.json",
             "publisher": name,
-            "data_guide": f"{view.url}/openapi.json",
+            "data_guide": request.host_url + guide_path(slug),
             "description": f"Services, organizations and locations of {name}.",
         },
     )
