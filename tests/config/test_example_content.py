@@ -13,7 +13,7 @@ import pytest
 from regional311.catalog.content import Service
 from regional311.config.files import RegionFiles, read_region
 
-from .conftest import ROOT
+from .conftest import NOW, ROOT
 
 TODAY = date(2026, 10, 5)
 CITY, COUNTY, HELP = "city-of-portland", "multnomah-county", "211info"
@@ -340,3 +340,62 @@ def test_what_is_invented_says_so(region):
             assert place.description.endswith("Example."), place.key
             assert -123 < place.longitude < -122
             assert 45.4 < place.latitude < 45.7
+
+
+MOST_ASKED = {
+    CITY: (
+        "pothole street-light abandoned-vehicle illegal-parking parking-ticket garbage "
+        "missed-pickup illegal-dumping graffiti campsite noise building-permit water-bill "
+        "water-leak storm-drain recreation-class police-report accommodation language-help "
+        "non-emergency-line emergency-information"
+    ),
+    COUNTY: "stray-animal elections property-tax clinic-appointment domestic-violence",
+    HELP: (
+        "shelter rent-help food-pantry food-benefits utility-bill-help health-insurance "
+        "warming-center"
+    ),
+}
+
+
+def test_the_most_asked_are_there_in_five_languages(region):
+    asked = {f"{slug}/{key}" for slug, keys in MOST_ASKED.items() for key in keys.split()}
+    assert len(asked) >= 30
+    for language in ("vi", "zh-Hant", "ru"):
+        said = {ref: in_language(each, language) for ref, each in services(region)}
+        assert {ref: said[ref] for ref in asked if said[ref]} == {}
+        # half a translation is worse than none
+        halves = {
+            ref: missing for ref, missing in said.items() if missing not in ([], ["everything"])
+        }
+        assert halves == {}
+    terms = region.region.taxonomies[0].term
+    assert {len(term.translation) for term in terms} == {4}
+
+
+def test_answers_guides_and_notices(region):
+    found = [
+        each for tenant in (region.region, *region.tenants.values()) for each in tenant.articles
+    ]
+    kinds = {kind: [a for a in found if a.kind == kind] for kind in ("answer", "script", "notice")}
+    assert len(kinds["answer"]) >= 15
+    assert {each.title for each in kinds["script"]} == {
+        "Water is coming out of the ground",
+        "The power is out",
+        "A tree is down or about to fall",
+        "Somebody is outside in the cold",
+        "A car has been standing there for days",
+        "It is too loud",
+    }
+    assert len([each for each in kinds["notice"] if each.holds(NOW)]) == 2
+    for each in found:
+        assert each.kind == "script" or "es" in {words.language for words in each.translation}
+        for step in each.step:
+            assert [words.language for words in step.translation] == ["es"]
+            assert all([w.language for w in way.translation] == ["es"] for way in step.choice)
+
+
+def test_every_guide_asks_for_danger_first(region):
+    """No way through a guide passes by the question that may not wait."""
+    for each in region.tenants[CITY].articles:
+        if each.kind == "script":
+            assert "danger" in {way.to for way in each.step[0].choice}, each.key
