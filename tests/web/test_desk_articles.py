@@ -133,9 +133,10 @@ def test_related_answers_lie_beside_the_need(browser):
     assert [each.split(" City")[0] for each in titles] == [
         "Guide: Water in the street",
         "Who fills them?",
+        "Who looks after which road?",
     ]
     keys = [each["data-key"] for each in page.html.select("#knowledge summary")]
-    assert keys == ["g", "k"]
+    assert keys == ["g", "k", "k"]
     assert "<strong>City</strong>" in page
     assert "Crew: ext. 5." in page
     assert "<script>alert" not in page.text

@@ -208,6 +208,12 @@ def test_a_service_says_everything_that_one_must_know(testapp):
     assert "depot 7" not in page
 
 
+def test_room_is_told_with_the_day_on_which_it_was_true(testapp):
+    page = testapp.get("/services/211info/shelter")
+    assert "12 of 90 free" in page
+    assert "as of October 1, 2026" in page
+
+
 def test_what_is_not_translated_is_marked(testapp):
     page = testapp.get(f"/services/{CITY}/block-party-test?lang=es")
     assert page.html.h1.text == "Fiesta en la cuadra"

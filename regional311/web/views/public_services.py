@@ -7,6 +7,7 @@ and what there is instead.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 from itertools import groupby
@@ -387,7 +388,7 @@ def _place(tell: Telling, found: Service, place: ServicePlace, own: str) -> dict
                 "unit": each["unit"],
                 "available": each.get("available"),
                 "maximum": each.get("maximum"),
-                "on": tell.day(each.get("updated_on"), "long"),
+                "on": tell.day(_day(each.get("updated_on")), "long"),
             }
             for each in place.at.get("capacity") or ()
         ],
@@ -591,3 +592,7 @@ def _place_data(request: Any, row: Any, found: Service, place: ServicePlace) -> 
         if calendar and today
         else None,
     }
+
+
+def _day(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None
