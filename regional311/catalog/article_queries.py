@@ -44,6 +44,11 @@ def article(session: Session, tenant_id: UUID, key: str) -> Shelved | None:
     return found[0] if found else None
 
 
+def every_article(session: Session, tenant_id: UUID | None) -> list[Shelved]:
+    """Give all articles of a partner (None: of all partners), also those that have ended."""
+    return _shelved(session, *([] if tenant_id is None else [Article.tenant_id == tenant_id]))
+
+
 def public_articles_about(session: Session, ref: str, on: date) -> list[Shelved]:
     """Give what everybody may read of the answers that name a service ``slug/key``."""
     return _shelved(

@@ -594,6 +594,12 @@ def original(said: Mapping[str, Any], name: str) -> str:
     return "\n".join(value) if isinstance(value, list) else str(value)
 
 
+def translation_values(said: Mapping[str, Any], language: str) -> dict[str, Any]:
+    """What the form of a translation shows."""
+    there = {each["language"]: each for each in said.get("translation", ())}
+    return dict(there.get(language, {}))
+
+
 def translation_said(
     values: Mapping[str, Any], language: str, seen: Mapping[str, Any]
 ) -> dict[str, Any]:

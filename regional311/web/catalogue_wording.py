@@ -90,6 +90,21 @@ SOURCES: Final[Mapping[str, Any]] = {
     "suggestion": _("From a suggestion"),
 }
 
+ARTICLE_KINDS: Final[Mapping[str, Any]] = {
+    "answer": _("Question and answer"),
+    "script": _("Guide, step by step"),
+    "notice": _("Notice"),
+}
+LEVELS: Final[Mapping[str, Any]] = {
+    "info": _("Good to know"),
+    "warning": _("Warning"),
+    "emergency": _("Emergency"),
+}
+PINNED: Final[Mapping[str, Any]] = {
+    "desk": _("On top of the desk"),
+    "public": _("On the public pages"),
+}
+
 FIELDS: Final[Mapping[str, Any]] = {
     "key": _("Key"),
     "name": _("Name"),
@@ -174,6 +189,15 @@ FIELDS: Final[Mapping[str, Any]] = {
     "show_if": _("Asked only if"),
     "language": _("Language"),
     "title": _("Title"),
+    "text": _("For everybody"),
+    "internal": _("For staff only"),
+    "services": _("Services"),
+    "from_time": _("From what time"),
+    "to_time": _("Until what time"),
+    "level": _("How loud"),
+    "shown": _("Where it is pinned"),
+    "step": _("Steps"),
+    "to": _("Leads to"),
     **DAY_NAMES,
 }
 
@@ -186,11 +210,14 @@ _VALUES: Final[Mapping[str, Mapping[str, Any]]] = {
     "channels": CHANNELS,
     "languages": LANGUAGES,
     "language": LANGUAGES,
+    "level": LEVELS,
+    "shown": PINNED,
+    "to": {"end": _("The end of the guide"), "danger": _("Danger: call 911")},
 }
 _KIND_VALUES: Final[Mapping[str, Mapping[str, Any]]] = {
     "disposition": SERVICE_DISPOSITIONS,
     "phone": PHONE_KINDS,
-    "": LOCATION_KINDS,
+    "": {**LOCATION_KINDS, **ARTICLE_KINDS},
 }
 _PART: Final = re.compile(r"([^.\[ ]+)(?:\[([^\]]*)\])?( \(order\))?")
 _WORD: Final = re.compile(r"\s+|[^\s\w]|\w+")

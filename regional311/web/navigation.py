@@ -130,6 +130,13 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
                 within="services",
             ),
             Entry(
+                "articles",
+                _("Articles"),
+                _("Answers, guides, notices."),
+                P.SERVICE_READ,
+                within="services",
+            ),
+            Entry(
                 "organizations",
                 _("Organisations"),
                 _("Who gives services for this partner."),

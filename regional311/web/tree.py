@@ -31,7 +31,7 @@ from sqlalchemy import ColumnElement, Row, or_, select
 from regional311.allocation.models import AllocationBase, BillSplit, CostPool
 from regional311.catalog.article_queries import Shelved, article
 from regional311.catalog.directory import Service as PublishedService
-from regional311.catalog.models import ContentVersion, Location, Organization, Service
+from regional311.catalog.models import Article, ContentVersion, Location, Organization, Service
 from regional311.chargeback.collecting import NoBillingPeriod, billing_period
 from regional311.chargeback.models import (
     Agreement,
@@ -63,7 +63,7 @@ from regional311.web.telling import telling
 RESERVED = frozenset({"new", "edit", "export", "search", "csv", "preview"})
 """Names of views: a configured key that is one of these has no address of its own."""
 
-CATALOGUE_VIEWS = frozenset({"bulk", "changes", "drafts", "sheet"})
+CATALOGUE_VIEWS = frozenset({"bulk", "changes", "drafts", "read", "sheet"})
 """Names of views of the collections of the catalogue, beside the reserved ones."""
 
 PUBLIC_VIEWS = frozenset(
@@ -605,6 +605,12 @@ class OrganizationRecord(CatalogueRecord):
     kind = "organization"
 
 
+class ArticleRecord(CatalogueRecord):
+    """An answer, a guide or a notice, by its key."""
+
+    kind = "article"
+
+
 class RuleSetRecord(Record):
     """A version of the rules."""
 
@@ -830,6 +836,13 @@ class Organizations(Catalogue):
     """Bodies that provide services."""
 
     model, member, kind = Organization, OrganizationRecord, "organization"
+
+
+@collection("articles")
+class Articles(Catalogue):
+    """What is known beside services: answers, guides for the desk, notices."""
+
+    model, member, kind = Article, ArticleRecord, "article"
 
 
 @collection("reviews")

@@ -121,6 +121,9 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
         for name in ("accept", "complete", "fail", "hold", "progress", "reject")
     },
     ("Services", "", "GET"): ("services", SERVICES),
+    ("Articles", "", "GET"): ("articles", SERVICES),
+    ("Articles", "read", "GET"): (f"articles/read?article={CITY}/matrix", SERVICES),
+    ("ArticleRecord", "", "GET"): ("articles/matrix", SERVICES),
     ("Locations", "", "GET"): ("locations", SERVICES),
     ("LocationRecord", "", "GET"): ("locations/city-hall", SERVICES),
     ("Organizations", "", "GET"): ("organizations", SERVICES),

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import colander
@@ -37,6 +38,8 @@ class RowsWidget(widget.Widget):
     spare = 1
     compact = False
     row_title: Any = _("Row ${number}")
+    fresh: Callable[[list[Any]], dict[str, Any]] = staticmethod(lambda _there: {})
+    """What a row says as it is added, from the rows that are there."""
     add: Any = _("Add another")
 
     def serialize(self, field: Any, cstruct: Any, **kw: Any) -> Any:
@@ -118,7 +121,7 @@ def pressed(request: Any, form: Any) -> bool:
         return False
     place = -1 if number is None else int(number)
     if verb == "add" and len(there) < MOST_ROWS:
-        there.append({})
+        there.append(_widget_at(form, path).fresh(there))
     elif verb == "remove" and 0 <= place < len(there):
         del there[place]
     elif verb == "up" and 0 < place < len(there):
@@ -138,6 +141,13 @@ def _rows_at(sent: Any, path: str) -> list[Any] | None:
         else:
             return None
     return here if isinstance(here, list) else None
+
+
+def _widget_at(form: Any, path: str) -> Any:
+    here = form
+    for part in path.split("."):
+        here = here.children[0] if part.isdecimal() else here[part]
+    return here.widget
 
 
 def _row(field: Any, number: int) -> Any:

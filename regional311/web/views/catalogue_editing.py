@@ -1,4 +1,4 @@
-"""Editing services, their translations, locations and organisations: every save is a draft.
+"""Editing services, articles, their translations, locations, organisations: each save is a draft.
 
 A form says which version it showed. Saved on top of something newer it is merged; where both
 changed the same field the person chooses between the two, and neither is lost meanwhile.
@@ -18,7 +18,9 @@ from regional311.catalog.service import refuse_rewriting
 from regional311.catalog.versions import Opened, Saved
 from regional311.identity.permissions import Permissions as P
 from regional311.strict import from_plain
+from regional311.web import article_forms as articles
 from regional311.web import catalogue_forms as forms
+from regional311.web.article_pages import previewed
 from regional311.web.catalogue_wording import Wording
 from regional311.web.forms import handle_form_submission, make_form, pressed
 from regional311.web.i18n import _
@@ -37,8 +39,15 @@ BUILDERS: dict[str, Callable[..., Any]] = {
     "service": forms.service_form,
     "location": forms.location_form,
     "organization": forms.organization_form,
+    "article": articles.article_form,
 }
 """The form of each kind that is edited here."""
+TRANSLATED: dict[str, Any] = {"service": forms, "article": articles}
+"""Where the forms of translations are, of each kind that has them."""
+PREVIEW = "preview"
+"""Name of the button that shows how it looks and saves nothing."""
+MOST_OFFERED = 1000
+"""Services that are offered while one is typed; any other can be typed in full."""
 
 
 def _form(request: Any, kind: str, content: dict[str, Any], seen: int | None, **more: Any) -> Any:
@@ -46,13 +55,17 @@ def _form(request: Any, kind: str, content: dict[str, Any], seen: int | None, **
     options: dict[str, Any] = {"new": seen is None}
     if kind == "service":
         options["terms"] = offered_terms(request)
+    if kind == "article":
+        options["sent"] = articles.sent_values(request)
+        more["buttons"] = ((PREVIEW, _("Preview")),)
+        content = {"kind": options["sent"]["kind"] or "answer", **content}
     schema = BUILDERS[kind](named, content, **options)
-    values = forms.service_values(content) if kind == "service" else content
+    shown = _VALUES.get(kind, dict)(content)
     return make_form(
         request,
         schema,
         submit=_("Save as a draft"),
-        values={**values, forms.SEEN: seen},
+        values={**shown, forms.SEEN: seen},
         **more,
     )
 
@@ -65,7 +78,39 @@ def offered_terms(request: Any) -> list[tuple[str, str]]:
 
 def _said(kind: str, values: dict[str, Any], seen: dict[str, Any]) -> dict[str, Any]:
     filled = {name: value for name, value in values.items() if name not in (forms.SEEN, "key")}
-    return forms.service_said(filled, seen) if kind == "service" else filled
+    return _SAID[kind](filled, seen) if kind in _SAID else filled
+
+
+_VALUES: dict[str, Callable[..., dict[str, Any]]] = {
+    "service": forms.service_values,
+    "article": articles.article_values,
+}
+"""What a form shows, where that is not the content as it stands."""
+_SAID: dict[str, Callable[..., dict[str, Any]]] = {
+    "service": forms.service_said,
+    "article": articles.article_said,
+}
+"""What a filled-in form says, where that is not what was filled in as it stands."""
+
+
+def _offered(request: Any, kind: str) -> dict[str, Any]:
+    """What the browser offers while it is typed."""
+    return {
+        "terms": offered_terms(request) if kind == "service" else (),
+        "services": offered_services(request) if kind == "article" else (),
+    }
+
+
+def offered_services(request: Any) -> list[tuple[str, str]]:
+    """The services of today that an article may name: one's own by key, others by partner/key."""
+    tell = telling(request)
+    every = tell.published.directory.services
+    found = [
+        (each.key if each.tenant == tell.slug else each.ref, f"{each.name}, {each.tenant}")
+        for each in every
+        if each.offered(tell.today)
+    ]
+    return sorted(found, key=lambda each: "/" in each[0])[:MOST_OFFERED]
 
 
 # --- new ------------------------------------------------------------------------------------------
@@ -76,7 +121,7 @@ def _new_page(context: Catalogue, request: Any, form: Any) -> dict[str, Any]:
         "form": form,
         "kind": context.kind,
         "heading": _NEW[context.kind],
-        "terms": offered_terms(request) if context.kind == "service" else (),
+        **_offered(request, context.kind),
         "crumbs": [
             (f"/{request.tenant.slug}/{COLLECTIONS[context.kind]}", _COLLECTIVE[context.kind]),
             (None, _NEW[context.kind]),
@@ -88,11 +133,13 @@ _NEW = {
     "service": _("New service"),
     "location": _("New location"),
     "organization": _("New organisation"),
+    "article": _("New article"),
 }
 _COLLECTIVE = {
     "service": _("Services"),
     "location": _("Locations"),
     "organization": _("Organisations"),
+    "article": _("Articles"),
 }
 
 
@@ -141,6 +188,8 @@ def create(context: Catalogue, request: Any) -> Any:
     def save(values: dict[str, Any]) -> Any:
         key = values["key"]
         content, wrong = forms.content_of(context.kind, _said(context.kind, values, {}), key, {})
+        if PREVIEW in request.POST and not wrong:
+            return {**again(), "preview": previewed(request, context.kind, content, faults=True)}
         if key in RESERVED | CATALOGUE_VIEWS:
             wrong.append((("key",), _("This word is an address of its own; choose another key.")))
         if wrong:
@@ -199,7 +248,7 @@ def _edit_page(
     kind, key = context.kind, context.key
     url = url_of(request, kind, key)
     translations = []
-    if kind == "service":
+    if kind in TRANSLATED:
         there = {each["language"] for each in content.get("translation", ())}
         translations = [
             (f"{url}/translate?language={language}", said(LANGUAGES, language), language in there)
@@ -208,18 +257,23 @@ def _edit_page(
     return {
         "form": form,
         "kind": kind,
-        "heading": _("Edit ${name}", mapping={"name": content.get("name", key)}),
-        "terms": offered_terms(request) if kind == "service" else (),
+        "heading": _("Edit ${name}", mapping={"name": called(content, key)}),
+        **_offered(request, kind),
         "translations": translations,
         "questions_url": f"{url}/questions" if kind == "service" else None,
         "versions_url": f"{url}/versions",
         "crumbs": [
             (f"/{request.tenant.slug}/{COLLECTIONS[kind]}", _COLLECTIVE[kind]),
-            (url, content.get("name", key)),
+            (url, called(content, key)),
             (None, _("Edit")),
         ],
         **more,
     }
+
+
+def called(content: dict[str, Any], key: str) -> str:
+    """What a thing is called in a version of it."""
+    return str(content.get("name") or content.get("title") or key)
 
 
 def other_languages(request: Any) -> list[str]:
@@ -277,6 +331,8 @@ def save_edit(context: CatalogueRecord, request: Any) -> Any:
         )
         if wrong:
             return _refused(request, form, wrong, again)
+        if PREVIEW in request.POST:
+            return {**again(), "preview": previewed(request, context.kind, content, faults=True)}
         _refuse_rewriting(context, request, content)
         saved = versions.save_draft(
             request.dbsession, context.kind, content, seen=number, now=request.now
@@ -337,7 +393,8 @@ def _language(request: Any) -> str:
 def _translation_page(
     context: CatalogueRecord, request: Any, form: Any, seen: dict[str, Any], language: str
 ) -> dict[str, Any]:
-    url = url_of(request, "service", context.key)
+    url = url_of(request, context.kind, context.key)
+    name = called(seen, context.key)
     return {
         "form": form,
         "language": language,
@@ -347,10 +404,10 @@ def _translation_page(
             (f"{url}/translate?language={each}", said(LANGUAGES, each), each == language)
             for each in other_languages(request)
         ],
-        "name": seen["name"],
+        "name": name,
         "crumbs": [
-            (f"/{request.tenant.slug}/services", _("Services")),
-            (url, seen["name"]),
+            (f"/{request.tenant.slug}/{COLLECTIONS[context.kind]}", _COLLECTIVE[context.kind]),
+            (url, name),
             (f"{url}/edit", _("Edit")),
             (None, said(LANGUAGES, language)),
         ],
@@ -362,13 +419,15 @@ def _own_language(request: Any) -> str:
     return str(spoken[0]) if spoken else "en"
 
 
-def _translation_form(request: Any, seen: dict[str, Any], number: int, language: str) -> Any:
-    there = {each["language"]: each for each in seen.get("translation", ())}
+def _translation_form(
+    request: Any, kind: str, seen: dict[str, Any], number: int, language: str
+) -> Any:
+    words = TRANSLATED[kind]
     return make_form(
         request,
-        forms.translation_form(seen, language),
+        words.translation_form(seen, language),
         submit=_("Save as a draft"),
-        values={**there.get(language, {}), forms.SEEN: number},
+        values={**words.translation_values(seen, language), forms.SEEN: number},
     )
 
 
@@ -380,12 +439,12 @@ def _translation_form(request: Any, seen: dict[str, Any], number: int, language:
     renderer="catalogue/translate.jinja2",
 )
 def translate(context: CatalogueRecord, request: Any) -> dict[str, Any]:
-    """A service's words beside those of another language."""
-    if context.kind != "service":
+    """The words of a service or an article beside those of another language."""
+    if context.kind not in TRANSLATED:
         raise HTTPNotFound
     language = _language(request)
     found = _opened(context, request)
-    form = _translation_form(request, found.content, found.number, language)
+    form = _translation_form(request, context.kind, found.content, found.number, language)
     return _translation_page(context, request, form, found.content, language)
 
 
@@ -398,22 +457,22 @@ def translate(context: CatalogueRecord, request: Any) -> dict[str, Any]:
 )
 def save_translation(context: CatalogueRecord, request: Any) -> Any:
     """Save the words of a language as a draft."""
-    if context.kind != "service":
+    if context.kind not in TRANSLATED:
         raise HTTPNotFound
     language = _language(request)
     number, seen = _seen(context, request)
-    form = _translation_form(request, seen, number, language)
+    form = _translation_form(request, context.kind, seen, number, language)
     again = lambda: _translation_page(context, request, form, seen, language)  # noqa: E731
 
     def save(values: dict[str, Any]) -> Any:
         words = {name: value for name, value in values.items() if name != forms.SEEN}
-        whole = forms.translation_said(words, language, seen)
-        content, wrong = forms.content_of("service", whole, context.key, seen)
+        whole = TRANSLATED[context.kind].translation_said(words, language, seen)
+        content, wrong = forms.content_of(context.kind, whole, context.key, seen)
         if wrong:
             return _refused(request, form, [(path[2:], message) for path, message in wrong], again)
         saved = versions.save_draft(
-            request.dbsession, "service", content, seen=number, now=request.now
+            request.dbsession, context.kind, content, seen=number, now=request.now
         )
-        return told(request, "service", context.key, saved)
+        return told(request, context.kind, context.key, saved)
 
     return handle_form_submission(request, form, save, again)

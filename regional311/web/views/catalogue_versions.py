@@ -21,6 +21,7 @@ from regional311.errors import DomainError
 from regional311.identity.permissions import Permissions as P
 from regional311.identity.queries import members
 from regional311.referral.snapshot import invalidate
+from regional311.web.article_pages import previewed
 from regional311.web.catalogue_wording import KINDS, SOURCES, STATES, Wording
 from regional311.web.forms import (
     Date,
@@ -247,6 +248,7 @@ def _version_page(
         edit_url=f"{page.url}/edit?number={number}",
         merge_url=f"{page.url}/merge?number={number}",
         publish_form=publish_form or _publish_form(page, number, row),
+        preview=previewed(request, page.kind, content),
     )
 
 
