@@ -16,7 +16,9 @@ from regional311.catalog.checks import Fault, Known, question_faults
 from regional311.catalog.content import (
     Choice,
     ChoiceWords,
+    GroupWords,
     Question,
+    QuestionGroup,
     QuestionWords,
 )
 from regional311.catalog.forms import Asked, Groups, resolve
@@ -27,7 +29,7 @@ LONGEST_KEY: Final = 40
 """Characters of a key that is made from words; groups put others before it."""
 
 Questions = tuple[Question, ...]
-W = TypeVar("W", bound=QuestionWords | ChoiceWords)
+W = TypeVar("W", bound=QuestionWords | ChoiceWords | GroupWords)
 
 
 class StillNeeded(Conflict):
@@ -216,3 +218,9 @@ def _put(before: tuple[W, ...], language: Language, new: W | None) -> tuple[W, .
         return (*before, new)
     every = (new if each.language == language else each for each in before)
     return tuple(each for each in every if each is not None)
+
+
+def renamed(group: QuestionGroup, language: Language, name: str) -> tuple[GroupWords, ...]:
+    """Give the names of a group in other languages with this one; an empty name takes it out."""
+    said = GroupWords(language=language, name=name) if name else None
+    return _put(group.translation, language, said)

@@ -123,6 +123,13 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
                 within="services",
             ),
             Entry(
+                "question-groups",
+                _("Question groups"),
+                _("Questions that several forms share."),
+                P.SERVICE_READ,
+                within="services",
+            ),
+            Entry(
                 "locations",
                 _("Locations"),
                 _("Where services are given."),

@@ -96,16 +96,21 @@ class Answer(colander.SchemaType):
 class Asking:
     """One form asked on one page: in its language, as of the day at the partner whose form it is.
 
-    `sent` are answers as they were typed, by question.
+    `sent` are answers as they were typed, by question. `language` is another than the page's.
     """
 
     def __init__(
-        self, request: Any, form: Form, sent: Mapping[str, list[str]] | None = None
+        self,
+        request: Any,
+        form: Form,
+        sent: Mapping[str, list[str]] | None = None,
+        *,
+        language: str = "",
     ) -> None:
         self.tell: Telling = telling(request)
         self.form = form
         self.sent = typed(request, form) if sent is None else sent
-        self.language = page_language(request)
+        self.language = language or page_language(request)
         owner = self.tell.published.tenants.get(form.owner)
         self.zone = ZoneInfo(owner.zone) if owner else self.tell.zone
         self.today: date = request.now.astimezone(self.zone).date()

@@ -31,7 +31,14 @@ from sqlalchemy import ColumnElement, Row, or_, select
 from regional311.allocation.models import AllocationBase, BillSplit, CostPool
 from regional311.catalog.article_queries import Shelved, article
 from regional311.catalog.directory import Service as PublishedService
-from regional311.catalog.models import Article, ContentVersion, Location, Organization, Service
+from regional311.catalog.models import (
+    Article,
+    ContentVersion,
+    Location,
+    Organization,
+    QuestionGroup,
+    Service,
+)
 from regional311.chargeback.collecting import NoBillingPeriod, billing_period
 from regional311.chargeback.models import (
     Agreement,
@@ -578,6 +585,21 @@ class CatalogueRecord(Record):
         """The thing's key."""
         return self.__name__
 
+    def child(self, name: str) -> Resource | None:
+        if name == "questions" and self.kind in ("service", "question_group"):
+            return QuestionList(self.request, name, self)
+        return None
+
+
+class QuestionList(Resource):
+    """…/questions: what a service's form asks, or a group of questions."""
+
+    @property
+    def holder(self) -> CatalogueRecord:
+        """The service or the group whose questions they are."""
+        assert isinstance(self.__parent__, CatalogueRecord)
+        return self.__parent__
+
 
 class UnpublishedRecord(CatalogueRecord):
     """A thing that is only drafted so far; `record` is None."""
@@ -597,6 +619,12 @@ class LocationRecord(CatalogueRecord):
     """A place where services are given, by its key."""
 
     kind = "location"
+
+
+class QuestionGroupRecord(CatalogueRecord):
+    """A group of questions, by its key."""
+
+    kind = "question_group"
 
 
 class OrganizationRecord(CatalogueRecord):
@@ -829,6 +857,13 @@ class Locations(Catalogue):
     """Places where services are given."""
 
     model, member, kind = Location, LocationRecord, "location"
+
+
+@collection("question-groups")
+class QuestionGroups(Catalogue):
+    """Questions that several forms share."""
+
+    model, member, kind = QuestionGroup, QuestionGroupRecord, "question_group"
 
 
 @collection("organizations")

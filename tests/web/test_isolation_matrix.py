@@ -22,6 +22,8 @@ from regional311.calendars import Period
 from regional311.catalog.answers import Kept, Reply
 from regional311.catalog.article_writer import write_article
 from regional311.catalog.articles import Article, Step
+from regional311.catalog.content import Question, QuestionGroup
+from regional311.catalog.group_writer import write_group
 from regional311.catalog.versions import publish, review, save_draft
 from regional311.chargeback import agreements
 from regional311.chargeback.agreements import Content
@@ -151,6 +153,24 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
         for method in methods.split()
     },
     ("ServiceRecord", "", "GET"): ("services/{service}", SERVICES),
+    ("QuestionGroups", "", "GET"): ("question-groups", SERVICES),
+    ("QuestionGroups", "new", "GET"): ("question-groups/new", DRAFTS),
+    ("QuestionGroups", "new", "POST"): ("question-groups/new", DRAFTS),
+    ("QuestionGroupRecord", "", "GET"): ("question-groups/matrix", SERVICES),
+    ("QuestionList", "", "GET"): ("services/{service}/questions", SERVICES),
+    **{
+        ("QuestionList", name, method): (f"question-groups/matrix/questions/{name}{more}", DRAFTS)
+        for name, more, methods in (
+            ("add", "?kind=text", "GET POST"),
+            ("edit", "?question=name", "GET POST"),
+            ("name", "", "GET POST"),
+            ("translate", "?language=es", "GET POST"),
+            ("move", "", "POST"),
+            ("remove", "", "POST"),
+            ("undo", "", "POST"),
+        )
+        for method in methods.split()
+    },
     ("ServiceRecord", "verify", "POST"): ("services/{service}/verify", KEEPS),
     ("Reviews", "", "GET"): ("reviews", SERVICES),
     ("Reviews", "", "POST"): ("reviews", KEEPS),
@@ -490,6 +510,15 @@ def found(web_engine, people) -> dict[str, str]:
             tenant=CITY,
             known=None,
             today=NOW.date(),
+            now=NOW,
+            person_id=None,
+            source="form",
+        )
+        asked = Question(key="name", label="Who?", kind="text")
+        write_group(
+            session,
+            QuestionGroup(key="matrix", name="Matrix", question=(asked,)),
+            known=None,
             now=NOW,
             person_id=None,
             source="form",

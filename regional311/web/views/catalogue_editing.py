@@ -289,8 +289,10 @@ def other_languages(request: Any) -> list[str]:
     request_method="GET",
     renderer="catalogue/edit.jinja2",
 )
-def edit(context: CatalogueRecord, request: Any) -> dict[str, Any]:
+def edit(context: CatalogueRecord, request: Any) -> Any:
     """The form of a thing."""
+    if context.kind == "question_group":
+        return HTTPSeeOther(location=url_of(request, context.kind, context.key, "questions"))
     if context.kind not in BUILDERS:
         raise HTTPNotFound
     found = _opened(context, request)
