@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from regional311.catalog.answers import EMAIL, PHONE, PLACES, longest
 from regional311.catalog.content import ShowIf
-from regional311.catalog.forms import CODED, OWN_LANGUAGE, Asked, Form, said
+from regional311.catalog.forms import CODED, OWN_LANGUAGE, Asked, Form, headed, said
 from regional311.strict import decimal_text
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -215,7 +215,7 @@ def open311_attributes(
 
 def _label(asked: Asked, language: str) -> str:
     label = said(asked, language).label
-    return f"{said(asked.within, language).label}: {label}" if asked.within else label
+    return headed(said(asked.within, language).label, label) if asked.within else label
 
 
 def _description(form: Form, asked: Asked, language: str, translate: Translate) -> str:

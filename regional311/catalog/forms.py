@@ -93,6 +93,15 @@ class Said:
     language: str
 
 
+def headed(heading: str, label: str) -> str:
+    """Say a question of a group after the heading of the group.
+
+    >>> headed("The owner", "Name"), headed("Who was driving?", "Name")
+    ('The owner: Name', 'Who was driving? Name')
+    """
+    return f"{heading} {label}" if heading[-1:] in "?!.:" else f"{heading}: {label}"
+
+
 def said(asked: Question | Within, language: str = OWN_LANGUAGE) -> Said:
     """Give a question's words in a language, or else in the partner's own."""
     for each in asked.translation:

@@ -50,7 +50,12 @@ TYPES: Final[tuple[tuple[str, str, Callable[[bytes], bool]], ...]] = (
 )
 """Kinds of files that are taken: media type, ending, and how they are told."""
 
-TAKEN: Final = "JPEG, PNG, GIF, WebP, HEIC, PDF"
+EMPTY: Final = "The file is empty."
+TOO_LARGE: Final = "A file has at most 8 MB."
+OTHER_KIND: Final = (
+    "Only pictures and PDF can be taken (JPEG, PNG, GIF, WebP, HEIC, PDF), whatever the file is "
+    "called."
+)
 
 
 @dataclass(frozen=True)
@@ -71,16 +76,13 @@ class Upload:
 def upload(question: str, name: str, content: bytes) -> Upload:
     """Take a file. Raises `FileRefused` for one that is empty, too large or of another kind."""
     if not content:
-        raise FileRefused("The file is empty.", field=question)
+        raise FileRefused(EMPTY, field=question)
     if len(content) > LARGEST_MEGABYTES * MEGABYTE:
-        raise FileRefused(f"A file has at most {LARGEST_MEGABYTES} MB.", field=question)
+        raise FileRefused(TOO_LARGE, field=question)
     for media_type, ending, told in TYPES:
         if told(content):
             return Upload(question, _named(name, ending), media_type, content)
-    raise FileRefused(
-        f"Only pictures and PDF can be taken ({TAKEN}), whatever the file is called.",
-        field=question,
-    )
+    raise FileRefused(OTHER_KIND, field=question)
 
 
 def _named(name: str, ending: str) -> str:

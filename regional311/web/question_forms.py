@@ -14,7 +14,7 @@ from typing import Any, Final
 from regional311.catalog import form_building as building
 from regional311.catalog.content import Question, QuestionGroup
 from regional311.catalog.form_building import Offer, Words
-from regional311.catalog.forms import CHOOSES, Asked, said
+from regional311.catalog.forms import CHOOSES, Asked, headed, said
 from regional311.strict import canonical, from_plain, problems
 from regional311.web.forms import (
     Boolean,
@@ -222,7 +222,7 @@ def _conditions(targets: Sequence[Asked]) -> list[SchemaNode]:
 
 def _label(asked: Asked) -> str:
     label = said(asked).label
-    return f"{said(asked.within).label}: {label}" if asked.within else label
+    return headed(said(asked.within).label, label) if asked.within else label
 
 
 def values_of(question: Question) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from regional311.catalog import answers
 from regional311.catalog.answers import Kept, Reply, Told, Unfit
 from regional311.catalog.definitions import conditions_said, limits_said
 from regional311.catalog.directory import Service
-from regional311.catalog.forms import Asked, Form, as_list, said
+from regional311.catalog.forms import Asked, Form, as_list, headed, said
 from regional311.intake.uploads import (
     LARGEST_MEGABYTES,
     MEGABYTE,
@@ -280,7 +280,7 @@ def told_again(
     form = forms.get(kept.form)
     if form is None:
         every = {**kept.reply.coded, **(kept.reply.told if personal else {})}
-        plain = {"heading": None, "language": None, "hidden": False, "url": None}
+        plain = {"language": None, "hidden": False, "url": None}
         return [{"label": key, "answer": text, **plain} for key, text in every.items()]
     tell = telling(request)
     page = page_language(request)
@@ -290,8 +290,7 @@ def told_again(
         hidden = not personal and each.asked.key in kept.reply.told
         found.append(
             {
-                "label": each.label,
-                "heading": each.heading,
+                "label": headed(each.heading, each.label) if each.heading else each.label,
                 "answer": None if hidden else _shown(tell, each),
                 "hidden": hidden,
                 "language": language,

@@ -1,16 +1,23 @@
 """Groups of questions as files: what is wrong is named, and files and database agree."""
 
+import re
+import tomllib
+
 import pytest
 from sqlalchemy import select
 
+from regional311.catalog.checks import Known, question_faults
+from regional311.catalog.content import Question, QuestionGroup
+from regional311.catalog.forms import resolve
 from regional311.catalog.models import FormVersion
 from regional311.config.apply import apply_directories
 from regional311.config.export import export
 from regional311.config.plan import NOBODY, plan
 from regional311.database.session import open_session
 from regional311.referral.snapshot import Published
+from regional311.strict import from_plain
 
-from .conftest import NOW
+from .conftest import NOW, ROOT
 from .test_files import refused, replace
 
 CITY = "tenants/city-of-portland"
@@ -126,3 +133,15 @@ def test_groups_come_and_go_through_the_database(empty_engine, files, tmp_path):
     assert [each.find("driver-name").label for each in asked] == ["Name", "Their name"]
     assert {each.digest for each in asked} <= kept
     assert asked[1].owner == "city-of-portland"
+
+
+def test_what_the_guide_shows_can_be_read():
+    guide = (ROOT / "docs/partners/questions.md").read_text(encoding="utf-8")
+    group, question = (
+        tomllib.loads(block) for block in re.findall(r"```toml\n(.*?)```", guide, re.DOTALL)
+    )
+    groups = [from_plain(QuestionGroup, each) for each in group["group"]]
+    asked = [from_plain(Question, each) for each in question["service"]["question"]]
+    known = {each.key: each for each in groups}
+    assert list(question_faults(asked, Known(groups=known))) == []
+    assert [each.key for each in resolve(asked, known).questions] == ["owner-name"]

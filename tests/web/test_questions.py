@@ -142,9 +142,9 @@ SHOWN = [
     ("How big is it?", "Larger"),
     ("How wide is it, in feet?", "2.5"),
     ("Did it damage a car?", "Yes"),
-    ("Who was driving?: Name", "Rosa Lee"),
-    ("Who was driving?: Telephone", "503-555-0142"),
-    ("Who was driving?: E-mail", "Not answered"),
+    ("Who was driving? Name", "Rosa Lee"),
+    ("Who was driving? Telephone", "503-555-0142"),
+    ("Who was driving? E-mail", "Not answered"),
     ("Which lanes?", "Right"),
     ("Since which day?", "Oct 1, 2026"),
     ("When did you see it?", "Oct 12, 2026, 7:30 AM"),
@@ -234,8 +234,8 @@ def test_the_desk_asks_the_same_form(sign_in, web_engine, people):
     # who may not know who asked learns facts only
     seen = shown(sign_in("finance", CITY).get(here), "article")
     assert seen[0] == ("How big is it?", "Larger")
-    assert seen[3] == ("Who was driving?: Name", "Answered; not shown to your role")
-    assert seen[5] == ("Who was driving?: E-mail", "Not answered")
+    assert seen[3] == ("Who was driving? Name", "Answered; not shown to your role")
+    assert seen[5] == ("Who was driving? E-mail", "Not answered")
 
 
 def test_the_preview_reads_what_can_be_read_so_far(sign_in):

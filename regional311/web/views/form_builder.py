@@ -266,6 +266,7 @@ def _preview(builder: Builder, questions: Questions | None = None) -> dict[str, 
         "language": language,
         "form": make_form(request, schema, name=f"preview-{tab}"),
         "empty": not form.questions,
+        "branches": any(each.conditions for each in form.questions),
         "definition": definition,
         "live": None,
     }
