@@ -350,6 +350,88 @@ def import_hsds(
         _show(report, as_json=as_json)
 
 
+@commands.group()
+def taxonomy() -> None:
+    """Trees of terms by which services are sorted, and crosswalks between them."""
+
+
+@taxonomy.command(name="import")
+@VAR
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--tenant", required=True, metavar="SLUG", help="The partner that keeps it.")
+@click.option("--key", required=True, metavar="KEY", help="Its key: terms are named KEY:code.")
+@click.option("--name", metavar="TEXT", help="Its name; needed the first time.")
+@click.option("--description", metavar="TEXT", help="What it sorts; needed the first time.")
+@click.option("--edition", metavar="TEXT", help="Its edition, when it has one.")
+@click.option("--website", metavar="ADDRESS", help="Where it comes from.")
+@click.option("--licence", metavar="TEXT", help="Terms on which it may be used.")
+@click.option("--dry-run", is_flag=True, help="Say what would change, by term and row; no more.")
+@click.option("--skip-broken", is_flag=True, help="Take the sound rest without what is broken.")
+@JSON
+def import_taxonomy(
+    var: Path | None,
+    file: Path,
+    tenant: str,
+    key: str,
+    name: str | None,
+    description: str | None,
+    edition: str | None,
+    website: str | None,
+    licence: str | None,
+    dry_run: bool,
+    skip_broken: bool,
+    as_json: bool,
+) -> None:
+    """Make a taxonomy what a CSV file says: columns code, name, parent, or Open Eligibility's.
+
+    The file is the whole tree: a term that it names no more ends. The same file again changes
+    nothing.
+    """
+    from regional311.config.taxonomy_sheets import import_taxonomy as take
+
+    with _reached(_settings(var)) as addresses, _engine(addresses) as engine:
+        _require_schema(addresses)
+        report = take(
+            engine,
+            file,
+            tenant=tenant,
+            key=key,
+            dry_run=dry_run,
+            skip_broken=skip_broken,
+            now=_now(),
+            name=name,
+            description=description,
+            version=edition,
+            website=website,
+            licence=licence,
+        )
+        _show(report, as_json=as_json)
+
+
+@taxonomy.command(name="crosswalk")
+@VAR
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--tenant", required=True, metavar="SLUG", help="The partner that keeps them.")
+@click.option("--dry-run", is_flag=True, help="Say what would change, by row; no more.")
+@click.option("--skip-broken", is_flag=True, help="Take the sound rest without what is broken.")
+@JSON
+def import_crosswalks(
+    var: Path | None, file: Path, tenant: str, dry_run: bool, skip_broken: bool, as_json: bool
+) -> None:
+    """Add crosswalks from a CSV file: columns term, relation, other and, if wanted, note.
+
+    Those that the file does not name stay.
+    """
+    from regional311.config.taxonomy_sheets import import_crosswalks as take
+
+    with _reached(_settings(var)) as addresses, _engine(addresses) as engine:
+        _require_schema(addresses)
+        report = take(
+            engine, file, tenant=tenant, dry_run=dry_run, skip_broken=skip_broken, now=_now()
+        )
+        _show(report, as_json=as_json)
+
+
 # Work and money
 
 

@@ -153,6 +153,29 @@ def test_what_is_not_there_is_said(regional311) -> None:
     assert_one_line(regional311("plan", "--tenant", "nobody"), "nobody")
 
 
+def test_a_tree_of_terms_is_taken_in_and_tied(regional311, tmp_path) -> None:
+    tree, ties = tmp_path / "tree.csv", tmp_path / "ties.csv"
+    tree.write_text("code,name,parent\nfood,Food,\nmeals,Meals,food\n")
+    ties.write_text("term,relation,other\nour-tree:food,narrower,regional:streets\n")
+    to = ["--tenant", "211info", "--key", "our-tree"]
+    assert_one_line(regional311("taxonomy", "import", str(tree), *to), "needs a name")
+    named = [*to, "--name", "Our tree", "--description", "Of our own."]
+    done = regional311("taxonomy", "import", str(tree), *named, "--dry-run")
+    assert done.stdout.endswith(
+        "It would be: 2 new, 0 changed, 0 gone, 0 as they were, 0 broken.\n"
+    )
+    assert regional311("taxonomy", "import", str(tree), *named).returncode == 0
+    again = regional311("taxonomy", "import", str(tree), *to, "--json")
+    counts = json.loads(again.stdout)["counts"]
+    assert counts == {"new": 0, "changed": 0, "gone": 0, "same": 2, "broken": 0}
+    done = regional311("taxonomy", "crosswalk", str(ties), "--tenant", "211info")
+    assert "Taken in: 1 new" in done.stdout
+    tree.write_text("code,name,parent\nfood,Food,fod\n")
+    assert_one_line(
+        regional311("taxonomy", "import", str(tree), *to), "row 2, parent: there is no term fod"
+    )
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["bill", "2026-13"], ["serve", "--port", "99999"], ["replay"], ["nonsense"]],

@@ -19,6 +19,7 @@ from regional311.catalog.content import (
     ServiceLocation,
 )
 from regional311.catalog.forms import CHOOSES, DEEPEST, MOST_QUESTIONS, Asked, Groups, resolved
+from regional311.catalog.taxonomy import missing_term
 from regional311.strict import Week
 
 Keys = set[str] | frozenset[str]
@@ -39,6 +40,8 @@ class Known:
     locations: Keys | None = None
     organizations: Keys | None = None
     groups: Groups | None = None
+    terms: Mapping[str, frozenset[str]] | None = None
+    """Codes of the region's taxonomies by their keys."""
 
 
 def service_faults(service: Service, known: Known) -> Iterator[Fault]:
@@ -60,6 +63,9 @@ def service_faults(service: Service, known: Known) -> Iterator[Fault]:
     if service.hours is not None:
         yield from week_faults(service.hours, "hours")
     yield from _twice("taxonomy", service.taxonomy, "term")
+    for ref in service.taxonomy if known.terms is not None else ():
+        if fault := missing_term(ref, known.terms or {}):
+            yield "taxonomy", fault
     yield from _dispositions(service.disposition)
     yield from _twice("location", [each.location for each in service.location], "location")
     for place in service.location:

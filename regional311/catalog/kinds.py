@@ -25,8 +25,17 @@ from regional311.catalog.checks import (
     service_faults,
 )
 from regional311.catalog.form_versions import stored_groups
-from regional311.catalog.models import Article, Location, Organization, QuestionGroup, Service
+from regional311.catalog.models import (
+    Article,
+    Location,
+    Organization,
+    QuestionGroup,
+    Service,
+    Taxonomy,
+    TaxonomyTerm,
+)
 from regional311.catalog.queries import said_group
+from regional311.catalog.taxonomy import taxonomy_of
 from regional311.database.session import TenantSession, scope_of
 from regional311.strict import Model, canonical
 from regional311.tenancy.models import Boundary, Bureau, Tenant
@@ -114,6 +123,26 @@ def known_of(named: Mapping[str, Mapping[str, str]]) -> Known:
     )
 
 
+def term_codes(session: TenantSession, refs: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Give the codes of the taxonomies that these references name, as far as they are here."""
+    codes: dict[str, set[str]] = {}
+    for key, code in session.execute(
+        select(Taxonomy.key, TaxonomyTerm.code)
+        .join(
+            TaxonomyTerm,
+            (TaxonomyTerm.tenant_id == Taxonomy.tenant_id)
+            & (TaxonomyTerm.taxonomy_id == Taxonomy.id),
+        )
+        .where(
+            Taxonomy.key.in_({taxonomy_of(ref) for ref in refs}),
+            Taxonomy.ended_on.is_(None),
+            TaxonomyTerm.ended_on.is_(None),
+        )
+    ):
+        codes.setdefault(key, set()).add(code)
+    return {key: frozenset(each) for key, each in codes.items()}
+
+
 def _stored_service(session: TenantSession, key: str) -> Stored[content.Service] | None:
     found = service.stored_service(session, key)
     return None if found is None else Stored(found[0].id, found[1], found[0].ended_on)
@@ -137,6 +166,8 @@ def _service_faults(session: TenantSession, model: content.Service) -> Iterable[
     known = known_keys(session)
     if any(each.kind == "group" for each in model.question):
         known = replace(known, groups=stored_groups(session))
+    if model.taxonomy:
+        known = replace(known, terms=term_codes(session, model.taxonomy))
     return service_faults(model, known)
 
 

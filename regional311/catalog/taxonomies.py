@@ -81,16 +81,7 @@ def write_taxonomy(
     keeps the key, `TaxonomyImported` when files or forms would change an imported one.
     """
     tenant_id = scope_of(session).tenant_id
-    rows = session.execute(
-        select(Taxonomy.tenant_id, Taxonomy.id, Taxonomy.source, Taxonomy.ended_on).where(
-            Taxonomy.key == new.key
-        )
-    ).all()
-    if any(row.tenant_id != tenant_id and row.ended_on is None for row in rows):
-        raise TaxonomyTaken(
-            f"Another partner keeps the taxonomy {new.key}; choose another key.", field="key"
-        )
-    mine = next((row for row in rows if row.tenant_id == tenant_id), None)
+    mine = own_row(session, new.key)
     values = {"name": new.name, "details": _details(new, _HEAD), "ended_on": None}
     if mine is None:
         taxonomy_id = new_id()
@@ -109,6 +100,20 @@ def write_taxonomy(
         _change(session, Taxonomy, taxonomy_id, values)
     _write_terms(session, taxonomy_id, new.term, fresh=mine is None, today=today)
     return taxonomy_id
+
+
+def own_row(session: TenantSession, key: str) -> Any:
+    """Give the row of the bound partner's taxonomy of a key, also one that ended; None for none.
+
+    Raises `TaxonomyTaken` when another partner keeps the key.
+    """
+    tenant_id = scope_of(session).tenant_id
+    rows = session.execute(select(Taxonomy.__table__).where(Taxonomy.key == key)).all()
+    if any(row.tenant_id != tenant_id and row.ended_on is None for row in rows):
+        raise TaxonomyTaken(
+            f"Another partner keeps the taxonomy {key}; choose another key.", field="key"
+        )
+    return next((row for row in rows if row.tenant_id == tenant_id), None)
 
 
 def end_taxonomy(session: TenantSession, taxonomy_id: UUID, today: date) -> None:

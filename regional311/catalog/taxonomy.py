@@ -206,6 +206,14 @@ class Terms:
             waiting.extend(reversed(self._below.get(ref, ())))
         return tuple(found)
 
+    @property
+    def codes(self) -> dict[str, frozenset[str]]:
+        """The codes of every taxonomy, by its key."""
+        return {
+            key: frozenset(each.ref.partition(":")[2] for each in self.of(key))
+            for key in self.taxonomies
+        }
+
     def tops(self, taxonomy: str) -> tuple[TreeTerm, ...]:
         """Give the terms that are below no other."""
         return tuple(self._terms[ref] for ref in self._tops.get(taxonomy, ()))

@@ -116,6 +116,13 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
                 within="services",
             ),
             Entry(
+                "taxonomies",
+                _("Taxonomies"),
+                _("Subjects by which services are found."),
+                P.SERVICE_READ,
+                within="services",
+            ),
+            Entry(
                 "suggestions",
                 _("Suggestions"),
                 _("What others say should be corrected."),

@@ -38,6 +38,7 @@ from regional311.catalog.models import (
     Organization,
     QuestionGroup,
     Service,
+    Taxonomy,
 )
 from regional311.chargeback.collecting import NoBillingPeriod, billing_period
 from regional311.chargeback.models import (
@@ -885,6 +886,35 @@ class Reviews(Collection):
     """Services by the day on which somebody looks again."""
 
     permission = P.SERVICE_READ
+
+
+class TaxonomyRecord(Record):
+    """A tree of terms of any partner, by its key."""
+
+
+@collection("taxonomies")
+class Taxonomies(Collection):
+    """Trees of terms by which services are sorted, whoever keeps them."""
+
+    permission = P.SERVICE_READ
+    member = TaxonomyRecord
+
+    def child(self, name: str) -> Resource | None:
+        return None if name in TAXONOMY_VIEWS else super().child(name)
+
+    def find(self, name: str) -> Any:
+        if _KEY.fullmatch(name) is None:
+            return None
+        table = Taxonomy.__table__
+        return self.request.dbsession.execute(
+            select(table)
+            .where(table.c.key == name, table.c.ended_on.is_(None))
+            .order_by(table.c.tenant_id)
+            .limit(1)
+        ).one_or_none()
+
+
+TAXONOMY_VIEWS = frozenset({"crosswalk-sheet", "crosswalks", "end-crosswalk", "import", "unmapped"})
 
 
 class SuggestionRecord(Record):

@@ -62,3 +62,38 @@ def test_the_ticked_ones_are_right(open_page, overdue):
     page.get_by_role("button", name="Tick all of this page").click()
     follow(page.get_by_role("button", name="The ticked ones are still right"))
     page.get_by_text("services are right as they stand.").wait_for()
+
+
+def test_a_tree_is_taken_in_browsed_and_tied(open_page, examine, tmp_path):
+    sheet = tmp_path / "tree.csv"
+    sheet.write_text("code,name,parent\nfood,Food,\nmeals,Hot meals,food\ntea,Tea,watr\n")
+    page = open_page("editor", CITY, width=PHONE)
+    page.goto(f"/{CITY}/taxonomies")
+    examine(page, "taxonomies")
+    follow(page.get_by_role("link", name="Take a tree in"))
+    page.get_by_label("Key", exact=True).fill("our-tree")
+    page.get_by_label("Name").fill("Our tree")
+    page.get_by_label("What it sorts, and for whom").fill("What we are asked.")
+    page.get_by_label("CSV file").set_input_files(sheet)
+    follow(page.get_by_role("button", name="See what changes"))
+    page.get_by_text("there is no term watr").wait_for()
+    examine(page, "taxonomy-report")
+    follow(page.get_by_role("button", name="Take the sound rest in"))
+    page.get_by_text("Taken in: Our tree.").wait_for()
+    for name, path in (
+        ("taxonomy", "our-tree"),
+        ("taxonomy-regional", "regional"),
+        ("taxonomy-branch", "regional?branch=streets"),
+        ("taxonomy-unused", "our-tree/unused"),
+        ("taxonomy-unmapped", "unmapped"),
+    ):
+        page.goto(f"/{CITY}/taxonomies/{path}")
+        assert page.locator("h1").count() == 1, name
+        examine(page, name)
+    page.goto(f"/{CITY}/taxonomies/crosswalks")
+    page.get_by_label("Term", exact=True).fill("our-tree:food")
+    page.get_by_label("Relation").select_option("exact")
+    page.get_by_label("Term of another taxonomy").fill("regional:streets")
+    follow(page.get_by_role("button", name="Tie them"))
+    page.get_by_text("Tied.").wait_for()
+    examine(page, "taxonomy-crosswalks")

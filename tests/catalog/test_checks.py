@@ -206,3 +206,13 @@ def test_a_group_is_translated_once_a_language():
     said = {"key": "a", "name": "a", "question": [asked()], "translation": words}
     found = list(group_faults(from_plain(QuestionGroup, said), KNOWN))
     assert found == [("translation[es].language", "es is used twice (entry 2)")]
+
+
+def test_terms_exist_in_the_taxonomies_that_are_here():
+    terms = ["region:food", "region:fod", "elsewhere:anything"]
+    sorted_by = from_plain(Service, PLAIN | {"taxonomy": terms})
+    known = replace(KNOWN, terms={"region": frozenset({"food"})})
+    assert list(service_faults(sorted_by, known)) == [
+        ("taxonomy", "there is no term fod in region; did you mean food?")
+    ]
+    assert not list(service_faults(sorted_by, KNOWN))

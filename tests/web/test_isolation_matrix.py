@@ -180,6 +180,16 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("Clients", "new", "GET"): ("clients/new", "administrator"),
     ("Clients", "new", "POST"): ("clients/new", "administrator"),
     ("ClientRecord", "revoke", "POST"): ("clients/{client}/revoke", "administrator"),
+    ("Taxonomies", "", "GET"): ("taxonomies", SERVICES),
+    ("Taxonomies", "unmapped", "GET"): ("taxonomies/unmapped", SERVICES),
+    ("Taxonomies", "crosswalks", "GET"): ("taxonomies/crosswalks", SERVICES),
+    ("TaxonomyRecord", "", "GET"): ("taxonomies/regional", SERVICES),
+    ("TaxonomyRecord", "unused", "GET"): ("taxonomies/regional/unused", SERVICES),
+    ("Taxonomies", "import", "GET"): ("taxonomies/import", "editor administrator"),
+    **{
+        ("Taxonomies", name, "POST"): (f"taxonomies/{name}", "editor administrator")
+        for name in ("crosswalk-sheet", "crosswalks", "end-crosswalk", "import")
+    },
     ("Suggestions", "", "GET"): ("suggestions", SERVICES),
     ("Suggestions", "seen", "POST"): ("suggestions/seen", SERVICES),
     **{
