@@ -62,7 +62,8 @@ FILL = text("""
 INSERT INTO usage_events (tenant_id, id, source_key, content_digest, activity, channel, language,
     after_hours, service_owner_id, service_key, bureau_key, contact_id, quantity, handle_seconds,
     occurred_at, received_at, booked_on)
-SELECT :city, uuidv7(), 'bench:' || :period || ':' || number, '', 'after_hours_answer',
+SELECT :city, uuidv7(), 'bench:' || :period || ':' || lpad(number::text, 9, '0'), '',
+    'after_hours_answer',
     (ARRAY['phone', 'walk_in', 'web', 'email', 'text', 'chat', 'social', 'app', 'voicemail'])
         [1 + number % 9],
     (ARRAY['en', 'en', 'en', 'es', 'vi'])[1 + number / 9 % 5], number / 45 % 4 = 0, :county,

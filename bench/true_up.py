@@ -71,7 +71,8 @@ FILL = text("""
 INSERT INTO usage_events (tenant_id, id, source_key, content_digest, activity, channel, language,
     after_hours, service_owner_id, service_key, bureau_key, contact_id, quantity, handle_seconds,
     occurred_at, received_at, booked_on)
-SELECT :city, uuidv7(), 'bench:' || :name || ':' || number, '', 'contact_handled',
+SELECT :city, uuidv7(), 'bench:' || :name || ':' || lpad(number::text, 9, '0'), '',
+    'contact_handled',
     (ARRAY['phone', 'web', 'chat', 'walk_in'])[1 + number % 4],
     (ARRAY['en', 'en', 'es'])[1 + number % 3], number % 5 = 0,
     CASE WHEN number % 3 = 0 THEN CAST(:county AS uuid) ELSE CAST(:city AS uuid) END,

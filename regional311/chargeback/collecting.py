@@ -307,7 +307,7 @@ class _Terms:
 # --- usage ----------------------------------------------------------------------------------------
 
 # Charges with one line key and payer have one agreement and one rate; what else they have in common
-# describes the line.
+# describes the line. Only the run's own time is looked at, however many years of work there are.
 _GROUPS = text("""
 WITH work AS MATERIALIZED (
     SELECT c.payer_id, c.payer_kind, c.payer_key, c.line_key, a.key AS agreement_key, c.rate_id,
@@ -323,6 +323,7 @@ WITH work AS MATERIALIZED (
         sum(round(c.amount, 2)) AS rounded, count(*) AS items
     FROM charges c
     JOIN usage_events e ON e.tenant_id = :tenant AND e.id = c.usage_event_id
+        AND e.occurred_at >= :service_from AND e.occurred_at < :service_to
     JOIN agreements a ON a.id = c.agreement_id AND a.provider_id = :tenant
     WHERE c.tenant_id = :tenant AND c.run_id = :run AND c.state = 'rated'
     GROUP BY c.payer_id, c.payer_kind, c.payer_key, c.line_key, a.key, c.rate_id
@@ -345,7 +346,12 @@ ORDER BY w.payer_id, w.payer_kind, w.payer_key, w.agreement_key, owner.slug NULL
 def _usage_lines(
     session: TenantSession, run: RatingRun, billed: Mapping[str, Dealing]
 ) -> list[tuple[Payer, Line]]:
-    parameters = {"tenant": scope_of(session).tenant_id, "run": run.id}
+    parameters = {
+        "tenant": scope_of(session).tenant_id,
+        "run": run.id,
+        "service_from": run.service_from,
+        "service_to": run.service_to,
+    }
     with joined_by_hash(session):
         rows = session.execute(_GROUPS, parameters).all()
     found = []

@@ -73,6 +73,7 @@ SELECT :tenant, uuidv7(), l.id, e.id, e.contact_id,
     c.price, c.amount
 FROM charges c
 JOIN usage_events e ON e.tenant_id = c.tenant_id AND e.id = c.usage_event_id
+    AND e.occurred_at >= :service_from AND e.occurred_at < :service_to
 JOIN statements s ON s.tenant_id = c.tenant_id AND s.run_id = c.run_id
     AND s.counterparty_id = c.payer_id AND s.payer_kind = c.payer_kind
     AND coalesce(s.payer_key, '') = coalesce(c.payer_key, '') AND s.id = ANY(:drafts)
@@ -123,6 +124,8 @@ def draft_statements(session: TenantSession, run_id: UUID, *, now: datetime) -> 
     parameters = {
         "tenant": scope.tenant_id,
         "run": run_id,
+        "service_from": run.service_from,
+        "service_to": run.service_to,
         "drafts": drafts,
         "salt": secrets.token_bytes(32),
     }

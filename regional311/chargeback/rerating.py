@@ -30,7 +30,7 @@ from regional311.chargeback.corrections import (
     difference,
 )
 from regional311.chargeback.planning import joined_by_hash
-from regional311.chargeback.rating import run_rating
+from regional311.chargeback.rating import RunResult, run_rating
 from regional311.chargeback.series import lock_series
 from regional311.chargeback.statement import Line, Payer, total_cents
 from regional311.database.session import TenantSession, mark_changed, scope_of
@@ -86,19 +86,25 @@ WHERE s.tenant_id = :tenant AND s.side = 'issued' AND s.kind IN ('bill', 'correc
 ORDER BY s.id
 """)
 
-# What every piece of work behind some lines was billed so far beside what it comes to now.
+# What every piece of work behind some lines was billed so far beside what it comes to now. The
+# array has the items found by the index of their lines; joined by hash, all would be read.
 _BOTH = """
-WITH billed AS MATERIALIZED (
-    SELECT s.counterparty_id AS payer_id, s.payer_kind, coalesce(s.payer_key, '') AS payer_key,
-        l.line_key, i.usage_event_id, sum(i.quantity) AS quantity, sum(i.amount) AS amount
+WITH lines AS MATERIALIZED (
+    SELECT l.id, s.counterparty_id AS payer_id, s.payer_kind,
+        coalesce(s.payer_key, '') AS payer_key, l.line_key
     FROM statements s
     JOIN statement_events e ON e.tenant_id = s.tenant_id AND e.statement_id = s.id
         AND e.state = 'issued'
     JOIN statement_lines l ON l.tenant_id = s.tenant_id AND l.statement_id = s.id
-    JOIN statement_items i ON i.tenant_id = l.tenant_id AND i.line_id = l.id
     WHERE s.tenant_id = :tenant AND s.side = 'issued' AND s.kind IN ('bill', 'correction')
         AND s.period_key = :period AND l.line_key = ANY(:keys)
-    GROUP BY s.counterparty_id, s.payer_kind, s.payer_key, l.line_key, i.usage_event_id
+), billed AS MATERIALIZED (
+    SELECT l.payer_id, l.payer_kind, l.payer_key, l.line_key, i.usage_event_id,
+        sum(i.quantity) AS quantity, sum(i.amount) AS amount
+    FROM lines l
+    JOIN statement_items i ON i.tenant_id = :tenant AND i.line_id = l.id
+    WHERE i.line_id = ANY (ARRAY(SELECT id FROM lines))
+    GROUP BY l.payer_id, l.payer_kind, l.payer_key, l.line_key, i.usage_event_id
     HAVING sum(i.quantity) <> 0 OR sum(i.amount) <> 0
 ), fresh AS MATERIALIZED (
     SELECT payer_id, payer_kind, coalesce(payer_key, '') AS payer_key, line_key, usage_event_id,
@@ -146,6 +152,7 @@ JOIN works w ON w.payer_id = s.counterparty_id AND w.payer_kind = s.payer_kind
     AND CASE l.change WHEN 'difference' THEN w.changed
         WHEN 'reversal' THEN w.old_quantity IS NOT NULL ELSE w.new_quantity IS NOT NULL END
 JOIN usage_events e ON e.tenant_id = :tenant AND e.id = w.usage_event_id
+    AND e.occurred_at >= :service_from AND e.occurred_at < :service_to
 WHERE s.tenant_id = :tenant AND s.id = ANY(:drafts)
 """)
 
@@ -158,13 +165,13 @@ def draft_corrections(session: TenantSession, period: Period, *, now: datetime) 
 
     :raises NothingIssued: when no statement of the period was issued.
     """
-    run_id, dues = _reckon(session, period, now)
+    run, dues = _reckon(session, period, now)
     for statement_id in _open_drafts(session, period):
         billing.void(session, statement_id, reason=SUPERSEDED, now=now)
     drafts = [
         billing.put_draft(
             session,
-            run_id,
+            run.id,
             due.payer,
             due.lines,
             kind="bill" if due.corrects_id is None else "correction",
@@ -174,7 +181,7 @@ def draft_corrections(session: TenantSession, period: Period, *, now: datetime) 
         for due in dues
     ]
     if drafts:
-        parameters = _parameters(session, period, run_id, [due.lines for due in dues]) | {
+        parameters = _parameters(session, run, [due.lines for due in dues]) | {
             "drafts": drafts,
             "salt": secrets.token_bytes(32),
         }
@@ -196,7 +203,7 @@ def preview_corrections(session: TenantSession, period: Period, *, now: datetime
         trial.rollback()
 
 
-def _reckon(session: TenantSession, period: Period, now: datetime) -> tuple[UUID, list[Due]]:
+def _reckon(session: TenantSession, period: Period, now: datetime) -> tuple[RunResult, list[Due]]:
     lock_series(session)
     issued, bills = _billed(session, period)
     if not issued:
@@ -210,14 +217,14 @@ def _reckon(session: TenantSession, period: Period, now: datetime) -> tuple[UUID
         for payer in sorted(issued.keys() | fresh.keys(), key=_payer_order)
         if (lines := difference(issued.get(payer, []), fresh.get(payer, [])))
     }
-    counts = _counts(session, _parameters(session, period, run.id, changed.values()))
+    counts = _counts(session, _parameters(session, run, changed.values()))
     dues = []
     for payer, lines in changed.items():
         found = counts.get(payer, {})
         counted = tuple(_counted(line, found) for line in lines)
         corrects_id, number = bills.get(payer, (None, None))
         dues.append(Due(payer, corrects_id, number, counted))
-    return run.id, dues
+    return run, dues
 
 
 def _payer_order(payer: Payer) -> tuple[str, str, str]:
@@ -232,12 +239,14 @@ def _counted(line: Line, counts: Mapping[str, tuple[int, int, int]]) -> Line:
 
 
 def _parameters(
-    session: TenantSession, period: Period, run_id: UUID, lines: Iterable[Iterable[Line]]
+    session: TenantSession, run: RunResult, lines: Iterable[Iterable[Line]]
 ) -> dict[str, Any]:
     return {
         "tenant": scope_of(session).tenant_id,
-        "period": period.label,
-        "run": run_id,
+        "period": run.period_key,
+        "run": run.id,
+        "service_from": run.service_from,
+        "service_to": run.service_to,
         "keys": sorted({line.line_key for each in lines for line in each}),
     }
 
