@@ -15,13 +15,13 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import CursorResult, Text, any_, literal, select, text
+from sqlalchemy import Text, any_, literal, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from regional311.calendars import Period
 from regional311.database.ids import new_id
 from regional311.database.rows import send
-from regional311.database.session import TenantSession, mark_changed, scope_of
+from regional311.database.session import TenantSession, ask, mark_changed, scope_of
 from regional311.errors import Conflict, InvalidInput, KeyReused, NotFound
 from regional311.ledger.books import INTERPARTNER_ACCOUNTS, Leg, leg_problems
 from regional311.ledger.models import Account, JournalEntry, LedgerPeriod, Posting
@@ -75,7 +75,7 @@ class NewEntry:
         return sum(leg.debit_cents for leg in self.legs)
 
 
-_POST = "SELECT post_entry(%s, %s, %s, %s, %s)"
+_POST = "SELECT post_entry($1, $2, $3, $4, $5)"
 """Locks the period, looks at the chart, and writes unless the same thing was posted before: one
 statement, whose plans the database keeps. What was written is checked as a whole when it ends."""
 
@@ -98,12 +98,6 @@ CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(e.legs) AS (account text, debit
     credit bigint, counterparty_id uuid, party text, family text))
     WITH ORDINALITY AS leg (account, debit, credit, counterparty_id, party, family, number)
 """
-
-
-def _run(session: TenantSession, statement: str, parameters: Any) -> CursorResult[Any]:
-    """Send a statement as the driver takes it: half of what posting takes here is building SQL."""
-    send(session)
-    return session.connection().exec_driver_sql(statement, parameters)
 
 
 def _told(entry: NewEntry, entry_id: UUID) -> dict[str, Any]:
@@ -149,8 +143,9 @@ def post(session: TenantSession, entry: NewEntry, *, now: datetime) -> UUID:
     scope = scope_of(session)
     entry_id = new_id()
     said = orjson.dumps(_told(entry, entry_id) | {"today": now.date()}).decode()
-    parameters = (scope.tenant_id, scope.person_id, now, said, _KEPT_OPEN)
-    while _run(session, _POST, parameters).scalar_one() != "posted":
+    person = None if scope.person_id is None else str(scope.person_id)
+    told = (str(scope.tenant_id), person, now.isoformat(), said, _KEPT_OPEN)
+    while ask(session, _POST, *told) != "posted":
         known = _posted(session, entry.source_key)
         if known is not None:
             return _same_or_refuse(session, known, entry)
@@ -183,6 +178,7 @@ def post_many(session: TenantSession, entries: Sequence[NewEntry], *, now: datet
         used = {leg.account for entry in fresh for leg in entry.legs}
         _check_accounts(session, used, now.date())
     scope = scope_of(session)
+    send(session)
     for begin in range(0, len(fresh), AT_ONCE):
         lot = [_told(entry, new_id()) for entry in fresh[begin : begin + AT_ONCE]]
         ids |= {each["source_key"]: each["id"] for each in lot}
@@ -192,7 +188,7 @@ def post_many(session: TenantSession, entries: Sequence[NewEntry], *, now: datet
             "now": now,
             "entries": orjson.dumps(lot).decode(),
         }
-        _run(session, _POST_MANY, parameters)
+        session.connection().exec_driver_sql(_POST_MANY, parameters)
     mark_changed(session)
     return [ids[entry.source_key] for entry in entries]
 
