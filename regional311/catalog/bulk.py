@@ -29,7 +29,6 @@ from regional311.catalog.models import (
 from regional311.catalog.refresh import refresh
 from regional311.catalog.reviews import usual_days
 from regional311.catalog.service import (
-    canonical_service,
     location_columns,
     organization_columns,
     service_columns,
@@ -37,7 +36,6 @@ from regional311.catalog.service import (
 from regional311.database.ids import new_id
 from regional311.database.rows import new_row, put, rewrite, send
 from regional311.database.session import TenantSession, mark_changed, scope_of
-from regional311.strict import canonical
 
 Columns = Mapping[str, Any]
 
@@ -53,6 +51,10 @@ WHERE tenant_id = :me AND state = 'published' AND (kind, key) IN (
     SELECT * FROM unnest(CAST(:kinds AS text[]), CAST(:keys AS text[])))
 RETURNING kind, key, number
 """)
+# References are checked row by row with a plan that a connection makes once. Made while a table was
+# nearly empty, it reads all of the table, which takes minutes when that fills meanwhile.
+_FORGET: Final = text("DISCARD PLANS")
+_BY_INDEX: Final = text("SELECT set_config('enable_seqscan', :value, true)")
 _ABOUT: Final = text("""
 SELECT key FROM services
 WHERE tenant_id = :me AND details ->> 'organization' = ANY(:organizations)
@@ -79,12 +81,13 @@ class SiteWrite:
 class EntryWrite:
     """An organisation, a location or a service to be made (`new`) or changed.
 
-    `columns` are those that its model does not fill. `gone_sites` are the ids of a service's rows
-    at locations where it is not given any more.
+    `said` is the canonical form of its model, `columns` those that the model does not fill.
+    `gone_sites` are the ids of a service's rows at locations where it is not given any more.
     """
 
     id: UUID
     model: content.Organization | content.Location | content.Service
+    said: dict[str, Any]
     columns: Columns
     new: bool
     sites: Sequence[SiteWrite] = ()
@@ -114,18 +117,22 @@ def write_many(
         session,
         by,
         [
-            *(("organization", each.model.key, canonical(each.model)) for each in organizations),
-            *(("location", each.model.key, canonical(each.model)) for each in locations),
-            *(
-                ("service", each.model.key, canonical_service(each.model))
-                for each in services
-                if isinstance(each.model, content.Service)
-            ),
+            (kind, each.model.key, each.said)
+            for kind, entries in (
+                ("organization", organizations),
+                ("location", locations),
+                ("service", services),
+            )
+            for each in entries
         ],
     )
+    session.execute(_FORGET)
+    session.execute(_BY_INDEX, {"value": "off"})
     for table, entries in ((Organization, organizations), (Location, locations)):
-        _rows(session, table, [(each, _keyed_columns(each.model)) for each in entries])
+        _rows(session, table, [(each, _keyed_columns(each)) for each in entries])
     _services(session, by, services, numbers)
+    send(session)
+    session.execute(_BY_INDEX, {"value": "on"})
     keys = {each.model.key for each in services}
     if organizations or locations:
         send(session)
@@ -196,10 +203,11 @@ def _versions(
     return numbers
 
 
-def _keyed_columns(model: Any) -> dict[str, Any]:
-    if isinstance(model, content.Location):
-        return location_columns(model)
-    return organization_columns(model)
+def _keyed_columns(entry: EntryWrite) -> dict[str, Any]:
+    if isinstance(entry.model, content.Location):
+        return location_columns(entry.model, entry.said)
+    assert isinstance(entry.model, content.Organization)
+    return organization_columns(entry.model, entry.said)
 
 
 def _rows(
@@ -234,7 +242,7 @@ def _services(
         }
         if each.new:
             stamps["review_on"] = next_review(by.today, each.model.review_days, days)
-        prepared.append((each, {**service_columns(each.model), **stamps}))
+        prepared.append((each, {**service_columns(each.model, each.said), **stamps}))
     _rows(session, Service, prepared)
     for each in services:
         assert isinstance(each.model, content.Service)

@@ -58,9 +58,12 @@ def canonical_service(model: content.Service) -> dict[str, Any]:
     return said
 
 
-def service_columns(model: content.Service) -> dict[str, Any]:
-    """Give the columns of `services` that hold what a service says."""
-    said = canonical(model)
+def service_columns(model: content.Service, said: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Give the columns of `services` that hold what a service says.
+
+    `said` is its canonical form, for whoever has it already.
+    """
+    said = canonical(model) if said is None else said
     columns: dict[str, Any] = {column: getattr(model, name) for name, column in _COLUMNS.items()}
     columns["keywords"] = list(model.keywords)
     columns["channels"] = list(model.channels)
@@ -329,14 +332,17 @@ def retire(session: TenantSession, kind: str, key: str) -> int | None:
     ).scalar_one_or_none()
 
 
-def organization_columns(model: content.Organization) -> dict[str, Any]:
+def organization_columns(
+    model: content.Organization, said: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Give the columns of `organizations` that hold what an organisation says."""
-    return _keyed_columns(model, {})
+    return _keyed_columns(model, {}, said)
 
 
-def location_columns(model: content.Location) -> dict[str, Any]:
+def location_columns(model: content.Location, said: dict[str, Any] | None = None) -> dict[str, Any]:
     """Give the columns of `locations` that hold what a location says."""
-    return _keyed_columns(model, {"latitude": model.latitude, "longitude": model.longitude})
+    point = {"latitude": model.latitude, "longitude": model.longitude}
+    return _keyed_columns(model, point, said)
 
 
 def said_organization(row: Any) -> content.Organization:
@@ -351,10 +357,13 @@ def said_location(row: Any) -> content.Location:
 
 
 def _keyed_columns(
-    model: content.Organization | content.Location, columns: dict[str, Any]
+    model: content.Organization | content.Location,
+    columns: dict[str, Any],
+    said: dict[str, Any] | None,
 ) -> dict[str, Any]:
     apart = {"key", "name", *columns}
-    details = {name: value for name, value in canonical(model).items() if name not in apart}
+    said = canonical(model) if said is None else said
+    details = {name: value for name, value in said.items() if name not in apart}
     return {**columns, "name": model.name, "details": details}
 
 

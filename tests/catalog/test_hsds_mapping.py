@@ -119,7 +119,9 @@ def test_whatever_hsds_says_is_understood_and_kept(kind) -> None:
     @settings(max_examples=40, deadline=None)
     @given(cases.document(kind))
     def check(document) -> None:
-        said = again(model, needed | read(document))
+        plain = needed | read(document)
+        said = again(model, plain)
+        assert said == plain
         regenerate = lambda doc: write(read(doc))  # noqa: E731
         mapped = {n: v for n, v in said.items() if n not in needed}
         assert mapping.overlay(document, write(mapped), regenerate) == document

@@ -130,20 +130,21 @@ class _Check:
     ) -> Document | None:
         """Give the plain fields of an object without its id; None when it must be left out."""
         found: Document = {}
-        for name, kind in shape.fields.items():
-            value = values.get(name)
-            if name == "id" or value is None:
-                continue
-            value = self._value(shape, name, kind, value, where, path)
-            if value is not None:
-                found[name] = value
-        for name in sorted(set(values) - shape.fields.keys() - set(shape.columns)):
-            if name in shape.lists or name in shape.objects:
-                continue
-            if (where[0], path + name) not in self._unknown:
-                self._unknown.add((where[0], path + name))
-                self.fault((where[0], 0), path + name, "is not HSDS; not kept", LeftOut.NOTHING)
+        for name, value in values.items():
+            kind = shape.fields.get(name)
+            if kind is None:
+                if name not in shape.known:
+                    self._unknown_field(where[0], path + name)
+            elif value is not None and name != "id":
+                read = self._value(shape, name, kind, value, where, path)
+                if read is not None:
+                    found[name] = read
         return self._complete(shape, found, where, path)
+
+    def _unknown_field(self, file: str, path: str) -> None:
+        if (file, path) not in self._unknown:
+            self._unknown.add((file, path))
+            self.fault((file, 0), path, "is not HSDS; not kept", LeftOut.NOTHING)
 
     def _value(
         self, shape: Shape, name: str, kind: str, value: Any, where: tuple[str, int], path: str

@@ -266,10 +266,13 @@ def row_changes(
 ) -> Iterator[RowChange]:
     """Give what becomes of every row of a package, and the rows that it has no more.
 
-    Objects are known by table and id; what one row makes of several counts once. `conflicting` are
-    those of entries that stay as they are.
+    Objects are known by table and id; what one row makes of several counts once. `old` and `new`
+    are those of entries that differ, all others are as they were; `conflicting` those of entries
+    that stay as they are.
     """
-    rows: dict[tuple[str, int], tuple[set[Verdict], str]] = {}
+    rows: dict[tuple[str, int], tuple[set[Verdict], str]] = {
+        place: ({Verdict.SAME}, "") for key, place in package.places.items() if key not in new
+    }
     for key, row in new.items():
         place = package.places.get(key, (package.files.get(key[0], key[0]), 0))
         before = old.get(key)
@@ -279,7 +282,9 @@ def row_changes(
             verdict = Verdict.CONFLICT
         else:
             verdict = Verdict.NEW if before is None else Verdict.CHANGED
-        rows.setdefault(place, (set(), _named(row)))[0].add(verdict)
+        verdicts, name = rows.setdefault(place, (set(), ""))
+        verdicts.add(verdict)
+        rows[place] = verdicts, name or _named(row)
     for (file, number), (verdicts, name) in rows.items():
         yield RowChange(file, number, _one_of(verdicts), name)
     for key, row in old.items():

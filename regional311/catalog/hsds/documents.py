@@ -200,8 +200,7 @@ def full_service(row: Mapping[str, Any], region: Region, *, nested: bool = True)
 
 def minimal_service(row: Mapping[str, Any]) -> Document:
     """Give the id of a service and when it last changed."""
-    original = ((row["hsds"] or {}).get("said") or {}).get("last_modified")
-    return {"id": str(row["id"]), "last_modified": _last_modified(row["modified"], original)}
+    return {"id": str(row["id"]), "last_modified": _last_modified(row["modified"], None)}
 
 
 def site_entry(row: Mapping[str, Any], region: Region) -> Document:

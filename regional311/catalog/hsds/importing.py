@@ -166,8 +166,9 @@ class _Planned:
     held: Held | None
     row_id: UUID
     key: str
-    verdict: Verdict = Verdict.SAME
+    verdict: Verdict
     model: Any = None
+    said: dict[str, Any] = field(default_factory=dict)
     means: str = ""
 
 
@@ -338,7 +339,7 @@ class _Taking:
     def _plan(self, kind: str, unit: Unit, keys: set[str]) -> _Planned | None:
         held = self.held[kind].get(unit.source_id)
         if held is not None:
-            return _Planned(unit, held, held.id, held.key)
+            return _Planned(unit, held, held.id, held.key, verdict_of(held, unit))
         if kind == "organization" and unit.id in self.bureaus:
             return None
         if unit.id in self.kept[kind]:
@@ -349,7 +350,7 @@ class _Taking:
         if unit.id in self.taken.get(kind, ()) or row_id in self.keys[kind]:
             row_id = imported_id(self.slug, self.order.feed, kind, unit.source_id)
         name = str(unit.said.get("name") or unit.said.get("description") or kind)
-        return _Planned(unit, None, row_id, key_of(name, str(row_id), keys))
+        return _Planned(unit, None, row_id, key_of(name, str(row_id), keys), Verdict.NEW)
 
     def _key(self, kind: str, unit_id: str | None) -> str | None:
         """Give the key of the entry that a package calls by an id."""
@@ -360,6 +361,8 @@ class _Taking:
 
     def _meaning(self, kind: str, plan: _Planned) -> bool:
         """Say what an entry comes to in the catalogue; a fault when it comes to nothing."""
+        if plan.verdict is Verdict.SAME:
+            return True
         said, defaults, mapped = self._said(kind, plan.unit)
         held = plan.held
         kept = defaults if held is None else held.now
@@ -370,8 +373,8 @@ class _Taking:
             reason = f"cannot be kept: {str(error).rpartition('say: ')[2]}"
             self.faults.append(Fault(plan.unit.file, plan.unit.row, "", reason, LeftOut.ROW))
             return False
-        plan.means = agreed(canonical(plan.model), mapped)
-        plan.verdict = verdict_of(held, plan.unit)
+        plan.said = canonical(plan.model)
+        plan.means = agreed(plan.said, mapped)
         return True
 
     def _said(self, kind: str, unit: Unit) -> tuple[dict[str, Any], dict[str, Any], frozenset[str]]:
@@ -437,7 +440,7 @@ class _Taking:
                     kind,
                     plan.key,
                     str(here["name"]),
-                    differences(here, canonical(plan.model)),
+                    differences(here, plan.said),
                 )
                 choice = self.order.choices.get(conflict.ref)
                 if choice == "theirs" or not conflict.fields:
@@ -461,6 +464,8 @@ class _Taking:
         conflicting: set[tuple[str, str]] = set()
         for kind in _KINDS:
             for plan in self.plans[kind].values():
+                if plan.verdict is Verdict.SAME:
+                    continue
                 mine = dict(_rows(plan.unit))
                 new |= mine
                 if plan.held is not None and not plan.held.gone:
@@ -471,8 +476,11 @@ class _Taking:
                     conflicting |= mine.keys()
             for held in self.gone[kind]:
                 old |= dict(_rows(held.unit))
-        report.count(row_changes(self.package, old, new, conflicting))
-        report.count(broken_rows(self.faults))
+        broken = list(broken_rows(self.faults))
+        left_out = {(each.file, each.row) for each in broken}
+        changes = row_changes(self.package, old, new, conflicting)
+        report.count(each for each in changes if (each.file, each.row) not in left_out)
+        report.count(broken)
 
     # --- writing ----------------------------------------------------------------------------------
 
@@ -530,16 +538,17 @@ class _Taking:
         }
         if kind != "service":
             columns["modified_at"] = None if plan.held is None else self.now
-            return EntryWrite(plan.row_id, plan.model, columns, plan.held is None)
+            return EntryWrite(plan.row_id, plan.model, plan.said, columns, plan.held is None)
         stated = unit.said.get("last_modified")
         columns["modified_at"] = self.now if stated is None else datetime.fromisoformat(stated)
         sites, gone = self._sites_of(plan)
-        return EntryWrite(plan.row_id, plan.model, columns, plan.held is None, sites, gone)
+        new = plan.held is None
+        return EntryWrite(plan.row_id, plan.model, _by_date(plan.said), columns, new, sites, gone)
 
     def _sites_of(self, plan: _Planned) -> tuple[list[SiteWrite], list[UUID]]:
         """Give the rows of a service at its locations, and those that are no more."""
         known = dict(self.sites.get(plan.row_id, {}))
-        said = {each["location"]: each for each in canonical(plan.model).get("location", ())}
+        said = {each["location"]: each for each in plan.said.get("location", ())}
         sites = []
         for place, site in enumerate(plan.unit.sites):
             key = self._key("location", site.refs.get("location"))
@@ -633,6 +642,11 @@ class _Taking:
 def _only(said: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     wanted = set(names)
     return {name: value for name, value in said.items() if name in wanted}
+
+
+def _by_date(said: dict[str, Any]) -> dict[str, Any]:
+    """Give what a service says with its dispositions by date, as its versions have it."""
+    return said | {"disposition": sorted(said["disposition"], key=lambda one: one["valid_from"])}
 
 
 def _place_of(site: Mapping[str, Any]) -> int:

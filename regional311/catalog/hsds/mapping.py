@@ -218,7 +218,7 @@ def said_service(document: Said, around: Around) -> dict[str, Any]:
         "name": one_line(document.get("name")),
         "alternate_name": one_line(document.get("alternate_name")),
         "summary": _summary(document, found.get("information")),
-        "status": document.get("status"),
+        "status": _unless("active", document.get("status")),
         "alert": one_line(document.get("alert")),
         "eligibility": prose(document.get("eligibility_description")),
         "minimum_age": whole(document.get("minimum_age"), 0, 130),
@@ -372,7 +372,7 @@ def said_place(document: Said) -> dict[str, Any]:
     address: Said = next(iter(document.get("addresses", ())), {})
     said = {
         **read_facts(document),
-        "kind": document.get("location_type"),
+        "kind": _unless("physical", document.get("location_type")),
         "description": prose(document.get("description")),
         "transportation": one_line(document.get("transportation")),
         "website": web_address(document.get("url")),
@@ -387,6 +387,7 @@ def said_place(document: Said) -> dict[str, Any]:
         **{ours: one_line(address.get(theirs)) for ours, theirs in _ADDRESS.items()},
         **point(document),
     }
+    said["country"] = _unless("US", said["country"])
     said["name"] = (
         one_line(document.get("name"))
         or said["address"]
@@ -475,10 +476,11 @@ def _said_phones(document: Said) -> Iterator[dict[str, Any]]:
         if spoken is None:
             continue
         stated = whole(each.get("extension"), 0, 999999)
+        kind = str(each.get("type") or "").casefold()
         yield _filled(
             {
                 "number": spoken,
-                "kind": _KINDS_OF_PHONES.get(str(each.get("type") or "").casefold(), "voice"),
+                "kind": _unless("voice", _KINDS_OF_PHONES.get(kind, "voice")),
                 "extension": extension if stated is None else stated,
                 "name": one_line(each.get("description")),
                 "languages": said_languages(each.get("languages", ())),
@@ -829,6 +831,11 @@ def number(value: Any) -> int | float:
 
 def _without(names: Mapping[str, str], said: Said) -> Document:
     return {theirs: said[ours] for theirs, ours in names.items() if said.get(ours) is not None}
+
+
+def _unless(usual: str, value: Any) -> Any:
+    """Leave out what a model takes for granted, as its canonical form does."""
+    return None if value == usual else value
 
 
 def _filled(document: Mapping[str, Any]) -> Document:

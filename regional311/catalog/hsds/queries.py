@@ -81,19 +81,21 @@ _LOCATION: Final = (
 )
 _OPEN: Final = f"s.tenant_id = ANY(:tenants) AND NOT s.confidential AND {_live('s')}"
 
-# A place, or a body, that only serves what is confidential is as confidential as that.
+# A place, or a body, that only serves what is confidential is as confidential as that. What is
+# confidential is little: it is looked up once, and not for each place again.
 _SHOWN_LOCATION: Final = f"""
     {_live("l")} AND (
-        NOT EXISTS (SELECT FROM service_locations x WHERE x.tenant_id = l.tenant_id
-            AND x.location_id = l.id)
+        (l.tenant_id, l.id) NOT IN (SELECT x.tenant_id, x.location_id FROM services y
+            JOIN service_locations x ON x.tenant_id = y.tenant_id AND x.service_id = y.id
+            WHERE y.confidential)
         OR EXISTS (SELECT FROM service_locations x
             JOIN services y ON y.tenant_id = x.tenant_id AND y.id = x.service_id
             WHERE x.tenant_id = l.tenant_id AND x.location_id = l.id AND NOT y.confidential)
     )"""
 _SHOWN_ORGANIZATION: Final = f"""
     {_live("o")} AND (
-        NOT EXISTS (SELECT FROM services y WHERE y.tenant_id = o.tenant_id
-            AND y.details ->> 'organization' = o.key)
+        (o.tenant_id, o.key) NOT IN (SELECT y.tenant_id, y.details ->> 'organization'
+            FROM services y WHERE y.confidential AND y.details ? 'organization')
         OR EXISTS (SELECT FROM services y WHERE y.tenant_id = o.tenant_id
             AND y.details ->> 'organization' = o.key AND NOT y.confidential)
     )"""
@@ -139,14 +141,21 @@ _DISPOSITIONS: Final = """(
     FROM service_dispositions d
     WHERE s.hsds IS NULL AND d.tenant_id = s.tenant_id AND d.service_id = s.id
     AND NOT isempty(d.valid)) AS dispositions"""
-_FROM_SERVICES: Final = f"""
-    services s
+_PROVIDED: Final = f"""
     LEFT JOIN organizations o ON o.tenant_id = s.tenant_id
         AND o.key = s.details ->> 'organization' AND {_live("o")}"""
+_FROM_SERVICES: Final = f"services s {_PROVIDED}"
 _NEAR: Final = """
     LEFT JOIN LATERAL (SELECT max(l.modified_at) AS at FROM service_locations x
         JOIN locations l ON l.tenant_id = x.tenant_id AND l.id = x.location_id
         WHERE x.tenant_id = s.tenant_id AND x.service_id = s.id) near ON true"""
+_NEAR_ALL: Final = """
+    LEFT JOIN (SELECT x.tenant_id, x.service_id, max(l.modified_at) AS at FROM service_locations x
+        JOIN locations l ON l.tenant_id = x.tenant_id AND l.id = x.location_id
+        WHERE l.modified_at IS NOT NULL GROUP BY x.tenant_id, x.service_id
+    ) near ON near.tenant_id = s.tenant_id AND near.service_id = s.id"""
+"""The same for whoever asks about all services."""
+
 _MODIFIED: Final = "greatest(s.modified_at, o.modified_at, near.at)"
 _SERVICE: Final = f"""
     s.tenant_id, s.id, s.key, s.name, s.summary, s.verb, s.bureau_key, s.term, s.keywords,
@@ -179,12 +188,21 @@ def services(
 ) -> Page:
     """Give one page of services by id, in two statements."""
     where = _services_where(region, asked, today)
-    counted = f"SELECT count(*) FROM {_from(asked)} WHERE {where}"
-    total = session.execute(text(counted), where.values).scalar_one()
-    wanted = f"""SELECT {_service_columns(full=full)} FROM {_FROM_SERVICES} {_NEAR}
-        WHERE {where} ORDER BY s.id, s.tenant_id OFFSET :start LIMIT :size"""
+    total = _count(session, _from(asked), where)
+    # which ones first: what is costly is only made for those that are shown
+    wanted = f"""SELECT {_service_columns(full=full)} FROM (
+            SELECT s.tenant_id, s.id FROM {_from(asked)} WHERE {where}
+            ORDER BY s.id, s.tenant_id OFFSET :start LIMIT :size
+        ) AS page
+        JOIN services s ON s.tenant_id = page.tenant_id AND s.id = page.id
+        {_PROVIDED} {_NEAR} ORDER BY s.id, s.tenant_id"""
     rows = session.execute(text(wanted), where.values | {"start": start, "size": size})
     return Page(list(rows.mappings()), total)
+
+
+def _count(session: Session, source: str, where: _Where) -> int:
+    counted = f"SELECT count(*) FROM {source} WHERE {where}"
+    return int(session.execute(text(counted), where.values).scalar_one())
 
 
 def service_ids(
@@ -192,11 +210,8 @@ def service_ids(
 ) -> Page:
     """Give one page of services with what `minimal` shows, in two statements."""
     where = _services_where(region, asked, today)
-    counted = f"SELECT count(*) FROM {_from(asked)} WHERE {where}"
-    total = session.execute(text(counted), where.values).scalar_one()
-    wanted = f"""SELECT s.id, {_MODIFIED} AS modified, jsonb_build_object('said',
-            jsonb_build_object('last_modified', s.hsds -> 'said' -> 'last_modified')) AS hsds
-        FROM {_FROM_SERVICES} {_NEAR}
+    total = _count(session, _from(asked), where)
+    wanted = f"""SELECT s.id, {_MODIFIED} AS modified FROM {_FROM_SERVICES} {_NEAR_ALL}
         WHERE {where} ORDER BY s.id, s.tenant_id OFFSET :start LIMIT :size"""
     rows = session.execute(text(wanted), where.values | {"start": start, "size": size})
     return Page(list(rows.mappings()), total)
@@ -207,7 +222,7 @@ def stream_services(
 ) -> Iterator[Found]:
     """Give every service by id, a few rows at a time, in one statement."""
     where = _services_where(region, asked, today)
-    wanted = f"""SELECT {_service_columns(full=full)} FROM {_FROM_SERVICES} {_NEAR}
+    wanted = f"""SELECT {_service_columns(full=full)} FROM {_FROM_SERVICES} {_NEAR_ALL}
         WHERE {where} ORDER BY s.id, s.tenant_id"""
     return _streamed(session, wanted, where.values)
 
@@ -222,7 +237,7 @@ def service(session: Session, region: Region, service_id: UUID, today: date) -> 
 
 
 def _from(asked: Asked) -> str:
-    return f"{_FROM_SERVICES} {_NEAR}" if asked.modified_after is not None else _FROM_SERVICES
+    return f"{_FROM_SERVICES} {_NEAR_ALL}" if asked.modified_after is not None else _FROM_SERVICES
 
 
 def _services_where(region: Region, asked: Asked, today: date) -> _Where:
@@ -287,12 +302,11 @@ def _taxonomy(where: _Where, region: Region, wanted: str) -> None:
 
 # --- services at locations -----------------------------------------------------------------------
 
-_FROM_SITES: Final = f"""
-    service_locations x
+_OF_SITES: Final = f"""
     JOIN services s ON s.tenant_id = x.tenant_id AND s.id = x.service_id
     JOIN locations l ON l.tenant_id = x.tenant_id AND l.id = x.location_id
-    LEFT JOIN organizations o ON o.tenant_id = s.tenant_id
-        AND o.key = s.details ->> 'organization' AND {_live("o")}"""
+    {_PROVIDED}"""
+_FROM_SITES: Final = f"service_locations x {_OF_SITES}"
 _ONE_SITE: Final = f"""jsonb_build_array(jsonb_build_object('id', x.id, 'details', x.details,
     'hsds', x.hsds, 'location', {_LOCATION})) AS sites"""
 _METRES: Final = f"""2 * {_EARTH_METRES} * asin(sqrt(least(1, power(sin(radians(l.latitude
@@ -346,11 +360,14 @@ def sites(
 ) -> Page:
     """Give one page of services at locations by id, in two statements."""
     where = _sites_where(region, asked, around, today)
-    near = _NEAR if asked.modified_after is not None else ""
-    total = session.execute(
-        text(f"SELECT count(*) FROM {_FROM_SITES} {near} WHERE {where}"), where.values
-    ).scalar_one()
-    wanted = f"{_sites_statement(full=full)} WHERE {where} {_BY_ID} OFFSET :start LIMIT :size"
+    near = _NEAR_ALL if asked.modified_after is not None else ""
+    source = f"{_FROM_SITES} {near}"
+    total = _count(session, source, where)
+    wanted = f"""SELECT {_site_columns(full=full)} FROM (
+            SELECT x.tenant_id, x.id FROM {source} WHERE {where} {_BY_ID} OFFSET :start LIMIT :size
+        ) AS page
+        JOIN service_locations x ON x.tenant_id = page.tenant_id AND x.id = page.id
+        {_OF_SITES} {_NEAR} {_BY_ID}"""
     rows = session.execute(text(wanted), where.values | {"start": start, "size": size})
     return Page(list(rows.mappings()), total)
 
@@ -366,23 +383,25 @@ def stream_sites(
 ) -> Iterator[Found]:
     """Give every service at a location by id, a few rows at a time, in one statement."""
     where = _sites_where(region, asked, around, today)
-    return _streamed(session, f"{_sites_statement(full=full)} WHERE {where} {_BY_ID}", where.values)
+    wanted = f"""SELECT {_site_columns(full=full)} FROM {_FROM_SITES} {_NEAR_ALL}
+        WHERE {where} {_BY_ID}"""
+    return _streamed(session, wanted, where.values)
 
 
 def site(session: Session, region: Region, site_id: UUID, today: date) -> Found | None:
     """Give one service at a location with everything, in one statement."""
     where = _sites_where(region, Asked(), None, today)
     where.add("x.id = :id", id=site_id)
-    wanted = f"{_sites_statement(full=True)} WHERE {where} {_BY_ID} LIMIT 1"
+    wanted = f"""SELECT {_site_columns(full=True)} FROM {_FROM_SITES} {_NEAR}
+        WHERE {where} {_BY_ID} LIMIT 1"""
     return session.execute(text(wanted), where.values).mappings().one_or_none()
 
 
 _BY_ID: Final = "ORDER BY x.id, x.tenant_id"
 
 
-def _sites_statement(*, full: bool) -> str:
-    provider = _provider(full=full)
-    return f"SELECT {_SERVICE}, {provider}, {_ONE_SITE} FROM {_FROM_SITES} {_NEAR}"
+def _site_columns(*, full: bool) -> str:
+    return f"{_SERVICE}, {_provider(full=full)}, {_ONE_SITE}"
 
 
 def _sites_where(region: Region, asked: Asked, around: Around | None, today: date) -> _Where:
@@ -476,7 +495,7 @@ def services_of(
         wanted=list(wanted),
         bureaus=bureaus,
     )
-    statement = f"""SELECT {_service_columns(full=full)} FROM {_FROM_SERVICES} {_NEAR}
+    statement = f"""SELECT {_service_columns(full=full)} FROM {_FROM_SERVICES} {_NEAR_ALL}
         WHERE {where} ORDER BY s.id, s.tenant_id"""
     found: dict[UUID, list[Found]] = {}
     for row in session.execute(text(statement), where.values).mappings():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 VERSION: Final = "3.2.3"
@@ -37,6 +38,11 @@ class Shape:
     objects: Mapping[str, str] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
     """Plain columns of its table, keys of other tables among them."""
+
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """Every name that HSDS has for something in it, in a document or a table."""
+        return frozenset((*self.fields, *self.columns, *self.lists, *self.objects))
 
 
 def _shape(
