@@ -179,18 +179,17 @@ def _add_where(add: Any, named: Named, current: Mapping[str, Any]) -> None:
         title=_("Service"),
         widget=TextWidget(width="xl", attributes=SERVICES),
     )
-    add(
-        rows(
-            "services",
-            _row(service),
-            title=FIELDS["services"],
-            description=_("It is shown beside these services. Another partner’s as partner/key."),
-            row_title=_("Service ${number}"),
-            add=_("Add a service"),
-            compact=True,
-            section=_("Where it is found"),
-        )
+    beside = rows(
+        "services",
+        _row(service),
+        title=FIELDS["services"],
+        description=_("It is shown beside these services. Another partner’s as partner/key."),
+        row_title=_("Service ${number}"),
+        add=_("Add a service"),
+        compact=True,
     )
+    beside.section = _("Where it is found")
+    add(beside)
     add(
         _optional(
             Lines(),
@@ -252,7 +251,7 @@ def _steps(current: Mapping[str, Any], sent: Mapping[str, Any]) -> Any:
         fresh=lambda there: {"key": next_key("way", there)},
     )
     words = _text("text", _("What to ask, say or do"), None, longest=LONGEST_STEP, rows=3)
-    return rows(
+    made = rows(
         "step",
         _row(_key(), words, ways),
         title=_("Steps"),
@@ -261,8 +260,9 @@ def _steps(current: Mapping[str, Any], sent: Mapping[str, Any]) -> Any:
         add=_("Add a step"),
         spare=0,
         fresh=lambda there: {"key": next_key("step", there)},
-        section=_("Step by step"),
     )
+    made.section = _("Step by step")
+    return made
 
 
 def _key() -> SchemaNode:

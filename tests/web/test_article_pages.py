@@ -80,7 +80,7 @@ def test_an_answer_is_written_looked_at_and_published(keeper, editor, sign_in, t
     publish(editor, done.location)
     page = sign_in("specialist", CITY).get(f"{ARTICLES}/leaf-days-test")
     assert "Ask" in page
-    assert "Everybody" in page
+    assert "Public" in page
     assert page.html.find("a", href=f"/articles/{CITY}/leaf-days-test")
     assert "In November" in testapp.get(f"/articles/{CITY}/leaf-days-test")
     assert "leaf-days-test" in testapp.get("/sitemap.xml")

@@ -27,7 +27,9 @@ from regional311.web.views.catalogue_versions import state_of, url_of, version_u
 from regional311.web.wording import choices, said
 from regional311.web.wording import kind as tag_of
 
-READERS = {"public": _("Everybody"), "staff": _("Staff only")}
+FEW = 2
+"""Services that a list names; the article's page names all."""
+READERS = {"public": _("Public"), "staff": _("Staff only")}
 STANDINGS = {
     "shown": (_("Shown"), "done"),
     "coming": (_("Not yet"), "waiting"),
@@ -139,6 +141,7 @@ def _row(tell: Telling, each: Shelved, waiting: list[Any]) -> dict[str, Any]:
         "reads": "public" if each.said.public else "staff",
         "readers": READERS["public" if each.said.public else "staff"],
         "services": ", ".join(services),
+        "few": ", ".join(services[:FEW]) + (" …" if len(services) > FEW else ""),
         "day": each.updated_on.isoformat(),
         "changed": tell.day(each.updated_on),
         "standing": standing,
@@ -167,6 +170,7 @@ def _drafted(request: Any, key: str, waiting: list[Any]) -> dict[str, Any]:
         "reads": None,
         "readers": "",
         "services": "",
+        "few": "",
         "day": "",
         "changed": None,
         "standing": None,

@@ -249,7 +249,8 @@ def _edit_page(
     url = url_of(request, kind, key)
     translations = []
     if kind in TRANSLATED:
-        there = {each["language"] for each in content.get("translation", ())}
+        spoken = [content, *content.get("step", ())]
+        there = {each["language"] for one in spoken for each in one.get("translation", ())}
         translations = [
             (f"{url}/translate?language={language}", said(LANGUAGES, language), language in there)
             for language in other_languages(request)
