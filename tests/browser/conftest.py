@@ -7,6 +7,7 @@ fails the test that opened it.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -130,6 +131,8 @@ def open_page(chromium: Browser, site: Site) -> Iterator[Callable[..., Page]]:
         def said(message: Any) -> None:
             if "status of 400 (Bad Request)" in message.text:
                 return  # a form that is shown again with what to correct
+            if re.search("htmx:(sendAbort|afterRequest)", message.text):
+                return  # a preview that a newer one replaced; what failed is logged by itself, too
             if "Content Security Policy" in message.text or message.type == "error":
                 problems.append(f"{page.url}: {message.text}")
 
