@@ -342,6 +342,7 @@ def test_what_is_invented_says_so(region):
             assert 45.4 < place.latitude < 45.7
 
 
+FOUR = {"es", "vi", "zh-Hant", "ru"}
 MOST_ASKED = {
     CITY: (
         "pothole street-light abandoned-vehicle illegal-parking parking-ticket garbage "
@@ -360,7 +361,7 @@ MOST_ASKED = {
 def test_the_most_asked_are_there_in_five_languages(region):
     asked = {f"{slug}/{key}" for slug, keys in MOST_ASKED.items() for key in keys.split()}
     assert len(asked) >= 30
-    for language in ("vi", "zh-Hant", "ru"):
+    for language in sorted(FOUR - {"es"}):
         said = {ref: in_language(each, language) for ref, each in services(region)}
         assert {ref: said[ref] for ref in asked if said[ref]} == {}
         # half a translation is worse than none
@@ -370,6 +371,16 @@ def test_the_most_asked_are_there_in_five_languages(region):
         assert halves == {}
     terms = region.region.taxonomies[0].term
     assert {len(term.translation) for term in terms} == {4}
+
+
+def test_groups_of_questions_are_there_in_every_language_of_their_forms(region):
+    for slug in (CITY, HELP):
+        tenant = region.tenants[slug]
+        named = {q.group for each in tenant.services for q in each.question if q.group}
+        assert named == {group.key for group in tenant.groups}
+        for group in tenant.groups:
+            for said in (group, *group.question):
+                assert {words.language for words in said.translation} == FOUR, said.key
 
 
 def test_answers_guides_and_notices(region):
