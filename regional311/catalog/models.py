@@ -562,3 +562,23 @@ class SearchWord(Base):
     slips: Mapped[list[str]]
     """What it is with a letter left out, or two in a long word: how a slip is found again."""
     documents: Mapped[int]
+
+
+class SheetUpload(Base):
+    """A spreadsheet of services between its dry run and its application.
+
+    `sheet` is what was read of it, as `sheets.Sheet` gives it; it is emptied when it is applied or
+    another is sent by the same person. Its id is the `batch` of the versions that it makes.
+    """
+
+    __tablename__ = "sheet_uploads"
+    __table_args__ = ({"info": TENANT},)
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    name: Mapped[str]
+    """Name of the file."""
+    sheet: Mapped[dict[str, Any]]
+    made_by: Mapped[UUID | None]
+    made_at: Mapped[datetime]
+    applied_at: Mapped[datetime | None]

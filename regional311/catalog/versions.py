@@ -271,15 +271,17 @@ def save_draft(
     source: str = "form",
     note: str | None = None,
     batch: UUID | None = None,
+    made_by: UUID | None = None,
 ) -> Saved:
     """Save what somebody made of version `seen`; None when they saw nothing: a new thing.
 
     `said` is the content in canonical form, its `key` the thing's. What is changed together with
-    other things carries the same `batch`. On top of something newer than
-    `seen` it is merged; see `Saved`. Raises `Conflict` for a new thing whose key is taken,
-    `StoredUnreadable` for a content that its model cannot say.
+    other things carries the same `batch`. `made_by` is who saves; left out: who acts. On top of
+    something newer than `seen` it is merged; see `Saved`. Raises `Conflict` for a new thing whose
+    key is taken, `StoredUnreadable` for a content that its model cannot say.
     """
     line = _Line(session, kind, said["key"], now)
+    line.person_id = made_by or line.person_id
     model = from_plain(line.of.model, said)
     mine = line.of.said(model)
     if seen is None:
@@ -290,7 +292,7 @@ def save_draft(
         return Saved(number)
     if seen not in line.rows:
         raise NotFound("There is no such version.")
-    return _save(line, mine, seen, source=source, note=note)
+    return _save(line, mine, seen, source=source, note=note, batch=batch)
 
 
 def _save(

@@ -12,7 +12,7 @@ import io
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
@@ -22,7 +22,6 @@ from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from openpyxl.styles import Font
 from openpyxl.utils import get_column_letter
 from openpyxl.utils.exceptions import InvalidFileException
-from openpyxl.xml.functions import tostring
 
 from regional311.chargeback.rate_cards import RateSaid, plain
 from regional311.chargeback.rate_changes import Change
@@ -34,7 +33,8 @@ from regional311.chargeback.rate_texts import (
     say_steps,
     say_surcharges,
 )
-from regional311.errors import DomainError, InvalidInput
+from regional311.errors import DomainError
+from regional311.spreadsheets import SheetRefused, packed
 
 COLUMNS = (
     "key",
@@ -60,11 +60,6 @@ MOST_ROWS = 20_000
 MOST_ERRORS = 100
 _REQUIRED = ("key", "card", "activity", "hours", "unit", "model", "amount", "valid_from")
 _DAYS = ("valid_from", "valid_to")
-_BEGINNING = (1980, 1, 1, 0, 0, 0)
-
-
-class SheetRefused(InvalidInput):
-    """The file as a whole cannot be taken in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +107,7 @@ def write_sheet(rates: Iterable[RateSaid]) -> bytes:
             else:
                 cell.value = value
                 cell.number_format = "yyyy-mm-dd"
-    return _packed(book)
+    return packed(book)
 
 
 def _said(rate: RateSaid, name: str) -> Any:
@@ -125,23 +120,6 @@ def _said(rate: RateSaid, name: str) -> Any:
     if name == "phases":
         return say_phases(rate.phases)
     return getattr(rate, name)
-
-
-def _packed(book: Workbook) -> bytes:
-    """Save without the moment of saving."""
-    saved, packed = io.BytesIO(), io.BytesIO()
-    book.save(saved)
-    book.properties.created = book.properties.modified = datetime(1980, 1, 1, tzinfo=UTC).replace(
-        tzinfo=None
-    )
-    core = tostring(book.properties.to_tree())
-    with zipfile.ZipFile(saved) as parts, zipfile.ZipFile(packed, "w") as target:
-        for name in sorted(parts.namelist(), key=lambda each: (each[0] != "[", each)):
-            entry = zipfile.ZipInfo(name, _BEGINNING)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.create_system = 0
-            target.writestr(entry, core if name == "docProps/core.xml" else parts.read(name))
-    return packed.getvalue()
 
 
 def read_sheet(content: bytes) -> Sheet:

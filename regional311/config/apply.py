@@ -18,6 +18,8 @@ from uuid import UUID
 from sqlalchemy import Engine, func, select, text
 
 from regional311.audit.service import audit_row
+from regional311.catalog import versions
+from regional311.catalog.kinds import KINDS as VERSIONED
 from regional311.catalog.refresh import refresh, together
 from regional311.config.files import RegionFiles, load, read_region
 from regional311.config.objects import Desk, RateKind
@@ -37,7 +39,7 @@ from regional311.database.rows import put, send
 from regional311.database.session import TenantSession, acting_for, session_scope
 from regional311.errors import Conflict, Forbidden
 from regional311.identity.models import Membership
-from regional311.identity.permissions import permissions_of
+from regional311.identity.permissions import Permissions, permissions_of
 from regional311.tenancy.models import ConfiguredObject
 from regional311.tenancy.revision import raise_revision
 
@@ -157,6 +159,15 @@ def _act_as(session: TenantSession, sides: Sides, person: str) -> None:
             raise NeedsApproval(f"{one.item.name}: two partners sign it; an operator applies it.")
     sides.desk.person_id = member.person_id
     sides.desk.drafts = True
+    if Permissions.SERVICE_PUBLISH not in allowed:
+        for one in changes:
+            if one.kind.name in VERSIONED and one.said is None:
+                raise Forbidden(
+                    f"{person} may not end {one.item.name}: {Permissions.SERVICE_PUBLISH}."
+                )
+        sides.drafted = {
+            (one.kind.name, one.item.key) for one in changes if one.kind.name in VERSIONED
+        }
 
 
 def _moves(one: Compared) -> bool:
@@ -172,6 +183,10 @@ def _write(session: TenantSession, sides: Sides) -> list[Item]:
             one.kind.release(desk, one.stored)
     with together(session):
         for one in moved:
+            if (one.kind.name, one.item.key) in sides.drafted:
+                _draft(one, desk)
+                drafts.append(one.item)
+                continue
             subject = _move(one, desk)
             _audit(session, one, desk, subject)
             if desk.drafts and one.item.kind == "rules":
@@ -198,6 +213,25 @@ def _move(one: Compared, desk: Desk) -> UUID:
         return one.kind.add(desk, key, one.said, stored)
     assert stored is not None
     return one.kind.change(desk, key, one.said, stored)
+
+
+def _draft(one: Compared, desk: Desk) -> None:
+    """Leave what the catalogue is to say as a draft of what is published, or of a new thing."""
+    session, kind, key = desk.session, one.kind.name, one.item.key
+    rows = versions.history(session, kind, key)
+    seen = next((row.number for row in rows if row.state == "published"), None)
+    if seen is None:
+        found = versions.opened(session, kind, key)
+        seen = None if found is None else found.number
+    versions.save_draft(
+        session,
+        kind,
+        one.kind.content(one.said),
+        seen=seen,
+        now=desk.now,
+        source="file",
+        made_by=desk.person_id,
+    )
 
 
 def _audit(session: TenantSession, one: Compared, desk: Desk, subject: UUID) -> None:
@@ -229,7 +263,7 @@ def _agree(session: TenantSession, sides: Sides) -> None:
     known = {(row.kind, row.key): row for row in desk.rows(ConfiguredObject)}
     for one in sides.compared:
         kind, key = one.kind.name, one.item.key
-        if one.item.verdict is Verdict.AHEAD:
+        if one.item.verdict is Verdict.AHEAD or (kind, key) in sides.drafted:
             continue
         if one.item.verdict is Verdict.UNCHANGED and one.said is None:
             continue

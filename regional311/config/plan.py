@@ -175,11 +175,16 @@ class Compared:
 
 @dataclass
 class Sides:
-    """A partner's desk with everything compared."""
+    """A partner's desk with everything compared.
+
+    `drafted` is what waits for somebody who may publish, by kind and key: both sides have not
+    agreed on it yet.
+    """
 
     slug: str
     desk: Desk
     compared: list[Compared] = field(default_factory=list)
+    drafted: set[tuple[str, str]] = field(default_factory=set)
 
 
 def tenant_ids(session: TenantSession) -> dict[str, UUID]:

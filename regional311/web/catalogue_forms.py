@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
 from typing import Any, Final
 
 import colander
 
 from regional311.catalog.hours_text import DAYS, read_day, say_day
 from regional311.catalog.kinds import KINDS
+from regional311.catalog.sheets import following
 from regional311.errors import InvalidInput
 from regional311.strict import problems
 from regional311.web.catalogue_wording import (
@@ -521,7 +521,7 @@ def service_said(values: Mapping[str, Any], seen: Mapping[str, Any]) -> dict[str
     documents = [dict(each) for each in values.get("document") or ()]
     places = [each.pop("place", None) for each in documents]
     said["document"] = documents
-    said["disposition"] = _following(values.get("disposition") or ())
+    said["disposition"] = following(values.get("disposition") or ())
     kept = {name: seen[name] for name in ("question", "translation") if name in seen}
     if "translation" in kept:
         names = [each["name"] for each in documents]
@@ -529,16 +529,6 @@ def service_said(values: Mapping[str, Any], seen: Mapping[str, Any]) -> dict[str
             _documents_moved(each, places, names) for each in kept["translation"]
         ]
     return {**said, **kept}
-
-
-def _following(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Dispositions by date, each ended by the first day of the next."""
-    ordered = sorted((dict(each) for each in entries), key=lambda one: one["valid_from"])
-    for entry, after in pairwise(ordered):
-        until = entry.get("valid_to")
-        if until is None or until > after["valid_from"]:
-            entry["valid_to"] = after["valid_from"]
-    return ordered
 
 
 def _documents_moved(

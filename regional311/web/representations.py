@@ -18,9 +18,9 @@ from uuid import UUID
 from pyramid.response import Response
 from translationstring import TranslationString
 
+from regional311.spreadsheets import defused
 from regional311.web.i18n import translated
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _CHUNK = 64 * 1024
 _OFFERS = ("text/html", "application/json", "text/csv")
 
@@ -126,7 +126,7 @@ def _plain(request: Any, value: Any) -> str:
     if isinstance(value, (date, datetime)):
         return value.isoformat()
     text = translated(request, value) if isinstance(value, TranslationString) else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return defused(text)
 
 
 def _jsonable(value: Any) -> Any:

@@ -1,12 +1,14 @@
 """Files into the database and back, and what happens when both sides move."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from sqlalchemy import func, select, text
 
 from regional311.audit.models import AuditEvent
-from regional311.catalog.models import Article, Synonym
+from regional311.catalog import versions
+from regional311.catalog.models import Article, Location, Synonym
 from regional311.chargeback.models import Agreement, Rate
 from regional311.config.apply import ChangedOnBothSides, NeedsApproval, apply, apply_directories
 from regional311.config.export import export
@@ -531,6 +533,39 @@ def test_a_person_needs_a_tenant_a_membership_and_rights(applied, root, administ
         )
     replace(rates, 'amount = "5.15"', 'amount = "5.25"')
     with pytest.raises(Forbidden, match="may not change rate phone-2026: rate:edit"):
+        apply(applied, root, tenant="city-of-portland", person=administrator, now=NOW)
+
+
+def test_a_keepers_part_of_the_catalogue_waits_for_an_editor(applied, root, administrator):
+    city = tenant_id(applied, "city-of-portland")
+    with session_scope(applied, Scope(city)) as session:
+        session.execute(
+            text("UPDATE memberships SET roles = '{keeper}' WHERE tenant_id = :t"), {"t": city}
+        )
+    locations = root / "tenants/city-of-portland/locations.toml"
+    said = locations.read_text(encoding="utf-8")
+    named = re.search(r'key = "(.+)"\nname = "(.+)"', said)
+    key, name = named.groups()
+    replace(locations, f'name = "{name}"', f'name = "{name}, renamed"')
+    locations.write_text(
+        locations.read_text(encoding="utf-8") + '\n[[location]]\nkey = "kiosk"\nname = "Kiosk"\n',
+        encoding="utf-8",
+    )
+    for _ in range(2):
+        done = apply(applied, root, tenant="city-of-portland", person=administrator, now=NOW)
+        assert {item.key for item in done.drafts} == {key, "kiosk"}
+        with open_session(applied, Scope(city)) as session:
+            drafts = versions.open_versions(session, "location")
+            assert {each.key for each in drafts} == {key, "kiosk"}
+            assert all(each.made_by is not None for each in drafts)
+            assert session.scalar(select(Location.name).where(Location.key == key)) == name
+    with session_scope(applied, Scope(city)) as session:
+        for each in versions.open_versions(session, "location"):
+            versions.review(session, "location", each.key, each.number, now=NOW)
+            versions.publish(session, "location", each.key, each.number, today=NOW.date(), now=NOW)
+    assert apply(applied, root, now=NOW).plan.changes == ()
+    locations.write_text(said, encoding="utf-8")
+    with pytest.raises(Forbidden, match="may not end location kiosk: service:publish"):
         apply(applied, root, tenant="city-of-portland", person=administrator, now=NOW)
 
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import csv
+import gc
+import io
+import re
+import socket
+import threading
+import warnings
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from openpyxl import load_workbook
+from waitress.server import create_server
+from webtest import Upload
 
 from regional311.catalog.versions import publish_due
 from regional311.database.session import Scope, session_scope
 from regional311.referral.snapshot import invalidate
+from regional311.web.serve import BODY_BYTES
 
 CITY, COUNTY, INFO = "city-of-portland", "multnomah-county", "211info"
 
@@ -252,3 +263,264 @@ def test_a_new_service_with_rows_is_drafted_published_and_found(editor, keeper, 
     assert "There is tool-library already" in taken
     word = fill(like, key="drafts").submit("submit", status=400)
     assert "This word is an address of its own" in word
+
+
+# --- sheets and bulk changes ----------------------------------------------------------------------
+
+
+def send_sheet(browser, content, name="services.csv"):
+    form = browser.get(f"/{CITY}/services/sheet").forms["sheet-form"]
+    form["sheet"] = Upload(name, content)
+    return form.submit(expect_errors=True)
+
+
+def test_a_sheet_goes_out_is_edited_and_comes_in_after_a_dry_run(editor, keeper, fresh):
+    out = keeper.get(f"/{CITY}/services/export?as=csv&q=noise").text
+    assert "noise-variance" in out
+    rows = list(csv.reader(io.StringIO(out)))
+    head, rows = rows[0], rows[1:]
+    by_key = {row[0]: row for row in rows}
+    fee, name = head.index("fee"), head.index("name")
+    by_key["noise"][fee] = "Free"
+    by_key["noise"][head.index("queue")] = "nowhere"
+    by_key["noise-variance"][fee] = "$95"
+    fresh_row = [*by_key["noise-variance"]]
+    fresh_row[0], fresh_row[name], fresh_row[1] = "quiet-hours", "Quiet hours", ""
+    text = io.StringIO()
+    csv.writer(text).writerows([head, *rows, fresh_row])
+    page = send_sheet(keeper, text.getvalue().encode()).follow()
+    assert "Nothing has changed yet." in page
+    assert "there is no queue nowhere" in page
+    assert "$95" in page
+    assert "Quiet hours" in page
+    assert "pothole" in page.text.split("Without a row")[2]
+    assert "End the" not in page
+    refused = page.forms["apply"].submit(status=400)
+    assert "1 rows cannot be taken in" in refused
+    form = refused.forms["apply"]
+    form["rest"] = True
+    page = form.submit().follow()
+    assert "2 drafts were made" in page
+    address = page.request.url
+    assert "Publish all" not in page
+    page = editor.get(address)
+    page = submit_to(page, "/changes").follow()
+    assert "2 were reviewed." in page
+    page = submit_to(page, "/changes").follow()
+    assert "2 were published." in page
+    assert "$95" in editor.get(f"/{CITY}/services/noise-variance/versions?old=1&new=2")
+    assert "Quiet hours" in editor.get(f"/{CITY}/services/quiet-hours")
+    text = io.StringIO()
+    csv.writer(text).writerows([head, by_key["noise-variance"], fresh_row])
+    again = send_sheet(keeper, text.getvalue().encode()).follow()
+    assert re.search(r"<dt>Changed</dt><dd>0</dd>", again.text)
+    assert re.search(r"<dt>New</dt><dd>0</dd>", again.text)
+    page = submit_to(editor.get(address), "/changes")
+    assert "1 were taken back" in page
+    assert "It is new with this version; end it instead." in page
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "Choose a file."),
+        ("key,name\na,José".encode("latin-1"), "not in UTF-8"),
+        (b"key,nam\na,b", "did you mean name?"),
+        (b"x" * 8_000_001, "larger than 8,000,000 bytes"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_in_a_sentence(keeper, content, why):
+    with warnings.catch_warnings():
+        # what WebOb keeps of a large body on disk is closed when it is collected
+        warnings.simplefilter("ignore", ResourceWarning)
+        refused = send_sheet(keeper, content)
+        status, told = refused.status_int, refused.text
+        del refused
+        gc.collect()
+    assert (status, why in told) == (400, True)
+
+
+def test_a_file_of_500_megabytes_is_refused_before_it_is_read(application):
+    """The answer comes after the headers: not a byte of the file was sent."""
+    served = create_server(application, host="127.0.0.1", port=0, max_request_body_size=BODY_BYTES)
+    thread = threading.Thread(target=served.run, daemon=True)
+    thread.start()
+    try:
+        with socket.create_connection(("127.0.0.1", served.effective_port), timeout=30) as sent:
+            sent.sendall(
+                f"POST /{CITY}/services/sheet HTTP/1.1\r\nHost: localhost\r\n"
+                f"Content-Type: multipart/form-data; boundary=x\r\n"
+                f"Content-Length: {500 * 1024 * 1024}\r\n\r\n".encode()
+            )
+            assert b" 413 " in sent.recv(4096).partition(b"\r\n")[0]
+    finally:
+        served.close()
+        served.trigger.close()
+        thread.join(timeout=5)
+        served.task_dispatcher.shutdown()
+
+
+def test_a_sheet_that_was_applied_or_replaced_waits_no_more(keeper):
+    first = send_sheet(keeper, b"key,fee\nnoise,Free")
+    send_sheet(keeper, b"key,fee\nnoise,Free of charge")
+    assert keeper.get(first.location, status=404)
+    assert keeper.get(f"/{CITY}/services/sheet?upload=nonsense", status=404)
+
+
+def test_an_editor_ends_what_has_no_row_any_more(sign_in, web_engine, people, fresh):
+    editor = sign_in("editor", COUNTY)
+    out = editor.get(f"/{COUNTY}/services/export").body
+    book = load_workbook(io.BytesIO(out))
+    last = book.active.cell(book.active.max_row, 1).value
+    book.active.delete_rows(book.active.max_row)
+    saved = io.BytesIO()
+    book.save(saved)
+    form = editor.get(f"/{COUNTY}/services/sheet").forms["sheet-form"]
+    form["sheet"] = Upload("county.xlsx", saved.getvalue())
+    page = form.submit().follow()
+    assert re.search(r"<dt>Without a row</dt><dd>1</dd>", page.text)
+    form = page.forms["apply"]
+    form["gone"] = True
+    done = form.submit()
+    assert done.status_int == 303
+    page = editor.get(f"/{COUNTY}/services?state=ended")
+    assert f"/services/{last}" in page
+
+
+def test_several_services_are_changed_together_after_a_preview_and_taken_back(editor, fresh):
+    page = editor.get(f"/{CITY}/services?q=parking")
+    form = page.forms["bulk"]
+    keys = [field._value for field in form.fields["key"]]
+    assert len(keys) > 2
+    for field in form.fields["key"][:2]:
+        field.checked = True
+    form = form.submit().forms["bulk-form"]
+    assert "Choose services, a field" in form.submit("preview", status=400)
+    form["field"], form["how"], form["value"] = "keywords", "add", "parking woes"
+    page = form.submit("preview")
+    assert page.text.count("parking woes") >= 3
+    assert "Make 2 drafts" in page
+    page = page.forms["bulk-form"].submit("apply").follow()
+    assert "2 drafts were made" in page
+    for words in ("2 were reviewed.", "2 were published."):
+        page = submit_to(page, "/changes").follow()
+        assert words in page
+    assert "parking woes" in editor.get(f"/{CITY}/services/{keys[0]}/version")
+    form = edit(editor, keys[0], fee="Free of charge")
+    publish(editor, form.submit("submit").location)
+    page = submit_to(page, "/changes").follow()
+    assert "2 were taken back." in page
+    form = edit(editor, keys[0])
+    assert "parking woes" not in form["keywords"].value
+    assert form["fee"].value == "Free of charge"
+    wrong = editor.get(f"/{CITY}/services/bulk?all=yes&q=parking").forms["bulk-form"]
+    wrong["field"], wrong["value"] = "bureau", "nobody"
+    page = wrong.submit("preview")
+    assert "there is no bureau nobody" in page
+    assert "It changes nothing." in page
+    assert "No service is chosen" in editor.get(f"/{CITY}/services/bulk")
+
+
+# --- translations, locations, organisations -------------------------------------------------------
+
+
+def test_a_translation_stands_beside_the_words_of_the_service(keeper, editor, fresh):
+    page = keeper.get(f"/{CITY}/services/graffiti/translate?language=vi")
+    assert "Graffiti" in page
+    form = page.forms["form"]
+    form["name"], form["summary"], form["keywords"] = "Vẽ bậy", "Xóa hình vẽ bậy.", "sơn\ntường"
+    done = form.submit("submit")
+    page = done.follow()
+    assert "Vẽ bậy" in page
+    publish(editor, done.location)
+    assert "Nothing matches" in editor.get(f"/{CITY}/services?missing=vi&q=graffiti")
+    assert keeper.get(f"/{CITY}/services/graffiti/translate?language=en", status=404)
+    assert keeper.get(f"/{CITY}/services/no-such/translate?language=vi", status=404)
+
+
+def test_documents_move_with_their_translations(editor, fresh):
+    page = editor.get(f"/{CITY}/services/alarm-permit/edit")
+    form = fill(page, document__1__name="Photo ID")
+    page = form.submit("rows", value="add document")
+    page = fill(page, document__2__name="Lease").submit("submit").follow()
+    words = editor.get(f"/{CITY}/services/alarm-permit/translate?language=ru").forms["form"]
+    words["name"], words["summary"] = "Сигнализация", "Разрешение."
+    words["documents"] = "Удостоверение\nДоговор"
+    words.submit("submit").follow()
+    page = editor.get(f"/{CITY}/services/alarm-permit/edit")
+    page = page.forms["form"].submit("rows", value="up document.1")
+    assert values(page, "document", "name")[:2] == ["Lease", "Photo ID"]
+    page.forms["form"].submit("submit").follow()
+    words = editor.get(f"/{CITY}/services/alarm-permit/translate?language=ru").forms["form"]
+    assert words["documents"].value.split() == ["Договор", "Удостоверение"]
+
+
+@pytest.mark.parametrize(
+    ("collection", "fields", "changed", "wrong", "why"),
+    [
+        (
+            "locations",
+            {"name": "Old hall", "address": "1 Main Street", "country": "US"},
+            {"latitude": "45.5", "longitude": "-122.6", "hours__mon": "8-12"},
+            {"latitude": "north"},
+            "Enter degrees",
+        ),
+        (
+            "organizations",
+            {"name": "Tool club", "description": "Lends tools."},
+            {"phone__1__number": "503-823-4000", "phone__1__name": "Office"},
+            {"phone__1__number": "call"},
+            "is not a telephone number",
+        ),
+    ],
+)
+def test_locations_and_organisations_are_drafted_published_edited_and_ended(
+    editor, collection, fields, changed, wrong, why, fresh
+):
+    url = f"/{CITY}/{collection}"
+    form = fill(editor.get(f"{url}/new"), key="of-tests", **fields)
+    done = form.submit("submit")
+    assert fields["name"] in editor.get(url)
+    publish(editor, done.location)
+    page = editor.get(f"{url}/of-tests")
+    assert "No service names it." in page
+    page = editor.get(f"{url}/of-tests/edit")
+    refused = fill(page, **wrong).submit("submit", status=400)
+    assert why in refused
+    done = fill(editor.get(f"{url}/of-tests/edit"), **changed).submit("submit")
+    publish(editor, done.location)
+    page = editor.get(f"{url}/of-tests")
+    for value in changed.values():
+        assert value in page or value == "8-12"
+    form = editor.get(f"{url}/of-tests/end").forms["form"]
+    form.submit("submit")
+    assert f"{collection}/of-tests" not in editor.get(f"{url}?q=of-tests")
+    assert fields["name"] in editor.get(f"{url}?q=of-tests&state=ended")
+    assert "of-tests" in editor.get(f"{url}?format=csv&state=ended")
+
+
+def test_what_has_begun_is_not_rewritten_in_the_form(editor, fresh):
+    page = editor.get(f"/{CITY}/services/pothole/edit")
+    form = fill(page, disposition__1__kind="undecided")
+    refused = form.submit("submit", status=400)
+    assert "is resolve since" in refused
+
+
+def test_pages_ask_a_fixed_number_of_statements(editor, statements, fresh):
+    address = edit(editor, "pothole", fee="Free").submit("submit").location
+    editor.get(f"/{CITY}/services")
+    for path, most in (
+        (f"/{CITY}/services", 8),
+        (f"/{CITY}/locations", 8),
+        (f"/{CITY}/services/drafts", 8),
+        (f"/{CITY}/services/pothole", 10),
+        (f"/{CITY}/services/pothole/edit", 10),
+        (f"/{CITY}/services/pothole/versions", 10),
+        (address, 10),
+        (f"/{CITY}/services/pothole/translate?language=es", 10),
+        (f"/{CITY}/services/bulk?key=pothole&key=noise", 10),
+        (f"/{CITY}/services/export?as=csv", 10),
+    ):
+        statements.clear()
+        editor.get(path)
+        assert len(statements) <= most, (path, len(statements), statements)

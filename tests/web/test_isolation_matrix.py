@@ -72,6 +72,7 @@ ROLES = (
 )
 EVERYBODY = " ".join(ROLES)
 NOW = datetime(2026, 11, 3, 18, tzinfo=UTC)
+BATCH = new_id()
 
 TAKES = "specialist supervisor"
 CONTACTS = "specialist supervisor partner finance approver auditor"
@@ -132,6 +133,14 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("OrganizationRecord", "", "GET"): ("organizations/{organization}", SERVICES),
     ("UnpublishedRecord", "", "GET"): ("services/{drafted}", DRAFTS),
     ("Catalogue", "drafts", "GET"): ("services/drafts", DRAFTS),
+    ("Services", "export", "GET"): ("services/export", DRAFTS),
+    ("Services", "changes", "GET"): ("services/changes?batch={batch}", DRAFTS),
+    ("Services", "changes", "POST"): ("services/changes?batch={batch}", DRAFTS),
+    **{
+        ("Services", name, method): (f"services/{name}", DRAFTS)
+        for name in ("bulk", "sheet")
+        for method in ("GET", "POST")
+    },
     **{("Catalogue", "new", method): ("services/new", DRAFTS) for method in ("GET", "POST")},
     ("CatalogueRecord", "versions", "GET"): ("services/{service}/versions", SERVICES),
     ("CatalogueRecord", "version", "GET"): ("services/{service}/version?number=1", SERVICES),
@@ -573,6 +582,7 @@ def found(web_engine, people) -> dict[str, str]:
                 )
             ),
             "drafted": drafted(session),
+            "batch": str(BATCH),
             "organization": published_organization(session),
             "rate": session.execute(
                 text(
@@ -631,7 +641,7 @@ def drafted(session) -> str:
         "group": "Try",
         "disposition": [{"valid_from": "2026-11-01", "kind": "resolve"}],
     }
-    save_draft(session, "service", said, seen=None, now=NOW)
+    save_draft(session, "service", said, seen=None, now=NOW, batch=BATCH)
     return "matrix-draft"
 
 

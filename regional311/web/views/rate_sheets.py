@@ -13,13 +13,13 @@ from regional311.chargeback import rate_changes as service
 from regional311.chargeback.rate_sheets import (
     MOST_BYTES,
     Sheet,
-    SheetRefused,
     changes_from,
     read_sheet,
     write_sheet,
 )
 from regional311.errors import DomainError
 from regional311.identity.permissions import Permissions as P
+from regional311.spreadsheets import SheetRefused
 from regional311.tenancy.once import once
 from regional311.web.billing_wording import Words, page
 from regional311.web.forms import Schema, form_key, make_form, start_over

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -54,7 +54,6 @@ def services(context: Services, request: Any) -> Any:
     tell = telling(request)
     may_edit = may(request, P.SERVICE_EDIT)
     named = named_things(request.dbsession)
-    languages = other_languages(request)
     listing = Listing(
         request,
         columns=[
@@ -66,20 +65,7 @@ def services(context: Services, request: Any) -> Any:
             Column("promise", _("Promise")),
         ],
         filters=[
-            Filter("q", _("Name or words"), type="search"),
-            Filter("verb", _("Kind"), choices=choices(VERBS)),
-            Filter("bureau", _("Kept by"), choices=_by_name(named.get("bureaus", {}))),
-            Filter("disposition", _("Today"), choices=choices(SERVICE_DISPOSITIONS)),
-            Filter("status", _("Can it be had"), choices=choices(STATUSES)),
-            Filter("missing", _("Language missing"), choices=choices(LANGUAGES, languages)),
-            Filter(
-                "organization", _("Provided by"), choices=_by_name(named.get("organizations", {}))
-            ),
-            Filter(
-                "source",
-                _("Comes from"),
-                choices=[("kept", _("Kept here")), ("imported", _("An import"))],
-            ),
+            *_filters(request, named),
             *([Filter("state", _("State"), choices=list(PROGRESS.items()))] if may_edit else []),
         ],
         sort="name",
@@ -110,10 +96,47 @@ def services(context: Services, request: Any) -> Any:
         "may_edit": may_edit,
         "url": f"/{tell.slug}/services",
         "waiting": len(drafts),
+        "asked": {name: value for name, value in listing.values.items() if value},
     }
 
 
-def _by_name(things: dict[str, str]) -> list[tuple[str, str]]:
+def _filters(request: Any, named: Mapping[str, Mapping[str, str]]) -> list[Filter]:
+    return [
+        Filter("q", _("Name or words"), type="search"),
+        Filter("verb", _("Kind"), choices=choices(VERBS)),
+        Filter("bureau", _("Kept by"), choices=_by_name(named.get("bureaus", {}))),
+        Filter("disposition", _("Today"), choices=choices(SERVICE_DISPOSITIONS)),
+        Filter("status", _("Can it be had"), choices=choices(STATUSES)),
+        Filter(
+            "missing",
+            _("Language missing"),
+            choices=choices(LANGUAGES, other_languages(request)),
+        ),
+        Filter("organization", _("Provided by"), choices=_by_name(named.get("organizations", {}))),
+        Filter(
+            "source",
+            _("Comes from"),
+            choices=[("kept", _("Kept here")), ("imported", _("An import"))],
+        ),
+    ]
+
+
+def keys_asked_for(request: Any) -> set[str] | None:
+    """The keys of the services that the filters of the list leave; None when they leave all."""
+    filters = _filters(request, named_things(request.dbsession))
+    listing = Listing(request, columns=[], filters=filters)
+    if not listing.filtered:
+        return None
+    tell = telling(request)
+    came = sources(request.dbsession)
+    return {
+        each.key
+        for each in tell.published.directory.of(tell.slug, tell.today)
+        if _fits(each, listing.values, tell, came)
+    }
+
+
+def _by_name(things: Mapping[str, str]) -> list[tuple[str, str]]:
     return sorted(things.items(), key=lambda one: one[1].casefold())
 
 
