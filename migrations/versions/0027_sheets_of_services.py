@@ -8,8 +8,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from regional311.database.protection import protect
 
-revision = "0026"
-down_revision = "0025"
+revision = "0027"
+down_revision = "0026"
 branch_labels = None
 depends_on = None
 
