@@ -31,7 +31,15 @@ from regional311.catalog.definitions import (
 )
 from regional311.catalog.form_building import Questions
 from regional311.catalog.form_versions import stored_groups
-from regional311.catalog.forms import OWN_LANGUAGE, Asked, Form, Groups, gaps, resolve
+from regional311.catalog.forms import (
+    OWN_LANGUAGE,
+    Asked,
+    Form,
+    Groups,
+    gaps,
+    groups_used,
+    resolve,
+)
 from regional311.catalog.kinds import KINDS as THINGS
 from regional311.database.session import TenantSession
 from regional311.errors import DomainError
@@ -339,12 +347,12 @@ def _languages(builder: Builder) -> list[tuple[str, Any, int]]:
 
 
 def _used(builder: Builder) -> list[tuple[str, str]]:
-    """The services whose forms put the group in, as they are published."""
+    """The services whose forms put the group in, themselves or within another."""
     tell = telling(builder.request)
     found = []
     for each in tell.published.directory.of(tell.slug, tell.today):
         listed = [from_plain(Question, one) for one in each.details.get("question") or ()]
-        if any(one.group == builder.key for one in listed):
+        if builder.key in groups_used(listed, builder.groups):
             found.append((url_of(builder.request, "service", each.key, "questions"), each.name))
     return found
 
