@@ -5,7 +5,7 @@ from __future__ import annotations
 import doctest
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regional311.catalog import hours_text
@@ -72,6 +72,7 @@ SPANS = st.lists(st.integers(0, 24 * 60), min_size=2, max_size=6, unique=True).m
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(DAYS), SPANS))
 def test_what_is_written_is_read(week: dict[str, list[str]]) -> None:
     assert read_week(say_week(week)) == {day: spans for day, spans in week.items() if spans}

@@ -6,7 +6,7 @@ import doctest
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regional311 import differences as differing
@@ -152,6 +152,7 @@ def plain(content: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value not in ([], {})}
 
 
+@settings(deadline=None)
 @given(CONTENTS, CONTENTS)
 def test_one_person_s_work_is_taken_as_it_is(base: dict[str, Any], mine: dict[str, Any]) -> None:
     assert merge(base, mine, base).content == mine
@@ -160,6 +161,7 @@ def test_one_person_s_work_is_taken_as_it_is(base: dict[str, Any], mine: dict[st
     assert merge(base, mine, base).clean
 
 
+@settings(deadline=None)
 @given(CONTENTS, CONTENTS, CONTENTS)
 def test_who_came_first_makes_no_difference_unless_somebody_must_choose(
     base: dict[str, Any], mine: dict[str, Any], theirs: dict[str, Any]
@@ -170,6 +172,7 @@ def test_who_came_first_makes_no_difference_unless_somebody_must_choose(
         assert plain(one.content) == plain(other.content)
 
 
+@settings(deadline=None)
 @given(CONTENTS, CONTENTS, CONTENTS)
 def test_nothing_that_anybody_changed_is_lost(
     base: dict[str, Any], mine: dict[str, Any], theirs: dict[str, Any]
@@ -194,6 +197,7 @@ def test_nothing_that_anybody_changed_is_lost(
         assert word in found.content.get("keywords", ()) or "keywords" in overlapping
 
 
+@settings(deadline=None)
 @given(CONTENTS, CONTENTS, CONTENTS)
 def test_every_choice_is_obeyed(
     base: dict[str, Any], mine: dict[str, Any], theirs: dict[str, Any]
