@@ -84,11 +84,14 @@ class Call:
 
     @property
     def seen(self) -> set[str]:
-        """The codes whose requests may be seen: also those of services that have ended."""
+        """The codes whose requests may be seen: about a place, also of services that have ended.
+
+        What a person asks for themselves, such as help with the rent, is nobody else's business.
+        """
         return {
             each.key
             for each in self.tell.published.directory.of(self.partner.slug)
-            if each.on_web_form and not each.confidential
+            if each.on_web_form and not each.confidential and each.place == "required"
         }
 
     def client(self, scope: str) -> Any:
