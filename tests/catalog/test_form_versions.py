@@ -147,10 +147,10 @@ def test_a_loop_through_another_group_is_found_when_it_is_published(dbsession):
 
 def test_groups_are_drafted_reviewed_and_published_like_services(dbsession):
     saved = versions.save_draft(dbsession, "question_group", PERSON, seen=None, now=NOW)
-    assert stored_groups(dbsession) == {}
+    assert PERSON["key"] not in stored_groups(dbsession)
     versions.review(dbsession, "question_group", "person", saved.number, now=NOW)
     versions.publish(dbsession, "question_group", "person", saved.number, today=TODAY, now=NOW)
-    assert stored_groups(dbsession) == {"person": group()}
+    assert stored_groups(dbsession)["person"] == group()
     form = ask(dbsession, WHO)
     assert [each.key for each in form.questions] == ["owner-knows", "owner-name"]
     # a service's draft is checked against the groups that there are

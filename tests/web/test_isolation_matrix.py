@@ -135,7 +135,7 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("Catalogue", "drafts", "GET"): ("services/drafts", DRAFTS),
     ("Services", "export", "GET"): ("services/export", DRAFTS),
     ("Services", "changes", "GET"): ("services/changes?batch={batch}", DRAFTS),
-    ("Services", "changes", "POST"): ("services/changes?batch={batch}", DRAFTS),
+    ("Services", "changes", "POST"): ("services/changes", DRAFTS),
     **{
         ("Services", name, method): (f"services/{name}", DRAFTS)
         for name in ("bulk", "sheet")
