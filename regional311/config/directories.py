@@ -107,8 +107,8 @@ def _editor(session: TenantSession, tenant: str, person: str) -> Any:
     ).scalar_one_or_none()
     if member is None:
         raise Forbidden(f"{person} does not work for {tenant}.")
-    if Permissions.SERVICE_EDIT not in permissions_of(member.roles):
-        raise Forbidden(f"{person} may not change services: {Permissions.SERVICE_EDIT}.")
+    if Permissions.SERVICE_PUBLISH not in permissions_of(member.roles):
+        raise Forbidden(f"{person} may not publish services: {Permissions.SERVICE_PUBLISH}.")
     return member.person_id
 
 
