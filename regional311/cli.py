@@ -117,6 +117,7 @@ def serve(var: Path | None, host: str, port: int, processes: int | None) -> None
 def work(var: Path | None, once: bool) -> None:
     """Deliver the outbox: what must be told after a commit."""
     from regional311.catalog.refresh import refresh_everything
+    from regional311.catalog.search_log import forget_words
     from regional311.catalog.versions import publish_due
     from regional311.chargeback.agreement_reminders import remind
     from regional311.forecast.warnings import warn
@@ -143,6 +144,7 @@ def work(var: Path | None, once: bool) -> None:
             Chore("ledger_seals", 60, seal_everything),
             Chore("catalogue_due", 60, publish_due),
             Chore("search_documents", 86_400, refresh_everything),
+            Chore("search_words", 86_400, forget_words),
         ]
         fates = work_outbox(engine, settings, once=once, stop_event=stop, chores=chores)
     click.echo(

@@ -16,6 +16,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.dialects.postgresql import Range
 
 from regional311.catalog.models import Service, ServiceDisposition
+from regional311.catalog.refresh import refresh
 from regional311.database.embedded import OWNER_ROLE
 from regional311.database.ids import new_id
 from regional311.database.rows import put
@@ -332,6 +333,7 @@ def _fill_partner(session: TenantSession, slug: str) -> None:
                 valid=Range(SINCE, None),
             ),
         )
+    refresh(session, "service")
     if slug in RULES:
         put(
             session,

@@ -459,6 +459,11 @@ class Synonym(Model):
     means: tuple[Words, ...] = Field(
         min_length=1, description="What is then looked for as well: words or phrases, likewise."
     )
+    means_language: Language | None = Field(
+        default=None,
+        description="Language of `means` when it is another one: finds what is not translated.",
+    )
     both_ways: bool = Field(
-        default=False, description="Whether `said` is looked for, too, when people say `means`."
+        default=False,
+        description="Whether all of them are the same: each then finds every other, too.",
     )

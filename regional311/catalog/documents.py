@@ -103,7 +103,9 @@ def document(
 
 
 def documents_of_service(row: Mapping[str, Any], partner: Mapping[str, Any]) -> list[Document]:
-    """Give the documents of a service; none for one that nobody may find.
+    """Give the documents of a service; none for one that cannot be had.
+
+    A confidential service is for staff: a specialist must find it, and nobody else does.
 
     ``row`` has the columns of `services`, its ``organization`` and ``bureau`` by name, its
     ``places`` (what is said at the location, of it, and its name) and the ``term_names`` of its
@@ -111,7 +113,7 @@ def documents_of_service(row: Mapping[str, Any], partner: Mapping[str, Any]) -> 
     """
     more = row["details"]
     status = more.get("status") or "active"
-    if row["confidential"] or status not in SHOWN:
+    if status not in SHOWN:
         return []
     places = row["places"] or []
     organization = row["organization"]
@@ -120,6 +122,7 @@ def documents_of_service(row: Mapping[str, Any], partner: Mapping[str, Any]) -> 
     facts = {
         "kind": "service",
         "key": row["key"],
+        "for_staff": row["confidential"],
         "verb": row["verb"],
         "status": status,
         "heading": more.get("group"),
@@ -186,9 +189,13 @@ _PROSE: Final = ("information", "eligibility", "how_to_apply", "fee", "wait", "a
 def documents_of_article(row: Mapping[str, Any], partner: Mapping[str, Any]) -> list[Document]:
     """Give the documents of an article: what everybody may read, and what staff may, apart.
 
+    Notices have none: they are pinned where they are needed, while they hold.
+
     ``row`` has the columns of `articles`. What only staff may read is one more document, so that
     nobody else finds the article by words that are not theirs to read.
     """
+    if row["kind"] == "notice":
+        return []
     more = row["details"]
     home = partner["language"]
     facts = {

@@ -475,6 +475,8 @@ class Synonym(Base):
     language: Mapped[str]
     said: Mapped[list[str]]
     means: Mapped[list[str]]
+    means_language: Mapped[str | None]
+    """Language of `means` when it is another one."""
     both_ways: Mapped[bool]
     said_words: Mapped[list[str]]
     """The phrases of `said` in plain words."""
@@ -483,7 +485,8 @@ class Synonym(Base):
         ARRAY(Text()), Computed("search_stems(language, said_words)", persisted=True)
     )
     means_stems: Mapped[list[str]] = mapped_column(
-        ARRAY(Text()), Computed("search_stems(language, means_words)", persisted=True)
+        ARRAY(Text()),
+        Computed("search_stems(coalesce(means_language, language), means_words)", persisted=True),
     )
     ended_on: Mapped[date | None]
 
@@ -498,6 +501,7 @@ class SearchDocument(Base):
     __table_args__ = (
         UniqueConstraint("tenant_id", "kind", "key", "language", "for_staff"),
         Index(None, "words", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
+        Index(None, "strong", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
         Index(None, "language", "title", postgresql_where="listed"),
         {"info": PUBLISHED},
     )
@@ -515,6 +519,10 @@ class SearchDocument(Base):
     summary: Mapped[str]
     words: Mapped[str] = mapped_column(TSVECTOR)
     """Stems with weights: A the name, B callers' words, C what it is about, D all details."""
+    strong: Mapped[str] = mapped_column(
+        TSVECTOR, Computed("ts_filter(words, '{a,b}'::\"char\"[])", persisted=True)
+    )
+    """Those of the name and of callers' words."""
     spoken: Mapped[list[str]]
     """Its plain words, each once; counted in `search_words`."""
     verb: Mapped[str | None]
@@ -582,3 +590,33 @@ class SheetUpload(Base):
     made_by: Mapped[UUID | None]
     made_at: Mapped[datetime]
     applied_at: Mapped[datetime | None]
+
+
+class SearchAsked(Base):
+    """What somebody searched for in the end, and what they chose; never who it was.
+
+    The words are masked: no digit is kept, since it could be a person's.
+    """
+
+    __tablename__ = "searches"
+    __table_args__ = (
+        CheckConstraint("door IN ('desk', 'public')", name="door_known"),
+        Index(None, "tenant_id", "at"),
+        Index(None, "tenant_id", "words", "at"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    at: Mapped[datetime]
+    door: Mapped[str]
+    """desk, public: where it was asked."""
+    words: Mapped[str]
+    """Empty once its time of keeping is over: it is only counted then."""
+    language: Mapped[str]
+    """That of the words as they were understood, or the page's."""
+    results: Mapped[int]
+    chosen: Mapped[str | None]
+    """What was opened of the hits: `service:partner/key`, `article:partner/key`."""
+    set_aside_at: Mapped[datetime | None]
+    """When an owner said that nothing is to be done about it."""

@@ -21,15 +21,23 @@ def synonym_faults(synonym: Synonym) -> Iterator[Fault]:
     said, means = (
         [phrase_of(each) for each in phrases] for phrases in (synonym.said, synonym.means)
     )
-    for where, phrases, plain in (("said", synonym.said, said), ("means", synonym.means, means)):
+    other = synonym.means_language or synonym.language
+    if synonym.both_ways and other != synonym.language:
+        yield "both_ways", "words of two languages are not the same both ways; make two synonyms"
+    for where, language, phrases, plain in (
+        ("said", synonym.language, synonym.said, said),
+        ("means", other, synonym.means, means),
+    ):
         for phrase, words in zip(phrases, plain, strict=True):
-            if not content_words(phrase, synonym.language):
+            # several such words together may say something: *pick up*
+            alone = where == "means" or " " not in words
+            if alone and not content_words(phrase, language):
                 yield where, f"“{phrase}” has no word that says what is asked for"
             elif words.count(" ") >= LONGEST_PHRASE:
                 yield where, f"“{phrase}” is longer than {LONGEST_PHRASE} words"
         for twice in sorted({each for each in plain if plain.count(each) > 1}):
             yield where, f"“{twice}” is there twice"
-    for both in sorted(set(said) & set(means)):
+    for both in sorted(set(said) & set(means)) if other == synonym.language else ():
         yield "means", f"“{both}” means itself"
 
 
@@ -48,6 +56,7 @@ def synonym_columns(model: Synonym) -> dict[str, Any]:
         "language": model.language,
         "said": list(model.said),
         "means": list(model.means),
+        "means_language": model.means_language,
         "both_ways": model.both_ways,
         "said_words": [phrase_of(each) for each in model.said],
         "means_words": [phrase_of(each) for each in model.means],
@@ -56,5 +65,5 @@ def synonym_columns(model: Synonym) -> dict[str, Any]:
 
 def said_synonym(row: Any) -> Synonym:
     """Read a row of `synonyms` back into what the partner says."""
-    names = ("key", "language", "said", "means", "both_ways")
+    names = ("key", "language", "said", "means", "means_language", "both_ways")
     return from_plain(Synonym, {name: getattr(row, name) for name in names})

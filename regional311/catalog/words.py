@@ -17,6 +17,8 @@ _HAN: Final = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD: Final = re.compile(rf"[{_HAN}]+|[^\W_{_HAN}]+")
 _IS_HAN: Final = re.compile(rf"[{_HAN}]")
 _CYRILLIC: Final = re.compile(r"[\u0400-\u04ff]")
+# the circumflex, breve, horn, hook, grave and dot below, and the barred d
+_VIETNAMESE: Final = re.compile("[\u0302\u0306\u031b\u0309\u0300\u0323đ]")
 _MARKED: Final = re.compile(r"([a-z])[\u0300-\u036f]+")
 _NEGATED: Final = re.compile(r"\b[a-z]+n't\b")
 _ENDING: Final = re.compile(r"'(?:s|ll|re|ve|d|m|t)\b")
@@ -29,17 +31,17 @@ _DIGITS: Final = re.compile(r"\d+")
 # Words of speech that say nothing about what is asked for.
 _FUNCTION_WORDS: Final[dict[str, str]] = {
     "en": """
-a about am an and any anybody anyone anything are as at be because been being but by can cannot
-could did do does doing done else everybody everyone everything for from get gets getting give
-gives go goes going gone got had has have having he hello her here hers hey hi him his how i if im
-in into is it its ive just keep keeps know let lets like looking many may maybe me might mine much
-must my myself need needed needs never no not now of oh ok okay on one ones or our ours out please
-really said say says she should so some somebody someone something sort still such tell than thank
-thanks that thats the their them then there theres these they thing things this those to too try
-trying up us use very want wanted wants was way we well were what whats when where which while who
-whom whose why will wish with without would yes you your yours
-arent aint cant couldnt didnt doesnt dont hadnt hasnt havent id im isnt shouldnt theyre wasnt werent
-wont wouldnt youre
+a about actually again aint all already also always am an and another any anybody anyone anything
+are arent as at be because been being but by can cannot cant could couldnt did didnt do does
+doesnt doing done dont else even ever every everybody everyone everything for from get gets
+getting give gives go goes going gone got had hadnt has hasnt have havent having he hello her here
+hers hey hi him his how i if im in into is isnt it its ive just keep keeps know let lets like
+looking many may maybe me might mine much must my myself need needed needs never no not now of oh
+ok okay on one ones or our ours out please really said say says she should shouldnt so some
+somebody someone something sort still such tell than thank thanks that thats the their them then
+there theres these they theyre thing things this those to too try trying up us use very want
+wanted wants was wasnt way we well were werent what whats when where which while who whom whose
+why will wish with without wont would wouldnt yes yet you your youre yours
 """,
     "es": """
 a al algo alguien alguna alguno ante aqui asi aun cada como con cual cuales cuando cuanto de del
@@ -134,17 +136,19 @@ def is_han(word: str) -> bool:
     return _IS_HAN.match(word) is not None
 
 
-def languages_of(word: str) -> tuple[str, ...]:
-    """Give the languages that a word may belong to, by its script.
+def languages_of(said: str) -> tuple[str, ...]:
+    """Give the languages that a word, as it was said, may belong to by its letters.
 
-    >>> languages_of("свет"), languages_of("luz")
-    (('ru',), ('en', 'es', 'vi'))
+    >>> languages_of("свет"), languages_of("luz"), languages_of("đèn")
+    (('ru',), ('en', 'es', 'vi'), ('vi',))
     """
-    if is_han(word):
+    if is_han(said):
         return ("zh-Hant",)
-    if _CYRILLIC.match(word):
+    if _CYRILLIC.match(said):
         return ("ru",)
-    return ("en", "es", "vi", "ru", "zh-Hant") if word.isdecimal() else ("en", "es", "vi")
+    if _VIETNAMESE.search(unicodedata.normalize("NFD", said)):
+        return ("vi",)
+    return ("en", "es", "vi", "ru", "zh-Hant") if said.isdecimal() else ("en", "es", "vi")
 
 
 def masked(text: str, *, longest: int = 100) -> str:

@@ -787,7 +787,7 @@ class Retention(Model):
 
     key: Key = Field(description="Key, unique in the policy.")
     kind: Literal[
-        "contact", "inquirer", "request", "referral", "envelope", "message", "session"
+        "contact", "inquirer", "request", "referral", "envelope", "message", "session", "search"
     ] = Field(description="Kind of record.")
     tenant: Key | None = Field(default=None, description="For one partner only.")
     keep_days: int = Field(ge=1, le=36525, description="Days after closing.")

@@ -69,6 +69,7 @@ class Contact(Base):
         CheckConstraint(_among("channel", CHANNELS), name="channel_known"),
         CheckConstraint("ended_at >= started_at", name="ends_after_start"),
         Index(None, "tenant_id", "started_at", "id"),
+        Index(None, "tenant_id", "specialist_id", "started_at"),
         Index(
             "ix_contacts_open",
             "tenant_id",

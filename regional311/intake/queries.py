@@ -326,6 +326,38 @@ def needed(session: Session, contact_ids: Sequence[UUID]) -> dict[UUID, list[tup
     return found
 
 
+def familiar_services(
+    session: Session, person_id: UUID, now: datetime, *, limit: int = 8
+) -> list[tuple[UUID, str]]:
+    """Give the services that a specialist's contacts were about, as (owner, key).
+
+    The most frequent and most recent of the last two hundred contacts come first: what was asked
+    for a week ago counts half. One statement.
+    """
+    tenant_id = scope_of(session).tenant_id
+    recent = (
+        select(Contact.id, Contact.started_at)
+        .where(
+            Contact.tenant_id == tenant_id,
+            Contact.specialist_id == person_id,
+            Contact.started_at <= now,
+        )
+        .order_by(Contact.started_at.desc())
+        .limit(200)
+        .subquery()
+    )
+    weeks = func.extract("epoch", now - recent.c.started_at) / 604_800
+    asked = (
+        select(Need.service_owner_id, Need.service_key)
+        .join(recent, recent.c.id == Need.contact_id)
+        .where(Need.tenant_id == tenant_id)
+        .group_by(Need.service_owner_id, Need.service_key)
+        .order_by(func.sum(1 / (1 + weeks)).desc(), Need.service_owner_id, Need.service_key)
+        .limit(limit)
+    )
+    return [(row.service_owner_id, row.service_key) for row in session.execute(asked)]
+
+
 def requests(
     session: Session,
     *,

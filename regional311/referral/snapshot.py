@@ -23,7 +23,6 @@ from regional311.catalog import queries as catalog
 from regional311.catalog.content import Question
 from regional311.catalog.directory import Directory, Service
 from regional311.catalog.forms import EMPTY, Form, Groups, resolve
-from regional311.catalog.search import Hit, SearchIndex
 from regional311.catalog.taxonomy import Terms
 from regional311.database.session import Scope, open_session
 from regional311.errors import NotFound
@@ -192,7 +191,6 @@ class Published:
         self.terms = terms or Terms()
         self.groups: Mapping[str, Groups] = groups or {}
         self._forms: dict[str, Form] = {}
-        self.search_index = SearchIndex(self.directory.services)
         self.boundaries: Mapping[str, tenancy.BoundaryRow] = {}
         self.jurisdictions = self._index(outlined)
         self._policies = tuple(policies)
@@ -362,11 +360,6 @@ class Published:
         if longitude is not None and latitude is not None:
             return self.jurisdictions.locate(longitude, latitude)
         return self.jurisdictions.locate_words(words) if words.strip() else NO_PLACE
-
-    def search(self, words: str, on: date, limit: int = 10, *, prefer: str = "") -> list[Hit]:
-        """Find services of all partners by a person's words."""
-        hits = self.search_index.rank(words, limit * 2, prefer=prefer)
-        return [hit for hit in hits if hit.service.offered(on)][:limit]
 
     def form(self, service: Service) -> Form:
         """Give the questions of a service with its groups put in."""

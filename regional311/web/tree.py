@@ -77,10 +77,12 @@ CATALOGUE_VIEWS = frozenset({"bulk", "changes", "drafts", "read", "sheet"})
 PUBLIC_VIEWS = frozenset(
     {
         "data-guide",
+        "found",
         "healthz",
         "metrics",
         "report",
         "robots.txt",
+        "search",
         "service",
         "sitemap.xml",
         "suggest",

@@ -80,13 +80,17 @@ def test_each_translation_is_a_document_of_its_own():
 @pytest.mark.parametrize(
     "hidden",
     [
-        {"confidential": True},
         {"details": {"status": "inactive"}},
         {"details": {"status": "defunct"}},
     ],
 )
-def test_what_nobody_may_find_has_no_document(hidden):
+def test_what_cannot_be_had_has_no_document(hidden):
     assert documents_of_service(service(**hidden), CITY) == []
+
+
+def test_a_confidential_service_is_found_by_staff_only():
+    assert only(service(confidential=True)).for_staff
+    assert not only(service()).for_staff
 
 
 def test_hours_are_those_of_the_place_then_the_service_then_the_location():

@@ -36,12 +36,13 @@ def write(session, known=None, **changed):
     return service_id, model
 
 
-def document(session, language="en"):
+def document(session, language="en", *, for_staff=False):
     return session.execute(
         select(SearchDocument).where(
             SearchDocument.tenant_id == session.scope.tenant_id,
             SearchDocument.key == "zebra",
             SearchDocument.language == language,
+            SearchDocument.for_staff.is_(for_staff),
         )
     ).scalar_one_or_none()
 
@@ -68,7 +69,7 @@ def test_a_published_service_has_a_document_and_its_words_are_counted(dbsession)
     assert having(dbsession, "") == before + 1
 
 
-def test_a_change_replaces_words_and_a_confidential_service_leaves_none(dbsession):
+def test_a_change_replaces_words_and_what_is_no_more_leaves_none(dbsession):
     before = having(dbsession, "")
     known = write(dbsession)
     words = [{"language": "es", "name": "Cebra", "summary": "Un animal."}]
@@ -79,8 +80,12 @@ def test_a_change_replaces_words_and_a_confidential_service_leaves_none(dbsessio
     # the term still says it
     assert having(dbsession, "zebra") == 1
     assert having(dbsession, "okapi") == 1
-    write(dbsession, known, confidential=True)
+    write(dbsession, known, name="Okapi in a street", confidential=True)
     dbsession.expire_all()
+    assert document(dbsession, for_staff=True).listed
+    write(dbsession, known, status="defunct")
+    dbsession.expire_all()
+    assert not document(dbsession, for_staff=True).listed
     for language in ("en", "es"):
         found = document(dbsession, language)
         assert not found.listed

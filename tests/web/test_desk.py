@@ -214,7 +214,9 @@ def test_statements_of_the_pages(browser, statements):
         (f"{CITY}/desk", 12),
         (f"{CITY}/contacts", 8),
         (f"{CITY}/contacts?channel=phone&state=open&sort=started", 8),
-        (contact, 11),
+        (contact, 12),
+        (f"{contact}?q=pothole", 12),
+        (f"{contact}/services?q=pothole", 6),
         (f"{contact}?service=city-of-portland/pothole", 12),
     ):
         browser.get(path)

@@ -145,10 +145,10 @@ def test_a_visitor_is_met_in_their_language(testapp, language, words):
 
 
 def test_a_page_leads_to_itself_in_each_language(testapp):
-    page = testapp.get("/?q=pothole&lang=es")
+    page = testapp.get("/search?q=pothole&lang=es")
     there = {each["lang"]: each["href"] for each in page.html.select("nav.r-languages a")}
     assert list(there) == list(LANGUAGE_NAMES)
-    assert there["zh-Hant"] == "/?q=pothole&lang=zh-Hant"
+    assert there["zh-Hant"] == "/search?q=pothole&lang=zh-Hant"
     found = testapp.get(there["ru"])
     assert "по запросу «pothole»" in found
     assert found.html.select_one("#question")["value"] == "pothole"

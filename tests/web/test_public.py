@@ -26,7 +26,7 @@ def test_a_service_is_found_in_plain_words(testapp):
     form = testapp.get("/").forms
     page = next(f for f in form.values() if "q" in f.fields)
     page["q"] = "hole in the street"
-    found = page.submit().click("Pothole in a street")
+    found = page.submit().click("Pothole in a street").follow()
     assert "City of Portland" in found
     assert "Report it online" in found
     assert "When you can reach a person" in found

@@ -37,6 +37,20 @@
     if (/^(A|BUTTON|SUMMARY)$/.test(target.tagName)) target.click();
   });
 
+  // From the search box the arrows walk the hits below it and back; Enter follows the one in focus.
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;
+    const box = document.querySelector("input[data-walks]");
+    if (!box || !["ArrowDown", "ArrowUp", "Escape"].includes(event.key)) return;
+    const hits = [...document.querySelectorAll(`#${CSS.escape(box.dataset.walks)} a.d-hit`)];
+    const at = hits.indexOf(event.target);
+    if (event.target !== box && at < 0) return;
+    const next = { ArrowDown: at + 1, ArrowUp: at - 1, Escape: -1 }[event.key];
+    if (event.key === "Escape" && at < 0) return;
+    event.preventDefault();
+    (next < 0 ? box : hits[Math.min(next, hits.length - 1)] || box).focus();
+  });
+
   document.addEventListener("DOMContentLoaded", () => {
     document.querySelectorAll("[data-single-keys]").forEach((box) => {
       box.closest("[hidden]")?.removeAttribute("hidden");

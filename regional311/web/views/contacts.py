@@ -33,6 +33,7 @@ from regional311.metering.queries import usage_of_contact
 from regional311.referral import filing
 from regional311.referral import queries as referrals
 from regional311.referral.decision import explain_stored
+from regional311.web.desk_search import LONGEST_QUESTION, hits_of, record_pick
 from regional311.web.forms import (
     Boolean,
     CheckboxWidget,
@@ -76,14 +77,11 @@ from regional311.web.wording import (
     REFERRAL_STATES,
     REQUEST_STATES,
     TRANSFER_RESULTS,
-    VERBS,
     choices,
     kind,
     said,
 )
 
-HITS = 8
-LONGEST_QUESTION = 200
 PLACE = ("place_kind", "place", "latitude", "longitude")
 CALLER = (
     "name",
@@ -514,12 +512,15 @@ def contact(context: ContactRecord, request: Any) -> dict[str, Any]:
     asked = request.GET.get("service", "")[:LONGEST_QUESTION]
     if asked and _editable(context, request) and context.record.danger_answer == "none":
         work.service = offered(request, asked)
+        record_pick(request, f"service:{work.service.ref}")
         work.form = _need_form(context, request, work.service)
         work.preview = (
             _preview(context, request, work.service, {"place_kind": "none"})
             if work.service.place == "none"
             else None
         )
+    elif work.walked:
+        record_pick(request, f"article:{work.walked.partition(':')[0]}")
     return _page(context, request, work)
 
 
@@ -536,28 +537,7 @@ def services(context: ContactRecord, request: Any) -> dict[str, Any]:
 
 
 def _hits(context: ContactRecord, request: Any) -> dict[str, Any]:
-    return hits_of(request, _here(context, request))
-
-
-def hits_of(request: Any, here: str) -> dict[str, Any]:
-    """Give what was searched for (`?q=`) and the services found, each picked by an address here."""
-    tell = telling(request)
-    words = request.GET.get("q", "").strip()[:LONGEST_QUESTION]
-    found = tell.published.search(words, tell.today, HITS, prefer=tell.slug) if words else []
-    return {
-        "q": words,
-        "hits": [
-            {
-                "url": f"{here}?service={hit.service.ref}",
-                "name": hit.service.name,
-                "who": tell.partner(hit.service.tenant),
-                "verb": said(VERBS, hit.service.verb),
-                "summary": hit.service.summary,
-                "fresh": freshness(request, hit.service),
-            }
-            for hit in found
-        ],
-    }
+    return hits_of(request, _here(context, request), walks=True)
 
 
 def _here(context: ContactRecord, request: Any) -> str:
@@ -583,7 +563,9 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
     found = context.record
     here = _here(context, request)
     detail = queries.contact_detail(session, found.id)
-    decisions = referrals.decisions_of_contact(session, found.id)
+    # while one searches for the next need, why the last went where it went can wait
+    searching = work.service is None and bool(request.GET.get("q", "").strip())
+    decisions = [] if searching else referrals.decisions_of_contact(session, found.id)
     sent = referrals.referrals_of_contact(session, found.id)
     editable = _editable(context, request)
     screened = found.danger_answer is not None
@@ -599,7 +581,7 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
         if asks
         else None
     )
-    answered = {each.id: kept_from(each.answers) for each in detail.needs}
+    answered = {each.id: None if searching else kept_from(each.answers) for each in detail.needs}
     asked = forms(session, [each.form for each in answered.values() if each is not None])
     return {
         "notices": beside.notices if beside else [],
@@ -683,7 +665,7 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
             }
             for each in reversed(detail.history)
         ],
-        **_hits(context, request),
+        **(_hits(context, request) if asks and work.service is None else {}),
     }
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
-from pyramid.httpexceptions import HTTPSeeOther
+from pyramid.httpexceptions import HTTPMovedPermanently, HTTPSeeOther
 from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
 
@@ -18,8 +19,6 @@ from regional311.web.public_pages import alternates, canonical, shown_notices
 from regional311.web.telling import telling
 from regional311.web.tree import Root, TenantNode, Track
 
-LONGEST_QUESTION = 200
-
 
 @view_config(
     context=Root,
@@ -27,14 +26,12 @@ LONGEST_QUESTION = 200
     request_method="GET",
     renderer="home/landing.jinja2",
 )
-def landing(context: Root, request: Any) -> dict[str, Any]:
+def landing(context: Root, request: Any) -> Any:
     """What this is, who helps with what, how to follow a request, where to sign in."""
-    question = request.GET.get("q", "").strip()[:LONGEST_QUESTION]
-    search = getattr(request.registry, "public_search", None)
+    if request.GET.get("q", "").strip():
+        # the search was here before it had a page of its own
+        return HTTPMovedPermanently(location=f"/search?{urlencode({'q': request.GET['q']})}")
     return {
-        "question": question,
-        "searchable": search is not None,
-        "hits": search(request, question) if search is not None and question else [],
         "partners": request.registry.partners.all(),
         "notices": _notices(request),
         "canonical": canonical(request),

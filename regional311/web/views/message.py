@@ -15,6 +15,7 @@ from regional311.catalog.directory import Service
 from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
 from regional311.referral import filing
+from regional311.web.desk_search import hits_of, record_pick
 from regional311.web.forms import (
     Choice,
     Date,
@@ -37,7 +38,6 @@ from regional311.web.views.contacts import (
     PLACE,
     NeedForm,
     asker_of,
-    hits_of,
     offered,
     place_of,
 )
@@ -124,7 +124,7 @@ def _page(request: Any, service: Service | None, form: Form | None) -> dict[str,
         "form": form,
         "service": service.name if service else None,
         "who": tell.partner(service.tenant) if service else None,
-        **hits_of(request, here),
+        **({} if service else hits_of(request, here)),
     }
 
 
@@ -142,6 +142,7 @@ def message(context: Desk, request: Any) -> dict[str, Any]:
     if not ref:
         return _page(request, None, None)
     service = offered(request, ref)
+    record_pick(request, f"service:{service.ref}")
     started = {
         "service": ref,
         "channel": "voicemail",

@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import colander
-from pyramid.events import ApplicationCreated, subscriber
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.renderers import render_to_response
 from pyramid.security import NO_PERMISSION_REQUIRED
@@ -39,32 +38,6 @@ from regional311.web.spoken import own_language, spoken_service
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import Root, TrackedRequest, enter
 from regional311.web.wording import REQUEST_STATES, kind, said
-
-SHOWN = 12
-WEAKEST = 0.4
-"""A hit below this share of the best one is not shown."""
-
-
-@subscriber(ApplicationCreated)
-def offer_search(event: Any) -> None:
-    """Put the search into the public door."""
-    event.app.registry.public_search = public_search
-
-
-def public_search(request: Any, question: str) -> list[dict[str, Any]]:
-    """Find services of every partner by a person's words, the best first."""
-    tell = telling(request)
-    hits = tell.published.search(question, tell.today, SHOWN)
-    return [
-        {
-            "url": f"/services/{hit.service.ref}",
-            "title": hit.service.name,
-            "summary": hit.service.summary,
-            "partner": tell.partner(hit.service.tenant),
-        }
-        for hit in hits
-        if hit.score >= hits[0].score * WEAKEST and not hit.service.confidential
-    ]
 
 
 def asked_service(request: Any) -> Service:

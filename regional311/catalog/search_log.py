@@ -1,0 +1,206 @@
+"""What people searched for, so that whoever keeps the catalogue learns the words that are missing.
+
+Only what was asked in the end is kept, never each letter that was typed, and never who asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import case, func, select, text, update
+from sqlalchemy.orm import Session
+
+from regional311.catalog.models import SearchAsked
+from regional311.catalog.words import masked
+from regional311.database.ids import new_id
+from regional311.database.rows import new_row, put, send
+from regional311.database.session import TenantSession, mark_changed, scope_of
+from regional311.tenancy.queries import PolicyRow, policies, slug_of
+
+KEEP_DAYS: Final = 180
+"""Words are kept so long where the region's policy of retention says nothing else."""
+
+LOOK_BACK: Final = timedelta(days=90)
+LISTED: Final = 200
+_SAME_SEARCH: Final = timedelta(minutes=10)
+"""A choice so soon after the same words is what came of them; the same again is one search."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """Words that found nothing, or nothing that anybody opened, with how often each."""
+
+    words: str
+    language: str
+    searches: int
+    without_result: int
+    without_choice: int
+    last_at: datetime
+
+    @property
+    def found(self) -> int:
+        """How many of the searches had a result."""
+        return self.searches - self.without_result
+
+
+def record_search(
+    session: TenantSession, *, now: datetime, door: str, words: str, language: str, results: int
+) -> None:
+    """Keep what was searched for in the end; it leaves with what else the request writes.
+
+    ``door`` is `desk` or `public`. Words of which nothing is left once they are masked are not
+    kept.
+    """
+    said = masked(words)
+    if not said.strip("# "):
+        return
+    put(
+        session,
+        new_row(
+            SearchAsked,
+            tenant_id=scope_of(session).tenant_id,
+            id=new_id(),
+            at=now,
+            door=door,
+            words=said,
+            language=language,
+            results=results,
+        ),
+    )
+
+
+def record_choice(
+    session: TenantSession,
+    *,
+    now: datetime,
+    door: str,
+    words: str,
+    language: str,
+    results: int,
+    chosen: str,
+) -> None:
+    """Keep which hit was opened: with the search just made for the same words, or as one itself.
+
+    One statement. ``chosen`` is `service:partner/key` or `article:partner/key`.
+    """
+    said = masked(words)
+    if not said.strip("# "):
+        return
+    send(session)
+    session.execute(
+        _CHOICE,
+        {
+            "me": scope_of(session).tenant_id,
+            "id": new_id(),
+            "now": now,
+            "since": now - _SAME_SEARCH,
+            "door": door,
+            "words": said,
+            "language": language,
+            "results": results,
+            "chosen": chosen[:200],
+        },
+    )
+    mark_changed(session)
+
+
+_CHOICE: Final = text("""
+WITH same AS (
+    SELECT id, chosen, at FROM searches
+    WHERE tenant_id = :me AND words = :words AND door = :door AND at > :since
+), changed AS (
+    UPDATE searches SET chosen = :chosen
+    WHERE tenant_id = :me
+        AND id = (SELECT id FROM same WHERE chosen IS NULL ORDER BY at DESC LIMIT 1)
+    RETURNING id
+)
+INSERT INTO searches (tenant_id, id, at, door, words, language, results, chosen)
+SELECT :me, :id, :now, :door, :words, :language, :results, :chosen
+WHERE NOT EXISTS (SELECT FROM changed) AND NOT EXISTS (SELECT FROM same WHERE chosen = :chosen)
+""")
+
+
+def unanswered(session: Session, tenant_id: UUID, *, since: datetime) -> list[Unanswered]:
+    """Give the words after which nothing was found or opened, those that most asked for first.
+
+    What an owner has set aside since is left out, as is what was answered at least half the time.
+    """
+    asked = SearchAsked
+    nothing = func.count().filter(asked.results == 0)
+    unopened = func.count().filter(asked.chosen.is_(None))
+    rows = session.execute(
+        select(
+            asked.words,
+            asked.language,
+            func.count(),
+            nothing,
+            unopened,
+            func.max(asked.at),
+        )
+        .where(
+            asked.tenant_id == tenant_id,
+            asked.at >= since,
+            asked.words != "",
+            asked.set_aside_at.is_(None),
+        )
+        .group_by(asked.words, asked.language)
+        .having(unopened * 2 > func.count())
+        .order_by(case((nothing > 0, 0), else_=1), unopened.desc(), asked.words)
+        .limit(LISTED)
+    )
+    return [Unanswered(*row) for row in rows]
+
+
+def set_aside(session: TenantSession, *, now: datetime, words: str, language: str) -> int:
+    """Say that nothing is to be done about these words; give how many searches that were."""
+    send(session)
+    done = session.execute(
+        update(SearchAsked)
+        .where(
+            SearchAsked.tenant_id == scope_of(session).tenant_id,
+            SearchAsked.words == words,
+            SearchAsked.language == language,
+            SearchAsked.set_aside_at.is_(None),
+        )
+        .values(set_aside_at=now),
+        execution_options={"synchronize_session": False},
+    )
+    return int(done.rowcount)  # type: ignore[attr-defined]
+
+
+def forget_words(session: TenantSession, now: datetime) -> int:
+    """Forget the words of old searches, a chore of the worker; give how many there were.
+
+    How old says the region's policy of retention. That there was a search stays counted.
+    """
+    keep_days = _keep_days(policies(session), slug_of(session), now.date())
+    done = session.execute(
+        update(SearchAsked)
+        .where(
+            SearchAsked.tenant_id == scope_of(session).tenant_id,
+            SearchAsked.at < now - timedelta(days=keep_days),
+            SearchAsked.words != "",
+        )
+        .values(words=""),
+        execution_options={"synchronize_session": False},
+    )
+    return int(done.rowcount)  # type: ignore[attr-defined]
+
+
+def _keep_days(rows: Iterable[PolicyRow], slug: str, on: date) -> int:
+    """Give for how many days a partner keeps words: its own period, else everybody's."""
+    periods = [
+        each
+        for row in rows
+        if row.key == "retention"
+        and row.valid_from <= on
+        and (row.valid_to is None or on < row.valid_to)
+        for each in row.body.get("retention") or ()
+        if each.get("kind") == "search" and each.get("tenant") in (None, slug)
+    ]
+    own = [each for each in periods if each.get("tenant") == slug]
+    return min((int(each["keep_days"]) for each in own or periods), default=KEEP_DAYS)
