@@ -124,10 +124,13 @@ WHERE NOT EXISTS (SELECT FROM changed) AND NOT EXISTS (SELECT FROM same WHERE ch
 """)
 
 
-def unanswered(session: Session, tenant_id: UUID, *, since: datetime) -> list[Unanswered]:
+def unanswered(
+    session: Session, tenant_id: UUID, *, since: datetime, aside: bool = False
+) -> list[Unanswered]:
     """Give the words after which nothing was found or opened, those that most asked for first.
 
-    What an owner has set aside since is left out, as is what was answered at least half the time.
+    What an owner has set aside since is left out, or, ``aside``, the only thing given. What was
+    answered at least half the time is no matter.
     """
     asked = SearchAsked
     nothing = func.count().filter(asked.results == 0)
@@ -145,7 +148,7 @@ def unanswered(session: Session, tenant_id: UUID, *, since: datetime) -> list[Un
             asked.tenant_id == tenant_id,
             asked.at >= since,
             asked.words != "",
-            asked.set_aside_at.is_(None),
+            asked.set_aside_at.is_not(None) if aside else asked.set_aside_at.is_(None),
         )
         .group_by(asked.words, asked.language)
         .having(unopened * 2 > func.count())
@@ -155,20 +158,27 @@ def unanswered(session: Session, tenant_id: UUID, *, since: datetime) -> list[Un
     return [Unanswered(*row) for row in rows]
 
 
-def set_aside(session: TenantSession, *, now: datetime, words: str, language: str) -> int:
-    """Say that nothing is to be done about these words; give how many searches that were."""
+def set_aside(
+    session: TenantSession, *, now: datetime, words: str, language: str, back: bool = False
+) -> int:
+    """Say that nothing more is to be done about these words; give how many searches that were.
+
+    ``back`` takes that back.
+    """
+    asked = SearchAsked
     send(session)
     done = session.execute(
-        update(SearchAsked)
+        update(asked)
         .where(
-            SearchAsked.tenant_id == scope_of(session).tenant_id,
-            SearchAsked.words == words,
-            SearchAsked.language == language,
-            SearchAsked.set_aside_at.is_(None),
+            asked.tenant_id == scope_of(session).tenant_id,
+            asked.words == words,
+            asked.language == language,
+            asked.set_aside_at.is_not(None) if back else asked.set_aside_at.is_(None),
         )
-        .values(set_aside_at=now),
+        .values(set_aside_at=None if back else now),
         execution_options={"synchronize_session": False},
     )
+    mark_changed(session)
     return int(done.rowcount)  # type: ignore[attr-defined]
 
 

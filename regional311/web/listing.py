@@ -121,3 +121,11 @@ class Listing:
             query["sort"] = self.sort
         query |= changes
         return f"{self.path}?{urlencode(query)}" if query else self.path
+
+
+def page_of(listing: Listing, rows: Sequence[Any]) -> Listing:
+    """Give a listing its page of rows that are all at hand; the cursor is how many come before."""
+    after = listing.after or ""
+    start = int(after) if after.isdecimal() and after.isascii() and len(after) < 9 else 0
+    following = str(start + PAGE_SIZE) if start + PAGE_SIZE < len(rows) else None
+    return listing.fill(rows[start : start + PAGE_SIZE], after=following, total=len(rows))

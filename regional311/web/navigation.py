@@ -123,6 +123,20 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
                 within="services",
             ),
             Entry(
+                "searches",
+                _("Searches"),
+                _("What people asked for in vain."),
+                P.SERVICE_READ,
+                within="services",
+            ),
+            Entry(
+                "synonyms",
+                _("Synonyms"),
+                _("What people say for our words."),
+                P.SERVICE_READ,
+                within="services",
+            ),
+            Entry(
                 "suggestions",
                 _("Suggestions"),
                 _("What others say should be corrected."),

@@ -38,6 +38,7 @@ from regional311.catalog.models import (
     Organization,
     QuestionGroup,
     Service,
+    Synonym,
     Taxonomy,
 )
 from regional311.chargeback.collecting import NoBillingPeriod, billing_period
@@ -917,6 +918,28 @@ class Taxonomies(Collection):
 
 
 TAXONOMY_VIEWS = frozenset({"crosswalk-sheet", "crosswalks", "end-crosswalk", "import", "unmapped"})
+
+
+class SynonymRecord(Record):
+    """What people say for other words, by its key."""
+
+
+@collection("synonyms")
+class Synonyms(Collection):
+    """What people say for the words that services are described in."""
+
+    permission = P.SERVICE_READ
+    model, member, by = Synonym, SynonymRecord, "key"
+
+    def child(self, name: str) -> Resource | None:
+        return None if name == "new" else super().child(name)
+
+
+@collection("searches")
+class Searches(Collection):
+    """What was searched for in vain."""
+
+    permission = P.SERVICE_READ
 
 
 class SuggestionRecord(Record):

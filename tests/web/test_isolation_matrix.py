@@ -22,8 +22,9 @@ from regional311.calendars import Period
 from regional311.catalog.answers import Kept, Reply
 from regional311.catalog.article_writer import write_article
 from regional311.catalog.articles import Article, Step
-from regional311.catalog.content import Question, QuestionGroup
+from regional311.catalog.content import Question, QuestionGroup, Synonym
 from regional311.catalog.group_writer import write_group
+from regional311.catalog.synonyms import write_synonym
 from regional311.catalog.versions import publish, review, save_draft
 from regional311.chargeback import agreements
 from regional311.chargeback.agreements import Content
@@ -199,6 +200,15 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
         ("Taxonomies", name, "POST"): (f"taxonomies/{name}", "editor administrator")
         for name in ("crosswalk-sheet", "crosswalks", "end-crosswalk", "import")
     },
+    ("Synonyms", "", "GET"): ("synonyms", SERVICES),
+    ("Synonyms", "new", "GET"): ("synonyms/new", "editor administrator"),
+    ("Synonyms", "new", "POST"): ("synonyms/new", "editor administrator"),
+    ("SynonymRecord", "", "GET"): ("synonyms/matrix", SERVICES),
+    ("SynonymRecord", "", "POST"): ("synonyms/matrix", "editor administrator"),
+    ("SynonymRecord", "end", "POST"): ("synonyms/matrix/end", "editor administrator"),
+    ("SynonymRecord", "restore", "POST"): ("synonyms/matrix/restore", "editor administrator"),
+    ("Searches", "", "GET"): ("searches", SERVICES),
+    ("Searches", "", "POST"): ("searches", "editor administrator"),
     ("Suggestions", "", "GET"): ("suggestions", SERVICES),
     ("Suggestions", "seen", "POST"): ("suggestions/seen", SERVICES),
     **{
@@ -543,6 +553,8 @@ def found(web_engine, people) -> dict[str, str]:
             source="form",
         )
         make_client(session, name="Matrix", scopes=["open311:requests"], now=NOW)
+        synonym = Synonym(key="matrix", said=("matrix",), means=("pothole",))
+        write_synonym(session, synonym, None, now=NOW)
 
         def first(model, column, *conditions):
             return session.scalars(

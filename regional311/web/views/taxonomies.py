@@ -49,7 +49,7 @@ from regional311.web.forms import (
     start_over,
 )
 from regional311.web.i18n import _, translated
-from regional311.web.listing import PAGE_SIZE, Column, Filter, Listing
+from regional311.web.listing import Column, Filter, Listing, page_of
 from regional311.web.representations import csv_response, exported, wanted
 from regional311.web.security import may
 from regional311.web.telling import Telling, telling
@@ -310,7 +310,7 @@ def unused(context: TaxonomyRecord, request: Any) -> Any:
     form = wanted(request)
     if form != "html":
         return exported(request, form, f"{key}-unused.csv", ("code", "name", "path"), rows)
-    _paged(listing, rows)
+    page_of(listing, rows)
     here = f"{_url(request)}/{key}"
     return {
         "listing": listing,
@@ -366,20 +366,13 @@ def unmapped(context: Taxonomies, request: Any) -> Any:
     form = wanted(request)
     if form != "html":
         return exported(request, form, "unmapped.csv", ("key", "name", "bureau", "group"), rows)
-    _paged(listing, rows)
+    page_of(listing, rows)
     return {
         "listing": listing,
         "crumbs": _crumbs(request, (None, _("Services without a term"))),
         "services_url": f"/{tell.slug}/services",
         "may_edit": may(request, P.SERVICE_EDIT),
     }
-
-
-def _paged(listing: Listing, rows: list[dict[str, Any]]) -> None:
-    after = listing.after or ""
-    start = int(after) if after.isdecimal() and after.isascii() and len(after) < 9 else 0
-    following = str(start + PAGE_SIZE) if start + PAGE_SIZE < len(rows) else None
-    listing.fill(rows[start : start + PAGE_SIZE], after=following, total=len(rows))
 
 
 # --- taking in ------------------------------------------------------------------------------------
@@ -696,7 +689,7 @@ def _crosswalks_page(
         if asked is None
         or asked in (row.term_ref.partition(":")[0], row.other_ref.partition(":")[0])
     ]
-    _paged(listing, rows)
+    page_of(listing, rows)
     offered = [each for key in terms.taxonomies for each in terms.of(key)]
     return {
         "crumbs": _crumbs(request, (None, _("Crosswalks"))),
