@@ -297,7 +297,9 @@ class Service(Model):
         default=None, ge=1, le=8760, description="Business hours until done."
     )
     confidential: bool = Field(
-        default=False, description="Seen by cleared roles only, in no list, map or export."
+        default=False,
+        description="Its requests are seen by cleared roles only, in no list, map or export. "
+        "What it is and how to reach it everybody may read.",
     )
     alert: Words | None = Field(
         default=None, description="What everybody must know at present, shown first."

@@ -105,8 +105,6 @@ def document(
 def documents_of_service(row: Mapping[str, Any], partner: Mapping[str, Any]) -> list[Document]:
     """Give the documents of a service; none for one that cannot be had.
 
-    A confidential service is for staff: a specialist must find it, and nobody else does.
-
     ``row`` has the columns of `services`, its ``organization`` and ``bureau`` by name, its
     ``places`` (what is said at the location, of it, and its name) and the ``term_names`` of its
     terms by language. ``partner`` has ``slug``, ``name``, ``short_name`` and ``language``.
@@ -122,7 +120,7 @@ def documents_of_service(row: Mapping[str, Any], partner: Mapping[str, Any]) -> 
     facts = {
         "kind": "service",
         "key": row["key"],
-        "for_staff": row["confidential"],
+        "for_staff": False,
         "verb": row["verb"],
         "status": status,
         "heading": more.get("group"),

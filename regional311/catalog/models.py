@@ -49,7 +49,6 @@ class Service(Base):
         Index(None, "tenant_id", "term"),
         Index("ix_services_organization", "tenant_id", text("(details ->> 'organization')")),
         Index("ix_services_taxonomy", text("(details -> 'taxonomy')"), postgresql_using="gin"),
-        Index("ix_services_confidential", "tenant_id", "id", postgresql_where="confidential"),
         {"info": PUBLISHED},
     )
 

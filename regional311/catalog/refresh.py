@@ -29,7 +29,7 @@ FROM tenants WHERE tenant_id = :me AND id = :me
 
 _SERVICES: Final = text("""
 SELECT s.key, s.name, s.summary, s.verb, s.bureau_key, s.term, s.keywords, s.boundary_key,
-    s.confidential, s.details, s.ended_on, b.name AS bureau,
+    s.details, s.ended_on, b.name AS bureau,
     (
         SELECT concat_ws(' ', o.name, o.details ->> 'alternate_name') FROM organizations AS o
         WHERE o.tenant_id = :me AND o.key = s.details ->> 'organization' AND o.ended_on IS NULL

@@ -1,7 +1,7 @@
 """Search everything that is published in the region, in one box.
 
 Two statements: what the vocabulary knows of the words, then the documents by how well they meet
-them. Everybody reads all documents; none is of a confidential service.
+them. Everybody reads all documents but those for staff.
 """
 
 from __future__ import annotations

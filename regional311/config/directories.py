@@ -42,9 +42,7 @@ def region_of(
         at=at,
         url=url,
         kinds=frozenset(
-            each.term
-            for each in snapshot.directory.services
-            if each.term and not each.confidential and each.source == "kept"
+            each.term for each in snapshot.directory.services if each.term and each.source == "kept"
         ),
         only=slug,
         inside=inside,

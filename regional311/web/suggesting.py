@@ -117,11 +117,11 @@ def subjects(request: Any, session: Session, language: str | None = None) -> lis
     """Give the service that the address is about, and the places where it is given.
 
     With a language the service's translation is looked at, where there is one. 404 for a service
-    that is not offered, or not for everybody.
+    that is not offered.
     """
     tell = telling(request)
     found = tell.published.directory.find(request.GET.get("about", "")[:200])
-    if found is None or not found.offered(tell.today) or found.confidential:
+    if found is None or not found.offered(tell.today):
         raise HTTPNotFound
     row = tell.published.tenants[found.tenant]
     own = own_language(row)

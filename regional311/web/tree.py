@@ -197,11 +197,11 @@ class PublicServices(Resource):
 
 
 class PublicServicesOf(PublicPlace):
-    """/services/<slug>/<key>: one partner's services; confidential ones are nowhere."""
+    """/services/<slug>/<key>: one partner's services."""
 
     def child(self, name: str) -> Resource | None:
         found = telling(self.request).published.directory.find(f"{self.partner.slug}/{name}")
-        if found is None or found.confidential:
+        if found is None:
             return None
         return PublicService(self.request, name, self, found)
 

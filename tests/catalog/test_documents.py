@@ -27,7 +27,6 @@ def service(**changed):
         "bureau": "Bureau of Transportation",
         "boundary_key": None,
         "keywords": ["hole in the road"],
-        "confidential": False,
         "details": {"group": "Streets", **details},
         "ended_on": None,
         "organization": None,
@@ -86,11 +85,6 @@ def test_each_translation_is_a_document_of_its_own():
 )
 def test_what_cannot_be_had_has_no_document(hidden):
     assert documents_of_service(service(**hidden), CITY) == []
-
-
-def test_a_confidential_service_is_found_by_staff_only():
-    assert only(service(confidential=True)).for_staff
-    assert not only(service()).for_staff
 
 
 def test_hours_are_those_of_the_place_then_the_service_then_the_location():

@@ -150,7 +150,9 @@ def published_things(web_engine, people, clock):
             ),
         )
         service_like(session, city, "block-party-test", **PERMIT, term="block-party-test")
-        service_like(session, city, "secret-test", confidential=True, term="block-party-test")
+        service_like(
+            session, city, "secret-test", verb="request", confidential=True, term="block-party-test"
+        )
         service_like(session, city, "old-test", term="block-party-test", name="Street party")
         session.execute(
             update(ServiceRow)
@@ -278,17 +280,15 @@ def test_the_map_has_the_outline_and_the_place(testapp):
     assert found["features"][-1]["properties"]["address"].startswith("1900 SW 4th Avenue")
 
 
-def test_confidential_services_are_nowhere(testapp):
-    for address in (
-        f"/services/{CITY}/secret-test",
-        f"/services/{CITY}/secret-test/map",
-        f"/service?service={CITY}/secret-test",
-        f"/report?service={CITY}/secret-test",
-    ):
-        testapp.get(address, status=404)
+def test_help_has_a_page_though_its_requests_are_confidential(testapp):
+    testapp.get(f"/services/{CITY}/secret-test")
     for address in (f"/services/{CITY}", f"/services/{CITY}/block-party-test", "/sitemap.xml"):
-        assert "secret-test" not in testapp.get(address)
-    assert "secret-test" not in testapp.get(f"/services/{CITY}/old-test", status=410)
+        assert "secret-test" in testapp.get(address)
+    screen = testapp.get(f"/report?service={CITY}/secret-test").forms["screen"]
+    screen["danger"] = "none"
+    asked = screen.submit("submit").follow()
+    assert "Only people who are cleared for it read this." in asked
+    assert "Others may read this later" not in asked
 
 
 def test_a_service_that_ended_says_since_when_and_what_instead(testapp):

@@ -1,7 +1,6 @@
 """What the directory API asks: published entries of all partners or of one, a page at a time.
 
-Each function runs a fixed number of statements, whatever is asked. What is confidential, has ended
-or serves only what is confidential is nowhere.
+Each function runs a fixed number of statements, whatever is asked. What has ended is nowhere.
 """
 
 from __future__ import annotations
@@ -79,26 +78,7 @@ _LOCATION: Final = (
     "jsonb_build_object('id', l.id, 'key', l.key, 'name', l.name, 'latitude', l.latitude,"
     " 'longitude', l.longitude, 'details', l.details, 'hsds', l.hsds)"
 )
-_OPEN: Final = f"s.tenant_id = ANY(:tenants) AND NOT s.confidential AND {_live('s')}"
-
-# A place, or a body, that only serves what is confidential is as confidential as that. What is
-# confidential is little: it is looked up once, and not for each place again.
-_SHOWN_LOCATION: Final = f"""
-    {_live("l")} AND (
-        (l.tenant_id, l.id) NOT IN (SELECT x.tenant_id, x.location_id FROM services y
-            JOIN service_locations x ON x.tenant_id = y.tenant_id AND x.service_id = y.id
-            WHERE y.confidential)
-        OR EXISTS (SELECT FROM service_locations x
-            JOIN services y ON y.tenant_id = x.tenant_id AND y.id = x.service_id
-            WHERE x.tenant_id = l.tenant_id AND x.location_id = l.id AND NOT y.confidential)
-    )"""
-_SHOWN_ORGANIZATION: Final = f"""
-    {_live("o")} AND (
-        (o.tenant_id, o.key) NOT IN (SELECT y.tenant_id, y.details ->> 'organization'
-            FROM services y WHERE y.confidential AND y.details ? 'organization')
-        OR EXISTS (SELECT FROM services y WHERE y.tenant_id = o.tenant_id
-            AND y.details ->> 'organization' = o.key AND NOT y.confidential)
-    )"""
+_OPEN: Final = f"s.tenant_id = ANY(:tenants) AND {_live('s')}"
 
 
 def _same(kind: str, alias: str) -> str:
@@ -109,7 +89,6 @@ def _same(kind: str, alias: str) -> str:
         JOIN {table} e ON e.tenant_id = p.other_tenant_id AND e.key = p.other_key
         WHERE p.tenant_id = {alias}.tenant_id AND p.kind = '{kind}' AND p.key = {alias}.key
         AND p.verdict = 'same' AND {_live("e")}
-        {"AND NOT e.confidential" if kind == "service" else ""}
         AND NOT EXISTS (SELECT FROM alike_pairs q WHERE q.tenant_id = p.other_tenant_id
             AND q.kind = p.kind AND q.key = p.other_key AND q.other_tenant_id = p.tenant_id
             AND q.other_key = p.key AND q.verdict = 'different'))"""
@@ -123,7 +102,7 @@ _LOCATIONS: Final = f"""(
     SELECT jsonb_agg({_LOCATION}) FROM locations l
     WHERE l.tenant_id = o.tenant_id
     AND (l.details ->> 'organization' = o.key OR l.key = o.details ->> 'location')
-    AND {_SHOWN_LOCATION})"""
+    AND {_live("l")})"""
 _PROVIDER: Final = f"""
     CASE WHEN o.id IS NOT NULL THEN jsonb_build_object('id', o.id, 'key', o.key, 'name', o.name,
         'details', o.details, 'hsds', o.hsds, 'parent_id', {_PARENT}, 'same', {{same}},
@@ -332,7 +311,7 @@ def middle_of(session: Session, postcode: str, today: date) -> tuple[float, floa
     """Give the middle (latitude, longitude) of the locations with a postcode, in one statement."""
     wanted = f"""SELECT avg(l.latitude), avg(l.longitude) FROM locations l
         WHERE upper(replace(l.details ->> 'postal_code', ' ', '')) ^@ :postcode
-        AND {_SHOWN_LOCATION}"""
+        AND {_live("l")}"""
     row = session.execute(text(wanted), {"postcode": _compact(postcode), "today": today}).one()
     return None if row[0] is None else (float(row[0]), float(row[1]))
 
@@ -512,7 +491,7 @@ def own_locations(session: Session, partner: UUID, today: date) -> list[Found]:
     """Give the locations that are a partner's own and no other body's, in one statement."""
     wanted = f"""SELECT {_LOCATION} AS location FROM locations l
         WHERE l.tenant_id = :partner AND NOT l.details ? 'organization' AND l.hsds IS NULL
-        AND {_SHOWN_LOCATION} ORDER BY l.id"""
+        AND {_live("l")} ORDER BY l.id"""
     rows = session.execute(text(wanted), {"partner": partner, "today": today})
     return [row.location for row in rows]
 
@@ -522,8 +501,8 @@ def stream_locations(session: Session, region: Region, today: date) -> Iterator[
     wanted = f"""SELECT l.tenant_id, l.id, l.key, l.name, l.latitude, l.longitude, l.details,
         l.hsds,
         (SELECT o.id FROM organizations o WHERE o.tenant_id = l.tenant_id
-            AND o.key = l.details ->> 'organization' AND {_SHOWN_ORGANIZATION}) AS organization_id
-        FROM locations l WHERE l.tenant_id = ANY(:tenants) AND {_SHOWN_LOCATION}
+            AND o.key = l.details ->> 'organization' AND {_live("o")}) AS organization_id
+        FROM locations l WHERE l.tenant_id = ANY(:tenants) AND {_live("l")}
         ORDER BY l.id, l.tenant_id"""
     return _streamed(session, wanted, {"tenants": region.tenant_ids, "today": today})
 
@@ -539,7 +518,7 @@ def _organization_statement(*, full: bool) -> str:
 
 def _organizations_where(region: Region, asked: Asked, today: date) -> _Where:
     where = _Where(
-        ["o.tenant_id = ANY(:tenants)", _SHOWN_ORGANIZATION],
+        ["o.tenant_id = ANY(:tenants)", _live("o")],
         {"tenants": region.tenant_ids, "today": today},
     )
     if asked.search is not None:

@@ -29,7 +29,7 @@ from regional311.tenancy.queries import slug_of
 _KINDS: Final = text("""
 SELECT ref, term, details ->> 'group' AS heading, count(*) AS times
 FROM services, jsonb_array_elements_text(details -> 'taxonomy') AS ref
-WHERE source = 'kept' AND NOT confidential AND ended_on IS NULL
+WHERE source = 'kept' AND ended_on IS NULL
 GROUP BY ref, term, heading ORDER BY times DESC, term
 """)
 OTHER_GROUP: Final = "Community services"

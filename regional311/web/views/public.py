@@ -44,7 +44,7 @@ def asked_service(request: Any) -> Service:
     """Return the service that the address names; 404 for one that is not offered."""
     tell = telling(request)
     found = tell.published.directory.find(request.GET.get("service", "")[:200])
-    if found is None or found.confidential or not found.offered(tell.today):
+    if found is None or not found.offered(tell.today):
         raise HTTPNotFound
     return found
 
@@ -142,6 +142,8 @@ def _report_form(request: Any, found: Service, *, cleared: bool = False) -> Form
             del schema[name]
     if not cleared:
         del schema["cleared"]
+    if found.confidential:
+        schema["description"].description = _("Only people who are cleared for it read this.")
     add_questions(request, schema, found)
     return make_form(
         request,

@@ -111,7 +111,7 @@ def article(context: PublicArticle, request: Any) -> dict[str, Any]:
                 "who": tell.partner(each.tenant),
             }
             for each in services
-            if each is not None and not each.confidential and each.offered(tell.today)
+            if each is not None and each.offered(tell.today)
         ],
         "updated": tell.day(found.updated_on, "long"),
         "canonical": canonical(request),

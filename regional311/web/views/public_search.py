@@ -147,7 +147,7 @@ def found(context: Root, request: Any) -> HTTPSeeOther:
         raise HTTPNotFound
     if kind == "service":
         service = tell.published.directory.find(ref)
-        if service is None or service.confidential:
+        if service is None:
             raise HTTPNotFound
     elif not key.replace("-", "").isalnum() or not key.isascii():
         raise HTTPNotFound

@@ -47,7 +47,7 @@ _ORDER: Final = tuple(VERBS)
 def old_address(context: Root, request: Any) -> HTTPMovedPermanently:
     """Lead from the address that services had before to the one they have."""
     found = telling(request).published.directory.find(request.GET.get("service", "")[:200])
-    if found is None or found.confidential:
+    if found is None:
         raise HTTPNotFound
     return HTTPMovedPermanently(location=f"/services/{found.ref}")
 
@@ -86,7 +86,7 @@ def open_services(tell: Telling, slug: str) -> list[Service]:
     return [
         each
         for each in tell.published.directory.of(slug, tell.today)
-        if not each.confidential and each.details.get("status") != "defunct"
+        if each.details.get("status") != "defunct"
     ]
 
 
@@ -289,7 +289,7 @@ def _others(tell: Telling, found: Service, wanted: str) -> list[dict[str, Any]]:
             "who": tell.partner(each.tenant),
         }
         for each in tell.published.directory.family(found, tell.today)
-        if each.ref != found.ref and not each.confidential
+        if each.ref != found.ref
     ]
 
 

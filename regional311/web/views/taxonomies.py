@@ -76,7 +76,7 @@ class _Sorted:
         self.slug = tell.slug
         self.by_ref: dict[str, list[Service]] = {}
         for each in tell.published.directory.services:
-            if each.offered(tell.today) and not (each.confidential and each.tenant != tell.slug):
+            if each.offered(tell.today):
                 for ref in each.details.get("taxonomy") or ():
                     self.by_ref.setdefault(ref, []).append(each)
 
