@@ -120,6 +120,7 @@ def work(var: Path | None, once: bool) -> None:
     from regional311.catalog.search_log import forget_words
     from regional311.catalog.versions import publish_due
     from regional311.chargeback.agreement_reminders import remind
+    from regional311.config.directories import work_packages
     from regional311.forecast.warnings import warn
     from regional311.keeping.reminders import keep
     from regional311.ledger.seals import seal_everything
@@ -145,6 +146,7 @@ def work(var: Path | None, once: bool) -> None:
             Chore("catalogue_due", 60, publish_due),
             Chore("search_documents", 86_400, refresh_everything),
             Chore("search_words", 86_400, forget_words),
+            Chore("packages", 1, lambda session, at: work_packages(session, at, url=settings.url)),
         ]
         fates = work_outbox(engine, settings, once=once, stop_event=stop, chores=chores)
     click.echo(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,16 @@ import orjson
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from regional311.catalog.hsds import documents, queries
+from regional311.catalog.hsds import documents, queries, uploads
 from regional311.catalog.hsds.assembling import Naming, Package, assemble
 from regional311.catalog.hsds.comparing import Report
 from regional311.catalog.hsds.importing import Order, take_package
 from regional311.catalog.hsds.queries import Asked
-from regional311.catalog.hsds.reading import read_path
+from regional311.catalog.hsds.reading import read_path, read_stream
 from regional311.catalog.hsds.region import Region
 from regional311.catalog.hsds.tabular import Tables, rows_of, write_directory, write_zip
 from regional311.database.session import Scope, TenantSession, open_session, session_scope
-from regional311.errors import Forbidden
+from regional311.errors import DomainError, Forbidden
 from regional311.identity.models import Membership
 from regional311.identity.permissions import Permissions, permissions_of
 from regional311.referral.snapshot import NOBODY, Published, invalidate, published
@@ -93,6 +94,40 @@ def take_for(
     region = region_of(snapshot, now, f"{url}/hsds", inside=True)
     today = snapshot.today(tenant, now)
     return take_package(session, package, region, order, today=today, now=now)
+
+
+def work_packages(session: TenantSession, now: datetime, *, url: str) -> int:
+    """Check the oldest uploaded package of the bound partner, or take it in: a chore of the worker.
+
+    A package that cannot be read or taken is refused with the reason and has changed nothing. Says
+    how many packages were looked at.
+    """
+    due = uploads.next_due(session)
+    if due is None:
+        return 0
+    snapshot = Published.load(session)
+    tenant = snapshot.slugs[due.tenant_id]
+    order = Order(
+        feed=due.feed,
+        bureau=due.bureau_key,
+        skip_broken=due.skip_broken,
+        dry_run=due.state == "waiting",
+        choices=due.choices,
+        person_id=due.ordered_by,
+    )
+    try:
+        with session.begin_nested():
+            files = read_stream(BytesIO(due.content), due.name)
+            package = assemble(files, Naming(tenant, due.feed))
+            report = take_for(session, snapshot, tenant, package, order, now=now, url=url)
+    except DomainError as error:
+        uploads.refused(session, due.id, error.message, now)
+        return 1
+    if order.dry_run:
+        uploads.checked(session, due.id, report.as_dict())
+    else:
+        uploads.taken(session, due.id, report.as_dict(), now)
+    return 1
 
 
 def _editor(session: TenantSession, tenant: str, person: str) -> Any:

@@ -171,6 +171,13 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
                 P.SERVICE_READ,
                 within="services",
             ),
+            Entry(
+                "hsds",
+                _("Packages"),
+                _("The directory in and out as files."),
+                P.SERVICE_PUBLISH,
+                within="services",
+            ),
             Entry("rules", _("Rules"), _("Where each need goes, and why."), P.RULE_READ),
             Entry("people", _("People"), _("Who may do what."), P.PEOPLE_READ),
             Entry(

@@ -36,6 +36,7 @@ from regional311.catalog.models import (
     ContentVersion,
     Location,
     Organization,
+    PackageImport,
     QuestionGroup,
     Service,
     Synonym,
@@ -1209,6 +1210,30 @@ class Clients(Collection):
 
     permission = P.SETTINGS_READ
     model, member, by = ApiClient, ClientRecord, "id"
+
+
+class PackageRecord(Record):
+    """An uploaded package of the partner's directory, by id."""
+
+
+@collection("hsds")
+class Packages(Collection):
+    """The partner's directory as packages of HSDS: in by upload, out as a file."""
+
+    permission = P.SERVICE_PUBLISH
+    model, member, by = PackageImport, PackageRecord, "id"
+
+    def find(self, name: str) -> Any:
+        package_id = self._value(name)
+        if package_id is None:
+            return None
+        # what was sent may be large, and no page shows it
+        columns = [each for each in PackageImport.__table__.c if each.name != "content"]
+        return self.request.dbsession.execute(
+            select(*columns).where(
+                PackageImport.tenant_id == self.request.tenant.id, PackageImport.id == package_id
+            )
+        ).one_or_none()
 
 
 @collection("audit")

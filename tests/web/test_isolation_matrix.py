@@ -24,6 +24,7 @@ from regional311.catalog.article_writer import write_article
 from regional311.catalog.articles import Article, Step
 from regional311.catalog.content import Question, QuestionGroup, Synonym
 from regional311.catalog.group_writer import write_group
+from regional311.catalog.hsds.uploads import upload as send_package
 from regional311.catalog.synonyms import write_synonym
 from regional311.catalog.versions import publish, review, save_draft
 from regional311.chargeback import agreements
@@ -184,6 +185,12 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("ServiceRecord", "verify", "POST"): ("services/{service}/verify", KEEPS),
     ("Reviews", "", "GET"): ("reviews", SERVICES),
     ("Reviews", "", "POST"): ("reviews", KEEPS),
+    ("Packages", "", "GET"): ("hsds", PUBLISHES),
+    ("Packages", "", "POST"): ("hsds", PUBLISHES),
+    ("Packages", "export", "GET"): ("hsds/export", PUBLISHES),
+    ("PackageRecord", "", "GET"): ("hsds/{package}", PUBLISHES),
+    ("PackageRecord", "take", "POST"): ("hsds/{package}/take", PUBLISHES),
+    ("PackageRecord", "discard", "POST"): ("hsds/{package}/discard", PUBLISHES),
     ("Reviews", "keepers", "GET"): ("reviews/keepers", SERVICES),
     ("Reviews", "keepers", "POST"): ("reviews/keepers?service={service}", "editor administrator"),
     ("Clients", "", "GET"): ("clients", "administrator auditor"),
@@ -636,6 +643,9 @@ def found(web_engine, people) -> dict[str, str]:
                 .limit(1)
             ).one(),
             "entry": str(entry),
+            "package": str(
+                send_package(session, name="try.csv", content=b"id", bureau=None, feed="", now=NOW)
+            ),
             "proposal": str(proposal_id),
             "person": str(person),
         }

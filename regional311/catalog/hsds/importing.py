@@ -16,7 +16,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from regional311.audit.service import record
+from regional311.audit.service import audit_row
 from regional311.catalog import bulk, content
 from regional311.catalog.bulk import EntryWrite, SiteWrite, Written
 from regional311.catalog.hsds import mapping
@@ -46,7 +46,7 @@ from regional311.catalog.hsds.tabular import rows_of
 from regional311.catalog.hsds.terms import Kinds, take_terms
 from regional311.catalog.models import Location, Organization, Service, ServiceLocation
 from regional311.catalog.refresh import refresh
-from regional311.database.rows import rewrite, send
+from regional311.database.rows import put, rewrite, send
 from regional311.database.session import TenantSession, scope_of
 from regional311.differences import differences
 from regional311.errors import NotFound
@@ -110,6 +110,7 @@ class Order:
 
     `bureau` keeps what is new; without it the partner's first. `choices` settle what changed on
     both sides: `kind/key` to `ours` or `theirs`; what is not settled stays as it is here.
+    `person_id` is who ordered it, when that is not who acts.
     """
 
     feed: str = ""
@@ -117,6 +118,7 @@ class Order:
     skip_broken: bool = False
     dry_run: bool = False
     choices: Mapping[str, str] = field(default_factory=dict)
+    person_id: UUID | None = None
 
 
 def bureau_of(session: TenantSession, wanted: str | None) -> str:
@@ -498,7 +500,8 @@ class _Taking:
         if not any(writes.values()) and not gone and not self.ours:
             return
         self.terms.write(self.session)
-        by = Written(self.today, self.now, scope_of(self.session).person_id, "import")
+        person_id = self.order.person_id or scope_of(self.session).person_id
+        by = Written(self.today, self.now, person_id, "import")
         bulk.write_many(
             self.session,
             by,
@@ -509,18 +512,22 @@ class _Taking:
         self._end()
         self._keep_ours()
         raise_revision(self.session)
-        record(
+        put(
             self.session,
-            now=self.now,
-            action="package:take",
-            subject_kind="tenant",
-            subject_id=self.me,
-            detail={
-                "feed": self.order.feed,
-                "written": {kind: len(each) for kind, each in writes.items()},
-                "gone": gone,
-                "skipped": sum(each.refuses for each in self.faults),
-            },
+            audit_row(
+                self.me,
+                at=self.now,
+                action="package:take",
+                subject_kind="tenant",
+                subject_id=self.me,
+                person_id=person_id,
+                detail={
+                    "feed": self.order.feed,
+                    "written": {kind: len(each) for kind, each in writes.items()},
+                    "gone": gone,
+                    "skipped": sum(each.refuses for each in self.faults),
+                },
+            ),
         )
         send(self.session)
 
