@@ -190,6 +190,7 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("Packages", "export", "GET"): ("hsds/export", PUBLISHES),
     ("PackageRecord", "", "GET"): ("hsds/{package}", PUBLISHES),
     ("PackageRecord", "take", "POST"): ("hsds/{package}/take", PUBLISHES),
+    ("PackageRecord", "faults", "GET"): ("hsds/{package}/faults", PUBLISHES),
     ("PackageRecord", "discard", "POST"): ("hsds/{package}/discard", PUBLISHES),
     ("Reviews", "keepers", "GET"): ("reviews/keepers", SERVICES),
     ("Reviews", "keepers", "POST"): ("reviews/keepers?service={service}", "editor administrator"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from io import BytesIO
 from typing import Any
 
@@ -16,6 +17,7 @@ from regional311.errors import DomainError
 from regional311.identity.members import names_of
 from regional311.identity.permissions import Permissions as P
 from regional311.web.i18n import _
+from regional311.web.representations import exported
 from regional311.web.telling import telling
 from regional311.web.tree import PackageRecord, Packages
 
@@ -41,6 +43,11 @@ LEFT_OUT = {
     "nothing": _("Kept, and not used here"),
 }
 SHOWN_ROWS = 200
+NAMED_ROWS = 12
+"""Rows that are named beside what is wrong in them."""
+
+_VALUES = re.compile(r"'[^']*'|\d+")
+FAULTS = ("file", "row", "column", "reason", "left_out")
 
 
 @view_config(
@@ -136,6 +143,15 @@ def take(context: PackageRecord, request: Any) -> Any:
 
 
 @view_config(
+    context=PackageRecord, name="faults", permission=P.SERVICE_PUBLISH, request_method="GET"
+)
+def faults(context: PackageRecord, request: Any) -> Response:
+    """What is wrong in a package as CSV, a line for each row, to mend the file by."""
+    report = context.record.report or {}
+    return exported(request, "csv", "faults.csv", FAULTS, report.get("faults", []))
+
+
+@view_config(
     context=PackageRecord, name="discard", permission=P.SERVICE_PUBLISH, request_method="POST"
 )
 def discard(context: PackageRecord, request: Any) -> Any:
@@ -180,6 +196,23 @@ def _index(request: Any, *, problem: Any = None) -> dict[str, Any]:
     }
 
 
+def _alike(faults: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give each kind of thing that is wrong once, with the first rows that have it.
+
+    What only differs in the value that was found is of one kind; the first stands for all.
+    """
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for each in faults:
+        kind = (each["file"], each["column"], _VALUES.sub("", each["reason"]), each["left_out"])
+        group = found.setdefault(kind, each | {"rows": [], "more": 0, "varies": False})
+        group["varies"] |= group["reason"] != each["reason"]
+        if len(group["rows"]) < NAMED_ROWS:
+            group["rows"].append(each["row"] or "")
+        else:
+            group["more"] += 1
+    return list(found.values())
+
+
 def _page(request: Any, row: Any, *, problem: Any = None) -> dict[str, Any]:
     tell = telling(request)
     report = row.report or {}
@@ -202,7 +235,7 @@ def _page(request: Any, row: Any, *, problem: Any = None) -> dict[str, Any]:
         "names": VERDICTS,
         "left_out": LEFT_OUT,
         "rows": report.get("rows", [])[:SHOWN_ROWS],
-        "faults": report.get("faults", [])[:SHOWN_ROWS],
+        "faults": _alike(report.get("faults", []))[:SHOWN_ROWS],
         "shown": SHOWN_ROWS,
         "facts": [
             (_("Sent"), tell.when(row.uploaded_at)),
