@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby
@@ -38,7 +38,17 @@ class Opening:
     is_open: bool
     now: Any
     days: Sequence[tuple[Any, Any]]
-    holidays: Sequence[tuple[Any, str, Any]]
+    holidays: Sequence[Holiday]
+
+
+@dataclass(frozen=True, order=True)
+class Holiday:
+    """A day that comes soon on which the hours are not those of the week."""
+
+    on: date
+    name: str
+    day: str
+    spans: Any
 
 
 def opening(tell: Telling, calendar: BusinessCalendar) -> Opening:
@@ -78,12 +88,34 @@ def _open(tell: Telling, spans: Sequence[Span]) -> Any:
     return ", ".join(tell.span(each) for each in spans)
 
 
-def _holidays(
-    tell: Telling, calendar: BusinessCalendar, today: date
-) -> Iterator[tuple[Any, str, Any]]:
+def _holidays(tell: Telling, calendar: BusinessCalendar, today: date) -> Iterator[Holiday]:
     for day, name in sorted(calendar.holidays.items()):
         if today <= day < today + SOON and calendar.weekly[day.weekday()] != calendar.on_holidays:
-            yield _day(tell, day), name, _open(tell, calendar.on_holidays)
+            yield Holiday(day, name, _day(tell, day), _open(tell, calendar.on_holidays))
+
+
+def told_once(
+    openings: Iterable[tuple[str, Opening]],
+) -> list[tuple[Holiday, list[tuple[str | None, Any]]]]:
+    """Put the holidays of several named weeks together, so that a page tells each day once.
+
+    A day comes with what is so on it: one entry without a name when it is the same for all of
+    them, else an entry for each that differs from its week, by its name.
+    """
+    named = list(openings)
+    days: dict[tuple[date, str], list[tuple[str, Holiday]]] = {}
+    for name, each in named:
+        for holiday in each.holidays:
+            days.setdefault((holiday.on, holiday.name), []).append((name, holiday))
+    told = []
+    for _key, found in sorted(days.items()):
+        first = found[0][1]
+        alike = len(found) == len(named) and all(one.spans == first.spans for _n, one in found)
+        spans: list[tuple[str | None, Any]] = [
+            (None if alike else name, one.spans) for name, one in found
+        ]
+        told.append((first, spans[:1] if alike else spans))
+    return told
 
 
 def _day(tell: Telling, day: date) -> str:

@@ -101,8 +101,8 @@ def test_a_resident_reads_a_service_in_spanish_on_a_small_phone(open_page):
         Path(SHOTS).mkdir(parents=True, exist_ok=True)
         page.screenshot(path=Path(SHOTS) / "public-service-print.png", full_page=True)
     page.emulate_media(media="screen")
-    english = page.get_by_role("navigation", name="Esta página en otros idiomas")
-    english.get_by_role("link", name="English").click()
+    languages = page.get_by_role("navigation", name="Idioma", exact=True)
+    languages.get_by_role("link", name="English").click()
     page.wait_for_url("**lang=en*")
     assert page.get_by_text("Tell us the address.").is_visible()
 

@@ -196,7 +196,7 @@ def test_a_service_says_everything_that_one_must_know(testapp):
         "Counter",
         "Vietnamese",
         "Open now, until 4:00\u202fPM",
-        "Thursday, November 26, 2026 (Thanksgiving Day): Closed all day",
+        "Thursday, November 26, 2026 (Thanksgiving Day)",
         "Closed now, opens tomorrow at 10:00\u202fAM",
         "May we close our street?",
         "Something wrong here? Tell us",
@@ -214,6 +214,28 @@ def test_room_is_told_with_the_day_on_which_it_was_true(testapp):
     page = testapp.get("/services/211info/shelter")
     assert "12 of 90 free" in page
     assert "as of October 1, 2026" in page
+
+
+def test_a_service_without_hours_shows_the_line_one_calls_and_each_holiday_once(testapp):
+    """The water customer service answers for odd water; other lines of the City stay closed."""
+    page = testapp.get(f"/services/{CITY}/water-quality")
+    aside = page.html.select_one(".p-aside")
+    assert [each.text for each in aside.select("h3")] == ["Water and sewer customer service"]
+    assert len(aside.select("table.p-hours")) == 1
+    holidays, others = aside.select("details")
+    assert not holidays.has_attr("open")
+    assert not others.has_attr("open")
+    days = [each.select_one("strong").text for each in holidays.select("li")]
+    assert days == sorted(set(days), key=days.index)
+    assert "Thursday, November 26, 2026" in days
+    assert page.text.count("Thursday, November 26, 2026") == 1
+    assert "Street maintenance dispatch" in others.text
+    assert "Water and sewer" not in others.text
+    spoken = testapp.get(f"/services/{CITY}/water-quality?lang=es").html
+    assert [each.text for each in spoken.select(".p-aside summary")] == [
+        "Horario distinto en días feriados",
+        "Otras formas de comunicarse con City of Portland",
+    ]
 
 
 def test_what_is_not_translated_is_marked(testapp):

@@ -25,11 +25,11 @@ from regional311.catalog.article_queries import notices, public_articles_about
 from regional311.catalog.directory import Service
 from regional311.catalog.place_queries import ServicePlace, organization_named, places_of
 from regional311.database.session import open_session
-from regional311.referral.snapshot import NOBODY, Published, calendar_of
+from regional311.referral.snapshot import NOBODY, Line, Published, calendar_of
 from regional311.tenancy.jurisdiction import geometry_from
 from regional311.web import schema_org
 from regional311.web.i18n import _, page_language
-from regional311.web.opening import SOON, opening
+from regional311.web.opening import SOON, opening, told_once
 from regional311.web.public_pages import alternates, canonical, languages_of, shown_notices
 from regional311.web.spoken import own_language, spoken_article, spoken_service
 from regional311.web.telling import Telling, call_link, telling
@@ -41,6 +41,8 @@ ON_ONE_PAGE: Final = 300
 _OUTLINE_DETAIL: Final = 0.0005
 """Degrees by which an outline is simplified for the small map: about fifty metres."""
 _ORDER: Final = tuple(VERBS)
+_SPOKEN_TO: Final = ("phone", "text", "walk_in")
+"""Channels of lines on which one speaks with a person, in the order in which they are told."""
 
 
 @view_config(context=Root, name="service", permission=NO_PERMISSION_REQUIRED, request_method="GET")
@@ -228,7 +230,8 @@ def service(context: PublicService, request: Any) -> dict[str, Any]:
     shown_places = [_place(tell, found, each, own) for each in places]
     areas = [tell.published.names.get(key, key) for key in found.boundaries]
     phones = _phones(tell, found, provider)
-    calendars = _calendars(tell, found)
+    calendars, other_lines = _calendars(tell, found, phones)
+    hours = [(name, address, opening(tell, calendar)) for name, address, calendar in calendars]
     data = _data(request, found, spoken, row, provider, places, calendars, phones, areas)
     return {
         **page,
@@ -249,9 +252,23 @@ def service(context: PublicService, request: Any) -> dict[str, Any]:
         ],
         "areas": areas,
         "hours": [
-            {"name": name, "address": address, "opening": opening(tell, calendar)}
-            for name, address, calendar in calendars
+            {"name": name, "address": address, "opening": each} for name, address, each in hours
         ],
+        "other_lines": [
+            {
+                "name": line.name,
+                "address": line.address,
+                "url": call_link(line.address) if line.channel == "phone" else None,
+                "opening": opening(tell, line.calendar),
+            }
+            for line in other_lines
+        ],
+        "holidays": told_once(
+            [
+                *((name or spoken.name.text, each) for name, _address, each in hours),
+                *((each["name"], each["opening"]) for each in shown_places if each["opening"]),
+            ]
+        ),
         "places": shown_places,
         "map_url": f"/services/{found.ref}/map"
         if any(each.latitude is not None for each in places) or _areas(tell.published, found)
@@ -345,16 +362,31 @@ def _cost(tell: Telling, cost: Mapping[str, Any]) -> dict[str, Any]:
     return {"option": cost["option"], "price": price, "details": cost.get("details")}
 
 
-def _calendars(tell: Telling, found: Service) -> list[tuple[str | None, str | None, Any]]:
-    """Its own hours; when it has none, those of the partner's lines."""
+def _calendars(
+    tell: Telling, found: Service, phones: Sequence[Mapping[str, Any]]
+) -> tuple[list[tuple[str | None, str | None, BusinessCalendar]], list[Line]]:
+    """Return the hours that concern a service, and the partner's lines beside them.
+
+    Its own hours are all that concerns it. When it has none: those of the lines whose number the
+    page shows; when there is no such line, those of the partner's first.
+    """
     row = tell.published.tenants[found.tenant]
     if week := found.details.get("hours"):
-        return [(None, None, calendar_of(row, week))]
-    return [
-        (line.name, line.address, line.calendar)
-        for line in tell.published.lines.values()
-        if line.tenant == found.tenant and line.channel in ("phone", "walk_in", "text")
-    ]
+        return [(None, None, calendar_of(row, week))], []
+    every = sorted(
+        (
+            line
+            for line in tell.published.lines.values()
+            if line.tenant == found.tenant and line.channel in _SPOKEN_TO
+        ),
+        key=lambda line: _SPOKEN_TO.index(line.channel),
+    )
+    shown = {each["url"] for each in phones}
+    near = [line for line in every if line.channel == "phone" and call_link(line.address) in shown]
+    near = near or [line for line in every if line.address == tell.phone(found.tenant)]
+    near = near or every[:1]
+    beside = [line for line in every if line not in near]
+    return [(line.name, line.address, line.calendar) for line in near], beside
 
 
 def _place_week(found: Service, place: ServicePlace) -> Mapping[str, Any] | None:
