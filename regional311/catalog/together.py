@@ -180,7 +180,9 @@ def apply_sheet(
     found = dry_run(session, upload.sheet)
     if found.broken and not without_broken:
         raise RowsBroken(
-            f"{found.rows_broken} rows cannot be taken in: mend them, or take in the rest."
+            "1 row cannot be taken in: mend it, or take in the rest."
+            if found.rows_broken == 1
+            else f"{found.rows_broken} rows cannot be taken in: mend them, or take in the rest."
         )
     drafts, to_choose = 0, []
     for row in (*found.new, *found.changed):

@@ -305,7 +305,7 @@ def test_a_sheet_goes_out_is_edited_and_comes_in_after_a_dry_run(editor, keeper,
     assert "pothole" in page.text.split("Without a row")[2]
     assert "End the" not in page
     refused = page.forms["apply"].submit(status=400)
-    assert "1 rows cannot be taken in" in refused
+    assert "1 row cannot be taken in" in refused
     form = refused.forms["apply"]
     form["rest"] = True
     page = form.submit().follow()
@@ -325,7 +325,7 @@ def test_a_sheet_goes_out_is_edited_and_comes_in_after_a_dry_run(editor, keeper,
     assert re.search(r"<dt>Changed</dt><dd>0</dd>", again.text)
     assert re.search(r"<dt>New</dt><dd>0</dd>", again.text)
     page = submit_to(editor.get(address), "/changes")
-    assert "1 were taken back" in page
+    assert "1 was taken back" in page
     assert "It is new with this version; end it instead." in page
 
 

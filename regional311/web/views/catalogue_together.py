@@ -138,11 +138,11 @@ def _apply(request: Any, upload_id: UUID) -> Any:
 def _told(request: Any, batch: UUID, done: together.Applied) -> HTTPSeeOther:
     request.flash(
         "success",
-        _(
-            "${drafts} drafts were made, ${ended} services ended.",
-            mapping={"drafts": done.drafts, "ended": done.ended},
-        ),
+        _counted(request, "${num} draft was made.", "${num} drafts were made.", done.drafts),
     )
+    if done.ended:
+        ended = _counted(request, "${num} service ended.", "${num} services ended.", done.ended)
+        request.flash("success", ended)
     if done.to_choose:
         request.flash(
             "warning",
@@ -152,6 +152,14 @@ def _told(request: Any, batch: UUID, done: together.Applied) -> HTTPSeeOther:
             ),
         )
     return HTTPSeeOther(location=f"{_url(request, 'changes')}?batch={batch}")
+
+
+def _counted(request: Any, one: str, many: str, number: int) -> str:
+    """Say how many."""
+    said: str = request.localizer.pluralize(
+        one, many, number, domain="regional311", mapping={"num": number}
+    )
+    return said
 
 
 def _as_id(text: str) -> UUID:
@@ -368,11 +376,11 @@ def step(context: Services, request: Any) -> Any:
     if asked == "publish":
         invalidate()
     told = {
-        "review": _("${done} were reviewed.", mapping={"done": done}),
-        "publish": _("${done} were published.", mapping={"done": done}),
-        "undo": _("${done} were taken back.", mapping={"done": done}),
+        "review": ("${num} was reviewed.", "${num} were reviewed."),
+        "publish": ("${num} was published.", "${num} were published."),
+        "undo": ("${num} was taken back.", "${num} were taken back."),
     }
-    request.flash("success" if done else "info", told[asked])
+    request.flash("success" if done else "info", _counted(request, *told[asked], done))
     if not refused:
         return HTTPSeeOther(location=f"{_url(request, 'changes')}?batch={batch}")
     return _changes_page(request, batch, refused={row.id: why for row, why in refused})
