@@ -118,10 +118,10 @@ def work(var: Path | None, once: bool) -> None:
     """Deliver the outbox: what must be told after a commit."""
     from regional311.catalog.refresh import refresh_everything
     from regional311.catalog.search_log import forget_words
-    from regional311.catalog.versions import publish_due
     from regional311.chargeback.agreement_reminders import remind
     from regional311.config.directories import work_packages
     from regional311.forecast.warnings import warn
+    from regional311.keeping.days import publish_on_their_day
     from regional311.keeping.reminders import keep
     from regional311.ledger.seals import seal_everything
     from regional311.logs import configure_logging
@@ -143,7 +143,11 @@ def work(var: Path | None, once: bool) -> None:
             Chore("budget_warnings", 3600, lambda session, at: warn(session, now=at)),
             Chore("keeping", 3600, lambda session, at: keep(session, now=at, url=settings.url)),
             Chore("ledger_seals", 60, seal_everything),
-            Chore("catalogue_due", 60, publish_due),
+            Chore(
+                "catalogue_due",
+                60,
+                lambda session, at: publish_on_their_day(session, at, url=settings.url),
+            ),
             Chore("search_documents", 86_400, refresh_everything),
             Chore("search_words", 86_400, forget_words),
             Chore("packages", 1, lambda session, at: work_packages(session, at, url=settings.url)),

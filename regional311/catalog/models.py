@@ -371,6 +371,8 @@ class ContentVersion(Base):
     effective_on: Mapped[date | None]
     """Day on which it is to be published; null until somebody says."""
     note: Mapped[str | None]
+    problem: Mapped[str | None]
+    """Why it was not published on its day; null again once it is reviewed anew."""
     source: Mapped[str]
     """form, file, sheet, bulk, import, suggestion: how it came."""
     batch: Mapped[UUID | None]

@@ -53,6 +53,10 @@ _BRIEF: Final = (
     _VERSIONS.c.batch,
 )
 _NOTED: Final = tuple(column for column in _VERSIONS.c if column.name != "content")
+_CALLED: Final = func.coalesce(
+    *(_VERSIONS.c.content[name].astext for name in ("name", "title", "key"))
+)
+"""What the thing is called in a version."""
 
 
 class Overlapping(Conflict):
@@ -415,7 +419,9 @@ def review(session: TenantSession, kind: str, key: str, number: int, *, now: dat
     row = line.open(number)
     _refuse_faults(line, from_plain(line.of.model, line.content(number)))
     if row.state == "draft":
-        line.set(number, state="reviewed", reviewed_by=line.person_id, reviewed_at=now)
+        line.set(
+            number, state="reviewed", reviewed_by=line.person_id, reviewed_at=now, problem=None
+        )
         line.audit("review", row.id, version=number)
 
 
@@ -621,10 +627,13 @@ def undo(session: TenantSession, kind: str, key: str, number: int, *, now: datet
 
 
 def in_batch(session: TenantSession, batch: UUID) -> list[Row[Any]]:
-    """Give the versions that were made together, without contents, by kind and key."""
+    """Give the versions that were made together, without contents, by kind and key.
+
+    Each has its name or title as `called`.
+    """
     return list(
         session.execute(
-            select(*_NOTED)
+            select(*_NOTED, _CALLED.label("called"))
             .where(
                 _VERSIONS.c.tenant_id == scope_of(session).tenant_id,
                 _VERSIONS.c.batch == batch,
@@ -676,11 +685,33 @@ def _set_end(line: _Line, row_id: UUID, on: date | None) -> None:
     raise_revision(line.session)
 
 
-def publish_due(session: TenantSession, now: datetime) -> int:
-    """Publish what is due today or was before: a chore of the worker; say how many.
+@dataclass(frozen=True)
+class Refused:
+    """A version that could not be published on its day: a draft again, and why."""
+
+    kind: str
+    key: str
+    number: int
+    called: str
+    """Its name or title."""
+    why: str
+    people: frozenset[UUID]
+    """Who wrote it, who reviewed it, and who gave it its day."""
+
+
+@dataclass(frozen=True)
+class Due:
+    """What became of everything that was due."""
+
+    published: int = 0
+    refused: tuple[Refused, ...] = ()
+
+
+def publish_due(session: TenantSession, now: datetime) -> Due:
+    """Publish what is due today or was before; say how much, and what could not be.
 
     What cannot be published, because somebody must choose first or something that it names is
-    gone, becomes a draft again with the reason, and the others go on.
+    gone, becomes a draft again without a day but with the reason, and the others go on.
     """
     me = scope_of(session).tenant_id
     zone: str = session.execute(
@@ -688,7 +719,15 @@ def publish_due(session: TenantSession, now: datetime) -> int:
     ).scalar_one()
     today = now.astimezone(ZoneInfo(zone)).date()
     due = session.execute(
-        select(_VERSIONS.c.kind, _VERSIONS.c.key, _VERSIONS.c.number)
+        select(
+            _VERSIONS.c.kind,
+            _VERSIONS.c.key,
+            _VERSIONS.c.number,
+            _VERSIONS.c.made_by,
+            _VERSIONS.c.reviewed_by,
+            _VERSIONS.c.published_by,
+            _CALLED.label("called"),
+        )
         .where(
             _VERSIONS.c.tenant_id == me,
             _VERSIONS.c.state == "reviewed",
@@ -696,7 +735,7 @@ def publish_due(session: TenantSession, now: datetime) -> int:
         )
         .order_by(_VERSIONS.c.effective_on, _VERSIONS.c.id)
     ).all()
-    published = 0
+    published, refused = 0, []
     for row in due:
         try:
             with session.begin_nested():
@@ -705,13 +744,17 @@ def publish_due(session: TenantSession, now: datetime) -> int:
                 _publish(line, row.number, today)
         except DomainError as error:
             line = _Line(session, row.kind, row.key, now)
-            line.set(row.number, state="draft", note=f"Could not be published: {error.message}")
+            line.set(row.number, state="draft", effective_on=None, problem=error.message)
             line.audit(
                 "publish_refused", line.rows[row.number].id, version=row.number, why=error.code
             )
+            people = frozenset(filter(None, (row.made_by, row.reviewed_by, row.published_by)))
+            refused.append(
+                Refused(row.kind, row.key, row.number, row.called, error.message, people)
+            )
             continue
         published += 1
-    return published
+    return Due(published, tuple(refused))
 
 
 def history(session: TenantSession, kind: str, key: str) -> list[Row[Any]]:
@@ -762,11 +805,9 @@ def open_versions(session: TenantSession, *kinds: str) -> list[Row[Any]]:
 
     By kind and key, without contents but with the `called` of each, its name or title.
     """
-    said = _VERSIONS.c.content
-    called = func.coalesce(said["name"].astext, said["title"].astext, said["key"].astext)
     return list(
         session.execute(
-            select(*_NOTED, called.label("called"))
+            select(*_NOTED, _CALLED.label("called"))
             .where(
                 _VERSIONS.c.tenant_id == scope_of(session).tenant_id,
                 _VERSIONS.c.state.in_(OPEN),

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Final
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import and_, exists, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -14,40 +12,30 @@ from sqlalchemy.dialects.postgresql import insert
 from regional311.catalog.models import Service
 from regional311.catalog.reviews import date_undated
 from regional311.database.ids import new_id
-from regional311.database.rows import put
 from regional311.database.session import TenantSession, mark_changed, scope_of
-from regional311.identity.queries import Member
 from regional311.keeping.keepers import keepers
+from regional311.keeping.letters import Letterhead, letterhead, tell
 from regional311.keeping.models import ReviewReminder, Suggestion
 from regional311.keeping.suggestions import forget_senders
-from regional311.notices.service import outbox_row
-from regional311.tenancy.models import Tenant
-
-LISTED: Final = 20
-"""Entries that an e-mail names; the others are counted."""
+from regional311.notices.service import DUE
 
 
 def keep(session: TenantSession, *, now: datetime, url: str) -> int:
     """Do what keeping the bound partner's entries right takes now and then; say how much."""
-    me = scope_of(session).tenant_id
-    tenant = session.execute(
-        select(Tenant.slug, Tenant.name, Tenant.zone).where(Tenant.tenant_id == me, Tenant.id == me)
-    ).one()
-    address = f"{url}/{tenant.slug}"
-    told = remind(session, now=now, zone=tenant.zone, partner=tenant.name, address=address)
-    told += tell_of_suggestions(session, now=now, partner=tenant.name, address=address)
+    head = letterhead(session, url)
+    told = remind(session, head, now=now)
+    told += tell_of_suggestions(session, head, now=now)
     return told + forget_senders(session, now=now)
 
 
-def remind(session: TenantSession, *, now: datetime, zone: str, partner: str, address: str) -> int:
+def remind(session: TenantSession, head: Letterhead, *, now: datetime) -> int:
     """Write the bound partner's reminders that are due into the outbox; say how many messages.
 
     A service is told of on the day by which it should be looked at or after, to its keepers, and
     again only when that day has been moved and has come. Services without a day get one first.
-    `address` is that of the partner's pages.
     """
     me = scope_of(session).tenant_id
-    today = now.astimezone(ZoneInfo(zone)).date()
+    today = head.today(now)
     date_undated(session, today=today)
     due = session.execute(
         select(Service.id, Service.key, Service.name, Service.bureau_key, Service.review_on)
@@ -72,13 +60,16 @@ def remind(session: TenantSession, *, now: datetime, zone: str, partner: str, ad
     if not due:
         return 0
     fresh = _first(session, [(row.id, row.review_on, len(people[row.id])) for row in due], now)
-    told = [(people[row.id], _due(row.name, row.review_on)) for row in due if row.id in fresh]
-    return _tell(session, "reviews_due", told, partner, f"{address}/reviews?keeper=me", now)
+    line = head.sentence(DUE)
+    told = [
+        (people[row.id], line.format(name=row.name, day=head.day(row.review_on)))
+        for row in due
+        if row.id in fresh
+    ]
+    return tell(session, head, "reviews_due", told, page="reviews?keeper=me", now=now)
 
 
-def tell_of_suggestions(
-    session: TenantSession, *, now: datetime, partner: str, address: str
-) -> int:
+def tell_of_suggestions(session: TenantSession, head: Letterhead, *, now: datetime) -> int:
     """Tell keepers once of each new suggestion, all in one e-mail; say how many messages."""
     me = scope_of(session).tenant_id
     new = session.execute(
@@ -117,56 +108,7 @@ def tell_of_suggestions(
         execution_options={"synchronize_session": False},
     )
     mark_changed(session)
-    return _tell(session, "suggestions_new", told, partner, f"{address}/suggestions", now)
-
-
-def _tell(
-    session: TenantSession,
-    event: str,
-    lines: Sequence[tuple[Sequence[Member], str]],
-    partner: str,
-    address: str,
-    now: datetime,
-) -> int:
-    """Write one e-mail to each person with the lines that are for them."""
-    found: dict[UUID, tuple[Member, list[str]]] = {}
-    for people, line in lines:
-        for person in people:
-            found.setdefault(person.person_id, (person, []))[1].append(line)
-    for person, mine in found.values():
-        put(
-            session,
-            outbox_row(
-                scope_of(session).tenant_id,
-                event=event,
-                recipient=person.email,
-                language="en",
-                now=now,
-                values={
-                    "partner": partner,
-                    "number": str(len(mine)),
-                    "services": listed(mine),
-                    "address": address,
-                },
-            ),
-        )
-    return len(found)
-
-
-def _due(name: str, day: date) -> str:
-    return f"- {name} (by {day.isoformat()})"
-
-
-def listed(lines: Sequence[str]) -> str:
-    """Join lines; those beyond the first twenty are counted.
-
-    >>> listed([f"- {number}" for number in range(25)]).splitlines()[-2:]
-    ['- 19', '- and 5 more']
-    """
-    shown = list(lines[:LISTED])
-    if len(lines) > LISTED:
-        shown.append(f"- and {len(lines) - LISTED} more")
-    return "\n".join(shown)
+    return tell(session, head, "suggestions_new", told, page="suggestions", now=now)
 
 
 def _first(

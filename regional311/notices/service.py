@@ -62,6 +62,13 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
             "Approve or decline each: {address}\n"
         ),
     ),
+    "publishing_refused": (
+        "{number} not published on its day: {partner}",
+        (
+            "What was to be published at {partner} is a draft again:\n\n{services}\n\n"
+            "Mend it, have it reviewed and publish it: {address}\n"
+        ),
+    ),
     "suggestion_approved": (
         "Thank you for correcting {service}",
         (
@@ -114,6 +121,11 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
 }
 """Heading and body of each event. ``{expected}`` and ``{link}`` are empty when there is nothing."""
+
+DUE: Final = "- {name} (by {day})"
+NOT_PUBLISHED: Final = "- {name}, version {number}: {why}"
+AND_MORE: Final = "- and {number} more"
+"""Lines of a letter that lists entries."""
 
 EXPECTED: Final = "We expect to be done by {day}.\n\n"
 LINK: Final = "Follow it here: {address}\n"

@@ -72,6 +72,13 @@ KINDS: Final[Mapping[str, Any]] = {
     "article": _("Article"),
     "question_group": _("Group of questions"),
 }
+COLLECTION_NAMES: Final[Mapping[str, Any]] = {
+    "service": _("Services"),
+    "organization": _("Organisations"),
+    "location": _("Locations"),
+    "article": _("Articles"),
+    "question_group": _("Question groups"),
+}
 STATES: Final[Mapping[str, tuple[Any, str]]] = {
     "draft": (_("Draft"), "draft"),
     "reviewed": (_("Reviewed"), "waiting"),

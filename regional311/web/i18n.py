@@ -11,8 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pyramid.i18n import TranslationStringFactory, get_localizer, make_localizer
-from pyramid.interfaces import ITranslationDirectories
+from pyramid.i18n import TranslationStringFactory, get_localizer
 from pyramid.location import lineage
 from pyramid.threadlocal import get_current_request
 from translationstring import TranslationString
@@ -108,15 +107,6 @@ def translated(request, message) -> str:
     if isinstance(message, TranslationString):
         return str(request.localizer.translate(message))
     return str(request.localizer.translate(_(str(message))))
-
-
-def in_language(registry, message: str, language: str) -> str:
-    """Return a text in a given language (`zh-Hant`), whatever the request's is."""
-    made = registry.__dict__.setdefault("localizers", {})
-    if language not in made:
-        directories = registry.queryUtility(ITranslationDirectories, default=[])
-        made[language] = make_localizer(language.replace("-", "_"), directories)
-    return str(made[language].translate(_(message)))
 
 
 def catalogues(directory: Path) -> list[str]:

@@ -16,8 +16,9 @@ from babel.dates import format_date, format_datetime, format_time
 from regional311.calendars import Span
 from regional311.catalog.directory import Service
 from regional311.intake.service import Followers
+from regional311.locale.sentences import in_language
 from regional311.referral.snapshot import Published, published
-from regional311.web.i18n import _, in_language, translated
+from regional311.web.i18n import _, translated
 
 HOME_ZONE = "America/Los_Angeles"
 
@@ -143,7 +144,7 @@ class Telling:
         """Put a sentence into a language: the page's, or that of the person it is written to."""
         if language is None:
             return translated(self.request, sentence)
-        return in_language(self.request.registry, sentence, language)
+        return in_language(sentence, language)
 
 
 def call_link(number: str) -> str:

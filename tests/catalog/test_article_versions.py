@@ -106,8 +106,8 @@ def test_a_script_with_faults_is_not_reviewed(dbsession):
 def test_an_article_waits_for_its_day(dbsession):
     published(dbsession, ANSWER, on=TODAY + timedelta(days=2))
     assert keys(public_articles(dbsession, TODAY)) == []
-    assert publish_due(dbsession, NOW + timedelta(days=1)) == 0
-    assert publish_due(dbsession, NOW + timedelta(days=2)) == 1
+    assert publish_due(dbsession, NOW + timedelta(days=1)).published == 0
+    assert publish_due(dbsession, NOW + timedelta(days=2)).published == 1
     assert keys(public_articles(dbsession, TODAY)) == ["who-fills-test"]
 
 

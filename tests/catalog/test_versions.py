@@ -197,12 +197,12 @@ def test_what_was_published_meanwhile_is_merged_into_what_is_published(dbsession
     at_once = save(dbsession, {**seen.content, "fee": "Free"}, seen.number)
     go_live(dbsession, at_once.number)
     assert row(dbsession).details.get("wait") is None
-    assert publish_due(dbsession, datetime(2027, 1, 1, 7, 59, tzinfo=UTC)) == 0
-    assert publish_due(dbsession, datetime(2027, 1, 1, 8, 1, tzinfo=UTC)) == 1
+    assert publish_due(dbsession, datetime(2027, 1, 1, 7, 59, tzinfo=UTC)).published == 0
+    assert publish_due(dbsession, datetime(2027, 1, 1, 8, 1, tzinfo=UTC)).published == 1
     details = row(dbsession).details
     assert (details["wait"], details["fee"]) == ("A day", "Free")
     assert states(dbsession)[waiting.number] == "superseded"
-    assert publish_due(dbsession, datetime(2027, 1, 1, 9, tzinfo=UTC)) == 0
+    assert publish_due(dbsession, datetime(2027, 1, 1, 9, tzinfo=UTC)).published == 0
 
 
 def test_a_date_on_which_somebody_must_choose_first_makes_it_a_draft_again(dbsession, seen) -> None:
@@ -212,11 +212,17 @@ def test_a_date_on_which_somebody_must_choose_first_makes_it_a_draft_again(dbses
     go_live(dbsession, at_once.number)
     with pytest.raises(Overlapping, match="changed the same: fee"):
         publish(dbsession, "service", KEY, waiting.number, today=TODAY, now=NOW)
-    assert publish_due(dbsession, NOW + timedelta(days=30)) == 0
+    due = publish_due(dbsession, NOW + timedelta(days=30))
+    assert due.published == 0
+    assert [(each.number, "changed the same: fee" in each.why) for each in due.refused] == [
+        (waiting.number, True)
+    ]
     assert row(dbsession).details["fee"] == "Free"
     found = opened(dbsession, "service", KEY)
-    assert (found.number, found.state) == (waiting.number, "draft")
-    assert "Choose between the two first" in history(dbsession, "service", KEY)[1].note
+    assert (found.number, found.state, found.effective_on) == (waiting.number, "draft", None)
+    noted = history(dbsession, "service", KEY)[1]
+    assert "Choose between the two first" in noted.problem
+    assert noted.note is None
     against = to_merge(dbsession, "service", KEY, waiting.number, now=NOW)
     assert against.number == at_once.number
     settled = resolve(
@@ -234,7 +240,7 @@ def test_a_day_can_be_taken_back(dbsession, seen) -> None:
     assert opened(dbsession, "service", KEY).number == seen.number
     unschedule(dbsession, "service", KEY, saved.number, now=NOW)
     assert opened(dbsession, "service", KEY).number == saved.number
-    assert publish_due(dbsession, NOW + timedelta(days=2)) == 0
+    assert publish_due(dbsession, NOW + timedelta(days=2)).published == 0
 
 
 def test_a_scheduled_version_that_is_edited_is_reviewed_again_and_keeps_its_day(
@@ -246,7 +252,7 @@ def test_a_scheduled_version_that_is_edited_is_reviewed_again_and_keeps_its_day(
     assert states(dbsession)[saved.number] == "superseded"
     newest = history(dbsession, "service", KEY)[0]
     assert (newest.state, newest.effective_on) == ("draft", TODAY + timedelta(days=9))
-    assert publish_due(dbsession, NOW + timedelta(days=9)) == 0
+    assert publish_due(dbsession, NOW + timedelta(days=9)).published == 0
     assert go_live(dbsession, later.number) == later.number
 
 

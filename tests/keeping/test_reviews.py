@@ -13,7 +13,7 @@ from regional311.catalog.versions import opened, publish, review, save_draft
 from regional311.database.session import acting_for
 from regional311.errors import InvalidInput, NotFound
 from regional311.identity.queries import members
-from regional311.keeping import reminders
+from regional311.keeping import letters as keepers_letters
 from regional311.keeping.keepers import Keepers, keepers, name_keepers
 from regional311.keeping.queries import counts, reviews
 from regional311.keeping.reminders import keep
@@ -265,7 +265,7 @@ def test_each_keeper_gets_one_letter_for_all_that_is_due_once(quiet, person):
     to_ana, to_bo = letters(quiet)
     assert to_bo.recipient == "bo@city.example"
     assert to_bo.heading == "2 to look at: entries of City of Portland"
-    assert "- Debris or hazard in the roadway (by 2026-11-01)\n- Pothole" in to_bo.body
+    assert "- Debris or hazard in the roadway (by November 1, 2026)\n- Pothole" in to_bo.body
     assert f"{URL}/city-of-portland/reviews?keeper=me" in to_bo.body
     assert "Pothole" not in to_ana.body
     assert keep(quiet, now=NOW + timedelta(days=3), url=URL) == 0
@@ -307,4 +307,4 @@ def test_services_without_a_day_get_one(quiet, person):
 
 
 def test_a_long_list_is_cut_and_counted():
-    assert doctest.testmod(reminders).failed == 0
+    assert doctest.testmod(keepers_letters).failed == 0

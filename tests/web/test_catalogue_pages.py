@@ -18,6 +18,7 @@ from webtest import Upload
 
 from regional311.catalog.versions import publish_due
 from regional311.database.session import Scope, session_scope
+from regional311.keeping.days import publish_on_their_day
 from regional311.referral.snapshot import invalidate
 from regional311.web.serve import BODY_BYTES
 
@@ -150,10 +151,25 @@ def test_a_version_is_published_on_its_day(editor, clock, web_engine, people, fr
     rows = editor.get(f"/{CITY}/services?state=scheduled")
     assert "parking-meter" in rows
     with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
-        assert publish_due(session, clock.now + timedelta(days=29)) == 0
-        assert publish_due(session, clock.now + timedelta(days=30)) == 1
+        assert publish_due(session, clock.now + timedelta(days=29)).published == 0
+        assert publish_due(session, clock.now + timedelta(days=30)).published == 1
     invalidate()
     assert "New meters." in editor.get(f"/{CITY}/services/parking-meter")
+
+
+def test_what_was_not_published_on_its_day_says_why_on_the_list(
+    editor, clock, web_engine, people, fresh
+):
+    first = edit(editor, "sidewalk-cafe", fee="$2")
+    address = first.submit("submit").location
+    publish(editor, address, on=(clock.now + timedelta(days=30)).date().isoformat())
+    publish(editor, edit(editor, "sidewalk-cafe", fee="Free").submit("submit").location)
+    with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
+        assert publish_on_their_day(session, clock.now + timedelta(days=30), url="https://x") > 0
+    for page in (editor.get(f"/{CITY}/services/drafts"), editor.get(address)):
+        assert "Not published on its day" in page
+        assert "changed the same: fee" in page
+    submit_to(editor.get(address), "/discard")
 
 
 def test_its_day_is_taken_back_and_the_draft_given_up_and_brought_back(editor, fresh):

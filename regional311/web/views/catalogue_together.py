@@ -400,7 +400,7 @@ def _changes_page(
         "note": rows[0].note,
         "rows": [
             {
-                "key": row.key,
+                "name": row.called,
                 "url": version_url(request, row.kind, row.key, row.number),
                 "number": row.number,
                 "state": said(STATES, state_of(row)),

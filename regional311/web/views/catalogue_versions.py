@@ -22,7 +22,13 @@ from regional311.identity.permissions import Permissions as P
 from regional311.identity.queries import members
 from regional311.referral.snapshot import invalidate
 from regional311.web.article_pages import previewed
-from regional311.web.catalogue_wording import KINDS, SOURCES, STATES, Wording
+from regional311.web.catalogue_wording import (
+    COLLECTION_NAMES,
+    KINDS,
+    SOURCES,
+    STATES,
+    Wording,
+)
 from regional311.web.forms import (
     Date,
     Integer,
@@ -103,6 +109,7 @@ class Page:
             "on": self.tell.day(row.effective_on) if row.state in OPEN else None,
             "source": said(SOURCES, row.source),
             "note": row.note,
+            "problem": row.problem if row.state == "draft" else None,
             "open": row.state in OPEN,
             "steps": [
                 (words, people.get(person, ""), self.tell.when(at))
@@ -116,6 +123,7 @@ class Page:
         name = self.name()
         return {
             "kind_words": said(KINDS, self.kind),
+            "collection": said(COLLECTION_NAMES, self.kind),
             "kind": self.kind,
             "key": self.key,
             "name": name,
@@ -662,6 +670,7 @@ def drafts(context: Catalogue, request: Any) -> dict[str, Any]:
                 "on": tell.day(row.effective_on),
                 "day": row.effective_on,
                 "note": row.note,
+                "problem": row.problem,
             }
         )
     return {
