@@ -16,7 +16,7 @@ from regional311.web.spoken import own_language, spoken_article
 from regional311.web.telling import telling
 
 
-def address_of(request: Any, path: str, language: str | None = None, **query: str) -> str:
+def address_of(request: Any, path: str, language: str | None = None, /, **query: str) -> str:
     """Return the whole address of a page, in a language when one is named."""
     asked = {**query, ASKED: language} if language else query
     base = request.registry.configured.url.rstrip("/")
