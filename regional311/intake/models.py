@@ -155,6 +155,14 @@ class ServiceRequest(Base):
         Index(None, "tenant_id", "service_key", "state", "opened_at", "id"),
         Index(None, "tenant_id", "queue", "state", "opened_at", "id"),
         Index(None, "tenant_id", "contact_id"),
+        Index(
+            "ix_service_requests_heard",
+            "tenant_id",
+            "opened_at",
+            "id",
+            postgresql_where="heard_at IS NOT NULL",
+        ),
+        CheckConstraint(_among("helped", ("yes", "partly", "no")), name="helped_known"),
         {"info": TENANT},
     )
 
@@ -187,6 +195,12 @@ class ServiceRequest(Base):
     """The latest words for the person, in plain language."""
     answers: Mapped[dict[str, Any] | None]
     """What was answered to which form, as `catalog.answers.Kept` says it; null: nothing asked."""
+    heard_at: Mapped[datetime | None]
+    """When the person last wrote by the link, while nobody has done anything since."""
+    helped: Mapped[str | None]
+    """Whether it helped, as the person says once it is closed."""
+    helped_words: Mapped[str | None]
+    helped_at: Mapped[datetime | None]
     updated_at: Mapped[datetime]
     version: Mapped[int] = mapped_column(default=1)
 
@@ -208,6 +222,8 @@ class RequestNote(Base):
     request_id: Mapped[UUID]
     author_id: Mapped[UUID | None]
     internal: Mapped[bool]
+    from_person: Mapped[bool] = mapped_column(default=False)
+    """Whether the person who asked wrote it, by their link."""
     text: Mapped[str]
     at: Mapped[datetime]
 

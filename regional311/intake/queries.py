@@ -44,6 +44,7 @@ from regional311.intake.models import (
     Inquirer,
     Need,
     RequestNote,
+    RequestUpdate,
     ServiceRequest,
     Transfer,
 )
@@ -110,6 +111,7 @@ class RequestItem:
     opened_at: datetime
     expected_at: datetime | None
     closed_at: datetime | None
+    heard_at: datetime | None
     version: int
 
 
@@ -200,6 +202,7 @@ class NoteRow:
     id: UUID
     author_id: UUID | None
     internal: bool
+    from_person: bool
     text: str
     at: datetime
 
@@ -367,6 +370,7 @@ def requests(
     priority: str | None = None,
     assignee_id: UUID | None = None,
     overdue_at: datetime | None = None,
+    heard: bool = False,
     number: str | None = None,
     cleared: bool = False,
     oldest_first: bool = False,
@@ -376,7 +380,7 @@ def requests(
     """Give a page of the partner's requests, the newest first: one statement.
 
     Confidential requests are left out unless the reader is ``cleared`` for them. Only open
-    requests are overdue.
+    requests are overdue. ``heard`` leaves those whose person wrote and had no answer yet.
     """
     query = select(*_of(ServiceRequest, RequestItem)).where(
         ServiceRequest.tenant_id == scope_of(session).tenant_id
@@ -392,6 +396,8 @@ def requests(
     if overdue_at is not None:
         query = query.where(ServiceRequest.expected_at < overdue_at)
         states = [each for each in states or lifecycle.OPEN if each in lifecycle.OPEN]
+    if heard:
+        query = query.where(ServiceRequest.heard_at.is_not(None))
     if (queue is not None or service_key is not None) and states is None:
         states = lifecycle.STATES
     if not cleared:
@@ -664,6 +670,33 @@ def tracked(session: Session, request_id: UUID) -> Tracked | None:
     ).where(FollowedRequest.tenant_id == tenant_id, FollowedRequest.id == request_id)
     row = session.execute(union_all(own, followed)).first()
     return Tracked(*row) if row is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Words between a partner and the person who asked, and who said them."""
+
+    at: datetime
+    from_person: bool
+    text: str
+
+
+def told(session: Session, request_id: UUID) -> list[Told]:
+    """Give what the bound tenant told the person of its request and was told, the latest first."""
+    tenant_id = scope_of(session).tenant_id
+    ours = select(RequestUpdate.at, literal(False), RequestUpdate.message).where(
+        RequestUpdate.tenant_id == tenant_id,
+        RequestUpdate.request_id == request_id,
+        RequestUpdate.message.is_not(None),
+        RequestUpdate.client_id.is_(None),
+    )
+    theirs = select(RequestNote.at, literal(True), RequestNote.text).where(
+        RequestNote.tenant_id == tenant_id,
+        RequestNote.request_id == request_id,
+        RequestNote.from_person,
+    )
+    found: list[Any] = list(session.execute(union_all(ours, theirs)))
+    return sorted((Told(*row) for row in found), key=lambda row: row.at, reverse=True)
 
 
 def _requests_of(session: Session, contact_id: UUID) -> list[ContactRequest]:

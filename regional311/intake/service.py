@@ -431,6 +431,9 @@ def change_request(
     elif before in lifecycle.CLOSED:
         request.closed_at = None
         request.resolution = None
+        request.helped = request.helped_words = request.helped_at = None
+    if scope_of(session).person_id is not None:
+        request.heard_at = None
     session.flush()
     changed = Changed(request_id, request.version, to)
     record(
@@ -522,6 +525,7 @@ def add_note(
     )
     if not internal:
         request.public_message = text
+        request.heard_at = None
         request.updated_at = now
         session.flush()
         status = lifecycle.update_status(request.state, request.state, request.resolution)

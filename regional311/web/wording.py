@@ -62,6 +62,9 @@ REQUEST_STATES: Final[Mapping[str, tuple[Any, str]]] = {
     "merged": (_("Joined with another"), "done"),
 }
 
+HELPED: Final[Mapping[str, Any]] = {"yes": _("Yes"), "partly": _("Partly"), "no": _("No")}
+"""Whether it helped, as the person says."""
+
 PRIORITIES: Final[Mapping[str, Any]] = {
     "low": _("Low"),
     "normal": _("Normal"),
@@ -172,6 +175,8 @@ ACTIONS: Final[Mapping[str, Any]] = {
     "request:close": _("Closed"),
     "request:reopen": _("Opened again"),
     "request:merge": _("Joined with another"),
+    "request:heard": _("The person wrote"),
+    "request:rate": _("The person said whether it helped"),
     "request:note": _("Note added"),
     "request:status": _("Status received from the owner"),
     "referral:send": _("Referral sent"),

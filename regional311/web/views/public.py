@@ -13,7 +13,6 @@ from pyramid.view import view_config
 
 from regional311.catalog.directory import Service
 from regional311.errors import DomainError
-from regional311.intake import queries
 from regional311.referral import filing
 from regional311.web.forms import (
     Boolean,
@@ -36,8 +35,7 @@ from regional311.web.i18n import _, page_language
 from regional311.web.questions import add_questions, asking, files_of
 from regional311.web.spoken import own_language, spoken_service
 from regional311.web.telling import Telling, telling
-from regional311.web.tree import Root, TrackedRequest, enter
-from regional311.web.wording import REQUEST_STATES, kind, said
+from regional311.web.tree import Root, enter
 
 
 def asked_service(request: Any) -> Service:
@@ -331,36 +329,3 @@ def _reported(request: Any) -> Service:
     if not found.on_web_form:
         raise HTTPNotFound
     return found
-
-
-# --- following ------------------------------------------------------------------------------------
-
-
-@view_config(
-    context=TrackedRequest,
-    permission=NO_PERMISSION_REQUIRED,
-    request_method="GET",
-    renderer="public/tracked.jinja2",
-)
-def tracked(context: TrackedRequest, request: Any) -> dict[str, Any]:
-    """What the holder of a link may know: status, expected day, public words; nobody's name."""
-    tell = telling(request)
-    found = queries.tracked(request.dbsession, context.request_id)
-    if found is None:
-        raise HTTPNotFound
-    slug = tell.published.slugs.get(found.owner_id, "")
-    messages = []
-    if found.public_message:
-        messages.append({"when": tell.when(found.updated_at), "title": found.public_message})
-    return {
-        "found": found,
-        "service_name": tell.service_name(found.owner_id, found.service_key),
-        "owner_name": tell.partner(found.owner_id),
-        "state": said(REQUEST_STATES, found.state),
-        "state_kind": kind(REQUEST_STATES, found.state),
-        "opened": tell.day(found.opened_at, "long"),
-        "expected": tell.day(found.expected_at, "long") if found.closed_at is None else None,
-        "closed": tell.day(found.closed_at, "long"),
-        "messages": messages,
-        "phone": tell.phone(slug),
-    }

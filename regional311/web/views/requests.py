@@ -35,6 +35,7 @@ from regional311.web.telling import Telling, telling
 from regional311.web.tree import RequestRecord, Requests
 from regional311.web.wording import (
     ACTIONS,
+    HELPED,
     PRIORITIES,
     REQUEST_STATES,
     RESOLUTIONS,
@@ -83,6 +84,7 @@ def requests(context: Requests, request: Any) -> Any:
             Filter("service", _("Service"), choices=sorted(services, key=lambda each: each[1])),
             Filter("priority", _("Priority"), choices=choices(PRIORITIES)),
             Filter("overdue", _("Overdue"), choices=[("yes", _("Only overdue"))]),
+            Filter("heard", _("News"), choices=[("yes", _("The person wrote"))]),
         ],
         sort="-opened",
         csv=True,
@@ -98,6 +100,7 @@ def requests(context: Requests, request: Any) -> Any:
         service_key=asked["service"],
         priority=asked["priority"],
         overdue_at=request.now if asked["overdue"] else None,
+        heard=bool(asked["heard"]),
         cleared=P.REQUEST_WORK in request.identity.permissions(request.tenant.id),
         oldest_first=listing.sort == "opened",
         after=listing.after,
@@ -136,6 +139,7 @@ def requests(context: Requests, request: Any) -> Any:
                 "opened": tell.when(row.opened_at),
                 "expected": tell.day(row.expected_at),
                 "late": _late(row, request),
+                "heard": row.heard_at is not None,
             }
             for row in page.rows
         ],
@@ -384,10 +388,13 @@ def _page(context: RequestRecord, request: Any, **failed: Any) -> dict[str, Any]
             (_("Closed"), tell.when(found.closed_at)),
             (_("Resolution"), said(RESOLUTIONS, found.resolution) or None),
             (_("Said to the person"), found.public_message),
+            (_("Did it help?"), said(HELPED, found.helped) or None),
+            (_("In the person’s words"), found.helped_words),
         ],
         "notes": [
             {
                 "internal": each.internal,
+                "from_person": each.from_person,
                 "text": each.text,
                 "when": tell.when(each.at),
                 "by": names.get(each.author_id),

@@ -1,0 +1,195 @@
+"""One request as its link shows it, and what the person who asked does there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
+from pyramid.security import NO_PERMISSION_REQUIRED
+from pyramid.view import view_config
+
+from regional311.database.session import acting_for
+from regional311.intake import from_person, queries
+from regional311.web.forms import (
+    Choice,
+    Form,
+    RadioWidget,
+    Schema,
+    SchemaNode,
+    String,
+    TextAreaWidget,
+    handle_form_submission,
+    make_form,
+)
+from regional311.web.i18n import _
+from regional311.web.telling import telling
+from regional311.web.tree import TrackedRequest
+from regional311.web.wording import HELPED, REQUEST_STATES, choices, kind, said
+
+
+def _text(title: Any, **more: Any) -> SchemaNode:
+    return SchemaNode(
+        String(from_person.LONGEST, multiline=True),
+        title=title,
+        widget=TextAreaWidget(rows=3, maxlength=from_person.LONGEST),
+        **more,
+    )
+
+
+class AddForm(Schema):
+    """What the person adds."""
+
+    text = _text(_("What do you want to add?"))
+
+
+class ReopenForm(Schema):
+    """Why it is not solved."""
+
+    text = _text(_("What is still wrong?"))
+
+
+class RateForm(Schema):
+    """Whether it helped."""
+
+    helped = SchemaNode(
+        Choice(from_person.HELPED),
+        title=_("Did this help?"),
+        widget=RadioWidget(values=choices(HELPED)),
+    )
+    text = _text(_("Why?"), missing=None)
+
+
+def _tracked(context: TrackedRequest, request: Any) -> queries.Tracked:
+    found = queries.tracked(request.dbsession, context.request_id)
+    if found is None:
+        raise HTTPNotFound
+    return found
+
+
+def _form(context: TrackedRequest, request: Any, name: str, schema: Schema, submit: Any) -> Form:
+    here = f"/track/{context.__name__}"
+    return make_form(request, schema, submit=submit, name=name, action=f"{here}/{name}")
+
+
+@view_config(
+    context=TrackedRequest,
+    permission=NO_PERMISSION_REQUIRED,
+    request_method="GET",
+    renderer="public/tracked.jinja2",
+)
+def tracked(context: TrackedRequest, request: Any) -> dict[str, Any]:
+    """What the holder of a link may know and do: status, expected day, words; nobody's name."""
+    return _page(context, request, _tracked(context, request))
+
+
+def _page(
+    context: TrackedRequest, request: Any, found: queries.Tracked, **failed: Form
+) -> dict[str, Any]:
+    tell = telling(request)
+    slug = tell.published.slugs.get(found.owner_id, "")
+    with acting_for(request.dbsession, found.owner_id):
+        messages = queries.told(request.dbsession, context.request_id)
+
+    def form(name: str, schema: Schema, submit: Any) -> Form:
+        return failed.get(name) or _form(context, request, name, schema, submit)
+
+    open_ = found.state not in ("closed", "merged", "in_transit")
+    return {
+        "found": found,
+        "service_name": tell.service_name(found.owner_id, found.service_key),
+        "owner_name": tell.partner(found.owner_id),
+        "state": said(REQUEST_STATES, found.state),
+        "state_kind": kind(REQUEST_STATES, found.state),
+        "opened": tell.day(found.opened_at, "long"),
+        "expected": tell.day(found.expected_at, "long") if found.closed_at is None else None,
+        "closed": tell.day(found.closed_at, "long"),
+        "messages": [
+            {
+                "when": tell.when(each.at),
+                "by": _("You") if each.from_person else tell.partner(found.owner_id),
+                "title": each.text,
+            }
+            for each in messages
+        ],
+        "phone": tell.phone(slug),
+        "waits": found.state == "waiting_person",
+        "add_form": form("add", AddForm(), _("Send it")) if open_ else None,
+        "reopen_form": form("reopen", ReopenForm(), _("Open it again"))
+        if from_person.can_reopen(found.state, found.closed_at, request.now)
+        else None,
+        "rate_form": form("rate", RateForm(), _("Send it")) if found.state == "closed" else None,
+        "opened_form": next(iter(failed), None),
+    }
+
+
+@view_config(
+    context=TrackedRequest,
+    name="add",
+    permission=NO_PERMISSION_REQUIRED,
+    request_method="POST",
+    renderer="public/tracked.jinja2",
+)
+def add(context: TrackedRequest, request: Any) -> Any:
+    """Add words to a request."""
+    return _done(context, request, "add", AddForm(), _("Send it"))
+
+
+@view_config(
+    context=TrackedRequest,
+    name="reopen",
+    permission=NO_PERMISSION_REQUIRED,
+    request_method="POST",
+    renderer="public/tracked.jinja2",
+)
+def reopen(context: TrackedRequest, request: Any) -> Any:
+    """Open a request again that is not solved."""
+    return _done(context, request, "reopen", ReopenForm(), _("Open it again"))
+
+
+@view_config(
+    context=TrackedRequest,
+    name="rate",
+    permission=NO_PERMISSION_REQUIRED,
+    request_method="POST",
+    renderer="public/tracked.jinja2",
+)
+def rate(context: TrackedRequest, request: Any) -> Any:
+    """Say whether it helped."""
+    return _done(context, request, "rate", RateForm(), _("Send it"))
+
+
+_SAID = {
+    "add": _("Sent. Whoever works on it reads it."),
+    "reopen": _("It is open again."),
+    "rate": _("Thank you. It is read by those who answer for this service."),
+}
+
+
+def _done(context: TrackedRequest, request: Any, name: str, schema: Schema, submit: Any) -> Any:
+    found = _tracked(context, request)
+    form = _form(context, request, name, schema, submit)
+
+    def on_success(values: dict[str, Any]) -> HTTPSeeOther:
+        which = {
+            "owner_id": found.owner_id,
+            "request_id": context.request_id,
+            "now": request.now,
+        }
+        try:
+            if name == "rate":
+                from_person.rate(request.dbsession, **which, **values)
+            else:
+                act = from_person.add_words if name == "add" else from_person.reopen
+                followers = telling(request).followers()
+                act(request.dbsession, **which, text=values["text"], followers=followers)
+        except from_person.TooLate:
+            request.flash("warning", _("Something else has happened since: see below."))
+        except from_person.TooMany:
+            request.flash("warning", _("You have written often already. Please call instead."))
+        else:
+            request.flash("success", _SAID[name])
+        return HTTPSeeOther(location=f"/track/{context.__name__}")
+
+    return handle_form_submission(
+        request, form, on_success, lambda: _page(context, request, found, **{name: form})
+    )

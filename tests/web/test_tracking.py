@@ -1,0 +1,86 @@
+"""A resident follows a request by its link, adds words, rates it and opens it again."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from sqlalchemy import text
+
+from regional311.database.session import Scope, session_scope
+
+CITY = "city-of-portland"
+NUMBER = re.compile(r"R-[0-9A-Z]{5}-[0-9A-Z]{5}")
+
+
+@pytest.fixture
+def link(testapp):
+    screen = testapp.get(f"/report?service={CITY}/pothole").forms["screen"]
+    screen["danger"] = "none"
+    form = screen.submit("submit").follow().forms["report"]
+    form["place"] = "SW 5th Avenue and Main Street"
+    form["latitude"], form["longitude"] = "45.5152", "-122.6784"
+    token = form.submit("submit").html.select_one("a.d-token")["href"]
+    return token[token.index("/track/") :]
+
+
+def staff_page(browser, page):
+    return browser.get(f"/{CITY}/requests/{NUMBER.search(page.text)[0]}")
+
+
+def closed(browser, page):
+    form = staff_page(browser, page).forms["close"]
+    form["resolution"], form["message"] = "completed", "The crew filled it this morning."
+    return form.submit("submit").follow()
+
+
+def test_words_of_the_person_reach_who_works_on_it(testapp, sign_in, link):
+    form = testapp.get(link).forms["add"]
+    form["text"] = "It is beside the <b>blue</b> house."
+    page = form.submit("submit").follow()
+    assert "Whoever works on it reads it." in page
+    assert "It is beside the &lt;b&gt;blue&lt;/b&gt; house." in page
+    worker = sign_in("worker", CITY)
+    assert "the person wrote" in worker.get(f"/{CITY}/requests?heard=yes")
+    shown = staff_page(worker, page)
+    assert "From the person who asked" in shown
+    assert "The person wrote" in shown
+
+
+def test_a_closed_request_is_rated_and_opened_again(testapp, sign_in, link):
+    worker = sign_in("worker", CITY)
+    page = testapp.get(link)
+    assert "rate" not in page.forms
+    closed(worker, page)
+    page = testapp.get(link)
+    assert "add" not in page.forms
+    assert "The crew filled it this morning." in page
+    rated = page.forms["rate"]
+    assert "Choose one." in rated.submit("submit", status=400)
+    rated["helped"], rated["text"] = "no", "Another hole."
+    assert "Thank you." in rated.submit("submit").follow()
+    assert "Another hole." in staff_page(worker, page)
+    again = testapp.get(link).forms["reopen"]
+    assert "Fill this in." in again.submit("submit", status=400)
+    again["text"] = "It was the hole next to it."
+    assert "It is open again." in again.submit("submit").follow()
+    assert "Sorted" in testapp.get(link)
+
+
+def test_a_stale_form_says_what_is_true_now(testapp, sign_in, link):
+    worker = sign_in("worker", CITY)
+    closed(worker, testapp.get(link))
+    again = testapp.get(link).forms["reopen"]
+    again["text"] = "Still there."
+    again.submit("submit")
+    assert "Something else has happened since" in again.submit("submit").follow()
+
+
+def test_a_form_without_its_secret_or_a_wrong_link_changes_nothing(
+    testapp, link, web_engine, people
+):
+    testapp.post(f"{link}/add", {"text": "x"}, status=400)
+    testapp.post(f"/track/{'x' * 43}/add", {"text": "x"}, status=404)
+    with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
+        notes = text("SELECT count(*) FROM request_notes WHERE text = 'x'")
+        assert session.execute(notes).scalar() == 0
