@@ -54,6 +54,7 @@ from regional311.database.session import TenantSession
 from regional311.errors import AlreadyInForce
 from regional311.identity.permissions import Permissions
 from regional311.ledger.models import Account, GlMapping
+from regional311.referral.drafting import flat
 from regional311.referral.models import RuleSet
 from regional311.strict import canonical, decimal_text, digest, from_plain
 from regional311.tenancy.models import Boundary, Bureau, Line, Policy, Tenant
@@ -967,8 +968,9 @@ class RulesKind(Kind[schema.RulesFile]):
             yield "rules", files.rules
 
     def content(self, model: schema.RulesFile) -> dict[str, Any]:
-        """Give the rules; from when they hold is the version's, not theirs."""
-        return {"rule": canonical(model)["rule"]}
+        """Give the rules and their tests; from when they hold is the version's, not theirs."""
+        said = canonical(model)
+        return {name: said[name] for name in ("rule", "case") if name in said}
 
     def stored(self, desk: Desk) -> dict[str, Stored[schema.RulesFile]]:
         """Give the newest version that is published and not over."""
@@ -979,8 +981,13 @@ class RulesKind(Kind[schema.RulesFile]):
         ]
         if not rows:
             return {}
-        newest = max(rows, key=lambda row: row.version)
-        content = {"rule_set": {"valid_from": newest.published.lower}, "rule": newest.rules}
+        newest = max(rows, key=lambda row: (row.published.lower or date.min, row.version))
+        table = {"valid_from": newest.published.lower, "title": newest.title}
+        content = {
+            "rule_set": table,
+            "rule": [flat(each) for each in newest.rules],
+            "case": newest.cases,
+        }
         ended = _over(newest.published.upper, desk.today)
         model = from_plain(schema.RulesFile, content)
         return {"rules": Stored(newest.id, model, live=not ended, gone=ended)}
@@ -1013,7 +1020,7 @@ class RulesKind(Kind[schema.RulesFile]):
         given = new.rule_set.valid_from
         start = given if given is not None and (desk.fresh or given > desk.today) else desk.today
         rows = desk.rows(RuleSet)
-        rules = self.content(new)["rule"]
+        said = self.content(new)
         row_id = new_id()
         if not desk.drafts:
             self._end_others(desk, start)
@@ -1024,8 +1031,10 @@ class RulesKind(Kind[schema.RulesFile]):
                 version=max((row.version for row in rows), default=0) + 1,
                 state="draft" if desk.drafts else "published",
                 published=None if desk.drafts else _days(start, None),
-                rules=rules,
-                digest=digest({"rule": rules}),
+                rules=said["rule"],
+                cases=said.get("case", []),
+                title=new.rule_set.title,
+                digest=digest(said),
                 drafted_by=desk.person_id,
                 approved_by=None,
                 created_at=desk.now,

@@ -22,8 +22,10 @@ from regional311.catalog.content import (
     Service,
     Synonym,
     Taxonomy,
+    TermRef,
     Verb,
 )
+from regional311.referral.cases import Case
 from regional311.strict import (
     Cents,
     Channel,
@@ -300,6 +302,9 @@ class SynonymsFile(Model):
 class RuleSetTable(Model):
     """The rule set as a whole; it is versioned, published and used as one."""
 
+    title: Words | None = Field(
+        default=None, description="What this version is about; kept with it, decides nothing."
+    )
     valid_from: date | None = Field(
         default=None,
         description="First day on which these rules decide; left out, or past when a changed set "
@@ -324,6 +329,10 @@ class Rule(Model):
     )
     verbs: tuple[Verb, ...] = Field(default=(), description="What the person wants to do.")
     terms: tuple[Key, ...] = Field(default=(), description="Kinds of thing.")
+    branches: tuple[TermRef, ...] = Field(
+        default=(),
+        description="Branches of taxonomies, as `taxonomy:code`: the services below them.",
+    )
     boundaries: tuple[Words, ...] = Field(
         default=(), description="Boundaries the place lies in; another partner's as `slug/key`."
     )
@@ -369,6 +378,18 @@ class Rule(Model):
     )
     note: Prose | None = Field(default=None, description="What to tell the person.")
     reason: Words | None = Field(default=None, description="Reason, for `decline`.")
+    off: bool = Field(
+        default=False, description="Switched off: it stays in its place and is not tried."
+    )
+    group: Words | None = Field(
+        default=None, description="Heading that it stands under, with the rules beside it."
+    )
+    basis: Words | None = Field(
+        default=None, description="Agreement or policy that it rests on, for who reads the rules."
+    )
+    remark: Prose | None = Field(
+        default=None, description="Why it is so, for who reads the rules; nobody is told."
+    )
 
 
 class RulesFile(Model):
@@ -376,6 +397,9 @@ class RulesFile(Model):
 
     rule_set: RuleSetTable = Field(description="The set as a whole.")
     rule: tuple[Rule, ...] = Field(min_length=1, description="Rules, first match wins.")
+    case: tuple[Case, ...] = Field(
+        default=(), description="Tests kept with the rules; publishing runs them."
+    )
 
 
 # --- rates.toml -----------------------------------------------------------------------------------

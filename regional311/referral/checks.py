@@ -1,33 +1,45 @@
-"""What is wrong with a set of rules before it is published, each problem with its rule's name."""
+"""What is wrong with a set of rules before it is published, each problem with its rule's name.
+
+What can be told from the rules and the region alone is *decided*; what cannot, such as whether a
+condition ever leaves anything for a later rule, is looked for in contacts that were (`sampled`).
+Each problem says which.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, Final
 
-from regional311.referral.conditions import BadCondition, compile_condition
+from regional311.catalog.directory import Service
+from regional311.referral.conditions import BadCondition, Facts, compile_condition
 from regional311.referral.decision import Region
 from regional311.referral.rules import (
     CROSSING,
+    MATCHED,
     OPEN_REQUEST,
     REFER,
     RULE_OUTCOMES,
     BadRule,
     Matchers,
     Rule,
+    RuleBook,
     qualified,
     rule_from,
 )
 
 ERROR: Final = "error"
 WARNING: Final = "warning"
+DECIDED: Final = "decided"
+SAMPLED: Final = "sampled"
 _RELATIONS: Final = frozenset({"self", "other", "nobody"})
 _SET_FIELDS: Final = (
     "services",
     "verbs",
     "terms",
+    "branches",
     "boundaries",
     "channels",
     "languages",
@@ -39,13 +51,18 @@ _SET_FIELDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with one rule; an ``error`` keeps the set from being published."""
+    """One thing wrong with one rule; an ``error`` keeps the set from being published.
+
+    ``how`` says whether it was decided or only seen in the contacts that were sampled. A problem of
+    the whole set has no rule.
+    """
 
     rule: str
     name: str
     code: str
     message: str
     level: str = ERROR
+    how: str = DECIDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +71,8 @@ class Known:
 
     ``services`` and ``boundaries`` are ``partner/key``; ``partnerships`` are the partners this one
     has an agreement with; ``others`` are the other partners' rules and ``offered`` the terms of
-    each partner's services.
+    each partner's services. ``ended`` are services that can be asked for no more, ``branches`` the
+    terms of taxonomies, ``directory`` the services that are offered.
     """
 
     tenant: str
@@ -68,6 +86,9 @@ class Known:
     fields: frozenset[str] = frozenset()
     others: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)
     offered: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    ended: frozenset[str] = frozenset()
+    branches: frozenset[str] = frozenset()
+    directory: tuple[Service, ...] = ()
 
     @classmethod
     def of(
@@ -77,8 +98,14 @@ class Known:
         boundaries: Iterable[str] = (),
         queues: Iterable[str] = (),
         fields: Iterable[str] = (),
+        *,
+        branches: Iterable[str] = (),
+        on: date | None = None,
     ) -> Known:
-        """Take what is known from the region as it stands."""
+        """Take what is known from the region as it stands; of a day, what has not ended by then."""
+        offered = tuple(
+            each for each in region.directory.services if on is None or each.offered(on)
+        )
         return cls(
             tenant,
             frozenset(each.ref for each in region.directory.services),
@@ -99,6 +126,9 @@ class Known:
                 slug: frozenset(each.term for each in region.directory.of(slug))
                 for slug in region.partners
             },
+            frozenset(each.ref for each in region.directory.services if each not in offered),
+            frozenset(branches),
+            offered,
         )
 
 
@@ -122,22 +152,113 @@ def check_rules(rules: Iterable[Rule], known: Known) -> list[Problem]:
     problems: list[Problem] = []
     seen: dict[str, int] = {}
     names: dict[str, str] = {}
+    plain = [_plain(rule.match, known.tenant) for rule in rules]
     for at, rule in enumerate(rules):
         if rule.key in seen:
             problems.append(_problem(rule, "duplicate", "Another rule has the same key."))
         elif rule.name in names:
             problems.append(_problem(rule, "duplicate", f"Rule {names[rule.name]} has this name."))
+        seen.setdefault(rule.key, at)
+        names.setdefault(rule.name, rule.key)
+        if rule.off:
+            continue
         problems.extend(_unknown(rule, known))
         problems.extend(_cannot_be_done(rule, known))
         problems.extend(_loops(rule, known))
-        shadow = next((each for each in rules[:at] if _covers(each, rule, known.tenant)), None)
+        shadow = next(
+            (each for each in range(at) if _covers(rules[each], rule, plain[each], plain[at])), None
+        )
         if shadow is not None:
             problems.append(
-                _problem(rule, "shadowed", f"Rule {shadow.name!r} before it always matches first.")
+                _problem(
+                    rule,
+                    "shadowed",
+                    f"Rule {rules[shadow].name!r} before it always matches first.",
+                )
             )
-        seen.setdefault(rule.key, at)
-        names.setdefault(rule.name, rule.key)
     return problems
+
+
+def open_owners(rules: Iterable[Rule], known: Known) -> frozenset[str]:
+    """Give for whose services a contact may match nothing; empty: decided, there is no gap.
+
+    Only rules that look at nothing but who is responsible count as sure to match. An empty text
+    stands for nobody.
+    """
+    everybody = known.partners | known.agencies | {""}
+    covered: set[str] = set()
+    for rule in rules:
+        plain = replace(rule.match, owners=frozenset()).always
+        dated = rule.valid_from is not None or rule.valid_to is not None
+        possible = rule.outcome not in CROSSING or rule.target in ("self", known.tenant)
+        if plain and possible and not (rule.off or rule.continues or rule.condition or dated):
+            covered |= _owners(rule.match, known, known.tenant)
+    return frozenset(everybody - covered)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A contact that was: its facts, the day, and the id by which it is opened."""
+
+    facts: Facts
+    on: date
+    contact: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """What trying a set of rules on contacts that were has shown.
+
+    ``gaps`` are the contacts that no rule decided, as far as they are kept.
+    """
+
+    problems: tuple[Problem, ...]
+    size: int
+    unmatched: int = 0
+    gaps: tuple[str, ...] = ()
+
+
+def check_sampled(book: RuleBook, samples: Iterable[Sample], most_gaps: int = 5) -> Sampled:
+    """Look for rules that never get a turn, and for contacts that no rule decides."""
+    rules = book.rule_set.rules
+    fits, decided = [0] * len(rules), [0] * len(rules)
+    took: list[Counter[str]] = [Counter() for _ in rules]
+    size = unmatched = 0
+    gaps: list[str] = []
+    for sample in samples:
+        size += 1
+        tried = book.try_rules(sample.facts, sample.on, to_end=True)
+        if tried.matched is None:
+            unmatched += 1
+            if len(gaps) < most_gaps:
+                gaps.append(sample.contact)
+        first = True
+        for at, code in enumerate(tried.trace):
+            if code == MATCHED:
+                fits[at] += 1
+                if first:
+                    decided[at] += 1
+                    first = False
+                elif tried.matched is not None:
+                    took[at][tried.matched.name] += 1
+    problems: list[Problem] = []
+    for at, rule in enumerate(rules):
+        if rule.off or rule.continues or decided[at] or not size:
+            continue
+        if fits[at]:
+            names = ", ".join(repr(name) for name, _count in took[at].most_common(2))
+            message = (
+                f"It would fit {fits[at]} of {size} contacts, and a rule before it decided each: "
+                f"{names}."
+            )
+            problems.append(Problem(rule.key, rule.name, "shadowed", message, WARNING, SAMPLED))
+        else:
+            message = f"It fits none of {size} contacts."
+            problems.append(Problem(rule.key, rule.name, "unused", message, WARNING, SAMPLED))
+    if unmatched:
+        message = f"No rule decides {unmatched} of {size} contacts: they go the usual way."
+        problems.append(Problem("", "", "gap", message, WARNING, SAMPLED))
+    return Sampled(tuple(problems), size, unmatched, tuple(gaps))
 
 
 def _problem(rule: Rule, code: str, message: str, level: str = ERROR) -> Problem:
@@ -154,6 +275,10 @@ def _unknown(rule: Rule, known: Known) -> Iterator[Problem]:
     ):
         for each in sorted(given - allowed):
             yield _problem(rule, f"unknown-{what}", f"There is no {what} {each}.")
+    for each in sorted(qualified(match.services, known.tenant) & known.ended):
+        yield _problem(rule, "ended", f"The service {each} has ended.")
+    for each in sorted(match.branches - known.branches):
+        yield _problem(rule, "unknown-branch", f"No taxonomy has the term {each}.")
     targets = known.partners | known.agencies | {"", "owner", "self"}
     if rule.target not in targets:
         yield _problem(rule, "unknown-target", f"There is no partner or agency {rule.target}.")
@@ -215,8 +340,26 @@ def _cannot_be_done(rule: Rule, known: Known) -> Iterator[Problem]:
         and rule.target not in known.partnerships
     ):
         yield _problem(rule, "no-agreement", f"There is no agreement with {rule.target}.")
+    if known.directory and _fits_no_service(rule, known):
+        yield _problem(
+            rule, "unreachable", "No service fits what it says of services, kinds and verbs."
+        )
     if rule.target == "owner" and rule.match.owners == {"nobody"}:
         yield _problem(rule, "unreachable", "It sends to the owner where nobody is responsible.")
+
+
+def _fits_no_service(rule: Rule, known: Known) -> bool:
+    """Whether no service that is offered could make the rule match, wherever it is asked for."""
+    match = rule.match
+    wanted = qualified(match.services, known.tenant)
+    if not (wanted and (match.terms or match.verbs)):
+        return False
+    for each in known.directory:
+        if each.ref in wanted and (not match.terms or each.term in match.terms):
+            kin = {one.verb for one in known.directory if each.term and one.term == each.term}
+            if not match.verbs or match.verbs & (kin | {each.verb}):
+                return False
+    return True
 
 
 def _loops(rule: Rule, known: Known) -> Iterator[Problem]:
@@ -226,7 +369,7 @@ def _loops(rule: Rule, known: Known) -> Iterator[Problem]:
     for partner in sorted(target & known.others.keys()):
         for back in known.others[partner]:
             if (
-                not back.continues
+                not (back.continues or back.off)
                 and back.outcome in CROSSING
                 and back.target == known.tenant
                 and _overlap(rule, back, known, partner)
@@ -280,15 +423,17 @@ def _owners(match: Matchers, known: Known, tenant: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def _covers(earlier: Rule, later: Rule, tenant: str) -> bool:
-    """Whether the earlier rule matches whenever the later one would."""
-    if earlier.continues or later is earlier:
+_Plain = tuple[frozenset[str], ...]
+
+
+def _covers(earlier: Rule, later: Rule, first: _Plain, second: _Plain) -> bool:
+    """Whether the earlier rule matches whenever the later one would, by their plain matchers."""
+    if earlier.continues or earlier.off or later is earlier:
         return False
     if earlier.condition and earlier.condition != later.condition:
         return False
     if not _spans(earlier, later):
         return False
-    first, second = _plain(earlier.match, tenant), _plain(later.match, tenant)
     for wide, narrow in zip(first, second, strict=True):
         if wide and not (narrow and narrow <= wide):
             return False
@@ -299,7 +444,7 @@ def _covers(earlier: Rule, later: Rule, tenant: str) -> bool:
     )
 
 
-def _plain(match: Matchers, tenant: str) -> tuple[frozenset[str], ...]:
+def _plain(match: Matchers, tenant: str) -> _Plain:
     return tuple(
         qualified(getattr(match, name), tenant)
         if name in ("services", "boundaries")

@@ -288,6 +288,17 @@ def decide(
         boundaries=located.keys,
         near_boundary=located.near or whose.ambiguous,
     )
+    return by_rules(region, service, facts, on, whose)
+
+
+def by_rules(
+    region: Region, service: Service, facts: Facts, on: date, whose: Responsible
+) -> Decision:
+    """Decide from complete facts: what follows once it is known whose the service is.
+
+    ``service`` is the responsible partner's, or the one that was asked for where nobody that takes
+    part is responsible.
+    """
     sender = facts.partner
     book = region.rulebooks.get(sender)
     tried: tuple[Tried, ...] = ()

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import DATERANGE, ExcludeConstraint, Range
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -37,14 +37,23 @@ REFERRAL_STATES = (
 class RuleSet(Base):
     """A version of a partner's ordered referral rules; never edited once published.
 
-    `published` is the range of days on which it decides; null for a draft.
+    `draft` → `checked` → `published` → `retired`; a draft that nobody wants is `discarded`.
+    Editing what was checked makes it a draft again. `published` is the range of days on which it
+    decides; null before. `cases` are the tests that are kept with the rules, `edits` counts the
+    changes made in the editor, each kept in `rule_edits`.
     """
 
     __tablename__ = "rule_sets"
     __table_args__ = (
         UniqueConstraint("tenant_id", "version"),
-        CheckConstraint("state IN ('draft', 'published', 'retired')", name="state_known"),
-        CheckConstraint("(state = 'draft') = (published IS NULL)", name="draft_has_no_dates"),
+        CheckConstraint(
+            "state IN ('draft', 'checked', 'published', 'retired', 'discarded')",
+            name="state_known",
+        ),
+        CheckConstraint(
+            "(state IN ('draft', 'checked', 'discarded')) = (published IS NULL)",
+            name="draft_has_no_dates",
+        ),
         ExcludeConstraint(("tenant_id", "="), ("published", "&&"), name="ex_rule_sets_one_a_day"),
         {"info": PUBLISHED},
     )
@@ -55,10 +64,85 @@ class RuleSet(Base):
     state: Mapped[str]
     published: Mapped[Range[date] | None] = mapped_column(DATERANGE())
     rules: Mapped[list[dict[str, Any]]]
+    cases: Mapped[list[dict[str, Any]]] = mapped_column(default=list, server_default="[]")
+    title: Mapped[str | None]
+    """What the draft is about, in words."""
+    based_on: Mapped[int | None]
+    """The version that the draft was made from."""
+    edits: Mapped[int] = mapped_column(default=0, server_default="0")
     digest: Mapped[str]
     drafted_by: Mapped[UUID | None]
+    checked_by: Mapped[UUID | None]
+    checked_at: Mapped[datetime | None]
     approved_by: Mapped[UUID | None]
     created_at: Mapped[datetime]
+
+
+class RuleEdit(Base):
+    """One change of a draft of the rules, with what it was before, so that it can be undone."""
+
+    __tablename__ = "rule_edits"
+    __table_args__ = (
+        tenant_reference("rule_sets", "rule_set_id"),
+        UniqueConstraint("tenant_id", "rule_set_id", "number"),
+        {"info": APPEND_ONLY},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    rule_set_id: Mapped[UUID]
+    number: Mapped[int]
+    what: Mapped[str]
+    """add, edit, move, copy, switch, remove, group, case, undo, title."""
+    subject: Mapped[str | None]
+    """Key of the rule or the case."""
+    before: Mapped[dict[str, Any]]
+    """`rules`, `cases` and `title` as they were."""
+    made_by: Mapped[UUID | None]
+    made_at: Mapped[datetime]
+
+
+class Backtest(Base):
+    """A draft run over the contacts of a past period, a part at a time, by the worker.
+
+    `rules` is what was tried: the draft may go on. `result` grows with each part; `cursor` is
+    where the next one begins.
+    """
+
+    __tablename__ = "backtests"
+    __table_args__ = (
+        tenant_reference("rule_sets", "rule_set_id"),
+        CheckConstraint(
+            "state IN ('waiting', 'running', 'done', 'failed', 'stopped')", name="state_known"
+        ),
+        Index(None, "tenant_id", "rule_set_id"),
+        Index(
+            "ix_backtests_waiting",
+            "tenant_id",
+            "id",
+            postgresql_where=text("state IN ('waiting', 'running')"),
+        ),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    rule_set_id: Mapped[UUID]
+    rules: Mapped[list[dict[str, Any]]]
+    first_on: Mapped[date]
+    """First day of the period."""
+    until_on: Mapped[date]
+    """First day after it."""
+    state: Mapped[str]
+    total: Mapped[int | None]
+    done: Mapped[int] = mapped_column(default=0)
+    cursor: Mapped[UUID | None]
+    result: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    problem: Mapped[str | None]
+    asked_by: Mapped[UUID | None]
+    asked_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
 
 
 class Decision(Base):
@@ -68,6 +152,7 @@ class Decision(Base):
     __table_args__ = (
         Index(None, "tenant_id", "need_id"),
         Index(None, "tenant_id", "contact_id"),
+        Index(None, "tenant_id", "decided_at", "id"),
         {"info": APPEND_ONLY},
     )
 

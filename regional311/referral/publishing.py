@@ -6,6 +6,7 @@ decides, and the version before ends on that day. Versions are never edited or d
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from sqlalchemy.dialects.postgresql import Range
 from regional311.audit.service import record
 from regional311.database.session import TenantSession, scope_of
 from regional311.errors import Conflict, Forbidden, InvalidInput, NotFound
+from regional311.referral.drafting import OPEN, editors, refuse_unfit
 from regional311.referral.models import RuleSet
 from regional311.referral.rules import RuleBook, rules_from
 from regional311.referral.rules import RuleSet as CompiledSet
@@ -29,6 +31,10 @@ class DrafterMayNotApprove(Forbidden):
 
 class NoDraft(Conflict):
     """Only a draft can be approved."""
+
+
+class NotChecked(Conflict):
+    """A draft is checked before it is approved."""
 
 
 class VersionBegins(InvalidInput):
@@ -47,12 +53,20 @@ def versions(session: TenantSession) -> list[Row]:  # type: ignore[type-arg]
 
 
 def approve_rules(
-    session: TenantSession, version: int, *, decides_from: date, today: date, now: datetime
+    session: TenantSession,
+    version: int,
+    *,
+    decides_from: date,
+    today: date,
+    now: datetime,
+    problems: Callable[[Row], Sequence[str]],  # type: ignore[type-arg]
 ) -> None:
-    """Let a draft decide from a day on; the version that decides until then ends there.
+    """Let a checked draft decide from a day on; the version that decides until then ends there.
 
-    Raises `NotFound`, `NoDraft`, `DrafterMayNotApprove`, `VersionBegins`, or what is wrong with a
-    rule that cannot be read.
+    `problems` gives the errors and the failed tests of the stored version on that day: the region
+    may have changed since it was checked. Raises `NotFound`, `NoDraft`, `NotChecked`,
+    `DrafterMayNotApprove`, `VersionBegins`, `Unfit`, or what is wrong with a rule that cannot be
+    read.
     """
     scope = scope_of(session)
     rows = {
@@ -67,18 +81,25 @@ def approve_rules(
     draft = rows.get(version)
     if draft is None:
         raise NotFound("There is no such version of the rules.")
-    if draft.state != "draft":
-        raise NoDraft("These rules were approved already.")
-    if scope.person_id is None or scope.person_id == draft.drafted_by:
+    if draft.state not in OPEN:
+        raise NoDraft("These rules were approved already, or given up.")
+    if scope.person_id is None or scope.person_id in {
+        draft.drafted_by,
+        *editors(session, draft.id),
+    }:
         raise DrafterMayNotApprove(
-            "Whoever drafted these rules cannot approve them; another administrator must."
+            "Whoever drafted or changed these rules cannot approve them;"
+            " another administrator must."
         )
+    if draft.state != "checked":
+        raise NotChecked("Check this draft first; then it can be approved.")
     if decides_from < today:
         raise VersionBegins(
             f"Choose {today.isoformat()} or a later day: what was decided stays decided.",
             field="decides_from",
         )
     RuleBook.of(CompiledSet("", version, rules_from(draft.rules)))
+    refuse_unfit(problems(draft))
     for row in rows.values():
         span = row.published
         if span is None or span.isempty or (span.upper is not None and span.upper <= decides_from):

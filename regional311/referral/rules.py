@@ -58,7 +58,9 @@ TRACE_CODES: Final[Mapping[str, str]] = MappingProxyType(
         "o": "owner",
         "p": "disposition",
         "x": "condition",
+        "k": "branches",
         "n": "no agreement",
+        "z": "switched off",
         ADDED: "added",
         MATCHED: "matched",
     }
@@ -79,12 +81,14 @@ class Matchers:
     """The typed cases of a rule. An empty matcher lets everything pass.
 
     Services and boundaries are the rule's own partner's, or another's as ``partner/key``. Owners
-    are partners and agencies, or ``self``, ``other`` and ``nobody``.
+    are partners and agencies, or ``self``, ``other`` and ``nobody``. Branches are terms of a
+    taxonomy (``taxonomy:code``) and hold the services of all terms below them.
     """
 
     services: frozenset[str] = frozenset()
     verbs: frozenset[str] = frozenset()
     terms: frozenset[str] = frozenset()
+    branches: frozenset[str] = frozenset()
     boundaries: frozenset[str] = frozenset()
     channels: frozenset[str] = frozenset()
     languages: frozenset[str] = frozenset()
@@ -105,7 +109,9 @@ class Rule:
     """One rule. It is valid from ``valid_from`` up to, not including, ``valid_to``.
 
     ``share`` names the fields that may cross with a referral; the sharing policy can only take
-    away from them. ``follow_up_days`` counts from the contact.
+    away from them. ``follow_up_days`` counts from the contact. One that is ``off`` stays in its
+    place and is not tried. ``note`` is told to the person; ``remark`` is for who reads the rules,
+    ``basis`` names the agreement or policy it rests on, ``group`` the heading it stands under.
     """
 
     key: str
@@ -123,6 +129,10 @@ class Rule:
     reason: str = ""
     valid_from: date | None = None
     valid_to: date | None = None
+    off: bool = False
+    group: str = ""
+    basis: str = ""
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +149,7 @@ _SETS: Final = (
     "services",
     "verbs",
     "terms",
+    "branches",
     "boundaries",
     "channels",
     "languages",
@@ -154,7 +165,19 @@ _VALUES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _MATCHERS: Final = frozenset((*_SETS, "owner", "hours", "confidential"))
 _ALSO: Final[Mapping[str, str]] = {"continue": "continues", "notice": "note"}
-_TEXTS: Final = ("name", "condition", "outcome", "target", "queue", "priority", "note", "reason")
+_TEXTS: Final = (
+    "name",
+    "condition",
+    "outcome",
+    "target",
+    "queue",
+    "priority",
+    "note",
+    "reason",
+    "group",
+    "basis",
+    "remark",
+)
 
 
 def rule_from(content: Mapping[str, Any]) -> Rule:
@@ -193,9 +216,9 @@ def rule_from(content: Mapping[str, Any]) -> Rule:
             matchers[name] = value
         elif name in ("valid_from", "valid_to"):
             values[name] = _day(value, refuse, name)
-        elif name == "continues":
+        elif name in ("continues", "off"):
             if not isinstance(value, bool):
-                raise refuse("continues must be true or false.", name)
+                raise refuse(f"{name} must be true or false.", name)
             values[name] = value
         elif name == "follow_up_days":
             if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 365:
@@ -308,9 +331,15 @@ class RuleBook:
     _compiled: tuple[_Compiled, ...] = field(repr=False, compare=False)
 
     @classmethod
-    def of(cls, rule_set: RuleSet) -> "RuleBook":
-        """Compile a version. Raises :class:`BadCondition` for a condition that cannot be read."""
-        return cls(rule_set, tuple(_compiled(rule, rule_set.tenant) for rule in rule_set.rules))
+    def of(
+        cls, rule_set: RuleSet, in_branch: Callable[[str], frozenset[str]] = lambda _: frozenset()
+    ) -> "RuleBook":
+        """Compile a version; ``in_branch`` gives the services of a branch as ``partner/key``.
+
+        Raises :class:`BadCondition` for a condition that cannot be read.
+        """
+        tenant = rule_set.tenant
+        return cls(rule_set, tuple(_compiled(rule, tenant, in_branch) for rule in rule_set.rules))
 
     def try_rules(
         self,
@@ -319,10 +348,12 @@ class RuleBook:
         *,
         context: cel.Context | None = None,
         allowed: Callable[[Rule], bool] | None = None,
+        to_end: bool = False,
     ) -> Tried:
         """Try the rules in order until one decides.
 
         ``allowed`` can refuse a rule that matched, for want of an agreement with its target.
+        ``to_end`` tries those after it, too, so that the trace says which others would match.
         """
         tenant = self.rule_set.tenant
         relation = "self" if facts.owner == tenant else "other" if facts.owner else "nobody"
@@ -341,14 +372,18 @@ class RuleBook:
         }
         trace: list[str] = []
         added: list[Rule] = []
+        matched: Rule | None = None
         for each in self._compiled:
+            rule = each.rule
+            if rule.off:
+                trace.append("z")
+                continue
             code = ""
             for letter, name, wanted, many in each.tests:
                 value = values[name]
                 if wanted.isdisjoint(value) if many else value not in wanted:
                     code = letter
                     break
-            rule = each.rule
             if not code:
                 if (rule.valid_from and on < rule.valid_from) or (
                     rule.valid_to and on >= rule.valid_to
@@ -367,8 +402,10 @@ class RuleBook:
                 added.append(rule)
             else:
                 trace.append(MATCHED)
-                return self._tried(trace, rule, added)
-        return self._tried(trace, None, added)
+                matched = matched or rule
+                if not to_end:
+                    break
+        return self._tried(trace, matched, added)
 
     def _tried(self, trace: list[str], matched: Rule | None, added: list[Rule]) -> Tried:
         rule_set = self.rule_set
@@ -380,7 +417,7 @@ def qualified(keys: Iterable[str], tenant: str) -> frozenset[str]:
     return frozenset(key if "/" in key else f"{tenant}/{key}" for key in keys)
 
 
-def _compiled(rule: Rule, tenant: str) -> _Compiled:
+def _compiled(rule: Rule, tenant: str, in_branch: Callable[[str], frozenset[str]]) -> _Compiled:
     match = rule.match
     tests: list[_Test] = []
     for letter, name, wanted, many in (
@@ -396,6 +433,9 @@ def _compiled(rule: Rule, tenant: str) -> _Compiled:
     ):
         if wanted:
             tests.append((letter, name, wanted, many))
+    if match.branches:
+        inside = frozenset().union(*(in_branch(each) for each in match.branches))
+        tests.append(("k", "service", inside, True))
     if match.hours:
         tests.append(("h", "open", frozenset({match.hours == "open"}), False))
     if match.confidential is not None:

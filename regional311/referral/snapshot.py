@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -214,7 +214,7 @@ class Published:
                 StoredRuleSet.published,
                 StoredRuleSet.rules,
             )
-            .where(StoredRuleSet.state != "draft")
+            .where(StoredRuleSet.published.is_not(None))
             .order_by(StoredRuleSet.tenant_id, StoredRuleSet.version)
         )
         # agreements belong to a higher floor; only who may hand work to whom is read here
@@ -278,6 +278,26 @@ class Published:
             ),
             None,
         )
+
+    def in_branch(self, branch: str) -> frozenset[str]:
+        """Give the services of a branch of a taxonomy, as ``partner/key``."""
+        refs = self.terms.terms_of(branch)
+        return frozenset(
+            each.ref
+            for each in self.directory.services
+            if not refs.isdisjoint(each.details.get("taxonomy") or ())
+        )
+
+    def trying(
+        self, slug: str, version: int, contents: Iterable[Mapping[str, Any]], on: date
+    ) -> Region:
+        """Give the region of a day as it would be if these rules of a partner decided.
+
+        Raises :class:`BadRule` for a rule that cannot be read.
+        """
+        book = RuleBook.of(RuleSet(slug, version, rules_from(contents)), self.in_branch)
+        region = self.region(on)
+        return replace(region, rulebooks={**region.rulebooks, slug: book})
 
     def policy(self, key: str, on: date) -> Mapping[str, Any]:
         """Give the body of a policy in force on a day; empty when there is none."""
@@ -431,7 +451,7 @@ class Published:
         rule_set = RuleSet(slug, row["version"], rules_from(row["rules"]), str(row["id"]))
         # a version that was replaced on its first day has an empty span: it never decides
         ends = date.min if span.isempty else span.upper
-        return _DatedRules(slug, span.lower, ends, RuleBook.of(rule_set))
+        return _DatedRules(slug, span.lower, ends, RuleBook.of(rule_set, self.in_branch))
 
     def _names(self) -> Mapping[str, str]:
         names = {slug: row.name for slug, row in self.tenants.items()}

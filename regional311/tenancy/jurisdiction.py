@@ -207,11 +207,23 @@ class JurisdictionIndex:
         hits = {at for name, places in self._words.items() if f" {name} " in words for at in places}
         if not hits:
             return Located("none", reasons=(("words-unknown", ""),))
+        return self._named("words", hits)
+
+    def locate_in(self, keys: Iterable[str]) -> Located:
+        """Give what is known of a place that lies in or on these boundaries; none is *no place*.
+
+        A boundary that there is not is left out.
+        """
+        wanted = frozenset(keys)
+        hits = {at for at, each in enumerate(self.boundaries) if each.key in wanted}
+        return self._named("point", hits) if hits else NO_PLACE
+
+    def _named(self, how: str, hits: Iterable[int]) -> Located:
         found: list[tuple[tuple[float, ...], int, bool, float]] = [
             ((0, 0.0) if self._lines[at] else (1, self._area[at]), at, True, 0.0) for at in hits
         ]
         found.sort(key=lambda each: (each[0], self.boundaries[each[1]].key))
-        return self._located("words", found)
+        return self._located(how, found)
 
     def _located(
         self, how: str, found: Sequence[tuple[tuple[float, ...], int, bool, float]]

@@ -63,7 +63,7 @@ from regional311.intake.models import Contact, FollowedRequest, ServiceRequest
 from regional311.keeping.models import Suggestion
 from regional311.ledger.exports import batch_numbered
 from regional311.ledger.models import Account, JournalEntry, LedgerPeriod
-from regional311.referral.models import Referral, RuleSet
+from regional311.referral.models import Backtest, Referral, RuleSet
 from regional311.referral.snapshot import NOBODY
 from regional311.settlement.models import BalanceConfirmation, Dispute, NettingSet, Payment
 from regional311.web.partners import REGION, Partner
@@ -645,7 +645,38 @@ class ArticleRecord(CatalogueRecord):
 
 
 class RuleSetRecord(Record):
-    """A version of the rules."""
+    """A version of the rules; its backtests are below it."""
+
+    def child(self, name: str) -> Resource | None:
+        return Backtests(self.request, name, self) if name == "backtests" else None
+
+
+class BacktestRecord(Record):
+    """A version of the rules run over a past period, by id."""
+
+
+class Backtests(Resource):
+    """/rules/<version>/backtests/<id>: what a version would have changed."""
+
+    @property
+    def rule_set(self) -> RuleSetRecord:
+        """The version that was tried."""
+        assert isinstance(self.__parent__, RuleSetRecord)
+        return self.__parent__
+
+    def child(self, name: str) -> Resource | None:
+        backtest_id = _as_id(name)
+        if backtest_id is None:
+            return None
+        table = Backtest.__table__
+        row = self.request.dbsession.execute(
+            select(table).where(
+                table.c.tenant_id == self.request.tenant.id,
+                table.c.rule_set_id == self.rule_set.record.id,
+                table.c.id == backtest_id,
+            )
+        ).one_or_none()
+        return None if row is None else BacktestRecord(self.request, name, self, row)
 
 
 class AgreementRecord(Record):
