@@ -18,7 +18,7 @@ MOST_BYTES: Final = 2_000_000
 
 
 class BadRuleFile(InvalidInput):
-    """A file that is not one of rules; `problems` says everything that is wrong, each with its key."""
+    """A file that is not one of rules; `problems` says each thing that is wrong, with its key."""
 
     def __init__(self, found: list[str]) -> None:
         self.problems = tuple(found)
@@ -91,7 +91,9 @@ def _times(data: Any, path: str = "") -> list[str]:
             for each in _times(value, f"{path}.{key}" if path else key)
         ]
     if isinstance(data, list):
-        return [each for at, value in enumerate(data) for each in _times(value, f"{path}[{at + 1}]")]
+        return [
+            each for at, value in enumerate(data) for each in _times(value, f"{path}[{at + 1}]")
+        ]
     return [f"{path}: must be a date."] if isinstance(data, datetime | time) else []
 
 

@@ -79,6 +79,8 @@ STATE_KINDS = {
     "draft": "draft",
     "in_review": "waiting",
     "approved": "open",
+    "checked": "waiting",
+    "discarded": "neutral",
     "issued": "done",
     "received": "done",
     "void": "refused",
@@ -94,6 +96,8 @@ STATE_KINDS = {
 }
 RULE_STATES = {
     "draft": _("Draft"),
+    "checked": _("Checked, waits for approval"),
+    "discarded": _("Given up"),
     "published": _("Decides now"),
     "approved": _("Decides later"),
     "retired": _("No longer decides"),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from regional311.referral.conditions import Facts
 from regional311.referral.rules import BadRule, Rule, rule_from
 from regional311.web.i18n import _
 from regional311.web.wording import (
@@ -44,6 +45,30 @@ DISPOSITIONS: Mapping[str, Any] = {
 }
 
 
+WHY: Mapping[str, Any] = {
+    "=": _("It fits, and decides."),
+    "+": _("It fits, and adds; the next rule is tried."),
+    "z": _("It is switched off."),
+    "d": _("It does not hold on that day."),
+    "s": _("It is about other services than ${service}."),
+    "k": _("${service} belongs under none of its branches."),
+    "v": _("It is not for who wants to ${verb}."),
+    "t": _("It is about other kinds of thing than this: ${kinds}."),
+    "b": _("The place lies elsewhere: ${places}."),
+    "c": _("It is not for contacts by ${channel}."),
+    "l": _("It is not for contacts in ${language}."),
+    "h": _("It is for the other hours of the line."),
+    "f": _("It is for matters that are confidential, or that are not, and this is the other."),
+    "u": _("It is not for ${urgency} urgency."),
+    "o": _("It is for when others are responsible than ${owner}."),
+    "p": _("It is for when 311 does something else with the service: ${disposition}."),
+    "x": _("Its condition does not hold."),
+    "n": _("It would fit, but no agreement lets the work go there."),
+    "": _("It is not tried: a rule before it decides."),
+}
+"""What came of trying a rule, by the letter that a decision keeps."""
+
+
 def _plain(key: str) -> str:
     return key.replace("-", " ")
 
@@ -58,13 +83,16 @@ class Said:
     extras: list[str] = field(default_factory=list)
     change: Any = None
     change_kind: str = "neutral"
+    off: bool = False
+    group: str = ""
+    problems: list[Any] = field(default_factory=list)
 
 
 class RuleWords:
     """Turns stored rules into sentences.
 
     `name` gives the name of a partner, service or place; `queue` that of a queue, by the partner
-    who gets the work and the queue's key.
+    who gets the work and the queue's key; `branch` that of a term of a taxonomy.
     """
 
     def __init__(
@@ -72,8 +100,10 @@ class RuleWords:
         translate: Callable[[Any], str],
         name: Callable[[str], str],
         queue: Callable[[str, str], str],
+        branch: Callable[[str], str] = str,
     ) -> None:
         self._translate = translate
+        self._branch = branch
         self._name = name
         self._queue = queue
 
@@ -95,7 +125,35 @@ class RuleWords:
             sentence = self._fill(pattern, when=self._and(when), then=then)
         else:
             sentence = self._fill(_("Always: ${then}."), then=then)
-        return Said(rule.key, rule.name, sentence, list(self._extras(rule)))
+        return Said(
+            rule.key,
+            rule.name,
+            sentence,
+            list(self._extras(rule)),
+            off=rule.off,
+            group=rule.group,
+        )
+
+    def outcome(self, outcome: str, target: str, reason: str = "") -> str:
+        """Say an outcome, such as *refer to 211info*."""
+        return self._outcome(Rule("", "", outcome, target=target, reason=reason))
+
+    def why(self, code: str, facts: Facts) -> str:
+        """Say what came of trying one rule on facts: which matcher refused first, and why."""
+        owner = self._name(facts.owner) if facts.owner else self._translate(_("nobody"))
+        places = [self._name(each) for each in facts.boundaries]
+        values = {
+            "service": self._name(facts.asked),
+            "verb": self._lower(VERBS)(facts.verb),
+            "kinds": ", ".join(_plain(each) for each in facts.terms) or "–",
+            "places": ", ".join(places) or self._translate(_("no known place")),
+            "channel": self._lower(CHANNELS)(facts.channel),
+            "language": self._language(facts.language),
+            "urgency": self._lower(PRIORITIES)(facts.urgency),
+            "owner": owner,
+            "disposition": self._disposition(facts.disposition),
+        }
+        return self._fill(WHY[code], **values)
 
     def _outcome(self, rule: Rule) -> str:
         if rule.target == "self" and rule.outcome in OURSELVES:
@@ -114,6 +172,7 @@ class RuleWords:
         for values, say, pattern in (
             (match.services, self._name, _("it is about ${what}")),
             (match.terms, _plain, _("it is of the kind “${what}”")),
+            (match.branches, self._branch, _("it belongs under “${what}”")),
             (match.verbs, self._lower(VERBS), _("the person wants to ${what}")),
             (match.boundaries, self._name, _("the place lies in ${what}")),
             (match.channels, self._lower(CHANNELS), _("it came by ${what}")),
@@ -168,6 +227,10 @@ class RuleWords:
             yield self._fill(_("From ${day} on."), day=rule.valid_from.isoformat())
         if rule.valid_to:
             yield self._fill(_("Until ${day}, that day no more."), day=rule.valid_to.isoformat())
+        if rule.basis:
+            yield self._fill(_("It rests on: ${basis}."), basis=rule.basis)
+        if rule.remark:
+            yield self._fill(_("Why: ${remark}"), remark=rule.remark)
 
     def _lower(self, table: Mapping[str, Any]) -> Callable[[str], str]:
         return lambda code: self._translate(said(table, code)).lower()

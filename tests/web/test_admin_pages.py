@@ -133,7 +133,7 @@ def rules_draft(web_engine, people):
                 tenant_id=tenant,
                 id=new_id(),
                 version=last + 1,
-                state="draft",
+                state="checked",
                 published=None,
                 rules=rules,
                 digest="0" * 64,

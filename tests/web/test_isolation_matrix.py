@@ -51,6 +51,8 @@ from regional311.keeping.suggestions import Wish, suggest
 from regional311.ledger.books import credit, debit
 from regional311.ledger.exports import make_batch
 from regional311.ledger.service import NewEntry, open_accounts, post
+from regional311.referral.drafting import Content as RuleContent
+from regional311.referral.drafting import begin as begin_rules
 from regional311.referral.filing import Asker, Intake, Place, take_in
 from regional311.referral.models import Referral
 from regional311.referral.snapshot import invalidate, published
@@ -235,6 +237,23 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("Rules", "", "GET"): ("rules", RULES),
     ("RuleSetRecord", "", "GET"): ("rules/1", RULES),
     ("RuleSetRecord", "approve", "POST"): ("rules/1/approve", "administrator"),
+    ("Rules", "new", "GET"): ("rules/new", "administrator"),
+    ("Rules", "new", "POST"): ("rules/new", "administrator"),
+    ("Rules", "read", "POST"): ("rules/read", "administrator"),
+    **{
+        ("RuleSetRecord", name, "GET"): (f"rules/1/{name}", RULES)
+        for name in ("cases", "checks", "diff", "file", "try")
+    },
+    ("RuleSetRecord", "try", "POST"): ("rules/1/try", RULES),
+    ("RuleSetRecord", "rule", "GET"): ("rules/{rules_draft}/rule", "administrator"),
+    ("RuleSetRecord", "rule", "POST"): ("rules/{rules_draft}/rule", "administrator"),
+    **{
+        ("RuleSetRecord", name, "POST"): (f"rules/{{rules_draft}}/{name}", "administrator")
+        for name in (
+            *("case", "check", "condition", "copy", "discard", "move", "remove", "remove-case"),
+            *("switch", "title", "undo"),
+        )
+    },
     ("Agreements", "", "GET"): ("agreements", TERMS),
     ("AgreementRecord", "", "GET"): ("agreements/city-intake-for-county", TERMS),
     ("Agreements", "calendar", "GET"): ("agreements/calendar", TERMS),
@@ -602,6 +621,7 @@ def found(web_engine, people) -> dict[str, str]:
                 )
             ),
             "drafted": drafted(session),
+            "rules_draft": str(begin_rules(session, RuleContent(()), now=NOW)),
             "batch": str(BATCH),
             "organization": published_organization(session),
             "rate": session.execute(

@@ -185,6 +185,15 @@ class CheckboxGroupWidget(widget.Widget):
         return pstruct or colander.null
 
 
+class PicksWidget(CheckboxGroupWidget):
+    """Any of many boxes, folded by group. `values` holds (group label, [(value, label)]).
+
+    What is chosen is unfolded and said in the group's heading.
+    """
+
+    template = "picks"
+
+
 class MappingWidget(widget.MappingWidget):
     """A group of fields under one legend. A submitted key that is no field is refused.
 

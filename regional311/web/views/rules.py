@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from pyramid.httpexceptions import HTTPSeeOther
+from pyramid.response import Response
 from pyramid.view import view_config
 
+from regional311.config.rule_file import rule_file
+from regional311.differences import differences
 from regional311.identity.members import names_of
 from regional311.identity.permissions import Permissions as P
 from regional311.referral import snapshot
+from regional311.referral.drafting import OPEN, Content, editors, history
 from regional311.referral.publishing import approve_rules, versions
 from regional311.tenancy.once import once
-from regional311.web.billing_wording import Words, as_of, holds, page
+from regional311.web.billing_wording import Words, as_of, page
 from regional311.web.forms import (
     Date,
     Schema,
@@ -23,13 +27,25 @@ from regional311.web.forms import (
     handle_form_submission,
     make_form,
 )
-from regional311.web.i18n import _, translated
+from regional311.web.i18n import _
 from regional311.web.listing import Column, Listing
 from regional311.web.representations import json_response, wanted
-from regional311.web.rule_wording import RuleWords, Said
+from regional311.web.rule_forms import EDITS
+from regional311.web.rule_pages import (
+    decides_on,
+    editable,
+    fitness_of,
+    problem_words,
+    problems_of,
+    rules_url,
+    sentences,
+    state_of,
+)
+from regional311.web.rule_wording import Said
 from regional311.web.security import may
 from regional311.web.telling import telling
 from regional311.web.tree import Rules, RuleSetRecord
+from regional311.web.wording import said
 
 
 class ApproveForm(Schema):
@@ -42,32 +58,6 @@ class ApproveForm(Schema):
     )
 
 
-def _words_of_rules(request: Any) -> RuleWords:
-    tell = telling(request)
-
-    def name(key: str) -> str:
-        service = tell.published.directory.find(key if "/" in key else f"{tell.slug}/{key}")
-        if service is not None:
-            return service.name
-        names = tell.published.names
-        return names.get(f"{tell.slug}/{key}") or names.get(key) or key.replace("-", " ")
-
-    def queue(target: str, key: str) -> str:
-        slug = target if target in tell.published.partners else tell.slug
-        return tell.published.queues(slug).get(key) or key.replace("-", " ")
-
-    return RuleWords(lambda message: translated(request, message), name, queue)
-
-
-def _sentences(request: Any, rules: Iterable[Mapping[str, Any]]) -> list[Said]:
-    words = _words_of_rules(request)
-    return [words.say(each) for each in rules]
-
-
-def _decides_on(rows: Iterable[Any], day: Any) -> Any:
-    return next((row for row in rows if row.state != "draft" and holds(row.published, day)), None)
-
-
 @view_config(
     context=Rules, permission=P.RULE_READ, request_method="GET", renderer="rules/index.jinja2"
 )
@@ -76,7 +66,7 @@ def rules(context: Rules, request: Any) -> Any:
     words = Words(request)
     day = as_of(request, words)
     rows = versions(request.dbsession)
-    current = _decides_on(rows, day)
+    current = decides_on(rows, day)
     if wanted(request) == "json":
         return json_response(
             {
@@ -102,7 +92,8 @@ def rules(context: Rules, request: Any) -> Any:
         [
             {
                 "version": row.version,
-                "state": _state(row, words.today),
+                "title": row.title,
+                "state": state_of(row, words.today),
                 "holds": words.span(row.published),
                 "count": len(row.rules),
                 "drafted": people.get(row.drafted_by) or _("from files"),
@@ -113,21 +104,13 @@ def rules(context: Rules, request: Any) -> Any:
     )
     return page(
         request,
-        url=f"/{request.tenant.slug}/rules",
+        url=rules_url(request),
         day=day,
         current=current,
-        sentences=_sentences(request, current.rules) if current else [],
+        sentences=sentences(request, current.rules) if current else [],
         versions=listing,
+        new_url=rules_url(request, "new") if may(request, P.RULE_EDIT) else None,
     )
-
-
-def _state(row: Any, today: Any) -> str:
-    if row.state == "draft":
-        return "draft"
-    if holds(row.published, today):
-        return "published"
-    later = row.published.lower is not None and row.published.lower > today
-    return "approved" if later else "retired"
 
 
 @view_config(
@@ -137,11 +120,17 @@ def _state(row: Any, today: Any) -> str:
     renderer="rules/version.jinja2",
 )
 def version(context: RuleSetRecord, request: Any) -> Any:
-    """One version: its rules as sentences, and how a draft differs from what decides now."""
+    """One version: its rules as sentences; a draft with what may be done with each."""
     if wanted(request) == "json":
         record = context.record
         return json_response(
-            {"version": record.version, "state": record.state, "rules": record.rules}
+            {
+                "version": record.version,
+                "state": record.state,
+                "title": record.title,
+                "rules": record.rules,
+                "cases": record.cases,
+            }
         )
     return _version_page(context, request, _approve_form(request))
 
@@ -159,20 +148,23 @@ def approve(context: RuleSetRecord, request: Any) -> Any:
     number = context.record.version
 
     def save(values: dict[str, Any]) -> HTTPSeeOther:
+        day = values["decides_from"]
+
         def do() -> dict[str, Any]:
             approve_rules(
                 request.dbsession,
                 number,
-                decides_from=values["decides_from"],
+                decides_from=day,
                 today=Words(request).today,
                 now=request.now,
+                problems=lambda row: fitness_of(request, row, sample=False, on=day).errors,
             )
             return {}
 
         once(request.dbsession, form_key(request), ["rules:approve", number, values], do)
         snapshot.invalidate()
         request.flash("success", _("The rules were approved."))
-        return HTTPSeeOther(location=f"/{request.tenant.slug}/rules/{number}")
+        return HTTPSeeOther(location=rules_url(request, number))
 
     return handle_form_submission(
         request, form, save, lambda: _version_page(context, request, form)
@@ -194,58 +186,241 @@ def _approve_form(request: Any) -> Any:
 def _version_page(context: RuleSetRecord, request: Any, form: Any) -> dict[str, Any]:
     words = Words(request)
     record = context.record
-    url = f"/{request.tenant.slug}/rules"
-    form.action = f"{url}/{record.version}/approve"
-    draft = record.state == "draft"
-    people = names_of(request.dbsession, (record.drafted_by, record.approved_by))
-    sentences = _sentences(request, record.rules)
+    url = rules_url(request, record.version)
+    form.action = f"{url}/approve"
+    open_ = record.state in OPEN
+    told = sentences(request, record.rules)
     removed: list[str] = []
-    if draft:
-        current = _decides_on(versions(request.dbsession), words.today)
+    past: list[dict[str, Any]] = []
+    changed_by: set[Any] = set()
+    general: list[dict[str, Any]] = []
+    rows = versions(request.dbsession)
+    if open_:
+        current = decides_on(rows, words.today)
         if current is not None:
-            removed = _compare(sentences, record.rules, current.rules)
-    own = draft and record.drafted_by == request.identity.person_id
-    may_approve = draft and not own and may(request, P.RULE_APPROVE)
+            removed = _compare(told, record.rules, current.rules)
+        by_key = {each.key: each for each in told}
+        for problem in problems_of(request, record):
+            holder = by_key.get(problem.rule)
+            (holder.problems if holder else general).append(problem_words(problem))
+        edits = history(request.dbsession, record.id)
+        changed_by = editors(request.dbsession, record.id) if len(edits) >= 30 else set()
+        changed_by |= {each.made_by for each in edits}
+        past = _past(words, edits, told)
+    people = names_of(
+        request.dbsession,
+        (record.drafted_by, record.checked_by, record.approved_by, *changed_by),
+    )
+    for each in past:
+        each["by"] = people.get(each["by"], "")
+    mine = {record.drafted_by, *changed_by}
+    own = open_ and request.identity.person_id in mine
+    may_approve = open_ and not own and may(request, P.RULE_APPROVE)
     hint = None
     if own:
         hint = _("You drafted these rules: another administrator must approve them.")
-    elif draft and not may_approve:
+    elif open_ and not may_approve:
         hint = _("An administrator who did not draft these rules can approve them.")
-    if draft:
-        sentence = _("This is a draft. It decides nothing until somebody approves it.")
-    else:
-        sentence = _(
-            "Decides ${span}.", mapping={"span": translated(request, words.span(record.published))}
-        )
+    elif may_approve and record.state != "checked":
+        hint = _("Once its author has checked it, you can approve it here.")
     return page(
         request,
         current=record,
-        sentence=sentence,
-        sentences=sentences,
+        title=record.title,
+        sentence=_sentence(request, words, record),
+        sentences=told,
         removed=removed,
-        problem=None,
-        form=form if may_approve else None,
+        general=general,
+        form=form if may_approve and record.state == "checked" else None,
         hint=hint,
-        rules_url=url,
+        url=url,
+        rules_url=rules_url(request),
+        may_edit=editable(request, record),
+        may_begin=may(request, P.RULE_EDIT),
+        past=past,
+        others=[row.version for row in rows if row.version != record.version],
         facts=[
-            (_("State"), words("rule_state", _state(record, words.today))),
+            (_("State"), words("rule_state", state_of(record, words.today))),
             (_("Drafted"), words.when(record.created_at)),
             (_("Drafted by"), people.get(record.drafted_by) or _("from files")),
+            (_("Made from"), _version_words(record.based_on)),
+            (_("Checked by"), people.get(record.checked_by) if record.checked_by else None),
             (_("Approved by"), people.get(record.approved_by) if record.approved_by else None),
+            (_("Tests"), len(record.cases)),
             (_("Fingerprint"), record.digest[:16]),
         ],
     )
 
 
-def _compare(
-    sentences: list[Said], new: list[dict[str, Any]], old: list[dict[str, Any]]
-) -> list[str]:
+def _version_words(number: int | None) -> Any:
+    return None if number is None else _("Version ${version}", mapping={"version": number})
+
+
+def _sentence(request: Any, words: Words, record: Any) -> Any:
+    if record.state in OPEN:
+        return _("This is a draft. It decides nothing until somebody approves it.")
+    if record.state == "discarded":
+        return _("This draft was given up. It never decided anything.")
+    span = telling(request).translate(words.span(record.published))
+    return _("Decides ${span}.", mapping={"span": span})
+
+
+def _past(words: Words, edits: list[Any], told: list[Said]) -> list[dict[str, Any]]:
+    names = {each.key: each.name for each in told}
+    return [
+        {
+            "when": words.when(each.made_at),
+            "title": EDITS.get(each.what, each.what),
+            "by": each.made_by,
+            "note": names.get(each.subject, each.subject),
+        }
+        for each in edits[:10]
+    ]
+
+
+def _compare(told: list[Said], new: list[dict[str, Any]], old: list[dict[str, Any]]) -> list[str]:
     """Mark what is new and what differs; return the names of the rules left out."""
     before = {each.get("key"): each for each in old}
-    for told, stored in zip(sentences, new, strict=True):
-        if told.key not in before:
-            told.change, told.change_kind = _("New"), "open"
-        elif before[told.key] != stored:
-            told.change, told.change_kind = _("Changed"), "waiting"
+    for each, stored in zip(told, new, strict=True):
+        if each.key not in before:
+            each.change, each.change_kind = _("New"), "open"
+        elif before[each.key] != stored:
+            each.change, each.change_kind = _("Changed"), "waiting"
     kept = {each.get("key") for each in new}
     return [str(each.get("name", key)) for key, each in before.items() if key not in kept]
+
+
+# --- as a file, and beside another version --------------------------------------------------------
+
+
+@view_config(context=RuleSetRecord, name="file", permission=P.RULE_READ, request_method="GET")
+def file(context: RuleSetRecord, request: Any) -> Response:
+    """The version as `rules.toml`, with its tests; read in again it is the same."""
+    record = context.record
+    since = record.published.lower if record.published is not None else None
+    response = Response(
+        rule_file(Content.of(record), since).encode(),
+        content_type="application/toml",
+        charset="utf-8",
+    )
+    name = f"{request.tenant.slug}-rules-{record.version}.toml"
+    response.content_disposition = f'attachment; filename="{name}"'
+    return response
+
+
+FIELDS: Mapping[str, Any] = {
+    "name": _("What the rule says"),
+    "outcome": _("Then"),
+    "target": _("Who gets it"),
+    "note": _("What to tell the person"),
+    "condition": _("And this holds"),
+    "off": _("Switched off"),
+    "group": _("Heading it stands under"),
+    "continues": _("Only adds"),
+    "valid_from": _("First day"),
+    "valid_to": _("First day no more"),
+}
+
+
+@view_config(
+    context=RuleSetRecord,
+    name="diff",
+    permission=P.RULE_READ,
+    request_method="GET",
+    renderer="rules/diff.jinja2",
+)
+def diff(context: RuleSetRecord, request: Any) -> Any:
+    """What differs between this version and another: rules, their order, tests."""
+    words = Words(request)
+    record = context.record
+    rows = {row.version: row for row in versions(request.dbsession)}
+    asked = str(request.GET.get("with", ""))[:9]
+    other = rows.get(int(asked)) if asked.isascii() and asked.isdecimal() else None
+    if other is None:
+        other = decides_on(rows.values(), words.today)
+    if other is not None and other.version == record.version:
+        other = rows.get(record.based_on or 0)
+    changes = [] if other is None else _changes(request, other, record)
+    if wanted(request) == "json":
+        return json_response(
+            {
+                "version": record.version,
+                "with": other.version if other is not None else None,
+                "changes": [
+                    {key: each[key] for key in ("key", "kind", "field", "old", "new")}
+                    for each in changes
+                ],
+            }
+        )
+    return page(
+        request,
+        current=record,
+        other=other,
+        changes=changes,
+        url=rules_url(request, record.version),
+        rules_url=rules_url(request),
+        choices=[
+            (row.version, row.title, row.version == (other.version if other is not None else 0))
+            for row in rows.values()
+            if row.version != record.version
+        ],
+    )
+
+
+def _changes(request: Any, old: Any, new: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for kind, before, after in (
+        ("rule", Content.of(old).rules, Content.of(new).rules),
+        ("case", old.cases, new.cases),
+    ):
+        was = {each["key"]: each for each in before}
+        now = {each["key"]: each for each in after}
+        told = {}
+        if kind == "rule":
+            told = {each.key: each for each in sentences(request, [*was.values(), *now.values()])}
+        kept = [key for key in was if key in now]
+        order = [key for key in now if key in was]
+        for key in dict.fromkeys([*now, *was]):
+            name = str((now.get(key) or was[key]).get("name", key))
+            row = {"key": key, "name": name, "kind": kind, "field": None, "old": None, "new": None}
+            words = told[key].sentence if key in told else name
+            if key not in was:
+                found.append({**row, "tag": _("New"), "tag_kind": "open", "new": words})
+            elif key not in now:
+                found.append({**row, "tag": _("Left out"), "tag_kind": "refused", "old": words})
+            else:
+                found.extend(
+                    {
+                        **row,
+                        "tag": _("Changed"),
+                        "tag_kind": "waiting",
+                        "field": said(FIELDS, each.field),
+                        "old": _plain(each.old),
+                        "new": _plain(each.new),
+                    }
+                    for each in differences(was[key], now[key])
+                )
+                if kind == "rule" and kept.index(key) != order.index(key):
+                    place = {"old": _place(before, key), "new": _place(after, key)}
+                    found.append(
+                        {
+                            **row,
+                            "tag": _("Moved"),
+                            "tag_kind": "neutral",
+                            "field": _("Place"),
+                            **place,
+                        }
+                    )
+    return found
+
+
+def _place(rules: Any, key: str) -> str:
+    return str(next(at for at, each in enumerate(rules, 1) if each["key"] == key))
+
+
+def _plain(value: Any) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return _("Yes") if value else _("No")
+    return ", ".join(str(each) for each in value) if isinstance(value, list) else str(value)

@@ -1,0 +1,211 @@
+"""The editor of rules through HTTP: drafts, one rule, order, tests, checks, approval, files."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+from webtest import Upload
+
+CITY, COUNTY = "city-of-portland", "multnomah-county"
+
+
+@pytest.fixture
+def admin(sign_in):
+    return sign_in("administrator", CITY)
+
+
+def begin(browser, title="Try"):
+    form = browser.get(f"/{CITY}/rules/new").forms["begin"]
+    form["title"] = title
+    page = form.submit("submit").follow()
+    return page, page.request.path
+
+
+def names(page) -> list[str]:
+    found = page.html.select(".r-rules > li")
+    return [each["id"] for each in found]
+
+
+def pick(form, name, value):
+    next(box for box in form.fields[name] if box._value == value).checked = True
+
+
+def press(page, action, value):
+    form = page.forms["change"]
+    answer = page.goto(
+        f"{form.action.rpartition('/')[0]}/{action}",
+        method="post",
+        params={"csrf_token": form["csrf_token"].value, "rule": value},
+    )
+    return answer.follow()
+
+
+def test_a_draft_begins_with_what_decides_and_is_changed_in_steps(admin, statements):
+    page, url = begin(admin, "Winter")
+    assert "Winter" in page
+    assert "It decides nothing until somebody approves it" in page
+    before = names(page)
+    page = press(page, "move", f"{before[2]} up")
+    assert names(page)[1:3] == [before[2], before[1]]
+    page = press(page, "move", f"{before[2]} 1")
+    assert names(page)[0] == before[2]
+    page = press(page, "copy", before[0])
+    assert len(names(page)) == len(before) + 1
+    assert "Switched off" in page
+    page = press(page, "switch", before[0])
+    page = press(page, "remove", before[1])
+    assert before[1] not in names(page)
+    page = press(page, "undo", "")
+    assert before[1] in names(page)
+    assert "Undid a change" in page
+    assert "There is no gone in this version" in press(page, "remove", "gone")
+    statements.clear()
+    admin.get(url)
+    assert len(statements) <= 10, statements
+
+
+def test_a_rule_is_picked_together_and_a_bad_condition_named_at_its_field(admin):
+    page, url = begin(admin)
+    form = admin.get(f"{url}/rule").forms["rule"]
+    form["name"] = "Trees at night"
+    form["group"] = "Night"
+    form["place"] = "1"
+    form["hours"] = "closed"
+    form["outcome"] = "open_request"
+    form["target"] = "self"
+    pick(form, "owners", "self")
+    form["condition"] = "hour >= 17 && typo"
+    form["basis"] = "IGA 12"
+    refused = form.submit("submit", status=400)
+    assert refused.html.select("#rule-condition-error")
+    assert "Unknown fact &#39;typo&#39; at column 15" in refused
+    form = refused.forms["rule"]
+    form["condition"] = "hour >= 17"
+    page = form.submit("submit").follow()
+    assert names(page)[0] == "trees-at-night"
+    assert "It rests on: IGA 12." in page
+    assert "Night" in page
+    form = admin.get(f"{url}/rule?rule=trees-at-night").forms["rule"]
+    assert form["condition"].value == "hour >= 17"
+    form["outcome"] = "refer"
+    form["target"] = ""
+    refused = form.submit("submit", status=400)
+    assert "refer needs a target" in refused
+
+
+def test_two_people_change_one_rule_and_the_second_is_told(admin, sign_in):
+    page, url = begin(admin)
+    key = names(page)[0]
+    mine = admin.get(f"{url}/rule?rule={key}").forms["rule"]
+    theirs = sign_in("administrator", CITY).get(f"{url}/rule?rule={key}").forms["rule"]
+    theirs["name"] = "Theirs"
+    theirs.submit("submit").follow()
+    mine["name"] = "Mine"
+    assert "Somebody else changed this rule" in mine.submit("submit", status=400)
+
+
+def test_a_condition_is_looked_at_while_it_is_written(admin):
+    page, url = begin(admin)
+    token = page.forms["change"]["csrf_token"].value
+    ask = lambda text: admin.post(  # noqa: E731
+        f"{url}/condition", {"csrf_token": token, "condition": text}
+    )
+    assert "This can be read" in ask("!open && hour > 17")
+    assert "is missing" in ask("(open")
+    assert ask("").text == ""
+
+
+def test_try_it_shows_every_rule_and_keeps_a_test(admin):
+    page, url = begin(admin)
+    form = admin.get(f"{url}/try").forms["facts"]
+    form["asked"] = f"{CITY}/pothole"
+    pick(form, "boundaries", f"{CITY}/city")
+    form["hour"] = "22"
+    form["closed"] = True
+    shown = form.submit("submit")
+    assert "Open a request with" in shown
+    assert "It fits, and decides." in shown
+    assert "It is not tried: a rule before it decides." in shown
+    keep = next(form for form in shown.forms.values() if form.action.endswith("/case"))
+    kept = keep.submit().follow()
+    assert "All 1 tests pass" in kept or "The one test passes" in kept
+    again = kept.click(href="try\\?case=")
+    assert "It fits, and decides." in again
+    assert again.forms["facts"]["hour"].value == "22"
+
+
+def test_a_test_that_fails_keeps_the_draft_from_being_checked(admin, sign_in):
+    page, url = begin(admin)
+    form = admin.get(f"{url}/try").forms["facts"]
+    form["asked"] = f"{CITY}/pothole"
+    pick(form, "boundaries", f"{CITY}/city")
+    shown = form.submit("submit")
+    keep = next(form for form in shown.forms.values() if form.action.endswith("/case"))
+    keep["name"] = "Potholes are ours"
+    keep["outcome"] = "decline"
+    keep.submit().follow()
+    checks = admin.get(f"{url}/checks")
+    check = next(form for form in checks.forms.values() if form.action.endswith("/check"))
+    refused = check.submit(status=400)
+    assert "Test &#39;Potholes are ours&#39; must come to decline" in refused
+    assert "Nothing was changed" in refused
+    tests = admin.get(f"{url}/cases")
+    gone = next(form for form in tests.forms.values() if form.action.endswith("/remove-case"))
+    gone.submit().follow()
+    checks = admin.get(f"{url}/checks")
+    check = next(form for form in checks.forms.values() if form.action.endswith("/check"))
+    done = check.submit().follow()
+    assert "Somebody else can approve it now" in done
+    assert "form" not in done.forms
+    other = sign_in("administrator", CITY, email=None)
+    assert other.get(url)
+
+
+def test_a_second_person_approves_what_was_checked_and_it_decides(admin, people, sign_in):
+    page, url = begin(admin, "For the second person")
+    page = press(page, "remove", names(page)[-1])
+    checks = admin.get(f"{url}/checks")
+    assert "decided" in checks
+    next(form for form in checks.forms.values() if form.action.endswith("/check")).submit()
+    assert "another administrator must approve" in admin.get(url)
+    people.make("second@city.example", {CITY: ("administrator",)})
+    second = sign_in("administrator", CITY, email="second@city.example")
+    approve = second.get(url).forms["form"]
+    approve["decides_from"] = "2026-12-20"
+    done = approve.submit("submit").follow()
+    assert "The rules were approved" in done
+    assert "Decides later" in done
+    assert f"Version {url.rpartition('/')[2]}, which" in admin.get(
+        f"/{CITY}/rules?as_of=2026-12-21"
+    )
+    differs = second.get(f"{url}/diff")
+    assert "Left out" in differs
+    assert admin.get(f"{url}/rule", status=409)
+
+
+def test_a_version_goes_out_as_a_file_and_comes_in_the_same(admin):
+    page, url = begin(admin, "As a file")
+    raw = admin.get(f"{url}/file").body
+    said = tomllib.loads(raw.decode())
+    assert said["rule_set"]["title"] == "As a file"
+    form = next(
+        form
+        for form in admin.get(f"/{CITY}/rules/new").forms.values()
+        if form.action.endswith("/read")
+    )
+    form["file"] = Upload("rules.toml", raw)
+    taken = form.submit().follow()
+    assert admin.get(f"{taken.request.path}/file").body == raw
+    form["file"] = Upload("rules.toml", b"[[rule]]\nkey='a'\nname='A'\noutcome='fly'\n")
+    refused = form.submit(status=400)
+    assert "rule[a].outcome" in refused
+    form["file"] = Upload("rules.toml", b"not toml")
+    assert "The file is not TOML" in form.submit(status=400)
+
+
+def test_nobody_elses_rules(sign_in, admin):
+    _page, url = begin(admin)
+    sign_in("administrator", COUNTY).get(url, status=404)
+    assert "forms" not in sign_in("specialist", CITY).get(url).html.text
+    sign_in("specialist", CITY).get(f"{url}/rule", status=403)
