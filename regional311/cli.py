@@ -127,6 +127,7 @@ def work(var: Path | None, once: bool) -> None:
     from regional311.logs import configure_logging
     from regional311.notices.worker import Chore
     from regional311.notices.worker import work as work_outbox
+    from regional311.referral import backtest
     from regional311.settlement.reminders import remind as remind_payers
     from regional311.web.serve import attach_to_parent
 
@@ -148,6 +149,7 @@ def work(var: Path | None, once: bool) -> None:
                 60,
                 lambda session, at: publish_on_their_day(session, at, url=settings.url),
             ),
+            Chore("backtests", 0.5, backtest.work),
             Chore("search_documents", 86_400, refresh_everything),
             Chore("search_words", 86_400, forget_words),
             Chore("packages", 1, lambda session, at: work_packages(session, at, url=settings.url)),

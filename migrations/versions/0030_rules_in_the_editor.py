@@ -73,6 +73,7 @@ def upgrade() -> None:
         sa.Column("total", sa.BigInteger()),
         sa.Column("done", sa.BigInteger(), nullable=False),
         sa.Column("cursor", sa.Uuid()),
+        sa.Column("cursor_at", sa.DateTime(timezone=True)),
         sa.Column("result", JSONB(), nullable=False),
         sa.Column("problem", sa.Text()),
         sa.Column("asked_by", sa.Uuid()),

@@ -112,26 +112,40 @@ def _precedence(agreement: Any) -> tuple[Any, ...]:
 
 def price_work(session: TenantSession, case: Case, *, known_at: datetime | None = None) -> Told:
     """Price a piece of this partner's work, as rates were known at an instant (now unless told)."""
+    return price_alike(session, [case], case.done_on, known_at=known_at)[0]
+
+
+def price_alike(
+    session: TenantSession,
+    cases: Iterable[Case],
+    on: date,
+    *,
+    known_at: datetime | None = None,
+) -> list[Told]:
+    """Price pieces of this partner's work that are all done on one day: two statements."""
     me = scope_of(session).tenant_id
     agreements = session.execute(
         select(Agreement.__table__).where(
             Agreement.provider_id == me,
-            Agreement.valid.contains(case.done_on),
+            Agreement.valid.contains(on),
             Agreement.tenant_id.in_(
                 text("SELECT tenant_id FROM tenants WHERE kind = 'region' AND id = tenant_id")
             ),
         )
     ).all()
-    agreement = choose_agreement(agreements, case, me)
-    if agreement is None:
-        other = _other_party(agreements, case, me)
-        if other is None:
-            return Told(case, "excluded", payer_id=me)
-        return Told(case, "no_agreement", payer_id=other)
-    rates = [
-        RateSaid.of_row(row) for row in known_rates(session, on=case.done_on, known_at=known_at)
-    ]
-    return price_by(agreement, rates, case)
+    rates: list[RateSaid] | None = None
+    told: list[Told] = []
+    for case in cases:
+        agreement = choose_agreement(agreements, case, me)
+        if agreement is None:
+            other = _other_party(agreements, case, me)
+            state = "excluded" if other is None else "no_agreement"
+            told.append(Told(case, state, payer_id=me if other is None else other))
+            continue
+        if rates is None:
+            rates = [RateSaid.of_row(row) for row in known_rates(session, on=on, known_at=known_at)]
+        told.append(price_by(agreement, rates, case))
+    return told
 
 
 def _other_party(agreements: Iterable[Any], case: Case, me: UUID) -> UUID | None:

@@ -105,8 +105,8 @@ class RuleEdit(Base):
 class Backtest(Base):
     """A draft run over the contacts of a past period, a part at a time, by the worker.
 
-    `rules` is what was tried: the draft may go on. `result` grows with each part; `cursor` is
-    where the next one begins.
+    `rules` is what was tried: the draft may go on. `result` grows with each part; `cursor` and
+    `cursor_at` are the decision after which the next one begins.
     """
 
     __tablename__ = "backtests"
@@ -137,6 +137,7 @@ class Backtest(Base):
     total: Mapped[int | None]
     done: Mapped[int] = mapped_column(default=0)
     cursor: Mapped[UUID | None]
+    cursor_at: Mapped[datetime | None]
     result: Mapped[dict[str, Any]] = mapped_column(default=dict)
     problem: Mapped[str | None]
     asked_by: Mapped[UUID | None]

@@ -313,6 +313,10 @@ class Tried:
     added: tuple[Rule, ...] = ()
 
 
+MOST_KNOWN: Final = 5000
+"""For how many kinds of contacts a rule book remembers which rules cannot fit."""
+
+_SETTLING: Final = ("service", "channel")
 _Test = tuple[str, str, frozenset[Any], bool]
 
 
@@ -323,12 +327,18 @@ class _Compiled:
     condition: Condition | None
 
 
+_Left = tuple[int, Rule, tuple[_Test, ...], Condition | None]
+
+
 @dataclass(frozen=True, slots=True)
 class RuleBook:
     """A version of a partner's rules, compiled once and tried for every contact."""
 
     rule_set: RuleSet
     _compiled: tuple[_Compiled, ...] = field(repr=False, compare=False)
+    _known: dict[tuple[Any, ...], tuple[str, tuple[_Left, ...]]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @classmethod
     def of(
@@ -370,16 +380,13 @@ class RuleBook:
             "confidential": facts.confidential,
             "urgency": facts.urgency,
         }
-        trace: list[str] = []
+        settled, left = self._settled(values)
+        trace = list(settled)
         added: list[Rule] = []
         matched: Rule | None = None
-        for each in self._compiled:
-            rule = each.rule
-            if rule.off:
-                trace.append("z")
-                continue
+        for at, rule, tests, condition in left:
             code = ""
-            for letter, name, wanted, many in each.tests:
+            for letter, name, wanted, many in tests:
                 value = values[name]
                 if wanted.isdisjoint(value) if many else value not in wanted:
                     code = letter
@@ -389,23 +396,63 @@ class RuleBook:
                     rule.valid_to and on >= rule.valid_to
                 ):
                     code = "d"
-                elif each.condition is not None:
+                elif condition is not None:
                     context = context or facts.context()
-                    if not each.condition.holds(context):
+                    if not condition.holds(context):
                         code = "x"
             if not code and not rule.continues and allowed is not None and not allowed(rule):
                 code = "n"
             if code:
-                trace.append(code)
+                trace[at] = code
             elif rule.continues:
-                trace.append(ADDED)
+                trace[at] = ADDED
                 added.append(rule)
             else:
-                trace.append(MATCHED)
+                trace[at] = MATCHED
                 matched = matched or rule
                 if not to_end:
+                    del trace[at + 1 :]
                     break
         return self._tried(trace, matched, added)
+
+    def _settled(self, values: Mapping[str, Any]) -> tuple[str, tuple[_Left, ...]]:
+        """Give the trace as far as a few facts settle it, and the rules and tests that are left.
+
+        Many contacts are alike in these facts, so that most rules need not be looked at again.
+        """
+        key = tuple([values[name] for name in _SETTLING])
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            letters: list[str] = []
+            left: list[_Left] = []
+            for at, each in enumerate(self._compiled):
+                code = "z" if each.rule.off else ""
+                passed = 0
+                for letter, name, wanted, many in each.tests:
+                    if code or name not in _SETTLING:
+                        break
+                    value = values[name]
+                    if wanted.isdisjoint(value) if many else value not in wanted:
+                        code = letter
+                    passed += 1
+                letters.append(code or " ")
+                if not code:
+                    left.append((at, each.rule, each.tests[passed:], each.condition))
+            known = self._known[key] = "".join(letters), tuple(left)
+        return known
+
+    @property
+    def uses(self) -> frozenset[str]:
+        """Names of the facts that its rules look at: nothing else can change what they decide."""
+        found: set[str] = set()
+        for each in self._compiled:
+            for _letter, name, _wanted, _many in each.tests:
+                found.update(("service", "asked", "owner") if name == "service" else (name,))
+            if each.condition is not None:
+                found |= each.condition.facts
+        return frozenset(found)
 
     def _tried(self, trace: list[str], matched: Rule | None, added: list[Rule]) -> Tried:
         rule_set = self.rule_set

@@ -288,16 +288,26 @@ class Published:
             if not refs.isdisjoint(each.details.get("taxonomy") or ())
         )
 
+    def compiled(self, slug: str, version: int, contents: Iterable[Mapping[str, Any]]) -> RuleBook:
+        """Compile rules of a partner as this region understands them.
+
+        Raises :class:`BadRule` for a rule that cannot be read.
+        """
+        return RuleBook.of(RuleSet(slug, version, rules_from(contents)), self.in_branch)
+
     def trying(
         self, slug: str, version: int, contents: Iterable[Mapping[str, Any]], on: date
     ) -> Region:
         """Give the region of a day as it would be if these rules of a partner decided.
 
-        Raises :class:`BadRule` for a rule that cannot be read.
+        Raises :class:`BadRule`.
         """
-        book = RuleBook.of(RuleSet(slug, version, rules_from(contents)), self.in_branch)
+        return self.with_book(self.compiled(slug, version, contents), on)
+
+    def with_book(self, book: RuleBook, on: date) -> Region:
+        """Give the region of a day with another rule book of a partner."""
         region = self.region(on)
-        return replace(region, rulebooks={**region.rulebooks, slug: book})
+        return replace(region, rulebooks={**region.rulebooks, book.rule_set.tenant: book})
 
     def policy(self, key: str, on: date) -> Mapping[str, Any]:
         """Give the body of a policy in force on a day; empty when there is none."""

@@ -36,7 +36,7 @@ from regional311.chargeback.rate_changes import Change, propose
 from regional311.chargeback.rating import run_rating
 from regional311.database.ids import new_id, public_id
 from regional311.database.rows import put
-from regional311.database.session import Scope, session_scope
+from regional311.database.session import Scope, scope_of, session_scope
 from regional311.errors import DomainError
 from regional311.forecast.budgets import Party, set_budget
 from regional311.forecast.changes import Changes
@@ -51,10 +51,11 @@ from regional311.keeping.suggestions import Wish, suggest
 from regional311.ledger.books import credit, debit
 from regional311.ledger.exports import make_batch
 from regional311.ledger.service import NewEntry, open_accounts, post
+from regional311.referral import backtest
 from regional311.referral.drafting import Content as RuleContent
 from regional311.referral.drafting import begin as begin_rules
 from regional311.referral.filing import Asker, Intake, Place, take_in
-from regional311.referral.models import Referral
+from regional311.referral.models import Referral, RuleSet
 from regional311.referral.snapshot import invalidate, published
 from regional311.settlement.models import BalanceConfirmation, Dispute, NettingSet, Payment
 from regional311.web.tree import Resource
@@ -245,6 +246,13 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
         for name in ("cases", "checks", "diff", "file", "try")
     },
     ("RuleSetRecord", "try", "POST"): ("rules/1/try", RULES),
+    ("Backtests", "", "GET"): ("rules/1/backtests", RULES),
+    ("Backtests", "", "POST"): ("rules/{rules_draft}/backtests", "administrator"),
+    ("BacktestRecord", "", "GET"): ("rules/{rules_draft}/backtests/{backtest}", RULES),
+    ("BacktestRecord", "stop", "POST"): (
+        "rules/{rules_draft}/backtests/{backtest}/stop",
+        "administrator",
+    ),
     ("RuleSetRecord", "rule", "GET"): ("rules/{rules_draft}/rule", "administrator"),
     ("RuleSetRecord", "rule", "POST"): ("rules/{rules_draft}/rule", "administrator"),
     **{
@@ -621,7 +629,7 @@ def found(web_engine, people) -> dict[str, str]:
                 )
             ),
             "drafted": drafted(session),
-            "rules_draft": str(begin_rules(session, RuleContent(()), now=NOW)),
+            **rules_tried(session),
             "batch": str(BATCH),
             "organization": published_organization(session),
             "rate": session.execute(
@@ -686,6 +694,19 @@ def drafted(session) -> str:
     }
     save_draft(session, "service", said, seen=None, now=NOW, batch=BATCH)
     return "matrix-draft"
+
+
+def rules_tried(session) -> dict[str, str]:
+    """A draft of rules with a backtest."""
+    version = begin_rules(session, RuleContent(()), now=NOW)
+    row = session.execute(
+        select(RuleSet.__table__).where(
+            RuleSet.tenant_id == scope_of(session).tenant_id, RuleSet.version == version
+        )
+    ).one()
+    day = NOW.date()
+    asked = backtest.ask(session, row, first_on=day, last_on=day, today=day, now=NOW)
+    return {"rules_draft": str(version), "backtest": str(asked)}
 
 
 def published_organization(session) -> str:

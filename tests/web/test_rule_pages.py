@@ -117,7 +117,7 @@ def test_a_condition_is_looked_at_while_it_is_written(admin):
 
 
 def test_try_it_shows_every_rule_and_keeps_a_test(admin):
-    page, url = begin(admin)
+    _page, url = begin(admin)
     form = admin.get(f"{url}/try").forms["facts"]
     form["asked"] = f"{CITY}/pothole"
     pick(form, "boundaries", f"{CITY}/city")
@@ -136,7 +136,7 @@ def test_try_it_shows_every_rule_and_keeps_a_test(admin):
 
 
 def test_a_test_that_fails_keeps_the_draft_from_being_checked(admin, sign_in):
-    page, url = begin(admin)
+    _page, url = begin(admin)
     form = admin.get(f"{url}/try").forms["facts"]
     form["asked"] = f"{CITY}/pothole"
     pick(form, "boundaries", f"{CITY}/city")
@@ -185,7 +185,7 @@ def test_a_second_person_approves_what_was_checked_and_it_decides(admin, people,
 
 
 def test_a_version_goes_out_as_a_file_and_comes_in_the_same(admin):
-    page, url = begin(admin, "As a file")
+    _page, url = begin(admin, "As a file")
     raw = admin.get(f"{url}/file").body
     said = tomllib.loads(raw.decode())
     assert said["rule_set"]["title"] == "As a file"

@@ -53,6 +53,7 @@ from regional311.web.rule_pages import (
     rules_url,
     state_of,
 )
+from regional311.web.security import may
 from regional311.web.telling import telling
 from regional311.web.tree import Rules, RuleSetRecord
 
@@ -516,6 +517,7 @@ def _checks_page(context: RuleSetRecord, request: Any, refused: Any) -> dict[str
         size=found.sampled.size if found and found.sampled else 0,
         gap=gap,
         gaps=list(contacts.values()),
+        may_open=may(request, P.CONTACT_READ),
         contacts_url=f"/{request.tenant.slug}/contacts",
         ran=found.ran if found else (),
         may_check=editable(request, record) and record.state == "draft",
