@@ -206,7 +206,7 @@ def _pick(name: str, title: Any, groups: list[Any], hint: Any = None, **more: An
         Choices(values),
         name=name,
         title=title,
-        widget=PicksWidget(values=groups),
+        widget=PicksWidget(values=groups, chosen=_("Chosen:")),
         missing=(),
         plain=True,
         **more,

@@ -188,10 +188,11 @@ class CheckboxGroupWidget(widget.Widget):
 class PicksWidget(CheckboxGroupWidget):
     """Any of many boxes, folded by group. `values` holds (group label, [(value, label)]).
 
-    What is chosen is unfolded and said in the group's heading.
+    A group with something chosen is unfolded, and says with `chosen` how much it is.
     """
 
     template = "picks"
+    chosen: Any = "✓"
 
 
 class MappingWidget(widget.MappingWidget):

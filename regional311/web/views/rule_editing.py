@@ -513,7 +513,12 @@ def _checks_page(context: RuleSetRecord, request: Any, refused: Any) -> dict[str
         rules_url=rules_url(request),
         refused=refused,
         broken=broken,
-        problems=[problem_words(each) for each in found.problems] if found else [],
+        problems=[problem_words(each) for each in found.problems if each.code != "unused"]
+        if found
+        else [],
+        unused=[problem_words(each) for each in found.problems if each.code == "unused"]
+        if found
+        else [],
         size=found.sampled.size if found and found.sampled else 0,
         gap=gap,
         gaps=list(contacts.values()),

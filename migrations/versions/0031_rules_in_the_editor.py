@@ -8,8 +8,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from regional311.database.protection import protect
 
-revision = "0030"
-down_revision = "0027"
+revision = "0031"
+down_revision = "0030"
 branch_labels = None
 depends_on = None
 
