@@ -105,6 +105,11 @@ def put_it_in_order(page):
     with page.expect_navigation():
         page.keyboard.press("Alt+ArrowUp")
     expect(page.locator(".r-rules > li").first).to_contain_text("Street lights at night")
+    last = page.locator(".r-rules > li").nth(2)
+    key = last.get_attribute("data-key-of")
+    with page.expect_navigation():
+        last.locator(".r-rules__handle").drag_to(second, target_position={"x": 200, "y": 20})
+    expect(page.locator(".r-rules > li").nth(1)).to_have_attribute("data-key-of", key)
 
 
 def try_and_keep(page, draft, examine):

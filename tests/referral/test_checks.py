@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import date
+
 import pytest
 
-from regional311.referral.checks import Known, check_contents, check_rules
-from regional311.referral.rules import rules_from
+from regional311.catalog.directory import Service
+from regional311.referral.checks import (
+    Known,
+    Sample,
+    check_contents,
+    check_rules,
+    check_sampled,
+    open_owners,
+)
+from regional311.referral.conditions import Facts
+from regional311.referral.rules import RuleBook, RuleSet, rules_from
 
 KNOWN = Known(
     tenant="city",
@@ -157,3 +169,91 @@ def test_known_of_the_region(region):
     assert known.partnerships == {"county", "211info"}
     rules = region.region(on).rulebooks["city"].rule_set.rules
     assert check_rules(rules, known) == []
+
+
+SERVICES = (
+    Service("city", "pothole", "Pothole", verb="report", term="pothole"),
+    Service("county", "road", "Road", verb="request", term="pothole"),
+)
+WHOLE = replace(
+    KNOWN,
+    directory=SERVICES,
+    ended=frozenset({"county/road"}),
+    branches=frozenset({"region:roads"}),
+)
+
+
+def found(*rules, known=WHOLE) -> list[tuple[str, str]]:
+    contents = [{"key": f"r{at}", "name": f"Rule {at}", **each} for at, each in enumerate(rules)]
+    return [(each.rule, each.code) for each in check_contents(contents, known)]
+
+
+@pytest.mark.parametrize(
+    ("rule", "code"),
+    [
+        ({"services": ["county/road"], **INFORM}, "ended"),
+        ({"branches": ["region:gone"], **INFORM}, "unknown-branch"),
+        ({"services": ["pothole"], "terms": ["shelter"], **INFORM}, "unreachable"),
+        ({"services": ["pothole"], "verbs": ["pay"], **INFORM}, "unreachable"),
+    ],
+)
+def test_what_the_directory_decides(rule, code):
+    assert found(rule) == [("r0", code)]
+
+
+def test_what_can_be_reached_by_a_service_of_the_same_kind_is_no_problem():
+    assert found({"services": ["pothole"], "verbs": ["request"], **INFORM}) == []
+    assert found({"branches": ["region:roads"], **INFORM}) == []
+
+
+def test_a_rule_that_is_off_shadows_nothing_and_is_not_looked_at():
+    assert found({"off": True, **INFORM}, {"owners": ["self"], **INFORM}) == []
+    assert found({"off": True, "services": ["nothing"], **INFORM}) == []
+    assert found({**INFORM}, {"off": True, "owners": ["self"], **INFORM}) == []
+
+
+@pytest.mark.parametrize(
+    ("rules", "left"),
+    [
+        ([INFORM], set()),
+        ([{**INFORM, "condition": "open"}], {"", "odot", "city", "county", "211info", "lonely"}),
+        ([{"owners": ["other"], **INFORM}], {"", "city"}),
+        (
+            [
+                {"owners": ["self"], "outcome": "open_request", "target": "self"},
+                {"owners": ["nobody", "odot"], **INFORM},
+                {"owners": ["county", "lonely"], "outcome": "open_request", "target": "owner"},
+            ],
+            {"county", "211info", "lonely"},
+        ),
+    ],
+)
+def test_a_gap_is_decided_where_only_the_responsible_counts(rules, left):
+    contents = [{"key": f"r{at}", "name": f"Rule {at}", **each} for at, each in enumerate(rules)]
+    assert open_owners(rules_from(contents), KNOWN) == left
+
+
+def test_what_is_seen_in_contacts_that_were():
+    contents = [
+        {"key": "night", "name": "Night", "condition": "hour >= 17", **INFORM},
+        {"key": "late", "name": "Late", "condition": "hour >= 20", **INFORM},
+        {"key": "chat", "name": "Chat", "channels": ["chat"], **INFORM},
+        {"key": "adds", "name": "Adds", "continues": True, "note": "Say so."},
+        {"key": "off", "name": "Off", "off": True, **INFORM},
+    ]
+    book = RuleBook.of(RuleSet("city", 1, rules_from(contents)))
+    samples = [
+        Sample(Facts(partner="city", hour=hour), date(2026, 10, 5), f"c{hour}")
+        for hour in (9, 18, 21, 22)
+    ]
+    seen = check_sampled(book, samples)
+    assert [(each.rule, each.code, each.how) for each in seen.problems] == [
+        ("late", "shadowed", "sampled"),
+        ("chat", "unused", "sampled"),
+        ("", "gap", "sampled"),
+    ]
+    assert "fit 2 of 4 contacts" in seen.problems[0].message
+    assert "'Night'" in seen.problems[0].message
+    assert (seen.size, seen.unmatched, seen.gaps) == (4, 1, ("c9",))
+    assert {each.level for each in seen.problems} == {"warning"}
+    assert check_sampled(book, ()).problems == ()

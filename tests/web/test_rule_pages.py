@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import tomllib
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from webtest import Upload
+
+from regional311.database.session import Scope, session_scope
+from regional311.referral import backtest
+from regional311.referral.filing import Intake, Place, take_in
+from regional311.referral.snapshot import invalidate, published
 
 CITY, COUNTY = "city-of-portland", "multnomah-county"
 
@@ -209,3 +216,71 @@ def test_nobody_elses_rules(sign_in, admin):
     sign_in("administrator", COUNTY).get(url, status=404)
     assert "forms" not in sign_in("specialist", CITY).get(url).html.text
     sign_in("specialist", CITY).get(f"{url}/rule", status=403)
+
+
+def test_a_backtest_is_asked_for_followed_and_read(admin, sign_in, web_engine, people, statements):
+    scope = Scope(people.tenants[CITY])
+    invalidate()
+    at = datetime.now(UTC) - timedelta(days=3)
+    shelter = next(
+        each.ref for each in published(web_engine).directory.services if each.term == "shelter"
+    )
+    for number, service in enumerate([shelter, f"{CITY}/pothole", f"{CITY}/pothole"]):
+        with session_scope(web_engine, scope) as session:
+            take_in(
+                session,
+                published(web_engine),
+                Intake(
+                    source="desk",
+                    key=f"{number:030d}",
+                    channel="phone",
+                    started_at=at,
+                    service=service,
+                    place=Place("", Decimal("45.5231"), Decimal("-122.6300")),
+                    danger_answer="none",
+                    consent="given",
+                ),
+                now=at,
+            )
+    form = next(
+        form
+        for form in admin.get(f"/{CITY}/rules/new").forms.values()
+        if form.action.endswith("/read")
+    )
+    other = (
+        b"[[rule]]\nkey='all'\nname='All to the County'\noutcome='refer'\n"
+        b"target='multnomah-county'\n"
+    )
+    form["file"] = Upload("rules.toml", other)
+    url = form.submit().follow().request.path
+    ask = admin.get(f"{url}/backtests").forms["form"]
+    first, last = ask["first_on"].value, ask["last_on"].value
+    ask["first_on"] = last
+    ask["last_on"] = first
+    assert "before the first" in ask.submit("submit", status=400)
+    ask["first_on"], ask["last_on"] = first, last
+    page = ask.submit("submit").follow()
+    assert "Waits for the worker" in page
+    assert 'hx-get="' in page
+    again = admin.get(f"{url}/backtests").forms["form"]
+    assert "is under way" in again.submit("submit", status=400)
+    with session_scope(web_engine, scope) as session:
+        backtest.work(session, datetime.now(UTC))
+    here = page.request.path
+    part = admin.get(here, headers={"HX-Request": "true"})
+    assert "<html" not in part
+    assert "of 3 contacts would have gone elsewhere" in part
+    assert "Refer to Multnomah County" in part
+    assert "What it would have met" in part
+    assert "What it would have cost" in part
+    assert "hx-get" not in part
+    assert "All to the County" in admin.get(f"{here}?format=csv")
+    assert admin.get(f"{here}?format=json").json["state"] == "done"
+    supervisor = sign_in("supervisor", CITY)
+    seen = supervisor.get(here)
+    assert f'href="/{CITY}/contacts/C-' in seen
+    assert "What it would have cost" not in seen
+    statements.clear()
+    admin.get(here)
+    assert len(statements) <= 10, statements
+    invalidate()

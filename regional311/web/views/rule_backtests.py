@@ -201,6 +201,7 @@ def _result_page(
     under_way = record.state in backtest.OPEN
     numbers = contact_numbers(request.dbsession, [UUID(each["contact"]) for each in tally.examples])
     decided = tally.moved + tally.same
+    priced = not under_way and may(request, P.RATE_READ)
     return page(
         request,
         current=version,
@@ -228,7 +229,8 @@ def _result_page(
         tables=shown.tables.values(),
         receivers=shown.receivers,
         may_open=may(request, P.CONTACT_READ),
-        costs=[] if under_way or not may(request, P.RATE_READ) else _costs(request, record, tally),
+        priced=priced,
+        costs=_costs(request, record, tally) if priced else [],
         examples=[
             {
                 **shown.move(each["move"]),
