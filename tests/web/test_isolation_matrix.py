@@ -238,6 +238,8 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("Rules", "", "GET"): ("rules", RULES),
     ("RuleSetRecord", "", "GET"): ("rules/1", RULES),
     ("RuleSetRecord", "approve", "POST"): ("rules/1/approve", "administrator"),
+    ("Rules", "shapes", "GET"): ("rules/shapes", RULES),
+    ("ContactRecord", "why", "GET"): ("contacts/{contact}/why", CONTACTS),
     ("Rules", "new", "GET"): ("rules/new", "administrator"),
     ("Rules", "new", "POST"): ("rules/new", "administrator"),
     ("Rules", "read", "POST"): ("rules/read", "administrator"),

@@ -284,3 +284,32 @@ def test_a_backtest_is_asked_for_followed_and_read(admin, sign_in, web_engine, p
     admin.get(here)
     assert len(statements) <= 10, statements
     invalidate()
+
+
+def test_a_contact_says_every_rule_that_was_tried(sign_in, web_engine, people):
+    invalidate()
+    at = datetime.now(UTC) - timedelta(days=3)
+    with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
+        filed = take_in(
+            session,
+            published(web_engine),
+            Intake(
+                source="desk",
+                key="w" * 30,
+                channel="phone",
+                started_at=at,
+                service=f"{CITY}/pothole",
+                place=Place("", Decimal("45.5231"), Decimal("-122.6300")),
+                danger_answer="none",
+            ),
+            now=at,
+        )
+    browser = sign_in("supervisor", CITY)
+    contact = browser.get(f"/{CITY}/contacts/{filed.contact_public_id}")
+    page = contact.click(description="Every rule that was tried")
+    assert "As it was decided then" in page
+    assert "It fits, and decides." in page
+    assert "It is about other services than Pothole" in page
+    shapes = browser.get(f"/{CITY}/rules/shapes").json
+    assert {each["properties"]["key"] for each in shapes["features"]} >= {f"{CITY}/city"}
+    invalidate()

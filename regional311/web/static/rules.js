@@ -103,7 +103,56 @@
     });
   };
 
+  // boundaries are picked on a map, too: it ticks the same boxes as the list above it
+  const mapped = (place) => {
+    const list = place.querySelector("fieldset[id$='-boundaries']");
+    if (!list || !window.L) return;
+    const tenant = location.pathname.split("/")[1];
+    const boxes = new Map([...list.querySelectorAll("input[type=checkbox]")].map(
+      (box) => [box.value.includes("/") ? box.value : `${tenant}/${box.value}`, box]));
+    fetch(place.dataset.shapes, { headers: { Accept: "application/json" } })
+      .then((answer) => (answer.ok ? answer.json() : null))
+      .then((shapes) => {
+        if (!shapes || !shapes.features.length) return;
+        const frame = document.createElement("div");
+        frame.className = "e-map";
+        frame.setAttribute("role", "region");
+        frame.setAttribute("aria-label", place.dataset.mapLabel);
+        const hint = document.createElement("p");
+        hint.className = "usa-hint";
+        hint.textContent = place.dataset.mapLabel;
+        list.append(hint, frame);
+        const map = L.map(frame, { attributionControl: false, scrollWheelZoom: false, zoomSnap: 0.25 });
+        const style = (shape) => {
+          const box = boxes.get(shape.properties.key);
+          const line = /LineString/.test(shape.geometry.type);
+          const on = box && box.checked;
+          return { color: on ? "#8b0a03" : "#005ea2", weight: line ? 5 : on ? 3 : 1.5, fillOpacity: on ? 0.3 : 0.05 };
+        };
+        const drawn = L.geoJSON(shapes, {
+          style,
+          filter: (shape) => boxes.has(shape.properties.key),
+          onEachFeature: (shape, layer) => {
+            const words = document.createElement("span");
+            words.textContent = shape.properties.name;
+            layer.bindTooltip(words, { sticky: true });
+            layer.on("click", () => boxes.get(shape.properties.key).click());
+          },
+        }).addTo(map);
+        // what is small lies on top, so that it can be reached
+        const size = (layer) => {
+          const box = layer.getBounds();
+          return (box.getNorth() - box.getSouth()) * (box.getEast() - box.getWest());
+        };
+        drawn.getLayers().sort((one, other) => size(other) - size(one)).forEach((layer) => layer.bringToFront());
+        map.fitBounds(drawn.getBounds(), { padding: [10, 10], animate: false });
+        list.addEventListener("change", () => drawn.setStyle(style));
+      })
+      .catch(() => { /* the list has all of them */ });
+  };
+
   document.addEventListener("DOMContentLoaded", () => {
+    document.querySelectorAll("[data-shapes]").forEach(mapped);
     document.querySelectorAll("[data-reorder]").forEach(reorder);
     document.querySelectorAll("[data-picks] details").forEach(findable);
     document.querySelectorAll("[data-condition]").forEach(completing);

@@ -788,7 +788,8 @@ def _decision(tell: Telling, decision: Any) -> dict[str, Any]:
             "when": tell.when(decision.decided_at),
         },
     )
-    return {"answer": answer, "why": why, "version": version}
+    url = f"/{tell.slug}/contacts/{tell.request.context.__name__}/why#{decision.id}"
+    return {"answer": answer, "why": why, "version": version, "url": url}
 
 
 def _named(detail: Any, person_id: Any) -> str | None:

@@ -468,7 +468,7 @@ def service_map(context: PublicService, request: Any) -> dict[str, Any]:
         {
             "type": "Feature",
             "properties": {"name": tell.published.names.get(key, key)},
-            "geometry": _outline(tell.published, key),
+            "geometry": outline(tell.published, key),
         }
         for key in _areas(tell.published, found)
     ]
@@ -491,7 +491,8 @@ def _areas(published: Published, found: Service) -> list[str]:
 
 
 @lru_cache(maxsize=64)
-def _outline(published: Published, key: str) -> Any:
+def outline(published: Published, key: str) -> Any:
+    """Give a boundary as GeoJSON, as detailed as a small map shows it."""
     return as_geojson(geometry_from(published.boundaries[key].geometry).simplify(_OUTLINE_DETAIL))
 
 

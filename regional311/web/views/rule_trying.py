@@ -15,9 +15,12 @@ from regional311.errors import DomainError, Forbidden, InvalidInput, NotFound
 from regional311.identity.permissions import Permissions as P
 from regional311.referral import drafting, rule_editing
 from regional311.referral.cases import Case, CaseFacts, decide_facts, run_cases
-from regional311.referral.decision import Decision, explain, rule_name_key
+from regional311.referral.conditions import Facts
+from regional311.referral.decision import Decision, explain, explain_stored, rule_name_key
 from regional311.referral.drafting import Content
-from regional311.referral.rules import MATCHED, RuleBook
+from regional311.referral.past import facts_from
+from regional311.referral.queries import decisions_of_contact
+from regional311.referral.rules import ADDED, MATCHED, RuleBook
 from regional311.referral.snapshot import Published
 from regional311.strict import canonical, from_plain, problems
 from regional311.web.billing_wording import page
@@ -27,7 +30,7 @@ from regional311.web.representations import json_response, wanted
 from regional311.web.rule_forms import Offered, facts_form, facts_said, facts_values
 from regional311.web.rule_pages import editable, rules_url, words_of_rules
 from regional311.web.telling import telling
-from regional311.web.tree import RuleSetRecord
+from regional311.web.tree import ContactRecord, RuleSetRecord
 from regional311.web.wording import CHANNELS, said
 
 FACTS_BYTES = 8000
@@ -116,32 +119,11 @@ def _trace(request: Any, record: Any, facts: CaseFacts, on: date | None) -> dict
     for stored in content.rules:
         names[rule_name_key(tell.slug, record.version, stored["key"])] = stored["name"]
     answer, *why = explain(decision, names, tell.translate)
-    words = words_of_rules(request)
     tried = []
     for at, each in enumerate(decision.tried):
         book = region.rulebooks[each.tenant]
         about = decision.facts if not at else _receivers_facts(decision, tell.published, book, day)
-        listed = []
-        for place, rule in enumerate(book.rule_set.rules):
-            code = each.trace[place] if place < len(each.trace) else ""
-            listed.append(
-                {
-                    "number": place + 1,
-                    "name": rule.name,
-                    "why": words.why(code, about),
-                    "matched": code == MATCHED,
-                    "added": code == "+",
-                    "tried": bool(code),
-                }
-            )
-        tried.append(
-            {
-                "partner": tell.partner(each.tenant),
-                "version": each.version,
-                "ours": not at,
-                "rules": listed,
-            }
-        )
+        tried.append(_tried(request, book, each.trace, about, ours=not at))
     plain = canonical(facts)
     return {
         "answer": answer,
@@ -150,12 +132,36 @@ def _trace(request: Any, record: Any, facts: CaseFacts, on: date | None) -> dict
         "extras": _extras(request, tell, decision),
         "tried": tried,
         "facts": json.dumps(plain),
-        "values": _values(decision),
+        "values": _values(decision.facts),
         "outcome": decision.outcome,
         "target": decision.target,
         "rule": decision.rule if decision.rule_tenant in ("", tell.slug) else "",
         "on": on.isoformat() if on else "",
         "name": _case_name(request, tell, decision, facts, answer),
+    }
+
+
+def _tried(request: Any, book: RuleBook, codes: str, facts: Facts, *, ours: bool) -> dict[str, Any]:
+    """Say of each rule of a set what came of trying it, by the letters that a decision keeps."""
+    words = words_of_rules(request)
+    listed = []
+    for place, rule in enumerate(book.rule_set.rules):
+        code = codes[place] if place < len(codes) else ""
+        listed.append(
+            {
+                "number": place + 1,
+                "name": rule.name,
+                "why": words.why(code, facts),
+                "matched": code == MATCHED,
+                "added": code == ADDED,
+                "tried": bool(code),
+            }
+        )
+    return {
+        "partner": telling(request).partner(book.rule_set.tenant),
+        "version": book.rule_set.version,
+        "ours": ours,
+        "rules": listed,
     }
 
 
@@ -175,9 +181,9 @@ def _receivers_facts(decision: Decision, published: Published, book: RuleBook, o
     )
 
 
-def _values(decision: Decision) -> list[tuple[str, str]]:
+def _values(facts: Facts) -> list[tuple[str, str]]:
     found = []
-    for name, value in decision.facts.values().items():
+    for name, value in facts.values().items():
         if isinstance(value, bool):
             text = "true" if value else "false"
         elif isinstance(value, list):
@@ -212,6 +218,51 @@ def _case_name(request: Any, tell: Any, decision: Decision, facts: CaseFacts, an
         },
     )
     return translated(request, told)[:200].strip()
+
+
+# --- a decision that was --------------------------------------------------------------------------
+
+
+@view_config(
+    context=ContactRecord,
+    name="why",
+    permission=P.CONTACT_READ,
+    request_method="GET",
+    renderer="rules/why.jinja2",
+)
+def why(context: ContactRecord, request: Any) -> dict[str, Any]:
+    """Every decision about a contact in full: each rule tried then, and what came of it."""
+    tell = telling(request)
+    found = []
+    for stored in decisions_of_contact(request.dbsession, context.record.id):
+        answer, *sentences = explain_stored(
+            stored.outcome, stored.trace, tell.published.names, tell.translate
+        )
+        facts = facts_from(stored.facts)
+        tried = []
+        for at, each in enumerate(stored.trace.get("tried") or ()):
+            book = tell.published.rule_book(each["tenant"], each["version"])
+            if book is not None:
+                about = facts if not at else replace(facts, owner=each["tenant"])
+                tried.append(_tried(request, book, each["codes"], about, ours=not at))
+        found.append(
+            {
+                "id": str(stored.id),
+                "when": tell.when(stored.decided_at),
+                "answer": answer,
+                "why": sentences,
+                "tried": tried,
+                "values": _values(facts),
+            }
+        )
+    contacts_url = f"/{request.tenant.slug}/contacts"
+    return page(
+        request,
+        number=context.__name__,
+        decisions=found,
+        contacts_url=contacts_url,
+        contact_url=f"{contacts_url}/{context.__name__}",
+    )
 
 
 # --- tests ----------------------------------------------------------------------------------------

@@ -45,6 +45,7 @@ from regional311.web.rule_wording import Said
 from regional311.web.security import may
 from regional311.web.telling import telling
 from regional311.web.tree import Rules, RuleSetRecord
+from regional311.web.views.public_services import outline
 from regional311.web.wording import said
 
 
@@ -288,6 +289,28 @@ def _compare(told: list[Said], new: list[dict[str, Any]], old: list[dict[str, An
             each.change, each.change_kind = _("Changed"), "waiting"
     kept = {each.get("key") for each in new}
     return [str(each.get("name", key)) for key, each in before.items() if key not in kept]
+
+
+# --- on a map -------------------------------------------------------------------------------------
+
+
+@view_config(
+    context=Rules, name="shapes", permission=P.RULE_READ, request_method="GET", renderer="json"
+)
+def shapes(context: Rules, request: Any) -> dict[str, Any]:
+    """Every boundary as GeoJSON, by which the editor lets areas and lines be picked."""
+    published = telling(request).published
+    return {
+        "type": "FeatureCollection",
+        "features": [
+            {
+                "type": "Feature",
+                "properties": {"key": key, "name": row.name},
+                "geometry": outline(published, key),
+            }
+            for key, row in sorted(published.boundaries.items())
+        ],
+    }
 
 
 # --- as a file, and beside another version --------------------------------------------------------
