@@ -286,6 +286,25 @@ def test_a_backtest_is_asked_for_followed_and_read(admin, sign_in, web_engine, p
     invalidate()
 
 
+def test_what_differs_is_said_rule_by_rule(admin):
+    page, url = begin(admin)
+    order = names(page)
+    press(page, "move", f"{order[2]} 1")
+    page = press(admin.get(url), "switch", order[0])
+    page = press(page, "remove", order[-1])
+    number = url.rpartition("/")[2]
+    said = admin.get(f"{url}/diff?format=json").json
+    assert str(said["version"]) == number
+    assert [(each["key"], each["tag"], each["field"]) for each in said["changes"]] == [
+        (order[2], "Moved", "Place"),
+        (order[0], "Changed", "Switched off"),
+        (order[-1], "Left out", None),
+    ]
+    assert said["changes"][0]["new"] == "First"
+    assert "There is no other version" not in admin.get(f"{url}/diff?with=1")
+    assert admin.get(f"{url}/diff?with=nonsense")
+
+
 def test_a_contact_says_every_rule_that_was_tried(sign_in, web_engine, people):
     invalidate()
     at = datetime.now(UTC) - timedelta(days=3)

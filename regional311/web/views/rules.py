@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from difflib import SequenceMatcher
 from typing import Any
 
 from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.response import Response
 from pyramid.view import view_config
+from translationstring import TranslationString
 
 from regional311.config.rule_file import rule_file
 from regional311.differences import differences
@@ -27,7 +29,7 @@ from regional311.web.forms import (
     handle_form_submission,
     make_form,
 )
-from regional311.web.i18n import _
+from regional311.web.i18n import _, translated
 from regional311.web.listing import Column, Listing
 from regional311.web.representations import json_response, wanted
 from regional311.web.rule_forms import EDITS
@@ -370,7 +372,12 @@ def diff(context: RuleSetRecord, request: Any) -> Any:
                 "version": record.version,
                 "with": other.version if other is not None else None,
                 "changes": [
-                    {key: each[key] for key in ("key", "kind", "field", "old", "new")}
+                    {
+                        name: translated(request, each[name])
+                        if isinstance(each[name], TranslationString)
+                        else each[name]
+                        for name in ("key", "kind", "tag", "field", "old", "new")
+                    }
                     for each in changes
                 ],
             }
@@ -401,8 +408,7 @@ def _changes(request: Any, old: Any, new: Any) -> list[dict[str, Any]]:
         told = {}
         if kind == "rule":
             told = {each.key: each for each in sentences(request, [*was.values(), *now.values()])}
-        kept = [key for key in was if key in now]
-        order = [key for key in now if key in was]
+        moved = _moved([key for key in was if key in now], [key for key in now if key in was])
         for key in dict.fromkeys([*now, *was]):
             name = str((now.get(key) or was[key]).get("name", key))
             row = {"key": key, "name": name, "kind": kind, "field": None, "old": None, "new": None}
@@ -423,7 +429,7 @@ def _changes(request: Any, old: Any, new: Any) -> list[dict[str, Any]]:
                     }
                     for each in differences(was[key], now[key])
                 )
-                if kind == "rule" and kept.index(key) != order.index(key):
+                if kind == "rule" and key in moved:
                     place = {"old": _place(before, key), "new": _place(after, key)}
                     found.append(
                         {
@@ -437,8 +443,19 @@ def _changes(request: Any, old: Any, new: Any) -> list[dict[str, Any]]:
     return found
 
 
-def _place(rules: Any, key: str) -> str:
-    return str(next(at for at, each in enumerate(rules, 1) if each["key"] == key))
+def _moved(before: list[str], after: list[str]) -> set[str]:
+    """Give the fewest rules that must be moved to get from one order to the other."""
+    blocks = SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks()
+    stayed = {key for block in blocks for key in before[block.a : block.a + block.size]}
+    return set(before) - stayed
+
+
+def _place(rules: Any, key: str) -> Any:
+    at = next(at for at, each in enumerate(rules) if each["key"] == key)
+    if not at:
+        return _("First")
+    name = rules[at - 1].get("name", rules[at - 1]["key"])
+    return _("${place}, after “${name}”", mapping={"place": at + 1, "name": name})
 
 
 def _plain(value: Any) -> Any:
