@@ -5,14 +5,17 @@ What commands and the worker call; the rules are in `catalog.hsds`.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from datetime import date, datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import orjson
+import structlog
 from sqlalchemy import Engine, func, select
+from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.orm import Session
 
 from regional311.catalog.hsds import documents, queries, uploads
@@ -28,6 +31,12 @@ from regional311.errors import DomainError, Forbidden
 from regional311.identity.models import Membership
 from regional311.identity.permissions import Permissions, permissions_of
 from regional311.referral.snapshot import NOBODY, Published, invalidate, published
+
+log = structlog.get_logger("regional311.packages")
+NOT_UNDERSTOOD: Final = (
+    "Something in the package could not be understood. Nothing was taken. Tell an operator, who"
+    " finds the reason in the log."
+)
 
 
 def region_of(
@@ -123,11 +132,24 @@ def work_packages(session: TenantSession, now: datetime, *, url: str) -> int:
     except DomainError as error:
         uploads.refused(session, due.id, error.message, now)
         return 1
+    except Exception as error:
+        if isinstance(error, DBAPIError) and not isinstance(error, DataError):
+            raise
+        # somebody's file has found a mistake of ours: it must not stop the worker for everybody
+        # what the error says may quote the file: only its kind and its place are logged
+        log.warning("package_not_understood", package=str(due.id), **_place_of(error))
+        uploads.refused(session, due.id, NOT_UNDERSTOOD, now)
+        return 1
     if order.dry_run:
         uploads.checked(session, due.id, report.as_dict())
     else:
         uploads.taken(session, due.id, report.as_dict(), now)
     return 1
+
+
+def _place_of(error: Exception) -> dict[str, Any]:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return {"error": type(error).__name__, "file": Path(frame.filename).name, "line": frame.lineno}
 
 
 def _editor(session: TenantSession, tenant: str, person: str) -> Any:

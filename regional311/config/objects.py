@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import select, update
+from sqlalchemy import literal, select, union_all, update
 from sqlalchemy.dialects.postgresql import Range
 
 from regional311 import strict
@@ -79,6 +79,14 @@ class Stored(Generic[M]):
     gone: bool = False
 
 
+_IMPORTED: Final[Mapping[str, Any]] = {
+    "organization": Organization,
+    "location": Location,
+    "service": Service,
+}
+"""Kinds of which some are kept in files and others imported, with their tables."""
+
+
 @dataclass
 class Desk:
     """One partner's side of an apply: where, when and on whose behalf things are written.
@@ -104,6 +112,19 @@ class Desk:
         """Read this partner's rows of a table, by id."""
         statement = select(model).where(model.tenant_id == self.tenant_id, *conditions)
         return list(self.session.execute(statement).scalars())
+
+    def imported(self) -> dict[str, set[str]]:
+        """Give the keys that entries have which were imported, by kind; one statement."""
+        found: dict[str, set[str]] = {}
+        parts = [
+            select(literal(kind).label("kind"), table.key).where(
+                table.tenant_id == self.tenant_id, table.source == "imported"
+            )
+            for kind, table in _IMPORTED.items()
+        ]
+        for kind, key in self.session.execute(union_all(*parts)):
+            found.setdefault(kind, set()).add(key)
+        return found
 
     def change(self, model: type[Any], row_id: UUID, values: Mapping[str, Any]) -> None:
         """Update one row of this partner."""

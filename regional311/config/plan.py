@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -24,7 +25,7 @@ from regional311.config.objects import KINDS, Desk, Kind, Stored
 from regional311.database.ids import new_id
 from regional311.database.session import Scope, TenantSession, acting_for, open_session
 from regional311.differences import FieldChange, differences
-from regional311.errors import NotFound
+from regional311.errors import InvalidInput, NotFound
 from regional311.strict import digest
 from regional311.tenancy.models import ConfiguredObject, Tenant
 
@@ -154,6 +155,10 @@ def _shown(value: Any) -> str:
     return f"{text[:117]}..." if len(text) > 120 else text
 
 
+class KeyImported(InvalidInput):
+    """Files describe something under the key of what was imported: neither takes the other over."""
+
+
 # --- comparing -------------------------------------------------------------------------------
 
 
@@ -228,8 +233,9 @@ def compare(
     sides = Sides(tenant_files.slug, desk)
     policies = files.policies if tenant_files.slug == REGION else None
     agreed = {(row.kind, row.key): row.digest for row in desk.rows(ConfiguredObject)}
-    for kind in KINDS:
-        said = dict(kind.said(tenant_files, policies))
+    every = {kind: dict(kind.said(tenant_files, policies)) for kind in KINDS}
+    _refuse_imported(sides.slug, {kind.name: said.keys() for kind, said in every.items()}, desk)
+    for kind, said in every.items():
         stored = {} if fresh else kind.stored(desk)
         for key in dict.fromkeys([*said, *stored]):
             sides.compared.append(
@@ -243,6 +249,17 @@ def compare(
                 )
             )
     return sides
+
+
+def _refuse_imported(slug: str, said: Mapping[str, AbstractSet[str]], desk: Desk) -> None:
+    taken = sorted(
+        f"{kind} {key}" for kind, keys in desk.imported().items() for key in keys & said[kind]
+    )
+    if taken:
+        raise KeyImported(
+            f"{slug}: the key is that of something imported: {', '.join(taken)}. Choose another"
+            " key in the files; what was imported is changed in forms, or where it comes from."
+        )
 
 
 def _compared(

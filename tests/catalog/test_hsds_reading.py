@@ -228,6 +228,22 @@ def test_what_is_no_package_is_refused_with_the_reason(content, name, error):
         assemble(read_stream(io.BytesIO(content), name), NAMING)
 
 
+def test_a_damaged_zip_is_refused_whatever_is_damaged():
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("organizations.csv", ORGANIZATION * 3)
+        archive.writestr("services.csv", SERVICES)
+    whole = stream.getvalue()
+    refused = 0
+    for place in range(len(whole)):
+        damaged = whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :]
+        try:
+            assemble(read_stream(io.BytesIO(damaged), "damaged.zip"), NAMING)
+        except (PackageUnreadable, PackageTooLarge):
+            refused += 1
+    assert refused > len(whole) // 2
+
+
 def test_a_document_that_is_nothing_of_hsds_is_named():
     found = assemble(read_stream(io.BytesIO(b'[{"id": "1"}, 5]'), "odd.json"), NAMING)
     assert told(found) == [("odd.json", row, "", LeftOut.ROW) for row in (1, 2)]
@@ -279,6 +295,14 @@ def test_documents_of_any_wrapping_are_found():
         ({"id": "1", "name": ["A"], "status": "active"}, "name"),
         ({"id": "1", "name": "A", "status": "active", "minimum_age": "ten"}, "minimum_age"),
         ({"id": "1", "name": "A", "status": "active", "location": 1}, "location"),
+        (
+            {"id": "1", "name": "A", "status": "active", "service_at_locations": 1.5},
+            "service_at_locations",
+        ),
+        ({"id": "1", "name": "A\0", "status": "active"}, ""),
+        ({"id": "1", "name": "half \ud800", "status": "active"}, ""),
+        ({"id": "1", "name": "A", "status": "active", "minimum_age": 10**40}, ""),
+        ({"taxonomy_terms": [None, 5]}, ""),
         ({"id": "1", "location_type": "physical", "schedules": [{"id": None}]}, "schedules[0].id"),
     ],
 )

@@ -8,12 +8,14 @@ from sqlalchemy import func, select, text
 
 from regional311.audit.models import AuditEvent
 from regional311.catalog import versions
+from regional311.catalog.hsds.importing import Order
 from regional311.catalog.models import Article, Location, Synonym
 from regional311.chargeback.models import Agreement, Rate
 from regional311.config.apply import ChangedOnBothSides, NeedsApproval, apply, apply_directories
+from regional311.config.directories import import_directory
 from regional311.config.export import export
 from regional311.config.files import read_region
-from regional311.config.plan import NOBODY, Verdict, plan
+from regional311.config.plan import NOBODY, KeyImported, Verdict, plan
 from regional311.database.session import Scope, open_session, session_scope
 from regional311.errors import AlreadyInForce, Forbidden, NotFound
 from regional311.referral.models import RuleSet
@@ -575,3 +577,30 @@ def test_a_shared_cost_is_not_one_persons_to_change(applied, root, administrator
         apply(applied, root, tenant="city-of-portland", person=administrator, now=NOW)
     apply(applied, root, now=NOW)
     assert str(plan(applied, root, now=NOW)) == "No changes."
+
+
+def test_the_key_of_something_imported_is_not_taken_over_by_files(applied, root, tmp_path):
+    (tmp_path / "package").mkdir()
+    for table, said in {
+        "organizations": "id,name,description\n1,Rose,Food\n",
+        "services": "id,organization_id,name,status\n10,1,Pantry,active\n",
+    }.items():
+        (tmp_path / "package" / f"{table}.csv").write_text(said)
+    import_directory(
+        applied, tmp_path / "package", tenant="211info", order=Order(), now=NOW, url="http://x"
+    )
+    with applied.connect() as connection:
+        key = connection.execute(
+            text("SELECT key FROM services WHERE name = 'Pantry' AND source = 'imported'")
+        ).scalar_one()
+    assert not plan(applied, root, now=NOW).changes
+    own = next((root / "tenants/211info/services").glob("*.toml"))
+    first = re.search(r'^key = "(.+)"$', own.read_text(), re.MULTILINE)
+    assert first is not None
+    replace(own, first[0], f'key = "{key}"')
+    for verb in (plan, apply):
+        with pytest.raises(KeyImported) as refused:
+            verb(applied, root, tenant="211info", now=NOW)
+        assert f"211info: the key is that of something imported: service {key}." in str(
+            refused.value
+        )

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from waitress.server import create_server
 from webtest import Upload
 
+from regional311.config import directories
 from regional311.config.directories import work_packages
 from regional311.database.session import Scope, session_scope
 from regional311.referral.snapshot import invalidate
@@ -132,6 +133,14 @@ def test_a_package_that_cannot_be_read_says_why(browser, worker):
     page = send(browser, b"%PDF-1.7", name="flyer.pdf").follow()
     worker()
     assert "There is no table or document of HSDS in it" in browser.get(page.request.path)
+
+
+def test_a_package_that_finds_a_mistake_of_ours_stops_nobody(browser, worker, monkeypatch):
+    page = send(browser, zipped(), feed="odd").follow()
+    monkeypatch.setattr(directories, "assemble", None)
+    assert worker() == 1
+    assert "could not be understood" in browser.get(page.request.path)
+    assert worker() == 0
 
 
 def test_a_package_is_discarded(browser, worker):

@@ -511,7 +511,7 @@ class _Documents:
             assert kind is not None
             self._entity(kind, document, "")
         elif kind == "taxonomy_term":
-            self._object(kind, document, "", frozenset())
+            self._held(kind, document, "")
         elif kind is None:
             self.check.fault(self.where, "", "is no object of HSDS", LeftOut.ROW)
 
@@ -542,7 +542,11 @@ class _Documents:
                 entity.refs.setdefault(name, other)
         for name in ("services", "locations", "service_at_locations"):
             inner = SHAPES[entity.kind].lists.get(name)
-            for position, each in enumerate(document.get(name) or () if inner else ()):
+            listed = document.get(name) if inner else None
+            if listed and not isinstance(listed, list):
+                self.check.fault(self.where, path + name, "is no list")
+                continue
+            for position, each in enumerate(listed or ()):
                 assert inner is not None
                 other = self._entity(inner, each, f"{path}{name}[{position}].")
                 if other is not None:

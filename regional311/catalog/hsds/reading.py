@@ -9,12 +9,17 @@ import codecs
 import csv
 import io
 import json
+import lzma
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Final
+
+import orjson
 
 from regional311.catalog.hsds.faults import Fault, LeftOut, PackageTooLarge, PackageUnreadable
 from regional311.catalog.hsds.shapes import SHAPES
@@ -28,6 +33,20 @@ MOST_ROWS: Final = 1_000_000
 _MOST_CELL: Final = 1_000_000
 _JSON: Final = (".json", ".ndjson", ".jsonl")
 _UNREADABLE: Final = re.compile("[\udc80-\udcff]")
+_ESCAPED_CONTROL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u00[01]")
+_DAMAGED: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    ValueError,
+    RuntimeError,
+    NotImplementedError,
+    OSError,
+    EOFError,
+)
+"""What a damaged zip file makes the library raise."""
+
 _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 TABLES: Final = {
@@ -118,11 +137,10 @@ def read_stream(stream: BinaryIO, name: str) -> Files:
         with zipfile.ZipFile(stream) as archive:
             members = [each for each in archive.infolist() if _counts(each)]
             _check(sum(each.file_size for each in members), len(members))
-            return _gather(
-                (PurePosixPath(each.filename).name, archive.read(each)) for each in members
-            )
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError, EOFError) as error:
+            contents = [(PurePosixPath(each.filename).name, archive.read(each)) for each in members]
+    except _DAMAGED as error:
         raise PackageUnreadable(f"{name} is a zip file that cannot be read: {error}.") from error
+    return _gather(contents)
 
 
 def _counts(member: zipfile.ZipInfo) -> bool:
@@ -158,7 +176,7 @@ def _gather(members: Any) -> Files:
                 )
                 continue
             _read_csv(found, name, table, content)
-    if not found.tables and not found.documents:
+    if not found.tables and not found.rows:
         named = ", ".join(sorted(contents)[:5]) or "nothing"
         raise PackageUnreadable(
             f"There is no table or document of HSDS in it, but {named}. Give CSV files such as"
@@ -247,11 +265,27 @@ def _read_json(found: Files, name: str, content: bytes) -> None:
                 found.tables.setdefault(table, []).extend(
                     Row(file, number, {k: str(v) for k, v in row.items() if v not in (None, "")})
                     for number, row in enumerate(rows, 2)
+                    if _may_be_kept(found, file, number, row)
                 )
             continue
         for kind, each in _spread(document):
-            found.rows[name] = found.rows.get(name, 0) + 1
-            found.documents.append((name, found.rows[name], kind, each))
+            number = found.rows[name] = found.rows.get(name, 0) + 1
+            if _may_be_kept(found, name, number, each):
+                found.documents.append((name, number, kind, each))
+
+
+def _may_be_kept(found: Files, name: str, number: int, document: Any) -> bool:
+    """Whether a document holds only what text and numbers may hold; a fault when it does not."""
+    try:
+        wrong = _ESCAPED_CONTROL.search(orjson.dumps(document))
+    except orjson.JSONEncodeError as error:
+        reason = f"cannot be kept: {error}"
+    else:
+        if wrong is None:
+            return True
+        reason = "has a control character"
+    found.faults.append(Fault(name, number, "", reason, LeftOut.ROW))
+    return False
 
 
 def _documents(name: str, content: bytes) -> Iterator[Any]:
