@@ -116,6 +116,7 @@ def serve(var: Path | None, host: str, port: int, processes: int | None) -> None
 @click.option("--once", is_flag=True, help="End when nothing is due.")
 def work(var: Path | None, once: bool) -> None:
     """Deliver the outbox: what must be told after a commit."""
+    from regional311.catalog.alike import Finder
     from regional311.catalog.refresh import refresh_everything
     from regional311.catalog.search_log import forget_words
     from regional311.chargeback.agreement_reminders import remind
@@ -152,6 +153,7 @@ def work(var: Path | None, once: bool) -> None:
             Chore("backtests", 0.5, backtest.work),
             Chore("search_documents", 86_400, refresh_everything),
             Chore("search_words", 86_400, forget_words),
+            Chore("alike_entries", 60, Finder()),
             Chore("packages", 1, lambda session, at: work_packages(session, at, url=settings.url)),
         ]
         fates = work_outbox(engine, settings, once=once, stop_event=stop, chores=chores)

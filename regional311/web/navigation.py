@@ -172,6 +172,13 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
                 within="services",
             ),
             Entry(
+                "alike",
+                _("Possibly the same"),
+                _("What other partners describe, too."),
+                P.SERVICE_READ,
+                within="services",
+            ),
+            Entry(
                 "hsds",
                 _("Packages"),
                 _("The directory in and out as files."),

@@ -32,6 +32,7 @@ from regional311.allocation.models import AllocationBase, BillSplit, CostPool
 from regional311.catalog.article_queries import Shelved, article
 from regional311.catalog.directory import Service as PublishedService
 from regional311.catalog.models import (
+    AlikePair,
     Article,
     ContentVersion,
     Location,
@@ -987,6 +988,18 @@ class Suggestions(Collection):
 
     def child(self, name: str) -> Resource | None:
         return None if name == "seen" else super().child(name)
+
+
+class AlikeRecord(Record):
+    """An entry of the partner's and one of another's that may be the same, by the pair's id."""
+
+
+@collection("alike")
+class Alike(Collection):
+    """What may be the same as something of another partner's."""
+
+    permission = P.SERVICE_READ
+    model, member, by = AlikePair, AlikeRecord, "id"
 
 
 @collection("rules")

@@ -19,12 +19,15 @@ from sqlalchemy import select, text, update
 from webtest import TestApp
 
 from regional311.calendars import Period
+from regional311.catalog.alike import keep_pairs
 from regional311.catalog.answers import Kept, Reply
 from regional311.catalog.article_writer import write_article
 from regional311.catalog.articles import Article, Step
 from regional311.catalog.content import Question, QuestionGroup, Synonym
 from regional311.catalog.group_writer import write_group
 from regional311.catalog.hsds.uploads import upload as send_package
+from regional311.catalog.likeness import Likeness
+from regional311.catalog.models import AlikePair
 from regional311.catalog.synonyms import write_synonym
 from regional311.catalog.versions import publish, review, save_draft
 from regional311.chargeback import agreements
@@ -36,7 +39,7 @@ from regional311.chargeback.rate_changes import Change, propose
 from regional311.chargeback.rating import run_rating
 from regional311.database.ids import new_id, public_id
 from regional311.database.rows import put
-from regional311.database.session import Scope, scope_of, session_scope
+from regional311.database.session import Scope, acting_for, scope_of, session_scope
 from regional311.errors import DomainError
 from regional311.forecast.budgets import Party, set_budget
 from regional311.forecast.changes import Changes
@@ -188,6 +191,10 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("ServiceRecord", "verify", "POST"): ("services/{service}/verify", KEEPS),
     ("Reviews", "", "GET"): ("reviews", SERVICES),
     ("Reviews", "", "POST"): ("reviews", KEEPS),
+    ("Alike", "", "GET"): ("alike", SERVICES),
+    ("Alike", "", "POST"): ("alike", KEEPS),
+    ("AlikeRecord", "", "GET"): ("alike/{alike}", SERVICES),
+    ("AlikeRecord", "decide", "POST"): ("alike/{alike}/decide", KEEPS),
     ("Packages", "", "GET"): ("hsds", PUBLISHES),
     ("Packages", "", "POST"): ("hsds", PUBLISHES),
     ("Packages", "export", "GET"): ("hsds/export", PUBLISHES),
@@ -677,6 +684,7 @@ def found(web_engine, people) -> dict[str, str]:
             "package": str(
                 send_package(session, name="try.csv", content=b"id", bureau=None, feed="", now=NOW)
             ),
+            "alike": described_by_both(session, people.tenants[COUNTY]),
             "proposal": str(proposal_id),
             "person": str(person),
         }
@@ -711,13 +719,27 @@ def rules_tried(session) -> dict[str, str]:
     return {"rules_draft": str(version), "backtest": str(asked)}
 
 
-def published_organization(session) -> str:
-    """An organisation that the City has."""
-    said = {"key": "matrix-body", "name": "Try", "description": "Try."}
+def described_by_both(session, county) -> str:
+    """A pair of organisations that the City has a row of; the County's is its own."""
+    with acting_for(session, county):
+        published_organization(session, "other-body")
+    me = session.scope.tenant_id
+    likeness = {
+        (("organization", me, "matrix-body"), ("organization", county, "other-body")): Likeness(
+            75, ("name",)
+        )
+    }
+    keep_pairs(session, likeness, now=NOW)
+    return str(session.scalars(select(AlikePair.id).where(AlikePair.tenant_id == me)).one())
+
+
+def published_organization(session, key: str = "matrix-body") -> str:
+    """An organisation of the bound partner's."""
+    said = {"key": key, "name": "Try", "description": "Try."}
     number = save_draft(session, "organization", said, seen=None, now=NOW).number
-    review(session, "organization", "matrix-body", number, now=NOW)
-    publish(session, "organization", "matrix-body", number, today=NOW.date(), now=NOW)
-    return "matrix-body"
+    review(session, "organization", key, number, now=NOW)
+    publish(session, "organization", key, number, today=NOW.date(), now=NOW)
+    return key
 
 
 def settled(session, tenants, statement_id, line_id, position) -> dict[str, str]:

@@ -82,16 +82,21 @@ _OPEN: Final = f"s.tenant_id = ANY(:tenants) AND {_live('s')}"
 
 
 def _same(kind: str, alias: str) -> str:
-    """Give the ids of what people have found to be the same, if nobody says that it is not."""
+    """Give the ids of what either partner found to be the same, if neither says that it is not."""
     table = f"{kind}s"
+    mine = f"p.tenant_id = {alias}.tenant_id AND p.key = {alias}.key"
+    theirs = f"p.other_tenant_id = {alias}.tenant_id AND p.other_key = {alias}.key"
     return f"""(
-        SELECT array_agg(DISTINCT e.id::text) FROM alike_pairs p
-        JOIN {table} e ON e.tenant_id = p.other_tenant_id AND e.key = p.other_key
-        WHERE p.tenant_id = {alias}.tenant_id AND p.kind = '{kind}' AND p.key = {alias}.key
-        AND p.verdict = 'same' AND {_live("e")}
-        AND NOT EXISTS (SELECT FROM alike_pairs q WHERE q.tenant_id = p.other_tenant_id
-            AND q.kind = p.kind AND q.key = p.other_key AND q.other_tenant_id = p.tenant_id
-            AND q.other_key = p.key AND q.verdict = 'different'))"""
+        SELECT array_agg(DISTINCT e.id::text) FROM (
+            SELECT tenant_id, key FROM (
+                SELECT p.other_tenant_id AS tenant_id, p.other_key AS key, p.verdict
+                FROM alike_pairs p WHERE p.kind = '{kind}' AND {mine} AND p.verdict IS NOT NULL
+                UNION ALL SELECT p.tenant_id, p.key, p.verdict
+                FROM alike_pairs p WHERE p.kind = '{kind}' AND {theirs} AND p.verdict IS NOT NULL
+            ) said GROUP BY tenant_id, key HAVING every(verdict = 'same')
+        ) other
+        JOIN {table} e ON e.tenant_id = other.tenant_id AND e.key = other.key
+        WHERE {_live("e")})"""
 
 
 _PARENT: Final = (

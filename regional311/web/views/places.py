@@ -19,6 +19,7 @@ from regional311.web.representations import csv_response, wanted
 from regional311.web.security import may
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import LocationRecord, Locations, OrganizationRecord, Organizations
+from regional311.web.views.alike import same_elsewhere
 from regional311.web.views.catalogue_versions import COLLECTIONS, state_of, url_of, version_url
 from regional311.web.wording import kind as tag_of
 from regional311.web.wording import said
@@ -206,6 +207,7 @@ def place(context: Any, request: Any) -> dict[str, Any]:
             )
             for each in waiting
         ],
+        "elsewhere": same_elsewhere(request, kind, row.key),
         "ended": tell.day(row.ended_on),
         "url": url,
         "may_edit": may_edit,

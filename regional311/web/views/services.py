@@ -24,6 +24,7 @@ from regional311.web.representations import csv_response, wanted
 from regional311.web.security import may
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import ServiceRecord, Services
+from regional311.web.views.alike import same_elsewhere
 from regional311.web.views.catalogue_editing import other_languages
 from regional311.web.views.catalogue_versions import state_of, version_url
 from regional311.web.wording import (
@@ -298,6 +299,7 @@ def service(context: ServiceRecord, request: Any) -> dict[str, Any]:
         "information": details.get("information"),
         "alert": details.get("alert"),
         "others": others,
+        "elsewhere": same_elsewhere(request, "service", found.key),
         "url": url,
         "may_edit": may_edit,
         "waiting": [
