@@ -594,10 +594,24 @@ def test_the_key_of_something_imported_is_not_taken_over_by_files(applied, root,
             text("SELECT key FROM services WHERE name = 'Pantry' AND source = 'imported'")
         ).scalar_one()
     assert not plan(applied, root, now=NOW).changes
-    own = next((root / "tenants/211info/services").glob("*.toml"))
-    first = re.search(r'^key = "(.+)"$', own.read_text(), re.MULTILINE)
-    assert first is not None
-    replace(own, first[0], f'key = "{key}"')
+    own = root / "tenants/211info/services/community.toml"
+    with own.open("a", encoding="utf-8") as file:
+        file.write(
+            f"""
+[[service]]
+key = "{key}"
+name = "Try"
+summary = "Try."
+verb = "find"
+bureau = "community"
+term = "try"
+group = "Try"
+
+[[service.disposition]]
+valid_from = 2026-01-01
+kind = "refer"
+"""
+        )
     for verb in (plan, apply):
         with pytest.raises(KeyImported) as refused:
             verb(applied, root, tenant="211info", now=NOW)
