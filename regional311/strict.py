@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from typing import Annotated, Any, Final, Literal, TypeVar
 from zoneinfo import available_timezones
 
@@ -258,12 +259,23 @@ class StoredUnreadable(DomainError):
 def canonical(model: Model) -> dict[str, Any]:
     """Return what a model says as plain values; what equals its default is left out."""
     found: dict[str, Any] = {}
-    for name, info in type(model).model_fields.items():
+    for name, default in _defaults(type(model)):
         value = getattr(model, name)
-        if value is None or (not info.is_required() and value == info.default):
-            continue
-        found[name] = _plain(name, value)
+        if value is not None and value != default:
+            found[name] = _plain(name, value)
     return found
+
+
+_REQUIRED: Final = object()
+
+
+@cache
+def _defaults(model: type[Model]) -> tuple[tuple[str, Any], ...]:
+    """Give the fields of a model with what each equals when it is left out."""
+    return tuple(
+        (name, _REQUIRED if info.is_required() else info.default)
+        for name, info in model.model_fields.items()
+    )
 
 
 def _plain(name: str, value: Any) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
@@ -61,7 +61,7 @@ class Document:
 
     def plain(self) -> dict[str, Any]:
         """Give its values as the database reads them, with a digest of them all."""
-        said = asdict(self)
+        said = {name: getattr(self, name) for name in self.__slots__}
         for name in ("valid_from", "valid_to"):
             said[name] = None if said[name] is None else said[name].isoformat()
         return {**said, "digest": digest(said)}

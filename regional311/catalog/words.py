@@ -190,6 +190,8 @@ def slips_between(one: str, other: str, most: int) -> int | None:
 
 
 def _plain(word: str) -> str:
+    if word.isascii():
+        return word
     bare = _MARKED.sub(r"\1", unicodedata.normalize("NFD", word))
     return unicodedata.normalize("NFC", bare).translate(_LETTERS)
 

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 from uuid import UUID
 
+import orjson
 import psycopg
 from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus, TransactionStatus
@@ -130,6 +131,7 @@ def make_engine(url: str, **options: Any) -> Engine:
     options.setdefault("pool_timeout", 10)
     # an error's text goes to the log, and the parameters are what people said
     options.setdefault("hide_parameters", True)
+    options.setdefault("json_deserializer", orjson.loads)
     return create_engine(address, **options)
 
 

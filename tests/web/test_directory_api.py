@@ -237,6 +237,16 @@ def test_help_is_found_though_what_is_asked_of_it_is_confidential(testapp):
     assert testapp.get(f"/hsds/organizations/{REFUGE}").json["name"] == "Quillfeather House"
 
 
+def test_search_reads_whole_words_in_any_language(testapp):
+    def found(words):
+        return {each["id"] for each in contents(testapp, f"/hsds/services?search={words}")}
+
+    pothole = str(entry_id("city-of-portland", "service", "pothole"))
+    assert pothole in found("potholes")
+    assert pothole in found("baches")
+    assert found("potholes+baches") == set() == found("%25")
+
+
 def test_filters_hold_together(testapp):
     named = lambda query: [each["name"] for each in contents(testapp, f"/hsds/services?{query}")]  # noqa: E731
     term = next(

@@ -17,6 +17,8 @@ from sqlalchemy.orm import Session
 from regional311.catalog.hsds import mapping
 from regional311.catalog.hsds.region import Region, taxonomy_id
 from regional311.catalog.hsds.shapes import plain
+from regional311.catalog.search import LONGEST
+from regional311.catalog.words import content_words
 from regional311.errors import InvalidInput
 
 Found = Mapping[Any, Any]
@@ -227,7 +229,7 @@ def _from(asked: Asked) -> str:
 def _services_where(region: Region, asked: Asked, today: date) -> _Where:
     where = _Where([_OPEN], {"tenants": region.tenant_ids, "today": today})
     if asked.search is not None:
-        _search(where, asked.search, "s.name", "s.summary", "array_to_string(s.keywords, ' ')")
+        _full_text(where, asked.search)
     if asked.modified_after is not None:
         where.add(f"{_MODIFIED} >= :modified_after", modified_after=asked.modified_after)
     if asked.organization is not None:
@@ -237,6 +239,37 @@ def _services_where(region: Region, asked: Asked, today: date) -> _Where:
     if asked.taxonomy is not None:
         _taxonomy(where, region, str(asked.taxonomy))
     return where
+
+
+_CONFIGURATIONS: Final = {
+    "en": "english",
+    "es": "spanish",
+    "ru": "russian",
+    "vi": "simple",
+    "zh-Hant": "simple",
+}
+"""Text search configurations by language: those that documents are made with."""
+
+
+def _full_text(where: _Where, words: str) -> None:
+    """Let services be those that say all the words in one language, as the region's search has it.
+
+    Typing errors and synonyms are for people who look: a program gets what it asked for.
+    """
+    met = []
+    for number, (language, configuration) in enumerate(_CONFIGURATIONS.items()):
+        plain = " ".join(content_words(words[:LONGEST], language))
+        if plain:
+            query = f"plainto_tsquery('pg_catalog.{configuration}', :search_{number})"
+            met.append(f"d.language = '{language}' AND d.words @@ {query}")
+            where.values[f"search_{number}"] = plain
+    if not met:
+        where.never = True
+        return
+    where.add(
+        "(s.tenant_id, s.key) IN (SELECT d.tenant_id, d.key FROM search_documents d"
+        f" WHERE d.kind = 'service' AND d.listed AND NOT d.for_staff AND ({' OR '.join(met)}))"
+    )
 
 
 def _search(where: _Where, words: str, *columns: str) -> None:
