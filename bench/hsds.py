@@ -45,6 +45,39 @@ for _ in range(2):
 print(json.dumps({"first": taken[0], "second": taken[1],
                   "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 """
+ALIKE = """
+import json, sys, time
+from datetime import UTC, datetime
+from pathlib import Path
+from sqlalchemy import event, text
+from regional311.catalog.alike import Finder
+from regional311.catalog.hsds.importing import Order
+from regional311.config.directories import import_directory
+from regional311.database.session import Scope, make_engine, session_scope
+
+engine, sent, now = make_engine(sys.argv[1]), [], datetime.now(UTC)
+import_directory(engine, Path(sys.argv[2]), tenant="multnomah-county",
+                 order=Order(feed="small"), now=now, url="http://x")
+event.listen(engine, "before_cursor_execute", lambda *each: sent.append(each[2]))
+with engine.connect() as connection:
+    ids = dict(connection.execute(text("SELECT slug, id FROM tenants")).all())
+find, told = Finder(), {}
+def look(name, slug):
+    begun, spent = time.perf_counter(), time.process_time()
+    sent.clear()
+    with session_scope(engine, Scope(ids[slug])) as session:
+        written = find(session, now)
+    told[name] = [time.perf_counter() - begun, time.process_time() - spent, written, len(sent)]
+look("first", "211info")
+look("other", "multnomah-county")
+look("idle", "211info")
+with session_scope(engine, Scope(ids["multnomah-county"])) as session:
+    session.execute(text("UPDATE tenants SET revision = revision + 1 WHERE id = :me"),
+                    {"me": ids["multnomah-county"]})
+    session.commit()
+look("again", "211info")
+print(json.dumps(told))
+"""
 STREAM = """
 import json, resource, sys, time, warnings
 warnings.filterwarnings("ignore", message="pkg_resources is deprecated as an API")
@@ -93,6 +126,7 @@ def run(site: Site) -> list[Figure]:
         large.write_bytes(package(LARGE - PACKAGE, seed=1))
         rest = _child(IMPORT, site.database_url, str(large), "large")
         out = _child(STREAM, site.database_url, str(site.settings.var))
+        alike = _child(ALIKE, site.database_url, str(small))
     seconds, size, statements = out["stream"]
     return [
         Figure(f"import of {PACKAGE} services", first["first"]["seconds"], "s", at_most=10),
@@ -112,6 +146,12 @@ def run(site: Site) -> list[Figure]:
         Figure("all ids with dates", out["minimal"][0] * 1000, "ms"),
         Figure("search", out["search"][0] * 1000, "ms"),
         Figure(f"snapshot with {LARGE} services", out["snapshot"], "s"),
+        Figure(f"comparing {LARGE} services with {PACKAGE} the first time", alike["first"][0], "s"),
+        Figure("processor time of it", alike["first"][1], "s"),
+        Figure("pairs that it found", alike["first"][2], "", at_least=PACKAGE),
+        Figure("after the other partner published", alike["again"][0], "s"),
+        Figure("rows that it wrote", alike["again"][2], "", at_most=0),
+        Figure("statements while nobody publishes", alike["idle"][3], "", at_most=2),
     ]
 
 
