@@ -10,6 +10,7 @@ from itertools import combinations
 
 from regional311.catalog.content import (
     Choice,
+    Condition,
     DispositionEntry,
     Location,
     Organization,
@@ -140,6 +141,8 @@ def question_faults(
             )
         if each.show_if is not None:
             yield from _show_if(each, path, before, listed, groups)
+            targets = [one.question for one in each.show_if.parts]
+            yield from _twice(f"{path}.show_if", targets, "question")
         for one in put_in:
             if one.key in before and (each.kind == "group" or before[one.key].within):
                 yield f"{path}.key", f"{one.key} is a question of the form already"
@@ -188,7 +191,20 @@ def _show_if(
     groups: Groups,
 ) -> Iterator[Fault]:
     assert each.show_if is not None
-    where, target = f"{path}.show_if", each.show_if.question
+    for place, condition in enumerate(each.show_if.parts):
+        where = f"{path}.show_if.also[{place}]" if place else f"{path}.show_if"
+        yield from _condition(each, condition, where, before, listed, groups)
+
+
+def _condition(
+    each: Question,
+    condition: Condition,
+    where: str,
+    before: Mapping[str, Asked],
+    listed: Iterable[Question],
+    groups: Groups,
+) -> Iterator[Fault]:
+    target = condition.question
     if target == each.key or (each.kind == "group" and target.startswith(f"{each.key}-")):
         yield f"{where}.question", "a question cannot depend on itself"
         return
@@ -205,7 +221,7 @@ def _show_if(
     if not asked.offered:
         yield f"{where}.question", f"{asked.key} is {asked.kind}; name one with answers to choose"
         return
-    for answer in each.show_if.answers:
+    for answer in condition.answers:
         if answer not in asked.offered:
             offers = ", ".join(sorted(asked.offered))
             yield (

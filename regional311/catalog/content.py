@@ -95,8 +95,8 @@ class Choice(Model):
     )
 
 
-class ShowIf(Model):
-    """When a question is asked: only if an earlier one was answered so."""
+class Condition(Model):
+    """That an earlier question was answered so."""
 
     question: QuestionPath = Field(
         description="An earlier question of the same form; one of a group that is put in before as "
@@ -106,6 +106,23 @@ class ShowIf(Model):
         min_length=1,
         description="Answers, any of which makes it asked; `yes` or `no` for a yes_no question.",
     )
+
+
+class ShowIf(Condition):
+    """When a question is asked: only if an earlier one was answered so, or several were."""
+
+    also: tuple[Condition, ...] = Field(
+        default=(), max_length=20, description="Further conditions, each on another question."
+    )
+    match: Literal["all", "any"] = Field(
+        default="all",
+        description="Whether `all` of the conditions must hold, or `any` one of them is enough.",
+    )
+
+    @property
+    def parts(self) -> tuple[Condition, ...]:
+        """All of its conditions."""
+        return (Condition(question=self.question, answers=self.answers), *self.also)
 
 
 class QuestionWords(Model):

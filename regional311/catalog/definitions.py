@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
 from regional311.catalog.answers import EMAIL, PHONE, PLACES, longest
-from regional311.catalog.content import ShowIf
-from regional311.catalog.forms import CODED, OWN_LANGUAGE, Asked, Form, headed, said
+from regional311.catalog.content import Condition
+from regional311.catalog.forms import CODED, OWN_LANGUAGE, Asked, Clause, Form, headed, said
 from regional311.strict import decimal_text
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -34,6 +34,7 @@ _DATATYPES: Final[Mapping[str, str]] = {
 """Open311's kind of each of ours; what is not here cannot be asked over Open311."""
 
 ONLY_IF: Final = "Only if “{question}” is answered: {answers}."
+ONLY_IF_ANY: Final = "Only if one of these was answered: {conditions}."
 AT_MOST: Final = "At most {limit} characters."
 FROM: Final = "{limit} or more."
 UP_TO: Final = "{limit} or less."
@@ -73,24 +74,26 @@ def conditions_said(
     form: Form, asked: Asked, language: str = OWN_LANGUAGE, translate: Translate = str
 ) -> list[str]:
     """Give the conditions under which a question is asked as sentences."""
-    return [
-        translate(ONLY_IF).format(question=question, answers=", ".join(answers))
-        for question, answers in conditions_of(form, asked, language)
-    ]
-
-
-def conditions_of(
-    form: Form, asked: Asked, language: str = OWN_LANGUAGE
-) -> list[tuple[str, list[str]]]:
-    """Give what must have been answered for a question to be asked: questions with answers."""
     found = []
-    for each in asked.conditions:
-        target = form.find(each.question)
-        if target is None:
-            continue
-        words = dict(target.options(language))
-        found.append((said(target, language).label, [words.get(one, one) for one in each.answers]))
+    for clause in asked.clauses:
+        parts = list(_parts(form, clause, language))
+        if len(parts) == 1:
+            ((question, answers),) = parts
+            found.append(translate(ONLY_IF).format(question=question, answers=answers))
+        elif parts:
+            listed = "; ".join(f"“{question}” {answers}" for question, answers in parts)
+            found.append(translate(ONLY_IF_ANY).format(conditions=listed))
     return found
+
+
+def _parts(form: Form, clause: Clause, language: str) -> Iterator[tuple[str, str]]:
+    """Give the questions of a clause with their answers, in words."""
+    for each in clause:
+        target = form.find(each.question)
+        if target is not None:
+            words = dict(target.options(language))
+            answers = ", ".join(words.get(one, one) for one in each.answers)
+            yield said(target, language).label, answers
 
 
 # --- JSON Schema ----------------------------------------------------------------------------------
@@ -110,10 +113,10 @@ def json_schema(form: Form, *, title: str, language: str = OWN_LANGUAGE) -> dict
         "properties": {each.key: _property(each, language) for each in form.questions},
         "additionalProperties": False,
     }
-    required = [each.key for each in form.questions if each.required and not each.conditions]
+    required = [each.key for each in form.questions if each.required and not each.clauses]
     if required:
         schema["required"] = required
-    branches = [_branch(form, each) for each in form.questions if each.conditions]
+    branches = [_branch(form, each) for each in form.questions if each.clauses]
     if branches:
         schema["allOf"] = branches
     return schema
@@ -166,15 +169,22 @@ def _plain(number: Decimal) -> int | float:
 
 
 def _branch(form: Form, asked: Asked) -> dict[str, Any]:
-    holds = [_holds(form, each) for each in asked.conditions]
     return {
-        "if": holds[0] if len(holds) == 1 else {"allOf": holds},
+        "if": _together("allOf", [_clause(form, each) for each in asked.clauses]),
         "then": {"required": [asked.key]} if asked.required else True,
         "else": {"properties": {asked.key: False}},
     }
 
 
-def _holds(form: Form, condition: ShowIf) -> dict[str, Any]:
+def _clause(form: Form, clause: Clause) -> dict[str, Any]:
+    return _together("anyOf", [_holds(form, each) for each in clause])
+
+
+def _together(how: str, parts: list[dict[str, Any]]) -> dict[str, Any]:
+    return parts[0] if len(parts) == 1 else {how: parts}
+
+
+def _holds(form: Form, condition: Condition) -> dict[str, Any]:
     one_of: dict[str, Any] = {"enum": list(condition.answers)}
     target = form.find(condition.question)
     if target is not None and target.kind == "choices":
@@ -199,7 +209,7 @@ def open311_attributes(
             "variable": True,
             "code": each.key,
             "datatype": _DATATYPES[each.kind],
-            "required": each.required and not each.conditions,
+            "required": each.required and not each.clauses,
             "datatype_description": _description(form, each, language, translate),
             "order": order,
             "description": _label(each, language),

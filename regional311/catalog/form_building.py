@@ -95,10 +95,11 @@ def moved(questions: Questions, key: str, by: int) -> Questions:
 
 def depends(one: Question, other: Question) -> bool:
     """Whether a question is asked only after an answer to another, or to one of its group."""
-    if one.show_if is None:
-        return False
-    target = one.show_if.question
-    return target == other.key or (other.kind == "group" and target.startswith(f"{other.key}-"))
+    targets = () if one.show_if is None else [each.question for each in one.show_if.parts]
+    return any(
+        target == other.key or (other.kind == "group" and target.startswith(f"{other.key}-"))
+        for target in targets
+    )
 
 
 def targets(questions: Questions, groups: Groups, before: str | None = None) -> list[Asked]:

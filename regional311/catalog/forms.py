@@ -16,6 +16,7 @@ from typing import Any, Final
 from pydantic import Field
 
 from regional311.catalog.content import (
+    Condition,
     Question,
     QuestionGroup,
     QuestionPath,
@@ -41,6 +42,8 @@ DEEPEST: Final = 3
 MOST_QUESTIONS: Final = 200
 """Questions of a form with its groups put in."""
 
+Clause = tuple[Condition, ...]
+"""Conditions of which any one is enough."""
 Groups = Mapping[str, QuestionGroup]
 """A partner's groups of questions by key."""
 
@@ -66,9 +69,9 @@ class Asked(Question):
     )
 
     @property
-    def conditions(self) -> tuple[ShowIf, ...]:
-        """What must hold for the question to be asked; empty when it always is."""
-        return self.also_if if self.show_if is None else (*self.also_if, self.show_if)
+    def clauses(self) -> tuple[Clause, ...]:
+        """What must hold for the question to be asked, all of it; empty when it always is."""
+        return clauses_of(self.also_if if self.show_if is None else (*self.also_if, self.show_if))
 
     @property
     def offered(self) -> tuple[str, ...]:
@@ -141,7 +144,7 @@ class Form:
         counted: dict[str, Collection[str]] = {}
         found = []
         for each in self.questions:
-            if all(holds(condition, counted) for condition in each.conditions):
+            if all(any(holds(one, counted) for one in clause) for clause in each.clauses):
                 found.append(each)
                 counted[each.key] = as_list(answers.get(each.key))
         return tuple(found)
@@ -157,7 +160,15 @@ def as_list(answer: Any) -> tuple[str, ...]:
     return (answer,) if isinstance(answer, str) else tuple(answer)
 
 
-def holds(condition: ShowIf, counted: Mapping[str, Collection[str]]) -> bool:
+def clauses_of(conditions: Iterable[ShowIf]) -> tuple[Clause, ...]:
+    """Write conditions that must all hold as clauses, of each of which any part must hold."""
+    found: list[Clause] = []
+    for each in conditions:
+        found.extend([each.parts] if each.match == "any" else [(one,) for one in each.parts])
+    return tuple(found)
+
+
+def holds(condition: Condition, counted: Mapping[str, Collection[str]]) -> bool:
     """Whether a question was answered so that another is asked."""
     return not set(condition.answers).isdisjoint(counted.get(condition.question, ()))
 
@@ -200,7 +211,7 @@ class _Resolving:
                 return
             key, show_if = prefix + each.key, each.show_if
             if show_if is not None and prefix:
-                show_if = ShowIf(question=prefix + show_if.question, answers=show_if.answers)
+                show_if = _within(show_if, prefix)
             if each.kind == "group":
                 self._group(each, key, way, also_if if show_if is None else (*also_if, show_if))
                 continue
@@ -220,6 +231,15 @@ class _Resolving:
             return
         heading = Within(key=key, label=each.label, hint=each.hint, translation=each.translation)
         self.put(group.question, further, f"{key}-", heading, also_if)
+
+
+def _within(show_if: ShowIf, prefix: str) -> ShowIf:
+    first, *also = (
+        Condition(question=prefix + each.question, answers=each.answers) for each in show_if.parts
+    )
+    return ShowIf(
+        question=first.question, answers=first.answers, also=tuple(also), match=show_if.match
+    )
 
 
 def resolve(questions: Iterable[Question], groups: Groups, owner: str = "") -> Form:

@@ -64,6 +64,12 @@ _DAYS: Final = {
     "after": _("Days after today"),
 }
 _COUNTED: Final = ("before", "after")
+_WHEN: Final = {
+    ALWAYS: _("Always"),
+    "all": _("Only after the answers ticked below, to each question that has any ticked"),
+    "any": _("As soon as one of the answers ticked below was given"),
+}
+_CONDITIONAL: Final = ("all", "any")
 
 
 def _text(name: str, title: Any, hint: Any = None, **more: Any) -> SchemaNode:
@@ -173,7 +179,7 @@ def _day(name: str, title: Any) -> list[SchemaNode]:
             missing=None,
             needed=True,
             widget=NumberWidget(width="xs"),
-            asked_if=json.dumps([[name, _COUNTED]]),
+            asked_if=json.dumps([[[name, _COUNTED]]]),
             only_if=_("Only for days before or after today."),
         ),
     ]
@@ -182,19 +188,12 @@ def _day(name: str, title: Any) -> list[SchemaNode]:
 def _conditions(targets: Sequence[Asked]) -> list[SchemaNode]:
     if not targets:
         return []
-    offered: list[tuple[str, Any]] = [(ALWAYS, _("Always"))]
-    offered += [
-        (each.key, _("Only after an answer to “${question}”", mapping={"question": _label(each)}))
-        for each in targets
-    ]
     nodes = [
         SchemaNode(
-            Choice(offered),
+            Choice(list(_WHEN.items())),
             name="show_if",
             title=_("When it is asked"),
-            widget=RadioWidget(values=offered)
-            if len(offered) <= 8
-            else SelectWidget(values=offered, empty=None),
+            widget=RadioWidget(values=list(_WHEN.items())),
             missing=ALWAYS,
             default=ALWAYS,
             needed=True,
@@ -206,14 +205,10 @@ def _conditions(targets: Sequence[Asked]) -> list[SchemaNode]:
             SchemaNode(
                 Choices(options),
                 name=f"if-{each.key}",
-                title=_(
-                    "It is asked after this answer to “${question}”",
-                    mapping={"question": _label(each)},
-                ),
+                title=_("Answers to “${question}”", mapping={"question": _label(each)}),
                 widget=CheckboxGroupWidget(values=options),
                 missing=(),
-                needed=True,
-                asked_if=json.dumps([["show_if", [each.key]]]),
+                asked_if=json.dumps([[["show_if", _CONDITIONAL]]]),
                 only_if=_("Only where it depends on that question."),
             )
         )
@@ -241,8 +236,9 @@ def values_of(question: Question) -> dict[str, Any]:
     for name, days in (("earliest", question.earliest_days), ("latest", question.latest_days)):
         values[name], values[f"{name}_count"] = _said_days(days)
     if question.show_if is not None:
-        values["show_if"] = question.show_if.question
-        values[f"if-{question.show_if.question}"] = list(question.show_if.answers)
+        values["show_if"] = question.show_if.match
+        for one in question.show_if.parts:
+            values[f"if-{one.question}"] = list(one.answers)
     return values
 
 
@@ -288,12 +284,19 @@ def question_said(
         plain["choice"] = [canonical(each) for each in made]
         if not made:
             wrong.append((("choice",), _("List at least one answer.")))
-    target = values.get("show_if", ALWAYS)
-    if target != ALWAYS:
-        chosen = list(values.get(f"if-{target}") or ())
-        plain["show_if"] = {"question": target, "answers": chosen}
-        if not chosen:
-            wrong.append(((f"if-{target}",), _("Choose after which answers it is asked.")))
+    match = values.get("show_if", ALWAYS)
+    if match != ALWAYS:
+        ticked = [
+            {"question": name.removeprefix("if-"), "answers": list(answers)}
+            for name, answers in values.items()
+            if name.startswith("if-") and answers
+        ]
+        if ticked:
+            first, *also = ticked
+            # one condition is the same in both ways
+            plain["show_if"] = {**first, "also": also, "match": match if also else "all"}
+        else:
+            wrong.append((("show_if",), _("Tick below after which answers it is asked.")))
     plain = {name: value for name, value in plain.items() if value is not None}
     wrong += (
         [((str(path[0]),), f"{message}.") for path, message in problems(Question, plain)]

@@ -24,7 +24,7 @@ from regional311.catalog import answers
 from regional311.catalog.answers import Kept, Reply, Told, Unfit
 from regional311.catalog.definitions import conditions_said, limits_said
 from regional311.catalog.directory import Service
-from regional311.catalog.forms import Asked, Form, as_list, headed, said
+from regional311.catalog.forms import Asked, Clause, Form, as_list, clauses_of, headed, said
 from regional311.intake.uploads import (
     LARGEST_MEGABYTES,
     MEGABYTE,
@@ -145,9 +145,8 @@ class Asking:
         )
         if not (asked.required and counts):
             node.missing = None
-        if asked.conditions:
-            own = asked.conditions
-            node.asked_if = self._data(own)
+        if asked.clauses:
+            node.asked_if = self._data(asked.clauses)
             node.only_if = " ".join(
                 conditions_said(self.form, asked, self.language, self.tell.translate)
             )
@@ -157,11 +156,16 @@ class Asking:
             node.group_title = self._spoken(heading.label, heading.language)
             node.group_hint = heading.hint
             node.group_level = level
-            node.group_if = self._data(asked.also_if) if asked.also_if else None
+            node.group_if = self._data(clauses_of(asked.also_if)) if asked.also_if else None
         return node
 
-    def _data(self, conditions: Iterable[Any]) -> str:
-        return json.dumps([[PREFIX + each.question, list(each.answers)] for each in conditions])
+    def _data(self, clauses: Iterable[Clause]) -> str:
+        return json.dumps(
+            [
+                [[PREFIX + each.question, list(each.answers)] for each in clause]
+                for clause in clauses
+            ]
+        )
 
     def _spoken(self, text: str, language: str) -> str:
         """Mark words that are in another language than the page."""

@@ -139,6 +139,38 @@ def test_a_service_without_a_fault():
             "question[owner].show_if.question",
             "itself",
         ),
+        (
+            {
+                "question": [
+                    SIZE,
+                    asked(
+                        show_if={
+                            "question": "size",
+                            "answers": ["large"],
+                            "also": [{"question": "colour", "answers": ["red"]}],
+                        }
+                    ),
+                ]
+            },
+            "question[car].show_if.also[1].question",
+            "colour is not an earlier question",
+        ),
+        (
+            {
+                "question": [
+                    SIZE,
+                    asked(
+                        show_if={
+                            "question": "size",
+                            "answers": ["large"],
+                            "also": [{"question": "size", "answers": ["small"]}],
+                        }
+                    ),
+                ]
+            },
+            "question[car].show_if[size].question",
+            "used twice",
+        ),
         ({"question": [WHO, asked(key="owner-name")]}, "question[owner-name].key", "already"),
         ({"question": [asked(key="owner-name"), WHO]}, "question[owner].key", "already"),
     ],

@@ -37,6 +37,14 @@ KINDS = (
 
 
 @st.composite
+def condition(draw: st.DrawFn, target: dict[str, Any]) -> dict[str, Any]:
+    """That a question was answered by some of what it offers."""
+    offered = ("yes", "no") if target["kind"] == "yes_no" else OFFERED
+    answers = draw(st.sets(st.sampled_from(offered), min_size=1))
+    return {"question": target["key"], "answers": sorted(answers)}
+
+
+@st.composite
 def forms(draw: st.DrawFn) -> Form:
     """Forms of every kind of question, with limits and with branches of any depth."""
     listed: list[dict[str, Any]] = []
@@ -56,10 +64,14 @@ def forms(draw: st.DrawFn) -> Form:
             made |= {"minimum": "-2.5", "maximum": "100"}
         targets = [each for each in listed if each["kind"] in ("choice", "choices", "yes_no")]
         if targets and draw(st.booleans()):
-            target = draw(st.sampled_from(targets))
-            offered = ("yes", "no") if target["kind"] == "yes_no" else OFFERED
-            answers = draw(st.sets(st.sampled_from(offered), min_size=1))
-            made["show_if"] = {"question": target["key"], "answers": sorted(answers)}
+            first, *also = (
+                draw(condition(target))
+                for target in draw(
+                    st.lists(st.sampled_from(targets), min_size=1, unique_by=lambda one: one["key"])
+                )
+            )
+            match = draw(st.sampled_from(("all", "any")))
+            made["show_if"] = {**first, "also": also, "match": match}
         listed.append(made)
     return resolve([from_plain(Question, each) for each in listed], {})
 

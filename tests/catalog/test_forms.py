@@ -68,11 +68,45 @@ def test_groups_are_put_in_as_often_as_they_are_named():
     ]
     number = form.find("owner-contact-number")
     assert number is not None
-    assert [each.question for each in number.conditions] == ["bites", "owner-contact-has"]
+    assert [one.question for (one,) in number.clauses] == ["bites", "owner-contact-has"]
     assert number.within is not None
     assert number.within.key == "owner-contact"
-    assert form.find("finder-number").conditions[0].question == "finder-has"
+    assert form.find("finder-number").clauses[0][0].question == "finder-has"
     assert form.find("nobody") is None
+
+
+def several(match: str, *targets: str) -> dict[str, Any]:
+    first, *also = ({"question": each, "answers": ["yes"]} for each in targets)
+    return {"show_if": {**first, "also": also, "match": match}}
+
+
+@pytest.mark.parametrize(
+    ("match", "answers", "asked"),
+    [
+        ("all", {"a": "yes"}, False),
+        ("all", {"a": "yes", "b": "yes"}, True),
+        ("any", {}, False),
+        ("any", {"b": "yes"}, True),
+        ("any", {"a": "no", "b": "yes"}, True),
+    ],
+)
+def test_a_question_may_depend_on_several(match, answers, asked):
+    form = resolve([question("a"), question("b"), question("c", **several(match, "a", "b"))], {})
+    assert ("c" in keys(form.shown(answers))) is asked
+
+
+def test_what_a_group_asks_after_any_of_several_is_asked_so_wherever_it_is_put_in():
+    inner = made_group(
+        "inner", question("x"), question("y"), question("z", **several("any", "x", "y"))
+    )
+    form = resolve(
+        [question("a"), question("in", "group", group="inner", **depends("a", "yes"))],
+        {"inner": inner},
+    )
+    (z,) = [each for each in form.questions if each.key == "in-z"]
+    assert [[one.question for one in each] for each in z.clauses] == [["a"], ["in-x", "in-y"]]
+    assert "in-z" in keys(form.shown({"a": "yes", "in-y": "yes"}))
+    assert "in-z" not in keys(form.shown({"in-y": "yes"}))
 
 
 def test_a_form_says_everything_by_itself():
@@ -147,8 +181,10 @@ def test_what_is_not_asked_changes_nothing(form, answers):
     assert keys(form.shown(counted)) == shown
     for each in form.questions:
         assert (each.key in shown) == all(
-            one.question in shown and answers.get(one.question) in one.answers
-            for one in each.conditions
+            any(
+                one.question in shown and answers.get(one.question) in one.answers for one in clause
+            )
+            for clause in each.clauses
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -94,7 +95,7 @@ def build_a_branch(browser: Any, address: str) -> Any:
         "number",
         "How wide is it?",
         minimum="1",
-        show_if="how-big-is-it",
+        show_if="all",
         **{"if-how-big-is-it": ["large"]},
     ).follow()
 
@@ -123,7 +124,7 @@ def test_a_form_is_built_from_nothing(keeper, builder):
     # the preview is the form itself, with its branch
     frame = page.html.select_one(".q-frame")
     assert frame.select_one("[data-asked-if]")["data-asked-if"] == (
-        '[["answer-how-big-is-it", ["large"]]]'
+        '[[["answer-how-big-is-it", ["large"]]]]'
     )
     # nobody else is asked it, and nobody else sees it
     assert "How big is it?" not in keeper.get(f"/report?service={CITY}/graffiti&danger=none")
@@ -189,18 +190,40 @@ def test_a_question_cannot_depend_on_itself(keeper, builder):
     page = send(
         keeper,
         opened,
-        [*form.submit_fields(), ("show_if", "how-big-is-it"), ("submit", "submit")],
+        [*form.submit_fields(), ("show_if", "all"), ("submit", "submit")],
         status=400,
     )
     assert "fields it does not have: show_if" in page
     form = keeper.get(f"{builder}/edit?question=how-wide-is-it").forms["question"]
     assert form["show_if"].options == [
         ("always", False, None),
-        ("how-big-is-it", True, None),
+        ("all", True, None),
+        ("any", False, None),
     ]
-    form["show_if"].force_value("how-wide-is-it")
+    assert "if-how-wide-is-it" not in form.fields
+    for box in form.fields["if-how-big-is-it"]:
+        box.checked = False
     page = form.submit("submit", status=400)
-    assert "When it is asked: Choose one of the options listed." in page
+    assert "When it is asked: Tick below after which answers it is asked." in page
+
+
+def test_a_question_is_asked_after_several_answers(keeper, builder):
+    """All of them must have been given, or any one of them is enough."""
+    build_a_branch(keeper, builder)
+    add(keeper, builder, "yes_no", "Is it deep?")
+    both = {"if-how-big-is-it": ["large"], "if-is-it-deep": ["yes"]}
+    page = add(keeper, builder, "text", "What is in it?", show_if="all", **both).follow()
+    assert "Only if “How big is it?” is answered: Large." in page
+    assert "Only if “Is it deep?” is answered: Yes." in page
+    form = keeper.get(f"{builder}/edit?question=what-is-in-it").forms["question"]
+    assert form["show_if"].value == "all"
+    form["show_if"] = "any"
+    page = form.submit("submit").follow()
+    either = "Only if one of these was answered: “How big is it?” Large; “Is it deep?” Yes."
+    assert either in page
+    shown = page.html.select_one(".q-frame").find(string=re.compile("What is in it"))
+    clause = '[[["answer-how-big-is-it", ["large"]], ["answer-is-it-deep", ["yes"]]]]'
+    assert shown.find_parent(attrs={"data-asked-if": True})["data-asked-if"] == clause
 
 
 @pytest.mark.parametrize(

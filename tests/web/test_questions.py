@@ -59,7 +59,7 @@ def stored(engine: Any, tenant: Any, number: str) -> Any:
 def test_every_question_is_there_without_a_script(testapp):
     page = testapp.get(f"{POTHOLE}&danger=none").html
     wide = page.select_one("#report-answer-wide").find_parent(class_="r-field")
-    assert wide["data-asked-if"] == '[["answer-size", ["large"]]]'
+    assert wide["data-asked-if"] == '[[["answer-size", ["large"]]]]'
     words = wide.select_one("[data-only-if]").text
     assert words == "Only if “How big is it?” is answered: Larger."
     described = page.select_one("#report-answer-wide")["aria-describedby"].split()
@@ -70,7 +70,7 @@ def test_every_question_is_there_without_a_script(testapp):
     group = page.select_one(".r-asked")
     assert group["role"] == "group"
     assert group.select_one("h2").text == "Who was driving?"
-    assert group["data-asked-if"] == '[["answer-car", ["yes"]]]'
+    assert group["data-asked-if"] == '[[["answer-car", ["yes"]]]]'
     assert [each["name"] for each in group.select("input")] == [
         f"answer-driver-{each}" for each in ("name", "phone", "email")
     ]

@@ -11,9 +11,10 @@
   // in the order of the page: what a hidden question still holds counts for nothing after it
   const show = (root) => {
     root.querySelectorAll("[data-asked-if]").forEach((part) => {
-      const conditions = JSON.parse(part.dataset.askedIf);
-      const asked = conditions.every(([name, answers]) =>
-        chosen(root, name).some((answer) => answers.includes(answer)));
+      // all of the clauses must hold, of each any one condition
+      const asked = JSON.parse(part.dataset.askedIf).every((clause) =>
+        clause.some(([name, answers]) =>
+          chosen(root, name).some((answer) => answers.includes(answer))));
       part.hidden = !asked;
       part.querySelectorAll("input, select, textarea").forEach((field) => { field.disabled = !asked; });
       part.querySelectorAll(":scope > [data-only-if]").forEach((words) => { words.textContent = ""; });

@@ -274,7 +274,7 @@ def _preview(builder: Builder, questions: Questions | None = None) -> dict[str, 
         "language": language,
         "form": make_form(request, schema, name=f"preview-{tab}"),
         "empty": not form.questions,
-        "branches": any(each.conditions for each in form.questions),
+        "branches": any(each.clauses for each in form.questions),
         "definition": definition,
         "live": None,
     }
@@ -597,10 +597,7 @@ def _faults(builder: Builder, after: Questions, question: Question) -> forms.Wro
         found = _FAULT.match(where)
         key, part = found.groups() if found else ("", "")
         if key == question.key:
-            target = question.show_if.question if question.show_if else ""
             field = forms.FAULT_FIELDS.get(part, "label")
-            if part == "show_if" and where.endswith("answers"):
-                field = f"if-{target}"
             wrong.append(((field,), f"{what[:1].upper()}{what[1:]}."))
         else:
             wrong.append((("",), f"“{labels.get(key, key)}”: {what}."))
