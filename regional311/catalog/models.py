@@ -129,6 +129,10 @@ class Organization(Base):
     name: Mapped[str]
     details: Mapped[dict[str, Any]]
     """Everything else that `content.Organization` says, in its canonical form."""
+    verified_on: Mapped[date | None]
+    """Day on which somebody last found it right."""
+    review_on: Mapped[date | None]
+    """Day by which somebody looks again."""
     modified_at: Mapped[datetime | None]
     """When it last changed here; null while it is as it was first imported."""
     source: Mapped[str] = mapped_column(default="kept")
@@ -294,6 +298,10 @@ class Article(Base):
     """Number of the version (`content_versions`) that is published."""
     updated_on: Mapped[date]
     """Day on which that version was published."""
+    verified_on: Mapped[date | None]
+    """Day on which somebody last found it right."""
+    review_on: Mapped[date | None]
+    """Day by which somebody looks again; null for notices, which have days of their own."""
     ended_on: Mapped[date | None]
 
 

@@ -1,17 +1,17 @@
-"""Who keeps a service right: who is named for it or its bureau, or whoever works on entries."""
+"""Who keeps an entry right: who is named for it or its bureau, or whoever works on entries."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from sqlalchemy import select, update
 
 from regional311.audit.service import record
-from regional311.catalog.models import Service
+from regional311.catalog.reviews import TABLES
 from regional311.database.ids import new_id
 from regional311.database.rows import put, send
 from regional311.database.session import TenantSession, mark_changed, scope_of
@@ -21,24 +21,26 @@ from regional311.identity.queries import Member, who_may
 from regional311.keeping.models import Keeper
 from regional311.tenancy.models import Bureau
 
-Subject = Literal["service", "bureau"]
+Subject = Literal["service", "bureau", "article", "organization"]
+Entry = tuple[str, str]
+"""Kind and key of a service, an article or an organisation."""
 MOST: Final = 10
-"""People who keep one service or bureau."""
+"""People who keep one entry or bureau."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a person keeps, as keys: `services`, and all others but those of somebody else."""
+    """What a person keeps: `entries`, and all others but those of somebody else."""
 
-    services: frozenset[str]
-    of_others: frozenset[str]
-    """Services for which somebody else is named."""
+    entries: frozenset[Entry]
+    of_others: frozenset[Entry]
+    """Entries for which somebody else is named."""
     bureaus_of_others: frozenset[str]
 
-    def holds(self, service: str, bureau: str | None) -> bool:
-        """Whether a service of a bureau is among them."""
-        return service in self.services or (
-            service not in self.of_others and (bureau or "") not in self.bureaus_of_others
+    def holds(self, entry: Entry, bureau: str | None) -> bool:
+        """Whether an entry of a bureau is among them."""
+        return entry in self.entries or (
+            entry not in self.of_others and (bureau or "") not in self.bureaus_of_others
         )
 
 
@@ -46,37 +48,37 @@ class Kept:
 class Keepers:
     """Everybody who keeps something at one partner.
 
-    Who is named for a service keeps it; otherwise who is named for its bureau; otherwise all
+    Who is named for an entry keeps it; otherwise who is named for its bureau; otherwise all
     `everybody` who may work on entries. Somebody who left, or may no more, counts as not named.
     """
 
     everybody: tuple[Member, ...] = ()
-    services: Mapping[str, tuple[UUID, ...]] = field(default_factory=dict)
+    entries: Mapping[Entry, tuple[UUID, ...]] = field(default_factory=dict)
     bureaus: Mapping[str, tuple[UUID, ...]] = field(default_factory=dict)
 
-    def of(self, service: str, bureau: str | None) -> tuple[Member, ...]:
-        """Give who keeps a service of a bureau, by name; everybody when nobody is named."""
-        return self.named(service, bureau) or self.everybody
+    def of(self, entry: Entry, bureau: str | None) -> tuple[Member, ...]:
+        """Give who keeps an entry of a bureau, by name; everybody when nobody is named."""
+        return self.named(entry, bureau) or self.everybody
 
-    def named(self, service: str, bureau: str | None) -> tuple[Member, ...]:
-        """Give who is named for a service, or else for its bureau; empty when nobody is."""
-        return self._present(self.services.get(service, ())) or self.named_for(bureau or "")
+    def named(self, entry: Entry, bureau: str | None) -> tuple[Member, ...]:
+        """Give who is named for an entry, or else for its bureau; empty when nobody is."""
+        return self.own(entry) or self.named_for(bureau or "")
 
     def named_for(self, bureau: str) -> tuple[Member, ...]:
         """Give who is named for a bureau."""
         return self._present(self.bureaus.get(bureau, ()))
 
-    def own(self, service: str) -> tuple[Member, ...]:
-        """Give who is named for the service itself."""
-        return self._present(self.services.get(service, ()))
+    def own(self, entry: Entry) -> tuple[Member, ...]:
+        """Give who is named for the entry itself."""
+        return self._present(self.entries.get(entry, ()))
 
     def kept_by(self, person_id: UUID) -> Kept:
         """Give what a person keeps: what they are named for, and what nobody is named for."""
-        mine = frozenset(key for key, people in self.services.items() if person_id in people)
+        mine = frozenset(entry for entry, people in self.entries.items() if person_id in people)
         bureaus = frozenset(key for key, people in self.bureaus.items() if person_id in people)
         return Kept(
             mine,
-            frozenset(key for key in self.services if self.own(key)) - mine,
+            frozenset(entry for entry in self.entries if self.own(entry)) - mine,
             frozenset(key for key in self.bureaus if self.named_for(key)) - bureaus,
         )
 
@@ -87,14 +89,18 @@ class Keepers:
 def keepers(session: TenantSession) -> Keepers:
     """Give who keeps what at the bound partner, in two statements."""
     everybody = tuple(who_may(session, Permissions.SERVICE_WORK))
-    named: dict[str, dict[str, tuple[UUID, ...]]] = {"service": {}, "bureau": {}}
+    entries: dict[Entry, tuple[UUID, ...]] = {}
+    bureaus: dict[str, tuple[UUID, ...]] = {}
     for kind, key, person_id in session.execute(
         select(Keeper.subject_kind, Keeper.subject_key, Keeper.person_id)
         .where(Keeper.tenant_id == scope_of(session).tenant_id, Keeper.ended_at.is_(None))
         .order_by(Keeper.subject_kind, Keeper.subject_key, Keeper.id)
     ):
-        named[kind][key] = (*named[kind].get(key, ()), person_id)
-    return Keepers(everybody, named["service"], named["bureau"])
+        if kind == "bureau":
+            bureaus[key] = (*bureaus.get(key, ()), person_id)
+        else:
+            entries[kind, key] = (*entries.get((kind, key), ()), person_id)
+    return Keepers(everybody, entries, bureaus)
 
 
 def name_keepers(
@@ -105,10 +111,10 @@ def name_keepers(
     *,
     now: datetime,
 ) -> bool:
-    """Name exactly these people for a service or a bureau; say whether that changes anything.
+    """Name exactly these people for an entry or a bureau; say whether that changes anything.
 
     Nobody named leaves it to the bureau's people, or to everybody who works on entries. Raises
-    `NotFound` for a service or bureau that the partner does not have, `InvalidInput` for somebody
+    `NotFound` for an entry or bureau that the partner does not have, `InvalidInput` for somebody
     who may not work on entries here.
     """
     scope = scope_of(session)
@@ -165,8 +171,8 @@ def name_keepers(
 
 
 def _subject(session: TenantSession, kind: Subject, key: str) -> UUID:
-    table = Service if kind == "service" else Bureau
-    found = session.execute(
+    table: Any = Bureau if kind == "bureau" else TABLES[kind]
+    found: UUID | None = session.execute(
         select(table.id).where(
             table.tenant_id == scope_of(session).tenant_id,
             table.key == key,

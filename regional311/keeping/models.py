@@ -8,16 +8,19 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped
 
-from regional311.database.base import TENANT, Base, RowId, TenantId, tenant_reference
+from regional311.database.base import TENANT, Base, RowId, TenantId
 
 
 class Keeper(Base):
-    """A person of the partner who keeps a service right, or all services of a bureau."""
+    """A person of the partner who keeps an entry right, or everything of a bureau."""
 
     __tablename__ = "keepers"
     __table_args__ = (
         UniqueConstraint("tenant_id", "subject_kind", "subject_key", "person_id"),
-        CheckConstraint("subject_kind IN ('service', 'bureau')", name="subject_known"),
+        CheckConstraint(
+            "subject_kind IN ('service', 'bureau', 'article', 'organization')",
+            name="subject_known",
+        ),
         {"info": TENANT},
     )
 
@@ -32,18 +35,19 @@ class Keeper(Base):
 
 
 class ReviewReminder(Base):
-    """That a service's keepers were told that it is due: once for each day on which it was."""
+    """That an entry's keepers were told that it is due: once for each day on which it was."""
 
     __tablename__ = "review_reminders"
     __table_args__ = (
-        UniqueConstraint("tenant_id", "service_id", "due_on"),
-        tenant_reference("services", "service_id"),
+        UniqueConstraint("tenant_id", "subject_kind", "subject_id", "due_on"),
         {"info": TENANT},
     )
 
     tenant_id: Mapped[TenantId]
     id: Mapped[RowId]
-    service_id: Mapped[UUID]
+    subject_kind: Mapped[str]
+    """service, article or organization."""
+    subject_id: Mapped[UUID]
     due_on: Mapped[date]
     told: Mapped[int]
     """How many people."""
@@ -60,7 +64,10 @@ class Suggestion(Base):
     __tablename__ = "suggestions"
     __table_args__ = (
         CheckConstraint("state IN ('new', 'approved', 'declined')", name="state_known"),
-        CheckConstraint("subject_kind IN ('service', 'location')", name="subject_known"),
+        CheckConstraint(
+            "subject_kind IN ('service', 'location', 'article', 'organization')",
+            name="subject_known",
+        ),
         Index(None, "tenant_id", "owner_id", "state"),
         Index(None, "tenant_id", "person_id"),
         {"info": TENANT},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Final, Literal
@@ -10,9 +11,9 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_
 
 from regional311.catalog.freshness import SOON_DAYS
-from regional311.catalog.models import Service
+from regional311.catalog.reviews import reviewed_entries
 from regional311.database.session import TenantSession, scope_of
-from regional311.keeping.keepers import Kept
+from regional311.keeping.keepers import Entry, Kept
 from regional311.keeping.models import Suggestion
 
 PAGE: Final = 50
@@ -25,18 +26,24 @@ _UNDATED: Final = date(9999, 12, 31)
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """A service with its last and its next look."""
+    """An entry with its last and its next look."""
 
+    kind: str
     key: str
     name: str
     bureau: str | None
     verified_on: date | None
     review_on: date | None
 
+    @property
+    def entry(self) -> Entry:
+        """Its kind and key."""
+        return self.kind, self.key
+
 
 @dataclass(frozen=True, slots=True)
 class Reviews:
-    """A page of services; `after` is the cursor of the next page, None on the last."""
+    """A page of entries; `after` is the cursor of the next page, None on the last."""
 
     rows: list[Review]
     after: str | None
@@ -46,6 +53,7 @@ def reviews(
     session: TenantSession,
     *,
     today: date,
+    kind: str | None = None,
     state: str | None = None,
     bureau: str | None = None,
     kept: Kept | None = None,
@@ -53,45 +61,57 @@ def reviews(
     after: str | None = None,
     limit: int = PAGE,
 ) -> Reviews:
-    """Give services by the day of their next look, name or last look; one statement.
+    """Give entries by the day of their next look, name or last look; one statement.
 
-    `state` is overdue, due (overdue or within thirty days), or never (nobody has looked yet).
+    `kind` is service, article or organization; `state` is overdue, due (overdue or within thirty
+    days), or never (nobody has looked yet).
     """
+    entries = reviewed_entries(scope_of(session).tenant_id).c
     column, plain = {
-        "due": (func.coalesce(Service.review_on, _UNDATED), date.fromisoformat),
-        "checked": (func.coalesce(Service.verified_on, _NEVER), date.fromisoformat),
-        "name": (func.lower(Service.name), str),
+        "due": (func.coalesce(entries.review_on, _UNDATED), date.fromisoformat),
+        "checked": (func.coalesce(entries.verified_on, _NEVER), date.fromisoformat),
+        "name": (func.lower(entries.name), str),
     }[order.removeprefix("-")]
     backwards = order.startswith("-")
-    place: ColumnElement[Any] = tuple_(column, Service.key)
+    place: ColumnElement[Any] = tuple_(column, entries.kind, entries.key)
     query = select(
-        Service.key,
-        Service.name,
-        Service.bureau_key,
-        Service.verified_on,
-        Service.review_on,
+        entries.kind,
+        entries.key,
+        entries.name,
+        entries.bureau,
+        entries.verified_on,
+        entries.review_on,
         column.label("place"),
-    ).where(
-        Service.tenant_id == scope_of(session).tenant_id,
-        Service.ended_on.is_(None),
-        *_conditions(today, state, bureau, kept),
-    )
+    ).where(*_conditions(entries, today, kind, state, bureau, kept))
     if after is not None and (cursor := _cursor(after, plain)) is not None:
         query = query.where(place < tuple_(*cursor) if backwards else place > tuple_(*cursor))
-    ordered = (column.desc(), Service.key.desc()) if backwards else (column, Service.key)
-    rows = session.execute(query.order_by(*ordered).limit(limit + 1)).all()
+    order_by: tuple[ColumnElement[Any], ...] = (column, entries.kind, entries.key)
+    if backwards:
+        order_by = tuple(each.desc() for each in order_by)
+    rows = session.execute(query.order_by(*order_by).limit(limit + 1)).all()
     page = rows[:limit]
     return Reviews(
-        [Review(row.key, row.name, row.bureau_key, row.verified_on, row.review_on) for row in page],
-        f"{page[-1].place}|{page[-1].key}" if len(rows) > limit else None,
+        [Review(*row[:-1]) for row in page],
+        f"{page[-1].place}|{page[-1].kind}|{page[-1].key}" if len(rows) > limit else None,
     )
+
+
+def entry_names(session: TenantSession, wanted: Iterable[Entry]) -> dict[Entry, str]:
+    """Give what entries are called, as far as they are looked at again; one statement."""
+    entries = reviewed_entries(scope_of(session).tenant_id).c
+    rows = session.execute(
+        select(entries.kind, entries.key, entries.name).where(
+            tuple_(entries.kind, entries.key).in_(sorted(wanted))
+        )
+    )
+    return {(kind, key): name for kind, key, name in rows}
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
     """How much of a partner's catalogue is looked after."""
 
-    services: int
+    entries: int
     overdue: int
     soon: int
     never: int
@@ -100,50 +120,59 @@ class Counts:
 
 
 def counts(session: TenantSession, *, today: date) -> Counts:
-    """Count a partner's services by how they stand; one statement."""
+    """Count a partner's entries by how they stand; one statement."""
+    entries = reviewed_entries(scope_of(session).tenant_id).c
     row = session.execute(
         select(
             func.count(),
-            func.count().filter(Service.review_on < today),
+            func.count().filter(entries.review_on < today),
             func.count().filter(
-                Service.review_on.between(today, today + timedelta(days=SOON_DAYS))
+                entries.review_on.between(today, today + timedelta(days=SOON_DAYS))
             ),
-            func.count().filter(Service.verified_on.is_(None)),
-            func.min(Service.verified_on),
-        ).where(Service.tenant_id == scope_of(session).tenant_id, Service.ended_on.is_(None))
+            func.count().filter(entries.verified_on.is_(None)),
+            func.min(entries.verified_on),
+        ).select_from(entries.key.table)
     ).one()
     return Counts(*row)
 
 
 def _conditions(
-    today: date, state: str | None, bureau: str | None, kept: Kept | None
+    entries: Any,
+    today: date,
+    kind: str | None,
+    state: str | None,
+    bureau: str | None,
+    kept: Kept | None,
 ) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
+    if kind is not None:
+        found.append(entries.kind == kind)
     if state == "overdue":
-        found.append(Service.review_on < today)
+        found.append(entries.review_on < today)
     elif state == "due":
-        found.append(Service.review_on <= today + timedelta(days=SOON_DAYS))
+        found.append(entries.review_on <= today + timedelta(days=SOON_DAYS))
     elif state == "never":
-        found.append(Service.verified_on.is_(None))
+        found.append(entries.verified_on.is_(None))
     if bureau is not None:
-        found.append(Service.bureau_key == bureau)
+        found.append(entries.bureau == bureau)
     if kept is not None:
+        entry = tuple_(entries.kind, entries.key)
         found.append(
             or_(
-                Service.key.in_(kept.services),
+                entry.in_(sorted(kept.entries)),
                 and_(
-                    Service.key.not_in(kept.of_others),
-                    func.coalesce(Service.bureau_key, "").not_in(kept.bureaus_of_others),
+                    entry.not_in(sorted(kept.of_others)),
+                    func.coalesce(entries.bureau, "").not_in(kept.bureaus_of_others),
                 ),
             )
         )
     return found
 
 
-def _cursor(text: str, plain: Any) -> tuple[Any, str] | None:
-    value, _, key = text.rpartition("|")
+def _cursor(text: str, plain: Any) -> tuple[Any, str, str] | None:
+    value, kind, key = (["", "", *text.rsplit("|", 2)])[-3:]
     try:
-        return plain(value), key
+        return plain(value), kind, key
     except ValueError:
         return None
 

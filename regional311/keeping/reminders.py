@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import and_, exists, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from regional311.catalog.models import Service
-from regional311.catalog.reviews import date_undated
+from regional311.catalog.reviews import date_undated, reviewed_entries
 from regional311.database.ids import new_id
 from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.keeping.keepers import keepers
@@ -31,35 +31,42 @@ def keep(session: TenantSession, *, now: datetime, url: str) -> int:
 def remind(session: TenantSession, head: Letterhead, *, now: datetime) -> int:
     """Write the bound partner's reminders that are due into the outbox; say how many messages.
 
-    A service is told of on the day by which it should be looked at or after, to its keepers, and
-    again only when that day has been moved and has come. Services without a day get one first.
+    An entry is told of on the day by which it should be looked at or after, to its keepers, and
+    again only when that day has been moved and has come. Entries without a day get one first.
     """
     me = scope_of(session).tenant_id
     today = head.today(now)
     date_undated(session, today=today)
+    entries = reviewed_entries(me).c
     due = session.execute(
-        select(Service.id, Service.key, Service.name, Service.bureau_key, Service.review_on)
+        select(
+            entries.kind,
+            entries.id,
+            entries.key,
+            entries.name,
+            entries.bureau,
+            entries.review_on,
+        )
         .where(
-            Service.tenant_id == me,
-            Service.ended_on.is_(None),
-            Service.review_on <= today,
+            entries.review_on <= today,
             ~exists().where(
                 ReviewReminder.tenant_id == me,
-                ReviewReminder.service_id == Service.id,
-                ReviewReminder.due_on == Service.review_on,
+                ReviewReminder.subject_kind == entries.kind,
+                ReviewReminder.subject_id == entries.id,
+                ReviewReminder.due_on == entries.review_on,
             ),
         )
-        .order_by(Service.review_on, Service.name, Service.key)
+        .order_by(entries.review_on, entries.name, entries.key)
     ).all()
     if not due:
         return 0
     kept = keepers(session)
-    people = {row.id: kept.of(row.key, row.bureau_key) for row in due}
+    people = {row.id: kept.of((row.kind, row.key), row.bureau) for row in due}
     # what nobody keeps yet is told of as soon as somebody does
     due = [row for row in due if people[row.id]]
     if not due:
         return 0
-    fresh = _first(session, [(row.id, row.review_on, len(people[row.id])) for row in due], now)
+    fresh = _first(session, [(row, len(people[row.id])) for row in due], now)
     line = head.sentence(DUE)
     told = [
         (people[row.id], line.format(name=row.name, day=head.day(row.review_on)))
@@ -72,19 +79,20 @@ def remind(session: TenantSession, head: Letterhead, *, now: datetime) -> int:
 def tell_of_suggestions(session: TenantSession, head: Letterhead, *, now: datetime) -> int:
     """Tell keepers once of each new suggestion, all in one e-mail; say how many messages."""
     me = scope_of(session).tenant_id
+    entries = reviewed_entries(me).c
     new = session.execute(
         select(
             Suggestion.id,
+            Suggestion.subject_kind,
             Suggestion.subject_key,
             Suggestion.subject_name,
-            Service.bureau_key,
+            entries.bureau,
         )
         .outerjoin(
-            Service,
+            entries.key.table,
             and_(
-                Service.tenant_id == me,
-                Service.key == Suggestion.subject_key,
-                Suggestion.subject_kind == "service",
+                entries.kind == Suggestion.subject_kind,
+                entries.key == Suggestion.subject_key,
             ),
         )
         .where(
@@ -98,7 +106,10 @@ def tell_of_suggestions(session: TenantSession, head: Letterhead, *, now: dateti
     if not new:
         return 0
     kept = keepers(session)
-    told = [(kept.of(row.subject_key, row.bureau_key), f"- {row.subject_name}") for row in new]
+    told = [
+        (kept.of((row.subject_kind, row.subject_key), row.bureau), f"- {row.subject_name}")
+        for row in new
+    ]
     if not kept.everybody:
         return 0
     session.execute(
@@ -112,9 +123,9 @@ def tell_of_suggestions(session: TenantSession, head: Letterhead, *, now: dateti
 
 
 def _first(
-    session: TenantSession, due: Sequence[tuple[UUID, date, int]], now: datetime
+    session: TenantSession, due: Sequence[tuple[Any, int]], now: datetime
 ) -> frozenset[UUID]:
-    """Give the services that are told of for the first time; all are remembered at once."""
+    """Give the entries that are told of for the first time; all are remembered at once."""
     tenant_id = scope_of(session).tenant_id
     made = session.execute(
         insert(ReviewReminder)
@@ -123,16 +134,17 @@ def _first(
                 {
                     "tenant_id": tenant_id,
                     "id": new_id(),
-                    "service_id": service_id,
-                    "due_on": due_on,
+                    "subject_kind": row.kind,
+                    "subject_id": row.id,
+                    "due_on": row.review_on,
                     "told": told,
                     "at": now,
                 }
-                for service_id, due_on, told in due
+                for row, told in due
             ]
         )
         .on_conflict_do_nothing()
-        .returning(ReviewReminder.service_id)
+        .returning(ReviewReminder.subject_id)
     ).scalars()
     found = frozenset(made)
     if found:

@@ -61,7 +61,7 @@ def test_the_ticked_ones_are_right(open_page, overdue):
     page.goto(f"/{CITY}/reviews?sort=name")
     page.get_by_role("button", name="Tick all of this page").click()
     follow(page.get_by_role("button", name="The ticked ones are still right"))
-    page.get_by_text("services are right as they stand.").wait_for()
+    page.get_by_text("entries are right as they stand.").wait_for()
 
 
 def test_a_tree_is_taken_in_browsed_and_tied(open_page, examine, tmp_path):

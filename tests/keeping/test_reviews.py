@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select, text, update
 
 from regional311.audit.models import AuditEvent
-from regional311.catalog.models import Service
+from regional311.catalog.models import Article, Organization, Service
 from regional311.catalog.reviews import date_undated, usual_days, verify
 from regional311.catalog.versions import opened, publish, review, save_draft
 from regional311.database.session import acting_for
@@ -23,6 +23,7 @@ from regional311.tenancy.models import Tenant
 NOW = datetime(2026, 11, 3, 18, tzinfo=UTC)
 TODAY = date(2026, 11, 3)
 URL = "https://311.example"
+POTHOLE, CLASS = ("service", "pothole"), ("service", "parks-class")
 
 
 def service(session, key="pothole"):
@@ -130,6 +131,7 @@ def test_a_partner_has_usual_days_of_its_own(dbsession):
         .values(settings=Tenant.settings + text("'{\"review_days\": 30}'::jsonb"))
     )
     assert usual_days(dbsession) == 30
+    date_undated(dbsession, today=TODAY)  # articles and organisations, which have no day yet
     due(dbsession, "pothole", None)
     assert date_undated(dbsession, today=TODAY) == 1
     assert service(dbsession).review_on == TODAY + timedelta(days=30)
@@ -142,20 +144,31 @@ def test_a_partner_has_usual_days_of_its_own(dbsession):
 def test_a_service_is_kept_by_its_own_people_its_bureaus_or_everybody(dbsession, person):
     ana, bo, cy = (person(name, "worker") for name in ("Ana", "Bo", "Cy"))
     person("Dee", "specialist")
-    assert [each.name for each in keepers(dbsession).of("pothole", "pbot")] == ["Ana", "Bo", "Cy"]
+    assert [each.name for each in keepers(dbsession).of(POTHOLE, "pbot")] == [
+        "Ana",
+        "Bo",
+        "Cy",
+    ]
     assert name_keepers(dbsession, "bureau", "pbot", [bo, cy], now=NOW)
     assert name_keepers(dbsession, "service", "pothole", [ana], now=NOW)
     assert not name_keepers(dbsession, "service", "pothole", [ana], now=NOW)
     kept = keepers(dbsession)
-    assert [each.name for each in kept.of("pothole", "pbot")] == ["Ana"]
-    assert [each.name for each in kept.of("road-hazard", "pbot")] == ["Bo", "Cy"]
-    assert [each.name for each in kept.of("parks-class", "parks")] == ["Ana", "Bo", "Cy"]
-    assert kept.named("parks-class", "parks") == ()
+    assert [each.name for each in kept.of(POTHOLE, "pbot")] == ["Ana"]
+    assert [each.name for each in kept.of(("service", "road-hazard"), "pbot")] == ["Bo", "Cy"]
+    assert [each.name for each in kept.of(CLASS, "parks")] == [
+        "Ana",
+        "Bo",
+        "Cy",
+    ]
+    assert kept.named(CLASS, "parks") == ()
 
     assert name_keepers(dbsession, "service", "pothole", [], now=NOW)
-    assert [each.name for each in keepers(dbsession).of("pothole", "pbot")] == ["Bo", "Cy"]
+    assert [each.name for each in keepers(dbsession).of(POTHOLE, "pbot")] == [
+        "Bo",
+        "Cy",
+    ]
     assert name_keepers(dbsession, "service", "pothole", [ana, bo], now=NOW)
-    assert [each.name for each in keepers(dbsession).own("pothole")] == ["Ana", "Bo"]
+    assert [each.name for each in keepers(dbsession).own(POTHOLE)] == ["Ana", "Bo"]
 
 
 def test_who_left_or_may_no_more_is_not_counted(dbsession, person):
@@ -164,7 +177,7 @@ def test_who_left_or_may_no_more_is_not_counted(dbsession, person):
     dbsession.execute(
         text("UPDATE memberships SET roles = '{specialist}' WHERE person_id = :who"), {"who": ana}
     )
-    assert [each.person_id for each in keepers(dbsession).of("pothole", "pbot")] == [bo]
+    assert [each.person_id for each in keepers(dbsession).of(POTHOLE, "pbot")] == [bo]
 
 
 def test_only_people_who_may_work_on_entries_are_named_for_what_is_there(dbsession, person):
@@ -195,20 +208,20 @@ def test_the_list_and_the_reminders_agree_on_what_is_somebodys(dbsession, person
         mine = kept.kept_by(who)
         rows = reviews(dbsession, today=TODAY, limit=1000).rows
         expected = {
-            row.key
+            row.entry
             for row in rows
-            if who in {person.person_id for person in kept.of(row.key, row.bureau)}
+            if who in {person.person_id for person in kept.of(row.entry, row.bureau)}
         }
         listed = reviews(dbsession, today=TODAY, kept=mine, limit=1000).rows
-        assert {row.key for row in listed} == expected
-        assert {row.key for row in rows if mine.holds(row.key, row.bureau)} == expected
-    assert "pothole" not in {
-        row.key for row in reviews(dbsession, today=TODAY, kept=kept.kept_by(bo), limit=99).rows
+        assert {row.entry for row in listed} == expected
+        assert {row.entry for row in rows if mine.holds(row.entry, row.bureau)} == expected
+    assert POTHOLE not in {
+        row.entry for row in reviews(dbsession, today=TODAY, kept=kept.kept_by(bo), limit=99).rows
     }
 
 
 def test_nobody_at_all_is_no_error():
-    assert Keepers().of("pothole", None) == ()
+    assert Keepers().of(POTHOLE, None) == ()
 
 
 # --- the list -----------------------------------------------------------------------------------
@@ -238,7 +251,89 @@ def test_the_list_is_filtered_sorted_and_paged(dbsession):
     assert reviews(dbsession, today=TODAY, after="not-a-day|x", limit=3).rows
     found = counts(dbsession, today=TODAY)
     assert (found.overdue, found.soon, found.oldest) == (1, 1, TODAY - timedelta(days=400))
-    assert found.never == found.services - 2
+    assert found.never == found.entries - 2
+
+
+# --- articles and organisations ------------------------------------------------------------------
+
+
+ANSWER = {"key": "bins", "kind": "answer", "title": "Which bin?", "text": "Any.", "bureau": "bps"}
+
+
+def add(session, kind, said):
+    """Publish a new article or organisation."""
+    saved = save_draft(session, kind, said, seen=None, now=NOW)
+    review(session, kind, said["key"], saved.number, now=NOW)
+    publish(session, kind, said["key"], saved.number, today=TODAY, now=NOW)
+
+
+@pytest.fixture
+def shelf(dbsession):
+    """An answer of a bureau, a notice and an organisation."""
+    add(dbsession, "article", ANSWER)
+    notice = {"key": "storm", "kind": "notice", "title": "Storm", "text": "Wind.", "level": "info"}
+    notice["valid_to"] = "2027-01-01"
+    add(dbsession, "article", notice)
+    add(dbsession, "organization", {"key": "pantry", "name": "Food pantry", "description": "Food."})
+    return dbsession
+
+
+def entry(session, kind, key):
+    rows = reviews(session, today=TODAY, kind=kind, limit=1000).rows
+    return next((row for row in rows if row.key == key), None)
+
+
+def test_articles_and_organisations_are_looked_at_again_and_notices_are_not(shelf):
+    assert entry(shelf, "article", "storm") is None
+    assert date_undated(shelf, today=TODAY) >= 2
+    assert entry(shelf, "article", "bins").review_on == TODAY + timedelta(days=365)
+    assert verify(shelf, ["bins"], kind="article", today=TODAY, now=NOW) == ["bins"]
+    verify(shelf, ["pantry"], kind="organization", today=TODAY, now=NOW)
+    found = entry(shelf, "article", "bins")
+    assert (found.bureau, found.verified_on) == ("bps", TODAY)
+    assert entry(shelf, "organization", "pantry").verified_on == TODAY
+    logged = shelf.execute(
+        select(AuditEvent.action).where(AuditEvent.action.endswith(":verify"))
+    ).scalars()
+    assert sorted(logged) == ["article:verify", "organization:verify"]
+    with shelf.begin_nested() as nested:
+        with pytest.raises(NotFound, match="no article storm"):
+            verify(shelf, ["storm"], kind="article", today=TODAY, now=NOW)
+        nested.rollback()
+
+
+def test_a_change_leaves_the_days_of_an_article_alone(shelf):
+    verify(shelf, ["bins"], kind="article", today=TODAY, now=NOW)
+    seen = opened(shelf, "article", "bins")
+    saved = save_draft(
+        shelf, "article", {**seen.content, "text": "The blue one."}, seen=seen.number, now=NOW
+    )
+    review(shelf, "article", "bins", saved.number, now=NOW)
+    publish(shelf, "article", "bins", saved.number, today=TODAY, now=NOW)
+    assert entry(shelf, "article", "bins").verified_on == TODAY
+
+
+def test_they_are_kept_and_told_of_as_services_are(shelf, quiet, person):
+    ana, bo = person("Ana", "worker"), person("Bo", "worker")
+    name_keepers(shelf, "bureau", "bps", [bo], now=NOW)
+    name_keepers(shelf, "organization", "pantry", [ana], now=NOW)
+    for table, key in ((Article, "bins"), (Organization, "pantry")):
+        shelf.execute(
+            update(table)
+            .where(table.tenant_id == shelf.scope.tenant_id, table.key == key)
+            .values(review_on=TODAY)
+        )
+    assert keep(shelf, now=NOW, url=URL) == 2
+    to_ana, to_bo = letters(shelf)
+    assert "- Food pantry (by" in to_ana.body
+    assert "- Which bin? (by" in to_bo.body
+    assert keep(shelf, now=NOW, url=URL) == 0
+    assert {row.entry for row in reviews(shelf, today=TODAY, state="due", limit=99).rows} == {
+        ("article", "bins"),
+        ("organization", "pantry"),
+    }
+    with pytest.raises(NotFound, match="no article tins"):
+        name_keepers(shelf, "article", "tins", [ana], now=NOW)
 
 
 # --- reminders ----------------------------------------------------------------------------------

@@ -189,6 +189,8 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
         for method in methods.split()
     },
     ("ServiceRecord", "verify", "POST"): ("services/{service}/verify", KEEPS),
+    ("ArticleRecord", "verify", "POST"): ("articles/matrix/verify", KEEPS),
+    ("OrganizationRecord", "verify", "POST"): ("organizations/{organization}/verify", KEEPS),
     ("Reviews", "", "GET"): ("reviews", SERVICES),
     ("Reviews", "", "POST"): ("reviews", KEEPS),
     ("Alike", "", "GET"): ("alike", SERVICES),

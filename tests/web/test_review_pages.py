@@ -53,8 +53,8 @@ def keeper(sign_in):
     return sign_in("worker", CITY)
 
 
-def row_of(page, key):
-    return page.html.select_one(f"#tick-{key}").find_parent("tr").get_text(" ", strip=True)
+def row_of(page, key, kind="service"):
+    return page.html.select_one(f"#tick-{kind}-{key}").find_parent("tr").get_text(" ", strip=True)
 
 
 def test_what_is_overdue_is_found_and_said_to_be_right_at_once(keeper, days):
@@ -69,11 +69,16 @@ def test_what_is_overdue_is_found_and_said_to_be_right_at_once(keeper, days):
     token, back = form["csrf_token"].value, form["back"].value
     done = keeper.post(
         f"/{CITY}/reviews",
-        [("csrf_token", token), ("back", back), ("service", "pothole"), ("service", "road-hazard")],
+        [
+            ("csrf_token", token),
+            ("back", back),
+            ("entry", "service pothole"),
+            ("entry", "service road-hazard"),
+        ],
     )
     assert done.location.endswith(f"/{CITY}/reviews?state=overdue")
     page = done.follow()
-    assert "2 services are right as they stand." in page
+    assert "2 entries are right as they stand." in page
     assert "Nothing matches these filters." in page
 
 
@@ -82,8 +87,12 @@ def test_nothing_ticked_and_a_strangers_key_change_nothing(keeper):
     token = form["csrf_token"].value
     done = keeper.post(f"/{CITY}/reviews", {"csrf_token": token, "back": "//elsewhere.example"})
     assert done.location.endswith(f"/{CITY}/reviews")
-    assert "Tick the services" in done.follow()
-    keeper.post(f"/{CITY}/reviews", {"csrf_token": token, "service": "no-such"}, status=404)
+    assert "Tick the entries" in done.follow()
+    keeper.post(f"/{CITY}/reviews", {"csrf_token": token, "entry": "service no-such"}, status=404)
+    refused = keeper.post(
+        f"/{CITY}/reviews", {"csrf_token": token, "entry": "person no-such"}, status=400
+    )
+    assert "There is no kind of entry" in refused
 
 
 def test_one_click_on_the_service_and_on_to_the_next(keeper, days):
@@ -153,10 +162,10 @@ def test_a_specialist_reads_and_cannot_say_that_it_is_right(sign_in):
 def test_the_list_as_a_table_for_programs(keeper, days):
     days("pothole", TODAY, TODAY + timedelta(days=10))
     rows = keeper.get(f"/{CITY}/reviews?format=json").json
-    row = next(each for each in rows if each["key"] == "pothole")
+    row = next(each for each in rows if (each["kind"], each["key"]) == ("service", "pothole"))
     assert (row["verified_on"], row["standing"]) == ("2026-10-13", "soon")
     sheet = keeper.get(f"/{CITY}/reviews?format=csv&state=due").text
-    assert sheet.startswith("key,name,bureau,keepers,verified_on,review_on,standing\r\n")
+    assert sheet.startswith("kind,key,name,bureau,keepers,verified_on,review_on,standing\r\n")
     assert "pothole,Pothole in a street,pbot" in sheet
 
 
@@ -166,3 +175,25 @@ def test_pages_run_few_statements(keeper, statements, path):
     statements.clear()
     keeper.get(f"/{CITY}/{path}")
     assert len(statements) <= 8, statements
+
+
+def test_an_article_and_an_organisation_say_when_they_were_looked_at(sign_in, web_engine, people):
+    worker, editor = sign_in("worker", CITY), sign_in("editor", CITY)
+    listed = worker.get(f"/{CITY}/reviews?kind=article")
+    kinds = {row.select("td")[0].text.strip() for row in listed.html.select("tbody tr")}
+    assert kinds == {"Article"}
+    address = listed.html.select_one("tbody th a")["href"]
+    page = worker.get(address)
+    assert "Last checked" in page
+    form = next(form for form in page.forms.values() if form.action.endswith("/verify"))
+    page = form.submit().follow()
+    assert "is right as it stands." in page
+    assert "Oct 13, 2026" in page.html.select_one(".r-looked").text
+    assert worker.get(f"{address}/verify", status=405)
+    keepers = editor.get(editor.get(address).html.find("a", string="Name who keeps it")["href"])
+    form = keepers.forms["keepers"]
+    form.fields["people"][0].checked = True
+    page = form.submit("submit").follow()
+    assert "(Article)" in page
+    notice = worker.get(f"/{CITY}/articles?kind=notice").html.select_one("tbody th a")["href"]
+    assert "Last checked" not in worker.get(notice)

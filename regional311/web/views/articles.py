@@ -24,6 +24,7 @@ from regional311.web.shelf import path_of, shown_article
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import ArticleRecord, Articles
 from regional311.web.views.catalogue_versions import state_of, url_of, version_url
+from regional311.web.views.reviews import looked_at
 from regional311.web.wording import choices, said
 from regional311.web.wording import kind as tag_of
 
@@ -222,6 +223,8 @@ def own_article(context: ArticleRecord, request: Any) -> dict[str, Any]:
     page = _page(request, found, url)
     return {
         **page,
+        **looked_at(request, "article", row, found.said.bureau),
+        "suggest_url": f"/{tell.slug}/suggestions/new?about=article:{tell.slug}/{row.key}",
         "waiting": waiting,
         "edit_url": f"{url}/edit" if may_edit else None,
         "versions_url": f"{url}/versions",
@@ -246,7 +249,14 @@ def read(context: Articles, request: Any) -> dict[str, Any]:
     if found is None or not found.offered(tell.today):
         raise HTTPNotFound
     page = _page(request, found, f"/{tell.slug}/articles/read")
-    return {**page, "waiting": [], "edit_url": None, "versions_url": None}
+    return {
+        **page,
+        "looked": None,
+        "suggest_url": f"/{tell.slug}/suggestions/new?about=article:{slug}/{key}",
+        "waiting": [],
+        "edit_url": None,
+        "versions_url": None,
+    }
 
 
 def _page(request: Any, found: Shelved, here: str) -> dict[str, Any]:

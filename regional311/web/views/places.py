@@ -21,6 +21,7 @@ from regional311.web.telling import Telling, telling
 from regional311.web.tree import LocationRecord, Locations, OrganizationRecord, Organizations
 from regional311.web.views.alike import same_elsewhere
 from regional311.web.views.catalogue_versions import COLLECTIONS, state_of, url_of, version_url
+from regional311.web.views.reviews import looked_at
 from regional311.web.wording import kind as tag_of
 from regional311.web.wording import said
 
@@ -190,7 +191,9 @@ def place(context: Any, request: Any) -> dict[str, Any]:
     facts = words.facts(
         KINDS[kind].model, {name: each for name, each in content.items() if name not in _HEAD}
     )
+    looked = looked_at(request, "organization", row) if kind == "organization" else {"looked": None}
     return {
+        **looked,
         "name": row.name,
         "lead": content.get("description"),
         "facts": [*facts, (_("Key"), [row.key])],

@@ -275,7 +275,7 @@ def service(context: ServiceRecord, request: Any) -> dict[str, Any]:
     ]
     areas = ", ".join(tell.published.names.get(key, key) for key in found.boundaries)
     kept = keepers(request.dbsession)
-    named = ", ".join(each.name for each in kept.named(found.key, found.bureau))
+    named = ", ".join(each.name for each in kept.named(("service", found.key), found.bureau))
     status = details.get("status", "active")
     url = f"/{tell.slug}/services/{found.key}"
     may_edit = may(request, P.SERVICE_EDIT)
