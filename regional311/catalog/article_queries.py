@@ -32,6 +32,7 @@ class Shelved:
     version: int
     updated_on: date
     ended_on: date | None
+    verified_on: date | None = None
 
     def offered(self, on: date) -> bool:
         """Whether it is published on a day; its own dates may still keep it back."""
@@ -129,6 +130,13 @@ def _shelved(session: Session, *conditions: Any) -> list[Shelved]:
         select(Article.__table__).where(*conditions).order_by(func.lower(Article.title), Article.id)
     )
     return [
-        Shelved(row.tenant_id, said_article(row), row.version, row.updated_on, row.ended_on)
+        Shelved(
+            row.tenant_id,
+            said_article(row),
+            row.version,
+            row.updated_on,
+            row.ended_on,
+            row.verified_on,
+        )
         for row in rows
     ]

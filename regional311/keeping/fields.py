@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, TypeVar
 from pydantic import ValidationError
 
 from regional311.calendars import DAYS
-from regional311.catalog import content
+from regional311.catalog import articles, content
 from regional311.errors import InvalidInput
 from regional311.strict import Model, canonical
 
@@ -51,12 +51,38 @@ LOCATION_FIELDS: Final[Mapping[str, FieldKind]] = {
     "description": "text",
     "other": "note",
 }
+ORGANIZATION_FIELDS: Final[Mapping[str, FieldKind]] = {
+    "name": "line",
+    "description": "text",
+    "email": "line",
+    "website": "line",
+    "phone": "note",
+    "other": "note",
+}
+ARTICLE_FIELDS: Final[Mapping[str, FieldKind]] = {
+    "title": "line",
+    "text": "text",
+    "other": "note",
+}
+"""The part for everybody; what only staff read, and the steps of a guide, are told of in words."""
 FIELDS: Final[Mapping[str, Mapping[str, FieldKind]]] = {
     "service": SERVICE_FIELDS,
     "location": LOCATION_FIELDS,
+    "organization": ORGANIZATION_FIELDS,
+    "article": ARTICLE_FIELDS,
 }
 """Kind of entry to the fields that may be corrected, in the order in which they are shown."""
 
+_MODELS: Final[Mapping[type[Model], str]] = {
+    content.Service: "service",
+    content.Location: "location",
+    content.Organization: "organization",
+    articles.Article: "article",
+}
+_WORDS: Final[Mapping[str, type[Model]]] = {
+    "service": content.ServiceWords,
+    "article": articles.ArticleWords,
+}
 _TRANSLATED: Final = {"document": "documents"}
 """Fields that have another name in a translation."""
 
@@ -74,9 +100,9 @@ def kind_of(entry: str, field: str) -> FieldKind | None:
     return FIELDS.get(entry, {}).get(field)
 
 
-def has_words(field: str) -> bool:
-    """Whether a service's field has words of its own in a translation."""
-    return _TRANSLATED.get(field, field) in content.ServiceWords.model_fields
+def has_words(entry: str, field: str) -> bool:
+    """Whether a field of a kind of entry has words of its own in a translation."""
+    return entry in _WORDS and _TRANSLATED.get(field, field) in _WORDS[entry].model_fields
 
 
 def text_of(said: Mapping[str, Any], field: str, language: str | None = None) -> str:
@@ -103,15 +129,15 @@ def with_text(entry: M, field: str, text: str, language: str | None = None) -> M
     Raises `FieldRefused` for a text that the field cannot say, or a field that is a note.
     """
     said = canonical(entry)
-    name = "service" if isinstance(entry, content.Service) else "location"
-    kind = kind_of(name, field)
+    entry_kind = _MODELS[type(entry)]
+    kind = kind_of(entry_kind, field)
     if kind is None or kind == "note":
         raise FieldRefused("This cannot be corrected by itself; open the entry.", field="text")
     value = _value(said, field, kind, text.strip())
     if language is None:
         return _validated(type(entry), _changed(said, field, value))
     words = _words(said, language)
-    if not words or not has_words(field):
+    if not words or not has_words(entry_kind, field):
         raise FieldRefused("There is no such translation; open the entry.", field="text")
     name = _TRANSLATED.get(field, field)
     if name == "documents":

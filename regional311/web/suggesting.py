@@ -1,25 +1,28 @@
-"""What can be corrected about a service, and the form that corrects one field of it.
+"""What can be corrected about a service or an article, and the form that corrects one field of it.
 
 The public's page and the specialists' page are made of the same parts. An address names the service
-as `about=partner/key`, one of its places with `place=key`, and the field with `field=name`; without
-a field everything is listed with what it says.
+as `about=partner/key`, one of its places with `place=key`, the body that gives it with
+`organization=key`, an article as `about=article:partner/key`, and the field with `field=name`;
+without a field everything is listed with what it says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 import colander
 from pyramid.httpexceptions import HTTPNotFound
 from sqlalchemy.orm import Session
 
+from regional311.catalog.article_queries import article
 from regional311.catalog.directory import Service
-from regional311.catalog.place_queries import places_of
+from regional311.catalog.place_queries import organization_named, places_of
 from regional311.keeping.fields import FIELDS, FieldKind, has_words, kind_of, text_of
 from regional311.keeping.suggestions import LONGEST, Wish
+from regional311.strict import canonical
 from regional311.web.forms import (
     Form,
     Schema,
@@ -31,6 +34,7 @@ from regional311.web.forms import (
     make_form,
 )
 from regional311.web.i18n import LANGUAGE_NAMES, _
+from regional311.web.public_pages import local_now
 from regional311.web.spoken import own_language
 from regional311.web.telling import telling
 
@@ -55,8 +59,12 @@ FIELD_NAMES: Mapping[str, Any] = {
     "postal_code": _("ZIP code"),
     "transportation": _("How to get there"),
     "description": _("What to know about the place"),
+    "title": _("Question or title"),
+    "text": _("What it says"),
     "other": _("Something else"),
 }
+_OF_A_BODY: Any = _("What it is and does")
+ARTICLE: Final = "article:"
 HINTS: Mapping[FieldKind, Any] = {
     "list": _("One a line."),
     "week": _("For example: mon-fri 8:00-17:00. In your own words is fine, too."),
@@ -64,11 +72,36 @@ HINTS: Mapping[FieldKind, Any] = {
 }
 
 
+def field_name(kind: str, field: str) -> Any:
+    """What a field of a kind of entry is called."""
+    if (kind, field) == ("organization", "description"):
+        return _OF_A_BODY
+    return FIELD_NAMES.get(field, field)
+
+
+@dataclass(frozen=True)
+class About:
+    """What an address is about: a service or an article, and whose it is."""
+
+    ref: str
+    """How an address names it."""
+    owner: str
+    """Slug of the partner."""
+    bureau: str
+    name: str
+    url: str
+    """Its public page."""
+    shelf: tuple[str, Any]
+    """The public page on which things of its kind are listed: address and title."""
+    languages: tuple[str, ...]
+    """Languages in which there are words of it, the partner's own first."""
+
+
 @dataclass(frozen=True)
 class Subject:
-    """An entry as it can be corrected: the service itself, or one of its places."""
+    """An entry as it can be corrected: what the address is about, or a part of that."""
 
-    service: Service
+    about: About
     kind: str
     key: str
     name: str
@@ -84,23 +117,32 @@ class Subject:
         return [
             field
             for field in FIELDS[self.kind]
-            if self.language is None or has_words(field) or field == "other"
+            if self.language is None or has_words(self.kind, field) or field == "other"
         ]
+
+    @property
+    def part(self) -> bool:
+        """Whether it is a place or the body that gives a service, and not the service itself."""
+        return self.kind in _PARTS
 
     def says(self, field: str) -> str:
         """What a field says, as text; empty when it says nothing."""
-        language = self.language if has_words(field) else None
+        language = self.language if has_words(self.kind, field) else None
         return text_of(self.said, field, language)
 
     @property
     def query(self) -> dict[str, str]:
         """The part of an address that names it."""
-        asked = {"about": self.service.ref}
-        if self.kind == "location":
-            asked["place"] = self.key
+        asked = {"about": self.about.ref}
+        if self.part:
+            asked[_PARTS[self.kind]] = self.key
         if self.language:
             asked["in"] = self.language
         return asked
+
+
+_PARTS: Final[Mapping[str, str]] = {"location": "place", "organization": "organization"}
+"""Parts of a service, and how an address names one."""
 
 
 def said_of(service: Service) -> dict[str, Any]:
@@ -113,38 +155,80 @@ def said_of(service: Service) -> dict[str, Any]:
     }
 
 
-def subjects(request: Any, session: Session, language: str | None = None) -> list[Subject]:
-    """Give the service that the address is about, and the places where it is given.
+def subjects(
+    request: Any, session: Session, language: str | None = None, *, public: bool = False
+) -> list[Subject]:
+    """Give what the address is about: an article; or a service, its places and who gives it.
 
-    With a language the service's translation is looked at, where there is one. 404 for a service
-    that is not offered.
+    With a language its translation is looked at, where there is one. 404 for what is not there;
+    with `public`, for an article that only staff read as well.
     """
+    asked = request.GET.get("about", "")[:200]
+    if asked.startswith(ARTICLE):
+        return [_article(request, session, asked, language, public=public)]
     tell = telling(request)
-    found = tell.published.directory.find(request.GET.get("about", "")[:200])
+    found = tell.published.directory.find(asked)
     if found is None or not found.offered(tell.today):
         raise HTTPNotFound
     row = tell.published.tenants[found.tenant]
     own = own_language(row)
-    asked = request.GET.get("in", language or "")
-    there = {each["language"] for each in found.details.get("translation") or ()}
-    first = Subject(found, "service", found.key, found.name, said_of(found), own)
-    if asked != own and asked in there:
-        first = replace(first, language=asked)
+    about = About(
+        ref=found.ref,
+        owner=found.tenant,
+        bureau=found.bureau,
+        name=found.name,
+        url=f"/services/{found.ref}",
+        shelf=("/services", _("Services")),
+        languages=_languages(own, found.details),
+    )
+    subject = Subject(about, "service", found.key, found.name, said_of(found), own)
     places = places_of(session, row.id, found.id, tell.today) if found.id else []
-    return [
-        first,
-        *(
-            Subject(
-                found,
-                "location",
-                each.key,
-                each.name,
-                {**each.location, "key": each.key, "name": each.name},
-                own,
-            )
-            for each in places
-        ),
+    parts = [
+        ("location", each.key, each.name, {**each.location, "key": each.key, "name": each.name})
+        for each in places
     ]
+    key = found.details.get("organization")
+    if key and (body := organization_named(session, row.id, key)):
+        name, details = body
+        parts.append(("organization", key, name, {**details, "key": key, "name": name}))
+    first = replace(subject, language=_translation(request, about, own, language))
+    return [first, *(Subject(about, *each, own) for each in parts)]
+
+
+def _article(
+    request: Any, session: Session, asked: str, language: str | None, *, public: bool
+) -> Subject:
+    tell = telling(request)
+    slug, _slash, key = asked.removeprefix(ARTICLE).partition("/")
+    found = None
+    if slug in tell.published.ids:
+        found = article(session, tell.published.ids[slug], key)
+    if found is None or not found.offered(tell.today):
+        raise HTTPNotFound
+    row = tell.published.tenants[slug]
+    if public and not (found.said.public and found.said.holds(local_now(request, row))):
+        raise HTTPNotFound
+    own, said = own_language(row), canonical(found.said)
+    about = About(
+        ref=asked,
+        owner=slug,
+        bureau=found.said.bureau or "",
+        name=found.said.title,
+        url=f"/articles/{slug}/{key}",
+        shelf=("/articles", _("Questions and answers")),
+        languages=_languages(own, said),
+    )
+    translation = _translation(request, about, own, language)
+    return Subject(about, "article", key, found.said.title, said, own, translation)
+
+
+def _languages(own: str, said: Mapping[str, Any]) -> tuple[str, ...]:
+    return (own, *(each["language"] for each in said.get("translation") or ()))
+
+
+def _translation(request: Any, about: About, own: str, language: str | None) -> str | None:
+    asked = request.GET.get("in", language or "")
+    return asked if asked != own and asked in about.languages else None
 
 
 def chosen(request: Any, found: Sequence[Subject]) -> tuple[Subject, str] | None:
@@ -152,12 +236,14 @@ def chosen(request: Any, found: Sequence[Subject]) -> tuple[Subject, str] | None
     field = request.GET.get("field", "")
     if not field:
         return None
-    place = request.GET.get("place")
+    part = next(
+        ((kind, request.GET[name]) for kind, name in _PARTS.items() if name in request.GET), None
+    )
     subject = next(
         (
             each
             for each in found
-            if (each.key == place if each.kind == "location" else place is None)
+            if ((each.kind, each.key) == part if part is not None else not each.part)
         ),
         None,
     )
@@ -177,7 +263,7 @@ def listed(request: Any, found: Sequence[Subject], url: str) -> list[dict[str, A
         listing.append(
             {
                 "name": subject.name,
-                "place": subject.kind == "location",
+                "place": subject.part,
                 "language": subject.language or subject.own,
                 "fields": [each for each in rows if not each["empty"]],
                 "empty": [each for each in rows if each["empty"]],
@@ -191,7 +277,7 @@ def _listed(request: Any, subject: Subject, field: str, url: str) -> dict[str, A
     says = None if note else subject.says(field)
     instead = None if note or says else _instead(request, subject, field)
     return {
-        "name": FIELD_NAMES[field],
+        "name": field_name(subject.kind, field),
         "says": says,
         "instead": instead,
         "note": note,
@@ -205,22 +291,21 @@ def _instead(request: Any, subject: Subject, field: str) -> Any:
     if subject.kind != "service":
         return None
     if field == "phone":
-        number = telling(request).phone(subject.service.tenant, subject.service.bureau)
+        number = telling(request).phone(subject.about.owner, subject.about.bureau)
         return number and _("The page shows ${number}.", mapping={"number": number})
     return _("The page shows the hours of the lines.") if field == "hours" else None
 
 
 def languages(found: Subject, url: str) -> list[dict[str, Any]]:
-    """Give the languages in which a service is described, each with the address that shows it."""
-    there = [each["language"] for each in found.service.details.get("translation") or ()]
+    """Give the languages in which it is described, each with the address that shows it."""
     return [
         {
             "name": LANGUAGE_NAMES[each],
             "code": each,
-            "url": f"{url}?{urlencode({'about': found.service.ref, 'in': each})}",
+            "url": f"{url}?{urlencode({'about': found.about.ref, 'in': each})}",
             "chosen": each == (found.language or found.own),
         }
-        for each in [found.own, *there]
+        for each in found.about.languages
         if each in LANGUAGE_NAMES
     ]
 
@@ -291,7 +376,7 @@ def wish(subject: Subject, field: str, values: Mapping[str, Any]) -> Wish:
         said="" if note else subject.says(field),
         wanted=values["wanted"],
         reason=values.get("reason"),
-        language=subject.language if has_words(field) else None,
+        language=subject.language if has_words(subject.kind, field) else None,
     )
 
 
@@ -303,7 +388,7 @@ def field_page(
     return {
         "entry": subject.name,
         "owner": owner,
-        "field": FIELD_NAMES[field],
+        "field": field_name(subject.kind, field),
         "says": shown["says"],
         "instead": shown["instead"],
         "language": subject.language or subject.own,

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from regional311.catalog.articles import Article
 from regional311.catalog.content import (
     DispositionEntry,
     Document,
     Location,
+    Organization,
     Service,
     ServiceWords,
 )
@@ -55,7 +57,12 @@ def test_the_examples_hold():
 
 
 def test_every_field_is_one_of_its_model_or_a_note():
-    models = {"service": Service, "location": Location}
+    models = {
+        "service": Service,
+        "location": Location,
+        "organization": Organization,
+        "article": Article,
+    }
     for kind, names in FIELDS.items():
         for name, how in names.items():
             assert how == "note" or name in models[kind].model_fields
@@ -134,13 +141,34 @@ def test_a_translation_is_changed_without_the_rest():
         with_text(SERVICE, "name", "Коробка", "ru")
     with pytest.raises(FieldRefused, match="no such translation"):
         with_text(SERVICE, "phone", "503-555-0199", "es")
-    assert has_words("summary")
-    assert not has_words("phone")
+    assert has_words("service", "summary")
+    assert not has_words("service", "phone")
+    assert has_words("article", "text")
+    assert not has_words("location", "name")
+
+
+def test_articles_and_organisations_are_corrected_the_same_way():
+    article = Article.model_validate(
+        {
+            "key": "bins",
+            "kind": "answer",
+            "title": "Which bin?",
+            "text": "The *blue* one.",
+            "translation": ({"language": "es", "title": "¿Cuál?", "text": "El azul."},),
+        }
+    )
+    changed = with_text(article, "text", "The **green** one.")
+    assert (changed.text, changed.title) == ("The **green** one.", "Which bin?")
+    assert with_text(article, "text", "El verde.", "es").translation[0].text == "El verde."
+    body = Organization(key="pantry", name="Pantry", description="Food.")
+    assert with_text(body, "website", "https://pantry.example").website == "https://pantry.example"
+    with pytest.raises(FieldRefused, match="open the entry"):
+        with_text(body, "phone", "503-555-0100")
 
 
 def test_unknown_kinds_and_fields_are_none():
     assert kind_of("service", "disposition") is None
-    assert kind_of("article", "title") is None
+    assert kind_of("bureau", "name") is None
 
 
 SPANS = st.tuples(st.integers(0, 22), st.integers(1, 23)).filter(lambda each: each[0] < each[1])

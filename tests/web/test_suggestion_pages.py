@@ -94,6 +94,47 @@ def test_from_the_public_to_published_and_thanked(testapp, sign_in, web_engine, 
     assert letter == ("Thank you for correcting Pothole in a street", "k@x.org")
 
 
+def test_an_answer_is_corrected_by_the_public_too(testapp, sign_in, web_engine, people):
+    shelf = testapp.get(f"/articles/{CITY}")
+    page = testapp.get(shelf.html.select_one(".p-services a")["href"])
+    address = page.request.path
+    about = page.html.find("a", string="Something wrong here? Tell us")["href"]
+    page = testapp.get(about)
+    assert [each.text for each in page.html.select("dt")] == [
+        "Question or title",
+        "What it says",
+        "Something else",
+    ]
+    form = testapp.get(page.html.select("dl.r-summary a")[1]["href"]).forms["suggestion"]
+    form["wanted"] = "Nobody knows."
+    assert "Thank you" in form.submit("submit").follow()
+    editor = sign_in("editor", CITY)
+    page = newest(editor)
+    assert page.html.find("a", href=re.compile(f"^/{CITY}/articles/"))
+    page = page.forms["approve"].submit("submit").follow()
+    assert "Published." in page
+    assert "Nobody knows." in testapp.get(address)
+
+
+def test_what_only_staff_read_is_not_there_for_the_public(testapp, sign_in):
+    """The desk's guides have no public part."""
+    listed = sign_in("editor", CITY).get(f"/{CITY}/articles?kind=script")
+    key = listed.html.select_one("tbody th a")["href"].rpartition("/")[2]
+    about = f"about=article%3A{CITY}%2F{key}"
+    assert sign_in("specialist", "211info").get(f"/211info/suggestions/new?{about}")
+    testapp.get(f"/suggest?{about}", status=404)
+    for nonsense in ("article:", f"article:{CITY}", "article:no-such/x", f"article:{CITY}/no-such"):
+        testapp.get("/suggest", {"about": nonsense}, status=404)
+
+
+def test_who_gives_a_service_is_corrected_beside_it(testapp):
+    page = testapp.get("/suggest?about=211info/shelter")
+    bodies = [each["href"] for each in page.html.select("a[href*='organization=']")]
+    assert any("field=description" in each for each in bodies)
+    form = testapp.get(next(each for each in bodies if "field=website" in each))
+    assert form.forms["suggestion"]["wanted"].value.startswith("https://")
+
+
 def test_sent_twice_it_is_one(testapp, sign_in):
     form = testapp.get(f"{ABOUT}&field=fee").forms["suggestion"]
     form["wanted"] = "Free."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 from typing import Any
+from urllib.parse import urlencode
 
 from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
@@ -15,6 +16,7 @@ from regional311.referral.snapshot import NOBODY
 from regional311.web.i18n import page_language
 from regional311.web.public_pages import alternates, canonical, languages_of, local_now
 from regional311.web.spoken import own_language, spoken_article, spoken_service
+from regional311.web.suggesting import ARTICLE
 from regional311.web.telling import telling
 from regional311.web.tree import PublicArticle, PublicArticles, PublicArticlesOf
 
@@ -114,6 +116,10 @@ def article(context: PublicArticle, request: Any) -> dict[str, Any]:
             if each is not None and each.offered(tell.today)
         ],
         "updated": tell.day(found.updated_on, "long"),
+        "verified": tell.day(found.verified_on, "long"),
+        "suggest_url": None
+        if over
+        else f"/suggest?{urlencode({'about': f'{ARTICLE}{partner.slug}/{found.said.key}'})}",
         "canonical": canonical(request),
         "alternates": [] if over else alternates(request, spoken.languages),
         "languages": languages_of(request, spoken.languages),

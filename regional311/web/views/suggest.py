@@ -42,7 +42,7 @@ URL = "/suggest"
     renderer="public/suggest.jinja2",
 )
 def suggest(context: Root, request: Any) -> dict[str, Any]:
-    """What a service says, field by field; or the form for one of them; or thanks."""
+    """What a service or an article says, field by field; or the form for one; or thanks."""
     found = _subjects(request)
     asked = chosen(request, found)
     if asked is None:
@@ -77,7 +77,7 @@ def send(context: Root, request: Any) -> Any:
     def on_success(values: dict[str, Any]) -> HTTPSeeOther:
         if values.pop("homepage"):
             return HTTPSeeOther(location=done)
-        enter(request, request.registry.partners.by_slug(subject.service.tenant))
+        enter(request, request.registry.partners.by_slug(subject.about.owner))
         said = wish(subject, field, values)
 
         def keep() -> dict[str, Any]:
@@ -101,7 +101,7 @@ def send(context: Root, request: Any) -> Any:
 
 def _subjects(request: Any) -> list[Subject]:
     with open_session(request.registry.engine, NOBODY) as session:
-        return subjects(request, session, page_language(request))
+        return subjects(request, session, page_language(request), public=True)
 
 
 def _address(subject: Subject) -> str:
@@ -123,16 +123,15 @@ def _page(
     form: Any = None,
 ) -> dict[str, Any]:
     tell = telling(request)
-    service = found[0].service
-    owner = tell.partner(service.tenant)
+    about = found[0].about
+    owner = tell.partner(about.owner)
     page: dict[str, Any] = {
-        "service": service,
-        "service_url": f"/services/{service.ref}",
-        "entry": service.name,
+        "about": about,
+        "entry": about.name,
         "owner": owner,
         "sent": "sent" in request.GET,
-        "again_url": f"{URL}?{urlencode({'about': service.ref})}",
-        "phone": tell.phone(service.tenant, service.bureau),
+        "again_url": f"{URL}?{urlencode({'about': about.ref})}",
+        "phone": tell.phone(about.owner, about.bureau),
         "form": None,
     }
     if subject is None or field is None:

@@ -41,9 +41,9 @@ from regional311.web.listing import Column, Filter, Listing
 from regional311.web.representations import exported, wanted
 from regional311.web.security import may
 from regional311.web.suggesting import (
-    FIELD_NAMES,
     SuggestionForm,
     chosen,
+    field_name,
     field_page,
     languages,
     listed,
@@ -53,6 +53,7 @@ from regional311.web.suggesting import (
 )
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import SuggestionRecord, Suggestions
+from regional311.web.views.catalogue_versions import url_of
 from regional311.web.wording import choices, kind, said
 
 STATES = {
@@ -135,7 +136,7 @@ def index(context: Suggestions, request: Any) -> Any:
             {
                 "id": each.id,
                 "entry": each.subject_name,
-                "field": FIELD_NAMES.get(each.field, each.field),
+                "field": field_name(each.subject_kind, each.field),
                 "who": tell.partner(each.owner_id) if sent else _writer(tell, each),
                 "when": tell.when(each.made_at),
                 "state": said(STATES, each.state),
@@ -201,7 +202,7 @@ def send(context: Suggestions, request: Any) -> Any:
     form = _new_form(request, subject, field)
 
     def on_success(values: dict[str, Any]) -> HTTPSeeOther:
-        owner = telling(request).published.ids[subject.service.tenant]
+        owner = telling(request).published.ids[subject.about.owner]
 
         def keep() -> dict[str, Any]:
             suggest(
@@ -236,13 +237,13 @@ def _new_form(request: Any, subject: Any, field: str) -> Form:
 def _new_page(request: Any, found: Any, asked: Any, form: Form | None) -> dict[str, Any]:
     tell = telling(request)
     url = f"/{tell.slug}/suggestions/new"
-    service = found[0].service
-    owner = tell.partner(service.tenant)
+    about = found[0].about
+    owner = tell.partner(about.owner)
     crumbs: list[tuple[str | None, Any]] = [
         (f"/{tell.slug}/suggestions", _("Suggestions")),
-        (f"{url}?{urlencode({'about': service.ref})}", service.name),
+        (f"{url}?{urlencode({'about': about.ref})}", about.name),
     ]
-    page: dict[str, Any] = {"entry": service.name, "owner": owner, "form": None}
+    page: dict[str, Any] = {"entry": about.name, "owner": owner, "form": None}
     if asked is None or form is None:
         return {
             **page,
@@ -251,7 +252,7 @@ def _new_page(request: Any, found: Any, asked: Any, form: Form | None) -> dict[s
             "languages": languages(found[0], url),
         }
     subject, field = asked
-    crumbs.append((None, FIELD_NAMES[field]))
+    crumbs.append((None, field_name(subject.kind, field)))
     return {**page, **field_page(request, subject, field, form, owner), "crumbs": crumbs}
 
 
@@ -424,11 +425,12 @@ def _writer(tell: Telling, row: Any) -> Any:
 def _thanks(request: Any, row: Any) -> Thanks:
     tell = telling(request)
     base = request.registry.configured.url.rstrip("/")
-    path = f"/services/{tell.slug}"
-    if row.subject_kind == "service":
+    shelf = "articles" if row.subject_kind == "article" else "services"
+    path = f"/{shelf}/{tell.slug}"
+    if row.subject_kind in ("service", "article"):
         path = f"{path}/{row.subject_key}"
     return Thanks(
-        field=str(FIELD_NAMES[row.field]),
+        field=str(field_name(row.subject_kind, row.field)),
         partner=request.tenant.name,
         address=f"{base}{path}",
         translate=tell.translate,
@@ -491,14 +493,14 @@ def _page(
             (None, row.subject_name),
         ],
         "row": row,
-        "field": FIELD_NAMES.get(row.field, row.field),
+        "field": field_name(row.subject_kind, row.field),
         "owner": tell.partner(row.owner_id),
         "mine": mine,
         "state": said(STATES, row.state),
         "kind": kind(STATES, row.state),
         "facts": [
             (_("Entry"), row.subject_name),
-            (_("Field"), FIELD_NAMES.get(row.field, row.field)),
+            (_("Field"), field_name(row.subject_kind, row.field)),
             (_("Language"), LANGUAGE_NAMES.get(row.language) if row.language else None),
             (_("Sent by"), people.get(row.person_id) or _writer(tell, row)),
             (_("Sent to"), None if mine else tell.partner(row.owner_id)),
@@ -511,9 +513,7 @@ def _page(
             (_("Decided by"), people.get(row.decided_by) if mine else None),
             (_("Version"), row.version),
         ],
-        "entry_url": f"/{tell.slug}/services/{row.subject_key}"
-        if mine and row.subject_kind == "service"
-        else None,
+        "entry_url": url_of(request, row.subject_kind, row.subject_key) if mine else None,
         "says": says,
         "changed_since": mechanical and row.said is not None and says != row.said,
         "imported": imported,
@@ -534,6 +534,8 @@ def _stored(request: Any, row: Any) -> tuple[Any, bool]:
     if found is None or found.ended_on is not None:
         return None, False
     table = kind_of_entry.table
+    if not hasattr(table, "source"):
+        return found.model, False
     source = request.dbsession.execute(
         select(table.source).where(table.tenant_id == request.tenant.id, table.id == found.id)
     ).scalar_one()
