@@ -1,7 +1,8 @@
 """Files that people send with a form: what is taken, by what they are and not by what they say.
 
-Pictures and PDF only, told by their first bytes. Nothing is ever opened, changed or shown here: a
-file is kept as it came and given back to be saved.
+Pictures and PDF only, told by their first bytes. Of a picture the picture is kept and nothing that
+it tells beside (`pictures`); a PDF is kept as it came, since nobody looks into it. Neither is ever
+shown here: it is given back to be saved.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from functools import cached_property
 from typing import Final
 
 from regional311.errors import InvalidInput
+from regional311.intake import pictures
 
 MEGABYTE: Final = 1024 * 1024
 LARGEST_MEGABYTES: Final = 8
@@ -58,6 +60,10 @@ OTHER_KIND: Final = (
 )
 
 
+DAMAGED: Final = "The picture is damaged. Open it, save it anew, and send that."
+TOO_MANY_POINTS: Final = "The picture has too many points. Save it smaller, and send that."
+
+
 @dataclass(frozen=True)
 class Upload:
     """A file given as the answer to a question; `name` has the ending of what it is."""
@@ -74,14 +80,20 @@ class Upload:
 
 
 def upload(question: str, name: str, content: bytes) -> Upload:
-    """Take a file. Raises `FileRefused` for one that is empty, too large or of another kind."""
+    """Take a file. Raises `FileRefused` for one that is empty, too large, damaged or no picture."""
     if not content:
         raise FileRefused(EMPTY, field=question)
     if len(content) > LARGEST_MEGABYTES * MEGABYTE:
         raise FileRefused(TOO_LARGE, field=question)
     for media_type, ending, told in TYPES:
         if told(content):
-            return Upload(question, _named(name, ending), media_type, content)
+            try:
+                kept = pictures.bare(media_type, content)
+            except pictures.Damaged as error:
+                raise FileRefused(DAMAGED, field=question) from error
+            except pictures.TooManyPoints as error:
+                raise FileRefused(TOO_MANY_POINTS, field=question) from error
+            return Upload(question, _named(name, ending), media_type, kept)
     raise FileRefused(OTHER_KIND, field=question)
 
 

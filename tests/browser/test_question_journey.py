@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from tests.intake.pictures_sent import JPEG
 from tests.web.forms_asked import QUESTIONS, ask, publish_person
 
 from .conftest import PHONE, follow
@@ -200,7 +201,7 @@ def test_every_kind_of_question_is_asked_and_shown(open_page, examine, every_kin
         page.get_by_role("group", name="Who was driving?").get_by_label("Name").fill("Rosa Lee")
         examine(page, "asked")
         picture = tmp_path / "hole.jpg"
-        picture.write_bytes(b"\xff\xd8\xff\xe0 a picture")
+        picture.write_bytes(JPEG)
         page.get_by_label("A photo?").set_input_files(picture)
         page.get_by_label("Since which day?").fill("2000-01-01")
         page.get_by_label("Where is it?").fill("Downtown")

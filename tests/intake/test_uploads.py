@@ -8,17 +8,17 @@ from hypothesis import strategies as st
 
 from regional311.intake.uploads import LARGEST_MEGABYTES, MEGABYTE, FileRefused, upload
 
-JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00"
+from .pictures_sent import GIF, JPEG, PNG, WEBP, heic
 
 
 @pytest.mark.parametrize(
     ("content", "media_type", "name"),
     [
         (JPEG, "image/jpeg", "hole.jpg"),
-        (b"\x89PNG\r\n\x1a\nIHDR", "image/png", "hole.png"),
-        (b"GIF89a", "image/gif", "hole.gif"),
-        (b"RIFF\x00\x00\x00\x00WEBPVP8 ", "image/webp", "hole.webp"),
-        (b"\x00\x00\x00\x18ftypheic\x00", "image/heic", "hole.heic"),
+        (PNG, "image/png", "hole.png"),
+        (GIF, "image/gif", "hole.gif"),
+        (WEBP, "image/webp", "hole.webp"),
+        (heic(b"", b"", b"a picture"), "image/heic", "hole.heic"),
         (b"%PDF-1.7\n", "application/pdf", "hole.pdf"),
     ],
 )
@@ -37,6 +37,8 @@ def test_what_is_taken_has_the_ending_of_what_it_is(content, media_type, name):
         (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "Only pictures and PDF"),
         (b"MZ\x90\x00", "Only pictures and PDF"),
         (b"PK\x03\x04", "Only pictures and PDF"),
+        (JPEG[:100], "damaged"),
+        (PNG[:16] + b"\xff" * 8 + PNG[24:], "too many points"),
         (JPEG + b"0" * LARGEST_MEGABYTES * MEGABYTE, "at most 8 MB"),
     ],
 )

@@ -20,6 +20,7 @@ from regional311.intake.uploads import upload
 from regional311.referral import filing
 from regional311.referral.models import Decision, Referral
 from regional311.strict import from_plain
+from tests.intake.pictures_sent import JPEG
 from tests.little_region import IDS, NOW, ON_BRIDGE
 from tests.referral.test_filing import ANNA, at, intake, only
 
@@ -57,7 +58,7 @@ def answers_cross(region, monkeypatch):
     monkeypatch.setitem(region._sharing, on, replace(sharing, grants=grants))
 
 
-PHOTO = upload("photo", "hole.jpg", b"\xff\xd8\xff\xe0")
+PHOTO = upload("photo", "hole.jpg", JPEG)
 WITH_PHOTO = replace(REPLY, told={**REPLY.told, "photo": PHOTO.name})
 
 
@@ -158,7 +159,7 @@ def test_a_file_is_kept_with_its_need(city, region, form):
 
 
 def test_the_same_form_with_another_file_is_not_the_same():
-    one, other = (upload("photo", "a.jpg", b"\xff\xd8\xff" + each) for each in (b"1", b"2"))
+    one, other = (upload("photo", "a.jpg", JPEG[:-3] + each + JPEG[-2:]) for each in (b"1", b"2"))
     asked = intake(reply=WITH_PHOTO, files=(one,))
     assert replace(asked, files=(one,)).digest == asked.digest
     assert replace(asked, files=(other,)).digest != asked.digest

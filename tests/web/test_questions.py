@@ -15,6 +15,7 @@ from webtest import Upload
 from regional311.catalog.answers import kept_from
 from regional311.database.session import Scope, open_session
 from regional311.intake.models import Need, ServiceRequest
+from tests.intake.pictures_sent import JPEG, PNG, gps_exif, with_exif
 from tests.web.forms_asked import QUESTIONS, ask, publish_person
 
 CITY, COUNTY = "city-of-portland", "multnomah-county"
@@ -292,7 +293,7 @@ def test_asked_and_told_again_in_another_language(
 
 
 PHOTO = {"key": "photo", "label": "A photo?", "kind": "file"}
-JPEG = b"\xff\xd8\xff\xe0 a picture"
+PHOTOGRAPH = with_exif(JPEG, gps_exif(6))
 
 
 @pytest.fixture(scope="module")
@@ -314,13 +315,15 @@ def test_a_photo_is_sent_kept_and_given_back(testapp, sign_in, asked_for_photos)
     page = testapp.get(asked_for_photos)
     assert page.forms["report"].enctype == "multipart/form-data"
     assert "A picture or a PDF of at most 8 MB." in page
-    number = number_of(send_photo(testapp, asked_for_photos, "Größe.exe", JPEG))
+    number = number_of(send_photo(testapp, asked_for_photos, "Größe.exe", PHOTOGRAPH))
     worker = sign_in("worker", CITY)
     page = worker.get(f"/{CITY}/requests/{number}")
     link = page.html.select_one(".r-answers a")
     assert link.text == "Größe.jpg"
     file = worker.get(link["href"])
-    assert file.body == JPEG
+    assert file.body.endswith(JPEG[-100:])
+    assert b"GPS" in PHOTOGRAPH
+    assert b"GPS" not in file.body
     assert file.content_type == "application/octet-stream"
     assert file.headers["Content-Disposition"] == (
         "attachment; filename=\"Gr__e.jpg\"; filename*=UTF-8''Gr%C3%B6%C3%9Fe.jpg"
@@ -331,7 +334,7 @@ def test_a_photo_is_sent_kept_and_given_back(testapp, sign_in, asked_for_photos)
     worker.get(f"/{CITY}/requests/{number}/file?question=other", status=404)
     # the contact has the same file, for those who may know who asked
     contact = sign_in("specialist", CITY).get(page.html.select_one("a[href*=contacts]")["href"])
-    assert contact.click("Größe.jpg").body == JPEG
+    assert contact.click("Größe.jpg").body == file.body
 
 
 def test_what_is_no_picture_is_refused_and_must_be_chosen_again(testapp, asked_for_photos):
@@ -339,6 +342,8 @@ def test_what_is_no_picture_is_refused_and_must_be_chosen_again(testapp, asked_f
     assert "A photo?: Only pictures and PDF can be taken" in page
     assert "Choose the file again" in page
     assert page.html.select_one("#report-answer-photo")["aria-invalid"] == "true"
+    page = send_photo(testapp, asked_for_photos, "cat.jpg", JPEG[:60], status=400)
+    assert "A photo?: The picture is damaged." in page
 
 
 def test_a_file_is_not_taken_where_none_is_asked_for(testapp):
@@ -368,6 +373,6 @@ def test_the_desk_takes_a_photo_and_does_not_send_it_with_every_look(sign_in, as
     form["place_kind"] = "point"
     for name, value in POINT.items():
         form[name] = value
-    form["answer-photo"] = Upload("wall.png", b"\x89PNG\r\n\x1a\n")
+    form["answer-photo"] = Upload("wall.png", PNG)
     done = form.submit()
     assert ("A photo?", "wall.png") in shown(done, "article")
