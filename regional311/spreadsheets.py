@@ -148,9 +148,8 @@ def _refuse_unpacked(size: int, most: int) -> None:
 
 
 def _cell(cell: Any) -> Any:
-    if cell.data_type == "f" or (isinstance(cell.value, str) and cell.value.startswith("=")):
-        return Formula(cell.value)
-    return cell.value
+    # a text may begin with what begins a formula; the file says which it is
+    return Formula(cell.value) if cell.data_type == "f" else cell.value
 
 
 def _text(content: bytes) -> list[list[Any]]:

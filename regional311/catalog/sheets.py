@@ -307,7 +307,7 @@ COLUMNS: Final[tuple[Column, ...]] = (
     _whole("target_hours", "Business hours until done."),
     Column(
         "confidential",
-        "yes or no: seen by cleared roles only.",
+        "yes or no: whether its requests are seen by cleared roles only.",
         lambda said: "yes" if said.get("confidential") else "no",
         _read_yes,
     ),

@@ -7,7 +7,7 @@ import io
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from openpyxl import Workbook, load_workbook
 
@@ -292,6 +292,8 @@ TEXT = st.text(
 
 
 @settings(max_examples=60, deadline=None)
+@example(fields={"fee": "=1+1"}, form="xlsx")
+@example(fields={"fee": "="}, form="csv")
 @given(
     fields=st.fixed_dictionaries(
         {},
