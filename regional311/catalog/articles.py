@@ -8,18 +8,16 @@ serve files and forms alike; what is wrong with an article beyond the shape of i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import date, datetime
-from difflib import get_close_matches
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from regional311.catalog.checks import Fault, missing, twice
 from regional311.strict import Key, Language, Model, Prose, Words
 
 ArticleKind = Literal["answer", "script", "notice"]
-Fault = tuple[str, str]
-"""Where in the article, as a path of keys, and what is wrong in one sentence."""
 
 Markdown = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
 ServiceRef = Annotated[
@@ -175,8 +173,8 @@ def article_faults(
     article: Article,
     tenant: str,
     *,
-    bureaus: Iterable[str] | None = None,
-    services: Iterable[str] | None = None,
+    bureaus: Collection[str] | None = None,
+    services: Collection[str] | None = None,
 ) -> Iterator[Fault]:
     """Give everything that is wrong with an article of a partner.
 
@@ -185,24 +183,24 @@ def article_faults(
     """
     yield from _parts(article)
     yield from _dates(article)
-    yield from _unknown("bureau", article.bureau, bureaus, "bureau")
-    yield from _twice("services", [full_ref(tenant, each) for each in article.services], "service")
+    yield from missing("bureau", article.bureau, bureaus, "bureau")
+    yield from twice("services", [full_ref(tenant, each) for each in article.services], "service")
     for each in article.services:
-        yield from _unknown("services", full_ref(tenant, each), services, "service")
+        yield from missing("services", full_ref(tenant, each), services, "service")
     yield from _languages("", article.translation)
-    yield from _twice("step", [each.key for each in article.step])
+    yield from twice("step", [each.key for each in article.step])
     for step in article.step:
         path = f"step[{step.key}]"
         yield from _languages(f"{path}.", step.translation)
-        yield from _twice(f"{path}.choice", [each.key for each in step.choice])
+        yield from twice(f"{path}.choice", [each.key for each in step.choice])
         for choice in step.choice:
             where = f"{path}.choice[{choice.key}]"
             yield from _languages(f"{where}.", choice.translation)
             kind, _, name = choice.to.partition(":")
             if kind == "step":
-                yield from _unknown(f"{where}.to", name, [s.key for s in article.step], "step")
+                yield from missing(f"{where}.to", name, [s.key for s in article.step], "step")
             elif kind == "service":
-                yield from _unknown(f"{where}.to", full_ref(tenant, name), services, "service")
+                yield from missing(f"{where}.to", full_ref(tenant, name), services, "service")
     yield from walk_faults(article.step)
 
 
@@ -295,21 +293,4 @@ def _dates(article: Article) -> Iterator[Fault]:
 def _languages(
     path: str, words: Iterable[ArticleWords | StepWords | LabelWords]
 ) -> Iterator[Fault]:
-    yield from _twice(f"{path}translation", [each.language for each in words], "language")
-
-
-def _unknown(path: str, key: str | None, keys: Iterable[str] | None, what: str) -> Iterator[Fault]:
-    if key is None or keys is None:
-        return
-    known = set(keys)
-    if key not in known:
-        close = get_close_matches(key, known, 1)
-        yield path, f"there is no {what} {key}" + (f"; did you mean {close[0]}?" if close else "")
-
-
-def _twice(path: str, keys: Iterable[str], name: str = "key") -> Iterator[Fault]:
-    seen: set[str] = set()
-    for position, key in enumerate(keys, 1):
-        if key in seen:
-            yield f"{path}[{key}].{name}", f"{key} is used twice (entry {position})"
-        seen.add(key)
+    yield from twice(f"{path}translation", [each.language for each in words], "language")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from difflib import get_close_matches
@@ -47,10 +47,10 @@ class Known:
 
 def service_faults(service: Service, known: Known) -> Iterator[Fault]:
     """Give everything that is wrong with a service of a partner that has these keys."""
-    yield from _missing("bureau", service.bureau, known.bureaus, "bureau")
-    yield from _missing("organization", service.organization, known.organizations, "organisation")
-    yield from _missing("queue", service.queue, known.queues, "queue")
-    yield from _missing("boundary", service.boundary, known.boundaries, "boundary")
+    yield from missing("bureau", service.bureau, known.bureaus, "bureau")
+    yield from missing("organization", service.organization, known.organizations, "organisation")
+    yield from missing("queue", service.queue, known.queues, "queue")
+    yield from missing("boundary", service.boundary, known.boundaries, "boundary")
     if service.place == "none" and service.boundary:
         yield "boundary", "a service without a place has no boundary"
     if (service.duplicate_metres is None) != (service.duplicate_hours is None):
@@ -63,15 +63,15 @@ def service_faults(service: Service, known: Known) -> Iterator[Fault]:
         yield "maximum_age", "must not be below minimum_age"
     if service.hours is not None:
         yield from week_faults(service.hours, "hours")
-    yield from _twice("taxonomy", service.taxonomy, "term")
+    yield from twice("taxonomy", service.taxonomy, "term")
     for ref in service.taxonomy if known.terms is not None else ():
         if fault := missing_term(ref, known.terms or {}):
             yield "taxonomy", fault
     yield from _dispositions(service.disposition)
-    yield from _twice("location", [each.location for each in service.location], "location")
+    yield from twice("location", [each.location for each in service.location], "location")
     for place in service.location:
         yield from _location(place, known)
-    yield from _twice("translation", [each.language for each in service.translation], "language")
+    yield from twice("translation", [each.language for each in service.translation], "language")
     for each in service.translation:
         if len(each.documents) > len(service.document):
             yield (
@@ -85,13 +85,13 @@ def organization_faults(organization: Organization, known: Known) -> Iterator[Fa
     """Give everything that is wrong with an organisation of a partner that has these keys."""
     if organization.parent == organization.key:
         yield "parent", "an organisation is not part of itself"
-    yield from _missing("parent", organization.parent, known.organizations, "organisation")
-    yield from _missing("location", organization.location, known.locations, "location")
+    yield from missing("parent", organization.parent, known.organizations, "organisation")
+    yield from missing("location", organization.location, known.locations, "location")
 
 
 def location_faults(location: Location, known: Known) -> Iterator[Fault]:
     """Give everything that is wrong with a location of a partner that has these keys."""
-    yield from _missing("organization", location.organization, known.organizations, "organisation")
+    yield from missing("organization", location.organization, known.organizations, "organisation")
     if (location.latitude is None) != (location.longitude is None):
         yield "latitude", "give both latitude and longitude, or neither"
     if location.hours is not None:
@@ -108,7 +108,7 @@ def week_faults(week: Week, path: str) -> Iterator[Fault]:
 
 def group_faults(group: QuestionGroup, known: Known) -> Iterator[Fault]:
     """Give everything that is wrong with a group of questions beside those of the same partner."""
-    yield from _twice("translation", [each.language for each in group.translation], "language")
+    yield from twice("translation", [each.language for each in group.translation], "language")
     if not group.question:
         yield "question", "a group asks at least one question"
     groups = {**(known.groups or {}), group.key: group}
@@ -125,7 +125,7 @@ def question_faults(
     """
     listed = list(questions)
     groups = known.groups or {}
-    yield from _twice("question", [each.key for each in listed])
+    yield from twice("question", [each.key for each in listed])
     before: dict[str, Asked] = {}
     for each in listed:
         path = f"question[{each.key}]"
@@ -142,7 +142,7 @@ def question_faults(
         if each.show_if is not None:
             yield from _show_if(each, path, before, listed, groups)
             targets = [one.question for one in each.show_if.parts]
-            yield from _twice(f"{path}.show_if", targets, "question")
+            yield from twice(f"{path}.show_if", targets, "question")
         for one in put_in:
             if one.key in before and (each.kind == "group" or before[one.key].within):
                 yield f"{path}.key", f"{one.key} is a question of the form already"
@@ -156,10 +156,10 @@ def question_faults(
 def _question(each: Question, path: str, known: Known) -> Iterator[Fault]:
     if (each.kind in CHOOSES) != bool(each.choice):
         yield f"{path}.choice", "choice and choices, and only these, list what may be chosen"
-    yield from _twice(f"{path}.choice", [one.key for one in each.choice])
+    yield from twice(f"{path}.choice", [one.key for one in each.choice])
     if (each.kind == "group") != (each.group is not None):
         yield f"{path}.group", "kind group, and only it, names a group"
-    yield from _missing(f"{path}.group", each.group, known.groups, "group of questions")
+    yield from missing(f"{path}.group", each.group, known.groups, "group of questions")
     if each.kind == "group" and each.required:
         yield f"{path}.required", "each question of a group says whether it must be answered"
     for names, kinds, words in (
@@ -180,7 +180,7 @@ def _question(each: Question, path: str, known: Known) -> Iterator[Fault]:
     ]
     for where, said in spoken:
         languages = [one.language for one in said.translation]
-        yield from _twice(f"{where}.translation", languages, "language")
+        yield from twice(f"{where}.translation", languages, "language")
 
 
 def _show_if(
@@ -254,11 +254,11 @@ def _overlap(one: DispositionEntry, two: DispositionEntry) -> bool:
 
 def _location(each: ServiceLocation, known: Known) -> Iterator[Fault]:
     path = f"location[{each.location}]"
-    yield from _missing(f"{path}.location", each.location, known.locations, "location")
+    yield from missing(f"{path}.location", each.location, known.locations, "location")
     if each.hours is not None:
         yield from week_faults(each.hours, f"{path}.hours")
     for area in each.areas:
-        yield from _missing(f"{path}.areas", area, known.boundaries, "boundary")
+        yield from missing(f"{path}.areas", area, known.boundaries, "boundary")
     for capacity in each.capacity:
         if None not in (capacity.available, capacity.maximum) and (
             capacity.available > capacity.maximum  # type: ignore[operator]
@@ -266,14 +266,16 @@ def _location(each: ServiceLocation, known: Known) -> Iterator[Fault]:
             yield f"{path}.capacity", f"more {capacity.unit} are available than there are"
 
 
-def _missing(path: str, key: str | None, keys: Keys | Groups | None, what: str) -> Iterator[Fault]:
+def missing(path: str, key: str | None, keys: Collection[str] | None, what: str) -> Iterator[Fault]:
+    """Give the fault of a key that is not there; none where nobody knows what is."""
     if key is None or keys is None or key in keys:
         return
     close = get_close_matches(key, keys, 1)
     yield path, f"there is no {what} {key}" + (f"; did you mean {close[0]}?" if close else "")
 
 
-def _twice(path: str, keys: Iterable[str], name: str = "key") -> Iterator[Fault]:
+def twice(path: str, keys: Iterable[str], name: str = "key") -> Iterator[Fault]:
+    """Give a fault for each key that was there before."""
     seen: set[str] = set()
     for position, key in enumerate(keys, 1):
         if key in seen:

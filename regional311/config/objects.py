@@ -536,12 +536,60 @@ class BoundaryKind(KeyedRow[BoundaryRecord]):
         }
 
 
-class OrganizationKind(KeyedRow[offer.Organization]):
-    """Bodies that provide services; what was imported is kept in its own package."""
+class VersionedRow(KeyedRow[M]):
+    """Kinds whose changes are versions; what was imported is kept in its own package."""
+
+    permission = Permissions.SERVICE_EDIT
+    said_of: Callable[[Any], M]
+    columns_of: Callable[[M], dict[str, Any]]
+    write: Callable[..., UUID]
+
+    def stored(self, desk: Desk) -> dict[str, Stored[M]]:
+        """Give what is kept here, by key."""
+        return {
+            row.key: Stored(
+                row.id,
+                self.read(row, desk),
+                live=row.ended_on is None,
+                gone=_over(row.ended_on, desk.today),
+            )
+            for row in desk.rows(self.table, self.table.source == "kept")
+        }
+
+    def read(self, row: Any, desk: Desk) -> M:  # noqa: ARG002
+        """Give what a row says."""
+        return self.said_of(row)
+
+    def columns(self, model: M) -> dict[str, Any]:
+        """Give the columns."""
+        return self.columns_of(model)
+
+    def add(self, desk: Desk, key: str, new: M, old: Stored[M] | None) -> UUID:  # noqa: ARG002
+        """Publish it as its first version, or take it up again."""
+        return self.write(
+            desk.session,
+            new,
+            known=None if old is None else old.id,
+            today=desk.today,
+            now=desk.now,
+            person_id=desk.person_id,
+            source="file",
+            unversioned=desk.fresh,
+        )
+
+    def change(self, desk: Desk, key: str, new: M, old: Stored[M]) -> UUID:
+        """Publish a new version."""
+        return self.add(desk, key, new, old)
+
+
+class OrganizationKind(VersionedRow[offer.Organization]):
+    """Bodies that provide services."""
 
     name = "organization"
-    permission = Permissions.SERVICE_EDIT
     table = Organization
+    said_of = staticmethod(catalog.said_organization)
+    columns_of = staticmethod(catalog.organization_columns)
+    write = staticmethod(catalog.write_organization)
 
     def said(
         self,
@@ -551,58 +599,15 @@ class OrganizationKind(KeyedRow[offer.Organization]):
         """Give the organisations."""
         return ((each.key, each) for each in files.organizations)
 
-    def stored(self, desk: Desk) -> dict[str, Stored[offer.Organization]]:
-        """Give the organisations that are kept here, by key."""
-        return _kept(desk, Organization, catalog.said_organization)
 
-    def read(self, row: Organization, desk: Desk) -> offer.Organization:  # noqa: ARG002
-        """Give what a row says."""
-        return catalog.said_organization(row)
-
-    def columns(self, model: offer.Organization) -> dict[str, Any]:
-        """Give the columns."""
-        return catalog.organization_columns(model)
-
-    def add(
-        self,
-        desk: Desk,
-        key: str,  # noqa: ARG002
-        new: offer.Organization,
-        old: Stored[offer.Organization] | None,
-    ) -> UUID:
-        """Publish the organisation as its first version, or take it up again."""
-        return self._write(desk, new, old)
-
-    def change(
-        self,
-        desk: Desk,
-        key: str,  # noqa: ARG002
-        new: offer.Organization,
-        old: Stored[offer.Organization],
-    ) -> UUID:
-        """Publish a new version."""
-        return self._write(desk, new, old)
-
-    @staticmethod
-    def _write(desk: Desk, new: offer.Organization, old: Stored[offer.Organization] | None) -> UUID:
-        return catalog.write_organization(
-            desk.session,
-            new,
-            known=None if old is None else old.id,
-            today=desk.today,
-            now=desk.now,
-            person_id=desk.person_id,
-            source="file",
-            unversioned=desk.fresh,
-        )
-
-
-class LocationKind(KeyedRow[offer.Location]):
-    """Places where services are given; what was imported is kept in its own package."""
+class LocationKind(VersionedRow[offer.Location]):
+    """Places where services are given."""
 
     name = "location"
-    permission = Permissions.SERVICE_EDIT
     table = Location
+    said_of = staticmethod(catalog.said_location)
+    columns_of = staticmethod(catalog.location_columns)
+    write = staticmethod(catalog.write_location)
 
     def said(
         self,
@@ -611,60 +616,6 @@ class LocationKind(KeyedRow[offer.Location]):
     ) -> Iterator[tuple[str, offer.Location]]:
         """Give the locations."""
         return ((each.key, each) for each in files.locations)
-
-    def stored(self, desk: Desk) -> dict[str, Stored[offer.Location]]:
-        """Give the locations that are kept here, by key."""
-        return _kept(desk, Location, catalog.said_location)
-
-    def read(self, row: Location, desk: Desk) -> offer.Location:  # noqa: ARG002
-        """Give what a row says."""
-        return catalog.said_location(row)
-
-    def columns(self, model: offer.Location) -> dict[str, Any]:
-        """Give the columns."""
-        return catalog.location_columns(model)
-
-    def add(
-        self,
-        desk: Desk,
-        key: str,  # noqa: ARG002
-        new: offer.Location,
-        old: Stored[offer.Location] | None,
-    ) -> UUID:
-        """Publish the location as its first version, or take it up again."""
-        return self._write(desk, new, old)
-
-    def change(
-        self,
-        desk: Desk,
-        key: str,  # noqa: ARG002
-        new: offer.Location,
-        old: Stored[offer.Location],
-    ) -> UUID:
-        """Publish a new version."""
-        return self._write(desk, new, old)
-
-    @staticmethod
-    def _write(desk: Desk, new: offer.Location, old: Stored[offer.Location] | None) -> UUID:
-        return catalog.write_location(
-            desk.session,
-            new,
-            known=None if old is None else old.id,
-            today=desk.today,
-            now=desk.now,
-            person_id=desk.person_id,
-            source="file",
-            unversioned=desk.fresh,
-        )
-
-
-def _kept(desk: Desk, table: type[Any], read: Callable[[Any], M]) -> dict[str, Stored[M]]:
-    return {
-        row.key: Stored(
-            row.id, read(row), live=row.ended_on is None, gone=_over(row.ended_on, desk.today)
-        )
-        for row in desk.rows(table, table.source == "kept")
-    }
 
 
 class TaxonomyKind(Kind[offer.Taxonomy]):

@@ -19,7 +19,6 @@ from regional311.catalog.sheets import following
 from regional311.errors import InvalidInput
 from regional311.strict import problems
 from regional311.web.catalogue_wording import (
-    DAY_NAMES,
     FIELDS,
     LOCATION_KINDS,
     PHONE_KINDS,
@@ -52,6 +51,7 @@ from regional311.web.wording import (
     PRIORITIES,
     SERVICE_DISPOSITIONS,
     VERBS,
+    WEEKDAYS,
     choices,
 )
 
@@ -208,7 +208,7 @@ def _week(name: str, hint: Any, **more: Any) -> SchemaNode:
         **more,
     )
     for day in DAYS:
-        made.add(_optional(DayHours(200), day, title=DAY_NAMES[day], widget=TextWidget(width="lg")))
+        made.add(_optional(DayHours(200), day, title=WEEKDAYS[day], widget=TextWidget(width="lg")))
     return made
 
 

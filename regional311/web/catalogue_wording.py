@@ -24,6 +24,7 @@ from regional311.web.wording import (
     PRIORITIES,
     SERVICE_DISPOSITIONS,
     VERBS,
+    WEEKDAYS,
     said,
 )
 
@@ -54,16 +55,6 @@ LOCATION_KINDS: Final[Mapping[str, Any]] = {
     "physical": _("A place to go to"),
     "postal": _("A mailing address"),
     "virtual": _("A place on the internet"),
-}
-DAY_NAMES: Final[Mapping[str, Any]] = {
-    "mon": _("Monday"),
-    "tue": _("Tuesday"),
-    "wed": _("Wednesday"),
-    "thu": _("Thursday"),
-    "fri": _("Friday"),
-    "sat": _("Saturday"),
-    "sun": _("Sunday"),
-    "holiday": _("Holidays"),
 }
 KINDS: Final[Mapping[str, Any]] = {
     "service": _("Service"),
@@ -205,7 +196,7 @@ FIELDS: Final[Mapping[str, Any]] = {
     "shown": _("Where it is pinned"),
     "step": _("Steps"),
     "to": _("Leads to"),
-    **DAY_NAMES,
+    **WEEKDAYS,
 }
 
 _VALUES: Final[Mapping[str, Mapping[str, Any]]] = {

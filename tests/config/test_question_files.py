@@ -138,7 +138,7 @@ def test_groups_come_and_go_through_the_database(empty_engine, files, tmp_path):
 
 def test_what_the_guide_shows_can_be_read():
     guide = (ROOT / "docs/partners/questions.md").read_text(encoding="utf-8")
-    group, question = (
+    group, question, several = (
         tomllib.loads(block) for block in re.findall(r"```toml\n(.*?)```", guide, re.DOTALL)
     )
     groups = [from_plain(QuestionGroup, each) for each in group["group"]]
@@ -146,3 +146,10 @@ def test_what_the_guide_shows_can_be_read():
     known = {each.key: each for each in groups}
     assert list(question_faults(asked, Known(groups=known))) == []
     assert [each.key for each in resolve(asked, known).questions] == ["owner-name"]
+    (width,) = (from_plain(Question, each) for each in several["service"]["question"])
+    assert width.show_if is not None
+    assert [(each.question, each.answers) for each in width.show_if.parts] == [
+        ("size", ("large",)),
+        ("deep", ("yes",)),
+    ]
+    assert width.show_if.match == "any"
