@@ -1,8 +1,7 @@
 """Files that people send with a form: what is taken, by what they are and not by what they say.
 
-Pictures and PDF only, told by their first bytes. Of a picture the picture is kept and nothing that
-it tells beside (`pictures`); a PDF is kept as it came, since nobody looks into it. Neither is ever
-shown here: it is given back to be saved.
+Pictures and PDF only, told by their first bytes. A picture is drawn anew (`pictures`); a PDF is
+kept as it came, since nobody looks into it. Neither is ever shown: it is given back to be saved.
 """
 
 from __future__ import annotations
@@ -32,22 +31,11 @@ def _begins(*starts: bytes) -> Callable[[bytes], bool]:
     return lambda content: content.startswith(starts)
 
 
-def _is_heic(content: bytes) -> bool:
-    return content[4:8] == b"ftyp" and content[8:12] in (
-        b"heic",
-        b"heix",
-        b"heif",
-        b"mif1",
-        b"msf1",
-    )
-
-
 TYPES: Final[tuple[tuple[str, str, Callable[[bytes], bool]], ...]] = (
     ("image/jpeg", "jpg", _begins(b"\xff\xd8\xff")),
     ("image/png", "png", _begins(b"\x89PNG\r\n\x1a\n")),
     ("image/gif", "gif", _begins(b"GIF87a", b"GIF89a")),
     ("image/webp", "webp", lambda content: content[:4] == b"RIFF" and content[8:12] == b"WEBP"),
-    ("image/heic", "heic", _is_heic),
     ("application/pdf", "pdf", _begins(b"%PDF-")),
 )
 """Kinds of files that are taken: media type, ending, and how they are told."""
@@ -55,8 +43,7 @@ TYPES: Final[tuple[tuple[str, str, Callable[[bytes], bool]], ...]] = (
 EMPTY: Final = "The file is empty."
 TOO_LARGE: Final = "A file has at most 8 MB."
 OTHER_KIND: Final = (
-    "Only pictures and PDF can be taken (JPEG, PNG, GIF, WebP, HEIC, PDF), whatever the file is "
-    "called."
+    "Only pictures and PDF can be taken (JPEG, PNG, GIF, WebP, PDF), whatever the file is called."
 )
 
 

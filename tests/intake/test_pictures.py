@@ -1,126 +1,119 @@
-"""Pictures are kept without where they were taken; the picture itself is not touched."""
+"""Pictures are kept without where they were taken, upright, and as nothing but pictures."""
 
 from __future__ import annotations
 
 import struct
-import zlib
+from io import BytesIO
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from regional311.intake.pictures import Damaged, TooManyPoints, bare
+from regional311.intake.pictures import LONGEST_SIDE, Damaged, TooManyPoints, bare
 from regional311.intake.uploads import TYPES
 
-from .pictures_sent import GIF, JPEG, PNG, WEBP, gps_exif, heic, with_exif
-
-PLACE = b"45/1 30/1"
+from .pictures_sent import GIF, JPEG, PNG, WEBP, gps_exif, with_exif
 
 
-def png_part(kind: bytes, content: bytes) -> bytes:
-    body = kind + content
-    return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+def opened(content: bytes) -> Image.Image:
+    picture = Image.open(BytesIO(content))
+    picture.load()
+    return picture
 
 
-def in_png(*parts: bytes) -> bytes:
-    """The picture with parts after its head."""
-    return PNG[:33] + b"".join(parts) + PNG[33:]
+def drawn(kind: str, size: tuple[int, int] = (16, 8), **more) -> bytes:
+    """A picture, red on the left and blue on the right."""
+    picture = Image.new("RGB", size, "blue")
+    picture.paste("red", (0, 0, size[0] // 2, size[1]))
+    written = BytesIO()
+    picture.save(written, kind, **more)
+    return written.getvalue()
 
 
-def in_webp(*parts: tuple[bytes, bytes], flags: int = 0x20) -> bytes:
-    body = WEBP[8:20] + bytes([WEBP[20] | flags]) + WEBP[21:]
-    for kind, content in parts:
-        body += struct.pack("<4sI", kind, len(content)) + content + b"\x00" * (len(content) % 2)
-    return struct.pack("<4sI", b"RIFF", len(body)) + body
-
-
-def test_a_photo_of_a_telephone_loses_its_place_and_keeps_which_way_up_it_is():
-    photo = with_exif(JPEG, gps_exif(orientation=6))
-    assert b"GPS-45.5152" in photo
-    kept = bare("image/jpeg", photo)
-    assert b"GPS-45.5152" not in kept
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_photo_loses_its_place(kind):
+    place = Image.Exif()
+    place[0x0110] = "Telephone 9"
+    place.get_ifd(0x8825)[2] = (45.0, 30.0, 55.0)
+    photo = drawn(kind, exif=place.tobytes())
+    assert b"Telephone 9" in photo
+    kept = bare(f"image/{kind.lower()}", photo)
     assert b"Telephone 9" not in kept
-    assert kept.startswith(b"\xff\xd8\xff\xe1\x00\x22Exif\x00\x00MM\x00*")
-    # the one entry that is left: orientation, one short, 6
-    assert kept[30 - 8 :][:12] == struct.pack(">HHIHH", 0x0112, 3, 1, 6, 0)
-    # the picture is the same to the last byte
-    assert kept.endswith(JPEG[JPEG.index(b"\xff\xdb") :])
-    assert b"ICC_PROFILE" in kept
+    assert not opened(kept).getexif()
+    assert opened(kept).size == (16, 8)
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("orientation", [1, 3, 8])
-def test_which_way_up_is_read_in_either_order_of_bytes(order, orientation):
-    kept = bare("image/jpeg", with_exif(JPEG, gps_exif(orientation, order)))
-    assert (b"Exif" in kept) is (orientation != 1)
-    assert bare("image/jpeg", kept) == kept
+def test_a_photo_that_was_taken_on_its_side_is_kept_upright(order):
+    photo = with_exif(JPEG, gps_exif(6, order))
+    assert b"GPS-45.5152" in photo
+    kept = bare("image/jpeg", photo)
+    assert b"GPS-45.5152" not in kept
+    assert opened(kept).size == (8, 16)
 
 
-def test_notes_thumbnails_and_what_stands_behind_the_end_are_left_out():
+def test_notes_and_what_stands_behind_the_end_are_left_out():
     hidden = b"<script>alert(1)</script>"
     segments = b"".join(
-        struct.pack(">BBH", 0xFF, marker, len(hidden) + 2) + hidden
-        for marker in (0xFE, 0xE1, 0xED, 0xE2, 0xE0)
+        struct.pack(">BBH", 0xFF, marker, len(hidden) + 2) + hidden for marker in (0xFE, 0xE1, 0xED)
     )
-    photo = JPEG[:2] + segments + JPEG[2:] + hidden + b"PK\x03\x04"
-    assert bare("image/jpeg", photo) == JPEG
+    assert hidden not in bare("image/jpeg", JPEG[:2] + segments + JPEG[2:] + hidden + b"PK\x03\x04")
+    assert hidden not in bare("image/png", PNG + hidden)
+    assert hidden not in bare("image/gif", GIF[:-1] + b"\x21\xfe\x19" + hidden + b"\x00;" + hidden)
 
 
-def test_the_others_lose_what_they_tell_too():
-    told = png_part(b"eXIf", gps_exif(6)), png_part(b"tEXt", b"Comment\x00" + PLACE)
-    kept = bare("image/png", in_png(*told) + b"behind the end")
-    assert PLACE not in kept
-    assert b"GPS-45.5152" not in kept
-    assert b"behind" not in kept
-    assert kept.count(b"eXIf") == 1
-    assert bare("image/png", in_png(told[1])) == PNG
-    kept = bare("image/webp", in_webp((b"EXIF", gps_exif(1)), (b"XMP ", PLACE), flags=0x0C))
-    assert kept == WEBP
-    kept = bare("image/webp", in_webp((b"EXIF", gps_exif(6)), flags=0x08))
-    assert b"GPS-45.5152" not in kept
-    assert b"EXIF" in kept
-    comment = b"\x21\xfe" + bytes([len(PLACE)]) + PLACE + b"\x00"
-    assert bare("image/gif", GIF[:-1] + comment + b"\x3b" + PLACE) == GIF
+def test_colours_stay():
+    red = opened(bare("image/jpeg", JPEG)).convert("RGB").getpixel((2, 2))
+    assert red[0] > 180
+    assert max(red[1:]) < 90
+    assert b"ICC_PROFILE" in bare("image/jpeg", JPEG)
 
 
-def test_in_a_heic_the_place_is_written_over_where_it_stands():
-    photo = heic(gps_exif(6), b"<x:xmpmeta>45.5152</x:xmpmeta>", b"the picture")
-    kept = bare("image/heic", photo)
-    assert len(kept) == len(photo)
-    assert b"GPS-45.5152" not in kept
-    assert b"xmpmeta" not in kept
-    assert b"the picture" in kept
-    assert bare("image/heic", kept) == kept
+def test_a_large_photo_is_made_smaller():
+    kept = opened(bare("image/jpeg", drawn("JPEG", (6000, 3000))))
+    assert max(kept.size) == LONGEST_SIDE
+
+
+def test_printers_colours_and_transparency_are_taken():
+    written = BytesIO()
+    Image.new("CMYK", (4, 4)).save(written, "JPEG")
+    assert opened(bare("image/jpeg", written.getvalue())).mode == "RGB"
+    written = BytesIO()
+    Image.new("RGBA", (4, 4), (0, 0, 0, 0)).save(written, "PNG")
+    assert opened(bare("image/png", written.getvalue())).getpixel((1, 1)) == (0, 0, 0, 0)
 
 
 @pytest.mark.parametrize(
     ("media_type", "content"),
     [
         ("image/jpeg", JPEG.replace(struct.pack(">HH", 8, 16), struct.pack(">HH", 60_000, 60_000))),
-        ("image/png", PNG[:16] + struct.pack(">II", 100_000, 100_000) + PNG[24:]),
+        ("image/png", drawn("PNG")[:16] + struct.pack(">II", 100_000, 100_000) + drawn("PNG")[24:]),
         ("image/gif", GIF[:6] + struct.pack("<HH", 65_535, 65_535) + GIF[10:]),
-        ("image/webp", WEBP[:24] + b"\xff\xff\x00\xff\xff\x00" + WEBP[30:]),
-        ("image/heic", heic(b"", b"", b"", size=(60_000, 60_000))),
     ],
 )
 def test_a_small_file_with_a_huge_picture_is_refused(media_type, content):
-    with pytest.raises(TooManyPoints):
+    with pytest.raises((TooManyPoints, Damaged)):
         bare(media_type, content)
+
+
+def test_a_bomb_is_refused_before_it_is_decoded():
+    bomb = BytesIO()
+    Image.new("1", (20_000, 20_000)).save(bomb, "PNG")
+    assert len(bomb.getvalue()) < 200_000
+    with pytest.raises(TooManyPoints):
+        bare("image/png", bomb.getvalue())
 
 
 @pytest.mark.parametrize(
     ("media_type", "content"),
     [
         ("image/jpeg", b"\xff\xd8\xff\xe0 a picture"),
-        ("image/jpeg", b"\xff\xd8\xff\xd9"),
-        ("image/png", PNG[:8]),
+        ("image/jpeg", JPEG[:100]),
         ("image/png", PNG[:40]),
-        ("image/png", PNG[:33] + PNG[-12:]),
+        ("image/png", JPEG),
         ("image/gif", b"GIF89a"),
-        ("image/gif", GIF[:-4]),
-        ("image/webp", WEBP[:-3]),
-        ("image/webp", b"RIFF\x04\x00\x00\x00WEBP"),
-        ("image/heic", b"\x00\x00\x00\x18ftypheic\x00"),
+        ("image/webp", WEBP[:30]),
     ],
 )
 def test_what_is_no_whole_picture_is_refused(media_type, content):
@@ -134,10 +127,9 @@ def test_a_pdf_stays_as_it_came():
 
 PICTURES = {
     "image/jpeg": with_exif(JPEG, gps_exif(6)),
-    "image/png": in_png(png_part(b"eXIf", gps_exif(6))),
+    "image/png": PNG,
     "image/gif": GIF,
-    "image/webp": in_webp((b"EXIF", gps_exif(6)), flags=0x08),
-    "image/heic": heic(gps_exif(6), b"<x/>", b"the picture"),
+    "image/webp": WEBP,
 }
 
 
@@ -153,8 +145,8 @@ def test_whatever_arrives_is_kept_bare_or_refused(media_type, data):
         kept = bare(media_type, whole)
     except (Damaged, TooManyPoints):
         return
-    assert bare(media_type, kept) == kept
+    assert not opened(kept).getexif()
 
 
-def test_every_kind_of_picture_that_is_taken_is_made_bare():
+def test_every_kind_of_picture_that_is_taken_is_drawn_anew():
     assert {media_type for media_type, *_rest in TYPES} == {*PICTURES, "application/pdf"}
