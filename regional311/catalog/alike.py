@@ -297,10 +297,14 @@ def _named(alias: str, tenant: str, key: str) -> str:
     ) {alias} ON true"""
 
 
+# the other partner's row is looked up one by one: a join of all is slow before statistics are new
 _FROM: Final = f"""
 FROM alike_pairs p
-LEFT JOIN alike_pairs q ON q.tenant_id = p.other_tenant_id AND q.kind = p.kind
-    AND q.key = p.other_key AND q.other_tenant_id = p.tenant_id AND q.other_key = p.key
+LEFT JOIN LATERAL (
+    SELECT q.verdict, q.decided_at FROM alike_pairs q
+    WHERE q.tenant_id = p.other_tenant_id AND q.kind = p.kind AND q.key = p.other_key
+        AND q.other_tenant_id = p.tenant_id AND q.other_key = p.key LIMIT 1
+) q ON true
 {_named("mine", "tenant_id", "key")}
 {_named("theirs", "other_tenant_id", "other_key")}
 WHERE p.tenant_id = :me"""

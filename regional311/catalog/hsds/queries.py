@@ -266,9 +266,11 @@ def _full_text(where: _Where, words: str) -> None:
     if not met:
         where.never = True
         return
+    # "is true" keeps the planner from a join that is slow while statistics are out of date
     where.add(
-        "(s.tenant_id, s.key) IN (SELECT d.tenant_id, d.key FROM search_documents d"
-        f" WHERE d.kind = 'service' AND d.listed AND NOT d.for_staff AND ({' OR '.join(met)}))"
+        "((s.tenant_id, s.key) IN (SELECT d.tenant_id, d.key FROM search_documents d"
+        f" WHERE d.kind = 'service' AND d.listed AND NOT d.for_staff AND ({' OR '.join(met)})))"
+        " IS TRUE"
     )
 
 
