@@ -373,8 +373,8 @@ def test_a_file_of_500_megabytes_is_refused_before_it_is_read(application):
             )
             assert b" 413 " in sent.recv(4096).partition(b"\r\n")[0]
     finally:
-        served.close()
-        served.trigger.close()
+        # closed by its own thread: it may be waiting for what is closed
+        served.trigger.pull_trigger(served.close)
         thread.join(timeout=5)
         served.task_dispatcher.shutdown()
 

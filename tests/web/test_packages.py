@@ -212,8 +212,11 @@ def test_five_hundred_megabytes_are_refused_before_they_are_sent(application, co
             )
             assert b" 413 " in line.recv(200)
     finally:
-        server.close()
-        thread.join(10)
+        # closed by its own thread: it may be waiting for what is closed
+        server.trigger.pull_trigger(server.close)
+        thread.join(timeout=10)
+        server.task_dispatcher.shutdown()
+    assert not thread.is_alive()
 
 
 def test_the_directory_is_given_out_as_a_package(browser):
