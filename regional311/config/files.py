@@ -860,8 +860,16 @@ def _base_keys(tenant: _Tenant) -> set[str]:
     return {base.key for base in tenant.bases.base} if tenant.bases else set()
 
 
+def rule_faults(rules: schema.RulesFile) -> list[ConfigError]:
+    """Give what is wrong with a partner's rules beyond their shape."""
+    found: list[ConfigError] = []
+    _check_rules(rules, _Marks("rules.toml", found))
+    return found
+
+
 def _check_rules(rules: schema.RulesFile, mark: _Marks) -> None:
     mark.unique("rule", [item.key for item in rules.rule])
+    mark.unique("case", [item.key for item in rules.case])
     compile_condition = _condition_compiler()
     for rule in rules.rule:
         path = f"rule[{rule.key}]"

@@ -7,6 +7,7 @@ from datetime import date, datetime, time
 from typing import Any, Final
 
 from regional311.config import schema
+from regional311.config.files import rule_faults
 from regional311.config.writer import toml_text
 from regional311.errors import InvalidInput
 from regional311.referral.drafting import Content
@@ -65,18 +66,7 @@ def read_rule_file(raw: bytes) -> Content:
         raise BadRuleFile(wrong)
     model = from_plain(schema.RulesFile, data)
     said = canonical(model)
-    for kind in ("rule", "case"):
-        keys = [each["key"] for each in said.get(kind, ())]
-        wrong += [
-            f"{kind}[{key}].key: is used twice."
-            for key in dict.fromkeys(keys)
-            if keys.count(key) > 1
-        ]
-    for each in said["rule"]:
-        try:
-            rule_from(each)
-        except BadRule as error:
-            wrong.append(error.message)
+    wrong = [f"{each.key}: {each.message.rstrip('.')}." for each in rule_faults(model)]
     if wrong:
         raise BadRuleFile(wrong)
     return Content(tuple(said["rule"]), tuple(said.get("case", ())), model.rule_set.title)
