@@ -150,7 +150,7 @@ def work(var: Path | None, once: bool) -> None:
                 60,
                 lambda session, at: publish_on_their_day(session, at, url=settings.url),
             ),
-            Chore("backtests", 0.5, backtest.work),
+            Chore("backtests", 0.5, backtest.work_all if once else backtest.work),
             Chore("search_documents", 86_400, refresh_everything),
             Chore("search_words", 86_400, forget_words),
             Chore("alike_entries", 60, Finder()),

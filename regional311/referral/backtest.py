@@ -311,6 +311,14 @@ def work(session: TenantSession, now: datetime, *, part: int = PART) -> int:
         return 0
 
 
+def work_all(session: TenantSession, now: datetime) -> int:
+    """Do all backtests that wait to their end: for a worker that is to end itself, too."""
+    done = 0
+    while part := work(session, now):
+        done += part
+    return done
+
+
 def _part(
     session: TenantSession, region: Published, row: Row[Any], now: datetime, part: int
 ) -> int:

@@ -38,7 +38,8 @@ class RuleSet(Base):
     """A version of a partner's ordered referral rules; never edited once published.
 
     `draft` → `checked` → `published` → `retired`; a draft that nobody wants is `discarded`.
-    Editing what was checked makes it a draft again. `published` is the range of days on which it
+    Editing what was checked makes it a draft again. Others read it once it was approved, and not
+    before: a policy of the table holds that. `published` is the range of days on which it
     decides; null before. `cases` are the tests that are kept with the rules, `edits` counts the
     changes made in the editor, each kept in `rule_edits`.
     """

@@ -107,8 +107,10 @@ def test_the_rules_of_now_move_nothing_and_others_do(committed_engine):
             today=NOW.date(),
             now=NOW,
         )
-    at_once, _seen = run(engine, again, part=1000)
-    assert at_once.result == in_parts.result
+    with session_scope(engine, Scope(IDS["city"])) as session:
+        assert backtest.work_all(session, NOW) == 7
+        at_once = session.execute(select(Backtest.__table__).where(Backtest.id == again)).one()
+    assert (at_once.state, at_once.result) == ("done", in_parts.result)
     invalidate()
 
 

@@ -18,7 +18,7 @@ from regional311.config.rule_file import (
     rule_file,
 )
 from regional311.database.rows import send
-from regional311.database.session import Scope, scope_of
+from regional311.database.session import Scope, acting_for, scope_of
 from regional311.errors import Conflict, NotFound
 from regional311.referral import drafting, rule_editing
 from regional311.referral.cases import CaseFacts, UnknownService, decide_facts, run_cases
@@ -29,6 +29,7 @@ from regional311.referral.rule_editing import TooMany
 from regional311.referral.rules import BadRule, RuleBook, rules_from
 from regional311.referral.rules import RuleSet as Compiled
 from regional311.strict import digest
+from tests.little_region import IDS
 
 NOW = datetime(2026, 11, 20, 18, tzinfo=UTC)
 TODAY = date(2026, 11, 20)
@@ -139,6 +140,17 @@ def test_a_draft_that_is_given_up_is_never_edited(city):
     with pytest.raises(NotADraft):
         drafting.undo(city, version, now=NOW)
     assert row(city, version).state == "discarded"
+
+
+def test_no_other_partner_reads_a_draft(city):
+    version = drafting.begin(city, Content(RULES), now=NOW)
+    mine = row(city, version)
+    sees = lambda session: session.execute(  # noqa: E731
+        select(RuleSet.version).where(RuleSet.tenant_id == mine.tenant_id)
+    ).scalars()
+    assert set(sees(city)) == {3, version}
+    with acting_for(city, IDS["county"]):
+        assert set(sees(city)) == {3}
 
 
 # --- lists ----------------------------------------------------------------------------------------
