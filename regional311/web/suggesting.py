@@ -89,6 +89,7 @@ class About:
     """Slug of the partner."""
     bureau: str
     name: str
+    """What it is called, in the language that is looked at."""
     url: str
     """Its public page."""
     shelf: tuple[str, Any]
@@ -191,8 +192,8 @@ def subjects(
     if key and (body := organization_named(session, row.id, key)):
         name, details = body
         parts.append(("organization", key, name, {**details, "key": key, "name": name}))
-    first = replace(subject, language=_translation(request, about, own, language))
-    return [first, *(Subject(about, *each, own) for each in parts)]
+    first = _looked_at(request, subject, "name", language)
+    return [first, *(Subject(first.about, *each, own) for each in parts)]
 
 
 def _article(
@@ -218,17 +219,21 @@ def _article(
         shelf=("/articles", _("Questions and answers")),
         languages=_languages(own, said),
     )
-    translation = _translation(request, about, own, language)
-    return Subject(about, "article", key, found.said.title, said, own, translation)
+    subject = Subject(about, "article", key, found.said.title, said, own)
+    return _looked_at(request, subject, "title", language)
 
 
 def _languages(own: str, said: Mapping[str, Any]) -> tuple[str, ...]:
     return (own, *(each["language"] for each in said.get("translation") or ()))
 
 
-def _translation(request: Any, about: About, own: str, language: str | None) -> str | None:
-    asked = request.GET.get("in", language or "")
-    return asked if asked != own and asked in about.languages else None
+def _looked_at(request: Any, subject: Subject, name: str, language: str | None) -> Subject:
+    """Give it in the language asked for, where it has words of that; `name` says what it is."""
+    asked, about = request.GET.get("in", language or ""), subject.about
+    if asked == subject.own or asked not in about.languages:
+        return subject
+    spoken = text_of(subject.said, name, asked) or about.name
+    return replace(subject, language=asked, about=replace(about, name=spoken))
 
 
 def chosen(request: Any, found: Sequence[Subject]) -> tuple[Subject, str] | None:

@@ -116,6 +116,11 @@ def test_an_answer_is_corrected_by_the_public_too(testapp, sign_in, web_engine, 
     assert "Nobody knows." in testapp.get(address)
 
 
+def test_it_is_called_by_its_name_in_the_language_of_the_page(testapp):
+    page = testapp.get(ABOUT, headers={"Accept-Language": "es"})
+    assert page.html.h1.text == "¿Qué está mal en «Bache en la calle»?"
+
+
 def test_what_only_staff_read_is_not_there_for_the_public(testapp, sign_in):
     """The desk's guides have no public part."""
     listed = sign_in("editor", CITY).get(f"/{CITY}/articles?kind=script")
