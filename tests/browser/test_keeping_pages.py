@@ -56,6 +56,22 @@ def test_one_key_says_that_it_is_right_and_goes_on(open_page, overdue):
     page.get_by_role("heading", name="Debris or hazard in the roadway").wait_for()
 
 
+def test_an_article_and_an_organisation_are_looked_at_by_one_key(open_page, examine):
+    for partner, kind in ((CITY, "article"), ("211info", "organization")):
+        page = open_page("editor", partner)
+        page.goto(f"/{partner}/reviews?kind={kind}")
+        follow(page.locator("tbody th a").first)
+        examine(page, f"looked-at-{kind}")
+        with page.expect_navigation():
+            page.keyboard.press("v")
+        page.get_by_text("is right as it stands.").wait_for()
+        follow(page.get_by_role("link", name="Name who keeps it"))
+        page.get_by_text("Editor", exact=True).last.click()
+        follow(page.get_by_role("button", name="Save"))
+        page.get_by_text("Saved: who keeps").wait_for()
+        examine(page, f"keepers-{kind}")
+
+
 def test_the_ticked_ones_are_right(open_page, overdue):
     page = open_page("worker", CITY)
     page.goto(f"/{CITY}/reviews?sort=name")
