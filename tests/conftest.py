@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import hypothesis
 import psutil
 import psycopg
 import pytest
@@ -33,6 +34,12 @@ from regional311.database.embedded import (
 from regional311.database.prepare import migrate, prepare_database
 from regional311.database.session import Scope, TenantSession, make_engine, open_session
 from regional311.locale.catalogues import compile_catalogues
+
+# How long an example takes says more of the machine than of the code.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 ROOT = Path(__file__).resolve().parents[1]
 MIGRATED, REGION = "template_migrated", "template_region"
