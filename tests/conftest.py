@@ -34,6 +34,7 @@ from regional311.database.embedded import (
 from regional311.database.prepare import migrate, prepare_database
 from regional311.database.session import Scope, TenantSession, make_engine, open_session
 from regional311.locale.catalogues import compile_catalogues
+from regional311.referral import snapshot
 
 # How long an example takes says more of the machine than of the code.
 hypothesis.settings.register_profile(
@@ -267,8 +268,10 @@ def empty_database(server: Server, migrated_template: str) -> Iterator[Database]
 def statements() -> Iterator[list[str]]:
     """Every SQL statement sent while the test runs, by any engine; `clear()` starts over.
 
-    Savepoints are left out: they belong to the test's own transaction.
+    Savepoints are left out: they belong to the test's own transaction. What was published before
+    is read anew by the test's first request, and not in the middle of what it counts.
     """
+    snapshot.invalidate()
     recorded: list[str] = []
 
     def record(connection, cursor, statement, parameters, context, executemany) -> None:
