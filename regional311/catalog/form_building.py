@@ -6,11 +6,9 @@ on it, is refused with the name of the other.
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from regional311.catalog.checks import Fault, Known, question_faults
 from regional311.catalog.content import (
@@ -23,9 +21,9 @@ from regional311.catalog.content import (
 )
 from regional311.catalog.forms import Asked, Groups, resolve
 from regional311.errors import Conflict, NotFound
+from regional311.keys import key_for
 from regional311.strict import Language
 
-LONGEST_KEY: Final = 40
 """Characters of a key that is made from words; groups put others before it."""
 
 Questions = tuple[Question, ...]
@@ -120,26 +118,6 @@ def new_faults(before: Questions, after: Questions, groups: Groups) -> list[Faul
     known = Known(groups=groups)
     old = set(question_faults(before, known))
     return [each for each in question_faults(after, known) if each not in old]
-
-
-def key_for(words: str, taken: Collection[str], fallback: str = "question") -> str:
-    """Make a key of words that nothing else has yet.
-
-    >>> key_for("¿Qué tan grande es?", {"que-tan-grande-es"})
-    'que-tan-grande-es-2'
-    """
-    plain = unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode().lower()
-    parts = re.findall(r"[a-z0-9]+", plain)
-    made = ""
-    for each in parts:
-        if len(made) + len(each) >= LONGEST_KEY:
-            break
-        made = f"{made}-{each}" if made else each
-    made = made or (parts[0][:LONGEST_KEY] if parts else fallback)
-    found, number = made, 2
-    while found in taken:
-        found, number = f"{made}-{number}", number + 1
-    return found
 
 
 # --- answers to choose ----------------------------------------------------------------------------

@@ -8,7 +8,7 @@ approves it (`publishing`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -206,7 +206,7 @@ def save_rule(
             rules = rule_editing.replaced(content.rules, key, new)
             if at is not None:
                 rules = rule_editing.moved(rules, key, at)
-        return Content(tuple(rules), content.cases, content.title)
+        return replace(content, rules=tuple(rules))
 
     change(session, version, "add" if key is None else "edit", new["key"], make, now=now)
 
@@ -226,7 +226,7 @@ def change_rules(
         version,
         what,
         key,
-        lambda content: Content(tuple(make(content.rules)), content.cases, content.title),
+        lambda content: replace(content, rules=tuple(make(content.rules))),
         now=now,
     )
 
@@ -241,7 +241,7 @@ def save_case(session: TenantSession, version: int, new: Stored, *, now: datetim
             raise rule_editing.TooMany(f"At most {rule_editing.MOST_CASES} tests are kept.")
         else:
             cases = [*content.cases, new]
-        return Content(content.rules, tuple(cases), content.title)
+        return replace(content, cases=tuple(cases))
 
     change(session, version, "case", new["key"], make, now=now)
 
@@ -253,9 +253,7 @@ def remove_case(session: TenantSession, version: int, key: str, *, now: datetime
         version,
         "case",
         key,
-        lambda content: Content(
-            content.rules, tuple(rule_editing.removed(content.cases, key)), content.title
-        ),
+        lambda content: replace(content, cases=tuple(rule_editing.removed(content.cases, key))),
         now=now,
     )
 
@@ -267,7 +265,7 @@ def rename(session: TenantSession, version: int, title: str | None, *, now: date
         version,
         "title",
         None,
-        lambda content: Content(content.rules, content.cases, title or None),
+        lambda content: replace(content, title=title or None),
         now=now,
     )
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from regional311.errors import Conflict, NotFound
+from regional311.keys import key_for
 
 Stored = Mapping[str, Any]
 """A rule or a case as it is stored, with its `key`."""
 
 MOST_RULES: Final = 1000
 MOST_CASES: Final = 500
-_KEY_LENGTH: Final = 60
 
 
 class TooMany(Conflict):
@@ -75,7 +73,7 @@ def copied(rules: Sequence[Stored], key: str, name: str) -> list[Stored]:
     """Put a copy after a rule, switched off, so that it decides nothing before it is edited."""
     at = place_of(rules, key)
     taken = {each["key"] for each in rules}
-    copy = {**rules[at], "key": key_for(name, taken), "name": name, "off": True}
+    copy = {**rules[at], "key": key_for(name, taken, "rule"), "name": name, "off": True}
     return added(rules, copy, at + 1)
 
 
@@ -85,18 +83,3 @@ def switched(rules: Sequence[Stored], key: str) -> list[Stored]:
     if rule.pop("off", False):
         return replaced(rules, key, rule)
     return replaced(rules, key, {**rule, "off": True})
-
-
-def key_for(name: str, taken: set[str]) -> str:
-    """Make a key of a rule's name that no other has.
-
-    >>> key_for("Tree down, at night!", {"tree-down-at-night"})
-    'tree-down-at-night-2'
-    """
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    key = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[: _KEY_LENGTH - 4].strip("-") or "rule"
-    found, number = key, 1
-    while found in taken:
-        number += 1
-        found = f"{key}-{number}"
-    return found

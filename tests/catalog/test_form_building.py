@@ -5,19 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from regional311.catalog.content import Choice, Question, QuestionGroup
 from regional311.catalog.form_building import (
-    LONGEST_KEY,
     MustFollow,
     Offer,
     StillNeeded,
     Words,
     added,
     find,
-    key_for,
     moved,
     new_faults,
     offered,
@@ -109,34 +105,6 @@ def test_only_what_is_wrong_now_is_told():
     assert new_faults(broken, worse, {}) == [
         ("question[b].key", "b is used twice (entry 3)"),
     ]
-
-
-@pytest.mark.parametrize(
-    ("words", "key"),
-    [
-        ("How big is it?", "how-big-is-it"),
-        ("¿Qué tan grande?", "que-tan-grande"),
-        ("這是什麼?", "question"),
-        ("", "question"),
-        ("a" * 90, "a" * LONGEST_KEY),
-        (
-            "What should the crew know about it before it comes to your street?",
-            "what-should-the-crew-know-about-it",
-        ),
-    ],
-)
-def test_keys_are_made_of_words(words, key):
-    assert key_for(words, set()) == key
-
-
-@given(st.text(max_size=80), st.lists(st.text(max_size=80), max_size=5))
-def test_every_key_is_one_and_new(words, others):
-    taken: set[str] = set()
-    for each in others:
-        taken.add(key_for(each, taken))
-    made = key_for(words, taken)
-    assert made not in taken
-    assert question(made).key == made
 
 
 BEFORE = (

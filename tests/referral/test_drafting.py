@@ -174,7 +174,6 @@ def test_copies_are_off_and_have_a_key_of_their_own():
     many = [{"key": str(number)} for number in range(rule_editing.MOST_RULES)]
     with pytest.raises(TooMany):
         rule_editing.added(many, {"key": "more"})
-    assert rule_editing.key_for("¡!", set()) == "rule"
 
 
 # --- files ----------------------------------------------------------------------------------------

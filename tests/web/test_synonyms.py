@@ -82,6 +82,11 @@ def test_what_is_wrong_is_said_and_nothing_kept(editor, values, message):
     assert editor.get(f"/{CITY}/synonyms?format=csv").text == before
 
 
+def test_a_synonym_that_is_called_like_a_page_has_a_page(editor):
+    page = new(editor, said="new").follow()
+    assert page.click("new", href="new-2").forms["synonym"]["said"].value == "new"
+
+
 def test_the_list_is_filtered_and_goes_out_as_csv(editor):
     new(editor, said="bache", language="es", means="pothole", means_language="en")
     rows = list(

@@ -44,6 +44,7 @@ from regional311.catalog.kinds import KINDS as THINGS
 from regional311.database.session import TenantSession
 from regional311.errors import DomainError
 from regional311.identity.permissions import Permissions as P
+from regional311.keys import key_for
 from regional311.strict import from_plain
 from regional311.web import question_forms as forms
 from regional311.web.forms import (
@@ -563,7 +564,7 @@ def _said_question(
     if before is not None:
         return forms.question_said(kind, values, before.key, before)
     taken = {each.key for each in builder.questions}
-    return forms.question_said(kind, values, building.key_for(values["label"], taken), None)
+    return forms.question_said(kind, values, key_for(values["label"], taken, "question"), None)
 
 
 def _look(

@@ -9,11 +9,11 @@ from pyramid.view import view_config
 
 from regional311.catalog import versions
 from regional311.catalog.content import Question
-from regional311.catalog.form_building import key_for
 from regional311.catalog.forms import groups_used
 from regional311.catalog.models import QuestionGroup
 from regional311.catalog.queries import keyed_rows, said_group
 from regional311.identity.permissions import Permissions as P
+from regional311.keys import key_for
 from regional311.strict import from_plain
 from regional311.web import question_forms as forms
 from regional311.web.catalogue_wording import STATES

@@ -7,6 +7,7 @@ script: what a change made of the rules is seen when the page comes back.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from regional311.config.rule_file import (
 from regional311.errors import DomainError, Forbidden, InvalidInput, NotFound
 from regional311.identity.permissions import Permissions as P
 from regional311.intake.queries import contact_numbers
+from regional311.keys import key_for
 from regional311.referral import drafting, rule_editing
 from regional311.referral.conditions import BadCondition, compile_condition
 from regional311.referral.drafting import OPEN, Content
@@ -94,7 +96,7 @@ def begin(context: Rules, request: Any) -> Any:
                 content, based_on = Content(()), None
             else:
                 content, based_on = Content.of(rows[start]), rows[start].version
-            content = Content(content.rules, content.cases, values["title"])
+            content = replace(content, title=values["title"])
             number = drafting.begin(request.dbsession, content, based_on=based_on, now=request.now)
             return {"version": number}
 
@@ -224,7 +226,7 @@ def save_rule(context: RuleSetRecord, request: Any) -> Any:
 
     def save(values: dict[str, Any]) -> HTTPSeeOther:
         taken = {each["key"] for each in record.rules}
-        named = key or rule_editing.key_for(values["name"], taken)
+        named = key or key_for(values["name"], taken, "rule")
         content = canonical_rule(rule_said(values, named, stored))
         wanted = values["place"] - 1
         if not 0 <= wanted <= len(record.rules):

@@ -13,6 +13,7 @@ from pyramid.view import view_config
 
 from regional311.errors import DomainError, Forbidden, InvalidInput, NotFound
 from regional311.identity.permissions import Permissions as P
+from regional311.keys import key_for
 from regional311.referral import drafting, rule_editing
 from regional311.referral.cases import Case, CaseFacts, decide_facts, run_cases
 from regional311.referral.conditions import Facts
@@ -345,7 +346,7 @@ def _sent_case(request: Any, taken: set[str]) -> dict[str, Any]:
     if not sent["name"]:
         raise InvalidInput("Give the test a name.", field="name")
     said_: dict[str, Any] = {
-        "key": rule_editing.key_for(sent["name"], taken),
+        "key": key_for(sent["name"], taken, "test"),
         "name": " ".join(sent["name"].split()),
         "facts": facts,
         "outcome": sent["outcome"],

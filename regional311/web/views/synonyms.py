@@ -10,7 +10,6 @@ from pyramid.view import view_config
 from sqlalchemy import select
 
 from regional311.catalog import content
-from regional311.catalog.form_building import key_for
 from regional311.catalog.models import Synonym
 from regional311.catalog.search_log import LOOK_BACK, set_aside, unanswered
 from regional311.catalog.synonyms import (
@@ -24,6 +23,7 @@ from regional311.catalog.words import masked
 from regional311.database.session import scope_of
 from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
+from regional311.keys import key_for
 from regional311.strict import from_plain
 from regional311.web.forms import (
     Boolean,
@@ -43,7 +43,7 @@ from regional311.web.partners import REGION
 from regional311.web.representations import exported, wanted
 from regional311.web.security import may
 from regional311.web.telling import telling
-from regional311.web.tree import Searches, SynonymRecord, Synonyms
+from regional311.web.tree import RESERVED, Searches, SynonymRecord, Synonyms
 from regional311.web.wording import LANGUAGES, said
 
 SPOKEN: Final = {code: name for code, name in LANGUAGES.items() if code != "other"}
@@ -181,7 +181,7 @@ def add(context: Synonyms, request: Any) -> Any:
     def on_success(values: dict[str, Any]) -> HTTPSeeOther:
         session = request.dbsession
         phrases = _phrases(values["said"], "said")
-        key = key_for(" ".join(phrases[:1]), _keys(request), fallback="synonym")
+        key = key_for(phrases[0], _keys(request) | RESERVED, "synonym")
         made = _said(key, values)
         write_synonym(session, made, None, now=request.now)
         settled = sum(
