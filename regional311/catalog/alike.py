@@ -17,6 +17,7 @@ from sqlalchemy import Row, select, text, tuple_, update
 
 from regional311.audit.service import record
 from regional311.catalog.hsds.documents import said_by_row, said_by_service
+from regional311.catalog.hsds.queries import live
 from regional311.catalog.likeness import (
     Described,
     Likeness,
@@ -50,10 +51,6 @@ _NONE: Final[frozenset[str]] = frozenset()
 # --- what entries say ----------------------------------------------------------------------------
 
 
-def _live(alias: str) -> str:
-    return f"({alias}.ended_on IS NULL OR {alias}.ended_on > :today)"
-
-
 _ADDRESS: Final = """jsonb_build_array(
     l.details ->> 'address', l.details ->> 'city', l.details ->> 'postal_code')"""
 _ORGANIZATIONS: Final = text(f"""
@@ -61,13 +58,13 @@ SELECT o.id, o.key, o.name, o.source_id, o.details,
     o.hsds -> 'said' -> 'organization_identifiers' AS identifiers,
     o.hsds -> 'said' ->> 'tax_id' AS tax_id,
     (SELECT jsonb_agg({_ADDRESS}) FROM locations l WHERE l.tenant_id = o.tenant_id
-        AND l.key = o.details ->> 'location' AND {_live("l")}) AS addresses
-FROM organizations o WHERE o.tenant_id = :whose AND {_live("o")}
+        AND l.key = o.details ->> 'location' AND {live("l")}) AS addresses
+FROM organizations o WHERE o.tenant_id = :whose AND {live("o")}
 """)
 _LOCATIONS: Final = text(f"""
 SELECT l.id, l.key, l.name, l.source_id, l.details, l.latitude, l.longitude,
     jsonb_build_array({_ADDRESS}) AS addresses
-FROM locations l WHERE l.tenant_id = :whose AND {_live("l")}
+FROM locations l WHERE l.tenant_id = :whose AND {live("l")}
 """)
 _SERVICES: Final = text(f"""
 SELECT s.id, s.key, s.name, s.source_id,
@@ -81,15 +78,15 @@ FROM services s
 JOIN tenants t ON t.id = s.tenant_id
 LEFT JOIN bureaus b ON b.tenant_id = s.tenant_id AND b.key = s.bureau_key
 LEFT JOIN organizations o ON o.tenant_id = s.tenant_id
-    AND o.key = s.details ->> 'organization' AND {_live("o")}
+    AND o.key = s.details ->> 'organization' AND {live("o")}
 LEFT JOIN (
     SELECT x.service_id, jsonb_agg({_ADDRESS}) AS addresses,
         jsonb_agg(x.details -> 'phone') FILTER (WHERE x.details ? 'phone') AS phones
     FROM service_locations x
     JOIN locations l ON l.tenant_id = x.tenant_id AND l.id = x.location_id
-    WHERE x.tenant_id = :whose AND {_live("x")} AND {_live("l")} GROUP BY x.service_id
+    WHERE x.tenant_id = :whose AND {live("x")} AND {live("l")} GROUP BY x.service_id
 ) sites ON sites.service_id = s.id
-WHERE s.tenant_id = :whose AND {_live("s")}
+WHERE s.tenant_id = :whose AND {live("s")}
 """)
 
 
@@ -289,11 +286,11 @@ def _named(alias: str, tenant: str, key: str) -> str:
     """Give the name of an entry that is still there."""
     return f"""JOIN LATERAL (
         SELECT s.name FROM services s WHERE p.kind = 'service' AND s.tenant_id = p.{tenant}
-            AND s.key = p.{key} AND {_live("s")}
+            AND s.key = p.{key} AND {live("s")}
         UNION ALL SELECT o.name FROM organizations o WHERE p.kind = 'organization'
-            AND o.tenant_id = p.{tenant} AND o.key = p.{key} AND {_live("o")}
+            AND o.tenant_id = p.{tenant} AND o.key = p.{key} AND {live("o")}
         UNION ALL SELECT l.name FROM locations l WHERE p.kind = 'location'
-            AND l.tenant_id = p.{tenant} AND l.key = p.{key} AND {_live("l")}
+            AND l.tenant_id = p.{tenant} AND l.key = p.{key} AND {live("l")}
     ) {alias} ON true"""
 
 

@@ -19,6 +19,7 @@ from regional311.database.locking import locked
 from regional311.database.rows import new_row, put
 from regional311.database.session import TenantSession, acting_for
 from regional311.errors import Conflict, InvalidInput
+from regional311.intake import lifecycle
 from regional311.intake.models import RequestNote, ServiceRequest
 from regional311.intake.service import NO_FOLLOWERS, Followers, change_request
 
@@ -29,7 +30,6 @@ LONGEST: Final = 2000
 MOST_NOTES: Final = 30
 """Notes of the person on one request; who has more to say is better heard on the phone."""
 
-HELPED: Final = ("yes", "partly", "no")
 _SAME: Final = timedelta(minutes=10)
 """The same words so soon after are the same form, sent twice."""
 
@@ -124,7 +124,7 @@ def rate(
 
     Raises `TooLate` while the request is open, `InvalidInput`, `NotFound`.
     """
-    if helped not in HELPED:
+    if helped not in lifecycle.HELPED:
         raise InvalidInput("Say whether it helped.", field="helped")
     words = _words(text) if text and text.strip() else None
     with acting_for(session, owner_id):

@@ -37,6 +37,9 @@ RESOLUTIONS: Final = (
     "person_withdrew",
     "other",
 )
+HELPED: Final = ("yes", "partly", "no")
+"""Whether it helped, as the person says once it is closed."""
+
 PRIORITIES: Final = ("low", "normal", "high", "urgent")
 MIN_MESSAGE: Final = 10
 """Characters of the words that tell a person what happened."""

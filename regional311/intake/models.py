@@ -11,6 +11,7 @@ from sqlalchemy import CheckConstraint, Index, LargeBinary, Numeric, UniqueConst
 from sqlalchemy.orm import Mapped, mapped_column
 
 from regional311.database.base import TENANT, Base, RowId, TenantId, tenant_reference
+from regional311.intake.lifecycle import HELPED
 
 CHANNELS = (
     "phone",
@@ -162,7 +163,7 @@ class ServiceRequest(Base):
             "id",
             postgresql_where="heard_at IS NOT NULL",
         ),
-        CheckConstraint(_among("helped", ("yes", "partly", "no")), name="helped_known"),
+        CheckConstraint(_among("helped", HELPED), name="helped_known"),
         {"info": TENANT},
     )
 

@@ -72,7 +72,8 @@ class Page:
 # --- fragments -----------------------------------------------------------------------------------
 
 
-def _live(alias: str) -> str:
+def live(alias: str) -> str:
+    """Give the condition that a row has not ended ``:today``."""
     return f"({alias}.ended_on IS NULL OR {alias}.ended_on > :today)"
 
 
@@ -80,7 +81,7 @@ _LOCATION: Final = (
     "jsonb_build_object('id', l.id, 'key', l.key, 'name', l.name, 'latitude', l.latitude,"
     " 'longitude', l.longitude, 'details', l.details, 'hsds', l.hsds)"
 )
-_OPEN: Final = f"s.tenant_id = ANY(:tenants) AND {_live('s')}"
+_OPEN: Final = f"s.tenant_id = ANY(:tenants) AND {live('s')}"
 
 
 def _same(kind: str, alias: str) -> str:
@@ -98,18 +99,18 @@ def _same(kind: str, alias: str) -> str:
             ) said GROUP BY tenant_id, key HAVING every(verdict = 'same')
         ) other
         JOIN {table} e ON e.tenant_id = other.tenant_id AND e.key = other.key
-        WHERE {_live("e")})"""
+        WHERE {live("e")})"""
 
 
 _PARENT: Final = (
     "(SELECT q.id FROM organizations q WHERE q.tenant_id = o.tenant_id"
-    f" AND q.key = o.details ->> 'parent' AND {_live('q')})"
+    f" AND q.key = o.details ->> 'parent' AND {live('q')})"
 )
 _LOCATIONS: Final = f"""(
     SELECT jsonb_agg({_LOCATION}) FROM locations l
     WHERE l.tenant_id = o.tenant_id
     AND (l.details ->> 'organization' = o.key OR l.key = o.details ->> 'location')
-    AND {_live("l")})"""
+    AND {live("l")})"""
 _PROVIDER: Final = f"""
     CASE WHEN o.id IS NOT NULL THEN jsonb_build_object('id', o.id, 'key', o.key, 'name', o.name,
         'details', o.details, 'hsds', o.hsds, 'parent_id', {_PARENT}, 'same', {{same}},
@@ -119,7 +120,7 @@ _SITES: Final = f"""(
         'location', {_LOCATION}))
     FROM service_locations x
     JOIN locations l ON l.tenant_id = x.tenant_id AND l.id = x.location_id
-    WHERE x.tenant_id = s.tenant_id AND x.service_id = s.id AND {_live("x")} AND {_live("l")}
+    WHERE x.tenant_id = s.tenant_id AND x.service_id = s.id AND {live("x")} AND {live("l")}
     ) AS sites"""
 _DISPOSITIONS: Final = """(
     SELECT jsonb_agg(jsonb_build_object('kind', d.disposition, 'valid_from', lower(d.valid),
@@ -129,7 +130,7 @@ _DISPOSITIONS: Final = """(
     AND NOT isempty(d.valid)) AS dispositions"""
 _PROVIDED: Final = f"""
     LEFT JOIN organizations o ON o.tenant_id = s.tenant_id
-        AND o.key = s.details ->> 'organization' AND {_live("o")}"""
+        AND o.key = s.details ->> 'organization' AND {live("o")}"""
 _FROM_SERVICES: Final = f"services s {_PROVIDED}"
 _NEAR: Final = """
     LEFT JOIN LATERAL (SELECT max(l.modified_at) AS at FROM service_locations x
@@ -351,7 +352,7 @@ def middle_of(session: Session, postcode: str, today: date) -> tuple[float, floa
     """Give the middle (latitude, longitude) of the locations with a postcode, in one statement."""
     wanted = f"""SELECT avg(l.latitude), avg(l.longitude) FROM locations l
         WHERE upper(replace(l.details ->> 'postal_code', ' ', '')) ^@ :postcode
-        AND {_live("l")}"""
+        AND {live("l")}"""
     row = session.execute(text(wanted), {"postcode": _compact(postcode), "today": today}).one()
     return None if row[0] is None else (float(row[0]), float(row[1]))
 
@@ -425,7 +426,7 @@ def _site_columns(*, full: bool) -> str:
 
 def _sites_where(region: Region, asked: Asked, around: Around | None, today: date) -> _Where:
     where = _services_where(region, asked, today)
-    where.add(f"{_live('x')} AND {_live('l')}")
+    where.add(f"{live('x')} AND {live('l')}")
     if asked.metres is not None and around is not None:
         if around.latitude is None:
             where.never = True
@@ -531,7 +532,7 @@ def own_locations(session: Session, partner: UUID, today: date) -> list[Found]:
     """Give the locations that are a partner's own and no other body's, in one statement."""
     wanted = f"""SELECT {_LOCATION} AS location FROM locations l
         WHERE l.tenant_id = :partner AND NOT l.details ? 'organization' AND l.hsds IS NULL
-        AND {_live("l")} ORDER BY l.id"""
+        AND {live("l")} ORDER BY l.id"""
     rows = session.execute(text(wanted), {"partner": partner, "today": today})
     return [row.location for row in rows]
 
@@ -541,8 +542,8 @@ def stream_locations(session: Session, region: Region, today: date) -> Iterator[
     wanted = f"""SELECT l.tenant_id, l.id, l.key, l.name, l.latitude, l.longitude, l.details,
         l.hsds,
         (SELECT o.id FROM organizations o WHERE o.tenant_id = l.tenant_id
-            AND o.key = l.details ->> 'organization' AND {_live("o")}) AS organization_id
-        FROM locations l WHERE l.tenant_id = ANY(:tenants) AND {_live("l")}
+            AND o.key = l.details ->> 'organization' AND {live("o")}) AS organization_id
+        FROM locations l WHERE l.tenant_id = ANY(:tenants) AND {live("l")}
         ORDER BY l.id, l.tenant_id"""
     return _streamed(session, wanted, {"tenants": region.tenant_ids, "today": today})
 
@@ -558,7 +559,7 @@ def _organization_statement(*, full: bool) -> str:
 
 def _organizations_where(region: Region, asked: Asked, today: date) -> _Where:
     where = _Where(
-        ["o.tenant_id = ANY(:tenants)", _live("o")],
+        ["o.tenant_id = ANY(:tenants)", live("o")],
         {"tenants": region.tenant_ids, "today": today},
     )
     if asked.search is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
@@ -52,11 +53,23 @@ class RateForm(Schema):
     """Whether it helped."""
 
     helped = SchemaNode(
-        Choice(from_person.HELPED),
+        Choice(HELPED),
         title=_("Did this help?"),
         widget=RadioWidget(values=choices(HELPED)),
     )
     text = _text(_("Why?"), missing=None)
+
+
+FORMS: Mapping[str, tuple[type[Schema], Any, Any]] = {
+    "add": (AddForm, _("Send it"), _("Sent. Whoever works on it reads it.")),
+    "reopen": (ReopenForm, _("Open it again"), _("It is open again.")),
+    "rate": (
+        RateForm,
+        _("Send it"),
+        _("Thank you. It is read by those who answer for this service."),
+    ),
+}
+"""What can be sent: the form, its button, and what is said when it came."""
 
 
 def _tracked(context: TrackedRequest, request: Any) -> queries.Tracked:
@@ -66,9 +79,10 @@ def _tracked(context: TrackedRequest, request: Any) -> queries.Tracked:
     return found
 
 
-def _form(context: TrackedRequest, request: Any, name: str, schema: Schema, submit: Any) -> Form:
-    here = f"/track/{context.__name__}"
-    return make_form(request, schema, submit=submit, name=name, action=f"{here}/{name}")
+def _form(context: TrackedRequest, request: Any, name: str) -> Form:
+    schema, submit, _said = FORMS[name]
+    action = f"/track/{context.__name__}/{name}"
+    return make_form(request, schema(), submit=submit, name=name, action=action)
 
 
 @view_config(
@@ -89,11 +103,11 @@ def _page(
     slug = tell.published.slugs.get(found.owner_id, "")
     with acting_for(request.dbsession, found.owner_id):
         messages = queries.told(request.dbsession, context.request_id)
-
-    def form(name: str, schema: Schema, submit: Any) -> Form:
-        return failed.get(name) or _form(context, request, name, schema, submit)
-
-    open_ = found.state not in ("closed", "merged", "in_transit")
+    offered = {
+        "add": found.state not in ("closed", "merged", "in_transit"),
+        "reopen": from_person.can_reopen(found.state, found.closed_at, request.now),
+        "rate": found.state == "closed",
+    }
     return {
         "found": found,
         "service_name": tell.service_name(found.owner_id, found.service_key),
@@ -113,12 +127,12 @@ def _page(
         ],
         "phone": tell.phone(slug),
         "waits": found.state == "waiting_person",
-        "add_form": form("add", AddForm(), _("Send it")) if open_ else None,
-        "reopen_form": form("reopen", ReopenForm(), _("Open it again"))
-        if from_person.can_reopen(found.state, found.closed_at, request.now)
-        else None,
-        "rate_form": form("rate", RateForm(), _("Send it")) if found.state == "closed" else None,
-        "opened_form": next(iter(failed), None),
+        "forms": {
+            name: failed.get(name) or _form(context, request, name)
+            for name, there in offered.items()
+            if there
+        },
+        "failed": next(iter(failed), None),
     }
 
 
@@ -129,11 +143,6 @@ def _page(
     request_method="POST",
     renderer="public/tracked.jinja2",
 )
-def add(context: TrackedRequest, request: Any) -> Any:
-    """Add words to a request."""
-    return _done(context, request, "add", AddForm(), _("Send it"))
-
-
 @view_config(
     context=TrackedRequest,
     name="reopen",
@@ -141,11 +150,6 @@ def add(context: TrackedRequest, request: Any) -> Any:
     request_method="POST",
     renderer="public/tracked.jinja2",
 )
-def reopen(context: TrackedRequest, request: Any) -> Any:
-    """Open a request again that is not solved."""
-    return _done(context, request, "reopen", ReopenForm(), _("Open it again"))
-
-
 @view_config(
     context=TrackedRequest,
     name="rate",
@@ -153,41 +157,27 @@ def reopen(context: TrackedRequest, request: Any) -> Any:
     request_method="POST",
     renderer="public/tracked.jinja2",
 )
-def rate(context: TrackedRequest, request: Any) -> Any:
-    """Say whether it helped."""
-    return _done(context, request, "rate", RateForm(), _("Send it"))
-
-
-_SAID = {
-    "add": _("Sent. Whoever works on it reads it."),
-    "reopen": _("It is open again."),
-    "rate": _("Thank you. It is read by those who answer for this service."),
-}
-
-
-def _done(context: TrackedRequest, request: Any, name: str, schema: Schema, submit: Any) -> Any:
+def send(context: TrackedRequest, request: Any) -> Any:
+    """Add words to a request, open it again, or say whether it helped."""
+    name = request.view_name
     found = _tracked(context, request)
-    form = _form(context, request, name, schema, submit)
+    form = _form(context, request, name)
+    session, now = request.dbsession, request.now
 
     def on_success(values: dict[str, Any]) -> HTTPSeeOther:
-        which = {
-            "owner_id": found.owner_id,
-            "request_id": context.request_id,
-            "now": request.now,
-        }
+        about = {"owner_id": found.owner_id, "request_id": context.request_id, "now": now}
         try:
             if name == "rate":
-                from_person.rate(request.dbsession, **which, **values)
+                from_person.rate(session, **about, **values)
             else:
                 act = from_person.add_words if name == "add" else from_person.reopen
-                followers = telling(request).followers()
-                act(request.dbsession, **which, text=values["text"], followers=followers)
+                act(session, **about, **values, followers=telling(request).followers())
         except from_person.TooLate:
             request.flash("warning", _("Something else has happened since: see below."))
         except from_person.TooMany:
             request.flash("warning", _("You have written often already. Please call instead."))
         else:
-            request.flash("success", _SAID[name])
+            request.flash("success", FORMS[name][2])
         return HTTPSeeOther(location=f"/track/{context.__name__}")
 
     return handle_form_submission(
