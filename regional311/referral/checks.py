@@ -103,9 +103,9 @@ class Known:
         on: date | None = None,
     ) -> Known:
         """Take what is known from the region as it stands; of a day, what has not ended by then."""
-        offered = tuple(
-            each for each in region.directory.services if on is None or each.offered(on)
-        )
+        services = region.directory.services
+        offered = tuple(each for each in services if on is None or each.offered(on))
+        ended = frozenset(each.ref for each in services) - {each.ref for each in offered}
         return cls(
             tenant,
             frozenset(each.ref for each in region.directory.services),
@@ -126,7 +126,7 @@ class Known:
                 slug: frozenset(each.term for each in region.directory.of(slug))
                 for slug in region.partners
             },
-            frozenset(each.ref for each in region.directory.services if each not in offered),
+            ended,
             frozenset(branches),
             offered,
         )

@@ -359,14 +359,7 @@ def _offered(region: Region, decision: Decision, service: Service, on: date) -> 
     book = region.rulebooks.get(receiver)
     if book is None:
         return decision
-    facts = replace(
-        decision.facts,
-        owner=receiver,
-        service=at_receiver.key,
-        bureau=at_receiver.bureau,
-        disposition=at_receiver.disposition(on),
-        confidential=decision.facts.confidential or at_receiver.confidential,
-    )
+    facts = facts_at(receiver, at_receiver, decision.facts, on)
     second = book.try_rules(facts, on)
     decision = replace(decision, tried=(*decision.tried, second))
     rule = second.matched
@@ -393,6 +386,18 @@ def _offered(region: Region, decision: Decision, service: Service, on: date) -> 
             reasons=(*decision.reasons, why),
         )
     return decision
+
+
+def facts_at(receiver: str, service: Service, facts: Facts, on: date) -> Facts:
+    """Give the facts as the rules of a receiving partner see them, of the service as it has it."""
+    return replace(
+        facts,
+        owner=receiver,
+        service=service.key,
+        bureau=service.bureau,
+        disposition=service.disposition(on),
+        confidential=facts.confidential or service.confidential,
+    )
 
 
 def _usual(

@@ -17,7 +17,13 @@ from regional311.keys import key_for
 from regional311.referral import drafting, rule_editing
 from regional311.referral.cases import Case, CaseFacts, decide_facts, run_cases
 from regional311.referral.conditions import Facts
-from regional311.referral.decision import Decision, explain, explain_stored, rule_name_key
+from regional311.referral.decision import (
+    Decision,
+    explain,
+    explain_stored,
+    facts_at,
+    rule_name_key,
+)
 from regional311.referral.drafting import Content
 from regional311.referral.past import facts_from
 from regional311.referral.queries import decisions_of_contact
@@ -172,14 +178,7 @@ def _receivers_facts(decision: Decision, published: Published, book: RuleBook, o
     service = published.directory.find(f"{receiver}/{decision.service}")
     if service is None:
         return replace(decision.facts, owner=receiver)
-    return replace(
-        decision.facts,
-        owner=receiver,
-        service=service.key,
-        bureau=service.bureau,
-        disposition=service.disposition(on),
-        confidential=decision.facts.confidential or service.confidential,
-    )
+    return facts_at(receiver, service, decision.facts, on)
 
 
 def _values(facts: Facts) -> list[tuple[str, str]]:
