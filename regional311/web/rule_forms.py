@@ -40,6 +40,7 @@ from regional311.web.wording import (
     LANGUAGES,
     PRIORITIES,
     SERVICE_DISPOSITIONS,
+    WEEKDAYS,
     choices,
     said,
 )
@@ -480,15 +481,7 @@ def facts_form(offered: Offered) -> Schema:
         for group, each in offered.boundaries()
     ]
     hours = [(str(hour), f"{hour:02d}:00") for hour in range(24)]
-    days = [
-        ("1", _("Monday")),
-        ("2", _("Tuesday")),
-        ("3", _("Wednesday")),
-        ("4", _("Thursday")),
-        ("5", _("Friday")),
-        ("6", _("Saturday")),
-        ("7", _("Sunday")),
-    ]
+    days = [(str(day), words) for day, words in enumerate([*WEEKDAYS.values()][:7], 1)]
     owners = [("nobody", _("Nobody")), *offered.parties()]
     nodes = [
         SchemaNode(
