@@ -123,9 +123,7 @@ def search(context: Root, request: Any) -> dict[str, Any]:
         "facets": _facets(request, tell, found, asked),
         "chips": _chips(request, tell, asked),
         "place": _place_told(tell, asked),
-        "pages": [(number, asked.url(page=str(number))) for number in range(1, last + 1)]
-        if last > 1
-        else [],
+        "pages": [(number, asked.url(page=str(number))) for number in _pages(asked.page, last)],
         "page": asked.page,
         "lines": [
             {"name": row.name, "phone": tell.phone(slug), "link": call_link(tell.phone(slug) or "")}
@@ -246,6 +244,16 @@ def _degrees(text: str, limit: int) -> float | None:
     except ValueError:
         return None
     return found if math.isfinite(found) and abs(found) <= limit else None
+
+
+def _pages(page: int, last: int) -> list[int]:
+    """Give the pages that are linked to: the first, the last, and those about this one.
+
+    >>> _pages(7, 50), _pages(1, 1)
+    ([1, 5, 6, 7, 8, 9, 50], [])
+    """
+    near = range(max(1, page - 2), min(last, page + 2) + 1)
+    return sorted({1, *near, last}) if last > 1 else []
 
 
 def _number(text: str, least: int, most: int) -> int | None:
