@@ -68,6 +68,8 @@ class TrackingToken(Base):
     token_hash: Mapped[bytes] = mapped_column(primary_key=True)
     tenant_id: Mapped[UUID]
     request_id: Mapped[UUID]
+    me_too_id: Mapped[UUID | None]
+    """Set for the link of who said *me too*: it shows less, and can stop the news."""
 
 
 class Membership(Base):

@@ -23,7 +23,7 @@ LONGEST = timedelta(hours=12)
 _IDENTITY = text(
     "SELECT person_id, name, csrf_token, memberships FROM identity_of_session(:token, :at, :idle)"
 )
-_TRACKED = text("SELECT tenant_id, request_id FROM tracked(:token)")
+_TRACKED = text("SELECT tenant_id, request_id, me_too_id FROM tracked(:token)")
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ class Tracked:
 
     tenant_id: UUID
     request_id: UUID
+    me_too_id: UUID | None = None
+    """Who said *me too*, when the link is theirs."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,11 @@ def tracked(connection: Connection, token: str) -> Tracked | None:
     row = connection.execute(_TRACKED, {"token": token_hash(token)}).one_or_none()
     if row is None:
         return None
-    return Tracked(tenant_id=UUID(str(row.tenant_id)), request_id=UUID(str(row.request_id)))
+    return Tracked(
+        tenant_id=UUID(str(row.tenant_id)),
+        request_id=UUID(str(row.request_id)),
+        me_too_id=UUID(str(row.me_too_id)) if row.me_too_id else None,
+    )
 
 
 def who_may(session: Session, *permissions: Permissions) -> list[Member]:

@@ -20,9 +20,9 @@ TRANSITIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "waiting_person": ("assigned", "in_progress", "waiting_partner", *_ENDS),
     "waiting_partner": ("assigned", "in_progress", "waiting_person", *_ENDS),
     "closed": ("triaged",),
-    "merged": (),
+    "merged": ("triaged",),
 }
-"""From, and where to. Out of *closed* there is one way: reopened, it is triaged again."""
+"""From, and where to. Out of *closed* and *merged* there is one way: it is triaged again."""
 
 STATES: Final = tuple(state for state in TRANSITIONS if state)
 OPEN: Final = tuple(state for state in STATES if state not in CLOSED)

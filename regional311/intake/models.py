@@ -40,6 +40,10 @@ def _among(column: str, values: tuple[str, ...]) -> str:
     return f"{column} IN ({', '.join(repr(value) for value in values)})"
 
 
+SEEN = "NOT confidential AND state NOT IN ('closed', 'merged')"
+"""Requests that somebody who is about to file the same may be shown."""
+
+
 class Inquirer(Base):
     """The person who asks, when they chose to say who they are; erasable, with a retention date."""
 
@@ -164,6 +168,28 @@ class ServiceRequest(Base):
             postgresql_where="heard_at IS NOT NULL",
         ),
         CheckConstraint(_among("helped", HELPED), name="helped_known"),
+        tenant_reference("service_requests", "merged_into_id"),
+        Index(
+            "ix_service_requests_merged",
+            "tenant_id",
+            "merged_into_id",
+            postgresql_where="merged_into_id IS NOT NULL",
+        ),
+        Index(
+            "ix_service_requests_near",
+            "tenant_id",
+            "service_key",
+            "latitude",
+            "longitude",
+            postgresql_where=f"latitude IS NOT NULL AND {SEEN}",
+        ),
+        Index(
+            "ix_service_requests_said",
+            "tenant_id",
+            "service_key",
+            text("lower(place_text)"),
+            postgresql_where=f"place_text IS NOT NULL AND {SEEN}",
+        ),
         {"info": TENANT},
     )
 
@@ -202,10 +228,44 @@ class ServiceRequest(Base):
     """Whether it helped, as the person says once it is closed."""
     helped_words: Mapped[str | None]
     helped_at: Mapped[datetime | None]
+    me_too: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How many others said that it is theirs too."""
+    merged_into_id: Mapped[UUID | None]
+    """The request that says the same and goes on, when this one is merged."""
     updated_at: Mapped[datetime]
     version: Mapped[int] = mapped_column(default=1)
 
     __mapper_args__ = {"version_id_col": version, "version_id_generator": lambda v: (v or 0) + 1}
+
+
+class MeToo(Base):
+    """Somebody else who says that a request is theirs too; it lives with the request's owner."""
+
+    __tablename__ = "me_toos"
+    __table_args__ = (
+        tenant_reference("service_requests", "request_id"),
+        UniqueConstraint("tenant_id", "source_key"),
+        Index(None, "tenant_id", "request_id"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    request_id: Mapped[UUID]
+    intake_tenant_id: Mapped[UUID]
+    """Who heard it: the owner itself, or a partner at whose desk it was said."""
+    need_id: Mapped[UUID | None]
+    """The need that it is, at who heard it."""
+    source_key: Mapped[str]
+    """What makes it count once: the form that was sent."""
+    email: Mapped[str | None]
+    """Where news go, given for nothing else; null for who only counts, or wants no more."""
+    language: Mapped[str]
+    token: Mapped[str | None]
+    """The link in those letters: it shows the request, and stops them."""
+    at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    """Since when no more news are wanted."""
 
 
 class RequestNote(Base):

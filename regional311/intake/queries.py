@@ -19,6 +19,7 @@ from sqlalchemy import (
     Select,
     Text,
     and_,
+    case,
     func,
     literal,
     select,
@@ -28,7 +29,7 @@ from sqlalchemy import (
     union_all,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from regional311.audit.models import AuditEvent
 from regional311.audit.queries import AuditRow, history
@@ -248,12 +249,14 @@ class Tracked:
     public_id: str
     owner_id: UUID
     service_key: str
-    state: str
     opened_at: datetime
+    state: str
     expected_at: datetime | None
     closed_at: datetime | None
     public_message: str | None
     updated_at: datetime
+    merged: str | None
+    """Number of the request that says the same and goes on, of which the rest is told."""
 
 
 def _of(model: Any, row: type) -> list[Any]:
@@ -658,29 +661,43 @@ def tracked(session: Session, request_id: UUID) -> Tracked | None:
     The caller found tenant and request by the hash of the tracking token.
     """
     tenant_id = scope_of(session).tenant_id
-    own = select(
-        ServiceRequest.public_id,
-        ServiceRequest.tenant_id.label("owner_id"),
-        ServiceRequest.service_key,
-        ServiceRequest.state,
-        ServiceRequest.opened_at,
-        ServiceRequest.expected_at,
-        ServiceRequest.closed_at,
-        ServiceRequest.public_message,
-        ServiceRequest.updated_at,
-    ).where(ServiceRequest.tenant_id == tenant_id, ServiceRequest.id == request_id)
+    kept = aliased(ServiceRequest)
+    # a merged one is told of as the one that goes on
+    told = [
+        case((kept.id.is_not(None), getattr(kept, name)), else_=getattr(ServiceRequest, name))
+        for name in ("state", "expected_at", "closed_at", "public_message", "updated_at")
+    ]
+    own = (
+        select(
+            ServiceRequest.public_id,
+            ServiceRequest.tenant_id.label("owner_id"),
+            ServiceRequest.service_key,
+            ServiceRequest.opened_at,
+            *told,
+            kept.public_id,
+        )
+        .outerjoin(
+            kept,
+            and_(
+                kept.tenant_id == ServiceRequest.tenant_id,
+                kept.id == ServiceRequest.merged_into_id,
+            ),
+        )
+        .where(ServiceRequest.tenant_id == tenant_id, ServiceRequest.id == request_id)
+    )
     followed = select(
         FollowedRequest.public_id,
         FollowedRequest.owner_id,
         FollowedRequest.service_key,
-        FollowedRequest.state,
         FollowedRequest.sent_at,
+        FollowedRequest.state,
         FollowedRequest.expected_at,
         FollowedRequest.closed_at,
         FollowedRequest.public_message,
         FollowedRequest.updated_at,
+        literal(None),
     ).where(FollowedRequest.tenant_id == tenant_id, FollowedRequest.id == request_id)
-    row = session.execute(union_all(own, followed)).first()
+    row: Any = session.execute(union_all(own, followed)).first()
     return Tracked(*row) if row is not None else None
 
 

@@ -8,7 +8,7 @@ Internal notes never cross.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -24,7 +24,7 @@ from regional311.database.rows import new_row, put, send
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
 from regional311.errors import Conflict, InvalidInput, NotFound
 from regional311.exchange.service import REQUEST_STATUS, tell
-from regional311.intake import lifecycle
+from regional311.intake import lifecycle, me_too
 from regional311.intake.models import (
     Attachment,
     Contact,
@@ -38,6 +38,7 @@ from regional311.intake.models import (
 )
 from regional311.intake.uploads import Upload
 from regional311.metering import service as metering
+from regional311.notices.models import OutboxMessage
 from regional311.notices.service import Translate, outbox_row
 
 MAX_NOTE: Final = 4000
@@ -431,6 +432,7 @@ def change_request(
     elif before in lifecycle.CLOSED:
         request.closed_at = None
         request.resolution = None
+        request.merged_into_id = None
         request.helped = request.helped_words = request.helped_at = None
     if scope_of(session).person_id is not None:
         request.heard_at = None
@@ -675,12 +677,11 @@ def _tell(
     message: str | None,
     followers: Followers,
 ) -> None:
-    """Tell the partner that took the request in, and the person who asked."""
-    owner_id = scope_of(session).tenant_id
+    """Tell the partner that took the request in, the person who asked, and whose it is too."""
     status = RequestStatus(
         request.id,
         request.public_id,
-        owner_id,
+        scope_of(session).tenant_id,
         request.service_key,
         request.state,
         message,
@@ -688,7 +689,48 @@ def _tell(
         request.closed_at,
         request.resolution,
     )
-    if request.intake_tenant_id == owner_id:
+    _tell_one(session, request, status, now, followers)
+    if not request.me_too:
+        return
+    for each in _merged_into(session, request.id):
+        theirs = replace(status, request_id=each.id, public_id=each.public_id)
+        _tell_one(session, each, theirs, now, followers)
+    said_too = me_too.listeners(session, request.id)
+    for listener in said_too:
+        if listener.email:
+            put(session, _letter(status.owner_id, status, listener, now, followers))
+    for partner_id in sorted({each.intake_tenant_id for each in said_too}):
+        needs = [each.need_id for each in said_too if each.intake_tenant_id == partner_id]
+        with acting_for(session, partner_id):
+            for need_id in needs:
+                _set_need(session, need_id, status)
+
+
+def _merged_into(session: TenantSession, request_id: UUID) -> list[Any]:
+    return list(
+        session.execute(
+            select(
+                ServiceRequest.id,
+                ServiceRequest.public_id,
+                ServiceRequest.intake_tenant_id,
+                ServiceRequest.need_id,
+                ServiceRequest.inquirer_id,
+            ).where(
+                ServiceRequest.tenant_id == scope_of(session).tenant_id,
+                ServiceRequest.merged_into_id == request_id,
+            )
+        )
+    )
+
+
+def _tell_one(
+    session: TenantSession,
+    request: Any,
+    status: RequestStatus,
+    now: datetime,
+    followers: Followers,
+) -> None:
+    if request.intake_tenant_id == status.owner_id:
         _set_need(session, request.need_id, status)
         _notify(session, request.inquirer_id, status, now, followers)
         return
@@ -816,27 +858,39 @@ def _notify(
     ).one_or_none()
     if inquirer is None or not inquirer.email:
         return
+    put(session, _letter(tenant_id, status, inquirer, now, followers))
+
+
+def _letter(
+    tenant_id: UUID,
+    status: RequestStatus,
+    reader: Any,
+    now: datetime,
+    followers: Followers,
+) -> OutboxMessage:
+    """News of a request, to who filed it or to who said *me too*."""
     closed = status.state in lifecycle.CLOSED
+    listens = isinstance(reader, me_too.Listener)
+    about = "me_too" if listens else "request"
     options: dict[str, Any] = {}
     if followers.translate is not None:
         options["translate"] = followers.translate
-    put(
-        session,
-        outbox_row(
-            tenant_id,
-            event="request_closed" if closed else "request_status",
-            recipient=inquirer.email,
-            language=inquirer.language,
-            now=now,
-            subject_id=status.request_id,
-            values={
-                "number": status.public_id,
-                "partner": followers.name(status.owner_id),
-                "state": status.state.replace("_", " "),
-                "message": status.message or "",
-            },
-            **options,
-        ),
+    if listens:
+        options["address"] = f"{followers.url}/track/{reader.token}"
+    return outbox_row(
+        tenant_id,
+        event=f"{about}_closed" if closed else f"{about}_status",
+        recipient=reader.email,
+        language=reader.language,
+        now=now,
+        subject_id=status.request_id,
+        values={
+            "number": status.public_id,
+            "partner": followers.name(status.owner_id),
+            "state": status.state.replace("_", " "),
+            "message": status.message or "",
+        },
+        **options,
     )
 
 

@@ -30,6 +30,17 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "Your request {number} is closed",
         "{partner} closed your request {number}.\n\n{message}\n\n{link}",
     ),
+    "me_too_status": (
+        "News on {number}, which you have too",
+        (
+            "{partner} says about {number}: {state}.\n\n{message}\n\n{link}There you can also stop "
+            "these letters.\n"
+        ),
+    ),
+    "me_too_closed": (
+        "{number}, which you have too, is closed",
+        "{partner} closed {number}.\n\n{message}\n\n{link}There you can also stop these letters.\n",
+    ),
     "referral_sent": (
         "Your referral {number}",
         (

@@ -35,6 +35,7 @@ from regional311.errors import Conflict, InvalidInput, KeyReused, NotFound, Stal
 from regional311.exchange import service as exchange
 from regional311.identity.models import TrackingToken
 from regional311.intake import lifecycle as intake_lifecycle
+from regional311.intake import me_too
 from regional311.intake.models import (
     CHANNELS,
     Attachment,
@@ -169,6 +170,8 @@ class Intake:
     ``files`` are those given in answer.
     ``chosen`` is the candidate that a specialist picked. ``consent`` is ``given``, ``refused`` or
     ``unasked``. ``line`` is ``partner/key``. ``ends`` is false to go on with another need.
+    ``same_as`` is the number of an open request with whoever is responsible: nothing new is filed
+    there, it counts one more.
     """
 
     source: str
@@ -196,6 +199,7 @@ class Intake:
     consent: str = "unasked"
     consent_method: str = "spoken"
     consent_fields: tuple[str, ...] = ()
+    same_as: str = ""
     contact_id: UUID | None = None
     contact_version: int = 0
     call_type: str | None = None
@@ -281,6 +285,8 @@ class Plan:
     rows: list[Base] = field(default_factory=list)
     received: dict[UUID, list[Base]] = field(default_factory=dict)
     continues: Mapping[str, Any] | None = None
+    joins: tuple[UUID, me_too.Joins] | None = None
+    """The owner of a request that this is the same as, and what is said there."""
 
 
 def preview(published: Published, slug: str, intake: Intake, *, now: datetime) -> Preview:
@@ -385,6 +391,9 @@ def take_in(
         if _is_repeat(error):
             raise AlreadyTaken("This was filed before.") from error
         raise
+    if made.joins is not None:
+        with acting_for(session, made.joins[0]):
+            me_too.join(session, made.joins[1])
     for tenant_id in sorted(made.received):
         with acting_for(session, tenant_id):
             put(session, *made.received[tenant_id])
@@ -504,6 +513,7 @@ class _Planner:
         self.need_id: UUID | None = None
         self.inquirer_id: UUID | None = None
         self.token = ""
+        self.joins: tuple[UUID, me_too.Joins] | None = None
 
     def plan(self) -> Plan:
         intake = self.intake
@@ -536,7 +546,7 @@ class _Planner:
                     answer=_stored(filed),
                 )
             )
-        return Plan(filed, self.rows, self.received, self.continued)
+        return Plan(filed, self.rows, self.received, self.continued, self.joins)
 
     def _answers(self) -> dict[str, Any] | None:
         """What is kept of the answers to the form that was asked."""
@@ -678,7 +688,11 @@ class _Planner:
                 attachment_rows(self.tenant_id, self.need_id, intake.files, now=self.now)
             )
         self._decision(decision)
-        if decision.outcome == OPEN_REQUEST:
+        if intake.same_as and decision.outcome != OPEN_REQUEST:
+            raise me_too.NotOpen("Nobody takes a request for this now.", field="same_as")
+        if decision.outcome == OPEN_REQUEST and intake.same_as:
+            filed = self._same(decision, filed)
+        elif decision.outcome == OPEN_REQUEST:
             filed = self._request(decision, filed)
         elif decision.outcome == REFER:
             filed = self._referral(decision, filed)
@@ -744,6 +758,31 @@ class _Planner:
                 trace={**decision.trace(), "on": self.today.isoformat()},
                 decided_at=self.now,
             )
+        )
+
+    def _same(self, decision: Decision, filed: Filed) -> Filed:
+        """The request is there already. An address crosses to its owner with consent only."""
+        intake, owner_id = self.intake, self.published.ids[decision.target]
+        asker = intake.asker
+        listens = asker is not None and asker.wants_updates
+        if owner_id != self.tenant_id and intake.consent != "given":
+            listens = False
+        tracked = intake.track and intake.source in ANSWERED
+        self.joins = (
+            owner_id,
+            me_too.Joins(
+                number=intake.same_as,
+                source_key=intake.source_key,
+                token=_token(intake) if tracked else "",
+                need_id=self.need_id,
+                intake_tenant_id=self.tenant_id,
+                email=asker.email if asker is not None and listens else None,
+                language=intake.language,
+                at=self.now,
+            ),
+        )
+        return replace(
+            filed, request_public_id=intake.same_as, token=_token(intake) if tracked else ""
         )
 
     def _request(self, decision: Decision, filed: Filed) -> Filed:

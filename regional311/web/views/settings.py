@@ -27,6 +27,8 @@ EVENTS = {
     "request_received": _("A request was received"),
     "request_status": _("A request moved on"),
     "request_closed": _("A request was closed"),
+    "me_too_status": _("News on a request that others have too"),
+    "me_too_closed": _("A request that others have too was closed"),
     "referral_sent": _("A referral was sent"),
     "referral_answered": _("A referral was answered"),
 }

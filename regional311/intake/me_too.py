@@ -1,0 +1,170 @@
+"""*Me too*: somebody else has the same need as a request that is open already.
+
+Nothing new is filed. The request counts one more, and whoever left an address hears what becomes
+of it: the address lives with the request's owner and serves nothing else. The contact and its need
+are kept all the same by the partner at whose desk or form it was said, and the need ends as the
+request does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from regional311.audit.service import record
+from regional311.database.ids import new_id, token_hash
+from regional311.database.rows import new_row, put, send
+from regional311.database.session import TenantSession, mark_changed, scope_of
+from regional311.errors import Conflict
+from regional311.identity.models import TrackingToken
+from regional311.intake import lifecycle
+from regional311.intake.models import MeToo, ServiceRequest
+
+
+class NotOpen(Conflict):
+    """The request was closed or merged meanwhile, or others may not know of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joins:
+    """One who has the need of a request, by its number.
+
+    `source_key` is what makes it count once. `token` is the secret of the link that shows the
+    request, empty for none; `need_id` is the need at `intake_tenant_id`, where it was said. `email`
+    is where news go.
+    """
+
+    number: str
+    source_key: str
+    at: datetime
+    intake_tenant_id: UUID
+    need_id: UUID | None = None
+    token: str = ""
+    email: str | None = None
+    language: str = "en"
+
+
+def join(session: TenantSession, joins: Joins) -> UUID:
+    """Count one more who has this need, in the scope of the request's owner; give the request.
+
+    The same `source_key` counts once. Raises `NotOpen`.
+    """
+    tenant_id = scope_of(session).tenant_id
+    send(session)
+    found = session.execute(
+        select(ServiceRequest)
+        .where(
+            ServiceRequest.tenant_id == tenant_id,
+            ServiceRequest.public_id == joins.number,
+            ServiceRequest.confidential.is_(False),
+        )
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).scalar_one_or_none()
+    if found is None or found.state in lifecycle.CLOSED:
+        raise NotOpen(
+            "That request is no longer open. Please file one of your own.", field="same_as"
+        )
+    me_too_id = new_id()
+    made = session.execute(
+        insert(MeToo)
+        .values(
+            tenant_id=tenant_id,
+            id=me_too_id,
+            request_id=found.id,
+            intake_tenant_id=joins.intake_tenant_id,
+            need_id=joins.need_id,
+            source_key=joins.source_key,
+            email=joins.email,
+            language=joins.language,
+            token=joins.token if joins.email else None,
+            at=joins.at,
+        )
+        .on_conflict_do_nothing()
+        .returning(MeToo.id)
+    ).one_or_none()
+    if made is None:
+        return found.id
+    # not by the mapper: who works on the request has seen nothing that is no longer so
+    session.execute(
+        update(ServiceRequest)
+        .where(ServiceRequest.tenant_id == tenant_id, ServiceRequest.id == found.id)
+        .values(me_too=ServiceRequest.me_too + 1)
+        .execution_options(synchronize_session=False)
+    )
+    if joins.token:
+        put(
+            session,
+            new_row(
+                TrackingToken,
+                token_hash=token_hash(joins.token),
+                tenant_id=tenant_id,
+                request_id=found.id,
+                me_too_id=me_too_id,
+            ),
+        )
+    record(
+        session,
+        now=joins.at,
+        action="request:me_too",
+        subject_kind="request",
+        subject_id=found.id,
+        detail={"me_too": str(me_too_id)},
+    )
+    mark_changed(session)
+    return found.id
+
+
+def stop(session: TenantSession, *, me_too_id: UUID, now: datetime) -> None:
+    """Send no more news: the address is forgotten, the count stays. Twice is as good as once."""
+    tenant_id = scope_of(session).tenant_id
+    ended = session.execute(
+        update(MeToo)
+        .where(MeToo.tenant_id == tenant_id, MeToo.id == me_too_id, MeToo.ended_at.is_(None))
+        .values(ended_at=now, email=None, token=None)
+        .returning(MeToo.request_id)
+        .execution_options(synchronize_session=False)
+    ).scalar_one_or_none()
+    if ended is None:
+        return
+    mark_changed(session)
+    record(
+        session,
+        now=now,
+        action="request:me_too_stop",
+        subject_kind="request",
+        subject_id=ended,
+        detail={"me_too": str(me_too_id), "by": "link"},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One who has the need too: where news go, and the need that is met or not with the request."""
+
+    email: str | None
+    language: str
+    token: str | None
+    intake_tenant_id: UUID
+    need_id: UUID | None
+
+
+def listeners(session: TenantSession, request_id: UUID) -> list[Listener]:
+    """Give who said *me too* of a request, or of one merged into it. One statement."""
+    tenant_id = scope_of(session).tenant_id
+    merged = select(ServiceRequest.id).where(
+        ServiceRequest.tenant_id == tenant_id, ServiceRequest.merged_into_id == request_id
+    )
+    rows = session.execute(
+        select(MeToo.email, MeToo.language, MeToo.token, MeToo.intake_tenant_id, MeToo.need_id)
+        .where(
+            MeToo.tenant_id == tenant_id,
+            or_(MeToo.request_id == request_id, MeToo.request_id.in_(merged)),
+        )
+        .order_by(MeToo.intake_tenant_id, MeToo.id)
+    )
+    return [Listener(*row) for row in rows]
