@@ -142,6 +142,16 @@ def stop(session: TenantSession, *, me_too_id: UUID, now: datetime) -> None:
     )
 
 
+def hears(session: TenantSession, me_too_id: UUID) -> bool:
+    """Whether news still go to who said this *me too*. One statement."""
+    email = session.execute(
+        select(MeToo.email).where(
+            MeToo.tenant_id == scope_of(session).tenant_id, MeToo.id == me_too_id
+        )
+    ).scalar_one_or_none()
+    return email is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Listener:
     """One who has the need too: where news go, and the need that is met or not with the request."""

@@ -22,6 +22,7 @@ from sqlalchemy import (
     case,
     func,
     literal,
+    or_,
     select,
     text,
     true,
@@ -602,6 +603,30 @@ def request_detail(session: Session, request_id: UUID) -> RequestDetail:
         past,
         people(session, named),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """A request that says the same as another."""
+
+    id: UUID
+    public_id: str
+
+
+def merged_with(session: Session, request_id: UUID, kept_id: UUID | None) -> list[Merged]:
+    """Give those that are merged into a request, and the one that it is merged into itself.
+
+    One statement, the oldest first.
+    """
+    rows = session.execute(
+        select(ServiceRequest.id, ServiceRequest.public_id)
+        .where(
+            ServiceRequest.tenant_id == scope_of(session).tenant_id,
+            or_(ServiceRequest.merged_into_id == request_id, ServiceRequest.id == kept_id),
+        )
+        .order_by(ServiceRequest.id)
+    )
+    return [Merged(*row) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ from regional311.database.session import open_session
 from regional311.forecast.models import Budget, Scenario
 from regional311.identity.models import ApiClient, Membership
 from regional311.identity.permissions import Permissions as P
-from regional311.identity.queries import tracked
+from regional311.identity.queries import Tracked, tracked
 from regional311.intake.models import Contact, FollowedRequest, ServiceRequest
 from regional311.keeping.models import Suggestion
 from regional311.ledger.exports import batch_numbered
@@ -166,18 +166,19 @@ class Track(Resource):
         if partner is None:
             return None
         enter(self.request, partner)
-        return TrackedRequest(self.request, name, self, partner, found.request_id)
+        return TrackedRequest(self.request, name, self, partner, found)
 
 
 class TrackedRequest(Resource):
     """One request as its tracking link shows it."""
 
     def __init__(
-        self, request: Any, name: str, parent: Resource, partner: Partner, request_id: UUID
+        self, request: Any, name: str, parent: Resource, partner: Partner, found: Tracked
     ) -> None:
         super().__init__(request, name, parent)
         self.partner = partner
-        self.request_id = request_id
+        self.request_id = found.request_id
+        self.me_too_id = found.me_too_id
 
 
 class PublicPlace(Resource):

@@ -175,6 +175,8 @@ ACTIONS: Final[Mapping[str, Any]] = {
     "request:close": _("Closed"),
     "request:reopen": _("Opened again"),
     "request:merge": _("Joined with another"),
+    "request:me_too": _("Somebody else has it too"),
+    "request:me_too_stop": _("Somebody wants no more news"),
     "request:heard": _("The person wrote"),
     "request:rate": _("The person said whether it helped"),
     "request:note": _("Note added"),

@@ -129,3 +129,15 @@ def sign_in(application, people: People) -> Callable[..., TestApp]:
         return browser
 
     return enter
+
+
+_ELSEWHERE = (
+    {"latitude": f"{45.476 + 0.004 * row:.4f}", "longitude": f"{-122.66 + 0.005 * column:.4f}"}
+    for row in range(18)
+    for column in range(16)
+)
+
+
+def elsewhere():
+    """A point in the City, as a form takes it, with nothing reported around it by another test."""
+    return next(_ELSEWHERE)

@@ -280,3 +280,18 @@ def test_who_bills_sees_what_was_done_but_not_who_asked(browser, sign_in):
     assert "Pothole" in seen
     for hidden in ("Canary", "canary@", "bakery", "Hawthorne"):
         assert hidden not in seen
+
+
+def test_what_is_known_is_counted_at_the_desk(browser):
+    page = picked(screened(browser), "potholes", POTHOLE)
+    described(page, place="SW 5th and Main", latitude="45.5450", longitude="-122.6500")
+    number = file_it(look(page)).html.select_one(".d-number").text.strip()
+    page = picked(screened(browser), "potholes", POTHOLE)
+    described(page, latitude="45.5450", longitude="-122.6501")
+    seen = look(page)
+    same = {each["value"] for each in seen.html.select("#preview input[name=same_as]")}
+    assert same == {number, ""}
+    assert seen.html.select_one(f'a[href$="/requests/{number}"]')
+    counted = file_it(page, same_as=number)
+    assert "Counted with" in counted.html.select_one(".d-card--done").text
+    assert counted.html.select_one(".d-number").text.strip() == number

@@ -120,7 +120,17 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("RequestRecord", "", "GET"): ("requests/{request}", REQUESTS),
     **{
         ("RequestRecord", name, "POST"): (f"requests/{{request}}/{name}", WORKS)
-        for name in ("assign", "close", "note", "reopen", "start", "triage", "wait")
+        for name in (
+            "assign",
+            "close",
+            "merge",
+            "note",
+            "reopen",
+            "start",
+            "take-out",
+            "triage",
+            "wait",
+        )
     },
     ("RequestRecord", "file", "GET"): ("requests/{request}/file?question=photo", REQUESTS),
     ("Referrals", "", "GET"): ("referrals", REFERRALS),

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.web.conftest import elsewhere
+
 POTHOLE = "/report?service=city-of-portland/pothole"
 
 
@@ -55,7 +57,7 @@ def test_danger_must_be_answered(testapp):
 def test_a_report_without_a_name_gets_a_number_and_a_link(testapp, application):
     form = screened(testapp).forms["report"]
     form["place"] = "SW 5th Avenue and Main Street"
-    form["latitude"], form["longitude"] = "45.5152", "-122.6784"
+    form["latitude"], form["longitude"] = "45.5401", "-122.6511"
     form["description"] = "deep hole, near Rosa Lee's door"
     first, second = form.submit("submit"), form.submit("submit")
     number = first.html.select_one(".d-number").text.strip()
@@ -76,8 +78,8 @@ def test_a_place_is_asked_for(testapp):
 
 def test_words_of_danger_stop_the_report(testapp):
     form = screened(testapp).forms["report"]
-    form["place"] = "SW 5th Avenue and Main Street"
-    form["latitude"], form["longitude"] = "45.5152", "-122.6784"
+    form["place"] = "SE 82nd Avenue"
+    form["latitude"], form["longitude"] = "45.5001", "-122.6301"
     form["description"] = "a car is on fire in the hole"
     stopped = form.submit("submit", status=400)
     assert "Call 911 now" in stopped
@@ -89,3 +91,79 @@ def test_words_of_danger_stop_the_report(testapp):
 def test_a_wrong_link_shows_nothing(testapp):
     testapp.get("/track/" + "x" * 43, status=404)
     testapp.get("/track/short", status=404)
+
+
+@pytest.fixture
+def there():
+    return elsewhere()
+
+
+def reported(testapp, there, description="A deep hole", **more):
+    form = screened(testapp).forms["report"]
+    for name, value in there.items():
+        form[name] = value
+    form["description"] = description
+    for name, value in more.items():
+        form[name] = value
+    return form.submit("submit")
+
+
+def track(page):
+    return re.search(r"/track/[\w-]+", page.text)[0]
+
+
+def test_what_is_known_is_shown_before_it_is_filed_and_counted(testapp, there):
+    first = reported(testapp, there)
+    number = first.html.select_one(".d-number").text.strip()
+    asked = reported(testapp, there, "The same hole", email="eva@me.example", wants_updates=True)
+    assert "Nothing was sent yet" in asked
+    assert "A deep hole" in asked
+    form = asked.forms["report"]
+    assert form["description"].value == "The same hole"
+    assert "Nothing was sent yet" in form.submit("submit")
+    form["same_as"] = number
+    counted = form.submit("submit")
+    assert "You are counted too" in counted
+    assert counted.html.select_one(".d-number").text.strip() == number
+    again = form.submit("submit")
+    assert track(again) == track(counted)
+    shown = testapp.get(track(counted))
+    assert "Somebody else filed it" in shown
+    assert "add" not in shown.forms
+    stop = next(f for f in shown.forms.values() if f.action.endswith("/stop"))
+    stopped = stop.submit().follow()
+    assert "You get no more letters" in stopped
+    assert not any(f.action.endswith("/stop") for f in stopped.forms.values())
+    mine = testapp.get(track(first))
+    assert "add" in mine.forms
+    add = mine.forms["add"]
+    add["text"] = "By my own house"
+    add.submit("submit").follow()
+    assert "By my own house" not in testapp.get(track(counted))
+
+
+def test_what_is_something_else_is_filed(testapp, there):
+    number = reported(testapp, there).html.select_one(".d-number").text.strip()
+    form = reported(testapp, there, "Another hole").forms["report"]
+    form["same_as"] = "other"
+    filed = form.submit("submit")
+    assert "Thank you: it is filed" in filed
+    assert filed.html.select_one(".d-number").text.strip() != number
+
+
+def test_a_made_up_number_is_not_counted(testapp, there):
+    reported(testapp, there)
+    form = reported(testapp, there, "Another hole").forms["report"]
+    form["same_as"].force_value("R-00000-00000")
+    assert "That one is no longer open" in form.submit("submit", status=400)
+
+
+def test_who_said_me_too_cannot_act_for_who_filed_it(testapp, there):
+    first = reported(testapp, there)
+    form = reported(testapp, there, "The same hole").forms["report"]
+    form["same_as"] = first.html.select_one(".d-number").text.strip()
+    link = track(form.submit("submit"))
+    token = testapp.get(track(first)).forms["add"]["csrf_token"].value
+    sent = {"csrf_token": token, "text": "Open it", "submit": "submit"}
+    testapp.post(f"{link}/add", sent, status=404)
+    testapp.post(f"{track(first)}/stop", {"csrf_token": token}, status=404)

@@ -17,11 +17,11 @@ from regional311.database.session import Scope, open_session
 from regional311.intake.models import Need, ServiceRequest
 from regional311.intake.pictures import bare
 from tests.intake.pictures_sent import JPEG, PNG, gps_exif, with_exif
+from tests.web.conftest import elsewhere
 from tests.web.forms_asked import QUESTIONS, ask, publish_person
 
 CITY, COUNTY = "city-of-portland", "multnomah-county"
 POTHOLE = f"/report?service={CITY}/pothole"
-POINT = {"latitude": "45.5152", "longitude": "-122.6784"}
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def asked(web_engine, people) -> None:
 
 def report(browser: Any, **values: Any) -> Any:
     form = browser.get(f"{POTHOLE}&danger=none").forms["report"]
-    for name, value in {**POINT, **values}.items():
+    for name, value in {**elsewhere(), **values}.items():
         form[name] = value
     return form
 
@@ -220,7 +220,7 @@ def test_the_desk_asks_the_same_form(sign_in, web_engine, people):
     assert "Only if “How big is it?” is answered: Larger." in form.text
     assert '<h3 id="need-answer-driver-name-group">Who was driving?</h3>' in form.text
     form["place_kind"] = "point"
-    for name, value in {**POINT, **ANSWERS}.items():
+    for name, value in {**elsewhere(), **ANSWERS}.items():
         form[name] = value
     form["answer-wide"] = ""
     wrong = browser.post(form.action, form.submit_fields(), status=400)
@@ -257,7 +257,7 @@ def test_a_message_asks_the_same_form(sign_in, web_engine, people):
     form = browser.get(f"/{CITY}/desk/message?service={CITY}/pothole").forms["message"]
     form["danger"] = "none"
     form["place_kind"] = "point"
-    for name, value in {**POINT, **ANSWERS}.items():
+    for name, value in {**elsewhere(), **ANSWERS}.items():
         form[name] = value
     form.set("answer-lanes", True, index=1)
     contact = form.submit("submit").follow()
@@ -284,7 +284,7 @@ def test_asked_and_told_again_in_another_language(
     assert "¿Qué tan grande es?" in page
     assert page.html.select_one("label[for=report-answer-near] > span[lang=en]")
     form = page.forms["report"]
-    for name, value in {**POINT, **ANSWERS}.items():
+    for name, value in {**elsewhere(), **ANSWERS}.items():
         form[name] = value
     number = number_of(form.submit("submit", headers=spanish))
     assert stored(web_engine, people.tenants[CITY], number).answers["language"] == "es"
@@ -306,7 +306,7 @@ def asked_for_photos(web_engine, people):
 
 def send_photo(browser: Any, address: str, name: str, content: bytes, **options: Any) -> Any:
     form = browser.get(address).forms["report"]
-    for field, value in POINT.items():
+    for field, value in elsewhere().items():
         form[field] = value
     form["answer-photo"] = Upload(name, content)
     return form.submit("submit", **options)
@@ -372,7 +372,7 @@ def test_the_desk_takes_a_photo_and_does_not_send_it_with_every_look(sign_in, as
     form = browser.get(f"{here}?service={CITY}/graffiti").forms["need"]
     assert 'hx-params="not answer-photo"' in form.text
     form["place_kind"] = "point"
-    for name, value in POINT.items():
+    for name, value in elsewhere().items():
         form[name] = value
     form["answer-photo"] = Upload("wall.png", PNG)
     done = form.submit()

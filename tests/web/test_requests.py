@@ -214,3 +214,42 @@ def test_a_confidential_request_is_nowhere_for_who_does_not_work_it(sign_in, wor
     assert number not in specialist.get(f"{CITY}/requests").text
     assert number not in specialist.get(f"{CITY}/requests?format=csv").text
     specialist.get(f"{CITY}/requests/{number}", status=404)
+
+
+def test_perhaps_the_same_is_shown_merged_and_taken_out(worker, filed):
+    there = Place("Alone", Decimal("45.5300"), Decimal("-122.6501"))
+    first, second = filed(there), filed(there)
+    page = worker.get(f"{CITY}/requests/{second.request_public_id}")
+    assert "Perhaps the same" in page
+    chosen = page.click(href=rf"\?into={first.request_public_id}")
+    form = chosen.forms["merge"]
+    assert form["into"].value == first.request_public_id
+    merged = form.submit("submit").follow()
+    assert "The two are one now" in merged
+    assert merged.html.select_one("#kept-heading")
+    other = worker.get(f"{CITY}/requests/{first.request_public_id}")
+    assert "Merged into this one" in other
+    assert "Others who have it too" in other
+    again = press(merged, "/take-out")
+    assert "It is a request of its own again" in again
+    assert "Perhaps the same" in again
+
+
+def test_a_merge_that_cannot_be_says_why(worker, filed):
+    number = filed().request_public_id
+    form = worker.get(f"{CITY}/requests/{number}").forms["merge"]
+    form["into"], form["message"] = "R-00000-00000", "It is the same as that one there."
+    answer = form.submit("submit", status=400)
+    assert "There is no request" in answer
+    form["into"] = number
+    assert "into itself" in form.submit("submit", status=400)
+
+
+def test_a_specialist_sees_what_is_the_same_and_merges_nothing(sign_in, filed):
+    there = Place("Apart", Decimal("45.5350"), Decimal("-122.6501"))
+    first, second = filed(there), filed(there)
+    page = sign_in("specialist", "city-of-portland").get(
+        f"{CITY}/requests/{second.request_public_id}"
+    )
+    assert first.request_public_id in page
+    assert "merge" not in page.forms

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from regional311.database.session import Scope, session_scope
+from tests.web.conftest import elsewhere
 
 CITY = "city-of-portland"
 NUMBER = re.compile(r"R-[0-9A-Z]{5}-[0-9A-Z]{5}")
@@ -18,8 +19,8 @@ def link(testapp):
     screen = testapp.get(f"/report?service={CITY}/pothole").forms["screen"]
     screen["danger"] = "none"
     form = screen.submit("submit").follow().forms["report"]
-    form["place"] = "SW 5th Avenue and Main Street"
-    form["latitude"], form["longitude"] = "45.5152", "-122.6784"
+    for name, value in elsewhere().items():
+        form[name] = value
     token = form.submit("submit").html.select_one("a.d-token")["href"]
     return token[token.index("/track/") :]
 

@@ -13,6 +13,7 @@ from datetime import date, datetime, time
 from decimal import Decimal as Number
 from decimal import InvalidOperation
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 import colander
@@ -59,6 +60,7 @@ from regional311.web.i18n import _
 from regional311.web.listing import Column, Filter, Listing
 from regional311.web.questions import add_questions, asking, files_of, told_again
 from regional311.web.representations import csv_response, file_response, wanted
+from regional311.web.same_already import same_already, told
 from regional311.web.security import may
 from regional311.web.shelf import shelf
 from regional311.web.telling import Telling, telling
@@ -93,7 +95,7 @@ CALLER = (
     "interpreter",
     "accommodation",
 )
-ASIDE = ("chosen", "consent", "shown", "cleared", "service", "version")
+ASIDE = ("chosen", "same_as", "consent", "shown", "cleared", "service", "version")
 """Fields whose controls stand outside the form's own list: in the preview, or hidden."""
 
 
@@ -273,6 +275,7 @@ class NeedForm(Schema):
     )
     shown = SchemaNode(String(500), title=_("Shared fields"), missing="", widget=HiddenWidget())
     cleared = SchemaNode(Boolean(), title=_("Danger"), missing=False, widget=HiddenWidget())
+    same_as = SchemaNode(String(40), title=_("The same as"), missing="", widget=HiddenWidget())
 
     def validator(self, node: Any, values: dict[str, Any]) -> None:
         """A point has two numbers, both on Earth."""
@@ -355,6 +358,7 @@ def _intake(
         chosen=values.get("chosen") or "",
         consent=values.get("consent") or "unasked",
         consent_fields=tuple(filter(None, (values.get("shown") or "").split(","))),
+        same_as=values.get("same_as") or "",
         contact_id=contact.id,
         contact_version=values.get("version", contact.version),
         note=contact.note,
@@ -435,6 +439,7 @@ def _preview(
             "phone": None,
             "candidates": [],
             "consent": None,
+            "same": [],
         }
     names = tell.published.sharing(tell.today).fields
     target = decision.target or decision.owner
@@ -479,7 +484,31 @@ def _preview(
         "consent": consent,
         "cleared": intake.cleared,
         "ask_cleared": intake.cleared,
+        "same": _same(request, seen, intake.place, values.get("same_as")),
     }
+
+
+def _same(
+    request: Any, seen: filing.Preview, place: filing.Place, chosen: str | None
+) -> list[dict[str, Any]]:
+    """Open requests that may be the same; one's own can be opened."""
+    tell = telling(request)
+    owner = seen.service.tenant if seen.service else ""
+    opens = owner == tell.slug and may(request, P.REQUEST_READ)
+    shown = []
+    for each in same_already(request, seen, place):
+        url = f"/{tell.slug}/requests/{each.public_id}" if opens else None
+        shown.append(
+            {
+                **told(tell, owner, each),
+                "url": url,
+                "picture_url": f"{url}/file?{urlencode({'question': each.picture})}"
+                if url and each.picture
+                else None,
+                "chosen": each.public_id == chosen,
+            }
+        )
+    return shown
 
 
 # --- one contact ----------------------------------------------------------------------------------
@@ -1048,15 +1077,20 @@ def _check_place(tell: Telling, request: Any, intake: filing.Intake, service: Se
 
 def _filed(tell: Telling, request: Any, service: Service, filed: filing.Filed) -> dict[str, Any]:
     target = tell.partner(filed.target)
-    title = {
-        "open_request": _("Request filed with ${partner}", mapping={"partner": target}),
-        "refer": _("Referred to ${partner}", mapping={"partner": target}),
-        "warm_transfer": _("Offer to transfer to ${partner}", mapping={"partner": target}),
-        "information": _("Give this information"),
-        "resolve_here": _("Answer it here"),
-        "decline": _("It cannot be taken"),
-        "danger": _("Call 911 first"),
-    }.get(filed.outcome, _("Filed"))
+    joins = filed.outcome == "open_request" and filed.request_id is None
+    title = (
+        _("Counted with ${partner}", mapping={"partner": target})
+        if joins
+        else {
+            "open_request": _("Request filed with ${partner}", mapping={"partner": target}),
+            "refer": _("Referred to ${partner}", mapping={"partner": target}),
+            "warm_transfer": _("Offer to transfer to ${partner}", mapping={"partner": target}),
+            "information": _("Give this information"),
+            "resolve_here": _("Answer it here"),
+            "decline": _("It cannot be taken"),
+            "danger": _("Call 911 first"),
+        }.get(filed.outcome, _("Filed"))
+    )
     informs = filed.outcome in ("information", "resolve_here", "decline", "warm_transfer")
     told = tell.published.directory.find(f"{filed.owner}/{service.key}") or service
     return {

@@ -91,7 +91,7 @@ def made_form(request: Any, service: Service, values: dict[str, Any] | None = No
     """Make the form of a message about a service."""
     tell = telling(request)
     schema = MessageForm()
-    for name in ("version", "chosen", "shown", "cleared", "interpreter"):
+    for name in ("version", "chosen", "same_as", "shown", "cleared", "interpreter"):
         del schema[name]
     if service.place == "none":
         for name in PLACE:

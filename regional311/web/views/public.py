@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,6 +14,7 @@ from pyramid.view import view_config
 
 from regional311.catalog.directory import Service
 from regional311.errors import DomainError
+from regional311.intake import me_too
 from regional311.referral import filing
 from regional311.web.forms import (
     Boolean,
@@ -33,6 +35,7 @@ from regional311.web.forms import (
 )
 from regional311.web.i18n import _, page_language
 from regional311.web.questions import add_questions, asking, files_of
+from regional311.web.same_already import same_already, told
 from regional311.web.spoken import own_language, spoken_service
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import Root, enter
@@ -68,6 +71,11 @@ class ReportForm(Schema):
     """What happened and where; who reports it may stay unknown."""
 
     danger = SchemaNode(Choice(("none",)), title=_("Danger"), widget=HiddenWidget())
+    same_as = SchemaNode(
+        String(40),
+        title=_("Is it one of these? They are known already"),
+        widget=RadioWidget(),
+    )
     place = SchemaNode(
         String(300),
         title=_("Where is it?"),
@@ -133,8 +141,21 @@ class ReportForm(Schema):
             raise problem
 
 
-def _report_form(request: Any, found: Service, *, cleared: bool = False) -> Form:
+def _report_form(
+    request: Any,
+    found: Service,
+    *,
+    cleared: bool = False,
+    same: Sequence[tuple[str, Any, Any]] = (),
+    asked: bool = False,
+) -> Form:
     schema = ReportForm()
+    if same or asked:
+        offered = [*same, (OTHER, _("It is something else"), _("We file yours."))]
+        schema["same_as"].typ = Choice([each[0] for each in offered])
+        schema["same_as"].widget = RadioWidget(values=offered)
+    else:
+        del schema["same_as"]
     if found.place == "none":
         for name in ("place", "latitude", "longitude"):
             del schema[name]
@@ -222,9 +243,47 @@ def _danger(request: Any, found: Service, key: str) -> Any:
     return render_to_response("public/danger.jinja2", page, request=request)
 
 
+OTHER = "other"
+"""It is none of those that are known."""
+
+
+def _known(request: Any, seen: filing.Preview, place: filing.Place) -> list[tuple[str, Any, Any]]:
+    """What is known already and may be the same, as it is offered: number, title, words."""
+    tell, translate = telling(request), request.localizer.translate
+    offered = []
+    for near in same_already(request, seen, place):
+        assert seen.service is not None
+        each = told(tell, seen.service.tenant, near)
+        words = [
+            translate(each["where"]),
+            translate(_("since ${when}", mapping={"when": each["opened"]})),
+            translate(each["state"]),
+        ]
+        if each["words"]:
+            words.append(f"“{each['words'][:160]}”")
+        offered.append((each["number"], _mine_too(each["number"]), " · ".join(words)))
+    return offered
+
+
+def _mine_too(number: str) -> Any:
+    return _("It is this one: ${number}. I have it too", mapping={"number": number})
+
+
+def _again(request: Any, found: Service, form: Form, values: dict[str, Any], **more: Any) -> Form:
+    """The form with what was written, and with one more question."""
+    again = _report_form(request, found, **more)
+    again.form_key = form.form_key
+    again.set_appstruct(
+        {name: colander.null if value is None else value for name, value in values.items()}
+    )
+    return again
+
+
 def _file(request: Any, found: Service) -> Any:
     tell = telling(request)
-    form = _report_form(request, found, cleared="cleared" in request.POST)
+    cleared, answered = "cleared" in request.POST, request.POST.get("same_as", "")[:40]
+    same = [(answered, _mine_too(answered), "")] if answered not in ("", OTHER) else []
+    form = _report_form(request, found, cleared=cleared, same=same, asked="same_as" in request.POST)
     partner = request.registry.partners.by_slug(found.tenant)
 
     def on_success(values: dict[str, Any]) -> Any:
@@ -232,11 +291,7 @@ def _file(request: Any, found: Service) -> Any:
         intake = _intake(request, found, values)
         seen = filing.preview(tell.published, found.tenant, intake, now=request.now)
         if seen.signs:
-            again = _report_form(request, found, cleared=True)
-            again.form_key = form.form_key
-            again.set_appstruct(
-                {name: colander.null if value is None else value for name, value in values.items()}
-            )
+            again = _again(request, found, form, values, cleared=True)
             number = seen.signs[0].number
             again.problem = _(
                 "Call ${number} now if anybody is in danger. Your words sound like it: "
@@ -246,15 +301,25 @@ def _file(request: Any, found: Service) -> Any:
             request.response.status_int = 400
             return _report_page(request, found, again, None)
         _check_place(found, intake)
-        filed = filing.take_in(
-            request.dbsession,
-            tell.published,
-            intake,
-            now=request.now,
-            url=request.registry.configured.url,
-            translate=tell.translate,
-            look_first=True,
-        )
+        known = [] if answered else _known(request, seen, intake.place)
+        if known and filing.first_answer(request.dbsession, intake) is None:
+            again = _again(request, found, form, values, cleared=cleared, same=known)
+            lead = _("Others have reported something here. Nothing was sent yet.")
+            return _report_page(request, found, again, lead)
+        try:
+            filed = filing.take_in(
+                request.dbsession,
+                tell.published,
+                intake,
+                now=request.now,
+                url=request.registry.configured.url,
+                translate=tell.translate,
+                look_first=True,
+            )
+        except me_too.NotOpen as error:
+            raise me_too.NotOpen(
+                _("That one is no longer open. Please choose again."), field="same_as"
+            ) from error
         return render_to_response(
             "public/filed.jinja2", _told(request, tell, filed), request=request
         )
@@ -302,13 +367,19 @@ def _intake(request: Any, found: Service, values: dict[str, Any]) -> filing.Inta
         cleared=bool(values.get("cleared")),
         consent="given" if values.get("consent") else "refused",
         consent_method="online",
+        same_as="" if values.get("same_as") in (None, OTHER) else values["same_as"],
     )
 
 
 def _told(request: Any, tell: Telling, filed: filing.Filed) -> dict[str, Any]:
     target = tell.partner(filed.target or filed.owner)
+    joined = filed.outcome == "open_request" and filed.request_id is None
     who = {
-        "open_request": _("${partner} takes care of it.", mapping={"partner": target}),
+        "open_request": _(
+            "${partner} knows of it. You are counted too.", mapping={"partner": target}
+        )
+        if joined
+        else _("${partner} takes care of it.", mapping={"partner": target}),
         "refer": _("We passed it on to ${partner}.", mapping={"partner": target}),
         "decline": _("It cannot be taken: ${reason}", mapping={"reason": filed.sentences[0]})
         if filed.sentences
@@ -316,6 +387,7 @@ def _told(request: Any, tell: Telling, filed: filing.Filed) -> dict[str, Any]:
     }.get(filed.outcome) or _("${partner} helps with this.", mapping={"partner": target})
     return {
         "number": filed.request_public_id or filed.referral_public_id,
+        "joined": joined,
         "who": who,
         "expected": tell.day(filed.expected_at, "long"),
         "notes": filed.notes,

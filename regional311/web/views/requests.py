@@ -13,6 +13,8 @@ from regional311.catalog.queries import forms
 from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
 from regional311.intake import lifecycle, queries
+from regional311.intake.merging import merge, take_out
+from regional311.intake.nearby import near
 from regional311.intake.service import add_note, assign_request, change_request
 from regional311.web.forms import (
     Choice,
@@ -24,6 +26,7 @@ from regional311.web.forms import (
     SelectWidget,
     String,
     TextAreaWidget,
+    TextWidget,
     handle_form_submission,
     make_form,
 )
@@ -31,6 +34,7 @@ from regional311.web.i18n import _
 from regional311.web.listing import Column, Filter, Listing
 from regional311.web.questions import told_again
 from regional311.web.representations import csv_response, file_response, wanted
+from regional311.web.same_already import sought, told
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import RequestRecord, Requests
 from regional311.web.wording import (
@@ -312,6 +316,28 @@ class NoteForm(Schema):
     text = SchemaNode(String(4000, multiline=True), title=_("Note"))
 
 
+class MergeForm(Schema):
+    """Which one goes on, and what the person is told."""
+
+    version = SchemaNode(Integer(), title=_("Version"), widget=HiddenWidget())
+    into = SchemaNode(
+        String(40),
+        title=_("Number of the request that goes on"),
+        widget=TextWidget(maxlength=40, autocomplete="off"),
+    )
+    message = SchemaNode(
+        String(2000, multiline=True),
+        title=_("Message to the person"),
+        description=_("From then on they hear what becomes of the other one."),
+        widget=TextAreaWidget(rows=3),
+    )
+
+
+SAME_AS_ANOTHER = _(
+    "Somebody has reported the same. We work on both together and tell you what becomes of it."
+)
+
+
 # --- one request ----------------------------------------------------------------------------------
 
 
@@ -358,6 +384,12 @@ def _page(context: RequestRecord, request: Any, **failed: Any) -> dict[str, Any]
         "description": None,
         "opened": next(iter(failed), None),
         "contact_url": f"/{tell.slug}/contacts/{detail.contact}" if detail.contact else None,
+        "near": [],
+        "merged": [],
+        "kept": None,
+        "merge_form": None,
+        "merging": bool(request.GET.get("into")),
+        "take_out": None,
     }
     if follows:
         return common | {
@@ -385,6 +417,7 @@ def _page(context: RequestRecord, request: Any, **failed: Any) -> dict[str, Any]
             (_("Taken in by"), tell.partner(found.intake_tenant_id)),
             (_("Opened"), tell.when(found.opened_at)),
             (_("Expected by"), tell.day(found.expected_at)),
+            (_("Others who have it too"), found.me_too or None),
             (_("Closed"), tell.when(found.closed_at)),
             (_("Resolution"), said(RESOLUTIONS, found.resolution) or None),
             (_("Said to the person"), found.public_message),
@@ -402,8 +435,33 @@ def _page(context: RequestRecord, request: Any, **failed: Any) -> dict[str, Any]
             for each in detail.notes
         ],
         "inquirer": _inquirer(detail.inquirer),
+        **_together(context, request),
     }
     return common | (_to_do(context, request, failed) if works else {})
+
+
+def _together(context: RequestRecord, request: Any) -> dict[str, Any]:
+    """Those that may be the same, those that are, and the one that goes on."""
+    tell, found = telling(request), context.record
+    here = f"/{tell.slug}/requests"
+    around: list[dict[str, Any]] = []
+    service = tell.published.directory.find(f"{tell.slug}/{found.service_key}")
+    if found.state in lifecycle.OPEN and not found.confidential and service is not None:
+        around = [
+            {**told(tell, tell.slug, each), "url": f"{here}/{each.public_id}"}
+            for each in near(
+                request.dbsession, sought(tell, service, found), now=request.now, but=found.id
+            )
+        ]
+    family = [
+        {"number": each.public_id, "url": f"{here}/{each.public_id}", "id": each.id}
+        for each in queries.merged_with(request.dbsession, found.id, found.merged_into_id)
+    ]
+    return {
+        "near": around,
+        "merged": [each for each in family if each["id"] != found.merged_into_id],
+        "kept": next((each for each in family if each["id"] == found.merged_into_id), None),
+    }
 
 
 def _to_do(context: RequestRecord, request: Any, failed: dict[str, Any]) -> dict[str, Any]:
@@ -411,7 +469,15 @@ def _to_do(context: RequestRecord, request: Any, failed: dict[str, Any]) -> dict
     here = request.resource_path(context).rstrip("/")
     next_states = lifecycle.next_states(found.state)
     mine = found.assignee_id == request.identity.person_id
-    values = {"version": found.version, "queue": found.queue, "priority": found.priority}
+    values = {
+        "version": found.version,
+        "queue": found.queue,
+        "priority": found.priority,
+        "into": request.GET.get("into", "")[:40],
+        "message": request.localizer.translate(SAME_AS_ANOTHER)
+        if request.GET.get("into")
+        else None,
+    }
 
     def form(name: str, schema: Schema, submit: Any) -> Any:
         return failed.get(name) or make_form(
@@ -442,6 +508,10 @@ def _to_do(context: RequestRecord, request: Any, failed: dict[str, Any]) -> dict
         "reopen_form": form("reopen", ReopenForm(), _("Open it again"))
         if found.state == "closed"
         else None,
+        "merge_form": form("merge", MergeForm(), _("Merge it"))
+        if "merged" in next_states
+        else None,
+        "take_out": f"{here}/take-out" if found.merged_into_id is not None else None,
         "note_form": failed.get("note")
         or make_form(
             request, NoteForm(), submit=_("Add the note"), name="note", action=f"{here}/note"
@@ -641,6 +711,54 @@ def close(context: RequestRecord, request: Any) -> Any:
         act,
         _("The request is closed, and whoever follows it is told."),
     )
+
+
+@view_config(
+    context=RequestRecord,
+    name="merge",
+    permission=P.REQUEST_WORK,
+    request_method="POST",
+    renderer="requests/request.jinja2",
+)
+def merge_into(context: RequestRecord, request: Any) -> Any:
+    """Merge the request into another one that says the same."""
+
+    def act(values: dict[str, Any]) -> None:
+        merge(
+            request.dbsession,
+            now=request.now,
+            request_id=context.record.id,
+            version=values["version"],
+            into=values["into"],
+            message=values["message"],
+            followers=telling(request).followers(),
+        )
+
+    return _submitted(
+        context,
+        request,
+        "merge",
+        MergeForm(),
+        _("Merge it"),
+        act,
+        _("The two are one now. You can take it out again below."),
+    )
+
+
+@view_config(
+    context=RequestRecord, name="take-out", permission=P.REQUEST_WORK, request_method="POST"
+)
+def take_out_again(context: RequestRecord, request: Any) -> HTTPSeeOther:
+    """Take a merged request out again."""
+    take_out(
+        request.dbsession,
+        now=request.now,
+        request_id=context.record.id,
+        version=_sent_version(request),
+        followers=telling(request).followers(),
+    )
+    request.flash("success", _("It is a request of its own again."))
+    return _back(context, request)
 
 
 @view_config(

@@ -10,7 +10,7 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
 
 from regional311.database.session import acting_for
-from regional311.intake import from_person, queries
+from regional311.intake import from_person, me_too, queries
 from regional311.web.forms import (
     Choice,
     Form,
@@ -103,11 +103,14 @@ def _page(
     slug = tell.published.slugs.get(found.owner_id, "")
     with acting_for(request.dbsession, found.owner_id):
         messages = queries.told(request.dbsession, context.request_id)
+    # what was merged goes on under another number, and who said *me too* did not file it
+    acts = found.merged is None and context.me_too_id is None
     offered = {
-        "add": found.state not in ("closed", "merged", "in_transit"),
-        "reopen": from_person.can_reopen(found.state, found.closed_at, request.now),
-        "rate": found.state == "closed",
+        "add": acts and found.state not in ("closed", "merged", "in_transit"),
+        "reopen": acts and from_person.can_reopen(found.state, found.closed_at, request.now),
+        "rate": acts and found.state == "closed",
     }
+    hears = context.me_too_id is not None and me_too.hears(request.dbsession, context.me_too_id)
     return {
         "found": found,
         "service_name": tell.service_name(found.owner_id, found.service_key),
@@ -124,7 +127,11 @@ def _page(
                 "title": each.text,
             }
             for each in messages
+            if context.me_too_id is None or not each.from_person
         ],
+        "merged": found.merged,
+        "me_too": context.me_too_id is not None,
+        "stop_url": f"/track/{context.__name__}/stop" if hears else None,
         "phone": tell.phone(slug),
         "waits": found.state == "waiting_person",
         "forms": {
@@ -134,6 +141,18 @@ def _page(
         },
         "failed": next(iter(failed), None),
     }
+
+
+@view_config(
+    context=TrackedRequest, name="stop", permission=NO_PERMISSION_REQUIRED, request_method="POST"
+)
+def stop(context: TrackedRequest, request: Any) -> HTTPSeeOther:
+    """Send no more news to who said *me too*."""
+    if context.me_too_id is None:
+        raise HTTPNotFound
+    me_too.stop(request.dbsession, me_too_id=context.me_too_id, now=request.now)
+    request.flash("success", _("You get no more letters about this."))
+    return HTTPSeeOther(location=f"/track/{context.__name__}")
 
 
 @view_config(
@@ -161,6 +180,8 @@ def send(context: TrackedRequest, request: Any) -> Any:
     """Add words to a request, open it again, or say whether it helped."""
     name = request.view_name
     found = _tracked(context, request)
+    if context.me_too_id is not None or found.merged is not None:
+        raise HTTPNotFound
     form = _form(context, request, name)
     session, now = request.dbsession, request.now
 
