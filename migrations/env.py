@@ -24,6 +24,7 @@ SLICES = (
     "chargeback",
     "settlement",
     "forecast",
+    "insight",
 )
 
 for name in SLICES:

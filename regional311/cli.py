@@ -122,6 +122,7 @@ def work(var: Path | None, once: bool) -> None:
     from regional311.chargeback.agreement_reminders import remind
     from regional311.config.directories import work_packages
     from regional311.forecast.warnings import warn
+    from regional311.insight.publishing import publish_months
     from regional311.keeping.days import publish_on_their_day
     from regional311.keeping.reminders import keep
     from regional311.ledger.seals import seal_everything
@@ -144,6 +145,7 @@ def work(var: Path | None, once: bool) -> None:
             Chore("payment_reminders", 3600, lambda session, at: remind_payers(session, now=at)),
             Chore("budget_warnings", 3600, lambda session, at: warn(session, now=at)),
             Chore("keeping", 3600, lambda session, at: keep(session, now=at, url=settings.url)),
+            Chore("trends", 3600, lambda session, at: publish_months(session, now=at)),
             Chore("ledger_seals", 60, seal_everything),
             Chore(
                 "catalogue_due",

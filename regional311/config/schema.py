@@ -770,6 +770,12 @@ class SharingTable(Model):
     consent_text: Prose = Field(
         description="What the person is asked before anything personal crosses."
     )
+    small_counts: int = Field(
+        default=5,
+        ge=3,
+        le=100,
+        description="Counts of people below this are not published, only that they are few.",
+    )
 
 
 class SharedField(Model):

@@ -211,6 +211,7 @@ class Referral(Base):
         ),
         Index(None, "tenant_id", "side", "state", "sent_at", "id"),
         Index(None, "tenant_id", "contact_id"),
+        Index(None, "tenant_id", "sent_at"),
         {"info": TENANT},
     )
 
