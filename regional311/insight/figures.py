@@ -30,6 +30,11 @@ Columns = Any
 Condition = Callable[[Columns], ColumnElement[bool]]
 
 
+def each_one(_of: Columns) -> ColumnElement[bool]:
+    """Everything that the base holds."""
+    return true()
+
+
 def accepted(of: Columns) -> ColumnElement[bool]:
     """The receiver said yes, whatever came later."""
     return and_(
@@ -100,7 +105,7 @@ class Figure:
 
 
 FIGURES: Final[Mapping[str, Figure]] = {
-    "sent": Figure("referral", lambda of: true()),
+    "sent": Figure("referral", each_one),
     "waiting": Figure("referral", lambda of: of.state == "requested"),
     "open": Figure("referral", lambda of: of.state.in_(OPEN)),
     "accepted": Figure("referral", accepted),
@@ -109,7 +114,7 @@ FIGURES: Final[Mapping[str, Figure]] = {
     "closed": Figure("referral", closed),
     "never-known": Figure("referral", never_known),
     "ping-pong": Figure("referral", returned),
-    "needs": Figure("need", lambda of: true()),
+    "needs": Figure("need", each_one),
     "unmet": Figure(
         "need", lambda of: of.status == "unmet", ("area", "language", "unmet_reason", "term")
     ),

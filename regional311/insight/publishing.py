@@ -193,9 +193,7 @@ def _by_month(session: TenantSession, of: Any, ways: Sequence[str]) -> dict[date
     counts: dict[date, Counts] = defaultdict(lambda: {way: {} for way in ways})
     everything = (1 << len(ways)) - 1
     for month, kind, *values, count in found:
-        at = next(
-            at for at in range(len(ways)) if kind == everything ^ (1 << (len(ways) - 1 - at))
-        )
+        at = next(at for at in range(len(ways)) if kind == everything ^ (1 << (len(ways) - 1 - at)))
         counts[month][ways[at]][values[at] or UNKNOWN] = count
     return dict(counts)
 

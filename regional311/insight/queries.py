@@ -153,7 +153,12 @@ def paths(tenant_id: UUID, since: datetime, until: datetime) -> Subquery:
         func.nullif(func.lower(Referral.shared["email"].astext), ""),
         func.cast(Referral.id, Referral.public_id.type),
     )
-    line = {"partition_by": (person, Referral.term), "order_by": (Referral.sent_at, Referral.id)}
+
+    def last(column: Any) -> Any:
+        return func.lag(column).over(
+            partition_by=(person, Referral.term), order_by=(Referral.sent_at, Referral.id)
+        )
+
     found = (
         select(
             *(
@@ -165,9 +170,9 @@ def paths(tenant_id: UUID, since: datetime, until: datetime) -> Subquery:
             ),
             earlier.side.label("chain_side"),
             earlier.counterparty_id.label("chain_with"),
-            func.lag(Referral.side).over(**line).label("last_side"),
-            func.lag(Referral.counterparty_id).over(**line).label("last_with"),
-            func.lag(Referral.sent_at).over(**line).label("last_at"),
+            last(Referral.side).label("last_side"),
+            last(Referral.counterparty_id).label("last_with"),
+            last(Referral.sent_at).label("last_at"),
         )
         .outerjoin(
             earlier,
@@ -301,9 +306,7 @@ def overview(session: TenantSession, chosen: Chosen) -> Overview:
     )
 
 
-_COUNTED: Final = tuple(
-    each.name.replace("_", "-") for each in fields(Loop) if each.type == "int"
-)
+_COUNTED: Final = tuple(each.name.replace("_", "-") for each in fields(Loop) if each.type == "int")
 
 
 def _loops(
@@ -340,7 +343,7 @@ def _loops(
         )
     )
     totals: dict[bool, Loop] = {}
-    each_way: dict[tuple[Any, ...], dict[bool, Loop]] = {}
+    each_way: dict[tuple[str, UUID, str | None], dict[bool, Loop]] = {}
     for is_now, side, partner_id, service_key, *counted in found:
         loop = Loop(
             *counted[: len(_COUNTED)],
@@ -351,12 +354,10 @@ def _loops(
         else:
             each_way.setdefault((side, partner_id, service_key), {})[is_now] = loop
     rows = [
-        Between(*key, loops.get(True, Loop()), loops.get(False, Loop()))
-        for key, loops in each_way.items()
+        Between(side, partner_id, service_key, loops.get(True, Loop()), loops.get(False, Loop()))
+        for (side, partner_id, service_key), loops in each_way.items()
     ]
-    rows.sort(
-        key=lambda row: (-row.now.sent, -row.before.sent, str(row.partner_id), row.side)
-    )
+    rows.sort(key=lambda row: (-row.now.sent, -row.before.sent, str(row.partner_id), row.side))
     return (
         totals,
         [row for row in rows if row.service_key is None],
@@ -373,16 +374,20 @@ def _ends(session: TenantSession, chosen: Chosen) -> tuple[list[Part], list[Part
         .group_by(now, of.state, of.reason, of.outcome)
     ).all()
     return (
-        _parts((is_now, reason, count) for is_now, state, reason, _, count in found
-               if state == "rejected"),
-        _parts((is_now, outcome, count) for is_now, state, _, outcome, count in found
-               if state == "completed"),
+        _parts(
+            (is_now, reason, count)
+            for is_now, state, reason, _, count in found
+            if state == "rejected"
+        ),
+        _parts(
+            (is_now, outcome, count)
+            for is_now, state, _, outcome, count in found
+            if state == "completed"
+        ),
     )
 
 
-def _needs(
-    session: TenantSession, chosen: Chosen
-) -> tuple[Part, Part, dict[str, list[Part]]]:
+def _needs(session: TenantSession, chosen: Chosen) -> tuple[Part, Part, dict[str, list[Part]]]:
     of = asked(scope_of(session).tenant_id, chosen.before, chosen.until).c
     now = (of.started_at >= chosen.first).label("now")
     by = FIGURES["unmet"].by
@@ -455,7 +460,7 @@ def rows_of(
     """
     figure = FIGURES[name]
     tenant_id = scope_of(session).tenant_id
-    query: Select[Any]
+    names: tuple[str, ...]
     match figure.of:
         case "referral":
             of = paths(tenant_id, chosen.first, chosen.until).c
@@ -475,7 +480,7 @@ def rows_of(
             of = taken(tenant_id, chosen).c
             names = ("disposition", "language")
             at, filters = of.started_at, [of.started_at >= chosen.first]
-    query = select(of.id, of.public_id, at, *(of[each] for each in names)).where(
+    query: Select[Any] = select(of.id, of.public_id, at, *(of[each] for each in names)).where(
         figure.counts(of), *filters
     )
     for column, value in (narrowed or {}).items():

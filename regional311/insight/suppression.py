@@ -1,10 +1,10 @@
 """What may be said of counts of people without saying who they are.
 
-A count below the threshold is not said, only that it is *few*. The total is said as well, and taking
-the other counts from it would give a hidden one away: then one more is hidden (*withheld*), or the
-total is not divided at all. What is hidden depends on nothing but what is said: whoever knows these
-rules and reads everything that is published has at least two numbers to choose from for each count
-that is hidden.
+A count below the threshold is not said, only that it is *few*. The total is said as well, and
+taking the other counts from it would give a hidden one away: then one more is hidden (*withheld*),
+or the total is not divided at all. What is hidden depends on nothing but what is said: whoever
+knows these rules and reads everything that is published has at least two numbers to choose from
+for each count that is hidden.
 """
 
 from __future__ import annotations

@@ -33,6 +33,20 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
             Entry(
                 "referrals", _("Referrals"), _("Sent to and by other partners."), P.REFERRAL_READ
             ),
+            Entry(
+                "insight",
+                _("Insight"),
+                _("What becomes of referrals and needs."),
+                P.REFERRAL_READ,
+                within="referrals",
+            ),
+            Entry(
+                "trends",
+                _("Trends"),
+                _("What all partners count, without persons."),
+                P.TENANT_ENTER,
+                within="insight",
+            ),
         ),
     ),
     (

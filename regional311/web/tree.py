@@ -60,6 +60,7 @@ from regional311.forecast.models import Budget, Scenario
 from regional311.identity.models import ApiClient, Membership
 from regional311.identity.permissions import Permissions as P
 from regional311.identity.queries import Tracked, tracked
+from regional311.insight.figures import FIGURES
 from regional311.intake.models import Contact, FollowedRequest, ServiceRequest
 from regional311.keeping.models import Suggestion
 from regional311.ledger.exports import batch_numbered
@@ -859,6 +860,27 @@ class Referrals(Collection):
 
     permission = P.REFERRAL_READ
     model, member, prefix = Referral, ReferralRecord, "F"
+
+
+class InsightFigure(Resource):
+    """insight/<figure>: the rows that a figure counts."""
+
+
+@collection("insight")
+class Insight(Collection):
+    """What becomes of referrals and needs, in figures."""
+
+    permission = P.REFERRAL_READ
+
+    def child(self, name: str) -> Resource | None:
+        return InsightFigure(self.request, name, self) if name in FIGURES else None
+
+
+@collection("trends")
+class Trends(Collection):
+    """What all partners published of their months."""
+
+    permission = P.TENANT_ENTER
 
 
 class Catalogue(Collection):

@@ -63,9 +63,7 @@ def need(session: TenantSession, **given: Any) -> Contact:
         "status": "open",
         **given,
     }
-    wanted = Need(
-        tenant_id=tenant_id, id=new_id(), contact_id=contact.id, created_at=NOW, **values
-    )
+    wanted = Need(tenant_id=tenant_id, id=new_id(), contact_id=contact.id, created_at=NOW, **values)
     put(session, contact, wanted)
     if area is not None:
         put(

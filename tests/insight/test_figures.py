@@ -56,7 +56,9 @@ def test_times_are_of_those_accepted_and_of_those_completed(city):
             answered_at=hours * HOUR,
             closed_at=2 * hours * HOUR,
         )
-    referral(city, state="rejected", reason="no_capacity", answered_at=99 * HOUR, closed_at=99 * HOUR)
+    referral(
+        city, state="rejected", reason="no_capacity", answered_at=99 * HOUR, closed_at=99 * HOUR
+    )
     referral(city, state="cancelled", reason="no_show", answered_at=9 * HOUR, closed_at=9 * HOUR)
     now = overview(city, WEEK).now
     assert (now.accepted, now.completed) == (5, 5)
@@ -86,7 +88,10 @@ def test_each_pair_of_partners_stands_by_itself(city):
         ("sent", IDS["211info"], 2),
         ("received", IDS["county"], 1),
     ]
-    assert [(row.service_key, row.now.sent) for row in found.services] == [("bed", 2), ("shelter", 1)]
+    assert [(row.service_key, row.now.sent) for row in found.services] == [
+        ("bed", 2),
+        ("shelter", 1),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -210,11 +215,15 @@ def test_each_figure_opens_to_as_many_rows_as_it_says(city, filters):
         for name, figure in FIGURES.items()
         if figure.of == "referral"
     }
-    said |= {name: getattr(found, name).now for name in ("needs", "unmet", "avoided", "transferred")}
+    said |= {
+        name: getattr(found, name).now for name in ("needs", "unmet", "avoided", "transferred")
+    }
     assert set(said) == set(FIGURES)
     assert {name: len(rows_of(city, name, chosen).rows) for name in FIGURES} == said
     for part in found.reasons:
-        assert len(rows_of(city, "rejected", chosen, narrowed={"reason": part.key}).rows) == part.now
+        assert (
+            len(rows_of(city, "rejected", chosen, narrowed={"reason": part.key}).rows) == part.now
+        )
     for part in found.outcomes:
         rows = rows_of(city, "completed", chosen, narrowed={"outcome": part.key}).rows
         assert len(rows) == part.now

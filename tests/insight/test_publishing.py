@@ -80,9 +80,9 @@ def test_all_partners_read_it_and_only_its_own_writes_it(city):
     publish_months(city, now=LATER)
     with acting_for(city, IDS["county"]):
         assert publish_months(city, now=LATER) == 0
-        assert [row.tenant_id for row in trends(city, since=date(2026, 1, 1), until=LATER.date())] == [
-            IDS["city"]
-        ]
+        assert [
+            row.tenant_id for row in trends(city, since=date(2026, 1, 1), until=LATER.date())
+        ] == [IDS["city"]]
         assert city.execute(select(Trend)).scalar_one().tenant_id == IDS["city"]
 
 

@@ -141,6 +141,9 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
         ("ReferralRecord", name, "POST"): (f"referrals/{{referral}}/{name}", ANSWERS)
         for name in ("accept", "complete", "fail", "hold", "progress", "reject")
     },
+    ("Insight", "", "GET"): ("insight", REFERRALS),
+    ("InsightFigure", "", "GET"): ("insight/closed", REFERRALS),
+    ("Trends", "", "GET"): ("trends", EVERYBODY),
     ("Services", "", "GET"): ("services", SERVICES),
     ("Articles", "", "GET"): ("articles", SERVICES),
     ("Articles", "read", "GET"): (f"articles/read?article={CITY}/matrix", SERVICES),
