@@ -14,6 +14,13 @@ depends_on = None
 
 _SEEN = "NOT confidential AND state NOT IN ('closed', 'merged')"
 
+FILL = """
+UPDATE service_requests SET
+    place_cell = floor((latitude + 90) / 0.0025) * 144000 + floor((longitude + 180) / 0.0025),
+    place_words = nullif(lower(trim(regexp_replace(place_text, '\\s+', ' ', 'g'))), '')
+WHERE latitude IS NOT NULL OR place_text IS NOT NULL
+"""
+
 TRACKED = """
 CREATE FUNCTION tracked(token bytea)
 RETURNS TABLE (tenant_id uuid, request_id uuid, me_too_id uuid)
@@ -48,18 +55,20 @@ def upgrade() -> None:
         ["tenant_id", "merged_into_id"],
         postgresql_where=sa.text("merged_into_id IS NOT NULL"),
     )
-    op.create_index(
-        "ix_service_requests_near",
-        "service_requests",
-        ["tenant_id", "service_key", "latitude", "longitude"],
-        postgresql_where=sa.text(f"latitude IS NOT NULL AND {_SEEN}"),
-    )
-    op.create_index(
-        "ix_service_requests_said",
-        "service_requests",
-        ["tenant_id", "service_key", sa.text("lower(place_text)")],
-        postgresql_where=sa.text(f"place_text IS NOT NULL AND {_SEEN}"),
-    )
+    # Under row security an index serves only what cannot tell of rows one may not see, such as
+    # equality of integers and texts; comparing decimals and lower() are not among them.
+    op.add_column("service_requests", sa.Column("place_cell", sa.BigInteger()))
+    op.add_column("service_requests", sa.Column("place_words", sa.Text()))
+    op.execute("ALTER TABLE service_requests NO FORCE ROW LEVEL SECURITY")
+    op.execute(FILL)
+    op.execute("ALTER TABLE service_requests FORCE ROW LEVEL SECURITY")
+    for name, column in (("near", "place_cell"), ("said", "place_words")):
+        op.create_index(
+            f"ix_service_requests_{name}",
+            "service_requests",
+            ["tenant_id", "service_key", column],
+            postgresql_where=sa.text(f"{column} IS NOT NULL AND {_SEEN}"),
+        )
     op.create_table(
         "me_toos",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
@@ -97,7 +106,8 @@ def downgrade() -> None:
     op.drop_table("me_toos")
     for name in ("said", "near", "merged"):
         op.drop_index(f"ix_service_requests_{name}", "service_requests")
-    op.drop_column("service_requests", "merged_into_id")
+    for column in ("place_words", "place_cell", "merged_into_id"):
+        op.drop_column("service_requests", column)
     op.drop_column("service_requests", "me_too")
 
 

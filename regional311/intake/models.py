@@ -179,16 +179,15 @@ class ServiceRequest(Base):
             "ix_service_requests_near",
             "tenant_id",
             "service_key",
-            "latitude",
-            "longitude",
-            postgresql_where=f"latitude IS NOT NULL AND {SEEN}",
+            "place_cell",
+            postgresql_where=f"place_cell IS NOT NULL AND {SEEN}",
         ),
         Index(
             "ix_service_requests_said",
             "tenant_id",
             "service_key",
-            text("lower(place_text)"),
-            postgresql_where=f"place_text IS NOT NULL AND {SEEN}",
+            "place_words",
+            postgresql_where=f"place_words IS NOT NULL AND {SEEN}",
         ),
         {"info": TENANT},
     )
@@ -228,6 +227,10 @@ class ServiceRequest(Base):
     """Whether it helped, as the person says once it is closed."""
     helped_words: Mapped[str | None]
     helped_at: Mapped[datetime | None]
+    place_cell: Mapped[int | None]
+    """The square of the grid of `intake.nearby` in which it is."""
+    place_words: Mapped[str | None]
+    """The place in words, as `intake.nearby` compares them."""
     me_too: Mapped[int] = mapped_column(default=0, server_default="0")
     """How many others said that it is theirs too."""
     merged_into_id: Mapped[UUID | None]

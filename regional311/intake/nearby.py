@@ -28,6 +28,10 @@ DEFAULT_HOURS: Final = 24 * 30
 SHOWN: Final = 5
 METRES_A_DEGREE: Final = 111_320
 """Of latitude; of longitude it is this times the cosine of the latitude."""
+CELL: Final = Decimal("0.0025")
+"""Side of a square of the grid in degrees: less than 280 metres."""
+ACROSS: Final = 144_000
+"""Squares around the Earth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +47,6 @@ class Sought:
     place_text: str | None = None
     metres: int = DEFAULT_METRES
     hours: int = DEFAULT_HOURS
-
-    @property
-    def words(self) -> str:
-        """The place in words, as it is compared."""
-        return " ".join((self.place_text or "").split()).lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +68,47 @@ class Near:
     metres: int | None
 
 
-def box(
-    latitude: Decimal, longitude: Decimal, metres: int
-) -> tuple[Decimal, Decimal, Decimal, Decimal]:
-    """South, north, west and east of a square that holds the circle around a point, in degrees.
+def words_of(place: str | None) -> str | None:
+    """The words of a place as they are compared.
 
-    >>> [round(each, 3) for each in box(Decimal("60"), Decimal("10"), 1113)]
-    [Decimal('59.990'), Decimal('60.010'), Decimal('9.980'), Decimal('10.020')]
+    >>> words_of("  12 main  ST "), words_of(" ")
+    ('12 main st', None)
+    """
+    return " ".join((place or "").split()).lower() or None
+
+
+def cell(latitude: Decimal | None, longitude: Decimal | None) -> int | None:
+    """The square of the grid in which a point is; none for no point.
+
+    >>> cell(Decimal("45.5"), Decimal("-122.6")), cell(None, None)
+    (7804822960, None)
+    """
+    if latitude is None or longitude is None:
+        return None
+    return _row(latitude) * ACROSS + _column(longitude)
+
+
+def _row(latitude: Decimal) -> int:
+    return int((latitude + 90) // CELL)
+
+
+def _column(longitude: Decimal) -> int:
+    return int((longitude + 180) // CELL)
+
+
+def cells(latitude: Decimal, longitude: Decimal, metres: int) -> list[int]:
+    """The squares that the circle of `metres` around a point can reach.
+
+    >>> len(cells(Decimal("45.5"), Decimal("-122.6"), 250))
+    8
     """
     up = Decimal(metres) / METRES_A_DEGREE
     across = up / Decimal(max(0.01, cos(radians(float(latitude)))))
-    return latitude - up, latitude + up, longitude - across, longitude + across
+    return [
+        row * ACROSS + column
+        for row in range(_row(latitude - up), _row(latitude + up) + 1)
+        for column in range(_column(longitude - across), _column(longitude + across) + 1)
+    ]
 
 
 # What the partial indexes leave out is written as they write it, or they are not used.
@@ -91,11 +120,10 @@ WITH places AS (
     SELECT id, sqrt(((latitude - :latitude)::float8 * {METRES_A_DEGREE}) ^ 2
         + ((longitude - :longitude)::float8 * :a_degree) ^ 2) AS metres
     FROM service_requests
-    WHERE latitude IS NOT NULL AND latitude BETWEEN :south AND :north
-        AND longitude BETWEEN :west AND :east AND {_SOUGHT}
+    WHERE place_cell = ANY (CAST(:cells AS bigint[])) AND {_SOUGHT}
     UNION ALL
     SELECT id, NULL FROM service_requests
-    WHERE place_text IS NOT NULL AND lower(place_text) = :words AND {_SOUGHT}
+    WHERE place_words = :words AND {_SOUGHT}
 ), nearest AS (
     SELECT id, min(metres) AS metres FROM places
     WHERE metres IS NULL OR metres <= :metres
@@ -120,32 +148,25 @@ def near(session: Session, sought: Sought, *, now: datetime, but: UUID | None = 
     One statement, none without a place. Those at a place called the same come first. `but` is the
     request that is looked at, and is left out.
     """
-    pointed = sought.latitude is not None and sought.longitude is not None
-    if not sought.service_keys or not (pointed or sought.words):
+    words = words_of(sought.place_text)
+    point = (sought.latitude, sought.longitude)
+    around: list[int] = []
+    if point[0] is not None and point[1] is not None:
+        around = cells(point[0], point[1], sought.metres)
+    if not sought.service_keys or not (around or words):
         return []
-    around: dict[str, Decimal | float | None] = dict.fromkeys(
-        ("latitude", "longitude", "south", "north", "west", "east", "a_degree")
-    )
-    if sought.latitude is not None and sought.longitude is not None:
-        south, north, west, east = box(sought.latitude, sought.longitude, sought.metres)
-        around = {
-            "latitude": sought.latitude,
-            "longitude": sought.longitude,
-            "south": south,
-            "north": north,
-            "west": west,
-            "east": east,
-            "a_degree": METRES_A_DEGREE * cos(radians(float(sought.latitude))),
-        }
     rows = session.execute(
         _NEAR,
         {
-            **around,
             "tenant": scope_of(session).tenant_id,
             "services": sorted(sought.service_keys),
             "since": now - timedelta(hours=sought.hours),
             "but": but,
-            "words": sought.words or None,
+            "cells": around,
+            "latitude": point[0],
+            "longitude": point[1],
+            "a_degree": METRES_A_DEGREE * cos(radians(float(point[0] or 0))),
+            "words": words,
             "metres": sought.metres,
             "shown": SHOWN,
             "public": list(PUBLIC_CHANNELS),

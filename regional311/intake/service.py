@@ -36,6 +36,7 @@ from regional311.intake.models import (
     ServiceRequest,
     Transfer,
 )
+from regional311.intake.nearby import cell, words_of
 from regional311.intake.uploads import Upload
 from regional311.metering import service as metering
 from regional311.notices.models import OutboxMessage
@@ -311,6 +312,8 @@ def request_rows(
         place_text=new.place_text,
         latitude=new.latitude,
         longitude=new.longitude,
+        place_cell=cell(new.latitude, new.longitude),
+        place_words=words_of(new.place_text),
         confidential=new.confidential,
         answers=new.answers,
         opened_at=new.opened_at,
