@@ -127,9 +127,10 @@ def work(var: Path | None, once: bool) -> None:
     from regional311.keeping.reminders import keep
     from regional311.ledger.seals import seal_everything
     from regional311.logs import configure_logging
-    from regional311.notices.worker import Chore
+    from regional311.notices.worker import Chore, Errand
     from regional311.notices.worker import work as work_outbox
     from regional311.referral import backtest
+    from regional311.referral.external_delivery import run_errand
     from regional311.settlement.reminders import remind as remind_payers
     from regional311.web.serve import attach_to_parent
 
@@ -140,7 +141,7 @@ def work(var: Path | None, once: bool) -> None:
     settings = _settings(var)
     with _reached(settings) as addresses, _engine(addresses) as engine:
         tell_ready()
-        chores = [
+        chores: list[Chore | Errand] = [
             Chore("agreement_reminders", 3600, lambda session, at: remind(session, now=at)),
             Chore("payment_reminders", 3600, lambda session, at: remind_payers(session, now=at)),
             Chore("budget_warnings", 3600, lambda session, at: warn(session, now=at)),
@@ -151,6 +152,11 @@ def work(var: Path | None, once: bool) -> None:
                 "catalogue_due",
                 60,
                 lambda session, at: publish_on_their_day(session, at, url=settings.url),
+            ),
+            Errand(
+                "outside_systems",
+                2,
+                lambda engine, tenant, clock: run_errand(engine, tenant, clock, settings=settings),
             ),
             Chore("backtests", 0.5, backtest.work_all if once else backtest.work),
             Chore("search_documents", 86_400, refresh_everything),

@@ -33,6 +33,7 @@ VARIABLES = (
     "REGIONAL311_MAIL_FROM",
     "REGIONAL311_SECRET",
     "REGIONAL311_TRUSTED_PROXY",
+    "REGIONAL311_EXCHANGE_HOSTS",
 )
 
 
@@ -52,6 +53,7 @@ class Settings:
     embedded server, which knows its own. `admin_database_url` is only needed by `regional311 init`
     on an outside server. Without `smtp_url`, mail stays in the outbox with that reason shown.
     `trusted_proxy` is the IP address of the one proxy whose X-Forwarded headers are believed.
+    `exchange_hosts` are the only hosts whose systems are asked about referrals.
     """
 
     var: Path
@@ -63,6 +65,7 @@ class Settings:
     smtp_url: str | None = field(default=None, repr=False)
     mail_from: str = DEFAULT_MAIL_FROM
     trusted_proxy: str | None = None
+    exchange_hosts: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(
@@ -91,6 +94,7 @@ class Settings:
             smtp_url=_url(values, "REGIONAL311_SMTP_URL", ("smtp", "smtps")),
             mail_from=_mail_from(values),
             trusted_proxy=_trusted_proxy(values),
+            exchange_hosts=_exchange_hosts(values),
         )
 
     def as_environment(self) -> dict[str, str]:
@@ -104,6 +108,7 @@ class Settings:
             "REGIONAL311_MAIL_FROM": self.mail_from,
             "REGIONAL311_SECRET": self.secret,
             "REGIONAL311_TRUSTED_PROXY": self.trusted_proxy,
+            "REGIONAL311_EXCHANGE_HOSTS": ",".join(self.exchange_hosts),
         }
         return {name: value for name, value in values.items() if value}
 
@@ -161,6 +166,25 @@ def _trusted_proxy(values: Mapping[str, str]) -> str | None:
         raise SettingRefused(
             f"{name} must be one IP address, like 127.0.0.1.", field=name
         ) from error
+
+
+def _exchange_hosts(values: Mapping[str, str]) -> tuple[str, ...]:
+    name = "REGIONAL311_EXCHANGE_HOSTS"
+    hosts = [each.strip().lower() for each in values.get(name, "").split(",") if each.strip()]
+    for host in hosts:
+        try:
+            parts = urlsplit(host if "://" in host else f"https://{host}")
+            good = host in (parts.netloc, f"http://{parts.netloc}") and bool(parts.hostname)
+            _ = parts.port
+        except ValueError:
+            good = False
+        if not good or "@" in host or "*" in host:
+            raise SettingRefused(
+                f"{name} must be host names with commas between them, like"
+                f" 311.example.org,partner.example:8443, not {host}.",
+                field=name,
+            )
+    return tuple(hosts)
 
 
 def _secret(values: Mapping[str, str], var: Path) -> str:

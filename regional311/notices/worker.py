@@ -43,6 +43,19 @@ class Chore:
     do: Callable[[TenantSession, datetime], int]
 
 
+@dataclass(frozen=True)
+class Errand:
+    """Something to do outside for each tenant every so many seconds: it may have to wait.
+
+    `do` gets the engine, the tenant and the clock, holds no transaction while it waits, and says
+    how much it did. What it breaks is logged and tried again the next time, as with a chore.
+    """
+
+    name: str
+    every_seconds: float
+    do: Callable[[Engine, UUID, Callable[[], datetime]], int]
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -54,7 +67,7 @@ def work(
     once: bool = False,
     stop_event: threading.Event | None = None,
     clock: Callable[[], datetime] = _now,
-    chores: Sequence[Chore] = (),
+    chores: Sequence[Chore | Errand] = (),
 ) -> Counter[Fate]:
     """Deliver every tenant's outbox until `stop_event` is set; `once` ends when nothing is due.
 
@@ -111,7 +124,7 @@ def visit_all(
 
 def _do_chores(
     engine: Engine,
-    chores: Sequence[Chore],
+    chores: Sequence[Chore | Errand],
     done_at: dict[str, datetime],
     *,
     stop: threading.Event,
@@ -126,8 +139,11 @@ def _do_chores(
             if stop.is_set():
                 return
             try:
-                with session_scope(engine, Scope(tenant_id)) as session:
-                    done = chore.do(session, now)
+                if isinstance(chore, Errand):
+                    done = chore.do(engine, tenant_id, clock)
+                else:
+                    with session_scope(engine, Scope(tenant_id)) as session:
+                        done = chore.do(session, now)
             except (DomainError, ValueError) as error:
                 log.warning(
                     "chore_refused",

@@ -9,6 +9,7 @@
     /open311/v2/...         Open311 GeoReport of the jurisdiction that the call names
     /<slug>                 TenantNode: a partner; /region is the region itself (RegionNode)
     /<slug>/open311/v2/...  Open311 GeoReport of that partner
+    /<slug>/fhir/Task/<id>  referrals as FHIR, for the system in which that partner works
     /<slug>/<collection>    Desk, Contacts, Requests, ...
     /<slug>/<collection>/<id>   one record
 
@@ -321,6 +322,8 @@ class TenantNode(Resource):
     def child(self, name: str) -> Resource | None:
         if name == "open311":
             return Open311(self.request, name, self)
+        if name == "fhir":
+            return Fhir(self.request, name, self)
         kind = COLLECTIONS.get(name)
         if kind is None:
             return None
@@ -336,6 +339,29 @@ class RegionNode(TenantNode):
             require_member(self.request)
             return RegionSettlement(self.request, name, self)
         return super().child(name)
+
+
+class Fhir(Resource):
+    """/<slug>/fhir: referrals of a partner that works in a system of its own."""
+
+    def child(self, name: str) -> Resource | None:
+        return FhirTasks(self.request, name, self) if name == "Task" else None
+
+
+class FhirTasks(Resource):
+    """fhir/Task: the referrals that its system knows."""
+
+    def child(self, name: str) -> Resource | None:
+        task_id = _as_id(name.lower())
+        return None if task_id is None else FhirTask(self.request, name, self, task_id)
+
+
+class FhirTask(Resource):
+    """fhir/Task/<id>: one of them, looked up by its view."""
+
+    def __init__(self, request: Any, name: str, parent: Resource, task_id: UUID) -> None:
+        super().__init__(request, name, parent)
+        self.id = task_id
 
 
 class Open311(Resource):

@@ -1,0 +1,416 @@
+"""The outside systems of partners: set up, checked, used, ended; secrets shown once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import case, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from regional311.audit.service import record
+from regional311.database.ids import new_id
+from regional311.database.rows import put, send
+from regional311.database.session import TenantSession, mark_changed, scope_of
+from regional311.errors import Conflict, InvalidInput, NotFound
+from regional311.exchange.models import ExchangeReceipt, ExchangeTask, ExternalSystem
+from regional311.exchange.sealing import new_secret, seal, secret_bytes, unseal
+from regional311.exchange.signing import Claim, Message, SignatureRefused, claim, verify
+from regional311.exchange.transport import check_address
+
+WAYS: Final = ("push", "they_poll", "we_poll")
+RETRIES: Final = 12
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}", re.ASCII)
+
+
+class ConnectedAlready(Conflict):
+    """This partner has a system already; end it before another is set up."""
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A connection as its partner's administrators see it; the secret is never among it."""
+
+    id: UUID
+    name: str
+    way: str
+    address: str | None
+    key_id: str
+    known_as: str
+    services: Mapping[str, str]
+    made_at: datetime
+    ended_at: datetime | None
+    gathered_at: datetime
+    cursor: datetime | None
+    polled_at: datetime | None
+    told_at: datetime | None
+    heard_at: datetime | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A connection with the secret that signs for it."""
+
+    system: System
+    secret: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """How much of a connection is told, waits, or was given up."""
+
+    told: int
+    waiting: int
+    dead: int
+    oldest: datetime | None
+    """Since when the first that waits has waited."""
+
+
+def _columns() -> list[Any]:
+    return [getattr(ExternalSystem, each.name) for each in fields(System)]
+
+
+def systems(session: Session) -> list[System]:
+    """Give this partner's connections, the current one first: one statement."""
+    rows = session.execute(
+        select(*_columns())
+        .where(ExternalSystem.tenant_id == scope_of(session).tenant_id)
+        .order_by(ExternalSystem.ended_at.desc().nulls_first(), ExternalSystem.made_at.desc())
+    )
+    return [System(*row) for row in rows]
+
+
+def queue(session: Session, system_id: UUID) -> Queue:
+    """Count the tasks of a connection: one statement."""
+    row = session.execute(
+        select(
+            func.count().filter(ExchangeTask.state == "told"),
+            func.count().filter(ExchangeTask.state == "waiting"),
+            func.count().filter(ExchangeTask.state == "dead"),
+            func.min(ExchangeTask.changed_at).filter(ExchangeTask.state == "waiting"),
+        ).where(
+            ExchangeTask.tenant_id == scope_of(session).tenant_id,
+            ExchangeTask.system_id == system_id,
+        )
+    ).one()
+    return Queue(*row)
+
+
+def connect(
+    session: TenantSession,
+    *,
+    name: str,
+    way: str,
+    address: str | None,
+    key_id: str,
+    secret: str | None,
+    known_as: str,
+    services: Mapping[str, str],
+    hosts: Sequence[str],
+    sealed_by: str,
+    now: datetime,
+) -> str | None:
+    """Set up the system in which the bound partner works; give the secret if one was made for it.
+
+    ``secret`` is the one that the other side made, or None to make one here, which is shown this
+    once. Its tasks begin with the referrals that are open now.
+
+    :raises InvalidInput: naming the field: name, way, address, key_id, secret, known_as.
+    :raises ConnectedAlready: when there is a connection that has not ended.
+    """
+    scope = scope_of(session)
+    if not name.strip():
+        raise InvalidInput("Give the system a name.", field="name")
+    if way not in WAYS:
+        raise InvalidInput(f"Choose among {', '.join(WAYS)}.", field="way")
+    for field, value in (("key_id", key_id), ("known_as", known_as)):
+        if _NAME.fullmatch(value) is None:
+            raise InvalidInput("Use small letters, digits, dots and dashes.", field=field)
+    address = (address or "").strip().rstrip("/") or None
+    if way == "they_poll":
+        address = None
+    elif address is None:
+        raise InvalidInput("Give the address at which it is asked.", field="address")
+    else:
+        check_address(address, hosts)
+    if any(each.ended_at is None for each in systems(session)):
+        raise ConnectedAlready("End the connection that there is before making another.")
+    made = None if secret else new_secret()
+    system_id = new_id()
+    put(
+        session,
+        ExternalSystem(
+            tenant_id=scope.tenant_id,
+            id=system_id,
+            name=name.strip(),
+            way=way,
+            address=address,
+            key_id=key_id,
+            sealed_secret=seal(
+                secret_bytes(secret or made or ""),
+                by=sealed_by,
+                tenant_id=scope.tenant_id,
+                row_id=system_id,
+            ),
+            known_as=known_as,
+            services=dict(services),
+            made_by=scope.person_id,
+            made_at=now,
+            gathered_at=now,
+        ),
+    )
+    _audit(session, now, "system:connect", system_id, {"way": way, "address": address})
+    return made
+
+
+def change_secret(
+    session: TenantSession, system_id: UUID, secret: str | None, *, sealed_by: str, now: datetime
+) -> str | None:
+    """Replace a connection's secret at once, by the given one or a new one, which is given.
+
+    Until both sides have it nothing is taken, and both try again: nothing is lost.
+    """
+    made = None if secret else new_secret()
+    sealed = seal(
+        secret_bytes(secret or made or ""),
+        by=sealed_by,
+        tenant_id=scope_of(session).tenant_id,
+        row_id=system_id,
+    )
+    _change(session, system_id, {"sealed_secret": sealed})
+    _audit(session, now, "system:secret", system_id, {})
+    return made
+
+
+def end(session: TenantSession, system_id: UUID, *, now: datetime) -> None:
+    """End a connection at once: nothing goes out or comes in by it any more."""
+    _change(session, system_id, {"ended_at": now})
+    _audit(session, now, "system:end", system_id, {})
+
+
+def retry(session: TenantSession, task_id: UUID, *, now: datetime) -> None:
+    """Put a task that was given up back into the queue. Raises :class:`NotFound`."""
+    send(session)
+    found = session.execute(
+        update(ExchangeTask)
+        .where(
+            ExchangeTask.tenant_id == scope_of(session).tenant_id,
+            ExchangeTask.id == task_id,
+            ExchangeTask.state == "dead",
+        )
+        .values(state="waiting", attempts=0, due_at=now, leased_until=None)
+        .returning(ExchangeTask.id)
+        .execution_options(synchronize_session=False)
+    ).first()
+    if found is None:
+        raise NotFound("There is no such message that was given up.")
+    mark_changed(session)
+    _audit(session, now, "system:retry", task_id, {})
+
+
+def opened(session: TenantSession, *, sealed_by: str, lock: bool = False) -> Opened | None:
+    """Give the current connection with its secret, or nothing; ``lock`` for gathering."""
+    tenant_id = scope_of(session).tenant_id
+    query = select(*_columns(), ExternalSystem.sealed_secret).where(
+        ExternalSystem.tenant_id == tenant_id, ExternalSystem.ended_at.is_(None)
+    )
+    row = session.execute(query.with_for_update() if lock else query).one_or_none()
+    if row is None:
+        return None
+    *values, sealed = row
+    system = System(*values)
+    return Opened(system, unseal(sealed, by=sealed_by, tenant_id=tenant_id, row_id=system.id))
+
+
+def heard(
+    session: TenantSession,
+    message: Message,
+    headers: Mapping[str, str],
+    *,
+    what: str,
+    sealed_by: str,
+    now: datetime,
+) -> System:
+    """Check a signed message to the bound partner and note that it came: three statements.
+
+    Whose partner it is, who signed, what was signed, when, and that it never came before.
+
+    :raises SignatureRefused: saying which of these does not hold.
+    """
+    said = claim(headers)
+    found = opened(session, sealed_by=sealed_by)
+    if found is None or found.system.key_id != said.key_id:
+        raise SignatureRefused("This partner knows no such key.")
+    verify(message, headers, said, secret=found.secret, now=now)
+    _receive(session, found.system, said, what, now)
+    return found.system
+
+
+def _receive(session: TenantSession, system: System, said: Claim, what: str, now: datetime) -> None:
+    if not receipt(session, system.id, said.nonce, what, now):
+        raise SignatureRefused("This message came before: its nonce was used.")
+    note(session, system.id, heard_at=now)
+
+
+def receipt(
+    session: TenantSession,
+    system_id: UUID,
+    nonce: str,
+    what: str,
+    now: datetime,
+    subject_id: UUID | None = None,
+) -> bool:
+    """Note that a message came; False when one with this nonce did before."""
+    send(session)
+    found = session.execute(
+        insert(ExchangeReceipt)
+        .values(
+            tenant_id=scope_of(session).tenant_id,
+            id=new_id(),
+            system_id=system_id,
+            nonce=nonce,
+            at=now,
+            what=what,
+            subject_id=subject_id,
+        )
+        .on_conflict_do_nothing()
+        .returning(ExchangeReceipt.id)
+    ).first()
+    mark_changed(session)
+    return found is not None
+
+
+def refused_lately(session: Session, system_id: UUID, *, limit: int = 20) -> list[tuple[Any, ...]]:
+    """Give what was fetched and could not be taken, the latest first: (at, what, subject)."""
+    rows = session.execute(
+        select(ExchangeReceipt.at, ExchangeReceipt.what, ExchangeReceipt.subject_id)
+        .where(
+            ExchangeReceipt.tenant_id == scope_of(session).tenant_id,
+            ExchangeReceipt.system_id == system_id,
+            ExchangeReceipt.what.startswith("refused:"),
+        )
+        .order_by(ExchangeReceipt.at.desc())
+        .limit(limit)
+    )
+    return [tuple(row) for row in rows]
+
+
+def note(session: TenantSession, system_id: UUID, **values: Any) -> None:
+    """Write down how a connection fares."""
+    send(session)
+    session.execute(
+        update(ExternalSystem)
+        .where(
+            ExternalSystem.tenant_id == scope_of(session).tenant_id, ExternalSystem.id == system_id
+        )
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+    mark_changed(session)
+
+
+def acknowledge(session: TenantSession, system_id: UUID, until: datetime, *, now: datetime) -> None:
+    """Take the moment after which another system asks as its word that it has what came before."""
+    send(session)
+    session.execute(
+        update(ExchangeTask)
+        .where(
+            ExchangeTask.tenant_id == scope_of(session).tenant_id,
+            ExchangeTask.system_id == system_id,
+            ExchangeTask.changed_at <= until,
+            ExchangeTask.state == "waiting",
+        )
+        .values(state="told", told_version=ExchangeTask.version, told_at=now, problem=None)
+        .execution_options(synchronize_session=False)
+    )
+    note(session, system_id, polled_at=now, told_at=now, problem=None)
+
+
+def wait_after(attempt: int) -> timedelta | None:
+    """How long to wait after a failed attempt: half a minute, doubling to six hours; None gives up.
+
+    >>> [str(wait_after(attempt)) for attempt in (1, 2, 11, 12)]
+    ['0:00:30', '0:01:00', '6:00:00', 'None']
+    """
+    if attempt >= RETRIES:
+        return None
+    return min(timedelta(seconds=30) * (1 << (attempt - 1)), timedelta(hours=6))
+
+
+def failed(
+    session: TenantSession, task_id: UUID, attempt: int, problem: str, *, final: bool, now: datetime
+) -> None:
+    """Write that an attempt failed: it is tried again later, or given up."""
+    wait = None if final else wait_after(attempt)
+    send(session)
+    session.execute(
+        update(ExchangeTask)
+        .where(
+            ExchangeTask.tenant_id == scope_of(session).tenant_id,
+            ExchangeTask.id == task_id,
+            ExchangeTask.state == "waiting",
+        )
+        .values(
+            leased_until=None,
+            problem=problem,
+            **({"state": "dead"} if wait is None else {"due_at": now + wait}),
+        )
+        .execution_options(synchronize_session=False)
+    )
+    mark_changed(session)
+
+
+def told(session: TenantSession, task_id: UUID, version: int, *, now: datetime) -> None:
+    """Write that a version was taken; a later one that came up meanwhile still waits."""
+    send(session)
+    session.execute(
+        update(ExchangeTask)
+        .where(ExchangeTask.tenant_id == scope_of(session).tenant_id, ExchangeTask.id == task_id)
+        .values(
+            told_version=func.greatest(ExchangeTask.told_version, version),
+            state=case((ExchangeTask.version <= version, "told"), else_="waiting"),
+            attempts=0,
+            leased_until=None,
+            told_at=now,
+            problem=None,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    mark_changed(session)
+
+
+def _change(session: TenantSession, system_id: UUID, values: dict[str, Any]) -> None:
+    send(session)
+    found = session.execute(
+        update(ExternalSystem)
+        .where(
+            ExternalSystem.tenant_id == scope_of(session).tenant_id,
+            ExternalSystem.id == system_id,
+            ExternalSystem.ended_at.is_(None),
+        )
+        .values(**values)
+        .returning(ExternalSystem.id)
+        .execution_options(synchronize_session=False)
+    ).first()
+    if found is None:
+        raise NotFound("There is no such connection, or it has ended.")
+    mark_changed(session)
+
+
+def _audit(
+    session: TenantSession, now: datetime, action: str, subject_id: UUID, detail: dict[str, Any]
+) -> None:
+    record(
+        session,
+        now=now,
+        action=action,
+        subject_kind="system",
+        subject_id=subject_id,
+        detail=detail,
+    )

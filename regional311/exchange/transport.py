@@ -1,0 +1,128 @@
+"""Asking another system over HTTPS: hosts that the operator named, no redirects, short waits."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from regional311.database.ids import new_token
+from regional311.errors import InvalidInput
+from regional311.exchange.signing import Message, authority, sign
+
+SECONDS: Final = 10.0
+LARGEST: Final = 2 * 1024 * 1024
+JSON: Final = "application/fhir+json"
+
+
+class AddressRefused(InvalidInput):
+    """The address is not one that this installation may ask."""
+
+
+class Unreachable(Exception):
+    """The other system did not answer; the message says why, in our own words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What another system answered; ``content`` is None when it is no JSON."""
+
+    status: int
+    content: Any
+
+
+def check_address(address: str, hosts: Sequence[str]) -> None:
+    """Refuse an address that the operator did not allow.
+
+    ``hosts`` are host names, with a port when it is not 443; each is asked over https. One that
+    begins with ``http://`` must be of this machine itself, for trying things out.
+
+    :raises AddressRefused: naming what is allowed.
+    """
+    try:
+        parts = urlsplit(address)
+        port = parts.port
+    except ValueError:
+        raise AddressRefused("This is not an address.", field="address") from None
+    host = (parts.hostname or "").lower()
+    named = f"{host}:{port}" if port not in (None, 443) else host
+    if parts.username or parts.password or parts.query or parts.fragment or not host:
+        raise AddressRefused(
+            "Give an address such as https://partner.example/city/fhir, without user or query.",
+            field="address",
+        )
+    if parts.scheme == "https" and named in hosts:
+        return
+    if parts.scheme == "http" and _loopback(host) and f"http://{named}" in hosts:
+        return
+    allowed = ", ".join(hosts) or "none yet"
+    raise AddressRefused(
+        f"{parts.scheme}://{named} is not allowed. Whoever runs this installation lists the hosts"
+        f" in REGIONAL311_EXCHANGE_HOSTS; now: {allowed}.",
+        field="address",
+    )
+
+
+def ask(
+    method: str,
+    address: str,
+    *,
+    hosts: Sequence[str],
+    key_id: str,
+    secret: bytes,
+    now: datetime,
+    query: str = "",
+    content: Any = None,
+) -> Reply:
+    """Send a signed request and give the answer. No redirect is followed.
+
+    :raises AddressRefused: when the operator does not allow the host any more.
+    :raises Unreachable: when there is no answer that can be read.
+    """
+    check_address(address, hosts)
+    parts = urlsplit(address)
+    body = b"" if content is None else json.dumps(content, ensure_ascii=False).encode()
+    path = parts.path or "/"
+    headers = sign(
+        Message(method, authority(parts.scheme, parts.netloc), path, query, body),
+        key_id=key_id,
+        secret=secret,
+        now=now,
+        nonce=new_token(),
+    ) | {"Accept": JSON}
+    if content is not None:
+        headers["Content-Type"] = JSON
+    host, port = parts.hostname or "", parts.port
+    connection: HTTPConnection
+    if parts.scheme == "https":
+        context = ssl.create_default_context()
+        connection = HTTPSConnection(host, port, timeout=SECONDS, context=context)
+    else:
+        connection = HTTPConnection(host, port, timeout=SECONDS)
+    try:
+        connection.request(method, f"{path}?{query}" if query else path, body, headers)
+        response = connection.getresponse()
+        answered = response.read(LARGEST + 1)
+    except (OSError, HTTPException) as error:
+        raise Unreachable(f"The other system did not answer ({type(error).__name__}).") from None
+    finally:
+        connection.close()
+    if len(answered) > LARGEST:
+        raise Unreachable("The other system's answer is too large.")
+    try:
+        return Reply(response.status, json.loads(answered) if answered else None)
+    except ValueError:
+        return Reply(response.status, None)
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,393 @@
+"""Referrals of a partner that works in a system of its own.
+
+Such a partner's rows here stand for it: what others do to them is told to its system, and what its
+system says is done in its name, by the same steps and checks as by a person. Whether a row has
+news is seen from its version, so that whatever changed it, and whenever the worker died, nothing
+is forgotten; only what holds now is told, so that nothing comes twice or in the wrong order.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID, uuid5
+
+from sqlalchemy import func, select
+from sqlalchemy import update as sql_update
+
+from regional311.audit.service import audit_row
+from regional311.database.ids import public_id
+from regional311.database.rows import new_row, put, send
+from regional311.database.session import (
+    TenantSession,
+    acting_for,
+    mark_changed,
+    scope_of,
+)
+from regional311.errors import Conflict, NotFound
+from regional311.exchange import service as exchange
+from regional311.exchange.fhir import (
+    URI,
+    Fault,
+    Handover,
+    Identifier,
+    Progress,
+    read_message,
+)
+from regional311.exchange.models import ExchangeTask
+from regional311.exchange.systems import System
+from regional311.intake.service import NO_FOLLOWERS, Followers
+from regional311.referral import lifecycle, service
+from regional311.referral.models import Referral
+from regional311.referral.snapshot import Published
+
+ANSWER_DAYS: Final = 7
+"""Days for an answer to what comes in, as for what is filed here."""
+
+
+class Overtaken(Conflict):
+    """Both sides went on, and the other's step does not follow from where the referral is here."""
+
+
+# --- steps ----------------------------------------------------------------------------------------
+
+
+def steps_to(state: str, to: str, side: str) -> tuple[str, ...] | None:
+    """Give the steps by which one side comes from a state to another; None when it cannot.
+
+    A system that was not heard for a while tells only where it is now. On the way there no step
+    is taken that needs a reason of its own.
+
+    >>> steps_to("requested", "completed", "received")
+    ('accepted', 'completed')
+    >>> steps_to("completed", "accepted", "received") is None
+    True
+    """
+    ways: deque[tuple[str, ...]] = deque([()])
+    seen = {state}
+    while ways:
+        way = ways.popleft()
+        for each in lifecycle.next_states(way[-1] if way else state, side):
+            if each == to:
+                return (*way, each)
+            if each not in seen and each in lifecycle.OPEN and each not in lifecycle.REASONS:
+                seen.add(each)
+                ways.append((*way, each))
+    return None
+
+
+# --- in -------------------------------------------------------------------------------------------
+
+
+def receive(
+    session: TenantSession,
+    system: System,
+    message: Any,
+    *,
+    now: datetime,
+    known: Published,
+    followers: Followers = NO_FOLLOWERS,
+) -> tuple[UUID, bool]:
+    """Take a message of the bound partner's system; give the referral and whether it is new here.
+
+    The same message again changes nothing; one that is older than what was taken is left alone.
+
+    :raises Fault: naming the path of what cannot be taken.
+    :raises Overtaken: when both sides went on and this step does not follow any more.
+    """
+    progress, handover = read_message(message)
+    referral_id = _own_id(progress.identifier)
+    if referral_id is not None and _state(session, referral_id) is None:
+        referral_id = None
+    if referral_id is None:
+        referral_id = uuid5(system.id, f"{progress.identifier.system}|{progress.identifier.value}")
+        if _state(session, referral_id) is None:
+            if handover is None:
+                raise NotFound(
+                    "Task.identifier: this is not known here; send its ServiceRequest, too.",
+                    field="Task.identifier",
+                )
+            if progress.state == "draft" or progress.state in lifecycle.CLOSED:
+                # nothing was handed over, and nothing is to be done
+                return referral_id, False
+            _open(session, system, referral_id, handover, now=now, known=known)
+            return referral_id, True
+    _own_task(session, system, referral_id, progress, now)
+    _apply(session, referral_id, progress, now, known, followers)
+    return referral_id, False
+
+
+def update(
+    session: TenantSession,
+    system: System,
+    referral_id: UUID,
+    progress: Progress,
+    *,
+    now: datetime,
+    known: Published,
+    followers: Followers = NO_FOLLOWERS,
+) -> None:
+    """Take where a referral that the system knows stands.
+
+    :raises NotFound: when it is not one of this connection.
+    :raises Overtaken: as :func:`receive`.
+    """
+    if _state(session, referral_id) is None:
+        raise NotFound("There is no such Task.")
+    _own_task(session, system, referral_id, progress, now)
+    _apply(session, referral_id, progress, now, known, followers)
+
+
+def _own_id(identifier: Identifier) -> UUID | None:
+    """The id of a referral that began here; None for another's identifier."""
+    if identifier.system != URI:
+        return None
+    try:
+        return UUID(identifier.value.removeprefix("urn:uuid:"))
+    except ValueError:
+        return None
+
+
+def _state(session: TenantSession, referral_id: UUID) -> str | None:
+    return session.execute(
+        select(Referral.state)
+        .where(Referral.tenant_id == scope_of(session).tenant_id, Referral.id == referral_id)
+        .with_for_update()
+    ).scalar_one_or_none()
+
+
+def _own_task(
+    session: TenantSession, system: System, referral_id: UUID, progress: Progress, now: datetime
+) -> None:
+    """Make sure that the system has a task of a referral, also when it was never told of it."""
+    tenant_id = scope_of(session).tenant_id
+    owner = session.execute(
+        select(ExchangeTask.system_id).where(
+            ExchangeTask.tenant_id == tenant_id, ExchangeTask.id == referral_id
+        )
+    ).scalar_one_or_none()
+    if owner is None:
+        put(session, _task(tenant_id, system, referral_id, progress, 0, now))
+    elif owner != system.id:
+        raise NotFound("Task.identifier: this is not known here.", field="Task.identifier")
+
+
+def _task(
+    tenant_id: UUID,
+    system: System,
+    referral_id: UUID,
+    progress: Progress,
+    version: int,
+    now: datetime,
+    heard_at: datetime | None = None,
+) -> ExchangeTask:
+    return new_row(
+        ExchangeTask,
+        tenant_id=tenant_id,
+        id=referral_id,
+        system_id=system.id,
+        identifier_system=progress.identifier.system,
+        identifier_value=progress.identifier.value,
+        version=version,
+        told_version=version,
+        changed_at=now,
+        state="told",
+        attempts=0,
+        due_at=now,
+        heard_at=heard_at,
+    )
+
+
+def _open(
+    session: TenantSession,
+    system: System,
+    referral_id: UUID,
+    handover: Handover,
+    *,
+    now: datetime,
+    known: Published,
+) -> None:
+    """Make a referral of the bound partner to one that works here, as a desk would."""
+    tenant_id, progress = scope_of(session).tenant_id, handover.progress
+    slug = known.slugs[tenant_id]
+    if progress.state != "requested":
+        raise Fault("Task.status", "a referral begins as requested.", "business-rule")
+    receiver_id = known.ids.get(handover.receiver)
+    if receiver_id is None or receiver_id == tenant_id:
+        raise Fault("Task.owner.identifier.value", "is no partner of this region.", "not-found")
+    offered = known.directory.find(f"{handover.receiver}/{handover.service}")
+    today = known.today(handover.receiver, now)
+    if offered is None or not offered.offered(today):
+        raise Fault(
+            "ServiceRequest.code.coding.code",
+            f"{handover.receiver} has no such service now.",
+            "not-found",
+        )
+    shared = _minimised(known, handover, receiver_id, today, now)
+    common: dict[str, Any] = {
+        "id": referral_id,
+        "public_id": public_id("F"),
+        "service_key": handover.service,
+        "term": offered.term,
+        "shared": shared,
+        "urgency": handover.urgency,
+        "channel": "app",
+        "state": "requested",
+        "sent_at": now,
+        "due_at": now + timedelta(days=ANSWER_DAYS),
+        "version": 1,
+    }
+    detail = {"from": slug, "service": handover.service, "system": str(system.id)}
+    put(
+        session,
+        new_row(Referral, tenant_id=tenant_id, side="sent", counterparty_id=receiver_id, **common),
+        exchange.envelope_row(
+            to=receiver_id,
+            sender=tenant_id,
+            kind=exchange.REFERRAL,
+            subject_id=referral_id,
+            payload={
+                "public_id": common["public_id"],
+                "service_key": handover.service,
+                "urgency": handover.urgency,
+                "due_at": common["due_at"].isoformat(),
+                "shared": shared,
+            },
+            now=now,
+            expires_at=handover.consent.expires_at if handover.consent else None,
+        ),
+        audit_row(
+            tenant_id,
+            at=now,
+            action="referral:send",
+            subject_kind="referral",
+            subject_id=referral_id,
+            detail=detail,
+        ),
+        _task(tenant_id, system, referral_id, progress, 1, now, progress.changed_at),
+    )
+    with acting_for(session, receiver_id):
+        put(
+            session,
+            new_row(
+                Referral,
+                tenant_id=receiver_id,
+                side="received",
+                counterparty_id=tenant_id,
+                **common,
+            ),
+            audit_row(
+                receiver_id,
+                at=now,
+                action="referral:receive",
+                subject_kind="referral",
+                subject_id=referral_id,
+                detail=detail,
+            ),
+        )
+
+
+def _minimised(
+    known: Published, handover: Handover, receiver_id: UUID, today: date, now: datetime
+) -> dict[str, Any]:
+    """Give the fields that this region's policy lets the receiver have. Raises :class:`Fault`."""
+    policy, agreed = known.sharing(today), handover.consent
+    holds = agreed is not None and (agreed.expires_at is None or agreed.expires_at > now)
+    personal = sorted(key for key in handover.shared if key in policy.personal)
+    if personal and not holds:
+        raise Fault(
+            "ServiceRequest.supportingInfo",
+            f"{', '.join(personal)} may cross only with a Consent that is active and not over.",
+            "business-rule",
+        )
+    kind = known.tenants[known.slugs[receiver_id]].kind
+    fields, _missing, _days = policy.allowed("referral", kind, consent=holds)
+    return {key: value for key, value in handover.shared.items() if key in fields}
+
+
+def _apply(
+    session: TenantSession,
+    referral_id: UUID,
+    progress: Progress,
+    now: datetime,
+    known: Published,
+    followers: Followers,
+) -> None:
+    """Do in the partner's name what its system says, if it is newer than what was taken."""
+    tenant_id = scope_of(session).tenant_id
+    task = session.execute(
+        select(ExchangeTask.heard_at).where(
+            ExchangeTask.tenant_id == tenant_id, ExchangeTask.id == referral_id
+        )
+    ).one()
+    said_at = progress.changed_at
+    if task.heard_at is not None and said_at is not None and said_at <= task.heard_at:
+        return
+    found = session.execute(
+        select(Referral.state, Referral.side, Referral.version, Referral.received_at).where(
+            Referral.tenant_id == tenant_id, Referral.id == referral_id
+        )
+    ).one()
+    if progress.opened and found.side == lifecycle.RECEIVER and found.received_at is None:
+        service.opened(session, now=now, referral_id=referral_id)
+    steps = (
+        () if progress.state == found.state else steps_to(found.state, progress.state, found.side)
+    )
+    if steps is None:
+        if steps_to(progress.state, found.state, _other(found.side)) is not None:
+            # its system is only behind: what it has not heard yet is on its way
+            return
+        raise Overtaken(
+            f"Task.status: the referral is {found.state.replace('_', ' ')} here, from where"
+            f" {progress.state.replace('_', ' ')} does not follow.",
+            field="Task.status",
+        )
+    slug = known.slugs[tenant_id]
+    for step in steps:
+        service.move(
+            session,
+            now=now,
+            referral_id=referral_id,
+            version=_version(session, referral_id),
+            to=step,
+            reason=_reason(step, progress) if step == progress.state else None,
+            outcome=(progress.outcome or "unknown") if step == "completed" else None,
+            booked_on=known.today(slug, now) if step == "completed" else None,
+            followers=followers,
+        )
+    # what its system told us need not be told to it
+    version = _version(session, referral_id)
+    session.execute(
+        sql_update(ExchangeTask)
+        .where(ExchangeTask.tenant_id == tenant_id, ExchangeTask.id == referral_id)
+        .values(
+            version=version,
+            told_version=version,
+            state="told",
+            problem=None,
+            heard_at=func.coalesce(said_at, ExchangeTask.heard_at),
+        )
+        .execution_options(synchronize_session=False)
+    )
+    mark_changed(session)
+
+
+def _other(side: str) -> str:
+    return lifecycle.SENDER if side == lifecycle.RECEIVER else lifecycle.RECEIVER
+
+
+def _version(session: TenantSession, referral_id: UUID) -> int:
+    send(session)
+    return session.execute(
+        select(Referral.version).where(
+            Referral.tenant_id == scope_of(session).tenant_id, Referral.id == referral_id
+        )
+    ).scalar_one()
+
+
+def _reason(step: str, progress: Progress) -> str | None:
+    allowed = lifecycle.REASONS.get(step)
+    if allowed is None:
+        return None
+    return progress.reason if progress.reason in allowed else "other"

@@ -1,0 +1,484 @@
+"""Telling the system in which a partner works what happened, and fetching what it says.
+
+The worker does it: what is due is leased and written in one transaction, sent outside of any, and
+recorded in another. Only what holds now is told, as often as it takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from urllib.parse import quote
+from uuid import UUID
+
+from sqlalchemy import Engine, and_, or_, select, update
+
+from regional311.database.ids import new_id
+from regional311.database.rows import new_row, put, send
+from regional311.database.session import (
+    Scope,
+    TenantSession,
+    mark_changed,
+    scope_of,
+    session_scope,
+)
+from regional311.errors import DomainError
+from regional311.exchange import service as exchange
+from regional311.exchange import systems
+from regional311.exchange.fhir import URI, Agreed, Handover, Identifier, Progress, write_bundle
+from regional311.exchange.models import Envelope, ExchangeTask
+from regional311.exchange.systems import Opened, System
+from regional311.exchange.transport import AddressRefused, Reply, Unreachable, ask
+from regional311.referral import lifecycle
+from regional311.referral.external import receive
+from regional311.referral.models import Referral
+from regional311.referral.snapshot import Published, published
+from regional311.settings import Settings
+
+BATCH: Final = 20
+PAGE: Final = 50
+LEASE: Final = timedelta(minutes=5)
+POLL: Final = timedelta(seconds=30)
+INSIDE: Final = ("answers",)
+"""Fields that stay inside: answers belong to a form that the other system does not have."""
+
+FINAL: Final = (400, 404, 409, 410, 413, 415, 422)
+"""Answers that another attempt would not change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A referral leased to be told, as it was when it was leased."""
+
+    id: UUID
+    attempt: int
+    version: int
+    content: dict[str, Any]
+
+
+# --- out ------------------------------------------------------------------------------------------
+
+
+def gather(session: TenantSession, *, now: datetime, settings: Settings) -> int:
+    """Find what the bound partner's system has not heard of; say how much: three statements.
+
+    Its referrals that were open when it was connected, and all since.
+    """
+    found = systems.opened(session, sealed_by=settings.secret, lock=True)
+    if found is None:
+        return 0
+    tenant_id, system = scope_of(session).tenant_id, found.system
+    new = ExchangeTask.system_id.is_distinct_from(system.id)
+    news = session.execute(
+        select(Referral.id, Referral.version, ExchangeTask.id.label("task"), new.label("new"))
+        .outerjoin(
+            ExchangeTask,
+            and_(ExchangeTask.tenant_id == tenant_id, ExchangeTask.id == Referral.id),
+        )
+        .where(
+            Referral.tenant_id == tenant_id,
+            Referral.state != "draft",
+            or_(
+                and_(~new, Referral.version > ExchangeTask.version),
+                and_(
+                    new,
+                    or_(
+                        Referral.state.in_(lifecycle.OPEN),
+                        Referral.sent_at >= system.made_at,
+                    ),
+                ),
+            ),
+        )
+        .order_by(Referral.sent_at, Referral.id)
+        .limit(PAGE * 10)
+    ).all()
+    if not news:
+        return 0
+    at = max(now, system.gathered_at)
+    for row in news:
+        # each has a moment of its own, so that who fetches can go on after any of them
+        at += timedelta(microseconds=1)
+        fresh: dict[str, Any] = {
+            "version": row.version,
+            "changed_at": at,
+            "state": "waiting",
+            "attempts": 0,
+            "due_at": now,
+            "problem": None,
+        }
+        if row.new:
+            # it begins here, or goes over from a connection that has ended
+            fresh |= {
+                "system_id": system.id,
+                "identifier_system": URI,
+                "identifier_value": row.id.urn,
+                "told_version": 0,
+            }
+        if row.task is None:
+            put(session, new_row(ExchangeTask, tenant_id=tenant_id, id=row.id, **fresh))
+        else:
+            session.execute(
+                update(ExchangeTask)
+                .where(ExchangeTask.tenant_id == tenant_id, ExchangeTask.id == row.id)
+                .values(fresh)
+                .execution_options(synchronize_session=False)
+            )
+    systems.note(session, system.id, gathered_at=at)
+    return len(news)
+
+
+def written(
+    session: TenantSession, system: System, ids: Iterable[UUID], known: Published, *, now: datetime
+) -> dict[UUID, tuple[int, Handover]]:
+    """Give referrals as they cross now, with their versions: one statement.
+
+    Fields that a consent let go are left out when it was taken back or has run out.
+    """
+    tenant_id = scope_of(session).tenant_id
+    rows = session.execute(
+        select(
+            Referral,
+            ExchangeTask.identifier_system,
+            ExchangeTask.identifier_value,
+            ExchangeTask.changed_at,
+            Envelope.consent_id,
+            Envelope.expires_at,
+        )
+        .join(
+            ExchangeTask,
+            and_(ExchangeTask.tenant_id == tenant_id, ExchangeTask.id == Referral.id),
+        )
+        .outerjoin(
+            Envelope,
+            and_(
+                Envelope.tenant_id == tenant_id,
+                Envelope.kind == exchange.REFERRAL,
+                Envelope.subject_id == Referral.id,
+            ),
+        )
+        .where(Referral.tenant_id == tenant_id, Referral.id.in_(list(ids)))
+        .execution_options(populate_existing=True)
+    ).all()
+    found = {}
+    for row in rows:
+        referral = row.Referral
+        found[referral.id] = (referral.version, _handover(session, system, row, known, now))
+        session.expunge(referral)
+    return found
+
+
+def changed(
+    session: TenantSession,
+    system: System,
+    known: Published,
+    *,
+    since: datetime | None,
+    limit: int,
+    now: datetime,
+) -> tuple[list[tuple[UUID, Handover]], bool]:
+    """Give referrals that changed after a moment, the oldest change first, and if there are more.
+
+    Two statements.
+    """
+    query = select(ExchangeTask.id).where(
+        ExchangeTask.tenant_id == scope_of(session).tenant_id, ExchangeTask.system_id == system.id
+    )
+    if since is not None:
+        query = query.where(ExchangeTask.changed_at > since)
+    ids = list(
+        session.scalars(query.order_by(ExchangeTask.changed_at, ExchangeTask.id).limit(limit + 1))
+    )
+    found = written(session, system, ids[:limit], known, now=now)
+    return [(each, found[each][1]) for each in ids[:limit] if each in found], len(ids) > limit
+
+
+def _handover(
+    session: TenantSession, system: System, row: Any, known: Published, now: datetime
+) -> Handover:
+    referral: Referral = row.Referral
+    mine = known.slugs[scope_of(session).tenant_id]
+    other = known.slugs.get(referral.counterparty_id, "")
+    received = referral.side == lifecycle.RECEIVER
+    personal = known.sharing(known.today(mine, now)).personal
+    over = row.expires_at is not None and row.expires_at <= now
+    # what its own system sent is not sent back, and what was taken back or is over goes nowhere
+    crossing = {
+        key: value
+        for key, value in referral.shared.items()
+        if received
+        and key not in INSIDE
+        and not referral.shared.get("erased")
+        and not (over and key in personal)
+    }
+    receiver = mine if received else other
+    offered = known.directory.find(f"{receiver}/{referral.service_key}")
+    return Handover(
+        progress=Progress(
+            Identifier(row.identifier_system, row.identifier_value),
+            referral.state,
+            row.changed_at,
+            referral.received_at is not None,
+            referral.reason,
+            referral.outcome,
+        ),
+        sender=other if received else mine,
+        receiver=system.known_as if received else other,
+        service=system.services.get(referral.service_key, referral.service_key),
+        service_name=offered.name if offered else "",
+        sent_at=referral.sent_at,
+        urgency=referral.urgency,
+        number=referral.public_id,
+        consent=Agreed((row.consent_id or referral.id).urn, referral.sent_at, row.expires_at)
+        if any(key in personal for key in crossing)
+        else None,
+        shared=crossing,
+    )
+
+
+def lease(
+    session: TenantSession, system: System, known: Published, *, now: datetime
+) -> list[Letter]:
+    """Take up to BATCH tasks that are due, written as they are now; others skip them."""
+    tenant_id = scope_of(session).tenant_id
+    due = (
+        select(ExchangeTask.id)
+        .where(
+            ExchangeTask.tenant_id == tenant_id,
+            ExchangeTask.system_id == system.id,
+            ExchangeTask.state == "waiting",
+            ExchangeTask.due_at <= now,
+            or_(ExchangeTask.leased_until.is_(None), ExchangeTask.leased_until <= now),
+        )
+        .order_by(ExchangeTask.due_at, ExchangeTask.id)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    send(session)
+    taken = session.execute(
+        update(ExchangeTask)
+        .where(ExchangeTask.tenant_id == tenant_id, ExchangeTask.id.in_(due))
+        .values(leased_until=now + LEASE, attempts=ExchangeTask.attempts + 1)
+        .returning(ExchangeTask.id, ExchangeTask.attempts)
+        .execution_options(synchronize_session=False)
+    ).all()
+    mark_changed(session)
+    if not taken:
+        return []
+    now_said = written(session, system, [row.id for row in taken], known, now=now)
+    return [
+        Letter(row.id, row.attempts, version, write_bundle(handover, str(row.id)))
+        for row in sorted(taken, key=lambda row: row.id)
+        for version, handover in [now_said[row.id]]
+    ]
+
+
+def run_errand(
+    engine: Engine, tenant_id: UUID, clock: Callable[[], datetime], *, settings: Settings
+) -> int:
+    """Tell a partner's system what it has not heard, and fetch from one that cannot be told here.
+
+    No transaction is open while the other system is waited for. Says how many messages went or
+    came.
+    """
+    scope = Scope(tenant_id)
+    with session_scope(engine, scope) as session:
+        done = gather(session, now=clock(), settings=settings)
+        found = systems.opened(session, sealed_by=settings.secret)
+    if found is None or found.system.way == "they_poll":
+        return done
+    known = published(engine)
+    done = _tell(engine, scope, found, known, clock, settings)
+    if found.system.way == "we_poll" and (
+        found.system.polled_at is None or clock() - found.system.polled_at >= POLL
+    ):
+        done += fetch(engine, scope, found, clock, settings)
+    return done
+
+
+def _tell(
+    engine: Engine,
+    scope: Scope,
+    found: Opened,
+    known: Published,
+    clock: Callable[[], datetime],
+    settings: Settings,
+) -> int:
+    with session_scope(engine, scope) as session:
+        letters = lease(session, found.system, known, now=clock())
+    down: str | None = None
+    done = 0
+    for letter in letters:
+        problem, final = down, False
+        if down is None:
+            try:
+                reply = _ask(found, "POST", "", clock(), settings, content=letter.content)
+            except Unreachable as error:
+                problem = down = str(error)
+            except AddressRefused as error:
+                problem = down = error.message
+            else:
+                problem, final = judged(reply), reply.status in FINAL
+        with session_scope(engine, scope) as session:
+            now = clock()
+            if problem is None:
+                systems.told(session, letter.id, letter.version, now=now)
+                systems.note(session, found.system.id, told_at=now, problem=None)
+                done += 1
+            else:
+                systems.failed(session, letter.id, letter.attempt, problem, final=final, now=now)
+                systems.note(session, found.system.id, problem=problem)
+    return done
+
+
+def judged(reply: Reply) -> str | None:
+    """Say in our own words why an answer is no success; None when it is one.
+
+    The other system's own words are left out: they may repeat what a person said.
+    """
+    if 200 <= reply.status < 300:
+        return None
+    content = reply.content if isinstance(reply.content, dict) else {}
+    issues = content.get("issue")
+    issue = issues[0] if isinstance(issues, list) and issues else {}
+    code = issue.get("code") if isinstance(issue, dict) else None
+    where = issue.get("expression") if isinstance(issue, dict) else None
+    path = where[0] if isinstance(where, list) and where else None
+    about = ", ".join(str(each)[:100] for each in (code, path) if isinstance(each, str))
+    return f"The other system refused it: {reply.status}{f' ({about})' if about else ''}."
+
+
+def _ask(
+    found: Opened,
+    method: str,
+    path: str,
+    now: datetime,
+    settings: Settings,
+    *,
+    query: str = "",
+    content: Any = None,
+) -> Reply:
+    return ask(
+        method,
+        f"{found.system.address}{path}",
+        hosts=settings.exchange_hosts,
+        key_id=found.system.key_id,
+        secret=found.secret,
+        now=now,
+        query=query,
+        content=content,
+    )
+
+
+def try_out(found: Opened, *, now: datetime, settings: Settings) -> str | None:
+    """Ask another system for nothing, signed; say what is wrong, or None when all is well."""
+    if found.system.address is None:
+        return "This system is never asked: it fetches by itself."
+    try:
+        reply = _ask(found, "GET", "/Task", now, settings, query="_count=0")
+    except Unreachable as error:
+        return str(error)
+    except AddressRefused as error:
+        return error.message
+    return judged(reply)
+
+
+# --- fetching -------------------------------------------------------------------------------------
+
+
+def fetch(
+    engine: Engine,
+    scope: Scope,
+    found: Opened,
+    clock: Callable[[], datetime],
+    settings: Settings,
+) -> int:
+    """Fetch what another system has for the partner, page by page; say how much was taken.
+
+    Each is taken in a transaction of its own together with how far we came. What is refused is
+    noted, shown to people, and not asked for again; their side still has it.
+    """
+    done, cursor = 0, found.system.cursor
+    while True:
+        since = f"_lastUpdated=gt{quote(cursor.isoformat(), safe='')}&" if cursor else ""
+        try:
+            reply = _ask(found, "GET", "/Task", clock(), settings, query=f"{since}_count={PAGE}")
+            problem = judged(reply)
+        except (Unreachable, AddressRefused) as error:
+            problem = str(error)
+        if problem is not None:
+            with session_scope(engine, scope) as session:
+                systems.note(session, found.system.id, problem=problem, polled_at=clock())
+            return done
+        entries = _entries(reply.content)
+        for updated_at, bundle in entries:
+            done += _take(engine, scope, found.system, updated_at, bundle, clock)
+            cursor = updated_at
+        if len(entries) < PAGE:
+            with session_scope(engine, scope) as session:
+                systems.note(session, found.system.id, polled_at=clock(), problem=None)
+            return done
+
+
+def _entries(content: Any) -> list[tuple[datetime, dict[str, Any]]]:
+    """Put each Task of a search with the resources that it leads to, the oldest change first."""
+    entries = content.get("entry") if isinstance(content, dict) else None
+    resources = [
+        entry["resource"]
+        for entry in entries or ()
+        if isinstance(entry, dict) and isinstance(entry.get("resource"), dict)
+    ]
+    by_reference = {f"{each.get('resourceType')}/{each.get('id')}": each for each in resources}
+    found = []
+    for task in resources:
+        if task.get("resourceType") != "Task":
+            continue
+        try:
+            updated_at = datetime.fromisoformat(task["meta"]["lastUpdated"])
+        except (KeyError, TypeError, ValueError):
+            continue
+        belongs = [task]
+        # the list grows while it is walked: a consent is named by the request
+        for each in belongs:
+            for name in ("focus", "for", "supportingInfo"):
+                belongs.extend(
+                    by_reference[reference]
+                    for reference in _references(each.get(name))
+                    if reference in by_reference and by_reference[reference] not in belongs
+                )
+        entry = [{"resource": each} for each in belongs]
+        bundle = {"resourceType": "Bundle", "type": "collection", "entry": entry}
+        found.append((updated_at, bundle))
+    return sorted(found, key=lambda each: each[0])
+
+
+def _references(value: Any) -> list[str]:
+    return [
+        each["reference"]
+        for each in (value if isinstance(value, list) else [value])
+        if isinstance(each, dict) and isinstance(each.get("reference"), str)
+    ]
+
+
+def _take(
+    engine: Engine,
+    scope: Scope,
+    system: System,
+    updated_at: datetime,
+    bundle: dict[str, Any],
+    clock: Callable[[], datetime],
+) -> int:
+    known = published(engine)
+    try:
+        with session_scope(engine, scope) as session:
+            # first, so that two that fetch take turns
+            systems.note(session, system.id, cursor=updated_at, heard_at=clock())
+            receive(session, system, bundle, now=clock(), known=known)
+    except DomainError as error:
+        with session_scope(engine, scope) as session:
+            what = f"refused:{error.code}"
+            systems.receipt(session, system.id, str(new_id()), what, clock())
+            systems.note(session, system.id, cursor=updated_at)
+        return 0
+    return 1

@@ -1,0 +1,320 @@
+"""Two systems on two ports: what one refers the other works, and nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Engine, select, update
+from waitress.server import create_server
+
+from regional311.app import main
+from regional311.database.ids import new_token
+from regional311.database.session import Scope, make_engine, session_scope
+from regional311.exchange import systems
+from regional311.exchange.models import ExchangeTask
+from regional311.intake.models import Need
+from regional311.referral import service
+from regional311.referral.external_delivery import run_errand, try_out
+from regional311.referral.filing import Asker, Intake, take_in
+from regional311.referral.models import Referral
+from regional311.referral.snapshot import published
+from regional311.settings import Settings
+from tests.little_region import IDS, NOW, little_template
+from tests.web.conftest import Clock
+
+__all__ = ["little_template"]
+pytestmark = pytest.mark.commits
+
+CITY, HELP = IDS["city"], IDS["211info"]
+
+
+@dataclass
+class Instance:
+    """One installation: a database, a server that can be stopped, its worker's errand."""
+
+    engine: Engine
+    settings: Settings
+    clock: Clock
+    port: int = 0
+    server: Any = None
+    thread: threading.Thread | None = field(default=None)
+
+    def start(self) -> None:
+        application = main({}, configured=self.settings, engine=self.engine, clock=self.clock)
+        self.server = create_server(application, host="127.0.0.1", port=self.port, threads=2)
+        self.port = self.server.effective_port
+        self.thread = threading.Thread(target=self.server.run, daemon=True)
+        self.thread.start()
+
+    def stop(self) -> None:
+        if self.server is not None:
+            self.server.close()
+            assert self.thread is not None
+            self.thread.join(10)
+            self.server = None
+
+    def work(self, tenant_id: UUID) -> int:
+        return run_errand(self.engine, tenant_id, self.clock, settings=self.settings)
+
+    def session(self, tenant_id: UUID) -> Any:
+        return session_scope(self.engine, Scope(tenant_id))
+
+    def referrals(self, tenant_id: UUID) -> list[Any]:
+        with self.session(tenant_id) as session:
+            return list(
+                session.execute(
+                    select(
+                        Referral.id,
+                        Referral.state,
+                        Referral.side,
+                        Referral.reason,
+                        Referral.outcome,
+                        Referral.shared,
+                        Referral.version,
+                        Referral.received_at,
+                    ).where(Referral.tenant_id == tenant_id)
+                )
+            )
+
+    def one(self, tenant_id: UUID) -> Any:
+        (found,) = self.referrals(tenant_id)
+        return found
+
+    def task(self, tenant_id: UUID) -> Any:
+        with self.session(tenant_id) as session:
+            return session.execute(
+                select(
+                    ExchangeTask.id,
+                    ExchangeTask.state,
+                    ExchangeTask.attempts,
+                    ExchangeTask.problem,
+                ).where(ExchangeTask.tenant_id == tenant_id)
+            ).one()
+
+    def move(self, tenant_id: UUID, to: str, **more: Any) -> None:
+        found = self.one(tenant_id)
+        if to == "completed":
+            more["booked_on"] = self.clock.now.date()
+        with self.session(tenant_id) as session:
+            service.move(
+                session,
+                now=self.clock.now,
+                referral_id=found.id,
+                version=found.version,
+                to=to,
+                **more,
+            )
+
+
+@dataclass
+class Two:
+    """A, where the City refers people to 211; and B, in which 211 really works."""
+
+    a: Instance
+    b: Instance
+    clock: Clock
+
+    def connect(self, way_of_a: str = "push", way_of_b: str = "push") -> None:
+        common = {"key_id": "a-and-b", "now": self.clock.now, "services": {}}
+        at_b, at_a = (f"http://127.0.0.1:{each.port}" for each in (self.b, self.a))
+        with self.a.session(HELP) as session:
+            secret = systems.connect(
+                session,
+                name="B",
+                way=way_of_a,
+                address=f"{at_b}/city/fhir",
+                secret=None,
+                known_as="211info",
+                hosts=self.a.settings.exchange_hosts,
+                sealed_by=self.a.settings.secret,
+                **common,
+            )
+        assert secret is not None
+        with self.b.session(CITY) as session:
+            made = systems.connect(
+                session,
+                name="A",
+                way=way_of_b,
+                address=f"{at_a}/211info/fhir",
+                secret=secret,
+                known_as="city",
+                hosts=self.b.settings.exchange_hosts,
+                sealed_by=self.b.settings.secret,
+                **common,
+            )
+        assert made is None
+
+    def refer(self) -> None:
+        """The City refers somebody who needs a bed, with consent."""
+        intake = Intake(
+            source="desk",
+            key=new_token(),
+            channel="phone",
+            started_at=self.clock.now,
+            service="211info/bed",
+            description="sleeps in a car",
+            asker=Asker(name="Dana Reed", phone="503 555 0101"),
+            consent="given",
+            danger_answer="none",
+        )
+        with session_scope(self.a.engine, Scope(CITY, UUID(int=42))) as session:
+            take_in(session, published(self.a.engine), intake, now=self.clock.now)
+
+    def both(self) -> None:
+        """Let both workers go round, an hour later, so that what failed before is due again."""
+        self.clock.advance(hours=7)
+        for _ in range(2):
+            self.a.work(HELP)
+            self.b.work(CITY)
+
+    def need(self) -> Any:
+        with self.a.session(CITY) as session:
+            return session.execute(
+                select(Need.status, Need.unmet_reason).where(Need.tenant_id == CITY)
+            ).one()
+
+
+@pytest.fixture
+def two(server, little_template: str, tmp_path: Path) -> Iterator[Two]:
+    clock = Clock(NOW)
+    databases = [server.clone(little_template) for _ in range(2)]
+    made = []
+    for name, database in zip("ab", databases, strict=True):
+        settings = Settings(var=tmp_path, secret=f"the secret of {name} " * 3)
+        made.append(Instance(make_engine(database.app_url), settings, clock))
+    for each in made:
+        each.start()
+    hosts = tuple(f"http://127.0.0.1:{each.port}" for each in made)
+    for each in made:
+        each.settings = Settings(var=tmp_path, secret=each.settings.secret, exchange_hosts=hosts)
+    yield Two(made[0], made[1], clock)
+    for each, database in zip(made, databases, strict=True):
+        each.stop()
+        each.engine.dispose()
+        server.drop(database.name)
+
+
+def test_referred_there_worked_there_seen_here(two):
+    two.connect()
+    two.refer()
+    two.a.work(HELP)
+    came = two.b.one(HELP)
+    assert (came.side, came.state) == ("received", "requested")
+    assert came.shared == {
+        "name": "Dana Reed",
+        "phone": "503 555 0101",
+        "language": "en",
+        "need": "A bed for tonight",
+    }
+    with two.b.session(HELP) as session:
+        service.opened(session, now=two.clock.now, referral_id=came.id)
+    two.b.work(CITY)
+    assert two.a.one(CITY).received_at is not None
+    two.b.move(HELP, "accepted")
+    two.b.work(CITY)
+    assert (two.a.one(CITY).state, two.need().status) == ("accepted", "referred")
+    two.b.move(HELP, "in_progress")
+    two.b.move(HELP, "completed", outcome="met")
+    two.b.work(CITY)
+    assert (two.a.one(CITY).state, two.a.one(CITY).outcome) == ("completed", "met")
+    assert two.need().status == "met"
+    # nothing echoes: all is told on both sides
+    two.both()
+    assert two.a.work(HELP) == two.b.work(CITY) == 0
+    assert [
+        len(each.referrals(IDS[slug])) for each in (two.a, two.b) for slug in ("city", "211info")
+    ] == [1, 1, 1, 1]
+
+
+def test_one_is_down_for_a_while_and_nothing_is_lost_or_doubled(two):
+    two.connect()
+    two.b.stop()
+    two.refer()
+    assert two.a.work(HELP) == 0
+    waiting = two.a.task(HELP)
+    assert (waiting.state, waiting.attempts) == ("waiting", 1)
+    assert "did not answer" in waiting.problem
+    two.b.start()
+    two.both()
+    assert two.b.one(HELP).state == "requested"
+    # A is down while B goes on; several steps become one message
+    two.a.stop()
+    two.b.move(HELP, "accepted")
+    two.b.work(CITY)
+    two.b.move(HELP, "completed", outcome="unmet")
+    two.b.work(CITY)
+    assert two.a.one(CITY).state == "requested"
+    two.a.start()
+    two.both()
+    assert (two.a.one(CITY).state, two.need().status) == ("completed", "unmet")
+    # a worker that died before it wrote that it was told tells again: nothing happens twice
+    before = two.b.referrals(HELP), two.a.referrals(CITY)
+    for each, tenant_id in ((two.a, HELP), (two.b, CITY)):
+        with each.session(tenant_id) as session:
+            session.execute(
+                update(ExchangeTask).values(state="waiting", due_at=NOW, told_version=0)
+            )
+    two.both()
+    assert (two.b.referrals(HELP), two.a.referrals(CITY)) == before
+    assert (two.a.task(HELP).state, two.b.task(CITY).state) == ("told", "told")
+
+
+def test_one_that_cannot_be_reached_fetches(two):
+    two.connect("they_poll", "we_poll")
+    two.refer()
+    two.a.work(HELP)
+    assert two.b.referrals(HELP) == []
+    two.both()
+    assert two.b.one(HELP).shared["name"] == "Dana Reed"
+    two.b.move(HELP, "rejected", reason="no_capacity")
+    two.both()
+    assert (two.a.one(CITY).state, two.a.one(CITY).reason) == ("rejected", "no_capacity")
+    two.both()
+    assert (two.a.task(HELP).state, two.b.task(CITY).state) == ("told", "told")
+    assert len(two.b.referrals(HELP)) == 1
+
+
+def test_the_sender_withdraws_and_what_was_shared_does_not_go_again(two):
+    two.connect()
+    two.refer()
+    two.a.work(HELP)
+    two.a.move(CITY, "cancelled", reason="person_declined")
+    two.both()
+    assert (two.b.one(HELP).state, two.b.one(HELP).reason) == ("cancelled", "person_declined")
+
+
+def test_both_end_it_at_once_and_people_see_that_it_does_not_fit(two):
+    two.connect()
+    two.refer()
+    two.a.work(HELP)
+    two.a.stop()
+    two.b.move(HELP, "accepted")
+    two.b.move(HELP, "completed", outcome="met")
+    two.a.move(CITY, "cancelled", reason="sender_withdrew")
+    two.a.start()
+    two.both()
+    for each, tenant_id in ((two.a, HELP), (two.b, CITY)):
+        task = each.task(tenant_id)
+        assert task.state == "dead"
+        assert "409 (conflict, Task.status)" in task.problem
+        with each.session(tenant_id) as session:
+            systems.retry(session, task.id, now=two.clock.now)
+        assert each.task(tenant_id).state == "waiting"
+
+
+def test_a_test_message_says_what_is_wrong(two):
+    two.connect()
+    with two.a.session(HELP) as session:
+        found = systems.opened(session, sealed_by=two.a.settings.secret)
+    assert try_out(found, now=two.clock.now, settings=two.a.settings) is None
+    late = two.clock.now + timedelta(minutes=6)
+    assert "401 (login)" in try_out(found, now=late, settings=two.a.settings)
+    elsewhere = Settings(var=Path(), secret=two.a.settings.secret)
+    assert "REGIONAL311_EXCHANGE_HOSTS" in try_out(found, now=two.clock.now, settings=elsewhere)
