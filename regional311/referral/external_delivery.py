@@ -384,6 +384,40 @@ def try_out(found: Opened, *, now: datetime, settings: Settings) -> str | None:
     return judged(reply)
 
 
+@dataclass(frozen=True, slots=True)
+class DeadTask:
+    """A referral of which the other system could not be told."""
+
+    id: UUID
+    number: str
+    changed_at: datetime
+    attempts: int
+    problem: str | None
+
+
+def dead_tasks(session: TenantSession, system_id: UUID, *, limit: int = PAGE) -> list[DeadTask]:
+    """Give what was given up, the latest first: one statement."""
+    tenant_id = scope_of(session).tenant_id
+    rows = session.execute(
+        select(
+            ExchangeTask.id,
+            Referral.public_id,
+            ExchangeTask.changed_at,
+            ExchangeTask.attempts,
+            ExchangeTask.problem,
+        )
+        .join(Referral, and_(Referral.tenant_id == tenant_id, Referral.id == ExchangeTask.id))
+        .where(
+            ExchangeTask.tenant_id == tenant_id,
+            ExchangeTask.system_id == system_id,
+            ExchangeTask.state == "dead",
+        )
+        .order_by(ExchangeTask.changed_at.desc())
+        .limit(limit)
+    )
+    return [DeadTask(*row) for row in rows]
+
+
 # --- fetching -------------------------------------------------------------------------------------
 
 

@@ -208,6 +208,13 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
                 P.SETTINGS_READ,
                 within="settings",
             ),
+            Entry(
+                "connections",
+                _("Own system"),
+                _("Where this partner works, if not here."),
+                P.SETTINGS_READ,
+                within="settings",
+            ),
             Entry("settings", _("Settings"), _("Names, hours, boundaries."), P.SETTINGS_READ),
             Entry("audit", _("Audit trail"), _("Who changed what, when."), P.AUDIT_READ),
         ),

@@ -57,6 +57,7 @@ from regional311.chargeback.models import (
 from regional311.database import ids
 from regional311.database.base import Base
 from regional311.database.session import open_session
+from regional311.exchange.models import ExternalSystem
 from regional311.forecast.models import Budget, Scenario
 from regional311.identity.models import ApiClient, Membership
 from regional311.identity.permissions import Permissions as P
@@ -1303,6 +1304,18 @@ class Clients(Collection):
 
     permission = P.SETTINGS_READ
     model, member, by = ApiClient, ClientRecord, "id"
+
+
+class ConnectionRecord(Record):
+    """The system of its own in which the partner works, or worked, by id."""
+
+
+@collection("connections")
+class Connections(Collection):
+    """The systems of their own in which partners work."""
+
+    permission = P.SETTINGS_READ
+    model, member, by = ExternalSystem, ConnectionRecord, "id"
 
 
 class PackageRecord(Record):

@@ -41,6 +41,8 @@ from regional311.database.ids import new_id, public_id
 from regional311.database.rows import put
 from regional311.database.session import Scope, acting_for, scope_of, session_scope
 from regional311.errors import DomainError
+from regional311.exchange.models import ExternalSystem
+from regional311.exchange.systems import connect as connect_system
 from regional311.forecast.budgets import Party, set_budget
 from regional311.forecast.changes import Changes
 from regional311.forecast.service import Comparison
@@ -223,6 +225,21 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("Clients", "new", "GET"): ("clients/new", "administrator"),
     ("Clients", "new", "POST"): ("clients/new", "administrator"),
     ("ClientRecord", "revoke", "POST"): ("clients/{client}/revoke", "administrator"),
+    ("Connections", "", "GET"): ("connections", "administrator auditor"),
+    **{
+        ("Connections", "new", method): ("connections/new", "administrator")
+        for method in ("GET", "POST")
+    },
+    ("Connections", "retry", "POST"): ("connections/retry", "administrator"),
+    **{
+        ("ConnectionRecord", name, method): (f"connections/{{connection}}/{name}", "administrator")
+        for name, method in (
+            ("end", "POST"),
+            ("secret", "GET"),
+            ("secret", "POST"),
+            ("test", "POST"),
+        )
+    },
     ("Taxonomies", "", "GET"): ("taxonomies", SERVICES),
     ("Taxonomies", "unmapped", "GET"): ("taxonomies/unmapped", SERVICES),
     ("Taxonomies", "crosswalks", "GET"): ("taxonomies/crosswalks", SERVICES),
@@ -612,6 +629,19 @@ def found(web_engine, people) -> dict[str, str]:
             source="form",
         )
         make_client(session, name="Matrix", scopes=["open311:requests"], now=NOW)
+        connect_system(
+            session,
+            name="Matrix",
+            way="they_poll",
+            address=None,
+            key_id="matrix",
+            secret=None,
+            known_as="matrix",
+            services={},
+            hosts=(),
+            sealed_by="matrix",
+            now=NOW,
+        )
         synonym = Synonym(key="matrix", said=("matrix",), means=("pothole",))
         write_synonym(session, synonym, None, now=NOW)
 
@@ -638,6 +668,7 @@ def found(web_engine, people) -> dict[str, str]:
         return settled(session, people.tenants, statement_id, line_id, position) | {
             "script": f"{CITY}/matrix:",
             "client": str(first(ApiClient, "id")),
+            "connection": str(first(ExternalSystem, "id")),
             "contact": first(Contact, "public_id"),
             "need": need_id,
             "request": first(ServiceRequest, "public_id"),
