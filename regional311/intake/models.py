@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -372,6 +372,51 @@ class Transfer(Base):
     result: Mapped[str]
     """offered, taken_over, returned, refused."""
     at: Mapped[datetime]
+
+
+VISIT_STATES = ("waiting", "called", "left")
+
+
+class Visit(Base):
+    """Somebody who came to a front desk, under a number of the day.
+
+    What they say of themselves is forgotten when the day is over.
+    """
+
+    __tablename__ = "visits"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "day", "number"),
+        tenant_reference("contacts", "contact_id"),
+        CheckConstraint(_among("state", VISIT_STATES), name="state_known"),
+        CheckConstraint(
+            "(state = 'called') <= (called_at IS NOT NULL AND contact_id IS NOT NULL)",
+            name="called_to_a_contact",
+        ),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    day: Mapped[date]
+    """The partner's local day."""
+    number: Mapped[int]
+    line_key: Mapped[str | None]
+    """The front desk, as a line of the partner."""
+    name: Mapped[str | None]
+    reason: Mapped[str | None]
+    language: Mapped[str] = mapped_column(default="en")
+    interpreter: Mapped[bool] = mapped_column(default=False)
+    accommodation: Mapped[str | None]
+    state: Mapped[str] = mapped_column(default="waiting")
+    arrived_at: Mapped[datetime]
+    taken_in_by: Mapped[UUID | None]
+    called_at: Mapped[datetime | None]
+    called_by: Mapped[UUID | None]
+    called_to: Mapped[str | None]
+    """The window or table, as the waiting room calls it."""
+    contact_id: Mapped[UUID | None]
+    """The contact that began when they were called."""
+    left_at: Mapped[datetime | None]
 
 
 class Attachment(Base):

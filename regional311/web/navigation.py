@@ -28,6 +28,13 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
         _("Help people"),
         (
             Entry("desk", _("Desk"), _("Take a contact and find who helps."), P.CONTACT_TAKE),
+            Entry(
+                "front-desk",
+                _("Front desk"),
+                _("Who waits, and who is called."),
+                P.CONTACT_TAKE,
+                within="desk",
+            ),
             Entry("contacts", _("Contacts"), _("What was asked, and the answer."), P.CONTACT_READ),
             Entry("requests", _("Requests"), _("Work that is open or done."), P.REQUEST_READ),
             Entry(

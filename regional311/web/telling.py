@@ -5,7 +5,7 @@ Names come from the published snapshot in memory, so that no page asks the datab
 
 from __future__ import annotations
 
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -96,6 +96,17 @@ class Telling:
         """A bureau's name."""
         row = self.published.bureaus.get(f"{slug}/{key}")
         return row.name if row else key or ""
+
+    def minutes(self, taken: timedelta) -> Any:
+        """A stretch of time in whole minutes."""
+        minutes = int(taken.total_seconds() // 60)
+        return self.request.localizer.pluralize(
+            "${num} minute",
+            "${num} minutes",
+            minutes,
+            domain="regional311",
+            mapping={"num": minutes},
+        )
 
     def place(self, row: Any) -> str | None:
         """A place in one line: its words, or its point."""

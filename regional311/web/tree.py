@@ -138,6 +138,8 @@ class Root(Resource):
             return PublicServices(self.request, name, self)
         if name == "articles":
             return PublicArticles(self.request, name, self)
+        if name == "waiting":
+            return WaitingRooms(self.request, name, self)
         if name == "hsds":
             return DirectoryApi(self.request, name, self)
         if name == "open311":
@@ -190,6 +192,18 @@ class PublicPlace(Resource):
     def __init__(self, request: Any, name: str, parent: Resource, partner: Partner) -> None:
         super().__init__(request, name, parent)
         self.partner = partner
+
+
+class WaitingRooms(Resource):
+    """/waiting/<slug>: who is called at a partner's front desk, for its screen."""
+
+    def child(self, name: str) -> Resource | None:
+        partner = self.request.registry.partners.by_slug(name)
+        return None if partner is None else WaitingRoom(self.request, name, self, partner)
+
+
+class WaitingRoom(PublicPlace):
+    """What the screen of a waiting room shows: numbers, and no names."""
 
 
 class PublicServices(Resource):
@@ -848,6 +862,13 @@ class PersonRecord(Record):
 @collection("desk")
 class Desk(Collection):
     """Where contacts are taken."""
+
+    permission = P.CONTACT_TAKE
+
+
+@collection("front-desk")
+class FrontDesk(Collection):
+    """Who waits for a person, and who is called."""
 
     permission = P.CONTACT_TAKE
 

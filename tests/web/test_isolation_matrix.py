@@ -104,6 +104,12 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("Desk", "", "POST"): ("desk", TAKES),
     ("Desk", "message", "GET"): ("desk/message", TAKES),
     ("Desk", "message", "POST"): ("desk/message", TAKES),
+    ("FrontDesk", "", "GET"): ("front-desk", TAKES),
+    ("FrontDesk", "", "POST"): ("front-desk", TAKES),
+    **{
+        ("FrontDesk", name, "POST"): (f"front-desk/{name}", TAKES)
+        for name in ("back", "call", "leave")
+    },
     ("Contacts", "", "GET"): ("contacts", CONTACTS),
     ("ContactRecord", "", "GET"): ("contacts/{contact}", CONTACTS),
     ("ContactRecord", "danger", "POST"): ("contacts/{contact}/danger", TAKES),
@@ -520,6 +526,7 @@ PUBLIC = {
     "DirectoryApi",
     "DirectoryList",
     "DirectoryEntry",
+    "WaitingRoom",
     "Open311Bulk",
     "Open311Discovery",
     "Open311Services",

@@ -10,7 +10,7 @@ from pyramid.view import view_config
 from regional311.database.ids import new_token
 from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
-from regional311.intake import queries
+from regional311.intake import front_desk, queries
 from regional311.keeping.queries import open_suggestions
 from regional311.referral.filing import start_contact
 from regional311.tenancy.once import once
@@ -31,7 +31,12 @@ def desk(context: Desk, request: Any) -> dict[str, Any]:
     lines = _lines(tell)
     open_contacts = queries.open_contacts(request.dbsession, request.identity.person_id)
     beside = shelf(request, f"/{tell.slug}/desk")
+    has_front_desk = any(channel == "walk_in" for _key, _name, channel in lines)
     return {
+        "front_desk_url": f"/{tell.slug}/front-desk" if has_front_desk else None,
+        "waiting": front_desk.how_many_wait(request.dbsession, tell.today)
+        if has_front_desk
+        else 0,
         "notices": beside.notices,
         "notices_of_others": beside.far,
         "answered": open_suggestions(request.dbsession, received=False),
