@@ -124,6 +124,8 @@ class BusinessCalendar:
     weekly: tuple[tuple[Span, ...], ...]
     holidays: Mapping[date, str] = field(default_factory=dict)
     on_holidays: tuple[Span, ...] = ()
+    special: Mapping[date, tuple[Span, ...]] = field(default_factory=dict)
+    """Days with hours of their own, holidays or not."""
     _days: dict[date, tuple[tuple[datetime, datetime], ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -132,7 +134,7 @@ class BusinessCalendar:
         if len(self.weekly) != 7:
             raise BadHours("A week has seven days of opening hours.")
         _zone(self.zone)
-        for spans in (*self.weekly, self.on_holidays):
+        for spans in (*self.weekly, self.on_holidays, *self.special.values()):
             ordered = sorted(spans, key=lambda span: span.opens)
             for earlier, later in itertools.pairwise(ordered):
                 if later.opens < earlier.closes:
@@ -144,10 +146,12 @@ class BusinessCalendar:
         zone: str,
         week: Mapping[str, Iterable[str]],
         holidays: Mapping[date, str] | None = None,
+        special: Mapping[date, Iterable[str]] | None = None,
     ) -> BusinessCalendar:
         """Build a calendar from ``{"mon": ["08:00-18:00"], ...}``; days left out are closed.
 
-        The hours of ``holiday`` are those of each holiday.
+        The hours of ``holiday`` are those of each holiday; ``special`` days have their own, of
+        which what lies after midnight counts at the day's beginning.
 
         :raises BadHours: for an unknown day or unreadable hours.
         """
@@ -167,6 +171,15 @@ class BusinessCalendar:
             tuple(tuple(sorted(spans, key=lambda span: span.opens)) for spans in weekly),
             dict(holidays or {}),
             tuple(sorted(on_holidays, key=lambda span: span.opens)),
+            {
+                day: tuple(
+                    sorted(
+                        (span for text in texts for span in parse_hours(text)),
+                        key=lambda span: span.opens,
+                    )
+                )
+                for day, texts in (special or {}).items()
+            },
         )
 
     def local_date(self, at: datetime) -> date:
@@ -185,7 +198,9 @@ class BusinessCalendar:
         return known
 
     def _spans(self, day: date) -> Iterator[tuple[datetime, datetime]]:
-        spans = self.on_holidays if day in self.holidays else self.weekly[day.weekday()]
+        spans = self.special.get(day)
+        if spans is None:
+            spans = self.on_holidays if day in self.holidays else self.weekly[day.weekday()]
         opened: datetime | None = None
         closed: datetime | None = None
         for span in sorted(spans, key=lambda item: item.opens):

@@ -70,7 +70,15 @@ class Line(Base):
     hours: Mapped[dict[str, Any]]
     """Weekday (mon..sun, holiday) to a list of [opens, closes] in local time."""
     closed_answer: Mapped[str | None]
-    """Slug of the partner that answers when this line is closed."""
+    """Slug of the partner that answers when this line is closed and no fallback holds."""
+    fallbacks: Mapped[list[dict[str, Any]]] = mapped_column(
+        default=list, server_default=text("'[]'")
+    )
+    """Who answers when it is closed, in order, as `answering.Fallback` says it."""
+    special_days: Mapped[list[dict[str, Any]]] = mapped_column(
+        default=list, server_default=text("'[]'")
+    )
+    """Days with hours of their own, as `answering.SpecialDay` says them."""
     ended_on: Mapped[date | None]
 
 

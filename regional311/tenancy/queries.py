@@ -53,6 +53,8 @@ class LineRow:
     address: str
     hours: dict[str, Any]
     closed_answer: str | None
+    fallbacks: list[dict[str, Any]]
+    special_days: list[dict[str, Any]]
     ended_on: date | None
 
 
@@ -139,6 +141,8 @@ def lines(session: Session) -> list[LineRow]:
             Line.address,
             Line.hours,
             Line.closed_answer,
+            Line.fallbacks,
+            Line.special_days,
             Line.ended_on,
         ).order_by(Line.tenant_id, Line.key)
     )
