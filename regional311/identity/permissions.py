@@ -20,6 +20,9 @@ class Permissions(StrEnum):
     CONTACT_EDIT = "contact:edit"
     INQUIRER_READ = "inquirer:read"
     """Who asked, in whose words, and where: without it a contact shows facts and codes only."""
+    EMERGENCY_READ = "emergency:read"
+    EMERGENCY_RUN = "emergency:run"
+    """Start, change and end emergencies and drills; lend help and take it."""
     REQUEST_READ = "request:read"
     REQUEST_WORK = "request:work"
     REFERRAL_READ = "referral:read"
@@ -81,6 +84,7 @@ _TAKES_CONTACTS = frozenset(
         P.REFERRAL_READ,
         P.SERVICE_READ,
         P.RULE_READ,
+        P.EMERGENCY_READ,
     }
 )
 _READS_MONEY = frozenset(
@@ -102,7 +106,14 @@ _READS_MONEY = frozenset(
 ROLE_PERMISSIONS: Mapping[str, frozenset[Permissions]] = {
     "specialist": _TAKES_CONTACTS,
     "supervisor": _TAKES_CONTACTS
-    | {P.SERVICE_WORK, P.REQUEST_WORK, P.REFERRAL_ACCEPT, P.PEOPLE_READ, P.AUDIT_READ},
+    | {
+        P.SERVICE_WORK,
+        P.REQUEST_WORK,
+        P.REFERRAL_ACCEPT,
+        P.PEOPLE_READ,
+        P.AUDIT_READ,
+        P.EMERGENCY_RUN,
+    },
     "partner": frozenset(
         {
             P.TENANT_ENTER,
@@ -164,9 +175,12 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[Permissions]] = {
             P.SETTINGS_READ,
             P.SETTINGS_EDIT,
             P.AUDIT_READ,
+            P.EMERGENCY_READ,
+            P.EMERGENCY_RUN,
         }
     ),
-    "auditor": _READS_MONEY | {P.AUDIT_READ, P.RULE_READ, P.SERVICE_READ, P.SETTINGS_READ},
+    "auditor": _READS_MONEY
+    | {P.AUDIT_READ, P.RULE_READ, P.SERVICE_READ, P.SETTINGS_READ, P.EMERGENCY_READ},
 }
 """Role to permissions. A partner may rename a role for its people (`tenants/<slug>`), not change
 what it may do."""

@@ -24,6 +24,8 @@ WARM_TRANSFER: Final = "warm_transfer"
 REFERRAL_CLOSED: Final = "referral_closed"
 AFTER_HOURS_ANSWER: Final = "after_hours_answer"
 INTERPRETER_MINUTE: Final = "interpreter_minute"
+LENT_MINUTE: Final = "lent_minute"
+"""A minute of a specialist lent to another partner's lines, outside contacts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,216 @@
+"""Go on duty and off again: who is there, in which languages; time lent to others is metered.
+
+Lent time is metered once, when its duty ends, less what was spent on contacts on the borrower's
+lines: those are metered by themselves, and no second is charged twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+
+from regional311.audit.service import record
+from regional311.cover.models import Aid, Duty
+from regional311.database.ids import new_id
+from regional311.database.rows import new_row, put, send
+from regional311.database.session import TenantSession, mark_changed, scope_of
+from regional311.errors import Conflict, InvalidInput, NotFound
+from regional311.intake.models import Contact
+from regional311.metering import service as metering
+
+LONGEST_DUTY: Final = timedelta(hours=16)
+LocalDay = Callable[[datetime], date]
+
+
+class AlreadyOnDuty(Conflict):
+    """The person is on duty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stint:
+    """A stretch of time from ``starts`` up to ``ends``."""
+
+    starts: datetime
+    ends: datetime
+
+
+def lent_seconds(duty: Stint, handled: Iterable[Stint]) -> int:
+    """Seconds of a duty outside the contacts handled in it; overlapping ones count once.
+
+    >>> from datetime import UTC
+    >>> at = lambda minute: datetime(2026, 1, 1, 0, minute, tzinfo=UTC)
+    >>> lent_seconds(Stint(at(0), at(30)), [Stint(at(5), at(15)), Stint(at(10), at(20))])
+    900
+    """
+    free, reached = timedelta(), duty.starts
+    for each in sorted(handled, key=lambda stint: stint.starts):
+        starts, ends = max(each.starts, duty.starts), min(each.ends, duty.ends)
+        if starts >= ends:
+            continue
+        if starts > reached:
+            free += starts - reached
+        reached = max(reached, ends)
+    if reached < duty.ends:
+        free += duty.ends - reached
+    return int(free.total_seconds())
+
+
+def go_on_duty(
+    session: TenantSession,
+    *,
+    name: str,
+    languages: Iterable[str],
+    now: datetime,
+    hours: int = 8,
+    aid_id: UUID | None = None,
+) -> UUID:
+    """Put the acting person on duty, on the own desk or as lent help.
+
+    :raises AlreadyOnDuty: when they are.
+    :raises InvalidInput: when they are not among those lent, or the help is not accepted.
+    """
+    scope = scope_of(session)
+    if scope.person_id is None:
+        raise InvalidInput("Only a person goes on duty.")
+    if not 1 <= hours <= LONGEST_DUTY.total_seconds() / 3600:
+        raise InvalidInput("A duty lasts 1 to 16 hours.", field="hours")
+    if aid_id is not None:
+        aid = session.execute(
+            select(Aid.state, Aid.people, Aid.lender_id)
+            .where(Aid.tenant_id == scope.tenant_id, Aid.id == aid_id)
+            .with_for_update()
+        ).one_or_none()
+        if aid is None:
+            raise NotFound("There is no such help.")
+        lent = {each["id"] for each in aid.people}
+        if (
+            aid.state != "accepted"
+            or aid.lender_id != scope.tenant_id
+            or str(scope.person_id) not in lent
+        ):
+            raise InvalidInput("You are not lent to that partner now.", field="aid")
+    send(session)
+    for row in _open(session, Duty.person_id == scope.person_id, Duty.until <= now):
+        _close(session, row, at=row.until, now=now, day=None)
+    duty_id = new_id()
+    put(
+        session,
+        new_row(
+            Duty,
+            tenant_id=scope.tenant_id,
+            id=duty_id,
+            person_id=scope.person_id,
+            name=name[:200],
+            languages=list(dict.fromkeys(languages)),
+            aid_id=aid_id,
+            started_at=now,
+            until=now + timedelta(hours=hours),
+            ended_at=None,
+        ),
+    )
+    try:
+        send(session)
+    except IntegrityError as error:
+        if "uq_duties_open" not in str(error.orig):
+            raise
+        raise AlreadyOnDuty("You are on duty already.") from error
+    record(
+        session,
+        now=now,
+        action="duty:start",
+        subject_kind="duty",
+        subject_id=duty_id,
+        detail={"aid": str(aid_id) if aid_id else None},
+    )
+    return duty_id
+
+
+def go_off_duty(session: TenantSession, *, now: datetime, day: date) -> bool:
+    """Take the acting person off duty; tell whether they were. ``day`` books what was lent."""
+    found = _open(session, Duty.person_id == scope_of(session).person_id)
+    for row in found:
+        _close(session, row, at=min(now, row.until), now=now, day=day)
+    return bool(found)
+
+
+def end_duties(session: TenantSession, *, now: datetime, day: date, aid_id: UUID | None) -> int:
+    """End the duties of some help, or those that have come to their end; give how many."""
+    condition = Duty.until <= now if aid_id is None else Duty.aid_id == aid_id
+    found = _open(session, condition)
+    for row in found:
+        _close(session, row, at=min(now, row.until), now=now, day=day)
+    return len(found)
+
+
+def _open(session: TenantSession, *conditions: Any) -> list[Any]:
+    return list(
+        session.execute(
+            select(Duty.__table__)
+            .where(
+                Duty.tenant_id == scope_of(session).tenant_id,
+                Duty.ended_at.is_(None),
+                *conditions,
+            )
+            .with_for_update()
+        )
+    )
+
+
+def _close(
+    session: TenantSession, row: Any, *, at: datetime, now: datetime, day: date | None
+) -> None:
+    ends = max(at, row.started_at)
+    send(session)
+    session.execute(
+        update(Duty)
+        .where(Duty.tenant_id == row.tenant_id, Duty.id == row.id)
+        .values(ended_at=ends),
+        execution_options={"synchronize_session": False},
+    )
+    mark_changed(session)
+    record(session, now=now, action="duty:end", subject_kind="duty", subject_id=row.id)
+    if row.aid_id is not None:
+        _meter(session, row, Stint(row.started_at, ends), now, day or now.date())
+
+
+def _meter(session: TenantSession, duty: Any, stint: Stint, now: datetime, day: date) -> None:
+    """Record the lent time of a duty that has ended, in whole minutes, once for ever."""
+    aid = session.execute(
+        select(Aid.borrower_id).where(Aid.tenant_id == duty.tenant_id, Aid.id == duty.aid_id)
+    ).one()
+    contacts = session.execute(
+        select(Contact.started_at, Contact.ended_at).where(
+            Contact.tenant_id == duty.tenant_id,
+            Contact.specialist_id == duty.person_id,
+            Contact.line_owner_id == aid.borrower_id,
+            Contact.started_at < stint.ends,
+            Contact.started_at >= stint.starts,
+        )
+    )
+    handled = [Stint(row.started_at, row.ended_at or stint.ends) for row in contacts]
+    minutes = lent_seconds(stint, handled) // 60
+    if minutes == 0:
+        return
+    metering.record(
+        session,
+        metering.Usage(
+            source_key=f"duty:{duty.id}:lent:1",
+            activity=metering.LENT_MINUTE,
+            channel="phone",
+            service_owner_id=aid.borrower_id,
+            line_owner_id=aid.borrower_id,
+            subject_id=duty.id,
+            quantity=Decimal(minutes),
+            handle_seconds=0,
+            occurred_at=stint.starts,
+            received_at=now,
+            booked_on=day,
+        ),
+    )

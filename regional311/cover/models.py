@@ -1,0 +1,145 @@
+"""Emergencies, what was counted in them, who is on duty, and help that partners lend each other."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from regional311.database.base import PUBLISHED, TENANT, Base, RowId, TenantId, tenant_reference
+
+
+class Emergency(Base):
+    """A storm, an outage, or its drill: what the region or a partner says and does meanwhile.
+
+    Published, so that every process acts on it; pages for everybody never show a drill.
+    """
+
+    __tablename__ = "emergencies"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "public_id"),
+        CheckConstraint("ends_at > started_at", name="ends_after_start"),
+        Index(None, "tenant_id", "started_at", "id"),
+        {"info": PUBLISHED},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    public_id: Mapped[str]
+    kind: Mapped[str]
+    """A kind of the policy `emergencies`: storm, heat, smoke, ..."""
+    drill: Mapped[bool]
+    reason: Mapped[str]
+    texts: Mapped[dict[str, Any]]
+    """Language (BCP 47) to its title and text, as they were sent."""
+    services: Mapped[list[str]]
+    """Services shown first, as `partner/key`."""
+    articles: Mapped[list[str]]
+    """Scripts and answers shown first, as `partner/key`."""
+    places: Mapped[list[dict[str, Any]]]
+    """Shelters and closures: `kind`, `name`, `address`, `note`."""
+    surges: Mapped[list[dict[str, Any]]]
+    """`line` and `answer`: who answers it before every fallback."""
+    started_at: Mapped[datetime]
+    started_by: Mapped[UUID | None]
+    ends_at: Mapped[datetime]
+    """When it ends by itself."""
+    ended_at: Mapped[datetime | None]
+    ended_by: Mapped[UUID | None]
+    """Who ended it; nobody when it came to its planned end."""
+    version: Mapped[int] = mapped_column(default=1)
+
+    __mapper_args__ = {"version_id_col": version, "version_id_generator": lambda v: (v or 0) + 1}
+
+
+class EmergencyEntry(Base):
+    """One line of the simplified log: what was needed, where. A drill writes nothing else."""
+
+    __tablename__ = "emergency_entries"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "form_key"),
+        tenant_reference("contacts", "contact_id"),
+        Index(None, "tenant_id", "emergency_id", "at"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    emergency_id: Mapped[UUID]
+    form_key: Mapped[str]
+    """The form's own key: sent twice it is one entry."""
+    contact_id: Mapped[UUID | None]
+    """The contact that was kept; none in a drill."""
+    service: Mapped[str]
+    """As `partner/key`."""
+    area: Mapped[str]
+    note: Mapped[str | None]
+    danger: Mapped[bool]
+    person_id: Mapped[UUID | None]
+    at: Mapped[datetime]
+
+
+class Duty(Base):
+    """That somebody of the partner's is there to take contacts, from when until when."""
+
+    __tablename__ = "duties"
+    __table_args__ = (
+        CheckConstraint("ended_at >= started_at", name="ends_after_start"),
+        Index(
+            "uq_duties_open",
+            "tenant_id",
+            "person_id",
+            unique=True,
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+        Index(None, "tenant_id", "started_at"),
+        {"info": PUBLISHED},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    person_id: Mapped[UUID]
+    name: Mapped[str]
+    """The name that other partners' specialists see."""
+    languages: Mapped[list[str]]
+    aid_id: Mapped[UUID | None]
+    """The lent help that it is done for; none on the partner's own desk."""
+    started_at: Mapped[datetime]
+    until: Mapped[datetime]
+    """When it ends by itself."""
+    ended_at: Mapped[datetime | None]
+
+
+class Aid(Base):
+    """Specialists whom one partner lends to another's lines in an emergency; a row on each side."""
+
+    __tablename__ = "aids"
+    __table_args__ = (
+        CheckConstraint("lender_id <> borrower_id", name="two_partners"),
+        CheckConstraint(
+            "state IN ('offered', 'accepted', 'declined', 'withdrawn', 'ended')",
+            name="state_known",
+        ),
+        Index(None, "tenant_id", "emergency_id"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    emergency_id: Mapped[UUID]
+    lender_id: Mapped[UUID]
+    borrower_id: Mapped[UUID]
+    people: Mapped[list[dict[str, Any]]]
+    """`id`, `name` and `languages` of those who are lent."""
+    lines: Mapped[list[str]]
+    """The borrower's lines that they may take contacts on, as `partner/key`."""
+    note: Mapped[str | None]
+    state: Mapped[str]
+    offered_at: Mapped[datetime]
+    offered_by: Mapped[UUID | None]
+    answered_at: Mapped[datetime | None]
+    answered_by: Mapped[UUID | None]
+    ended_at: Mapped[datetime | None]

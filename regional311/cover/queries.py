@@ -1,0 +1,225 @@
+"""What may be asked of emergencies, duty and lent help."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from regional311.cover.emergency import InForce
+from regional311.cover.models import Aid, Duty, Emergency
+from regional311.database.session import TenantSession, scope_of
+from regional311.intake.models import Contact, Need
+from regional311.metering.models import UsageEvent
+from regional311.metering.service import LENT_MINUTE
+
+
+def emergencies_kept(session: Session, slugs: Mapping[UUID, str]) -> list[InForce]:
+    """Give every emergency that has not been ended, for the snapshot; drills as well."""
+    rows = session.execute(
+        select(Emergency.__table__)
+        .where(Emergency.ended_at.is_(None))
+        .order_by(Emergency.started_at, Emergency.id)
+    )
+    return [in_force(row, slugs[row.tenant_id]) for row in rows if row.tenant_id in slugs]
+
+
+def in_force(row: Any, slug: str) -> InForce:
+    """Give a row as pages and decisions see it."""
+    return InForce(
+        slug,
+        row.id,
+        row.public_id,
+        row.kind,
+        row.drill,
+        row.texts,
+        tuple(row.services),
+        tuple(row.articles),
+        tuple(row.places),
+        tuple((each["line"], each["answer"]) for each in row.surges),
+        row.started_at,
+        row.ends_at,
+        row.ended_at,
+    )
+
+
+def emergencies(session: TenantSession, limit: int = 50) -> list[Any]:
+    """Give the bound partner's emergencies and the region's, newest first."""
+    me = scope_of(session).tenant_id
+    return list(
+        session.execute(
+            select(Emergency.__table__)
+            .where(Emergency.tenant_id == me)
+            .order_by(Emergency.started_at.desc(), Emergency.id.desc())
+            .limit(limit)
+        )
+    )
+
+
+def on_duty(session: Session, now: datetime) -> list[Any]:
+    """Give everybody of every partner who is on duty, by name."""
+    return list(
+        session.execute(
+            select(Duty.__table__)
+            .where(Duty.started_at <= now, Duty.until > now, Duty.ended_at.is_(None))
+            .order_by(Duty.name, Duty.id)
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class During:
+    """What the bound partner took in while an emergency was on."""
+
+    contacts: int
+    after_hours: int
+    for_others: int
+    in_danger: int
+    longest_wait_seconds: int
+    lent_minutes: int
+    answered: tuple[tuple[UUID, str | None, datetime], ...]
+    """Line owner, line and start of each contact on a line, the first thousands."""
+
+
+MOST_EXAMINED = 5000
+
+
+def during(session: TenantSession, starts: datetime, ends: datetime) -> During:
+    """Count what was taken in from one moment to another; three statements."""
+    me = scope_of(session).tenant_id
+    inside = (Contact.tenant_id == me, Contact.started_at >= starts, Contact.started_at < ends)
+    row = session.execute(
+        select(
+            func.count(),
+            func.count().filter(Contact.after_hours),
+            func.count().filter(Contact.line_owner_id != me),
+            func.count().filter(
+                Contact.danger_answer.is_not(None), Contact.danger_answer != "none"
+            ),
+            func.coalesce(func.max(Contact.wait_seconds), 0),
+        ).where(*inside)
+    ).one()
+    answered = session.execute(
+        select(Contact.line_owner_id, Contact.line_key, Contact.started_at)
+        .where(*inside, Contact.line_key.is_not(None))
+        .order_by(Contact.started_at, Contact.id)
+        .limit(MOST_EXAMINED)
+    ).all()
+    lent = session.execute(
+        select(func.coalesce(func.sum(UsageEvent.quantity), 0)).where(
+            UsageEvent.tenant_id == me,
+            UsageEvent.activity == LENT_MINUTE,
+            UsageEvent.occurred_at >= starts,
+            UsageEvent.occurred_at < ends,
+        )
+    ).scalar_one()
+    return During(*row, int(lent), tuple((each[0], each[1], each[2]) for each in answered))
+
+
+@dataclass(frozen=True, slots=True)
+class NeedPlace:
+    """A need with where it is, as far as somebody said."""
+
+    service_owner_id: UUID
+    service_key: str
+    place_kind: str
+    place_text: str | None
+    latitude: float | None
+    longitude: float | None
+
+
+def needs_since(session: TenantSession, starts: datetime, ends: datetime) -> list[NeedPlace]:
+    """Give the needs of the bound partner's contacts of a time, the first thousands."""
+    rows = session.execute(
+        select(
+            Need.service_owner_id,
+            Need.service_key,
+            Need.place_kind,
+            Need.place_text,
+            Need.latitude,
+            Need.longitude,
+        )
+        .join(Contact, (Contact.tenant_id == Need.tenant_id) & (Contact.id == Need.contact_id))
+        .where(
+            Contact.tenant_id == scope_of(session).tenant_id,
+            Contact.started_at >= starts,
+            Contact.started_at < ends,
+        )
+        .order_by(Contact.started_at, Need.id)
+        .limit(MOST_EXAMINED)
+    )
+    return [
+        NeedPlace(
+            row[0],
+            row[1],
+            row[2],
+            row[3],
+            None if row[4] is None else float(row[4]),
+            None if row[5] is None else float(row[5]),
+        )
+        for row in rows
+    ]
+
+
+def aids_of(session: TenantSession, emergency_id: UUID | None = None) -> list[Any]:
+    """Give the help that the bound partner lends or is lent, newest first."""
+    statement = (
+        select(Aid.__table__)
+        .where(Aid.tenant_id == scope_of(session).tenant_id)
+        .order_by(Aid.offered_at.desc(), Aid.id.desc())
+        .limit(100)
+    )
+    if emergency_id is not None:
+        statement = statement.where(Aid.emergency_id == emergency_id)
+    return list(session.execute(statement))
+
+
+def lent_lines(session: TenantSession, person_id: UUID | None, now: datetime) -> list[str]:
+    """Give the lines of others that a person may take contacts on because they are on lent duty."""
+    me = scope_of(session).tenant_id
+    rows = session.execute(
+        select(Aid.lines)
+        .join(Duty, (Duty.tenant_id == Aid.tenant_id) & (Duty.aid_id == Aid.id))
+        .where(
+            Aid.tenant_id == me,
+            Aid.state == "accepted",
+            Duty.person_id == person_id,
+            Duty.ended_at.is_(None),
+            Duty.until > now,
+        )
+    ).scalars()
+    return sorted({line for lines in rows for line in lines})
+
+
+def duty_of(session: TenantSession, person_id: UUID | None) -> Any:
+    """Give a person's open duty, or nothing."""
+    return session.execute(
+        select(Duty.__table__).where(
+            Duty.tenant_id == scope_of(session).tenant_id,
+            Duty.person_id == person_id,
+            Duty.ended_at.is_(None),
+        )
+    ).one_or_none()
+
+
+def last_languages(session: TenantSession, person_id: UUID | None) -> list[str]:
+    """Give the languages that a person named when they were last on duty."""
+    found = session.execute(
+        select(Duty.languages)
+        .where(Duty.tenant_id == scope_of(session).tenant_id, Duty.person_id == person_id)
+        .order_by(Duty.started_at.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    return list(found or ())
+
+
+def window(row: Any, now: datetime) -> tuple[datetime, datetime]:
+    """From when until when an emergency was on, until now when it still is."""
+    return row.started_at, max(
+        row.started_at + timedelta(seconds=1), row.ended_at or min(now, row.ends_at)
+    )

@@ -1,0 +1,322 @@
+"""Emergencies, drills, duty and lent help on a real database."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import select, text
+
+from regional311.audit.models import AuditEvent
+from regional311.cover import aid, duty, queries
+from regional311.cover import emergencies as service
+from regional311.cover.due import cover_due
+from regional311.cover.emergencies import EmergencyOver, Known, Plan
+from regional311.cover.emergency import InForce
+from regional311.cover.models import Aid, Duty, Emergency
+from regional311.database.base import Base
+from regional311.database.ids import new_token
+from regional311.database.rows import send
+from regional311.database.session import Scope, acting_for, session_scope
+from regional311.errors import Forbidden, InvalidInput, NotFound, Stale
+from regional311.intake.service import close_contact, start_contact
+from regional311.metering.models import UsageEvent
+from regional311.referral.snapshot import NOBODY, Published
+from tests.little_region import IDS
+
+NOW = datetime(2026, 11, 25, 20, tzinfo=UTC)
+KNOWN = Known({"storm"}, {"city/pothole"}, {"city/main", "211info/main"}, {"city", "211info"})
+STORM = Plan(
+    "storm",
+    {"en": {"title": "Storm", "text": "Stay in."}, "es": {"title": "Tormenta", "text": ""}},
+    NOW + timedelta(hours=10),
+    services=("city/pothole",),
+    places=({"kind": "shelter", "name": "Hall"},),
+    surges=(("city/main", "211info"),),
+)
+
+
+def begin(session, *, drill: bool = False, plan: Plan = STORM):
+    number = service.start(session, plan, reason="Ice", drill=drill, known=KNOWN, now=NOW)
+    send(session)
+    return session.execute(select(Emergency.__table__).where(Emergency.public_id == number)).one()
+
+
+def test_it_starts_is_changed_and_ends_and_the_trail_says_so(city):
+    row = begin(city)
+    wetter = Plan(STORM.kind, STORM.texts, NOW + timedelta(hours=20))
+    service.change(city, row.id, wetter, version=row.version, known=KNOWN, now=NOW)
+    with pytest.raises(Stale):
+        service.change(city, row.id, STORM, version=row.version, known=KNOWN, now=NOW)
+    assert service.end(city, row.id, now=NOW + timedelta(hours=1)) is True
+    assert service.end(city, row.id, now=NOW + timedelta(hours=2)) is False
+    with pytest.raises(EmergencyOver):
+        service.change(city, row.id, STORM, version=3, known=KNOWN, now=NOW)
+    actions = city.execute(
+        select(AuditEvent.action, AuditEvent.detail)
+        .where(AuditEvent.subject_id == row.id)
+        .order_by(AuditEvent.id)
+    ).all()
+    assert [each.action for each in actions] == [
+        "emergency:start",
+        "emergency:edit",
+        "emergency:end",
+    ]
+    assert actions[1].detail["before"]["services"] == ["city/pothole"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"kind": "comet"}, "kind"),
+        ({"texts": {}}, "texts"),
+        ({"texts": {"en": {"title": "x" * 201}}}, "texts"),
+        ({"ends_at": NOW}, "ends_at"),
+        ({"ends_at": NOW + timedelta(days=400)}, "ends_at"),
+        ({"services": ("city/none",)}, "services"),
+        ({"surges": (("city/none", "211info"),)}, "surges"),
+        ({"surges": (("city/main", "city"),)}, "surges"),
+        ({"surges": (("city/main", "moon"),)}, "surges"),
+        ({"places": ({"kind": "pub", "name": "Hall"},)}, "places"),
+    ],
+)
+def test_a_plan_that_cannot_be_names_its_field_and_changes_nothing(city, changed, field):
+    fields = {name: getattr(STORM, name) for name in Plan.__dataclass_fields__}
+    with pytest.raises(InvalidInput) as refused:
+        begin(city, plan=Plan(**fields | changed))
+    assert refused.value.field == field
+    assert city.execute(select(Emergency.id)).all() == []
+
+
+def test_a_reason_is_needed(city):
+    with pytest.raises(InvalidInput) as refused:
+        service.start(city, STORM, reason="  ", drill=False, known=KNOWN, now=NOW)
+    assert refused.value.field == "reason"
+
+
+def test_it_ends_at_its_planned_end_by_the_worker_once(city):
+    row = begin(city)
+    late = STORM.ends_at + timedelta(minutes=3)
+    assert service.end_due(city, STORM.ends_at - timedelta(seconds=1)) == 0
+    assert cover_due(city, late) == 1
+    assert cover_due(city, late) == 0
+    ended = city.execute(
+        select(Emergency.ended_at, Emergency.ended_by).where(Emergency.id == row.id)
+    ).one()
+    assert ended == (STORM.ends_at, None)
+
+
+def test_a_partner_changes_its_own_only(city):
+    row = begin(city)
+    with acting_for(city, IDS["county"]), pytest.raises(NotFound):
+        service.end(city, row.id, now=NOW)
+
+
+def test_lines_are_answered_by_the_surge_partner_for_its_time(city):
+    before = Published.load(city)
+    begin(city)
+    after = Published.load(city)
+    assert after.revision == before.revision + 1
+    noon = NOW + timedelta(minutes=1)
+    assert after.emergencies[0].on(noon)
+    night = NOW + timedelta(hours=8)
+    assert after.who_answers("city/main", night).surge
+    assert not after.who_answers("city/main", STORM.ends_at + timedelta(hours=1)).surge
+
+
+# --- drills ---------------------------------------------------------------------------------------
+
+
+def everything(session) -> dict[str, list]:
+    """All rows of all tables that the application can read, less what a drill may write."""
+    own = {"emergencies", "emergency_entries", "audit_events"}
+    found = {}
+    for table in Base.metadata.sorted_tables:
+        if table.name in own or table.info.get("kind") == "identity":
+            continue
+        columns = [
+            each for each in table.columns if (table.name, each.name) != ("tenants", "revision")
+        ]
+        found[table.name] = sorted(map(repr, session.execute(select(*columns)).all()))
+    return found
+
+
+def test_a_drill_changes_no_row_outside_its_own_tables(city):
+    before = everything(city)
+    decided = Published.load(city)
+    row = begin(city, drill=True)
+    drill = queries.in_force(row, "city")
+    for _ in range(3):
+        service.log_entry(
+            city,
+            drill,
+            form_key=new_token(),
+            service="city/pothole",
+            area="Mill Park",
+            note="cold",
+            danger=False,
+            contact_id=None,
+            now=NOW,
+        )
+    service.change(
+        city,
+        row.id,
+        Plan(STORM.kind, STORM.texts, NOW + timedelta(hours=20)),
+        version=row.version,
+        known=KNOWN,
+        now=NOW,
+    )
+    during = Published.load(city)
+    at = NOW + timedelta(hours=8)
+    for ref in during.lines:
+        assert during.who_answers(ref, at) == decided.who_answers(ref, at)
+    assert service.counted(city, row.id) == [("Mill Park", "city/pothole", 3)]
+    service.end(city, row.id, now=NOW + timedelta(hours=1))
+    assert everything(city) == before
+
+
+def test_a_drill_makes_no_contact_and_the_same_form_counts_once(city):
+    drill = queries.in_force(begin(city, drill=True), "city")
+    entry = {
+        "service": "city/pothole",
+        "area": "",
+        "note": None,
+        "danger": False,
+        "now": NOW,
+    }
+    with pytest.raises(InvalidInput):
+        service.log_entry(city, drill, form_key="k" * 30, contact_id=IDS["city"], **entry)
+    assert service.log_entry(city, drill, form_key="k" * 30, contact_id=None, **entry)
+    assert not service.log_entry(city, drill, form_key="k" * 30, contact_id=None, **entry)
+    over = {**entry, "now": STORM.ends_at}
+    with pytest.raises(EmergencyOver):
+        service.log_entry(city, drill, form_key="l" * 30, contact_id=None, **over)
+
+
+def test_no_help_is_lent_in_a_drill(city):
+    row = begin(city, drill=True)
+    with pytest.raises(InvalidInput) as refused:
+        lend(city, row)
+    assert refused.value.field == "emergency"
+
+
+# --- mutual aid -----------------------------------------------------------------------------------
+
+
+def lend(session, row, *, me=None):
+    person = str(me or session.scope.person_id)
+    return aid.offer(
+        session,
+        emergency_id=row.id,
+        to=IDS["county"],
+        people=[{"id": person, "name": "Sam", "languages": ["es"]}],
+        lines=["county/main"],
+        note=None,
+        now=NOW,
+    )
+
+
+def test_lent_time_is_metered_once_less_what_was_handled(city):
+    row = begin(city)
+    aid_id = lend(city, row)
+    with pytest.raises(InvalidInput):
+        duty.go_on_duty(city, name="Sam", languages=["es"], now=NOW, aid_id=aid_id)
+    with pytest.raises(Forbidden):
+        aid.answer(city, aid_id, accept=True, now=NOW)
+    with acting_for(city, IDS["county"]):
+        aid.answer(city, aid_id, accept=True, now=NOW)
+        with pytest.raises(aid.AidOver):
+            aid.answer(city, aid_id, accept=False, now=NOW)
+    duty.go_on_duty(city, name="Sam", languages=["es"], now=NOW, aid_id=aid_id)
+    with pytest.raises(duty.AlreadyOnDuty), city.begin_nested():
+        duty.go_on_duty(city, name="Sam", languages=["es"], now=NOW)
+    assert queries.lent_lines(city, city.scope.person_id, NOW) == ["county/main"]
+    started = start_contact(
+        city,
+        now=NOW + timedelta(minutes=10),
+        channel="phone",
+        line_key="main",
+        line_owner_id=IDS["county"],
+    )
+    close_contact(
+        city,
+        now=NOW + timedelta(minutes=30),
+        contact_id=started.id,
+        version=1,
+        disposition="answered",
+        zone_day=NOW.date(),
+    )
+    # the emergency ends, the worker looks twice, and the lender's people are off duty
+    service.end(city, row.id, now=NOW + timedelta(hours=1))
+    assert cover_due(city, NOW + timedelta(hours=1)) == 1
+    assert cover_due(city, NOW + timedelta(hours=2)) == 0
+    events = city.execute(
+        select(UsageEvent.activity, UsageEvent.quantity, UsageEvent.line_owner_id)
+        .where(UsageEvent.activity.in_(["lent_minute", "contact_handled"]))
+        .order_by(UsageEvent.activity)
+    ).all()
+    # an hour: 20 minutes are the contact's, 40 were lent; no minute is in both
+    assert [(each.activity, each.quantity) for each in events] == [
+        ("contact_handled", Decimal(1)),
+        ("lent_minute", Decimal(40)),
+    ]
+    assert {each.line_owner_id for each in events} == {IDS["county"]}
+    assert queries.lent_lines(city, city.scope.person_id, NOW) == []
+    assert not duty.go_off_duty(city, now=NOW + timedelta(hours=3), day=NOW.date())
+    for tenant in ("city", "county"):
+        with acting_for(city, IDS[tenant]):
+            states = city.execute(select(Aid.state).where(Aid.id == aid_id)).scalars().all()
+            assert states == ["ended"]
+
+
+def test_help_that_was_not_accepted_is_withdrawn_with_the_emergency(city):
+    row = begin(city)
+    aid_id = lend(city, row)
+    cover_due(city, STORM.ends_at)
+    assert city.execute(select(Aid.state).where(Aid.id == aid_id)).scalar_one() == "withdrawn"
+
+
+def test_a_third_partner_sees_no_help(city):
+    row = begin(city)
+    aid_id = lend(city, row)
+    with acting_for(city, IDS["211info"]):
+        assert queries.aids_of(city) == []
+        with pytest.raises(NotFound):
+            aid.finish(city, aid_id, now=NOW, day=NOW.date())
+
+
+def test_a_duty_ends_by_itself(city):
+    duty.go_on_duty(city, name="Sam", languages=["en", "en"], now=NOW, hours=2)
+    assert [each.name for each in queries.on_duty(city, NOW)] == ["Sam"]
+    assert queries.on_duty(city, NOW + timedelta(hours=2)) == []
+    assert cover_due(city, NOW + timedelta(hours=3)) == 1
+    ended = city.execute(select(Duty.ended_at, Duty.languages)).one()
+    assert ended == (NOW + timedelta(hours=2), ["en"])
+    assert queries.last_languages(city, city.scope.person_id) == ["en"]
+
+
+def test_nobody_reads_another_partners_log(committed_engine):
+    with session_scope(committed_engine, Scope(IDS["city"])) as session:
+        row = begin(session)
+        service.log_entry(
+            session,
+            queries.in_force(row, "city"),
+            form_key="k" * 30,
+            service="city/pothole",
+            area="",
+            note=None,
+            danger=False,
+            contact_id=None,
+            now=NOW,
+        )
+    with session_scope(committed_engine, Scope(IDS["county"])) as session:
+        assert service.counted(session, row.id) == []
+        assert session.execute(text("SELECT count(*) FROM emergency_entries")).scalar_one() == 0
+    with session_scope(committed_engine, NOBODY) as session:
+        assert Published.load(session).emergencies[0] == InForce(
+            **{
+                name: getattr(queries.in_force(row, "city"), name)
+                for name in InForce.__dataclass_fields__
+            }
+        )
