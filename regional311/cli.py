@@ -121,6 +121,7 @@ def work(var: Path | None, once: bool) -> None:
     from regional311.catalog.search_log import forget_words
     from regional311.chargeback.agreement_reminders import remind
     from regional311.config.directories import work_packages
+    from regional311.cover.due import cover_due
     from regional311.forecast.warnings import warn
     from regional311.insight.publishing import publish_months
     from regional311.intake import front_desk
@@ -159,6 +160,7 @@ def work(var: Path | None, once: bool) -> None:
                 2,
                 lambda engine, tenant, clock: run_errand(engine, tenant, clock, settings=settings),
             ),
+            Chore("cover", 15, cover_due),
             Chore("backtests", 0.5, backtest.work_all if once else backtest.work),
             Chore("search_documents", 86_400, refresh_everything),
             Chore("search_words", 86_400, forget_words),

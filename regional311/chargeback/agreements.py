@@ -56,6 +56,7 @@ ACTIVITIES: Final = (
     "after_hours_answer",
     "follow_up",
     "interpreter_minute",
+    "lent_minute",
 )
 MAX_REASON: Final = 2000
 NO_KEYS: Final = frozenset(

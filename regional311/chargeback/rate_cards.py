@@ -28,6 +28,7 @@ ACTIVITIES = (
     "after_hours_answer",
     "follow_up",
     "interpreter_minute",
+    "lent_minute",
 )
 CHANNELS = ("phone", "walk_in", "web", "email", "text", "chat", "social", "app", "voicemail")
 LANGUAGES = ("en", "es", "vi", "zh-Hant", "ru")

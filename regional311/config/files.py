@@ -44,6 +44,7 @@ from regional311.config.pools import bearers_of, check_bases, check_pools, check
 from regional311.config.rates import rate_said
 from regional311.errors import DomainError
 from regional311.ledger.books import INTERPARTNER_ACCOUNTS
+from regional311.tenancy.answering import fallback_faults
 
 REGION = "region"
 MAX_FILE_BYTES = 2_000_000
@@ -121,6 +122,7 @@ class Policies:
     danger: schema.DangerFile
     sharing: schema.SharingFile
     retention: schema.RetentionFile
+    emergencies: schema.EmergenciesFile | None
     agreements: tuple[schema.AgreementFile, ...]
 
 
@@ -262,6 +264,7 @@ class _Region:
     danger: schema.DangerFile | None = None
     sharing: schema.SharingFile | None = None
     retention: schema.RetentionFile | None = None
+    emergencies: schema.EmergenciesFile | None = None
     agreements: dict[str, schema.AgreementFile] = field(default_factory=dict)
 
     @property
@@ -278,6 +281,7 @@ class _Region:
             danger=self.danger,
             sharing=self.sharing,
             retention=self.retention,
+            emergencies=self.emergencies,
             agreements=tuple(self.agreements[name] for name in sorted(self.agreements)),
         )
 
@@ -366,6 +370,13 @@ def _read_policies(directory: Path, found: list[ConfigError]) -> _Region:
         setattr(region, name, value)
         if not (directory / file).exists():
             found.append(ConfigError(f"{folder}/{file}", "", "is missing"))
+    if (directory / "emergencies.toml").exists():
+        region.emergencies = _read_file(
+            directory / "emergencies.toml",
+            f"{folder}/emergencies.toml",
+            schema.EmergenciesFile,
+            found,
+        )
     for path in sorted((directory / "agreements").glob("*")):
         where = f"{folder}/agreements/{path.name}"
         if path.suffix != ".toml":
@@ -934,6 +945,10 @@ def _check_region(region: _Region, partners: dict[str, _Tenant], found: list[Con
         mark = _Marks(f"{policy}/danger-screen.toml", found)
         mark.dates("policy", region.danger.policy.valid_from, region.danger.policy.valid_to)
         mark.unique("sign", [item.key for item in region.danger.sign])
+    if region.emergencies is not None:
+        _check_emergencies(
+            region.emergencies, partners, _Marks(f"{policy}/emergencies.toml", found)
+        )
     if region.sharing is not None:
         _check_sharing(region.sharing, _Marks(f"{policy}/sharing.toml", found))
     if region.retention is not None:
@@ -1005,6 +1020,48 @@ def _check_lines_across(
         mark.known(path, line.closed_answer, partners, "partner")
         if line.closed_answer == tenant.slug:
             mark(path, "a closed partner does not answer for itself")
+        every = {
+            f"{partner.slug}/{each.key}"
+            for partner in partners.values()
+            for each in (partner.about.line if partner.about else ())
+        }
+        for place, row in enumerate(line.fallback, 1):
+            where = f"line[{line.key}].fallback[{place}]"
+            for message in fallback_faults(
+                row, own=f"{tenant.slug}/{line.key}", partners=partners, lines=every
+            ):
+                mark(where, message)
+        days = [each.day for each in line.special_day]
+        for day in sorted({each for each in days if days.count(each) > 1}):
+            mark(f"line[{line.key}].special_day", f"{day} is said twice")
+
+
+def _check_emergencies(
+    emergencies: schema.EmergenciesFile, partners: dict[str, _Tenant], mark: _Marks
+) -> None:
+    mark.dates("policy", emergencies.policy.valid_from, emergencies.policy.valid_to)
+    mark.unique("kind", [each.key for each in emergencies.kind])
+    lines = {
+        f"{partner.slug}/{line.key}"
+        for partner in partners.values()
+        for line in (partner.about.line if partner.about else ())
+    }
+    readable = not any(SERVICES in partner.unread for partner in partners.values())
+    services = {
+        f"{partner.slug}/{service.key}"
+        for partner in partners.values()
+        for service in partner.every_service()
+    }
+    for kind in emergencies.kind:
+        path = f"kind[{kind.key}]"
+        mark.unique(f"{path}.text", [each.language for each in kind.text])
+        for ref in kind.services if readable else ():
+            mark.known(f"{path}.services", ref, services, "service")
+        for place, row in enumerate(kind.surge, 1):
+            where = f"{path}.surge[{place}]"
+            mark.known(f"{where}.line", row.line, lines, "line")
+            if row.answer != "voicemail":
+                mark.known(f"{where}.answer", row.answer, {*lines, *partners}, "line or partner")
 
 
 def _check_rules_across(

@@ -410,6 +410,7 @@ class LineKind(KeyedRow[schema.Line]):
             day: [span if isinstance(span, str) else "-".join(span) for span in spans]
             for day, spans in row.hours.items()
         }
+        content["fallback"], content["special_day"] = row.fallbacks, row.special_days
         return from_plain(schema.Line, content)
 
     def columns(self, model: schema.Line) -> dict[str, Any]:
@@ -419,6 +420,8 @@ class LineKind(KeyedRow[schema.Line]):
             "channel": model.channel,
             "address": model.address,
             "closed_answer": model.closed_answer,
+            "fallbacks": [canonical(each) for each in model.fallback],
+            "special_days": [canonical(each) for each in model.special_day],
             "hours": {
                 day: [span.split("-") for span in spans]
                 for day, spans in canonical(model.hours).items()
@@ -1425,6 +1428,7 @@ def _amount_said(part: Mapping[str, Any]) -> dict[str, Any]:
 _POLICIES: dict[str, type[strict.Model]] = {
     "agencies": schema.AgenciesFile,
     "danger-screen": schema.DangerFile,
+    "emergencies": schema.EmergenciesFile,
     "sharing": schema.SharingFile,
     "retention": schema.RetentionFile,
 }
@@ -1445,6 +1449,8 @@ class PolicyKind(Kind[Any]):
         if policies is not None:
             yield "agencies", policies.agencies
             yield "danger-screen", policies.danger
+            if policies.emergencies is not None:
+                yield "emergencies", policies.emergencies
             yield "sharing", policies.sharing
             yield "retention", policies.retention
 

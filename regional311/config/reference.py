@@ -70,6 +70,16 @@ hours.mon = ["08:00-17:00"]
 hours.tue = ["08:00-17:00"]
 closed_answer = "211info"
 
+[[line.fallback]]
+answer = "voicemail"
+days = ["sat", "sun", "holiday"]
+hours = ["00:00-06:00"]
+
+[[line.special_day]]
+day = 2026-12-24
+hours = ["08:00-12:00"]
+name = "Christmas Eve"
+
 [[queue]]
 key = "streets"
 name = "Streets"
@@ -541,6 +551,25 @@ key = "state-roads"
 name = "State roads"
 phone = "503-555-0190"
 summary = "State highways, also inside a town."
+""",
+    "policies/emergencies.toml": """\
+[policy]
+name = "Emergencies"
+valid_from = 2026-07-01
+
+[[kind]]
+key = "storm"
+name = "Storm"
+hours = 48
+
+[[kind.text]]
+language = "en"
+title = "Storm"
+text = "Stay at home. Keep away from fallen wires and call 911 about them."
+
+[[kind.surge]]
+line = "example-town/main"
+answer = "211info"
 """,
     "policies/danger-screen.toml": """\
 [policy]

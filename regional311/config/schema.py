@@ -25,6 +25,7 @@ from regional311.catalog.content import (
     TermRef,
     Verb,
 )
+from regional311.cover.emergency import EmergencyKind
 from regional311.referral.cases import Case
 from regional311.strict import (
     Cents,
@@ -54,6 +55,7 @@ from regional311.strict import (
     Words,
     Zone,
 )
+from regional311.tenancy.answering import Fallback, SpecialDay
 
 Outcome = Literal[
     "resolve_here", "open_request", "refer", "warm_transfer", "information", "decline"
@@ -66,6 +68,7 @@ Activity = Literal[
     "after_hours_answer",
     "follow_up",
     "interpreter_minute",
+    "lent_minute",
 ]
 PayerRule = Literal["service_owner", "jurisdiction", "referrer", "line_owner"]
 TenantKind = Literal["city", "county", "community", "region"]
@@ -150,7 +153,15 @@ class Line(Model):
     address: Words = Field(description="Number, street, e-mail or web address that people use.")
     hours: Week = Field(description="When it is answered.")
     closed_answer: Key | None = Field(
-        default=None, description="Partner that answers when it is closed; left out: nobody."
+        default=None,
+        description="Partner that answers when it is closed and no fallback holds; left out: "
+        "nobody.",
+    )
+    fallback: tuple[Fallback, ...] = Field(
+        default=(), description="Who answers when it is closed; the first row that holds counts."
+    )
+    special_day: tuple[SpecialDay, ...] = Field(
+        default=(), description="Days with hours of their own."
     )
 
 
@@ -764,6 +775,13 @@ class DangerFile(Model):
     sign: tuple[Sign, ...] = Field(min_length=1, description="Signs, in the order asked.")
 
 
+class EmergenciesFile(Model):
+    """`policies/emergencies.toml`: what is prepared for emergencies; left out: nothing is."""
+
+    policy: PolicyTable = Field(description="The policy as a whole.")
+    kind: tuple[EmergencyKind, ...] = Field(min_length=1, description="Kinds of emergencies.")
+
+
 class SharingTable(Model):
     """How the person is asked."""
 
@@ -1051,6 +1069,7 @@ POLICY_FILES: dict[str, type[Model]] = {
     "taxonomies.toml": TaxonomiesFile,
     "agencies.toml": AgenciesFile,
     "danger-screen.toml": DangerFile,
+    "emergencies.toml": EmergenciesFile,
     "sharing.toml": SharingFile,
     "retention.toml": RetentionFile,
     "synonyms.toml": SynonymsFile,

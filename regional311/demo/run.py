@@ -44,6 +44,7 @@ from regional311.referral.models import Decision, Referral
 from regional311.referral.snapshot import Published, invalidate, published
 from regional311.replay.service import BATCH, batches, take_in_batch
 from regional311.settings import Settings, write_private
+from regional311.tenancy.answering import HERE, PARTNER
 
 SOURCE = "demo"
 REGION = "region"
@@ -289,10 +290,10 @@ def take_in_month(
     channels = {ref: line.channel for ref, line in region.lines.items()}
 
     def answer_of(ref: str, at: datetime) -> LineAnswer | None:
-        line = region.lines[ref]
-        if line.is_open(at):
-            return LineAnswer(line.tenant, after_hours=False)
-        return LineAnswer(line.closed_answer, after_hours=True) if line.closed_answer else None
+        found = region.who_answers(ref, at)
+        if found.kind not in (HERE, PARTNER):
+            return None
+        return LineAnswer(found.partner, after_hours=found.after_hours)
 
     drawn = month.contacts(count, answer_of, channels)
     for batch in batches(drawn, BATCH * 2):

@@ -1266,7 +1266,9 @@ def _words(published: Published, intake: Intake) -> str:
 
 
 def _after_hours(published: Published, slug: str, line: Line | None, at: datetime) -> bool:
-    return not (line.is_open(at) if line else published.calendars[slug].is_open(at))
+    if line is not None:
+        return published.who_answers(line.ref, at).after_hours
+    return not published.calendars[slug].is_open(at)
 
 
 def _line(published: Published, ref: str) -> Line | None:

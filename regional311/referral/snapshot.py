@@ -24,6 +24,8 @@ from regional311.catalog.content import Question
 from regional311.catalog.directory import Directory, Service
 from regional311.catalog.forms import EMPTY, Form, Groups, resolve
 from regional311.catalog.taxonomy import Terms
+from regional311.cover.emergency import EmergencyKind, InForce, switched
+from regional311.cover.queries import emergencies_kept
 from regional311.database.session import Scope, open_session
 from regional311.errors import NotFound
 from regional311.referral.decision import Partner, Region, Sign, rule_name_key
@@ -31,6 +33,7 @@ from regional311.referral.models import RuleSet as StoredRuleSet
 from regional311.referral.rules import RuleBook, RuleSet, rules_from
 from regional311.strict import from_plain
 from regional311.tenancy import queries as tenancy
+from regional311.tenancy.answering import Answer, AnsweredLine, Step, Surge, step, who_answers
 from regional311.tenancy.jurisdiction import (
     NO_PLACE,
     Boundary,
@@ -59,6 +62,15 @@ class Line:
     address: str
     closed_answer: str
     calendar: BusinessCalendar = field(repr=False, compare=False)
+    answered: AnsweredLine = field(repr=False, compare=False)
+    ended: bool = False
+    special_names: tuple[tuple[date, str], ...] = ()
+    """Why its special days are special."""
+
+    @property
+    def ref(self) -> str:
+        """The line as ``partner/line``."""
+        return f"{self.tenant}/{self.key}"
 
     def is_open(self, at: datetime) -> bool:
         """Whether the line answers at a moment."""
@@ -158,6 +170,7 @@ class Published:
         groups: Mapping[str, Groups] | None = None,
         rule_sets: Iterable[Mapping[str, Any]] = (),
         agreements: Iterable[tuple[UUID, UUID, date | None, date | None]] = (),
+        emergencies: Iterable[InForce] = (),
     ) -> None:
         self.revision = revision
         self.tenants: Mapping[str, tenancy.TenantRow] = {each.slug: each for each in tenants}
@@ -187,6 +200,11 @@ class Published:
         self.lines: Mapping[str, Line] = {
             f"{line.tenant}/{line.key}": line for line in self._lines(lines)
         }
+        self.answered: Mapping[str, AnsweredLine] = {
+            ref: line.answered for ref, line in self.lines.items() if not line.ended
+        }
+        self.emergencies: tuple[InForce, ...] = tuple(emergencies)
+        self.surges: tuple[Surge, ...] = switched(self.emergencies)
         self.directory = Directory(services)
         self.terms = terms or Terms()
         self.groups: Mapping[str, Groups] = groups or {}
@@ -236,6 +254,7 @@ class Published:
             groups=catalog.groups(session, slugs),
             rule_sets=[row._asdict() for row in rule_sets],
             agreements=[tuple(row) for row in agreements],
+            emergencies=emergencies_kept(session, slugs),
         )
 
     def tenant(self, slug: str) -> tenancy.TenantRow:
@@ -278,6 +297,14 @@ class Published:
             ),
             None,
         )
+
+    def who_answers(self, ref: str, at: datetime) -> Answer:
+        """Say who answers a line (``partner/line``) at a moment."""
+        return who_answers(self.answered, ref, at, self.surges)
+
+    def surges_at(self, at: datetime) -> tuple[Surge, ...]:
+        """Give the targets that emergencies put before all fallbacks at a moment."""
+        return tuple(each for each in self.surges if each.holds(at))
 
     def in_branch(self, branch: str) -> frozenset[str]:
         """Give the services of a branch of a taxonomy, as ``partner/key``."""
@@ -344,6 +371,11 @@ class Published:
                 ),
             )
         return known
+
+    def emergency_kinds(self, on: date) -> Mapping[str, EmergencyKind]:
+        """Give what is prepared for emergencies, by kind."""
+        body = self.policy("emergencies", on)
+        return {each["key"]: from_plain(EmergencyKind, each) for each in body.get("kind") or ()}
 
     def sharing(self, on: date) -> Sharing:
         """Give the sharing policy of a day."""
@@ -422,6 +454,7 @@ class Published:
             if slug is None:
                 continue
             tenant = self.tenants[slug]
+            calendar = calendar_of(tenant, row.hours or {}, row.special_days)
             yield Line(
                 slug,
                 row.key,
@@ -429,7 +462,16 @@ class Published:
                 row.channel,
                 row.address,
                 row.closed_answer or "",
-                calendar_of(tenant, row.hours or {}),
+                calendar,
+                AnsweredLine(
+                    f"{slug}/{row.key}", row.channel, calendar, tuple(_steps(row, calendar))
+                ),
+                row.ended_on is not None,
+                tuple(
+                    (date.fromisoformat(each["day"]), each["name"])
+                    for each in row.special_days
+                    if each.get("name")
+                ),
             )
 
     def _index(self, rows: Iterable[tenancy.BoundaryRow]) -> JurisdictionIndex:
@@ -525,15 +567,32 @@ def _spans(spans: Iterable[Any]) -> list[str]:
     return [each if isinstance(each, str) else f"{each[0]}-{each[1]}" for each in spans]
 
 
-def calendar_of(row: tenancy.TenantRow, hours: Mapping[str, Any]) -> BusinessCalendar:
-    """Give the calendar of a week's hours at a partner, with its zone and its holidays."""
+def _steps(row: tenancy.LineRow, calendar: BusinessCalendar) -> Iterable[Step]:
+    for each in row.fallbacks:
+        try:
+            yield step(each["answer"], each.get("days") or (), each.get("hours") or (), calendar)
+        except BadHours:
+            continue
+    if row.closed_answer:
+        yield Step(row.closed_answer)
+
+
+def calendar_of(
+    row: tenancy.TenantRow,
+    hours: Mapping[str, Any],
+    special_days: Iterable[Mapping[str, Any]] = (),
+) -> BusinessCalendar:
+    """Give the calendar of a week's hours at a partner: its zone, holidays and special days."""
     named = dict(hours)
     if hours.get("always"):
         named = {day: [_ALL_DAY] for day in (*DAYS, "holiday")}
     week = {day: _spans(named[day] or ()) for day in (*DAYS, "holiday") if day in named}
     holidays = _holidays(row)
     try:
-        return BusinessCalendar.from_week(row.zone, week, holidays)
+        special = {
+            date.fromisoformat(each["day"]): tuple(each.get("hours") or ()) for each in special_days
+        }
+        return BusinessCalendar.from_week(row.zone, week, holidays, special)
     except BadHours:
         return BusinessCalendar.from_week(row.zone, {}, holidays)
 

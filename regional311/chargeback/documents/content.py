@@ -56,6 +56,7 @@ _DONE = {
     "follow_up": ("follow-up", "follow-ups"),
     "after_hours_answer": ("call answered after hours", "calls answered after hours"),
     "interpreter_minute": ("interpreter minute", "interpreter minutes"),
+    "lent_minute": ("minute of lent help", "minutes of lent help"),
 }
 _REFERENCES = {
     "purchase_order": "Purchase order",
