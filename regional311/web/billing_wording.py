@@ -27,6 +27,7 @@ ACTIVITIES = {
     "follow_up": _("Follow-up"),
     "after_hours_answer": _("After-hours answer"),
     "interpreter_minute": _("Interpreter minute"),
+    "lent_minute": _("Minute of lent help"),
 }
 CHARGE_STATES = {
     "rated": _("Rated"),

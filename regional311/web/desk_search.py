@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from regional311.catalog.directory import Service
 from regional311.catalog.search_log import record_choice, record_search
 from regional311.intake.queries import familiar_services
+from regional311.web.emergencies import pinned, scripts
 from regional311.web.freshness import freshness
 from regional311.web.searching import (
     corrections_of,
@@ -44,6 +45,12 @@ def hits_of(request: Any, here: str, *, walks: bool = False) -> dict[str, Any]:
         "hits": [],
         "answers": [],
         "familiar": [],
+        "pinned": pinned(request, lambda ref: f"{here}?{urlencode({'service': ref}, safe='/')}"),
+        "pinned_scripts": scripts(
+            request, lambda ref: f"{here}?{urlencode({'walk': f'{ref}:'}, safe='/:')}"
+        )
+        if walks
+        else [],
         "corrections": [],
         "danger": danger_in(tell, words),
         "explained": request.GET.get("why") == "1",

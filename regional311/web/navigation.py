@@ -36,6 +36,12 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
                 within="desk",
             ),
             Entry("contacts", _("Contacts"), _("What was asked, and the answer."), P.CONTACT_READ),
+            Entry(
+                "emergencies",
+                _("Emergencies"),
+                _("Storms, outages and drills."),
+                P.EMERGENCY_READ,
+            ),
             Entry("requests", _("Requests"), _("Work that is open or done."), P.REQUEST_READ),
             Entry(
                 "referrals", _("Referrals"), _("Sent to and by other partners."), P.REFERRAL_READ
@@ -207,6 +213,12 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
                 within="services",
             ),
             Entry("rules", _("Rules"), _("Where each need goes, and why."), P.RULE_READ),
+            Entry(
+                "lines",
+                _("Lines"),
+                _("Who answers, day and night."),
+                P.SERVICE_READ,
+            ),
             Entry("people", _("People"), _("Who may do what."), P.PEOPLE_READ),
             Entry(
                 "clients",

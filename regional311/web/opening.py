@@ -89,9 +89,11 @@ def _open(tell: Telling, spans: Sequence[Span]) -> Any:
 
 
 def _holidays(tell: Telling, calendar: BusinessCalendar, today: date) -> Iterator[Holiday]:
-    for day, name in sorted(calendar.holidays.items()):
-        if today <= day < today + SOON and calendar.weekly[day.weekday()] != calendar.on_holidays:
-            yield Holiday(day, name, _day(tell, day), _open(tell, calendar.on_holidays))
+    for day in sorted({*calendar.holidays, *calendar.special}):
+        spans = calendar.special.get(day, calendar.on_holidays)
+        if today <= day < today + SOON and calendar.weekly[day.weekday()] != spans:
+            name = calendar.holidays.get(day, "")
+            yield Holiday(day, name, _day(tell, day), _open(tell, spans))
 
 
 def told_once(

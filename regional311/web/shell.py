@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 from pyramid.events import BeforeRender
 from pyramid.static import QueryStringConstantCacheBuster
 
+from regional311.web.emergencies import banners
 from regional311.web.i18n import ASKED, page_language
 from regional311.web.navigation import beside, menu_for
 from regional311.web.sessions import current_identity, take_messages
@@ -92,6 +93,11 @@ class Shell:
                 return str(node.__name__)
             node = parent
         return None
+
+    @cached_property
+    def emergencies(self) -> list[dict[str, Any]]:
+        """What stands at the top of the page in an emergency or a drill."""
+        return banners(self.request)
 
     @property
     def home_url(self) -> str:

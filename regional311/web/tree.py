@@ -54,6 +54,7 @@ from regional311.chargeback.models import (
     StatementItem,
     StatementLine,
 )
+from regional311.cover.models import Emergency
 from regional311.database import ids
 from regional311.database.base import Base
 from regional311.database.session import open_session
@@ -70,6 +71,7 @@ from regional311.ledger.models import Account, JournalEntry, LedgerPeriod
 from regional311.referral.models import Backtest, Referral, RuleSet
 from regional311.referral.snapshot import NOBODY
 from regional311.settlement.models import BalanceConfirmation, Dispute, NettingSet, Payment
+from regional311.tenancy.models import Line
 from regional311.web.partners import REGION, Partner
 from regional311.web.security import SignInNeeded, tenant_acl
 from regional311.web.telling import telling
@@ -83,6 +85,7 @@ CATALOGUE_VIEWS = frozenset({"bulk", "changes", "drafts", "read", "sheet"})
 PUBLIC_VIEWS = frozenset(
     {
         "data-guide",
+        "emergency",
         "found",
         "healthz",
         "metrics",
@@ -1337,6 +1340,46 @@ class Connections(Collection):
 
     permission = P.SETTINGS_READ
     model, member, by = ExternalSystem, ConnectionRecord, "id"
+
+
+class EmergencyRecord(Record):
+    """E-...: an emergency of the partner's, or of the whole region, or its drill."""
+
+
+@collection("emergencies")
+class Emergencies(Collection):
+    """Emergencies and drills, by public number."""
+
+    permission = P.EMERGENCY_READ
+    member, prefix = EmergencyRecord, "E"
+
+    def child(self, name: str) -> Resource | None:
+        return None if name == "aid" else super().child(name)
+
+    def find(self, name: str) -> Any:
+        number = self._value(name)
+        region = self.request.registry.partners.by_slug(REGION)
+        if number is None or region is None:
+            return None
+        table = Emergency.__table__
+        return self.request.dbsession.execute(
+            select(table).where(
+                table.c.tenant_id.in_([self.request.tenant.id, region.id]),
+                table.c.public_id == number,
+            )
+        ).one_or_none()
+
+
+class LineRecord(Record):
+    """A line, by its key: who answers it, and when."""
+
+
+@collection("lines")
+class Lines(Collection):
+    """The partner's lines, by key."""
+
+    permission = P.SERVICE_READ
+    model, member, by = Line, LineRecord, "key"
 
 
 class PackageRecord(Record):

@@ -156,7 +156,18 @@ CONSENT_METHODS: Final[Mapping[str, Any]] = {
 }
 
 ACTIONS: Final[Mapping[str, Any]] = {
+    "aid:accepted": _("Help accepted"),
+    "aid:declined": _("Help declined"),
+    "aid:ended": _("Help ended"),
+    "aid:offer": _("Help offered"),
+    "aid:withdrawn": _("Help withdrawn"),
     "contact:start": _("Contact started"),
+    "duty:end": _("Off duty"),
+    "duty:start": _("On duty"),
+    "emergency:edit": _("Emergency changed"),
+    "emergency:end": _("Emergency ended"),
+    "emergency:start": _("Emergency started"),
+    "line:edit": _("Line changed"),
     "contact:edit": _("Contact changed"),
     "contact:close": _("Contact finished"),
     "contact:file": _("Need filed"),
@@ -249,6 +260,7 @@ ACTIVITIES: Final[Mapping[str, Any]] = {
     "follow_up": _("Follow-up"),
     "after_hours_answer": _("After-hours answer"),
     "interpreter_minute": _("Interpreter minute"),
+    "lent_minute": _("Minute of lent help"),
 }
 
 DECISIONS: Final[Mapping[str, tuple[Any, str]]] = {

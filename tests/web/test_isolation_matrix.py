@@ -37,6 +37,8 @@ from regional311.chargeback.models import StatementItem, StatementLine
 from regional311.chargeback.rate_cards import RateSaid
 from regional311.chargeback.rate_changes import Change, propose
 from regional311.chargeback.rating import run_rating
+from regional311.cover.emergencies import Known, Plan
+from regional311.cover.emergencies import start as start_emergency
 from regional311.database.ids import new_id, public_id
 from regional311.database.rows import put
 from regional311.database.session import Scope, acting_for, scope_of, session_scope
@@ -97,6 +99,8 @@ PUBLISHES = "editor administrator"
 RULES = "specialist supervisor administrator auditor"
 MONEY = "finance approver auditor"
 TERMS = "finance approver administrator auditor"
+EMERGENCIES = "specialist supervisor administrator auditor"
+RUNS = "supervisor administrator"
 
 ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("TenantNode", "", "GET"): ("", EVERYBODY),
@@ -153,6 +157,22 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("InsightFigure", "", "GET"): ("insight/closed", REFERRALS),
     ("Trends", "", "GET"): ("trends", EVERYBODY),
     ("Services", "", "GET"): ("services", SERVICES),
+    ("Desk", "duty", "POST"): ("desk/duty", TAKES),
+    ("Emergencies", "", "GET"): ("emergencies", EMERGENCIES),
+    ("Emergencies", "new", "GET"): ("emergencies/new?kind=storm", RUNS),
+    ("Emergencies", "new", "POST"): ("emergencies/new", RUNS),
+    ("Emergencies", "aid", "GET"): ("emergencies/aid", RUNS),
+    ("Emergencies", "aid", "POST"): ("emergencies/aid", RUNS),
+    ("EmergencyRecord", "", "GET"): ("emergencies/{emergency}", EMERGENCIES),
+    ("EmergencyRecord", "edit", "GET"): ("emergencies/{emergency}/edit", RUNS),
+    ("EmergencyRecord", "edit", "POST"): ("emergencies/{emergency}/edit", RUNS),
+    ("EmergencyRecord", "end", "POST"): ("emergencies/{emergency}/end", RUNS),
+    ("EmergencyRecord", "log", "GET"): ("emergencies/{emergency}/log", TAKES),
+    ("EmergencyRecord", "log", "POST"): ("emergencies/{emergency}/log", TAKES),
+    ("Lines", "", "GET"): ("lines", SERVICES),
+    ("LineRecord", "", "GET"): ("lines/main", SERVICES),
+    ("LineRecord", "edit", "GET"): ("lines/main/edit", "administrator"),
+    ("LineRecord", "edit", "POST"): ("lines/main/edit", "administrator"),
     ("Articles", "", "GET"): ("articles", SERVICES),
     ("Articles", "read", "GET"): (f"articles/read?article={CITY}/matrix", SERVICES),
     ("ArticleRecord", "", "GET"): ("articles/matrix", SERVICES),
@@ -674,6 +694,14 @@ def found(web_engine, people) -> dict[str, str]:
         need_id = _photos(session, me, first)
         return settled(session, people.tenants, statement_id, line_id, position) | {
             "script": f"{CITY}/matrix:",
+            "emergency": start_emergency(
+                session,
+                Plan("storm", {"en": {"title": "Storm"}}, datetime(2100, 1, 1, tzinfo=UTC)),
+                reason="matrix",
+                drill=False,
+                known=Known({"storm"}, set(), set(), set()),
+                now=datetime(2099, 12, 1, tzinfo=UTC),
+            ),
             "client": str(first(ApiClient, "id")),
             "connection": str(first(ExternalSystem, "id")),
             "contact": first(Contact, "public_id"),

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.view import view_config
 
+from regional311.cover.queries import aids_of, duty_of, last_languages, lent_lines
 from regional311.database.ids import new_token
 from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
 from regional311.intake import front_desk, queries
 from regional311.keeping.queries import open_suggestions
 from regional311.referral.filing import start_contact
+from regional311.referral.snapshot import Line
 from regional311.tenancy.once import once
+from regional311.web.answering import lines_answered_by
 from regional311.web.forms import form_key
 from regional311.web.i18n import _
 from regional311.web.shelf import shelf
@@ -28,7 +32,10 @@ from regional311.web.wording import CHANNELS, LANGUAGES, choices, said
 def desk(context: Desk, request: Any) -> dict[str, Any]:
     """My open contacts, and a form that starts another."""
     tell = telling(request)
-    lines = _lines(tell)
+    person_id = request.identity.person_id
+    lent = lent_lines(request.dbsession, person_id, request.now)
+    lines = _lines(tell, lent)
+    duty = duty_of(request.dbsession, person_id)
     open_contacts = queries.open_contacts(request.dbsession, request.identity.person_id)
     beside = shelf(request, f"/{tell.slug}/desk")
     has_front_desk = any(channel == "walk_in" for _key, _name, channel in lines)
@@ -42,6 +49,11 @@ def desk(context: Desk, request: Any) -> dict[str, Any]:
         "answered": open_suggestions(request.dbsession, received=False),
         "answers_url": f"/{tell.slug}/suggestions?view=sent&writer=me",
         "action": f"/{tell.slug}/desk",
+        "duty": _duty(tell, duty),
+        "aids": _aids(tell, request) if duty is None else [],
+        "spoken": list(duty.languages)
+        if duty is not None
+        else last_languages(request.dbsession, person_id),
         "message_url": f"/{tell.slug}/desk/message",
         "form_key": new_token(),
         "channels": choices(CHANNELS),
@@ -76,7 +88,8 @@ def start(context: Desk, request: Any) -> HTTPSeeOther:
         raise InvalidInput(_("Choose one of the channels listed."), field="channel")
     if language not in LANGUAGES:
         raise InvalidInput(_("Choose one of the languages listed."), field="language")
-    if line and line not in {ref for ref, _name, _channel in _lines(tell)}:
+    lent = lent_lines(request.dbsession, request.identity.person_id, request.now)
+    if line and line not in {ref for ref, _name, _channel in _lines(tell, lent)}:
         raise InvalidInput(_("Choose one of the lines listed."), field="line")
 
     def begin() -> dict[str, str]:
@@ -99,25 +112,58 @@ def start(context: Desk, request: Any) -> HTTPSeeOther:
     return HTTPSeeOther(location=f"/{tell.slug}/contacts/{answer['contact']}")
 
 
-def _lines(tell: Telling) -> list[tuple[str, Any, str]]:
-    """The partner's own lines, then those of others that it answers when they are closed."""
+def _duty(tell: Telling, duty: Any) -> dict[str, Any] | None:
+    if duty is None:
+        return None
+    return {
+        "until": tell.when(duty.until),
+        "lent": duty.aid_id is not None,
+        "over": duty.until <= tell.request.now,
+    }
+
+
+def _aids(tell: Telling, request: Any) -> list[tuple[Any, str]]:
+    """Help for which one is lent and can go on duty, with the partner's name."""
+    me = str(request.identity.person_id)
+    return [
+        (each.id, tell.partner(each.borrower_id))
+        for each in aids_of(request.dbsession)
+        if each.state == "accepted"
+        and each.lender_id == request.tenant.id
+        and me in {one["id"] for one in each.people}
+    ]
+
+
+def _lines(tell: Telling, lent: Sequence[str] = ()) -> list[tuple[str, Any, str]]:
+    """The partner's own lines, then those of others that it answers when they are closed.
+
+    ``lent`` are the lines on which one helps another partner in an emergency.
+    """
     lines = tell.published.lines
     own = [
-        (ref, line.name, line.channel) for ref, line in lines.items() if line.tenant == tell.slug
+        (ref, line.name, line.channel)
+        for ref, line in lines.items()
+        if line.tenant == tell.slug and not line.ended
     ]
     others = [
         (
-            ref,
+            line.ref,
             _(
                 "${partner}: ${line}",
                 mapping={"partner": tell.partner(line.tenant), "line": line.name},
             ),
             line.channel,
         )
-        for ref, line in lines.items()
-        if line.closed_answer == tell.slug
+        for line in _of_others(tell, lent)
     ]
     return own + others
+
+
+def _of_others(tell: Telling, lent: Sequence[str]) -> list[Line]:
+    answered = lines_answered_by(tell, tell.slug, tell.published.surges_at(tell.request.now))
+    known = {line.ref for line in answered}
+    more = [tell.published.lines[ref] for ref in lent if ref in tell.published.lines]
+    return answered + [line for line in more if line.ref not in known]
 
 
 def _stage(contact: Any) -> Any:

@@ -13,6 +13,8 @@ from regional311.catalog.article_queries import notices
 from regional311.database.session import open_session
 from regional311.identity.permissions import Permissions as P
 from regional311.referral.snapshot import NOBODY
+from regional311.web.answering import answering_now
+from regional311.web.emergencies import pinned
 from regional311.web.i18n import _, offered
 from regional311.web.navigation import menu_for
 from regional311.web.public_pages import alternates, canonical, shown_notices
@@ -34,6 +36,8 @@ def landing(context: Root, request: Any) -> Any:
     return {
         "partners": request.registry.partners.all(),
         "notices": _notices(request),
+        "pinned": pinned(request, lambda ref: f"/services/{ref}"),
+        "answering": answering_now(telling(request)),
         "canonical": canonical(request),
         "alternates": alternates(request, offered(request)),
     }

@@ -17,6 +17,7 @@ from pyramid.view import view_config
 from regional311.catalog.search import Filters, Found, Hit, Point, Served
 from regional311.catalog.search_log import record_choice, record_search
 from regional311.tenancy.jurisdiction import Located
+from regional311.web.emergencies import pinned
 from regional311.web.i18n import _, offered, page_language, translated
 from regional311.web.partners import REGION
 from regional311.web.public_pages import alternates, canonical
@@ -120,6 +121,7 @@ def search(context: Root, request: Any) -> dict[str, Any]:
         "hits": [_shown(request, tell, found, hit, asked) for hit in found.hits],
         "corrections": corrections_of(found),
         "danger": danger_in(tell, asked.words),
+        "pinned": pinned(request, lambda ref: f"/services/{ref}"),
         "facets": _facets(request, tell, found, asked),
         "chips": _chips(request, tell, asked),
         "place": _place_told(tell, asked),

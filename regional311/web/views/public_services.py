@@ -28,6 +28,7 @@ from regional311.database.session import open_session
 from regional311.referral.snapshot import NOBODY, Line, Published, calendar_of
 from regional311.tenancy.jurisdiction import geometry_from
 from regional311.web import schema_org
+from regional311.web.answering import now_on, telephone_of
 from regional311.web.i18n import _, page_language
 from regional311.web.opening import SOON, opening, told_once
 from regional311.web.public_pages import alternates, canonical, languages_of, shown_notices
@@ -263,6 +264,9 @@ def service(context: PublicService, request: Any) -> dict[str, Any]:
             }
             for line in other_lines
         ],
+        "call_now": now_on(tell, telephone)
+        if (telephone := telephone_of(tell, found.tenant)) is not None
+        else None,
         "holidays": told_once(
             [
                 *((name or spoken.name.text, each) for name, _address, each in hours),

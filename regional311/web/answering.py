@@ -1,0 +1,283 @@
+"""Who answers a line, in words: for the week of a line, the desk and pages for everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date, format_time, get_day_names
+
+from regional311.calendars import NeverOpens
+from regional311.referral.snapshot import Line
+from regional311.tenancy.answering import (
+    HERE,
+    NOBODY,
+    PARTNER,
+    VOICEMAIL,
+    Answer,
+    Spell,
+    day_of,
+    spells,
+)
+from regional311.web.i18n import _
+from regional311.web.telling import Telling, call_link
+
+GAP_DAYS = 366
+"""How far ahead days that differ and gaps are looked for: a year."""
+
+
+def said_answer(tell: Telling, answer: Answer) -> Any:
+    """Say who answers, in a few words."""
+    if answer.kind == HERE:
+        return _("Answered here")
+    if answer.kind == VOICEMAIL:
+        return _("Voicemail")
+    if answer.kind == NOBODY:
+        return _("Nobody answers")
+    line = tell.published.lines.get(answer.line)
+    if line is None or line.name == tell.partner(answer.partner):
+        return _("${partner} answers", mapping={"partner": tell.partner(answer.partner)})
+    return _(
+        "${partner} answers: ${line}",
+        mapping={"partner": tell.partner(answer.partner), "line": line.name},
+    )
+
+
+@dataclass(frozen=True)
+class Cell:
+    """An hour of the picture: how it is drawn, and what it says."""
+
+    kind: str
+    letter: str
+
+
+@dataclass(frozen=True)
+class WeekDay:
+    """A day of a line's week: its name, its spells in words, and its 24 hours."""
+
+    name: str
+    spells: Sequence[tuple[str, Any, str]]
+    cells: Sequence[Cell]
+
+
+LETTERS = {HERE: "", PARTNER: "→", VOICEMAIL: "◌", NOBODY: "×"}
+
+
+def week_of(tell: Telling, line: Line, monday: date) -> list[WeekDay]:
+    """The seven days of a line from a day on, as they will be answered."""
+    published = tell.published
+    zone = line.calendar.zone
+    found = []
+    for day in (monday + timedelta(days=number) for number in range(7)):
+        cut, hours = day_of(published.answered, line.ref, zone, day, published.surges)
+        found.append(
+            WeekDay(
+                format_date(day, "EEEE, MMM d", locale=tell.locale),
+                [
+                    (_span(tell, each, zone), said_answer(tell, each.answer), each.answer.kind)
+                    for each in cut
+                ],
+                [_cell(each.answers) for each in hours],
+            )
+        )
+    return found
+
+
+def _cell(answers: Sequence[Answer]) -> Cell:
+    kinds = list(dict.fromkeys(each.kind for each in answers))
+    kind = kinds[0] if len(kinds) == 1 else "mixed"
+    return Cell(kind, LETTERS.get(kind, "/"))
+
+
+def _span(tell: Telling, spell: Spell, zone: str) -> str:
+    tz = ZoneInfo(zone)
+    starts, ends = (
+        format_time(at, "short", tzinfo=tz, locale=tell.locale) for at in (spell.starts, spell.ends)
+    )
+    return f"{starts} – {ends}"
+
+
+@dataclass(frozen=True)
+class DifferentDay:
+    """A day of the next year that is not like its weekday: its name and who answers."""
+
+    day: str
+    name: str
+    spells: Sequence[tuple[str, Any]]
+    gap: bool
+
+
+def different_days(tell: Telling, line: Line, today: date) -> list[DifferentDay]:
+    """The holidays and special days of a line in the year that comes."""
+    published = tell.published
+    zone = line.calendar.zone
+    row = published.tenants[line.tenant]
+    named = {**line.calendar.holidays, **dict(line.special_names)}
+    days = sorted({*line.calendar.holidays, *line.calendar.special})
+    shown = []
+    for day in days:
+        if not today <= day < today + timedelta(days=GAP_DAYS):
+            continue
+        cut, _hours = day_of(published.answered, line.ref, row.zone, day, published.surges)
+        shown.append(
+            DifferentDay(
+                format_date(day, "full", locale=tell.locale),
+                named.get(day, ""),
+                [(_span(tell, each, zone), said_answer(tell, each.answer)) for each in cut],
+                any(each.answer.kind == NOBODY for each in cut),
+            )
+        )
+    return shown
+
+
+def gap_sentences(tell: Telling, line: Line, monday: date) -> list[Any]:
+    """Name the times of a usual week in which nobody answers, in plain words."""
+    published = tell.published
+    zone = line.calendar.zone
+    tz = ZoneInfo(zone)
+    start = datetime.combine(monday, datetime.min.time(), tz)
+    end = datetime.combine(monday + timedelta(days=7), datetime.min.time(), tz)
+    names = get_day_names("wide", locale=tell.locale)
+    cut = spells(published.answered, line.ref, start, end, published.surges)
+    gaps = [each for each in cut if each.answer.kind == NOBODY]
+    if len(gaps) == 1 and len(cut) == 1:
+        return [_("Nobody ever answers this line.")]
+    said: dict[tuple[str, str], list[str]] = {}
+    whole = []
+    for each in gaps:
+        opens, closes = each.starts.astimezone(tz), each.ends.astimezone(tz)
+        times = (
+            format_time(opens, "short", tzinfo=tz, locale=tell.locale),
+            format_time(closes, "short", tzinfo=tz, locale=tell.locale),
+        )
+        if closes - opens < timedelta(hours=24):
+            said.setdefault(times, []).append(names[opens.weekday()])
+        else:
+            whole.append(
+                _(
+                    "Nobody answers from ${day} ${opens} to ${until} ${closes}.",
+                    mapping={
+                        "day": names[opens.weekday()],
+                        "opens": times[0],
+                        "until": names[closes.weekday()],
+                        "closes": times[1],
+                    },
+                )
+            )
+    return [
+        *(
+            _(
+                "Nobody answers from ${opens} to ${closes}: ${days}.",
+                mapping={"opens": times[0], "closes": times[1], "days": ", ".join(days)},
+            )
+            for times, days in said.items()
+        ),
+        *whole,
+    ]
+
+
+def now_on(tell: Telling, line: Line) -> dict[str, Any]:
+    """Who answers a line now, for everybody: a sentence, and the number that is answered."""
+    at = tell.request.now
+    answer = tell.published.who_answers(line.ref, at)
+    opens = _opens(tell, line, at)
+    name = tell.partner(line.tenant)
+    number = line.address
+    if answer.kind == HERE:
+        sentence: Any = _("${partner} answers now.", mapping={"partner": name})
+    elif answer.kind == PARTNER:
+        other = tell.published.lines[answer.line]
+        number = other.address
+        values = {
+            "partner": tell.partner(answer.partner),
+            "number": number,
+            "closed": name,
+            "opens": opens,
+        }
+        sentence = (
+            _("${partner} answers now at ${number}. ${closed} opens ${opens}.", mapping=values)
+            if opens
+            else _("${partner} answers now at ${number}.", mapping=values)
+        )
+    elif answer.kind == VOICEMAIL:
+        values = {"partner": name, "opens": opens}
+        sentence = (
+            _("Leave a message: ${partner} opens ${opens}.", mapping=values)
+            if opens
+            else _("Leave a message.")
+        )
+    else:
+        number = ""
+        values = {"partner": name, "opens": opens}
+        sentence = (
+            _("Nobody answers now: ${partner} opens ${opens}.", mapping=values)
+            if opens
+            else _("Nobody answers at present.")
+        )
+    return {
+        "kind": answer.kind,
+        "sentence": sentence,
+        "number": number,
+        "link": call_link(number) if number and line.channel in ("phone", "text") else None,
+        "partner": answer.partner,
+        "surge": answer.surge,
+    }
+
+
+def _opens(tell: Telling, line: Line, at: datetime) -> Any:
+    if line.calendar.is_open(at):
+        return ""
+    try:
+        opens = line.calendar.next_opening(at)
+    except NeverOpens:
+        return ""
+    zone = ZoneInfo(line.calendar.zone)
+    time = format_time(opens, "short", tzinfo=zone, locale=tell.locale)
+    days = (line.calendar.local_date(opens) - line.calendar.local_date(at)).days
+    local = opens.astimezone(zone)
+    words = {"time": time, "day": format_date(local.date(), "EEEE", locale=tell.locale)}
+    if days == 0:
+        found = _("at ${time}", mapping=words)
+    elif days == 1:
+        found = _("tomorrow at ${time}", mapping=words)
+    else:
+        found = _("on ${day} at ${time}", mapping=words)
+    return tell.request.localizer.translate(found)
+
+
+def telephone_of(tell: Telling, slug: str) -> Line | None:
+    """The telephone line by which a partner is reached first, if it has one."""
+    contact = (tell.published.tenants[slug].settings.get("contact") or {}).get("phone")
+    phones = [
+        each
+        for each in tell.published.lines.values()
+        if each.tenant == slug and each.channel == "phone" and not each.ended
+    ]
+    same = [each for each in phones if each.address == contact]
+    return next(iter(same or phones), None)
+
+
+def answering_now(tell: Telling) -> list[dict[str, Any]]:
+    """Each partner's first telephone line with who answers it now, by name."""
+    slugs = sorted(tell.published.partners, key=tell.partner)
+    return [
+        {"name": tell.partner(slug), **now_on(tell, line)}
+        for slug in slugs
+        if (line := telephone_of(tell, slug)) is not None
+    ]
+
+
+def lines_answered_by(tell: Telling, slug: str, surges: Iterable[Any] = ()) -> list[Line]:
+    """The lines of others that a partner may answer: by a fallback, or in an emergency."""
+    named = []
+    for line in tell.published.lines.values():
+        if line.tenant == slug or line.ended:
+            continue
+        targets = [each.answer for each in line.answered.steps]
+        targets += [each.answer for each in surges if each.line == line.ref]
+        if any(target.partition("/")[0] == slug for target in targets):
+            named.append(line)
+    return named

@@ -1,0 +1,168 @@
+"""Emergencies over HTTP: two clicks and a reason, the banner in each language, drills, the log."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import func, select
+
+from regional311.cover.models import EmergencyEntry
+from regional311.database.session import Scope, session_scope
+from regional311.intake.models import Contact
+from regional311.referral.snapshot import invalidate
+
+CITY, INFO, REGION, COUNTY = "city-of-portland", "211info", "region", "multnomah-county"
+
+
+@pytest.fixture(autouse=True)
+def afternoon(clock):
+    before, clock.now = clock.now, datetime(2026, 12, 3, 22, tzinfo=UTC)
+    invalidate()
+    yield
+    clock.now = before
+
+
+def begin(app, tenant, *, kind="storm", drill=False, reason="Ice on every road"):
+    page = app.get(f"/{tenant}/emergencies").click(href=f"kind={kind}$")
+    form = page.forms["form"]
+    form["reason"] = reason
+    if drill:
+        form["drill"] = True
+    return form.submit("submit").follow()
+
+
+def end(app, page):
+    address = page.request.path
+    form = next(each for each in page.forms.values() if each.action.endswith("/end"))
+    app_page = form.submit().follow()
+    assert "It has ended" in app_page
+    return address
+
+
+def test_two_clicks_and_a_reason_and_everybody_reads_it(sign_in, testapp):
+    app = sign_in("administrator", REGION)
+    refused = (
+        app.get(f"/{REGION}/emergencies/new?kind=storm").forms["form"].submit("submit", status=400)
+    )
+    assert "Why" in refused
+    page = begin(app, REGION)
+    for path in ("/", "/search?q=tree", "/services", "/emergency"):
+        assert "Storm in the Portland region" in testapp.get(path)
+    for language, words in (
+        ("es", "Tormenta en la región de Portland"),
+        ("vi", "Bão ở vùng Portland"),
+        ("zh-Hant", "波特蘭地區風暴"),
+        ("ru", "Шторм в районе Портленда"),
+    ):
+        shown = testapp.get(f"/?lang={language}")
+        assert words in shown, language
+        testapp.reset()
+    assert "/services/211info/warming-center" in testapp.get("/search?q=tree")
+    json = testapp.get("/emergency", headers={"Accept": "application/json"}).json
+    assert json[0]["texts"]["es"]["title"] == "Tormenta en la región de Portland"
+    desk = sign_in("specialist", COUNTY)
+    assert "Storm in the Portland region" in desk.get(f"/{COUNTY}/desk")
+    end(app, page)
+    assert "Storm in the Portland region" not in testapp.get("/")
+
+
+def test_a_drill_is_seen_by_staff_and_by_nobody_else(sign_in, testapp, web_engine, people):
+    boss = sign_in("supervisor", CITY)
+    page = begin(boss, CITY, kind="heat", drill=True)
+    assert "DRILL" in page
+    assert "DRILL, not real:" in boss.get(f"/{CITY}/desk")
+    assert "DRILL, not real:" in boss.get(f"/{CITY}/requests")
+    for path in ("/", "/search?q=hot", "/emergency"):
+        assert "Dangerous heat" not in testapp.get(path)
+        # staff who look at pages for everybody see what everybody sees
+        assert "Dangerous heat" not in boss.get(path)
+    assert "Dangerous heat" not in sign_in("specialist", COUNTY).get(f"/{COUNTY}/desk")
+    scope = Scope(people.tenants[CITY])
+    with session_scope(web_engine, scope) as session:
+        contacts = session.scalar(select(func.count()).select_from(Contact))
+    log = boss.get(page.request.path + "/log")
+    form = log.forms[next(name for name, each in log.forms.items() if each.action.endswith("/log"))]
+    form["area"] = "Kenton"
+    after = form.submit("service", value="211info/warming-center").follow()
+    assert "DRILL: logged" in after
+    assert "Kenton" in after
+    with session_scope(web_engine, scope) as session:
+        assert session.scalar(select(func.count()).select_from(Contact)) == contacts
+        assert session.scalar(select(EmergencyEntry.contact_id)) is None
+    end(boss, boss.get(page.request.path))
+
+
+def test_one_line_makes_a_contact_and_danger_comes_first(sign_in, web_engine, people):
+    boss = sign_in("supervisor", INFO)
+    page = begin(boss, INFO, kind="heat")
+    address = page.request.path + "/log"
+    app = sign_in("specialist", INFO)
+
+    def form_of(shown):
+        return next(each for each in shown.forms.values() if each.action == address)
+
+    log = app.get(address)
+    assert log.text.index("Is anybody hurt") < log.text.index("log it as")
+    form = form_of(log)
+    form["note"] = "He is not breathing"
+    stopped = form.submit("service", value="211info/warming-center", status=400)
+    assert "Call 911 first?" in stopped
+    form = form_of(stopped)
+    opened = form.submit("danger", value="1").follow()
+    assert "Is anybody hurt or in danger right now?" in opened
+    form = form_of(app.get(address))
+    form["area"] = "Kenton"
+    form["note"] = "Needs a cool room"
+    done = form.submit("service", value="211info/warming-center").follow()
+    assert "Logged: C-" in done
+    # the same form again makes no second contact
+    again = form.submit("service", value="211info/warming-center").follow()
+    assert again.request.path == address
+    with session_scope(web_engine, Scope(people.tenants[INFO])) as session:
+        entries = session.execute(
+            select(
+                EmergencyEntry.service, EmergencyEntry.danger, EmergencyEntry.contact_id
+            ).order_by(EmergencyEntry.at, EmergencyEntry.id)
+        ).all()
+    assert [(each.service, each.danger) for each in entries] == [
+        ("", True),
+        ("211info/warming-center", False),
+    ]
+    assert all(each.contact_id for each in entries)
+    review = boss.get(page.request.path)
+    assert "Contacts taken here meanwhile" in review
+    assert "Kenton" in review
+    assert boss.get(page.request.path + "?format=csv").text.startswith("area,service,count")
+    end(boss, review)
+
+
+def test_help_is_lent_accepted_and_taken_on_the_others_line(sign_in):
+    region = sign_in("administrator", REGION)
+    page = begin(region, REGION)
+    helper = sign_in("specialist", INFO)
+    boss = sign_in("supervisor", INFO)
+    form = boss.get(f"/{INFO}/emergencies/aid").forms["form"]
+    fields = {each._value: each for each in form.fields["lines"] if each._value}
+    fields[f"{CITY}/water"].checked = True
+    for each in form.fields["people"]:
+        if each._value:
+            each.checked = True
+    assert "The offer is with that partner." in form.submit("submit").follow()
+    city = sign_in("supervisor", CITY)
+    answers = city.get(f"/{CITY}/emergencies")
+    accept = next(
+        each
+        for each in answers.forms.values()
+        if "verb" in each.fields and each["verb"].value == "accept"
+    )
+    assert "they can take contacts" in accept.submit().follow()
+    desk = helper.get(f"/{INFO}/desk")
+    assert f"{CITY}/water" not in [value for value, *_ in desk.forms["start"]["line"].options]
+    duty = next(each for each in desk.forms.values() if each.action.endswith("/duty"))
+    on = duty.submit("aid", value=duty.fields["aid"][0]._value).follow()
+    assert "You are lent" in on
+    start = on.forms["start"]
+    start["line"] = f"{CITY}/water"
+    assert "C-" in start.submit().follow()
+    end(region, region.get(page.request.path))
