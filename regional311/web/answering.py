@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_time, get_day_names
 
-from regional311.calendars import NeverOpens
 from regional311.referral.snapshot import Line
 from regional311.tenancy.answering import (
     HERE,
@@ -22,8 +21,8 @@ from regional311.tenancy.answering import (
     day_of,
     spells,
 )
-from regional311.web.i18n import _
-from regional311.web.telling import Telling, call_link
+from regional311.web.i18n import _, translated
+from regional311.web.telling import Telling
 
 GAP_DAYS = 366
 """How far ahead days that differ and gaps are looked for: a year."""
@@ -94,6 +93,9 @@ def _cell(answers: Sequence[Answer]) -> Cell:
 
 def _span(tell: Telling, spell: Spell, zone: str) -> str:
     tz = ZoneInfo(zone)
+    whole = spell.ends - spell.starts
+    if whole >= timedelta(hours=23) and spell.starts.astimezone(tz).hour == 0:
+        return translated(tell.request, _("All day"))
     starts, ends = (
         format_time(at, "short", tzinfo=tz, locale=tell.locale) for at in (spell.starts, spell.ends)
     )
@@ -176,97 +178,6 @@ def gap_sentences(tell: Telling, line: Line, monday: date) -> list[Any]:
             for times, days in said.items()
         ),
         *whole,
-    ]
-
-
-def now_on(tell: Telling, line: Line) -> dict[str, Any]:
-    """Who answers a line now, for everybody: a sentence, and the number that is answered."""
-    at = tell.request.now
-    answer = tell.published.who_answers(line.ref, at)
-    opens = _opens(tell, line, at)
-    name = tell.partner(line.tenant)
-    number = line.address
-    if answer.kind == HERE:
-        sentence: Any = _("${partner} answers now.", mapping={"partner": name})
-    elif answer.kind == PARTNER:
-        other = tell.published.lines[answer.line]
-        number = other.address
-        values = {
-            "partner": tell.partner(answer.partner),
-            "number": number,
-            "closed": name,
-            "opens": opens,
-        }
-        sentence = (
-            _("${partner} answers now at ${number}. ${closed} opens ${opens}.", mapping=values)
-            if opens
-            else _("${partner} answers now at ${number}.", mapping=values)
-        )
-    elif answer.kind == VOICEMAIL:
-        values = {"partner": name, "opens": opens}
-        sentence = (
-            _("Leave a message: ${partner} opens ${opens}.", mapping=values)
-            if opens
-            else _("Leave a message.")
-        )
-    else:
-        number = ""
-        values = {"partner": name, "opens": opens}
-        sentence = (
-            _("Nobody answers now: ${partner} opens ${opens}.", mapping=values)
-            if opens
-            else _("Nobody answers at present.")
-        )
-    return {
-        "kind": answer.kind,
-        "sentence": sentence,
-        "number": number,
-        "link": call_link(number) if number and line.channel in ("phone", "text") else None,
-        "partner": answer.partner,
-        "surge": answer.surge,
-    }
-
-
-def _opens(tell: Telling, line: Line, at: datetime) -> Any:
-    if line.calendar.is_open(at):
-        return ""
-    try:
-        opens = line.calendar.next_opening(at)
-    except NeverOpens:
-        return ""
-    zone = ZoneInfo(line.calendar.zone)
-    time = format_time(opens, "short", tzinfo=zone, locale=tell.locale)
-    days = (line.calendar.local_date(opens) - line.calendar.local_date(at)).days
-    local = opens.astimezone(zone)
-    words = {"time": time, "day": format_date(local.date(), "EEEE", locale=tell.locale)}
-    if days == 0:
-        found = _("at ${time}", mapping=words)
-    elif days == 1:
-        found = _("tomorrow at ${time}", mapping=words)
-    else:
-        found = _("on ${day} at ${time}", mapping=words)
-    return tell.request.localizer.translate(found)
-
-
-def telephone_of(tell: Telling, slug: str) -> Line | None:
-    """The telephone line by which a partner is reached first, if it has one."""
-    contact = (tell.published.tenants[slug].settings.get("contact") or {}).get("phone")
-    phones = [
-        each
-        for each in tell.published.lines.values()
-        if each.tenant == slug and each.channel == "phone" and not each.ended
-    ]
-    same = [each for each in phones if each.address == contact]
-    return next(iter(same or phones), None)
-
-
-def answering_now(tell: Telling) -> list[dict[str, Any]]:
-    """Each partner's first telephone line with who answers it now, by name."""
-    slugs = sorted(tell.published.partners, key=tell.partner)
-    return [
-        {"name": tell.partner(slug), **now_on(tell, line)}
-        for slug in slugs
-        if (line := telephone_of(tell, slug)) is not None
     ]
 
 

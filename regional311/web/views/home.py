@@ -13,7 +13,7 @@ from regional311.catalog.article_queries import notices
 from regional311.database.session import open_session
 from regional311.identity.permissions import Permissions as P
 from regional311.referral.snapshot import NOBODY
-from regional311.web.answering import answering_now
+from regional311.web.answering_now import answering_now
 from regional311.web.emergencies import pinned
 from regional311.web.i18n import _, offered
 from regional311.web.navigation import menu_for

@@ -19,10 +19,10 @@ from regional311.web.answering import (
     LETTERS,
     different_days,
     gap_sentences,
-    now_on,
     said_answer,
     week_of,
 )
+from regional311.web.answering_now import now_on
 from regional311.web.forms import (
     CheckboxGroupWidget,
     Choice,
@@ -270,7 +270,6 @@ def _form(context: LineRecord, request: Any) -> Form:
         add=_("Add a row"),
         spare=0,
     )
-    table.section = _("When it is closed")
     schema.add(table)
     schema.add(
         SchemaNode(
@@ -302,7 +301,6 @@ def _form(context: LineRecord, request: Any) -> Form:
         spare=0,
         compact=True,
     )
-    apart.section = _("Days with hours of their own")
     schema.add(apart)
     hours = {
         day: ", ".join(span if isinstance(span, str) else "-".join(span) for span in spans)

@@ -28,7 +28,7 @@ from regional311.database.session import open_session
 from regional311.referral.snapshot import NOBODY, Line, Published, calendar_of
 from regional311.tenancy.jurisdiction import geometry_from
 from regional311.web import schema_org
-from regional311.web.answering import now_on, telephone_of
+from regional311.web.answering_now import now_on, telephone_of
 from regional311.web.i18n import _, page_language
 from regional311.web.opening import SOON, opening, told_once
 from regional311.web.public_pages import alternates, canonical, languages_of, shown_notices

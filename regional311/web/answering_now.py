@@ -1,0 +1,107 @@
+"""Whom to call now, in words for everybody: who answers a line at this moment, and until when."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date, format_time
+
+from regional311.calendars import NeverOpens
+from regional311.referral.snapshot import Line
+from regional311.tenancy.answering import HERE, PARTNER, VOICEMAIL
+from regional311.web.i18n import _, translated
+from regional311.web.telling import Telling, call_link
+
+
+def now_on(tell: Telling, line: Line) -> dict[str, Any]:
+    """Who answers a line now, for everybody: a sentence, and the number that is answered."""
+    at = tell.request.now
+    answer = tell.published.who_answers(line.ref, at)
+    opens = _opens(tell, line, at)
+    name = tell.partner(line.tenant)
+    number = line.address
+    if answer.kind == HERE:
+        sentence: Any = _("${partner} answers now.", mapping={"partner": name})
+    elif answer.kind == PARTNER:
+        other = tell.published.lines[answer.line]
+        number = other.address
+        values = {
+            "partner": tell.partner(answer.partner),
+            "number": number,
+            "closed": name,
+            "opens": opens,
+        }
+        sentence = (
+            _("${partner} answers now at ${number}. ${closed} opens ${opens}.", mapping=values)
+            if opens
+            else _("${partner} answers now at ${number}.", mapping=values)
+        )
+    elif answer.kind == VOICEMAIL:
+        values = {"partner": name, "opens": opens}
+        sentence = (
+            _("Leave a message: ${partner} opens ${opens}.", mapping=values)
+            if opens
+            else _("Leave a message.")
+        )
+    else:
+        number = ""
+        values = {"partner": name, "opens": opens}
+        sentence = (
+            _("Nobody answers now: ${partner} opens ${opens}.", mapping=values)
+            if opens
+            else _("Nobody answers at present.")
+        )
+    return {
+        "kind": answer.kind,
+        "sentence": sentence,
+        "number": number,
+        "link": call_link(number) if number and line.channel in ("phone", "text") else None,
+        "partner": answer.partner,
+        "surge": answer.surge,
+    }
+
+
+def _opens(tell: Telling, line: Line, at: datetime) -> Any:
+    if line.calendar.is_open(at):
+        return ""
+    try:
+        opens = line.calendar.next_opening(at)
+    except NeverOpens:
+        return ""
+    zone = ZoneInfo(line.calendar.zone)
+    time = format_time(opens, "short", tzinfo=zone, locale=tell.locale)
+    days = (line.calendar.local_date(opens) - line.calendar.local_date(at)).days
+    local = opens.astimezone(zone)
+    words = {"time": time, "day": format_date(local.date(), "EEEE", locale=tell.locale)}
+    if days == 0:
+        found = _("at ${time}", mapping=words)
+    elif days == 1:
+        found = _("tomorrow at ${time}", mapping=words)
+    else:
+        found = _("on ${day} at ${time}", mapping=words)
+    # abbreviations of the hours may end with the sentence's own full stop
+    return translated(tell.request, found).removesuffix(".")
+
+
+def telephone_of(tell: Telling, slug: str) -> Line | None:
+    """The telephone line by which a partner is reached first, if it has one."""
+    contact = (tell.published.tenants[slug].settings.get("contact") or {}).get("phone")
+    phones = [
+        each
+        for each in tell.published.lines.values()
+        if each.tenant == slug and each.channel == "phone" and not each.ended
+    ]
+    same = [each for each in phones if each.address == contact]
+    return next(iter(same or phones), None)
+
+
+def answering_now(tell: Telling) -> list[dict[str, Any]]:
+    """Each partner's first telephone line with who answers it now, by name."""
+    slugs = sorted(tell.published.partners, key=tell.partner)
+    return [
+        {"name": tell.partner(slug), **now_on(tell, line)}
+        for slug in slugs
+        if (line := telephone_of(tell, slug)) is not None
+    ]
