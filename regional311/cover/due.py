@@ -1,4 +1,4 @@
-"""What comes to its end by itself: emergencies, lent help, duties."""
+"""What comes to its end by itself: emergencies, lent help, rings, duties."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sqlalchemy import select
 from regional311.cover.aid import end_with_emergencies
 from regional311.cover.duty import end_duties
 from regional311.cover.emergencies import end_due
+from regional311.cover.handovers import lapse
 from regional311.database.session import TenantSession, scope_of
 from regional311.tenancy.models import Tenant
 
@@ -23,4 +24,5 @@ def cover_due(session: TenantSession, now: datetime) -> int:
     day = now.astimezone(ZoneInfo(zone)).date()
     done = end_due(session, now)
     done += end_with_emergencies(session, now, day)
+    done += lapse(session, now)
     return done + end_duties(session, now=now, day=day, aid_id=None)

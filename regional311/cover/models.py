@@ -143,3 +143,73 @@ class Aid(Base):
     answered_at: Mapped[datetime | None]
     answered_by: Mapped[UUID | None]
     ended_at: Mapped[datetime | None]
+
+
+class Handover(Base):
+    """A live contact rung through to another partner's desk, or brought by 911; a row on each side.
+
+    The receiver's row decides: whoever changes it from `ringing` first has done it. The sender's
+    row follows in the same transaction.
+    """
+
+    __tablename__ = "handovers"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "public_id"),
+        UniqueConstraint("tenant_id", "client_id", "incident"),
+        tenant_reference("contacts", "contact_id"),
+        CheckConstraint("side IN ('out', 'in')", name="side_known"),
+        CheckConstraint(
+            "state IN ('ringing', 'taken_over', 'returned', 'unanswered', 'withdrawn')",
+            name="state_known",
+        ),
+        Index(
+            "uq_handovers_ringing",
+            "tenant_id",
+            "contact_id",
+            unique=True,
+            postgresql_where=text("state = 'ringing' AND side = 'out'"),
+        ),
+        Index(
+            "ix_handovers_waiting",
+            "tenant_id",
+            "started_at",
+            postgresql_where=text("state = 'ringing'"),
+        ),
+        Index(None, "tenant_id", "contact_id"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    public_id: Mapped[str]
+    side: Mapped[str]
+    """`out` at who rings, `in` at who is rung."""
+    partner_id: Mapped[UUID | None]
+    """The other side; none when a 911 center brought it."""
+    contact_id: Mapped[UUID | None]
+    """This side's own contact; at who is rung there is one once it was taken over."""
+    channel: Mapped[str]
+    language: Mapped[str]
+    line: Mapped[str]
+    """The line that is rung, as `partner/key`."""
+    person_id: Mapped[UUID | None]
+    """The person who is rung; none: whoever is there."""
+    person_name: Mapped[str | None]
+    shared: Mapped[dict[str, Any]]
+    """Exactly what went with it."""
+    reason: Mapped[str | None]
+    """Why it is handed over, as the receiver reads it."""
+    state: Mapped[str]
+    attempts: Mapped[list[dict[str, Any]]]
+    """Each ring: `at`, `to`, `ended_at` and `result`."""
+    rings_until: Mapped[datetime | None]
+    """When nobody has answered; none: it waits until somebody does."""
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    taken_by: Mapped[UUID | None]
+    taken_name: Mapped[str | None]
+    return_reason: Mapped[str | None]
+    client_id: Mapped[UUID | None]
+    incident: Mapped[str | None]
+    """The 911 center's own number: the same one is not taken twice."""
+    digest: Mapped[str | None]

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from regional311.cover.emergency import InForce
-from regional311.cover.models import Aid, Duty, Emergency
+from regional311.cover.models import Aid, Duty, Emergency, Handover
 from regional311.database.session import TenantSession, scope_of
 from regional311.intake.models import Contact, Need
 from regional311.metering.models import UsageEvent
@@ -222,4 +222,35 @@ def window(row: Any, now: datetime) -> tuple[datetime, datetime]:
     """From when until when an emergency was on, until now when it still is."""
     return row.started_at, max(
         row.started_at + timedelta(seconds=1), row.ended_at or min(now, row.ends_at)
+    )
+
+
+def waiting(session: TenantSession, now: datetime) -> list[Any]:
+    """Give what rings at the bound partner's desk, the longest first."""
+    return list(
+        session.execute(
+            select(Handover.__table__)
+            .where(
+                Handover.tenant_id == scope_of(session).tenant_id,
+                Handover.side == "in",
+                Handover.state == "ringing",
+                (Handover.rings_until.is_(None)) | (Handover.rings_until > now),
+            )
+            .order_by(Handover.started_at, Handover.id)
+            .limit(50)
+        )
+    )
+
+
+def handovers_of(session: TenantSession, contact_id: UUID) -> list[Any]:
+    """Give a contact's hand-overs, out and in, the newest first."""
+    return list(
+        session.execute(
+            select(Handover.__table__)
+            .where(
+                Handover.tenant_id == scope_of(session).tenant_id,
+                Handover.contact_id == contact_id,
+            )
+            .order_by(Handover.started_at.desc(), Handover.id.desc())
+        )
     )

@@ -39,6 +39,7 @@ from regional311.chargeback.rate_changes import Change, propose
 from regional311.chargeback.rating import run_rating
 from regional311.cover.emergencies import Known, Plan
 from regional311.cover.emergencies import start as start_emergency
+from regional311.cover.handovers import Brought, bring
 from regional311.database.ids import new_id, public_id
 from regional311.database.rows import put
 from regional311.database.session import Scope, acting_for, scope_of, session_scope
@@ -158,6 +159,11 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("Trends", "", "GET"): ("trends", EVERYBODY),
     ("Services", "", "GET"): ("services", SERVICES),
     ("Desk", "duty", "POST"): ("desk/duty", TAKES),
+    ("Desk", "waiting", "GET"): ("desk/waiting", TAKES),
+    ("Desk", "ring", "GET"): ("desk/ring?number={ringing}", TAKES),
+    ("Desk", "ring", "POST"): ("desk/ring", TAKES),
+    ("ContactRecord", "handover", "GET"): ("contacts/{contact}/handover", TAKES),
+    ("ContactRecord", "handover", "POST"): ("contacts/{contact}/handover", TAKES),
     ("Emergencies", "", "GET"): ("emergencies", EMERGENCIES),
     ("Emergencies", "new", "GET"): ("emergencies/new?kind=storm", RUNS),
     ("Emergencies", "new", "POST"): ("emergencies/new", RUNS),
@@ -694,6 +700,14 @@ def found(web_engine, people) -> dict[str, str]:
         need_id = _photos(session, me, first)
         return settled(session, people.tenants, statement_id, line_id, position) | {
             "script": f"{CITY}/matrix:",
+            "ringing": bring(
+                session,
+                new_id(),
+                Brought("matrix", "noise", "phone", "en", {}, ""),
+                line_key=None,
+                after_hours=False,
+                now=NOW,
+            )[0],
             "emergency": start_emergency(
                 session,
                 Plan("storm", {"en": {"title": "Storm"}}, datetime(2100, 1, 1, tzinfo=UTC)),

@@ -642,6 +642,9 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
         "editable": editable,
         "screen": screen if editable and not screened else None,
         "danger": danger,
+        "handover_url": f"{here}/handover"
+        if asks and tell.slug in tell.published.partners
+        else None,
         "transfer": choices(TRANSFER_RESULTS, ("taken_over", "returned", "refused"))
         if editable and any(each.result == "offered" for each in detail.transfers)
         else [],

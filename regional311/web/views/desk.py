@@ -20,6 +20,7 @@ from regional311.tenancy.once import once
 from regional311.web.answering import lines_answered_by
 from regional311.web.forms import form_key
 from regional311.web.i18n import _
+from regional311.web.ringing import waiting_of
 from regional311.web.shelf import shelf
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import Desk
@@ -49,6 +50,7 @@ def desk(context: Desk, request: Any) -> dict[str, Any]:
         "answered": open_suggestions(request.dbsession, received=False),
         "answers_url": f"/{tell.slug}/suggestions?view=sent&writer=me",
         "action": f"/{tell.slug}/desk",
+        **waiting_of(request),
         "duty": _duty(tell, duty),
         "aids": _aids(tell, request) if duty is None else [],
         "spoken": list(duty.languages)

@@ -236,7 +236,6 @@ def _form(request: Any, values: dict[str, Any], *, submit: Any, cancel: str, sta
         spare=0,
         compact=True,
     )
-    table.section = _("Shelters and closures")
     schema.add(table)
     mine = [
         (each.ref, f"{tell.partner(each.tenant)}: {each.name}")
@@ -274,7 +273,6 @@ def _form(request: Any, values: dict[str, Any], *, submit: Any, cancel: str, sta
         spare=0,
         compact=True,
     )
-    switched.section = _("Who answers meanwhile")
     schema.add(switched)
     return make_form(request, schema, submit=submit, values=values, once=starts, cancel_url=cancel)
 

@@ -1,0 +1,562 @@
+"""Ring a live contact through to another partner's desk: answered there, or back.
+
+A row on each side with the same id, both changed in one transaction. The receiver's row is locked
+first, whoever acts, and the first to change it from `ringing` has done it: there are never two
+takers, and what was taken over cannot be withdrawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+
+from regional311.audit.service import record
+from regional311.cover.models import Handover
+from regional311.database.ids import new_id, public_id
+from regional311.database.rows import new_row, put, send
+from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
+from regional311.errors import Conflict, InvalidInput, KeyReused, NotFound
+from regional311.intake.models import Contact, Transfer
+from regional311.intake.service import ContactEnded, start_contact
+from regional311.metering import service as metering
+from regional311.metering.models import UsageEvent
+
+RINGS: Final = timedelta(minutes=3)
+"""How long a desk is rung before the contact counts as unanswered and goes back."""
+LONGEST_REASON: Final = 500
+
+
+class AnsweredAlready(Conflict):
+    """Somebody took it over, let it pass, or it was withdrawn: only the first counts."""
+
+
+class RingsAlready(Conflict):
+    """This contact rings at a desk already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """Who is rung, with what: ``line`` is ``partner/key``, ``number`` what its line is called by.
+
+    ``shared`` is exactly what goes along.
+    """
+
+    to: UUID
+    slug: str
+    line: str
+    number: str
+    shared: Mapping[str, Any]
+    person_id: UUID | None = None
+    person_name: str | None = None
+    reason: str | None = None
+
+
+def ring(session: TenantSession, contact_id: UUID, rung: Rung, *, now: datetime) -> str:
+    """Ring another partner's desk for an open contact; give the hand-over's number.
+
+    Ringing the same partner again is another attempt of the same hand-over.
+
+    :raises RingsAlready: while the contact rings somewhere.
+    :raises ContactEnded: when it has ended.
+    """
+    scope = scope_of(session)
+    contact = session.execute(
+        select(Contact.channel, Contact.language, Contact.ended_at)
+        .where(Contact.tenant_id == scope.tenant_id, Contact.id == contact_id)
+        .with_for_update()
+    ).one_or_none()
+    if contact is None:
+        raise NotFound("There is no such contact.")
+    if contact.ended_at is not None:
+        raise ContactEnded("This contact has ended already.")
+    if rung.to == scope.tenant_id:
+        raise InvalidInput("Choose another partner.", field="to")
+    reason = (rung.reason or "").strip()[:LONGEST_REASON] or None
+    before = session.execute(
+        select(Handover.id, Handover.public_id, Handover.attempts, Handover.state)
+        .where(
+            Handover.tenant_id == scope.tenant_id,
+            Handover.contact_id == contact_id,
+            Handover.side == "out",
+            Handover.partner_id == rung.to,
+        )
+        .order_by(Handover.started_at.desc())
+        .limit(1)
+    ).one_or_none()
+    attempt = {
+        "at": now.isoformat(),
+        "to": rung.person_name or rung.line,
+        "ended_at": None,
+        "result": None,
+    }
+    values: dict[str, Any] = {
+        "line": rung.line,
+        "person_id": rung.person_id,
+        "person_name": rung.person_name,
+        "shared": dict(rung.shared),
+        "reason": reason,
+        "state": "ringing",
+        "rings_until": now + RINGS,
+        "ended_at": None,
+        "return_reason": None,
+    }
+    try:
+        if before is not None and before.state != "taken_over":
+            number, handover_id = before.public_id, before.id
+            if before.state == "ringing":
+                raise RingsAlready("This contact rings there already.")
+            values["attempts"] = [*before.attempts, attempt]
+            _both(session, handover_id, rung.to, scope.tenant_id, values)
+        else:
+            number, handover_id = public_id("W"), new_id()
+            fixed: dict[str, Any] = {
+                "id": handover_id,
+                "public_id": number,
+                "channel": contact.channel,
+                "language": contact.language,
+                "attempts": [attempt],
+                "started_at": now,
+                "taken_by": None,
+                "taken_name": None,
+                "client_id": None,
+                "incident": None,
+                "digest": None,
+                **values,
+            }
+            put(
+                session,
+                new_row(
+                    Handover,
+                    tenant_id=scope.tenant_id,
+                    side="out",
+                    partner_id=rung.to,
+                    contact_id=contact_id,
+                    **fixed,
+                ),
+            )
+            send(session)
+            with acting_for(session, rung.to):
+                put(
+                    session,
+                    new_row(
+                        Handover,
+                        tenant_id=rung.to,
+                        side="in",
+                        partner_id=scope.tenant_id,
+                        contact_id=None,
+                        **fixed,
+                    ),
+                )
+    except IntegrityError as error:
+        if "uq_handovers_ringing" not in str(error.orig):
+            raise
+        raise RingsAlready("This contact rings at another desk already.") from error
+    _offered(session, contact_id, rung, now)
+    _trail(session, handover_id, "ring", now, contact_id, attempt=attempt["to"])
+    return str(number)
+
+
+def _offered(session: TenantSession, contact_id: UUID, rung: Rung, now: datetime) -> None:
+    """See to it that the contact has an offered transfer to this partner."""
+    tenant_id = scope_of(session).tenant_id
+    there = session.execute(
+        select(Transfer.id).where(
+            Transfer.tenant_id == tenant_id,
+            Transfer.contact_id == contact_id,
+            Transfer.target == rung.slug,
+            Transfer.result == "offered",
+        )
+    ).first()
+    if there is None:
+        put(
+            session,
+            new_row(
+                Transfer,
+                tenant_id=tenant_id,
+                id=new_id(),
+                contact_id=contact_id,
+                need_id=None,
+                kind="warm",
+                target=rung.slug,
+                number=rung.number,
+                result="offered",
+                at=now,
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The contact that was opened at the desk which took over."""
+
+    contact_id: UUID
+    contact_number: str
+
+
+def take_over(
+    session: TenantSession, number: str, *, name: str, note: str, now: datetime, day: date
+) -> Taken:
+    """Take a ringing hand-over at the bound partner's desk and open its contact here.
+
+    ``name`` is who takes it, as the other side reads it; ``note`` the shared summary in words.
+    What 911 brought has its contact already and is claimed.
+
+    :raises AnsweredAlready: when somebody else was first.
+    """
+    scope = scope_of(session)
+    row = _mine(session, number, "in")
+    if row.state != "ringing":
+        raise AnsweredAlready(
+            f"{row.taken_name} has taken it over."
+            if row.state == "taken_over"
+            else "It does not ring any more."
+        )
+    if row.person_id is not None and row.person_id != scope.person_id:
+        raise AnsweredAlready(f"It rings for {row.person_name}.")
+    waited = max(0, int((now - _rang_at(row)).total_seconds()))
+    if row.contact_id is not None:
+        contact = session.execute(
+            update(Contact)
+            .where(Contact.tenant_id == scope.tenant_id, Contact.id == row.contact_id)
+            .values(specialist_id=scope.person_id, wait_seconds=waited, version=Contact.version + 1)
+            .returning(Contact.id, Contact.public_id)
+            .execution_options(synchronize_session=False)
+        ).one()
+        mark_changed(session)
+        taken = Taken(contact.id, contact.public_id)
+    else:
+        started = start_contact(
+            session,
+            now=now,
+            channel=row.channel,
+            language=row.language,
+            line_key=row.line.partition("/")[2] or None,
+            line_owner_id=scope.tenant_id,
+            wait_seconds=waited,
+        )
+        send(session)
+        if note:
+            session.execute(
+                update(Contact)
+                .where(Contact.tenant_id == scope.tenant_id, Contact.id == started.id)
+                .values(note=note[:4000], call_type="transfer")
+                .execution_options(synchronize_session=False)
+            )
+            mark_changed(session)
+        taken = Taken(started.id, started.public_id)
+    values = {
+        "state": "taken_over",
+        "ended_at": now,
+        "taken_by": scope.person_id,
+        "taken_name": name[:200],
+        "attempts": _finished(row.attempts, "taken_over", now),
+    }
+    _write(session, row.id, values | {"contact_id": taken.contact_id})
+    _trail(session, row.id, "take", now, taken.contact_id)
+    if row.partner_id is not None:
+        with acting_for(session, row.partner_id):
+            _write(session, row.id, values)
+            _transferred(session, row.id, "taken_over", now, day)
+    return taken
+
+
+def pass_on(session: TenantSession, number: str, *, reason: str, now: datetime) -> None:
+    """Let a ringing hand-over go back, with the reason that the other desk reads.
+
+    :raises AnsweredAlready: when it does not ring any more.
+    """
+    reason = reason.strip()
+    if not reason or len(reason) > LONGEST_REASON:
+        raise InvalidInput("Say why, in a line or two.", field="reason")
+    row = _mine(session, number, "in")
+    if row.partner_id is None:
+        raise InvalidInput("What 911 has handed over is taken, not returned.", field="reason")
+    if row.state != "ringing":
+        raise AnsweredAlready("It does not ring any more.")
+    _end(session, row, "returned", now, return_reason=reason)
+
+
+def withdraw(
+    session: TenantSession, number: str, *, now: datetime, unanswered: bool = False
+) -> None:
+    """Stop ringing, from the side that rang: nobody answers, or the person is helped otherwise.
+
+    :raises AnsweredAlready: when it was taken over meanwhile.
+    """
+    mine = _mine(session, number, "out", lock=False)
+    with acting_for(session, mine.partner_id):
+        row = _mine(session, number, "in")
+        if row.state != "ringing":
+            raise AnsweredAlready("It does not ring any more.")
+        _end(session, row, "unanswered" if unanswered else "withdrawn", now)
+
+
+def lapse(session: TenantSession, now: datetime) -> int:
+    """Give back what nobody at the bound partner's desk has answered; for the worker."""
+    due = session.execute(
+        select(Handover.__table__)
+        .where(
+            Handover.tenant_id == scope_of(session).tenant_id,
+            Handover.side == "in",
+            Handover.state == "ringing",
+            Handover.rings_until <= now,
+        )
+        .order_by(Handover.id)
+        .with_for_update(skip_locked=True)
+    ).all()
+    for row in due:
+        _end(session, row, "unanswered", now)
+    return len(due)
+
+
+def _end(session: TenantSession, row: Any, state: str, now: datetime, **more: Any) -> None:
+    """End a ring on both sides; the bound partner is the one that was rung."""
+    result = "returned" if state in ("returned", "unanswered") else "refused"
+    values = {
+        "state": state,
+        "ended_at": now,
+        "attempts": _finished(row.attempts, state, now),
+        **more,
+    }
+    _write(session, row.id, values)
+    _trail(session, row.id, state, now, None)
+    with acting_for(session, row.partner_id):
+        _write(session, row.id, values)
+        _transferred(session, row.id, result, now, None)
+
+
+def _transferred(
+    session: TenantSession, handover_id: UUID, result: str, now: datetime, day: date | None
+) -> None:
+    """Say at the side that rang what came of it; what was taken over is metered, once."""
+    tenant_id = scope_of(session).tenant_id
+    row = session.execute(
+        select(Handover.contact_id, Handover.partner_id).where(
+            Handover.tenant_id == tenant_id, Handover.id == handover_id
+        )
+    ).one()
+    session.execute(
+        update(Transfer)
+        .where(
+            Transfer.tenant_id == tenant_id,
+            Transfer.contact_id == row.contact_id,
+            Transfer.result == "offered",
+        )
+        .values(result=result)
+        .execution_options(synchronize_session=False)
+    )
+    mark_changed(session)
+    _trail(session, handover_id, f"told-{result.replace('_', '-')}", now, row.contact_id)
+    if day is None:
+        return
+    known = session.execute(
+        select(UsageEvent.id).where(
+            UsageEvent.tenant_id == tenant_id,
+            UsageEvent.contact_id == row.contact_id,
+            UsageEvent.activity == metering.WARM_TRANSFER,
+        )
+    ).first()
+    if known is not None:
+        return
+    contact = session.execute(
+        select(
+            Contact.channel,
+            Contact.language,
+            Contact.after_hours,
+            Contact.line_owner_id,
+            Contact.started_at,
+        ).where(Contact.tenant_id == tenant_id, Contact.id == row.contact_id)
+    ).one()
+    metering.record(
+        session,
+        metering.Usage(
+            source_key=f"handover:{handover_id}:transfer:1",
+            activity=metering.WARM_TRANSFER,
+            channel=contact.channel,
+            language=contact.language,
+            after_hours=contact.after_hours,
+            service_owner_id=row.partner_id,
+            line_owner_id=contact.line_owner_id,
+            contact_id=row.contact_id,
+            subject_id=row.contact_id,
+            occurred_at=contact.started_at,
+            received_at=now,
+            booked_on=day,
+        ),
+    )
+
+
+def _finished(attempts: list[dict[str, Any]], result: str, now: datetime) -> list[dict[str, Any]]:
+    """The attempts with the last one ended.
+
+    >>> from datetime import UTC
+    >>> _finished([{"at": "", "result": None}], "unanswered", datetime(2026, 1, 1, tzinfo=UTC))
+    [{'at': '', 'result': 'unanswered', 'ended_at': '2026-01-01T00:00:00+00:00'}]
+    """
+    if not attempts:
+        return []
+    return [*attempts[:-1], {**attempts[-1], "result": result, "ended_at": now.isoformat()}]
+
+
+def _rang_at(row: Any) -> datetime:
+    """When the last ring began."""
+    if not row.attempts:
+        return row.started_at  # type: ignore[no-any-return]
+    return datetime.fromisoformat(row.attempts[-1]["at"])
+
+
+def _mine(session: TenantSession, number: str, side: str, *, lock: bool = True) -> Any:
+    statement = select(Handover.__table__).where(
+        Handover.tenant_id == scope_of(session).tenant_id,
+        Handover.public_id == number,
+        Handover.side == side,
+    )
+    row = session.execute(statement.with_for_update() if lock else statement).one_or_none()
+    if row is None:
+        raise NotFound("There is no such hand-over here.")
+    return row
+
+
+def _both(
+    session: TenantSession, handover_id: UUID, to: UUID, sender: UUID, values: dict[str, Any]
+) -> None:
+    """Change both rows, the receiver's first: it is where everybody meets."""
+    for tenant_id in (to, sender):
+        with acting_for(session, tenant_id):
+            _write(session, handover_id, values)
+
+
+def _write(session: TenantSession, handover_id: UUID, values: dict[str, Any]) -> None:
+    send(session)
+    session.execute(
+        update(Handover)
+        .where(Handover.tenant_id == scope_of(session).tenant_id, Handover.id == handover_id)
+        .values(**values),
+        execution_options={"synchronize_session": False},
+    )
+    mark_changed(session)
+
+
+def _trail(
+    session: TenantSession,
+    handover_id: UUID,
+    what: str,
+    now: datetime,
+    contact_id: UUID | None,
+    **detail: Any,
+) -> None:
+    record(
+        session,
+        now=now,
+        action=f"handover:{what}",
+        subject_kind="contact" if contact_id else "handover",
+        subject_id=contact_id or handover_id,
+        detail={"handover": str(handover_id), **detail},
+    )
+
+
+# --- what 911 hands over --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """A call that a 911 center hands over because it is no emergency."""
+
+    incident: str
+    reason: str
+    channel: str
+    language: str
+    shared: Mapping[str, Any]
+    digest: str
+
+
+def bring(
+    session: TenantSession,
+    client_id: UUID,
+    brought: Brought,
+    *,
+    line_key: str | None,
+    after_hours: bool,
+    now: datetime,
+) -> tuple[str, bool]:
+    """Put what 911 hands over into the bound partner's waiting list, as a contact with its reason.
+
+    Give the hand-over's number, and whether it is new: the same incident again is the same one.
+
+    :raises KeyReused: when the incident came before with other content.
+    """
+    scope = scope_of(session)
+    known = session.execute(
+        select(Handover.public_id, Handover.digest).where(
+            Handover.tenant_id == scope.tenant_id,
+            Handover.client_id == client_id,
+            Handover.incident == brought.incident,
+        )
+    ).one_or_none()
+    if known is not None:
+        if known.digest != brought.digest:
+            raise KeyReused(
+                f"The incident {brought.incident} came before with other content.",
+                field="incident",
+            )
+        return known.public_id, False
+    contact_id, handover_id, number = new_id(), new_id(), public_id("W")
+    put(
+        session,
+        new_row(
+            Contact,
+            tenant_id=scope.tenant_id,
+            id=contact_id,
+            public_id=public_id("C"),
+            source_key=f"911:{client_id}:{brought.incident}",
+            line_key=line_key,
+            line_owner_id=scope.tenant_id,
+            channel=brought.channel,
+            language=brought.language,
+            started_at=now,
+            after_hours=after_hours,
+            specialist_id=None,
+            call_type="transfer",
+            note=f"911: {brought.reason}",
+            version=1,
+        ),
+    )
+    send(session)
+    put(
+        session,
+        new_row(
+            Handover,
+            tenant_id=scope.tenant_id,
+            id=handover_id,
+            public_id=number,
+            side="in",
+            partner_id=None,
+            contact_id=contact_id,
+            channel=brought.channel,
+            language=brought.language,
+            line="",
+            person_id=None,
+            person_name=None,
+            shared=dict(brought.shared),
+            reason=brought.reason,
+            state="ringing",
+            attempts=[],
+            rings_until=None,
+            started_at=now,
+            ended_at=None,
+            taken_by=None,
+            taken_name=None,
+            return_reason=None,
+            client_id=client_id,
+            incident=brought.incident,
+            digest=brought.digest,
+        ),
+    )
+    _trail(session, handover_id, "bring", now, contact_id, client=str(client_id))
+    return number, True

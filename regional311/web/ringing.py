@@ -1,0 +1,83 @@
+"""What rings at a desk, and how a hand-over is told on both sides."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Any
+
+from regional311.cover.queries import waiting
+from regional311.web.i18n import _
+from regional311.web.telling import Telling, telling
+from regional311.web.wording import CHANNELS, LANGUAGES, said
+
+STATES = {
+    "ringing": _("Rings"),
+    "taken_over": _("Taken over"),
+    "returned": _("Let pass"),
+    "unanswered": _("Nobody answered"),
+    "withdrawn": _("Stopped ringing"),
+}
+
+
+def waiting_of(request: Any) -> dict[str, Any]:
+    """What rings here now, as the desk shows it; one statement.
+
+    `waiting_url` names what was seen, so that asking again is answered only when it has changed.
+    """
+    tell = telling(request)
+    rows = waiting(request.dbsession, request.now)
+    shown = [
+        {
+            "url": f"/{tell.slug}/desk/ring?number={each.public_id}",
+            "from": tell.partner(each.partner_id) if each.partner_id else _("911"),
+            "for": each.person_name,
+            "channel": said(CHANNELS, each.channel),
+            "language": said(LANGUAGES, each.language),
+            "since": tell.when(each.started_at),
+            "reason": each.reason if each.partner_id is None else None,
+        }
+        for each in rows
+    ]
+    seen = hashlib.sha256(
+        " ".join(f"{each.public_id}{len(each.attempts)}" for each in rows).encode()
+    ).hexdigest()[:12]
+    return {
+        "waiting": shown,
+        "waiting_seen": seen,
+        "waiting_url": f"/{tell.slug}/desk/waiting?seen={seen}",
+    }
+
+
+def attempts_of(tell: Telling, row: Any) -> list[dict[str, Any]]:
+    """The rings of a hand-over with their times, the first one first."""
+    return [
+        {
+            "at": tell.when(datetime.fromisoformat(each["at"])),
+            "to": _target(tell, each["to"]),
+            "ended": tell.when(datetime.fromisoformat(each["ended_at"]))
+            if each["ended_at"]
+            else None,
+            "result": STATES[each["result"] or "ringing"],
+        }
+        for each in row.attempts
+    ]
+
+
+def _target(tell: Telling, name: str) -> str:
+    line = tell.published.lines.get(name)
+    return f"{tell.partner(line.tenant)}: {line.name}" if line else name
+
+
+def shared_of(tell: Telling, shared: dict[str, Any]) -> list[tuple[Any, Any]]:
+    """Exactly what went along, field by field in the words of the sharing policy."""
+    names = tell.published.sharing(tell.today).fields
+    told = []
+    for name, value in shared.items():
+        words: Any = value
+        if name == "language":
+            words = said(LANGUAGES, value)
+        elif value is True:
+            words = _("Yes")
+        told.append((names.get(name, name.replace("_", " ").capitalize()), words))
+    return told

@@ -1,0 +1,310 @@
+"""Live hand-overs on both desks: ring, answer or let pass, with the shared summary."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyramid.httpexceptions import HTTPNoContent, HTTPNotFound, HTTPSeeOther
+from pyramid.renderers import render_to_response
+from pyramid.view import view_config
+from sqlalchemy import select
+
+from regional311.cover import handovers
+from regional311.cover.handovers import AnsweredAlready
+from regional311.cover.models import Handover
+from regional311.cover.queries import handovers_of, on_duty
+from regional311.database.ids import is_public_id
+from regional311.database.session import scope_of
+from regional311.errors import InvalidInput
+from regional311.identity.permissions import Permissions as P
+from regional311.intake import queries
+from regional311.referral.filing import DangerNotAsked
+from regional311.referral.handing_over import ring_through, summary
+from regional311.tenancy.answering import HERE
+from regional311.web.answering_now import now_on
+from regional311.web.i18n import _, translated
+from regional311.web.ringing import STATES, attempts_of, shared_of, waiting_of
+from regional311.web.security import may
+from regional311.web.telling import Telling, telling
+from regional311.web.tree import ContactRecord, Desk
+from regional311.web.wording import CHANNELS, LANGUAGES, choices, said
+
+RUNG = ("phone", "text", "chat")
+"""Channels of the lines that can be rung."""
+
+
+# --- who rings ------------------------------------------------------------------------------------
+
+
+def _ready(context: ContactRecord) -> Any:
+    found = context.record
+    if found.danger_answer is None:
+        raise DangerNotAsked(_("Ask first whether anybody is in danger."))
+    return found
+
+
+def _targets(tell: Telling, request: Any, language: str) -> list[dict[str, Any]]:
+    """The partners with their lines and who is on duty; who speaks the language comes first."""
+    there = on_duty(request.dbsession, request.now)
+    shown: list[dict[str, Any]] = []
+    for slug in sorted(tell.published.partners, key=tell.partner):
+        if slug == tell.slug:
+            continue
+        people: list[dict[str, Any]] = [
+            {
+                "value": f"person:{each.person_id}",
+                "name": each.name,
+                "languages": [said(LANGUAGES, code) for code in each.languages],
+                "speaks": language in each.languages,
+            }
+            for each in there
+            if each.tenant_id == tell.published.ids[slug]
+        ]
+        lines = []
+        for line in tell.published.lines.values():
+            if line.tenant != slug or line.ended or line.channel not in RUNG:
+                continue
+            answer = tell.published.who_answers(line.ref, request.now)
+            lines.append(
+                {
+                    "value": f"line:{line.ref}",
+                    "name": line.name,
+                    "address": line.address,
+                    "open": answer.kind == HERE,
+                    "closed": None if answer.kind == HERE else now_on(tell, line)["sentence"],
+                }
+            )
+        shown.append(
+            {
+                "slug": slug,
+                "name": tell.partner(slug),
+                "people": sorted(people, key=lambda one: not one["speaks"]),
+                "lines": lines,
+            }
+        )
+    return shown
+
+
+def _shown(tell: Telling, row: Any) -> dict[str, Any]:
+    return {
+        "number": row.public_id,
+        "who": tell.partner(row.partner_id) if row.partner_id else _("911"),
+        "state": STATES[row.state],
+        "rings": row.state == "ringing",
+        "out": row.side == "out",
+        "attempts": attempts_of(tell, row),
+        "shared": shared_of(tell, row.shared),
+        "reason": row.reason,
+        "return_reason": row.return_reason,
+        "taken_by": row.taken_name,
+    }
+
+
+@view_config(
+    context=ContactRecord,
+    name="handover",
+    permission=P.CONTACT_TAKE,
+    request_method="GET",
+    renderer="contacts/handover.jinja2",
+)
+def handover(context: ContactRecord, request: Any) -> Any:
+    """Whom to ring, what goes along, and what became of it; asked again by the page itself."""
+    tell = telling(request)
+    found = context.record
+    rows = handovers_of(request.dbsession, found.id)
+    here = f"/{tell.slug}/contacts/{found.public_id}"
+    rung = [_shown(tell, each) for each in rows]
+    seen = "-".join(f"{each.state}{len(each.attempts)}" for each in rows)
+    part = {
+        "rung": rung,
+        "action": f"{here}/handover",
+        "poll_url": f"{here}/handover?seen={seen}"
+        if any(each["rings"] and each["out"] for each in rung)
+        else None,
+        "contact_url": here,
+    }
+    if "HX-Request" in request.headers:
+        if request.GET.get("seen") == seen:
+            return HTTPNoContent()
+        return render_to_response("contacts/rung.jinja2", part, request=request)
+    ready = found.danger_answer == "none" and found.ended_at is None
+    language = request.GET.get("language") or found.language
+    rings = any(each["rings"] for each in rung)
+    targets = _targets(tell, request, language) if ready and not rings else []
+    free: dict[str, Any] = {}
+    asked: dict[str, Any] = {}
+    if targets:
+        detail = queries.contact_detail(request.dbsession, found.id)
+        for each in targets:
+            carried = summary(tell.published, detail, to=each["slug"], now=request.now)
+            free |= carried.free
+            asked |= carried.asked
+    return {
+        **part,
+        "number": found.public_id,
+        "danger": found.danger_answer not in (None, "none"),
+        "unasked": found.danger_answer is None,
+        "ended": found.ended_at is not None,
+        "targets": targets,
+        "languages": choices(LANGUAGES),
+        "language": language,
+        "free": shared_of(tell, free),
+        "asked": [
+            (name, words, value)
+            for name, (words, value) in zip(asked, shared_of(tell, asked), strict=True)
+        ],
+        "consent_text": tell.published.sharing(tell.today).consent_text,
+    }
+
+
+@view_config(
+    context=ContactRecord, name="handover", permission=P.CONTACT_TAKE, request_method="POST"
+)
+def ring(context: ContactRecord, request: Any) -> HTTPSeeOther:
+    """Ring, ring again, or stop."""
+    tell = telling(request)
+    found = _ready(context)
+    verb, session = request.POST.get("verb", ""), request.dbsession
+    here = f"/{tell.slug}/contacts/{found.public_id}/handover"
+    if verb in ("stop", "unanswered"):
+        number = _number(request)
+        handovers.withdraw(session, number, now=request.now, unanswered=verb == "unanswered")
+        request.flash("info", _("It does not ring any more: the contact is yours."))
+        return HTTPSeeOther(location=here)
+    if verb != "ring":
+        raise InvalidInput(_("Choose whom to ring."), field="target")
+    if found.danger_answer != "none":
+        raise DangerNotAsked(_("Somebody is in danger: 911 comes first."))
+    kind, _colon, value = request.POST.get("target", "").partition(":")
+    person_id, person_name, line = None, None, value
+    if kind == "person":
+        duty = next(
+            (each for each in on_duty(session, request.now) if str(each.person_id) == value), None
+        )
+        if duty is None or duty.tenant_id == request.tenant.id:
+            raise InvalidInput(_("That person is not on duty any more."), field="target")
+        person_id, person_name = duty.person_id, duty.name
+        slug = tell.published.slugs[duty.tenant_id]
+        line = _first_line(tell, slug, found.channel)
+    elif kind != "line":
+        raise InvalidInput(_("Choose whom to ring."), field="target")
+    to = line.partition("/")[0]
+    if kind == "line" and tell.published.who_answers(line, request.now).kind != HERE:
+        raise InvalidInput(_("That line is closed now."), field="target")
+    ring_through(
+        session,
+        tell.published,
+        queries.contact_detail(session, found.id),
+        to=to,
+        line=line,
+        person_id=person_id,
+        person_name=person_name,
+        agreed=request.POST.getall("agreed"),
+        reason=request.POST.get("reason"),
+        now=request.now,
+    )
+    return HTTPSeeOther(location=here)
+
+
+def _first_line(tell: Telling, slug: str, channel: str) -> str:
+    lines = [
+        each
+        for each in tell.published.lines.values()
+        if each.tenant == slug and not each.ended and each.channel in RUNG
+    ]
+    if not lines:
+        raise InvalidInput(_("That partner has no line that could be rung."), field="target")
+    return min(lines, key=lambda each: (each.channel != channel, each.channel != "phone")).ref
+
+
+def _number(request: Any) -> str:
+    number = request.params.get("number", "")
+    if not is_public_id(number, "W"):
+        raise HTTPNotFound
+    return str(number)
+
+
+# --- who is rung ----------------------------------------------------------------------------------
+
+
+@view_config(context=Desk, name="waiting", permission=P.CONTACT_TAKE, request_method="GET")
+def waiting(context: Desk, request: Any) -> Any:
+    """What rings here, as a part of the desk; nothing when it is as it was seen last."""
+    if "HX-Request" not in request.headers:
+        return HTTPSeeOther(location=f"/{telling(request).slug}/desk")
+    shown = waiting_of(request)
+    if request.GET.get("seen") == shown["waiting_seen"]:
+        return HTTPNoContent()
+    return render_to_response("desk/waiting.jinja2", shown, request=request)
+
+
+@view_config(
+    context=Desk,
+    name="ring",
+    permission=P.CONTACT_TAKE,
+    request_method="GET",
+    renderer="desk/ring.jinja2",
+)
+def rings(context: Desk, request: Any) -> Any:
+    """One hand-over that rings here: the summary, and the two answers."""
+    tell = telling(request)
+    row = request.dbsession.execute(
+        select(Handover.__table__).where(
+            Handover.tenant_id == scope_of(request.dbsession).tenant_id,
+            Handover.public_id == _number(request),
+            Handover.side == "in",
+        )
+    ).one_or_none()
+    if row is None:
+        raise HTTPNotFound
+    mine = row.person_id is None or row.person_id == request.identity.person_id
+    return {
+        **_shown(tell, row),
+        "channel": said(CHANNELS, row.channel),
+        "language": said(LANGUAGES, row.language),
+        "since": tell.when(row.started_at),
+        "person": row.person_name,
+        "mine": mine,
+        "returns": row.partner_id is not None,
+        "action": f"/{tell.slug}/desk/ring",
+        "personal": may(request, P.INQUIRER_READ),
+    }
+
+
+@view_config(context=Desk, name="ring", permission=P.CONTACT_TAKE, request_method="POST")
+def answer(context: Desk, request: Any) -> HTTPSeeOther:
+    """Take it over, which opens the contact here; or let it pass with a reason."""
+    tell = telling(request)
+    number = _number(request)
+    if request.POST.get("verb") == "return":
+        handovers.pass_on(
+            request.dbsession, number, reason=request.POST.get("reason", ""), now=request.now
+        )
+        request.flash("info", _("The other desk has it back, with your reason."))
+        return HTTPSeeOther(location=f"/{tell.slug}/desk")
+    row = request.dbsession.execute(
+        select(Handover.shared, Handover.reason).where(
+            Handover.tenant_id == scope_of(request.dbsession).tenant_id,
+            Handover.public_id == number,
+        )
+    ).first()
+    lines = [] if row is None else [each for each in (row.reason,) if each]
+    if row is not None:
+        lines += [
+            f"{translated(request, words)}: {translated(request, value)}"
+            for words, value in shared_of(tell, row.shared)
+        ]
+    try:
+        taken = handovers.take_over(
+            request.dbsession,
+            number,
+            name=request.identity.name,
+            note="\n".join(lines),
+            now=request.now,
+            day=tell.today,
+        )
+    except AnsweredAlready as error:
+        request.flash("warning", error.message)
+        return HTTPSeeOther(location=f"/{tell.slug}/desk")
+    request.flash("success", _("It is yours. Ask first whether anybody is in danger."))
+    return HTTPSeeOther(location=f"/{tell.slug}/contacts/{taken.contact_number}")

@@ -1,0 +1,236 @@
+"""Live hand-overs on a real database: both sides, one taker, attempts, and what 911 brings."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import select
+
+from regional311.cover import handovers, queries
+from regional311.cover.due import cover_due
+from regional311.cover.handovers import AnsweredAlready, Brought, RingsAlready, Rung
+from regional311.cover.models import Handover
+from regional311.database.ids import new_id
+from regional311.database.rows import send
+from regional311.database.session import Scope, acting_for, session_scope
+from regional311.errors import InvalidInput, KeyReused, NotFound
+from regional311.intake.models import Contact, Transfer
+from regional311.intake.service import ContactEnded, close_contact, start_contact
+from regional311.metering.models import UsageEvent
+from tests.little_region import IDS
+
+NOW = datetime(2026, 11, 25, 20, tzinfo=UTC)
+DAY = NOW.date()
+SHARED = {"need": "A bed", "language": "es"}
+
+
+def rung(**more):
+    return Rung(
+        IDS["211info"],
+        "211info",
+        "211info/main",
+        "211",
+        SHARED,
+        **{"reason": "Needs a bed", **more},
+    )
+
+
+def begin(session):
+    started = start_contact(session, now=NOW, channel="phone", language="es")
+    send(session)
+    return started
+
+
+def row_of(session, tenant, number):
+    with acting_for(session, IDS[tenant]):
+        return session.execute(
+            select(Handover.__table__).where(
+                Handover.tenant_id == IDS[tenant], Handover.public_id == number
+            )
+        ).one()
+
+
+def test_it_is_taken_over_with_its_summary_and_clock(city):
+    started = begin(city)
+    number = handovers.ring(city, started.id, rung(), now=NOW)
+    later = NOW + timedelta(seconds=45)
+    with acting_for(city, IDS["211info"]):
+        seen = queries.waiting(city, later)
+        assert [(each.public_id, each.shared, each.reason) for each in seen] == [
+            (number, SHARED, "Needs a bed")
+        ]
+        taken = handovers.take_over(
+            city, number, name="Ana", note="Needs a bed", now=later, day=DAY
+        )
+        contact = city.execute(
+            select(Contact.__table__).where(Contact.public_id == taken.contact_number)
+        ).one()
+        assert (contact.wait_seconds, contact.note, contact.language) == (45, "Needs a bed", "es")
+        assert contact.danger_answer is None  # asked again by who speaks with the person now
+        assert queries.waiting(city, later) == []
+    ours, theirs = row_of(city, "city", number), row_of(city, "211info", number)
+    assert (ours.state, ours.taken_name, ours.contact_id) == ("taken_over", "Ana", started.id)
+    assert (theirs.state, theirs.contact_id) == ("taken_over", taken.contact_id)
+    assert ours.attempts == theirs.attempts
+    assert ours.attempts[0]["result"] == "taken_over"
+    transfer = city.execute(select(Transfer.target, Transfer.result)).one()
+    assert transfer == ("211info", "taken_over")
+    events = city.execute(
+        select(UsageEvent.source_key).where(UsageEvent.activity == "warm_transfer")
+    ).scalars()
+    assert list(events) == [f"handover:{ours.id}:transfer:1"]
+    with pytest.raises(AnsweredAlready):
+        handovers.withdraw(city, number, now=later)
+
+
+def test_what_nobody_answers_goes_back_and_counts_as_an_attempt(city):
+    started = begin(city)
+    number = handovers.ring(city, started.id, rung(), now=NOW)
+    with pytest.raises(RingsAlready):
+        handovers.ring(city, started.id, rung(), now=NOW)
+    late = NOW + handovers.RINGS
+    with acting_for(city, IDS["211info"]):
+        assert queries.waiting(city, late) == []
+        assert cover_due(city, late) == 1
+        assert cover_due(city, late) == 0
+    again = handovers.ring(city, started.id, rung(person_name="Ana"), now=late)
+    assert again == number
+    ours = row_of(city, "city", number)
+    assert [(each["to"], each["result"]) for each in ours.attempts] == [
+        ("211info/main", "unanswered"),
+        ("Ana", None),
+    ]
+    with acting_for(city, IDS["211info"]):
+        handovers.pass_on(city, number, reason="We are full", now=late)
+    ours = row_of(city, "city", number)
+    assert (ours.state, ours.return_reason) == ("returned", "We are full")
+    results = city.execute(select(Transfer.result).order_by(Transfer.id)).scalars().all()
+    assert results == ["returned", "returned"]
+    # nothing was handed over, so nothing is charged
+    assert (
+        city.execute(select(UsageEvent.id).where(UsageEvent.activity == "warm_transfer")).all()
+        == []
+    )
+
+
+def test_it_can_be_stopped_and_rung_elsewhere(city):
+    started = begin(city)
+    number = handovers.ring(city, started.id, rung(), now=NOW)
+    handovers.withdraw(city, number, now=NOW, unanswered=True)
+    assert row_of(city, "211info", number).state == "unanswered"
+    other = Rung(IDS["county"], "county", "county/main", "1", {})
+    assert handovers.ring(city, started.id, other, now=NOW) != number
+    with acting_for(city, IDS["211info"]), pytest.raises(AnsweredAlready):
+        handovers.take_over(city, number, name="Ana", note="", now=NOW, day=DAY)
+
+
+def test_a_named_person_answers_and_nobody_else(city):
+    started = begin(city)
+    number = handovers.ring(city, started.id, rung(person_id=new_id(), person_name="Bo"), now=NOW)
+    with acting_for(city, IDS["211info"]), pytest.raises(AnsweredAlready, match="Bo"):
+        handovers.take_over(city, number, name="Ana", note="", now=NOW, day=DAY)
+
+
+def test_what_cannot_be_rung(city):
+    started = begin(city)
+    with pytest.raises(InvalidInput):
+        handovers.ring(city, started.id, Rung(IDS["city"], "city", "city/main", "", {}), now=NOW)
+    with pytest.raises(NotFound):
+        handovers.ring(city, new_id(), rung(), now=NOW)
+    number = handovers.ring(city, started.id, rung(), now=NOW)
+    with acting_for(city, IDS["county"]), pytest.raises(NotFound):
+        handovers.take_over(city, number, name="Eve", note="", now=NOW, day=DAY)
+    with acting_for(city, IDS["211info"]), pytest.raises(InvalidInput):
+        handovers.pass_on(city, number, reason=" ", now=NOW)
+    close_contact(
+        city,
+        now=NOW,
+        contact_id=started.id,
+        version=1,
+        disposition="hang_up",
+        zone_day=DAY,
+    )
+    handovers.withdraw(city, number, now=NOW)
+    with pytest.raises(ContactEnded):
+        handovers.ring(city, started.id, rung(), now=NOW)
+
+
+def test_there_are_never_two_takers(committed_engine):
+    with session_scope(committed_engine, Scope(IDS["city"], new_id())) as session:
+        numbers = [handovers.ring(session, begin(session).id, rung(), now=NOW) for _ in range(4)]
+    outcomes: list[str] = []
+    start = threading.Barrier(4)
+
+    def act(name: str) -> None:
+        scope = Scope(IDS["city" if name == "stop" else "211info"], new_id())
+        for number in numbers:
+            start.wait(timeout=60)
+            try:
+                with session_scope(committed_engine, scope) as session:
+                    if name == "stop":
+                        handovers.withdraw(session, number, now=NOW)
+                    elif name == "pass":
+                        handovers.pass_on(session, number, reason="full", now=NOW)
+                    else:
+                        handovers.take_over(session, number, name=name, note="", now=NOW, day=DAY)
+                outcomes.append(number)
+            except AnsweredAlready:
+                pass
+
+    threads = [threading.Thread(target=act, args=(each,)) for each in ("Ana", "Bo", "pass", "stop")]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(timeout=120)
+    assert sorted(outcomes) == sorted(numbers)
+    with session_scope(committed_engine, Scope(IDS["city"])) as session:
+        for number in numbers:
+            ours, theirs = row_of(session, "city", number), row_of(session, "211info", number)
+            assert (ours.state, ours.attempts) == (theirs.state, theirs.attempts)
+            assert (theirs.contact_id is not None) == (theirs.state == "taken_over")
+
+
+# --- 911 ------------------------------------------------------------------------------------------
+
+
+def brought(**more):
+    return Brought(
+        **{
+            "incident": "P26-001",
+            "reason": "Loud music, nobody in danger",
+            "channel": "phone",
+            "language": "en",
+            "shared": {"note": "since ten"},
+            "digest": "a",
+        }
+        | more
+    )
+
+
+def test_what_911_brings_is_a_contact_with_its_reason_that_is_claimed_once(city):
+    client = new_id()
+    number, new = handovers.bring(
+        city, client, brought(), line_key="main", after_hours=False, now=NOW
+    )
+    assert new
+    assert handovers.bring(
+        city, client, brought(), line_key="main", after_hours=False, now=NOW
+    ) == (number, False)
+    with pytest.raises(KeyReused):
+        handovers.bring(
+            city, client, brought(digest="b"), line_key="main", after_hours=False, now=NOW
+        )
+    hours = NOW + timedelta(hours=3)
+    assert [each.reason for each in queries.waiting(city, hours)] == [brought().reason]
+    assert handovers.lapse(city, hours) == 0
+    contact = city.execute(select(Contact.note, Contact.specialist_id)).one()
+    assert contact == ("911: Loud music, nobody in danger", None)
+    with pytest.raises(InvalidInput):
+        handovers.pass_on(city, number, reason="no", now=NOW)
+    taken = handovers.take_over(city, number, name="Ana", note="", now=hours, day=DAY)
+    claimed = city.execute(select(Contact.__table__).where(Contact.id == taken.contact_id)).one()
+    assert (claimed.specialist_id, claimed.wait_seconds) == (city.scope.person_id, 3 * 3600)
+    with pytest.raises(AnsweredAlready):
+        handovers.take_over(city, number, name="Bo", note="", now=hours, day=DAY)
