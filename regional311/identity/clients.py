@@ -17,8 +17,8 @@ from regional311.database.session import TenantSession, scope_of
 from regional311.errors import Conflict, Forbidden, InvalidInput, NotFound
 from regional311.identity.models import ApiClient
 
-SCOPES: Final = ("open311:requests", "open311:updates")
-"""What a key can be good for: send requests in, send updates of requests."""
+SCOPES: Final = ("open311:requests", "open311:updates", "911:handovers")
+"""What a key can be good for: send requests, send updates of them, hand calls over from 911."""
 
 A_MINUTE: Final = 60
 MOST_A_MINUTE: Final = 6_000

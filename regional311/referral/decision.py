@@ -158,9 +158,14 @@ def screen(signs: Iterable[Sign], ticked: Iterable[str], text: str = "") -> tupl
     hits = dict.fromkeys(ticked)
     said = f" {_plain(text)} "
     for sign in known:
-        if any(f" {_words(words)} " in said for words in sign.words if words):
+        if any(_is_said(_words(words), said) for words in sign.words if words):
             hits[sign.key] = None
     return tuple(hits)
+
+
+def _is_said(words: str, said: str) -> bool:
+    """Whether words are in a text; Chinese is written without blanks between its words."""
+    return words in said if any(each >= "\u2e80" for each in words) else f" {words} " in said
 
 
 def responsible(region: Region, asked: Service, located: Located, on: date) -> Responsible:

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+import structlog
+
 from regional311.calendars import MINUTES_A_DAY
 from regional311.catalog import reading
 from regional311.catalog.directory import Service
@@ -14,6 +16,8 @@ from regional311.catalog.search import Found, Hit, Moment, Point, Reason, Search
 from regional311.referral.decision import Sign, screen
 from regional311.web.i18n import _, page_language
 from regional311.web.telling import Telling, telling
+
+log = structlog.get_logger("regional311.danger")
 
 _ANSWERED: Final = ("phone", "walk_in", "text", "chat")
 """Channels on which somebody answers at once: a partner is open while one of them is."""
@@ -63,6 +67,12 @@ def danger_in(tell: Telling, words: str) -> list[Sign]:
     signs = tell.published.screen(tell.today).signs
     found = screen(signs, (), words)
     return [each for each in signs if each.key in found]
+
+
+def log_danger(channel: str, signs: Iterable[Sign]) -> None:
+    """Log that words on a channel sounded like danger: which sign, and nothing that was said."""
+    for sign in signs:
+        log.warning("danger_sign", channel=channel, sign=sign.key)
 
 
 def service_of(tell: Telling, hit: Hit) -> Service | None:

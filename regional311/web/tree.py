@@ -10,6 +10,7 @@
     /<slug>                 TenantNode: a partner; /region is the region itself (RegionNode)
     /<slug>/open311/v2/...  Open311 GeoReport of that partner
     /<slug>/fhir/Task/<id>  referrals as FHIR, for the system in which that partner works
+    /<slug>/911             EmergencyCenter: calls that a 911 center hands over
     /<slug>/<collection>    Desk, Contacts, Requests, ...
     /<slug>/<collection>/<id>   one record
 
@@ -342,6 +343,8 @@ class TenantNode(Resource):
             return Open311(self.request, name, self)
         if name == "fhir":
             return Fhir(self.request, name, self)
+        if name == "911":
+            return EmergencyCenter(self.request, name, self)
         kind = COLLECTIONS.get(name)
         if kind is None:
             return None
@@ -380,6 +383,10 @@ class FhirTask(Resource):
     def __init__(self, request: Any, name: str, parent: Resource, task_id: UUID) -> None:
         super().__init__(request, name, parent)
         self.id = task_id
+
+
+class EmergencyCenter(Resource):
+    """/<slug>/911: where a 911 center's program hands over calls that are no emergency."""
 
 
 class Open311(Resource):

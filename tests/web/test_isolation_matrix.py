@@ -561,6 +561,7 @@ PUBLIC = {
     "Open311Request",
     "Open311Token",
     "Open311Updates",
+    "EmergencyCenter",
 }
 """What belongs to nobody: tried by the tests of the door, of signing in and of tracking."""
 

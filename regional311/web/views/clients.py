@@ -38,6 +38,7 @@ from regional311.web.tree import ClientRecord, Clients
 SCOPES = {
     "open311:requests": _("Send requests (Open311)"),
     "open311:updates": _("Send updates of requests (Open311)"),
+    "911:handovers": _("Hand over calls that are no emergency (911 center)"),
 }
 COLUMNS = ("id", "name", "key_end", "scopes", "a_minute", "made_at", "used_at", "revoked_at")
 

@@ -24,6 +24,7 @@ from regional311.tenancy.answering import HERE
 from regional311.web.answering_now import now_on
 from regional311.web.i18n import _, translated
 from regional311.web.ringing import STATES, attempts_of, shared_of, waiting_of
+from regional311.web.searching import danger_in
 from regional311.web.security import may
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import ContactRecord, Desk
@@ -268,6 +269,9 @@ def rings(context: Desk, request: Any) -> Any:
         "returns": row.partner_id is not None,
         "action": f"/{tell.slug}/desk/ring",
         "personal": may(request, P.INQUIRER_READ),
+        "danger": danger_in(
+            tell, " ".join(filter(None, (row.reason, str(row.shared.get("note") or ""))))
+        ),
     }
 
 

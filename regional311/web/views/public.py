@@ -36,6 +36,7 @@ from regional311.web.forms import (
 from regional311.web.i18n import _, page_language
 from regional311.web.questions import add_questions, asking, files_of
 from regional311.web.same_already import same_already, told
+from regional311.web.searching import log_danger
 from regional311.web.spoken import own_language, spoken_service
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import Root, enter
@@ -239,6 +240,7 @@ def _danger(request: Any, found: Service, key: str) -> Any:
     tell = telling(request)
     screen = tell.published.screen(tell.today)
     sign = next(each for each in screen.signs if each.key == key)
+    log_danger("web", [sign])
     page = {"sign": sign, "again_url": f"/report?service={found.ref}&danger=none"}
     return render_to_response("public/danger.jinja2", page, request=request)
 

@@ -24,6 +24,7 @@ from regional311.web.public_pages import alternates, canonical
 from regional311.web.searching import (
     corrections_of,
     danger_in,
+    log_danger,
     ref_of,
     search_of,
     service_of,
@@ -114,13 +115,15 @@ def search(context: Root, request: Any) -> dict[str, Any]:
             language=found.reading.language or page_language(request),
             results=found.total,
         )
+    danger = danger_in(tell, asked.words)
+    log_danger("search", danger)
     last = max(1, -(-found.total // PAGE))
     return {
         "asked": asked,
         "total": found.total,
         "hits": [_shown(request, tell, found, hit, asked) for hit in found.hits],
         "corrections": corrections_of(found),
-        "danger": danger_in(tell, asked.words),
+        "danger": danger,
         "pinned": pinned(request, lambda ref: f"/services/{ref}"),
         "facets": _facets(request, tell, found, asked),
         "chips": _chips(request, tell, asked),

@@ -23,6 +23,7 @@ from regional311.web.forms import (
     make_form,
 )
 from regional311.web.i18n import _
+from regional311.web.searching import danger_in, log_danger
 from regional311.web.telling import telling
 from regional311.web.tree import TrackedRequest
 from regional311.web.wording import HELPED, REQUEST_STATES, choices, kind, said
@@ -199,6 +200,17 @@ def send(context: TrackedRequest, request: Any) -> Any:
             request.flash("warning", _("You have written often already. Please call instead."))
         else:
             request.flash("success", FORMS[name][2])
+            tell = telling(request)
+            signs = danger_in(tell, " ".join(str(each) for each in values.values()))
+            log_danger("track", signs)
+            for sign in signs[:1]:
+                request.flash(
+                    "error",
+                    _(
+                        "Call ${number} now if anybody is in danger: nobody reads this at once.",
+                        mapping={"number": sign.number},
+                    ),
+                )
         return HTTPSeeOther(location=f"/track/{context.__name__}")
 
     return handle_form_submission(

@@ -1,0 +1,229 @@
+"""Hand-overs over HTTP: on both desks, and from a 911 center."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import func, select
+
+from regional311.database.session import Scope, session_scope
+from regional311.identity.clients import make_client
+from regional311.intake.models import Contact
+
+CITY, INFO, COUNTY = "city-of-portland", "211info", "multnomah-county"
+
+
+@pytest.fixture(autouse=True)
+def afternoon(clock):
+    before, clock.now = clock.now, datetime(2026, 12, 3, 22, tzinfo=UTC)
+    yield
+    clock.now = before
+
+
+def begin(app, tenant):
+    page = app.get(f"/{tenant}/desk").forms["start"].submit().follow()
+    screen = page.forms["screen"]
+    screen["answer"] = "none"
+    return screen.submit().follow().request.path
+
+
+def go_on_duty(app, tenant, *languages):
+    desk = app.get(f"/{tenant}/desk")
+    form = next(each for each in desk.forms.values() if each.action.endswith("/duty"))
+    for each in form.fields["language"]:
+        each.checked = each._value in languages
+    return form.submit("verb", value="on").follow()
+
+
+def form_with(page, verb):
+    return next(
+        each
+        for each in page.forms.values()
+        if "verb" in each.fields and verb in [field._value for field in each.fields["verb"]]
+    )
+
+
+def test_both_desks_see_it_and_one_takes_it_over(sign_in):
+    ours, theirs = sign_in("specialist", CITY), sign_in("specialist", INFO)
+    assert "You are on duty" in go_on_duty(theirs, INFO, "es", "en")
+    contact = begin(ours, CITY)
+    page = ours.get(contact + "/handover?language=es")
+    assert "speaks it" in page
+    form = form_with(page, "ring")
+    form["target"] = "line:211info/main"
+    form["reason"] = "Needs a bed tonight"
+    rung = form.submit().follow()
+    assert "Rings" in rung
+    assert rung.html.select("[hx-get]")
+    # asking again without a change is answered with nothing, and costs no picture
+    address = rung.html.select_one("#rung [hx-get]")["hx-get"]
+    assert ours.get(address, headers={"HX-Request": "true"}).status_int == 204
+    desk = theirs.get(f"/{INFO}/desk")
+    assert "1 contact rings here" in desk
+    part = theirs.get(f"/{INFO}/desk/waiting", headers={"HX-Request": "true"})
+    assert "From City of Portland" in part
+    ring = theirs.get(part.html.select_one("a.r-card")["href"])
+    assert "Needs a bed tonight" in ring
+    taken = form_with(ring, "take").submit("verb", value="take").follow()
+    assert "Ask first whether anybody is in danger" in taken
+    assert "/contacts/C-" in taken.request.path
+    after = ours.get(address, headers={"HX-Request": "true"})
+    assert "has taken it over" in after
+    again = theirs.post(
+        f"/{INFO}/desk/ring",
+        {
+            "csrf_token": form_with(ring, "take")["csrf_token"].value,
+            "number": form_with(ring, "take")["number"].value,
+            "verb": "take",
+        },
+    ).follow()
+    assert "has taken it over" in again
+
+
+def test_a_named_person_lets_it_pass_with_a_reason(sign_in):
+    ours, theirs = sign_in("supervisor", CITY), sign_in("supervisor", INFO)
+    go_on_duty(theirs, INFO, "ru")
+    contact = begin(ours, CITY)
+    page = ours.get(contact + "/handover?language=ru")
+    form = form_with(page, "ring")
+    person = next(
+        value for value, *_rest in form.fields["target"][0].options if value.startswith("person:")
+    )
+    form["target"] = person
+    form.submit().follow()
+    other = sign_in("specialist", INFO)
+    seen = other.get(f"/{INFO}/desk/waiting", headers={"HX-Request": "true"})
+    ring = other.get(seen.html.select("a.r-card")[-1]["href"])
+    assert "Take it over" not in ring
+    mine = theirs.get(ring.request.path_qs)
+    form = form_with(mine, "return")
+    form["reason"] = "Nobody free before six"
+    form.submit("verb", value="return").follow()
+    back = ours.get(contact + "/handover")
+    assert "Nobody free before six" in back
+    assert "Let pass" in back
+
+
+def test_danger_comes_before_a_hand_over(sign_in):
+    app = sign_in("specialist", CITY)
+    page = app.get(f"/{CITY}/desk").forms["start"].submit().follow()
+    contact = page.request.path
+    unasked = app.get(contact + "/handover")
+    assert "Ask first whether anybody is in danger" in unasked
+    screen = page.forms["screen"]
+    screen["answer"] = "fire"
+    screen.submit().follow()
+    assert "911 comes first" in app.get(contact + "/handover")
+
+
+# --- 911 ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def key(web_engine, people, clock):
+    with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
+        known = getattr(people, "center_key", None)
+        if known is None:
+            known = people.center_key = make_client(
+                session, name="BOEC", scopes=["911:handovers"], now=clock.now
+            )
+        return known
+
+
+def call(testapp, key, said, status=201):
+    return testapp.post_json(
+        f"/{CITY}/911", said, headers={"Authorization": f"Bearer {key}"}, status=status
+    )
+
+
+def test_a_911_center_hands_over_and_the_desk_claims(testapp, sign_in, key, web_engine, people):
+    said = {
+        "incident": "P26-77",
+        "reason": "Loud party, nobody hurt",
+        "phone": "503-555-0142",
+        "note": "third call tonight",
+        "language": "en",
+    }
+    first = call(testapp, key, said).json
+    assert first["state"] == "waiting"
+    assert first["danger"] == []
+    assert call(testapp, key, said, 200).json["handover"] == first["handover"]
+    refused = call(testapp, key, {**said, "reason": "other"}, 409).json
+    assert (refused["error"], refused["field"]) == ("KeyReused", "incident")
+    with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
+        assert (
+            session.scalar(
+                select(func.count())
+                .select_from(Contact)
+                .where(Contact.source_key.like("911:%P26-77"))
+            )
+            == 1
+        )
+    app = sign_in("specialist", CITY)
+    desk = app.get(f"/{CITY}/desk")
+    assert "Loud party, nobody hurt" in desk
+    ring = app.get(f"/{CITY}/desk/ring?number={first['handover']}")
+    assert "third call tonight" in ring
+    assert "let it pass" not in ring.text.lower()
+    contact = form_with(ring, "take").submit("verb", value="take").follow()
+    assert "First: is anyone in danger?" in contact
+    state = testapp.get(
+        f"/{CITY}/911?incident=P26-77", headers={"Authorization": f"Bearer {key}"}
+    ).json
+    assert state["state"] == "taken_over"
+
+
+def test_words_of_danger_are_named_first(testapp, sign_in, key):
+    said = {"incident": "P26-78", "reason": "No fire, but he has a gun"}
+    answer = call(testapp, key, said).json
+    assert answer["danger"] == [{"key": "violence", "number": "911"}]
+    ring = sign_in("specialist", CITY).get(f"/{CITY}/desk/ring?number={answer['handover']}")
+    assert ring.text.index("Call 911 first?") < ring.text.index("Take it over")
+
+
+@pytest.mark.parametrize(
+    ("said", "field"),
+    [
+        ({}, "incident"),
+        ({"incident": "1"}, "reason"),
+        ({"incident": "1", "reason": "x" * 501}, "reason"),
+        ({"incident": "1", "reason": "x", "channel": "pigeon"}, "channel"),
+        ({"incident": "1", "reason": "x", "language": "tlh"}, "language"),
+        ({"incident": "1", "reason": "x", "colour": "red"}, "colour"),
+        ({"incident": 1, "reason": "x"}, "incident"),
+        ([], None),
+    ],
+)
+def test_what_cannot_be_read_names_its_field_and_changes_nothing(testapp, key, said, field):
+    refused = call(testapp, key, said, 400).json
+    assert (refused["error"], refused["field"]) == ("InvalidInput", field)
+
+
+@pytest.mark.parametrize(
+    "header", [{}, {"Authorization": "Bearer nope"}, {"Authorization": "Basic x"}]
+)
+def test_without_a_good_key_nothing_is_taken(testapp, header):
+    answer = testapp.post_json(
+        f"/{CITY}/911", {"incident": "9", "reason": "x"}, headers=header, status=403
+    )
+    assert answer.json["error"] == "KeyRefused"
+    testapp.get(f"/{CITY}/911?incident=9", headers=header, status=403)
+
+
+def test_a_key_is_good_at_its_own_partner_only(testapp, key):
+    testapp.post_json(
+        f"/{COUNTY}/911",
+        {"incident": "9", "reason": "x"},
+        headers={"Authorization": f"Bearer {key}"},
+        status=403,
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["huele a gas", "我想自殺", "cháy nhà rồi", "пахнет газом", "my neighbor has a gun"],
+)
+def test_the_search_box_names_danger_first_in_every_language(testapp, words):
+    page = testapp.get("/search", {"q": words})
+    assert "now if anybody is in danger" in page
