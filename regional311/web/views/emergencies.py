@@ -522,7 +522,9 @@ def emergency(context: EmergencyRecord, request: Any) -> Any:
             ),
         ],
         "texts": [
-            (code, LANGUAGE_NAMES[code], row.texts[code]) for code in ALL if code in row.texts
+            (code, LANGUAGE_NAMES[code], {"text": "", **row.texts[code]})
+            for code in ALL
+            if code in row.texts
         ],
         "services": [tell.published.names.get(ref, ref) for ref in row.services],
         "places": [

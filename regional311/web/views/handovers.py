@@ -231,8 +231,6 @@ def _number(request: Any) -> str:
 @view_config(context=Desk, name="waiting", permission=P.CONTACT_TAKE, request_method="GET")
 def waiting(context: Desk, request: Any) -> Any:
     """What rings here, as a part of the desk; nothing when it is as it was seen last."""
-    if "HX-Request" not in request.headers:
-        return HTTPSeeOther(location=f"/{telling(request).slug}/desk")
     shown = waiting_of(request)
     if request.GET.get("seen") == shown["waiting_seen"]:
         return HTTPNoContent()
