@@ -44,7 +44,7 @@ def _ready(context: ContactRecord) -> Any:
     return found
 
 
-def _targets(tell: Telling, request: Any, language: str) -> list[dict[str, Any]]:
+def _targets(tell: Telling, request: Any, channel: str, language: str) -> list[dict[str, Any]]:
     """The partners with their lines and who is on duty; who speaks the language comes first."""
     there = on_duty(request.dbsession, request.now)
     shown: list[dict[str, Any]] = []
@@ -63,7 +63,7 @@ def _targets(tell: Telling, request: Any, language: str) -> list[dict[str, Any]]
         ]
         lines = []
         for line in tell.published.lines.values():
-            if line.tenant != slug or line.ended or line.channel not in RUNG:
+            if line.tenant != slug or line.ended or line.channel not in ("phone", channel):
                 continue
             answer = tell.published.who_answers(line.ref, request.now)
             lines.append(
@@ -131,7 +131,7 @@ def handover(context: ContactRecord, request: Any) -> Any:
     ready = found.danger_answer == "none" and found.ended_at is None
     language = request.GET.get("language") or found.language
     rings = any(each["rings"] for each in rung)
-    targets = _targets(tell, request, language) if ready and not rings else []
+    targets = _targets(tell, request, found.channel, language) if ready and not rings else []
     free: dict[str, Any] = {}
     asked: dict[str, Any] = {}
     if targets:
