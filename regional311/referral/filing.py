@@ -72,6 +72,7 @@ from regional311.referral.rules import (
     WARM_TRANSFER,
 )
 from regional311.referral.snapshot import Line, Published
+from regional311.tenancy.answering import PARTNER
 from regional311.tenancy.jurisdiction import AREA, Located
 from regional311.tenancy.models import IdempotencyKey
 
@@ -987,7 +988,16 @@ class _Planner:
         if agency is not None:
             return agency.phone
         contact = self.published.tenant(decision.target).settings.get("contact") or {}
-        return str(contact.get("phone") or "")
+        return self._answered_on(decision.target, str(contact.get("phone") or ""))
+
+    def _answered_on(self, target: str, number: str) -> str:
+        """The number of whoever answers a partner's telephone now; its own when nobody does."""
+        for line in self.published.lines.values():
+            if line.tenant == target and line.address == number and not line.ended:
+                found = self.published.who_answers(line.ref, self.now)
+                if found.kind == PARTNER:
+                    return self.published.lines[found.line].address
+        return number
 
     def _consent(self, decision: Decision) -> UUID | None:
         if self.intake.consent != "given" or decision.target not in self.published.ids:

@@ -85,6 +85,15 @@ def _opens(tell: Telling, line: Line, at: datetime) -> Any:
     return translated(tell.request, found).removesuffix(".")
 
 
+def number_to_give(tell: Telling, slug: str) -> str | None:
+    """The number to give for a partner or an agency: who answers it now when it is closed."""
+    line = telephone_of(tell, slug) if slug in tell.published.partners else None
+    if line is None or tell.published.who_answers(line.ref, tell.request.now).kind == HERE:
+        return tell.phone(slug)
+    now = now_on(tell, line)
+    return " · ".join(filter(None, (now["number"], translated(tell.request, now["sentence"]))))
+
+
 def telephone_of(tell: Telling, slug: str) -> Line | None:
     """The telephone line by which a partner is reached first, if it has one."""
     contact = (tell.published.tenants[slug].settings.get("contact") or {}).get("phone")

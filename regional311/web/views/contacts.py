@@ -34,6 +34,7 @@ from regional311.metering.queries import usage_of_contact
 from regional311.referral import filing
 from regional311.referral import queries as referrals
 from regional311.referral.decision import explain_stored
+from regional311.web.answering_now import number_to_give
 from regional311.web.desk_search import LONGEST_QUESTION, hits_of, record_pick
 from regional311.web.forms import (
     Boolean,
@@ -476,7 +477,7 @@ def _preview(
         "why": why,
         "notes": decision.notes,
         "information": found.details.get("information") if informs else None,
-        "phone": tell.phone(target)
+        "phone": number_to_give(tell, target)
         if decision.outcome in ("information", "warm_transfer", "decline") and target
         else None,
         "candidates": candidates,
@@ -1101,7 +1102,7 @@ def _filed(tell: Telling, request: Any, service: Service, filed: filing.Filed) -
         "number": filed.request_public_id or filed.referral_public_id,
         "expected": tell.day(filed.expected_at, "long"),
         "track_url": f"{request.host_url}/track/{filed.token}" if filed.token else None,
-        "phone": tell.phone(filed.target) if informs and filed.target else None,
+        "phone": number_to_give(tell, filed.target) if informs and filed.target else None,
         "information": told.details.get("information") if informs else None,
         "notes": filed.notes,
         "why": filed.sentences[1:],
