@@ -8,8 +8,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from regional311.database.protection import protect
 
-revision = "0039"
-down_revision = "0038"
+revision = "0041"
+down_revision = "0040"
 branch_labels = None
 depends_on = None
 
