@@ -1025,7 +1025,8 @@ def _check_lines_across(
             for partner in partners.values()
             for each in (partner.about.line if partner.about else ())
         }
-        for place, row in enumerate(line.fallback, 1):
+        readable = all(partner.about for partner in partners.values())
+        for place, row in enumerate(line.fallback if readable else (), 1):
             where = f"line[{line.key}].fallback[{place}]"
             for message in fallback_faults(
                 row, own=f"{tenant.slug}/{line.key}", partners=partners, lines=every
@@ -1046,6 +1047,7 @@ def _check_emergencies(
         for partner in partners.values()
         for line in (partner.about.line if partner.about else ())
     }
+    answered = all(partner.about for partner in partners.values())
     readable = not any(SERVICES in partner.unread for partner in partners.values())
     services = {
         f"{partner.slug}/{service.key}"
@@ -1057,7 +1059,7 @@ def _check_emergencies(
         mark.unique(f"{path}.text", [each.language for each in kind.text])
         for ref in kind.services if readable else ():
             mark.known(f"{path}.services", ref, services, "service")
-        for place, row in enumerate(kind.surge, 1):
+        for place, row in enumerate(kind.surge if answered else (), 1):
             where = f"{path}.surge[{place}]"
             mark.known(f"{where}.line", row.line, lines, "line")
             if row.answer != "voicemail":

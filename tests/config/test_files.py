@@ -252,6 +252,27 @@ BAD = [
         "line[main].closed_answer: there is no partner 911",
     ),
     (
+        f"{CITY}/tenant.toml",
+        'answer = "voicemail"',
+        'answer = "211info/fax"',
+        "line[water].fallback[1]: there is no line 211info/fax",
+    ),
+    (
+        f"{CITY}/tenant.toml",
+        'answer = "voicemail"',
+        'answer = "city-of-portland/water"',
+        "line[water].fallback[1]: a closed line does not answer for itself",
+    ),
+    (
+        "policies/emergencies.toml",
+        'answer = "211info/main"',
+        'answer = "211info/mian"',
+        (
+            "kind[storm].surge[1].answer: there is no line or partner 211info/mian; did you mean "
+            "211info/main?"
+        ),
+    ),
+    (
         f"{CITY}/boundaries.toml",
         'file = "city.geojson"',
         'file = "town.geojson"',
@@ -284,8 +305,8 @@ BAD = [
         '["contact_handeld"',
         (
             "agreement.activities[1]: 'contact_handeld' is not one of 'contact_handled', "
-            "'request_taken_in', 'warm_transfer', 'referral_closed', 'after_hours_answer', 'follow_up' "
-            "or 'interpreter_minute'"
+            "'request_taken_in', 'warm_transfer', 'referral_closed', 'after_hours_answer', 'follow_up', "
+            "'interpreter_minute' or 'lent_minute'"
         ),
     ),
     (
