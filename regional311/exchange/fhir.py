@@ -106,6 +106,8 @@ class Agreed:
     id: str
     given_at: datetime
     expires_at: datetime | None = None
+    active: bool = True
+    """False when it was taken back: what rested on it is to be erased."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +268,7 @@ def _consent(of: Agreed, task_id: str) -> dict[str, Any]:
         "id": task_id,
         "meta": {"profile": [CONSENT_PROFILE]},
         "identifier": [_identifier(Identifier(URI, of.id))],
-        "status": "active",
+        "status": "active" if of.active else "inactive",
         "scope": _concept(
             "http://terminology.hl7.org/CodeSystem/consentscope",
             "patient-privacy",
@@ -461,8 +463,9 @@ def _told(node: _Node) -> Iterator[tuple[str, str]]:
 
 def _agreed(node: _Node) -> Agreed:
     consent = node.object()
-    if consent["status"].text() != "active":
-        raise Fault(f"{node.path}.status", "the consent is not active.", "business-rule")
+    status = consent["status"].text()
+    if status not in ("active", "inactive"):
+        raise Fault(f"{node.path}.status", "must be active or inactive.", "value")
     identifiers = _identifiers(consent["identifier"]) if consent["identifier"] else []
     provision = consent["provision"].object() if consent["provision"] else None
     period = provision["period"].object() if provision and provision["period"] else None
@@ -470,6 +473,7 @@ def _agreed(node: _Node) -> Agreed:
         identifiers[0].value if identifiers else consent["id"].text(),
         consent["dateTime"].moment(),
         period["end"].moment() if period and period["end"] else None,
+        status == "active",
     )
 
 

@@ -37,7 +37,7 @@ from regional311.exchange.fhir import (
 )
 from regional311.exchange.models import ExchangeTask
 from regional311.exchange.systems import System
-from regional311.intake.service import NO_FOLLOWERS, Followers
+from regional311.intake.service import NO_FOLLOWERS, Followers, erase_attachments
 from regional311.referral import lifecycle, service
 from regional311.referral.models import Referral
 from regional311.referral.snapshot import Published
@@ -114,7 +114,17 @@ def receive(
             _open(session, system, referral_id, handover, now=now, known=known)
             return referral_id, True
     _own_task(session, system, referral_id, progress, now)
-    _apply(session, referral_id, progress, now, known, followers)
+    taken_back = (
+        handover is not None and handover.consent is not None and not handover.consent.active
+    )
+    if taken_back:
+        _erase(session, referral_id, now)
+    try:
+        _apply(session, referral_id, progress, now, known, followers)
+    except Overtaken:
+        # a consent is taken back however far both sides have gone
+        if not taken_back:
+            raise
     return referral_id, False
 
 
@@ -288,12 +298,49 @@ def _open(
         )
 
 
+def _erase(session: TenantSession, referral_id: UUID, now: datetime) -> None:
+    """The person took the consent back over there: what rested on it goes, on both sides here."""
+    tenant_id = scope_of(session).tenant_id
+    found = session.execute(
+        select(Referral.counterparty_id, Referral.side, Referral.shared).where(
+            Referral.tenant_id == tenant_id, Referral.id == referral_id
+        )
+    ).one()
+    if found.side != lifecycle.SENDER or found.shared.get("erased"):
+        return
+    for each in (tenant_id, found.counterparty_id):
+        with acting_for(session, each):
+            session.execute(
+                sql_update(Referral)
+                .where(Referral.tenant_id == each, Referral.id == referral_id)
+                .values(shared=service.ERASED)
+                .execution_options(synchronize_session=False)
+            )
+            exchange.erase(session, referral_id)
+            erase_attachments(session, referral_id, now=now)
+            put(
+                session,
+                audit_row(
+                    each,
+                    at=now,
+                    action="referral:erase",
+                    subject_kind="referral",
+                    subject_id=referral_id,
+                    detail={},
+                ),
+            )
+
+
 def _minimised(
     known: Published, handover: Handover, receiver_id: UUID, today: date, now: datetime
 ) -> dict[str, Any]:
     """Give the fields that this region's policy lets the receiver have. Raises :class:`Fault`."""
     policy, agreed = known.sharing(today), handover.consent
-    holds = agreed is not None and (agreed.expires_at is None or agreed.expires_at > now)
+    holds = (
+        agreed is not None
+        and agreed.active
+        and (agreed.expires_at is None or agreed.expires_at > now)
+    )
     personal = sorted(key for key in handover.shared if key in policy.personal)
     if personal and not holds:
         raise Fault(

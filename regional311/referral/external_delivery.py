@@ -203,14 +203,12 @@ def _handover(
     received = referral.side == lifecycle.RECEIVER
     personal = known.sharing(known.today(mine, now)).personal
     over = row.expires_at is not None and row.expires_at <= now
+    taken_back = received and bool(referral.shared.get("erased"))
     # what its own system sent is not sent back, and what was taken back or is over goes nowhere
     crossing = {
         key: value
         for key, value in referral.shared.items()
-        if received
-        and key not in INSIDE
-        and not referral.shared.get("erased")
-        and not (over and key in personal)
+        if received and key not in INSIDE and not taken_back and not (over and key in personal)
     }
     receiver = mine if received else other
     offered = known.directory.find(f"{receiver}/{referral.service_key}")
@@ -230,8 +228,10 @@ def _handover(
         sent_at=referral.sent_at,
         urgency=referral.urgency,
         number=referral.public_id,
-        consent=Agreed((row.consent_id or referral.id).urn, referral.sent_at, row.expires_at)
-        if any(key in personal for key in crossing)
+        consent=Agreed(
+            (row.consent_id or referral.id).urn, referral.sent_at, row.expires_at, not taken_back
+        )
+        if taken_back or any(key in personal for key in crossing)
         else None,
         shared=crossing,
     )

@@ -211,7 +211,7 @@ def revoke_consent(
                 session.execute(
                     update(Referral)
                     .where(Referral.tenant_id == receiver_id, Referral.id == row.id)
-                    .values(shared=ERASED)
+                    .values(shared=ERASED, version=Referral.version + 1)
                     .execution_options(synchronize_session=False)
                 )
                 erase(session, row.id)

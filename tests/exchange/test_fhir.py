@@ -182,7 +182,7 @@ class ConsentShape(Strict):
     id: str
     meta: Meta
     identifier: list[BusinessId]
-    status: Literal["active"]
+    status: Literal["active", "inactive"]
     scope: Concept
     category: list[Concept]
     dateTime: str
@@ -242,7 +242,7 @@ handovers = st.builds(
     service_name=words,
     urgency=st.sampled_from(["low", "normal", "high", "urgent"]),
     number=st.none() | words,
-    consent=st.none() | st.builds(Agreed, words, moments, st.none() | moments),
+    consent=st.none() | st.builds(Agreed, words, moments, st.none() | moments, st.booleans()),
     shared=st.dictionaries(
         st.sampled_from(["name", "phone", "email", "language", "need", "note", "place", "other"]),
         values,
@@ -384,7 +384,7 @@ TASK, REQUEST = "entry/0/resource", "entry/1/resource"
             "Bundle.entry[1].resource.extension[1].extension.valueString",
             "is not JSON",
         ),
-        ("entry/3/resource/status", "inactive", "Bundle.entry[3].resource.status", "not active"),
+        ("entry/3/resource/status", "draft", "Bundle.entry[3].resource.status", "must be active"),
         (
             f"{REQUEST}/note",
             [{"text": "x" * 10_001}],

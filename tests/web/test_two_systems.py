@@ -18,12 +18,12 @@ from regional311.app import main
 from regional311.database.ids import new_token
 from regional311.database.session import Scope, make_engine, session_scope
 from regional311.exchange import systems
-from regional311.exchange.models import ExchangeTask
+from regional311.exchange.models import Envelope, ExchangeTask
 from regional311.intake.models import Need
 from regional311.referral import service
 from regional311.referral.external_delivery import run_errand, try_out
 from regional311.referral.filing import Asker, Intake, take_in
-from regional311.referral.models import Referral
+from regional311.referral.models import Consent, Referral
 from regional311.referral.snapshot import published
 from regional311.settings import Settings
 from tests.little_region import IDS, NOW, little_template
@@ -288,6 +288,29 @@ def test_the_sender_withdraws_and_what_was_shared_does_not_go_again(two):
     two.a.move(CITY, "cancelled", reason="person_declined")
     two.both()
     assert (two.b.one(HELP).state, two.b.one(HELP).reason) == ("cancelled", "person_declined")
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_consent_taken_back_is_told_and_erased_over_there(two, closed):
+    two.connect()
+    two.refer()
+    two.a.work(HELP)
+    if closed:
+        two.b.move(HELP, "accepted")
+        two.b.move(HELP, "completed", outcome="met")
+        two.b.work(CITY)
+    assert two.b.one(HELP).shared["name"] == "Dana Reed"
+    with two.a.session(CITY) as session:
+        consent_id = session.execute(
+            select(Consent.id).where(Consent.tenant_id == CITY)
+        ).scalar_one()
+        service.revoke_consent(session, now=two.clock.now, consent_id=consent_id)
+    two.both()
+    for tenant_id in (CITY, HELP):
+        assert two.b.one(tenant_id).shared == {"erased": True}
+    assert two.b.one(HELP).state == ("completed" if closed else "cancelled")
+    with two.b.session(HELP) as session:
+        assert "Dana" not in str(session.execute(select(Envelope.payload)).all())
 
 
 def test_both_end_it_at_once_and_people_see_that_it_does_not_fit(two):

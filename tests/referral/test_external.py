@@ -1,0 +1,277 @@
+"""A partner's own system: steps are caught up, and nothing is lost or doubled."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import count
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select, update
+
+from regional311.database.ids import new_token
+from regional311.database.session import Scope, make_engine, session_scope
+from regional311.errors import Conflict
+from regional311.exchange import systems
+from regional311.exchange.models import ExchangeTask
+from regional311.exchange.sealing import new_secret
+from regional311.exchange.transport import Reply
+from regional311.referral import lifecycle, service
+from regional311.referral.external import receive, steps_to
+from regional311.referral.external_delivery import gather, judged, lease
+from regional311.referral.filing import Asker, Intake, take_in
+from regional311.referral.models import Referral
+from regional311.referral.snapshot import published
+from regional311.settings import Settings
+from tests.little_region import IDS, NOW
+
+pytestmark = pytest.mark.commits
+
+CITY, HELP = IDS["city"], IDS["211info"]
+
+
+@pytest.mark.parametrize(
+    ("state", "to", "side", "steps"),
+    [
+        ("requested", "accepted", "received", ("accepted",)),
+        ("requested", "in_progress", "received", ("accepted", "in_progress")),
+        ("requested", "completed", "received", ("accepted", "completed")),
+        ("requested", "on_hold", "received", ("accepted", "on_hold")),
+        ("on_hold", "completed", "received", ("completed",)),
+        ("requested", "cancelled", "sent", ("cancelled",)),
+        ("requested", "accepted", "sent", None),
+        ("completed", "accepted", "received", None),
+        ("rejected", "completed", "received", None),
+    ],
+)
+def test_steps_that_were_missed(state, to, side, steps):
+    assert steps_to(state, to, side) == steps
+
+
+@given(
+    st.sampled_from(lifecycle.STATES),
+    st.sampled_from(lifecycle.STATES),
+    st.sampled_from(["sent", "received"]),
+)
+def test_each_step_on_the_way_is_allowed_and_needs_no_reason(state, to, side):
+    steps = steps_to(state, to, side)
+    if steps is None:
+        assert to not in lifecycle.next_states(state, side)
+        return
+    at = state
+    for step in steps:
+        assert step in lifecycle.next_states(at, side)
+        at = step
+    assert at == to
+    assert not any(step in lifecycle.REASONS for step in steps[:-1])
+
+
+@pytest.mark.parametrize(
+    ("reply", "says"),
+    [
+        (Reply(200, None), None),
+        (Reply(302, None), "The other system refused it: 302."),
+        (Reply(500, ["x"]), "The other system refused it: 500."),
+        (
+            Reply(422, {"issue": [{"code": "value", "expression": ["Task.status"]}]}),
+            "The other system refused it: 422 (value, Task.status).",
+        ),
+        (
+            Reply(400, {"issue": [{"code": 7, "diagnostics": "Dana Reed", "expression": "x"}]}),
+            "The other system refused it: 400.",
+        ),
+    ],
+)
+def test_an_answer_is_judged_in_our_own_words(reply, says):
+    assert judged(reply) == says
+
+
+# --- two systems under any interleaving ----------------------------------------------------------
+
+
+class Pair:
+    """Two databases whose systems know each other; messages are carried by hand, or lost."""
+
+    def __init__(self, engines: tuple[Any, Any], tmp: Any) -> None:
+        self.engines = engines
+        self.settings = [Settings(var=tmp, secret=f"{name} " * 20) for name in "ab"]
+        self.places = (HELP, CITY)
+        secret = new_secret()
+        for at in (0, 1):
+            with self.session(at, self.places[at]) as session:
+                systems.connect(
+                    session,
+                    name="the other",
+                    way="push",
+                    address="http://127.0.0.1:9",
+                    key_id="k",
+                    secret=secret,
+                    known_as="211info",
+                    services={},
+                    hosts=("http://127.0.0.1:9",),
+                    sealed_by=self.settings[at].secret,
+                    now=NOW - timedelta(days=1),
+                )
+        self.ticks = count(1)
+
+    def session(self, at: int, tenant_id: UUID) -> Any:
+        return session_scope(self.engines[at], Scope(tenant_id))
+
+    @property
+    def now(self) -> Any:
+        return NOW + timedelta(hours=8 * next(self.ticks))
+
+    def work(self, at: int, fate: str = "arrives") -> None:
+        """Let one worker go round; what it sends may be lost, or its reply."""
+        now, engine = self.now, self.engines[at]
+        with self.session(at, self.places[at]) as session:
+            gather(session, now=now, settings=self.settings[at])
+            found = systems.opened(session, sealed_by=self.settings[at].secret)
+            letters = lease(session, found.system, published(engine), now=now)
+        for letter in letters:
+            problem, final = None, False
+            if fate == "lost":
+                problem = "lost"
+            else:
+                for _ in range(2 if fate == "twice" else 1):
+                    problem, final = self.deliver(1 - at, letter.content, now)
+                if fate == "reply lost":
+                    problem, final = "lost", False
+            if fate == "worker died":
+                continue
+            with self.session(at, self.places[at]) as session:
+                if problem is None:
+                    systems.told(session, letter.id, letter.version, now=now)
+                else:
+                    systems.failed(
+                        session, letter.id, letter.attempt, problem, final=final, now=now
+                    )
+
+    def deliver(self, to: int, content: Any, now: Any) -> tuple[str | None, bool]:
+        try:
+            with self.session(to, self.places[to]) as session:
+                system = systems.opened(session, sealed_by=self.settings[to].secret).system
+                receive(session, system, content, now=now, known=published(self.engines[to]))
+        except Conflict as error:
+            return error.code, True
+        return None, False
+
+    def refer(self) -> UUID:
+        with self.session(0, CITY) as session:
+            filed = take_in(
+                session,
+                published(self.engines[0]),
+                Intake(
+                    source="desk",
+                    key=new_token(),
+                    channel="phone",
+                    started_at=NOW,
+                    service="211info/bed",
+                    asker=Asker(name="Dana Reed"),
+                    consent="given",
+                    danger_answer="none",
+                ),
+                now=NOW,
+            )
+        assert filed.referral_id is not None
+        return filed.referral_id
+
+    def rows(self, at: int, tenant_id: UUID) -> dict[UUID, Any]:
+        with self.session(at, tenant_id) as session:
+            found = session.execute(
+                select(Referral.id, Referral.state, Referral.version, Referral.outcome).where(
+                    Referral.tenant_id == tenant_id
+                )
+            ).all()
+        return {row.id: row for row in found}
+
+    def step(self, at: int, tenant_id: UUID, referral_id: UUID, to: str) -> None:
+        """Take a step as a person would, if the state allows it."""
+        row = self.rows(at, tenant_id).get(referral_id)
+        side = "sent" if tenant_id == CITY else "received"
+        if row is None or to not in lifecycle.next_states(row.state, side):
+            return
+        with self.session(at, tenant_id) as session:
+            service.move(
+                session,
+                now=self.now,
+                referral_id=referral_id,
+                version=row.version,
+                to=to,
+                reason=(lifecycle.REASONS.get(to) or (None,))[0],
+                outcome="met" if to == "completed" else None,
+                booked_on=NOW.date() if to == "completed" else None,
+            )
+
+
+@pytest.fixture(scope="module")
+def pair(server, little_template, tmp_path_factory):
+    databases = [server.clone(little_template) for _ in range(2)]
+    engines = tuple(make_engine(each.app_url) for each in databases)
+    yield Pair(engines, tmp_path_factory.mktemp("var"))
+    for engine, database in zip(engines, databases, strict=True):
+        engine.dispose()
+        server.drop(database.name)
+
+
+fates = st.sampled_from(["arrives", "lost", "reply lost", "twice", "worker died"])
+acts = st.one_of(
+    st.tuples(st.just("work"), st.sampled_from([0, 1]), fates),
+    st.tuples(
+        st.just("receiver"),
+        st.sampled_from(["accepted", "rejected", "in_progress", "on_hold", "completed", "failed"]),
+    ),
+    st.tuples(st.just("sender"), st.sampled_from(["cancelled", "entered_in_error"])),
+)
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(acts, max_size=8))
+def test_nothing_is_lost_or_doubled_under_any_interleaving(pair, steps):
+    before = set(pair.rows(1, HELP))
+    referral_id = pair.refer()
+    for step in steps:
+        there = set(pair.rows(1, HELP)) - before
+        match step:
+            case ("work", at, fate):
+                pair.work(at, fate)
+            case ("receiver", to) if there:
+                pair.step(1, HELP, next(iter(there)), to)
+            case ("sender", to):
+                pair.step(0, CITY, referral_id, to)
+    for _ in range(3):
+        pair.work(0)
+        pair.work(1)
+    here = {tenant: pair.rows(0, IDS[tenant])[referral_id] for tenant in ("city", "211info")}
+    # in each region both partners see the same
+    assert here["city"].state == here["211info"].state
+    made = {
+        tenant: {key: row for key, row in pair.rows(1, IDS[tenant]).items() if key not in before}
+        for tenant in ("city", "211info")
+    }
+    assert len(made["211info"]) <= 1
+    assert {key: row.state for key, row in made["city"].items()} == {
+        key: row.state for key, row in made["211info"].items()
+    }
+    if not made["211info"]:
+        # it was over before it was handed over
+        assert here["city"].state in lifecycle.CLOSED
+        return
+    ((over_there, row),) = made["211info"].items()
+    if row.state == here["city"].state:
+        assert row.outcome == here["city"].outcome
+        return
+    # only where both ended it at once do they differ, and then people are told on both sides
+    assert {row.state, here["city"].state} <= set(lifecycle.CLOSED)
+    for at, place, task_id in ((0, HELP, referral_id), (1, CITY, over_there)):
+        with pair.session(at, place) as session:
+            task = session.execute(
+                select(ExchangeTask.state).where(
+                    ExchangeTask.tenant_id == place, ExchangeTask.id == task_id
+                )
+            ).scalar_one()
+            assert task == "dead"
+            session.execute(update(ExchangeTask).values(state="told"))
