@@ -66,6 +66,11 @@ def test_every_way_to_write_a_database_address(tmp_path, prefix) -> None:
         ("MAIL_FROM", "a@b\nBcc: c@d", "must be one e-mail address"),
         ("SECRET", "short", "at least 32 characters"),
         ("TRUSTED_PROXY", "proxy", "must be one IP address"),
+        ("EXCHANGE_HOSTS", "https://b.example", "not https://b.example"),
+        ("EXCHANGE_HOSTS", "b.example/fhir", "must be host names"),
+        ("EXCHANGE_HOSTS", "*.example", "must be host names"),
+        ("EXCHANGE_HOSTS", "a@b.example", "must be host names"),
+        ("EXCHANGE_HOSTS", "b.example:port", "must be host names"),
     ],
 )
 def test_what_is_refused_names_the_variable(tmp_path, name, value, says) -> None:
@@ -83,6 +88,7 @@ def test_a_child_process_reads_the_same_settings(tmp_path) -> None:
         SMTP_URL="smtps://u:p@mail.example",
         MAIL_FROM="311@example.gov",
         TRUSTED_PROXY="127.0.0.1",
+        EXCHANGE_HOSTS="b.example, c.example:8443,http://127.0.0.1:7001",
     )
     assert settings.secure
     assert Settings.from_environment(environment=settings.as_environment()) == settings

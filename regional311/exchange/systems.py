@@ -315,6 +315,13 @@ def note(session: TenantSession, system_id: UUID, **values: Any) -> None:
     mark_changed(session)
 
 
+def note_current(session: TenantSession, **values: Any) -> None:
+    """Write down how the current connection fares, also when its secret cannot be opened."""
+    for each in systems(session):
+        if each.ended_at is None:
+            note(session, each.id, **values)
+
+
 def acknowledge(session: TenantSession, system_id: UUID, until: datetime, *, now: datetime) -> None:
     """Take the moment after which another system asks as its word that it has what came before."""
     send(session)

@@ -29,6 +29,7 @@ from regional311.exchange import service as exchange
 from regional311.exchange import systems
 from regional311.exchange.fhir import URI, Agreed, Handover, Identifier, Progress, write_bundle
 from regional311.exchange.models import Envelope, ExchangeTask
+from regional311.exchange.sealing import SealBroken
 from regional311.exchange.systems import Opened, System
 from regional311.exchange.transport import AddressRefused, Reply, Unreachable, ask
 from regional311.referral import lifecycle
@@ -148,7 +149,11 @@ def written(
         )
         .join(
             ExchangeTask,
-            and_(ExchangeTask.tenant_id == tenant_id, ExchangeTask.id == Referral.id),
+            and_(
+                ExchangeTask.tenant_id == tenant_id,
+                ExchangeTask.id == Referral.id,
+                ExchangeTask.system_id == system.id,
+            ),
         )
         .outerjoin(
             Envelope,
@@ -283,9 +288,14 @@ def run_errand(
     came.
     """
     scope = Scope(tenant_id)
-    with session_scope(engine, scope) as session:
-        done = gather(session, now=clock(), settings=settings)
-        found = systems.opened(session, sealed_by=settings.secret)
+    try:
+        with session_scope(engine, scope) as session:
+            done = gather(session, now=clock(), settings=settings)
+            found = systems.opened(session, sealed_by=settings.secret)
+    except SealBroken as error:
+        with session_scope(engine, scope) as session:
+            systems.note_current(session, problem=error.message)
+        return 0
     if found is None or found.system.way == "they_poll":
         return done
     known = published(engine)

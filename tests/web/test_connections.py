@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import select, update
 
 from regional311.database.session import Scope, session_scope
 from regional311.exchange.models import ExchangeTask, ExternalSystem
-from regional311.referral.external_delivery import gather
+from regional311.referral.external_delivery import gather, run_errand
 from regional311.settings import Settings
 from tests.web.test_insight import sent
 
@@ -142,3 +143,13 @@ def test_an_auditor_sees_and_changes_nothing(sign_in):
     auditor = sign_in("auditor", "211info")
     assert "This partner works here" in auditor.get(HERE)
     auditor.get(f"{HERE}/new", status=403)
+
+
+def test_a_secret_that_cannot_be_opened_is_said_and_not_fatal(
+    administrator, web_engine, people, clock, configured
+):
+    fill(administrator, address="https://partner.example/fhir")
+    elsewhere = replace(configured, secret="another secret of this installation " * 2)
+    done = run_errand(web_engine, people.tenants["211info"], clock, settings=elsewhere)
+    assert done == 0
+    assert "Enter the connection" in administrator.get(HERE)

@@ -25,6 +25,7 @@ from regional311.exchange.fhir import (
     read_task,
     resources,
 )
+from regional311.exchange.sealing import SealBroken
 from regional311.exchange.signing import Message, SignatureRefused, authority
 from regional311.exchange.systems import System
 from regional311.exchange.transport import JSON
@@ -45,6 +46,8 @@ def _status(error: DomainError) -> tuple[int, str]:
     match error:
         case SignatureRefused():
             return 401, "login"
+        case SealBroken():
+            return 503, "transient"
         case Fault():
             return (422 if error.issue in UNPROCESSABLE else 400), error.issue
         case Forbidden():
