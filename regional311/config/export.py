@@ -121,6 +121,13 @@ def _models(slug: str, things: Things) -> Iterator[tuple[str, strict.Model]]:
         for key, agreement in things["agreement"].items():
             yield f"agreements/{key}.toml", agreement
         return
+    if things["acceptance"] or things["progress"]:
+        yield (
+            "receiving.toml",
+            schema.ReceivingFile(
+                acceptance=_all(things, "acceptance"), progress=_all(things, "progress")
+            ),
+        )
     yield "bureaus.toml", schema.BureausFile(bureau=_all(things, "bureau"))
     if things["organization"]:
         organizations = _all(things, "organization")

@@ -45,6 +45,7 @@ from regional311.config.rates import rate_said
 from regional311.errors import DomainError
 from regional311.ledger.books import INTERPARTNER_ACCOUNTS
 from regional311.tenancy.answering import fallback_faults
+from regional311.referral.acceptance import Acceptance, Progress, acceptance_faults
 
 REGION = "region"
 MAX_FILE_BYTES = 2_000_000
@@ -104,6 +105,8 @@ class TenantFiles:
     services: tuple[content.Service, ...] = ()
     articles: tuple[Article, ...] = ()
     synonyms: tuple[content.Synonym, ...] = ()
+    acceptance: tuple[Acceptance, ...] = ()
+    progress: tuple[Progress, ...] = ()
     rules: schema.RulesFile | None = None
     rates: tuple[schema.Rate, ...] = ()
     pools: tuple[schema.Pool, ...] = ()
@@ -196,6 +199,7 @@ class _Tenant:
     """By file: `services.toml`, or one file a bureau below `services/`."""
     articles: schema.ArticlesFile | None = None
     synonyms: schema.SynonymsFile | None = None
+    receiving: schema.ReceivingFile | None = None
     rules: schema.RulesFile | None = None
     rates: schema.RatesFile | None = None
     pools: schema.PoolsFile | None = None
@@ -243,6 +247,8 @@ class _Tenant:
             services=self.every_service(),
             articles=self.articles.article if self.articles else (),
             synonyms=self.synonyms.synonym if self.synonyms else (),
+            acceptance=self.receiving.acceptance if self.receiving else (),
+            progress=self.receiving.progress if self.receiving else (),
             rules=self.rules,
             rates=self.rates.rate if self.rates else (),
             pools=self.pools.pool if self.pools else (),
@@ -940,6 +946,8 @@ def _check_region(region: _Region, partners: dict[str, _Tenant], found: list[Con
                 mark.known(f"boundary[{entry.key}].agency", entry.agency, agencies, "agency")
         if tenant.rules is not None:
             _check_rules_across(tenant, tenant.rules, region, partners, agencies, found)
+        if tenant.receiving is not None:
+            _check_receiving(tenant, tenant.receiving, partners, found)
         _check_money_across(tenant, partners, found)
     if region.danger is not None:
         mark = _Marks(f"{policy}/danger-screen.toml", found)
@@ -1109,6 +1117,31 @@ def _check_rules_across(
             mark.known(
                 f"{path}.queue", rule.queue, _queue_keys(holder), "queue", f" at {holder.slug}"
             )
+
+
+def _check_receiving(
+    tenant: _Tenant,
+    receiving: schema.ReceivingFile,
+    partners: dict[str, _Tenant],
+    found: list[ConfigError],
+) -> None:
+    mark = _Marks(tenant.path("receiving.toml"), found)
+    mark.unique("acceptance", [each.key for each in receiving.acceptance])
+    mark.unique("progress", [each.key for each in receiving.progress])
+    for policy in receiving.acceptance:
+        path = f"acceptance[{policy.key}]"
+        for where, message in acceptance_faults(policy):
+            mark(f"{path}.{where}", message)
+        if policy.hours is not None:
+            _check_week(policy.hours, f"{path}.hours", mark)
+        for key in policy.services:
+            _known_elsewhere(f"{path}.services", key, tenant, partners, "service", mark)
+        for key in policy.areas:
+            _known_elsewhere(f"{path}.areas", key, tenant, partners, "boundary", mark)
+        for key in policy.senders:
+            mark.known(f"{path}.senders", key, partners, "partner")
+            if key == tenant.slug:
+                mark(f"{path}.senders", "a partner does not refer to itself")
 
 
 def _known_elsewhere(

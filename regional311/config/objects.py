@@ -54,8 +54,9 @@ from regional311.database.session import TenantSession
 from regional311.errors import AlreadyInForce
 from regional311.identity.permissions import Permissions
 from regional311.ledger.models import Account, GlMapping
+from regional311.referral.acceptance import Acceptance, Progress
 from regional311.referral.drafting import flat
-from regional311.referral.models import RuleSet
+from regional311.referral.models import AcceptancePolicy, ProgressWord, RuleSet
 from regional311.strict import canonical, decimal_text, digest, from_plain
 from regional311.tenancy.models import Boundary, Bureau, Line, Policy, Tenant
 
@@ -927,6 +928,54 @@ class SynonymKind(KeyedRow[offer.Synonym]):
         return synonyms.synonym_columns(model)
 
 
+class AcceptanceKind(KeyedRow[Acceptance]):
+    """What the partner takes from whom."""
+
+    name = "acceptance"
+    permission = Permissions.RULE_EDIT
+    table = AcceptancePolicy
+
+    def said(
+        self,
+        files: TenantFiles,
+        policies: Policies | None,  # noqa: ARG002
+    ) -> Iterator[tuple[str, Acceptance]]:
+        """Give the policies."""
+        return ((each.key, each) for each in files.acceptance)
+
+    def read(self, row: AcceptancePolicy, desk: Desk) -> Acceptance:  # noqa: ARG002
+        """Give what a row says."""
+        return from_plain(Acceptance, row.said)
+
+    def columns(self, model: Acceptance) -> dict[str, Any]:
+        """Give the columns."""
+        return {"said": canonical(model)}
+
+
+class ProgressKind(KeyedRow[Progress]):
+    """The partner's own words for how far a referral is."""
+
+    name = "progress"
+    permission = Permissions.RULE_EDIT
+    table = ProgressWord
+
+    def said(
+        self,
+        files: TenantFiles,
+        policies: Policies | None,  # noqa: ARG002
+    ) -> Iterator[tuple[str, Progress]]:
+        """Give the words."""
+        return ((each.key, each) for each in files.progress)
+
+    def read(self, row: ProgressWord, desk: Desk) -> Progress:  # noqa: ARG002
+        """Give what a row says."""
+        return from_plain(Progress, {"key": row.key, "name": row.name, "state": row.state})
+
+    def columns(self, model: Progress) -> dict[str, Any]:
+        """Give the columns."""
+        return {"name": model.name, "state": model.state}
+
+
 class RulesKind(Kind[schema.RulesFile]):
     """The partner's rules as one set; a changed set is a new version."""
 
@@ -1680,6 +1729,8 @@ KINDS: tuple[Kind[Any], ...] = (
     ServiceKind(),
     ArticleKind(),
     SynonymKind(),
+    AcceptanceKind(),
+    ProgressKind(),
     RulesKind(),
     RateKind(),
     BaseKind(),

@@ -365,6 +365,33 @@ said = ["mandado", "víveres"]
 means = ["comida"]
 both_ways = true
 """,
+    "tenants/<slug>/receiving.toml": """\
+[[acceptance]]
+key = "potholes-from-211"
+name = "Potholes that 211 passes on"
+services = ["pothole"]
+senders = ["211info"]
+mode = "ask"
+hours.mon = ["08:00-17:00"]
+hours.thu = ["08:00-17:00"]
+areas = ["town"]
+needs = ["phone", "place"]
+documents = ["Photo of the damage"]
+message = "Ring the yard first where a car is stuck."
+answer_days = 2
+finish_days = 14
+notify = ["yard@example.org"]
+
+[[acceptance.question]]
+key = "public-street"
+ask = "Is it on a public street?"
+why = "we do not work on private roads"
+
+[[progress]]
+key = "crew-sent"
+name = "Crew on its way"
+state = "in_progress"
+""",
     "tenants/<slug>/rules.toml": """\
 [rule_set]
 valid_from = 2026-07-01

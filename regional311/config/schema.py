@@ -26,6 +26,7 @@ from regional311.catalog.content import (
     Verb,
 )
 from regional311.cover.emergency import EmergencyKind
+from regional311.referral.acceptance import Acceptance, Progress
 from regional311.referral.cases import Case
 from regional311.strict import (
     Cents,
@@ -305,6 +306,16 @@ class SynonymsFile(Model):
     """`synonyms.toml`: what people say for the words that services are described in."""
 
     synonym: tuple[Synonym, ...] = Field(default=(), description="Synonyms.")
+
+
+# --- receiving.toml -------------------------------------------------------------------------------
+
+
+class ReceivingFile(Model):
+    """`receiving.toml`: what the partner takes from others, and its words for how far it is."""
+
+    acceptance: tuple[Acceptance, ...] = Field(default=(), description="Policies.")
+    progress: tuple[Progress, ...] = Field(default=(), description="Own words for how far it is.")
 
 
 # --- rules.toml -----------------------------------------------------------------------------------
@@ -1054,6 +1065,7 @@ TENANT_FILES: dict[str, type[Model]] = {
     "services.toml": ServicesFile,
     "synonyms.toml": SynonymsFile,
     "articles.toml": ArticlesFile,
+    "receiving.toml": ReceivingFile,
     "rules.toml": RulesFile,
     "rates.toml": RatesFile,
     "pools.toml": PoolsFile,

@@ -52,6 +52,22 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "News on your referral {number}",
         "{partner} says about your referral {number}: {state}.\n",
     ),
+    "referral_new": (
+        "New referral {number}",
+        (
+            "{partner} refers somebody to you: {service}. Please answer by {day}.\n\n"
+            "See what was shared, and accept or decline, without an account: {address}\n\n"
+            "The link works for one answer, through {last_day}. Whoever has it can answer: do not "
+            "pass this message on.\n"
+        ),
+    ),
+    "referral_taken": (
+        "New referral {number}, taken as you wished",
+        (
+            "{partner} refers somebody to you: {service}. Your policy took it at once, or put it "
+            "on your waitlist; it is in your inbox under {number}.\n"
+        ),
+    ),
     "agreement_expiring": (
         "Agreement ends soon: {agreement}",
         (

@@ -9,13 +9,15 @@ A decision keeps codes and keys only; :func:`explain` puts them into sentences w
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, Final
 
 from regional311.catalog.directory import Directory, Service
+from regional311.referral.acceptance import LIVE_CHANNELS, WARM, Offer, Reception, Verdict
+from regional311.referral.acceptance import SENTENCES as OFFER_SENTENCES
 from regional311.referral.conditions import Facts
 from regional311.referral.rules import (
     CROSSING,
@@ -82,6 +84,7 @@ class Region:
     signs: tuple[Sign, ...] = ()
     agencies: Mapping[str, str] = field(default_factory=dict)
     policy_version: str = ""
+    reception: Reception = field(default_factory=Reception)
 
     def may_send(self, sender: str, receiver: str) -> bool:
         """Whether an agreement lets one partner hand work to another."""
@@ -104,12 +107,25 @@ class Responsible:
 
 
 @dataclass(frozen=True, slots=True)
+class Offered:
+    """What the receiver is asked about, beside the facts: when, what is known, what was answered.
+
+    ``has`` are kinds of things only (``phone``), ``answers`` those to the receiver's questions.
+    """
+
+    at: datetime
+    has: frozenset[str] = frozenset()
+    answers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What is to be done with a need.
 
     ``target`` is the partner, agency or number it goes to; ``service`` is the key of the target's
     service. ``rule`` is the key of the rule that decided, of ``rule_tenant``'s ``version``.
-    ``reasons`` are tuples of a code and its arguments.
+    ``reasons`` are tuples of a code and its arguments. ``verdict`` is what the receiver says to the
+    offer, ``alternatives`` are the services, ``partner/key``, of others that would not refuse it.
     """
 
     outcome: str
@@ -130,6 +146,8 @@ class Decision:
     ambiguous: bool = False
     reasons: tuple[tuple[str, ...], ...] = ()
     tried: tuple[Tried, ...] = ()
+    verdict: Verdict | None = None
+    alternatives: tuple[str, ...] = ()
 
     def trace(self) -> dict[str, Any]:
         """Give what is stored beside the facts: codes, keys and versions."""
@@ -250,13 +268,14 @@ def decide(
     located: Located = NO_PLACE,
     signs: tuple[str, ...] = (),
     chosen: str = "",
+    offered: Offered | None = None,
 ) -> Decision:
     """Decide where a need goes.
 
     ``facts`` come without what follows from the place and the service: that is filled in here.
     ``chosen`` is the ``partner/key`` a specialist picked among several candidates. ``signs`` are
     the signs of danger that were found; with any, the answer is the emergency number and no rule
-    is asked.
+    is asked. With ``offered`` the receiver's acceptance policy is asked, too.
     """
     if signs:
         return Decision(
@@ -293,7 +312,86 @@ def decide(
         boundaries=located.keys,
         near_boundary=located.near or whose.ambiguous,
     )
-    return by_rules(region, service, facts, on, whose)
+    decision = by_rules(region, service, facts, on, whose)
+    if offered is None:
+        return decision
+    return _received(region, decision, on, offered, chosen)
+
+
+def _received(
+    region: Region, decision: Decision, on: date, offered: Offered, chosen: str
+) -> Decision:
+    """Ask the receiver before anything is promised; where it refuses, find who would not."""
+    judged = _judged(region, decision, offered)
+    if judged.verdict is None:
+        return decision
+    known = {f"{owner}/{key}" for owner, key, _ in decision.candidates}
+    if not judged.verdict.refused and (not chosen or chosen in known):
+        return judged
+    others = {
+        f"{each.target}/{each.service}": each for each in _others(region, decision, on, offered)
+    }
+    if chosen in others:
+        picked = others[chosen]
+        return replace(picked, reasons=(*picked.reasons, ("offer-chosen", chosen)))
+    return replace(
+        judged,
+        alternatives=tuple(others),
+        reasons=(*judged.reasons, *(("offer-next", ref) for ref in others)),
+    )
+
+
+def _judged(region: Region, decision: Decision, offered: Offered) -> Decision:
+    """Add what the receiver says; what it takes only warm becomes a transfer."""
+    facts, receiver = decision.facts, decision.target
+    if (
+        decision.outcome not in CROSSING
+        or receiver == facts.partner
+        or receiver not in region.partners
+    ):
+        return decision
+    verdict = region.reception.verdict(
+        receiver,
+        Offer(
+            facts.partner,
+            decision.service,
+            facts.channel,
+            frozenset(facts.boundaries),
+            facts.place_known,
+            offered.has,
+            offered.answers,
+        ),
+        offered.at,
+    )
+    warm = verdict.answer == WARM and facts.channel in LIVE_CHANNELS
+    return replace(
+        decision,
+        outcome=WARM_TRANSFER if warm else decision.outcome,
+        verdict=verdict,
+        reasons=(*decision.reasons, *verdict.codes),
+    )
+
+
+def _others(region: Region, decision: Decision, on: date, offered: Offered) -> Iterator[Decision]:
+    """Give the decision for each other partner that offers the same and does not refuse."""
+    service = region.directory.find(f"{decision.target}/{decision.service}")
+    sender, located = decision.facts.partner, set(decision.facts.boundaries)
+    if service is None or service.place == "required":
+        return
+    for each in region.directory.family(service, on):
+        if each.tenant in (sender, decision.target) or not region.may_send(sender, each.tenant):
+            continue
+        if located and each.boundaries and located.isdisjoint(each.boundaries):
+            continue
+        other = _offered(
+            region,
+            replace(decision, target=each.tenant, service=each.key, owner=each.tenant, queue=""),
+            each,
+            on,
+        )
+        judged = _judged(region, other, offered)
+        if judged.verdict is not None and not judged.verdict.refused:
+            yield judged
 
 
 def by_rules(
@@ -505,6 +603,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "usual-request": "No rule applies; {0} gets a request.",
     "consent-refused": "The person did not agree to share anything with {0}.",
     "no-agreement": "There is no agreement with {0}: its number is given.",
+    **OFFER_SENTENCES,
 }
 """One sentence a reason code; the arguments are keys, shown by their names."""
 
@@ -550,16 +649,26 @@ def explain_stored(
             target, trace.get("reason") or translate("not offered")
         )
     ]
-    for code, *arguments in trace.get("reasons", ()):
-        pattern = SENTENCES.get(code)
-        if pattern is not None:
-            padded = [named(each) for each in arguments] + [""] * 3
-            if code in ("rule", "receiver-rule"):
-                padded[2] = shown.get(rule_name_key(*arguments), padded[2])
-            if code == "tie":
-                padded[0] = ", ".join(named(each) for each in arguments)
-            sentences.append(translate(pattern).format(*padded))
+    sentences.extend(said(trace.get("reasons", ()), shown, translate))
     return sentences
+
+
+def said(
+    reasons: Iterable[Iterable[str]],
+    names: Mapping[str, str],
+    translate: Callable[[str], str] = str,
+) -> Iterator[str]:
+    """Say reasons, each a code and its arguments, in a sentence each; unknown ones are left out."""
+    for code, *arguments in reasons:
+        pattern = SENTENCES.get(code)
+        if pattern is None:
+            continue
+        padded = [names.get(str(each), str(each)) for each in arguments] + [""] * 3
+        if code in ("rule", "receiver-rule"):
+            padded[2] = names.get(rule_name_key(*arguments), padded[2])
+        if code == "tie":
+            padded[0] = ", ".join(names.get(str(each), str(each)) for each in arguments)
+        yield translate(pattern).format(*padded)
 
 
 def rule_name_key(tenant: object, version: object, rule: object) -> str:

@@ -50,17 +50,20 @@ from regional311.intake.service import start_contact as begin_contact
 from regional311.intake.uploads import Upload
 from regional311.metering import service as metering
 from regional311.notices.service import Translate, outbox_row
+from regional311.referral.acceptance import ANSWER_DAYS, REFUSALS
 from regional311.referral.conditions import URGENCIES, Facts
 from regional311.referral.decision import (
     EMERGENCY,
     Decision,
+    Offered,
     Sign,
     decide,
     explain,
+    said,
     screen,
 )
 from regional311.referral.lifecycle import UNMET_BY_DECLINE
-from regional311.referral.models import Consent, Referral
+from regional311.referral.models import Consent
 from regional311.referral.models import Decision as StoredDecision
 from regional311.referral.rules import (
     DANGER,
@@ -71,8 +74,10 @@ from regional311.referral.rules import (
     RESOLVE_HERE,
     WARM_TRANSFER,
 )
+from regional311.referral.sending import AnswerLink, Outgoing, referral_rows
 from regional311.referral.snapshot import Line, Published
 from regional311.tenancy.answering import PARTNER
+from regional311.referral.waitlist import tell_position
 from regional311.tenancy.jurisdiction import AREA, Located
 from regional311.tenancy.models import IdempotencyKey
 
@@ -84,9 +89,6 @@ ANSWERED: Final = (*ASKED_IN_PERSON, "open311")
 
 ALWAYS_SHARED: Final = frozenset({"need", "urgency", "location", "problem"})
 """What a rule's list of fields cannot leave out; the sharing policy still can."""
-
-ANSWER_DAYS: Final = 3
-"""Days in which the receiver of a referral should answer, unless the rule follows up earlier."""
 
 _FIXED_DISPOSITION: Final[Mapping[str, str]] = {
     RESOLVE_HERE: "answered",
@@ -118,6 +120,10 @@ class DangerNotAsked(Conflict):
 
 class ConsentNotAsked(InvalidInput):
     """More would be shared with consent: the person must be asked, and may refuse."""
+
+
+class NotAccepted(InvalidInput):
+    """The receiver's policy, or its lack of room, says no: nothing was promised or filed."""
 
 
 class AlreadyTaken(Conflict):
@@ -169,6 +175,7 @@ class Intake:
     screen was not asked. ``cleared`` says that words of danger were seen and asked about.
     ``reply`` is what was answered to the service's questions, ``None`` when they were not asked;
     ``files`` are those given in answer.
+    ``eligible`` are the answers to the receiver's own questions, ``(key, yes or no)``.
     ``chosen`` is the candidate that a specialist picked. ``consent`` is ``given``, ``refused`` or
     ``unasked``. ``line`` is ``partner/key``. ``ends`` is false to go on with another need.
     ``same_as`` is the number of an open request with whoever is responsible: nothing new is filed
@@ -197,6 +204,7 @@ class Intake:
     danger_answer: str | None = None
     cleared: bool = False
     chosen: str = ""
+    eligible: tuple[tuple[str, str], ...] = ()
     consent: str = "unasked"
     consent_method: str = "spoken"
     consent_fields: tuple[str, ...] = ()
@@ -231,8 +239,8 @@ class Intake:
 class Filed:
     """What the person is told: numbers are real as soon as the transaction is committed.
 
-    ``sentences`` say why. ``token`` is the secret of the tracking link. ``repeated`` is true when
-    this is the first answer given again.
+    ``sentences`` say why. ``waits`` says that it is on the receiver's waitlist. ``token`` is the
+    secret of the tracking link. ``repeated`` is true when this is the first answer given again.
     """
 
     contact_id: UUID
@@ -249,6 +257,7 @@ class Filed:
     expected_at: datetime | None = None
     notes: tuple[str, ...] = ()
     sentences: tuple[str, ...] = ()
+    waits: bool = False
     repeated: bool = False
 
 
@@ -354,6 +363,7 @@ def take_in(
     url: str = "",
     translate: Translate | None = None,
     look_first: bool = False,
+    link: AnswerLink | None = None,
 ) -> Filed:
     """File a contact once.
 
@@ -361,7 +371,9 @@ def take_in(
     more, as that partner. Raises :class:`AlreadyTaken` when the same form was filed before (roll
     back, then :func:`first_answer`; or come again with ``look_first``), :class:`KeyReused` when the
     same key came with other content, :class:`DangerNotAsked`, :class:`ConsentNotAsked`,
-    :class:`Stale` for a contact that somebody else has changed, and :class:`InvalidInput`.
+    :class:`NotAccepted` when the receiver says no, :class:`Stale` for a contact that somebody else
+    has changed, and :class:`InvalidInput`. ``link`` makes the links by which receivers without
+    accounts answer.
     """
     if look_first:
         answer = first_answer(session, intake)
@@ -375,6 +387,7 @@ def take_in(
         person_id=scope_of(session).person_id,
         url=url,
         translate=translate,
+        link=link,
     )
     rows, filed = made.rows, made.filed
     if made.continues is not None:
@@ -398,6 +411,8 @@ def take_in(
     for tenant_id in sorted(made.received):
         with acting_for(session, tenant_id):
             put(session, *made.received[tenant_id])
+            if filed.waits and filed.referral_id is not None:
+                tell_position(session, filed.referral_id, now=now)
     return filed
 
 
@@ -477,9 +492,10 @@ def plan(
     person_id: UUID | None = None,
     url: str = "",
     translate: Translate | None = None,
+    link: AnswerLink | None = None,
 ) -> Plan:
     """Decide a contact and make its rows; no statement is sent."""
-    return _Planner(published, tenant_id, intake, now, person_id, url, translate).plan()
+    return _Planner(published, tenant_id, intake, now, person_id, url, translate, link).plan()
 
 
 class _Planner:
@@ -494,6 +510,7 @@ class _Planner:
         person_id: UUID | None,
         url: str,
         translate: Translate | None,
+        link: AnswerLink | None,
     ) -> None:
         self.published = published
         self.tenant_id = tenant_id
@@ -503,6 +520,7 @@ class _Planner:
         self.person_id = person_id
         self.url = url
         self.translate = translate
+        self.link = link
         self.today = published.today(self.slug, now)
         self.line = _line(published, intake.line)
         self.words = _words(published, intake)
@@ -521,6 +539,7 @@ class _Planner:
         _check(intake)
         self.located, decision, signs = _decided(self.published, self.slug, intake, self.now)
         if decision is not None:
+            self._check_accepted(decision)
             decision = self._with_consent(decision)
         self.decision = decision
         self._inquirer()
@@ -555,6 +574,13 @@ class _Planner:
         if reply is None or not form.questions:
             return None
         return Kept(self.published.ids[form.owner], form.digest, reply).plain()
+
+    def _check_accepted(self, decision: Decision) -> None:
+        """Refuse what the receiver refuses, and say who could help instead."""
+        if decision.verdict is None or not decision.verdict.refused:
+            return
+        told = [code for code in decision.reasons if code[0] in REFUSALS or code[0] == "offer-next"]
+        raise NotAccepted(" ".join(said(told, self.published.names)), field="service")
 
     def _with_consent(self, decision: Decision) -> Decision:
         """Find what may cross; ask for consent where a person can be asked."""
@@ -879,78 +905,31 @@ class _Planner:
         rows.extend(self._received_files(receiver_id, new.id, shared))
 
     def _referral(self, decision: Decision, filed: Filed) -> Filed:
-        intake = self.intake
-        receiver_id = self.published.ids[decision.target]
-        referral_id, number = new_id(), public_id("F")
-        shared = self._shared(decision)
         consent_id = self._consent(decision)
-        days = min(decision.follow_up_days or ANSWER_DAYS, ANSWER_DAYS)
-        asked = self.published.directory.find(f"{decision.target}/{decision.service}")
-        common = {
-            "id": referral_id,
-            "public_id": number,
-            "service_key": decision.service,
-            "term": asked.term if asked else "",
-            "shared": shared,
-            "urgency": intake.urgency,
-            "channel": intake.channel,
-            "state": "requested",
-            "sent_at": self.now,
-            "due_at": self.now + timedelta(days=days),
-            "version": 1,
-        }
-        self.rows.append(
-            new_row(
-                Referral,
-                tenant_id=self.tenant_id,
-                side="sent",
-                counterparty_id=receiver_id,
-                contact_id=self.contact_id,
-                need_id=self.need_id,
-                consent_id=consent_id,
-                **common,
-            )
+        verdict = decision.verdict
+        usual = verdict.answer_days if verdict else ANSWER_DAYS
+        out = Outgoing(
+            self.slug,
+            decision.target,
+            decision.service,
+            self._shared(decision),
+            self.intake.urgency,
+            self.intake.channel,
+            min(decision.follow_up_days or usual, usual),
+            self.expires_days,
+            verdict,
+            consent_id,
+            self.contact_id,
+            self.need_id,
         )
-        self.rows.append(
-            exchange.envelope_row(
-                to=receiver_id,
-                sender=self.tenant_id,
-                kind=exchange.REFERRAL,
-                subject_id=referral_id,
-                payload={
-                    "public_id": number,
-                    "service_key": decision.service,
-                    "urgency": intake.urgency,
-                    "due_at": common["due_at"].isoformat(),  # type: ignore[attr-defined]
-                    "shared": shared,
-                },
-                now=self.now,
-                consent_id=consent_id,
-                expires_at=self.now + timedelta(days=self.expires_days),
-            )
-        )
-        self._audit("referral:send", "referral", referral_id, filed)
+        own, received = referral_rows(self.published, out, now=self.now, link=self.link)
+        self.rows.extend(own)
+        self._audit("referral:send", "referral", out.id, filed)
+        receiver_id = self.published.ids[decision.target]
         self.received.setdefault(receiver_id, []).extend(
-            [
-                new_row(
-                    Referral,
-                    tenant_id=receiver_id,
-                    side="received",
-                    counterparty_id=self.tenant_id,
-                    **common,
-                ),
-                audit_row(
-                    receiver_id,
-                    at=self.now,
-                    action="referral:receive",
-                    subject_kind="referral",
-                    subject_id=referral_id,
-                    detail={"from": self.slug, "service": decision.service},
-                ),
-                *self._received_files(receiver_id, referral_id, shared),
-            ]
+            [*received, *self._received_files(receiver_id, out.id, out.shared)]
         )
-        return replace(filed, referral_id=referral_id, referral_public_id=number)
+        return replace(filed, referral_id=out.id, referral_public_id=out.public_id, waits=out.waits)
 
     def _received_files(
         self, receiver_id: UUID, subject_id: UUID, shared: Mapping[str, Any]
@@ -1257,8 +1236,39 @@ def _decided(
         accommodation=bool(intake.accommodation),
         answers=coded_facts(intake.reply.coded) if intake.reply else (),
     )
-    decision = decide(region, asked, facts, on, located=located, signs=signs, chosen=intake.chosen)
+    # what is replayed or shown has happened: nobody can be asked any more
+    offered = (
+        Offered(now, _known(published, intake), dict(intake.eligible))
+        if intake.source in ANSWERED
+        else None
+    )
+    decision = decide(
+        region,
+        asked,
+        facts,
+        on,
+        located=located,
+        signs=signs,
+        chosen=intake.chosen,
+        offered=offered,
+    )
     return located, decision, signs
+
+
+def _known(published: Published, intake: Intake) -> frozenset[str]:
+    """What kinds of things are known of the person; not what they are."""
+    asker = intake.asker or Asker()
+    return frozenset(
+        name
+        for name, value in (
+            ("name", asker.name),
+            ("phone", asker.phone),
+            ("email", asker.email),
+            ("place", intake.place.stored_kind != "none"),
+            ("note", _words(published, intake)),
+        )
+        if value
+    )
 
 
 def _form(published: Published, intake: Intake) -> Form:
@@ -1418,5 +1428,6 @@ def _filed_from(answer: Mapping[str, Any], token: str) -> Filed:
         expected_at=datetime.fromisoformat(expected) if expected else None,
         notes=tuple(answer.get("notes", ())),
         sentences=tuple(answer.get("sentences", ())),
+        waits=answer.get("waits", False),
         repeated=True,
     )

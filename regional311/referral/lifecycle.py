@@ -63,6 +63,7 @@ END_REASONS: Final = (
     "resolved_elsewhere",
     "sender_withdrew",
     "expired",
+    "taken_elsewhere",
     "error",
     "other",
 )
@@ -80,6 +81,12 @@ REASONS: Final[Mapping[str, tuple[str, ...]]] = {
     "on_hold": HOLD_REASONS,
 }
 """States that need a reason, and the reasons each of them takes."""
+
+UNDOABLE: Final = frozenset({"accepted", "rejected", "in_progress", "on_hold"})
+"""Steps of the receiver that it can take back for a short time.
+
+What ended, was metered or was told to the person as done is not among them: a new referral is made.
+"""
 
 OUTCOMES: Final = ("met", "partially_met", "unmet", "unknown")
 """What became of the person's need, said when a referral is completed."""

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from regional311.database.base import (
     APPEND_ONLY,
+    FOR_EVER,
     PUBLISHED,
     TENANT,
     Base,
@@ -184,7 +185,10 @@ class Consent(Base):
 
     tenant_id: Mapped[TenantId]
     id: Mapped[RowId]
-    contact_id: Mapped[UUID]
+    contact_id: Mapped[UUID | None]
+    """The contact in which it was given; null when a receiver asked who refers onward."""
+    referral_id: Mapped[UUID | None]
+    """The referral that a receiver has, when it asked to refer onward."""
     to_tenant_id: Mapped[UUID]
     fields: Mapped[list[str]]
     method: Mapped[str]
@@ -192,6 +196,142 @@ class Consent(Base):
     given_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+
+
+class AcceptancePolicy(Base):
+    """What a partner takes from whom, as :class:`regional311.referral.acceptance.Acceptance`."""
+
+    __tablename__ = "acceptance_policies"
+    __table_args__ = (UniqueConstraint("tenant_id", "key"), {"info": PUBLISHED})
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    key: Mapped[str]
+    said: Mapped[dict[str, Any]]
+    ended_on: Mapped[date | None]
+
+
+class ProgressWord(Base):
+    """A partner's own word for how far a referral is, a finer one for a common state."""
+
+    __tablename__ = "progress_words"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "key"),
+        CheckConstraint("state IN ('accepted', 'in_progress', 'on_hold')", name="state_known"),
+        {"info": PUBLISHED},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    key: Mapped[str]
+    name: Mapped[str]
+    state: Mapped[str]
+    ended_on: Mapped[date | None]
+
+
+class Capacity(Base):
+    """The room that a service has from a moment until another, as its partner said it.
+
+    The last row of a service (and site) counts; the ones before are the history.
+    """
+
+    __tablename__ = "capacities"
+    __table_args__ = (
+        CheckConstraint(
+            "state IN ('has', 'none', 'none_waitlist', 'assessment')", name="state_known"
+        ),
+        CheckConstraint("places >= 0", name="places_counted"),
+        CheckConstraint("until_at > set_at", name="ends_later"),
+        Index(None, "tenant_id", "service_key", "location_key", "set_at"),
+        {"info": FOR_EVER},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    service_key: Mapped[str]
+    location_key: Mapped[str | None]
+    state: Mapped[str]
+    places: Mapped[int | None]
+    note: Mapped[str | None]
+    set_at: Mapped[datetime]
+    until_at: Mapped[datetime]
+    set_by: Mapped[UUID | None]
+
+
+class ReferralOffer(Base):
+    """One need that several partners may take: the first to accept has it.
+
+    Each partner that was asked has a referral of its own; this row of the sender's says which of
+    them was taken, and is what those who accept at the same moment wait for.
+    """
+
+    __tablename__ = "referral_offers"
+    __table_args__ = ({"info": TENANT},)
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    made_at: Mapped[datetime]
+    taken_id: Mapped[UUID | None]
+    """The referral that was accepted."""
+    taken_at: Mapped[datetime | None]
+
+
+class ReferralMessage(Base):
+    """A question about a referral, or the answer to one; both sides have a row with the same id."""
+
+    __tablename__ = "referral_messages"
+    __table_args__ = (
+        tenant_reference("referrals", "referral_id"),
+        CheckConstraint("side IN ('sent', 'received')", name="side_known"),
+        Index(None, "tenant_id", "referral_id", "written_at"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    referral_id: Mapped[UUID]
+    side: Mapped[str]
+    """Who wrote it: the sender of the referral (`sent`) or its receiver (`received`)."""
+    body: Mapped[str | None]
+    """Null once it was erased."""
+    written_by: Mapped[UUID | None]
+    written_at: Mapped[datetime]
+
+
+class WaitlistPlace(Base):
+    """A place on the waitlist of a receiver's service. `rank` orders those who wait."""
+
+    __tablename__ = "waitlist_places"
+    __table_args__ = (
+        tenant_reference("referrals", "referral_id"),
+        Index(
+            "ix_waitlist_places_waiting",
+            "tenant_id",
+            "service_key",
+            "rank",
+            postgresql_where=text("left_at IS NULL"),
+        ),
+        Index(
+            "uq_waitlist_places_one_place",
+            "tenant_id",
+            "referral_id",
+            unique=True,
+            postgresql_where=text("left_at IS NULL"),
+        ),
+        Index(None, "tenant_id", "service_key", "left_at"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    referral_id: Mapped[UUID]
+    service_key: Mapped[str]
+    rank: Mapped[int]
+    joined_at: Mapped[datetime]
+    offered_at: Mapped[datetime | None]
+    left_at: Mapped[datetime | None]
+    how: Mapped[str | None]
+    """How it was left: taken, given_up, ended."""
 
 
 class Referral(Base):
@@ -212,6 +352,18 @@ class Referral(Base):
         Index(None, "tenant_id", "side", "state", "sent_at", "id"),
         Index(None, "tenant_id", "contact_id"),
         Index(None, "tenant_id", "sent_at"),
+        Index(
+            "ix_referrals_offer",
+            "tenant_id",
+            "offer_id",
+            postgresql_where=text("offer_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_referrals_part_of",
+            "tenant_id",
+            "part_of_id",
+            postgresql_where=text("part_of_id IS NOT NULL"),
+        ),
         {"info": TENANT},
     )
 
@@ -244,6 +396,22 @@ class Referral(Base):
     closed_at: Mapped[datetime | None]
     due_at: Mapped[datetime | None]
     """When an answer is expected."""
+    finish_by: Mapped[datetime | None]
+    """When the work should be done, since it was accepted."""
+    progress: Mapped[str | None]
+    """The receiver's own word for how far it is, by key."""
+    asked_at: Mapped[datetime | None]
+    """Since when a question of the receiver waits for the sender's answer."""
+    offer_id: Mapped[UUID | None]
+    """The sender's offer to several partners that it is part of."""
+    waitlist_position: Mapped[int | None]
+    """How many are before it on the receiver's waitlist, and itself; 0: a place is offered."""
+    waitlist_days: Mapped[int | None]
+    """How long it will wait, at the pace of the last weeks; null where that says nothing."""
+    before: Mapped[dict[str, Any] | None]
+    """What the last step of this side changed, while it can be undone."""
+    link_used_at: Mapped[datetime | None]
+    """When the link in the message about it was used up."""
     version: Mapped[int] = mapped_column(default=1)
 
     __mapper_args__ = {"version_id_col": version, "version_id_generator": lambda v: (v or 0) + 1}

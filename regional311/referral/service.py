@@ -8,27 +8,33 @@ same transaction. Notes stay on the side that wrote them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import case, select, update
 
 from regional311.audit.service import audit_row, record
 from regional311.database.locking import locked
 from regional311.database.rows import put, send
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
-from regional311.errors import InvalidInput, NotFound
+from regional311.errors import Conflict, InvalidInput, NotFound
 from regional311.exchange.service import REFERRAL_ANSWER, erase, tell
 from regional311.intake.models import Contact, Inquirer, Need
 from regional311.intake.service import NO_FOLLOWERS, Changed, Followers, erase_attachments
 from regional311.metering import service as metering
 from regional311.notices.service import outbox_row
-from regional311.referral import lifecycle
+from regional311.referral import lifecycle, offers, waitlist
+from regional311.referral.acceptance import FINISH_DAYS
 from regional311.referral.models import Consent, Referral
+from regional311.referral.questions import erase_messages
 
 MAX_NOTE: Final = 4000
 ERASED: Final[dict[str, Any]] = {"erased": True}
+
+
+class AlreadyClaimed(Conflict):
+    """Somebody else of the partner works the referral."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,8 @@ class Answer:
     answered_at: datetime | None
     closed_at: datetime | None
     received_at: datetime | None
+    progress: str | None = None
+    finish_by: datetime | None = None
 
     def payload(self) -> dict[str, Any]:
         return {
@@ -53,6 +61,8 @@ class Answer:
             "answered_at": _text(self.answered_at),
             "closed_at": _text(self.closed_at),
             "received_at": _text(self.received_at),
+            "progress": self.progress,
+            "finish_by": _text(self.finish_by),
         }
 
 
@@ -72,13 +82,74 @@ def opened(session: TenantSession, *, now: datetime, referral_id: UUID) -> bool:
 
 
 def claim(session: TenantSession, *, now: datetime, referral_id: UUID, version: int) -> Changed:
-    """Take a referral of the partner's inbox oneself; its state stays."""
+    """Take a referral of the partner's inbox oneself; its state stays.
+
+    Raises :class:`AlreadyClaimed` when somebody else has it: who comes first has it.
+    """
     person_id = scope_of(session).person_id
-    referral = _referral(session, referral_id, version, {"claimed_by": person_id})
+    referral = _received(session, referral_id, version, {"claimed_by": person_id})
+    if referral.claimed_by not in (None, person_id):
+        raise AlreadyClaimed("Somebody else has taken it already.")
     referral.claimed_by = person_id
+    referral.before = None
     session.flush()
     _audit(session, now, "referral:claim", referral_id, {})
     return Changed(referral_id, referral.version, referral.state)
+
+
+def unclaim(session: TenantSession, *, now: datetime, referral_id: UUID, version: int) -> Changed:
+    """Give a referral back to everybody of the partner; its state stays."""
+    referral = _received(session, referral_id, version, {"claimed_by": None})
+    referral.claimed_by = None
+    referral.before = None
+    session.flush()
+    _audit(session, now, "referral:unclaim", referral_id, {})
+    return Changed(referral_id, referral.version, referral.state)
+
+
+def say_progress(
+    session: TenantSession,
+    *,
+    now: datetime,
+    referral_id: UUID,
+    version: int,
+    word: str,
+    state: str,
+    followers: Followers = NO_FOLLOWERS,
+) -> Changed:
+    """Say in the receiver's own word how far it is; ``state`` is the common state it stands for.
+
+    Where that is another one, the step is taken, too. Raises what :func:`move` does.
+    """
+    referral = _received(session, referral_id, version, {"progress": word})
+    if referral.state != state:
+        return move(
+            session,
+            now=now,
+            referral_id=referral_id,
+            version=version,
+            to=state,
+            reason="other" if state == "on_hold" else None,
+            progress=word,
+            followers=followers,
+        )
+    referral.progress = word
+    referral.before = None
+    session.flush()
+    changed = Changed(referral_id, referral.version, state)
+    _audit(session, now, "referral:progress", referral_id, {"progress": word})
+    _tell(session, referral, now, NO_FOLLOWERS)
+    return changed
+
+
+def _received(
+    session: TenantSession, referral_id: UUID, version: int, submitted: dict[str, Any]
+) -> Referral:
+    """Give an open referral of the inbox, locked."""
+    referral = _referral(session, referral_id, version, submitted)
+    if referral.side != lifecycle.RECEIVER or referral.state not in lifecycle.OPEN:
+        raise lifecycle.StepNotAllowed("Only the receiver works an open referral.", field="state")
+    return referral
 
 
 def move(
@@ -92,19 +163,24 @@ def move(
     outcome: str | None = None,
     note: str | None = None,
     booked_on: date | None = None,
+    finish_days: int = FINISH_DAYS,
+    progress: str | None = None,
     followers: Followers = NO_FOLLOWERS,
 ) -> Changed:
     """Take one step with a referral, on both sides at once.
 
     `to` is the state it goes to; `reason` and `outcome` are needed where
     :mod:`regional311.referral.lifecycle` says so. Who answers first works it. A completed referral
-    is metered on ``booked_on``, the receiver's local day.
+    is metered on ``booked_on``, the receiver's local day; one that is accepted should be done in
+    ``finish_days``. ``progress`` is the receiver's own word for the new state. Of several partners
+    that were offered the same need the first to accept has it.
 
-    Raises :class:`NotFound`, :class:`Stale` and the errors of
-    :mod:`regional311.referral.lifecycle`.
+    Raises :class:`NotFound`, :class:`Stale`, the errors of :mod:`regional311.referral.lifecycle`
+    and :class:`regional311.referral.offers.TakenElsewhere`.
     """
     if note is not None and len(note) > MAX_NOTE:
         raise InvalidInput(f"Write a note of at most {MAX_NOTE} characters.", field="note")
+    offer = offers.take(session, referral_id, now=now) if to == "accepted" else None
     referral = _referral(
         session, referral_id, version, {"state": to, "reason": reason, "outcome": outcome}
     )
@@ -112,8 +188,24 @@ def move(
     lifecycle.check_transition(before, to, referral.side, reason=reason, outcome=outcome)
     if to == "completed" and booked_on is None:
         raise InvalidInput("The day on which the work is booked is missing.", field="booked_on")
+    referral.before = (
+        {
+            "state": before,
+            "reason": referral.reason,
+            "progress": referral.progress,
+            "answered_at": _text(referral.answered_at),
+            "claimed_by": str(referral.claimed_by) if referral.claimed_by else None,
+            "at": now.isoformat(),
+        }
+        if referral.side == lifecycle.RECEIVER and to in lifecycle.UNDOABLE and offer is None
+        else None
+    )
     referral.state = to
     referral.reason = reason
+    referral.progress = progress
+    referral.asked_at = None
+    if to == "accepted":
+        referral.finish_by = now + timedelta(days=finish_days)
     if note:
         referral.note = note.strip()
     if to == "completed":
@@ -125,6 +217,11 @@ def move(
     if referral.side == lifecycle.RECEIVER:
         referral.received_at = referral.received_at or now
         referral.claimed_by = referral.claimed_by or scope_of(session).person_id
+    other_id = referral.counterparty_id
+    waited = referral.waitlist_position is not None and to != "on_hold"
+    service_key = referral.service_key
+    if waited:
+        referral.waitlist_position = referral.waitlist_days = None
     session.flush()
     changed = Changed(referral_id, referral.version, to)
     _audit(
@@ -138,7 +235,22 @@ def move(
         _meter(session, referral, now, booked_on)
     if referral.side == lifecycle.SENDER:
         _set_need(session, referral.need_id, to, outcome)
-    _tell(session, referral, now, followers)
+    answer = _answer(session, referral)
+    if waited and referral.side == lifecycle.RECEIVER:
+        how = waitlist.TAKEN if to in ("in_progress", "completed") else waitlist.GIVEN_UP
+        waitlist.leave(session, referral_id, service_key, how, now=now)
+    if offer is not None:
+        with acting_for(session, offer.sender_id):
+            for sibling in offers.others(session, offer.id, referral_id):
+                move(
+                    session,
+                    now=now,
+                    referral_id=sibling.id,
+                    version=sibling.version,
+                    to="cancelled",
+                    reason="taken_elsewhere",
+                )
+    tell_answer(session, answer, other_id, now=now, followers=followers)
     return changed
 
 
@@ -183,14 +295,14 @@ def revoke_consent(
             session,
             now=now,
             action="consent:revoke",
-            subject_kind="contact",
-            subject_id=contact_id,
+            subject_kind="contact" if contact_id else "referral",
+            subject_id=contact_id or consent.referral_id or consent_id,
             detail={"consent": str(consent_id)},
         )
     rested = session.execute(
         select(Referral.id, Referral.version, Referral.state).where(
             Referral.tenant_id == tenant_id,
-            Referral.contact_id == contact_id,
+            Referral.contact_id.is_not_distinct_from(contact_id),
             Referral.consent_id == consent_id,
         )
     ).all()
@@ -216,30 +328,47 @@ def revoke_consent(
                 )
                 erase(session, row.id)
                 erase_attachments(session, row.id, now=now)
+                erase_messages(session, row.id)
                 _audit(session, now, "referral:erase", row.id, {})
     return len(rested)
 
 
 def _tell(session: TenantSession, referral: Referral, now: datetime, followers: Followers) -> None:
     """Tell the other side, and have it work the answer at once."""
-    home = scope_of(session).tenant_id
-    other_id = referral.counterparty_id
-    answer = Answer(
+    answer = _answer(session, referral)
+    tell_answer(session, answer, referral.counterparty_id, now=now, followers=followers)
+
+
+def _answer(session: TenantSession, referral: Referral) -> Answer:
+    return Answer(
         referral.id,
         referral.public_id,
-        home,
+        scope_of(session).tenant_id,
         referral.state,
         referral.reason,
         referral.outcome,
         referral.answered_at,
         referral.closed_at,
         referral.received_at,
+        referral.progress,
+        referral.finish_by,
     )
+
+
+def tell_answer(
+    session: TenantSession,
+    answer: Answer,
+    other_id: UUID,
+    *,
+    now: datetime,
+    followers: Followers = NO_FOLLOWERS,
+) -> None:
+    """Send an answer to the other side, and have it worked there at once."""
     tell(
         session,
         to=other_id,
         kind=REFERRAL_ANSWER,
-        subject_id=referral.id,
+        subject_id=answer.referral_id,
         payload=answer.payload(),
         now=now,
     )
@@ -262,9 +391,20 @@ def receive_answer(
             answered_at=answer.answered_at,
             closed_at=answer.closed_at,
             received_at=answer.received_at,
+            progress=answer.progress,
+            finish_by=answer.finish_by,
+            before=None,
+            asked_at=case((Referral.state == answer.state, Referral.asked_at), else_=None),
             version=Referral.version + 1,
         )
-        .returning(Referral.side, Referral.need_id, Referral.contact_id)
+        .returning(
+            Referral.side,
+            Referral.need_id,
+            Referral.contact_id,
+            Referral.service_key,
+            Referral.waitlist_position,
+            Referral.offer_id,
+        )
         .execution_options(synchronize_session=False)
     ).one_or_none()
     mark_changed(session)
@@ -281,9 +421,18 @@ def receive_answer(
             detail={"state": answer.state, "reason": answer.reason, "outcome": answer.outcome},
         ),
     )
+    if row.waitlist_position is not None and answer.state != "on_hold":
+        waitlist.forget_position(session, answer.referral_id)
+        if row.side == lifecycle.RECEIVER:
+            key = row.service_key
+            waitlist.leave(session, answer.referral_id, key, waitlist.ENDED, now=now)
     if row.side != lifecycle.SENDER:
         return
-    _set_need(session, row.need_id, answer.state, answer.outcome)
+    if row.offer_id is None or not (
+        answer.state in lifecycle.CLOSED
+        and offers.others(session, row.offer_id, answer.referral_id)
+    ):
+        _set_need(session, row.need_id, answer.state, answer.outcome)
     if answer.state == "requested":
         return
     person = session.execute(

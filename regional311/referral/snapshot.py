@@ -28,7 +28,10 @@ from regional311.cover.emergency import EmergencyKind, InForce, switched
 from regional311.cover.queries import emergencies_kept
 from regional311.database.session import Scope, open_session
 from regional311.errors import NotFound
+from regional311.referral.acceptance import Acceptance, Progress, Reception, Room
+from regional311.referral.capacity import rooms
 from regional311.referral.decision import Partner, Region, Sign, rule_name_key
+from regional311.referral.models import AcceptancePolicy, ProgressWord
 from regional311.referral.models import RuleSet as StoredRuleSet
 from regional311.referral.rules import RuleBook, RuleSet, rules_from
 from regional311.strict import from_plain
@@ -171,6 +174,9 @@ class Published:
         rule_sets: Iterable[Mapping[str, Any]] = (),
         agreements: Iterable[tuple[UUID, UUID, date | None, date | None]] = (),
         emergencies: Iterable[InForce] = (),
+        policies_of: Iterable[tuple[UUID, Mapping[str, Any]]] = (),
+        words_of: Iterable[tuple[UUID, Mapping[str, Any]]] = (),
+        rooms_of: Mapping[tuple[UUID, str], tuple[Room, ...]] | None = None,
     ) -> None:
         self.revision = revision
         self.tenants: Mapping[str, tenancy.TenantRow] = {each.slug: each for each in tenants}
@@ -206,6 +212,8 @@ class Published:
         self.emergencies: tuple[InForce, ...] = tuple(emergencies)
         self.surges: tuple[Surge, ...] = switched(self.emergencies)
         self.directory = Directory(services)
+        self.reception = self._reception(policies_of, rooms_of or {})
+        self.progress: Mapping[str, Mapping[str, Progress]] = self._progress(words_of)
         self.terms = terms or Terms()
         self.groups: Mapping[str, Groups] = groups or {}
         self._forms: dict[str, Form] = {}
@@ -255,6 +263,28 @@ class Published:
             rule_sets=[row._asdict() for row in rule_sets],
             agreements=[tuple(row) for row in agreements],
             emergencies=emergencies_kept(session, slugs),
+            policies_of=[
+                (row.tenant_id, row.said)
+                for row in session.execute(
+                    select(AcceptancePolicy.tenant_id, AcceptancePolicy.said).where(
+                        AcceptancePolicy.ended_on.is_(None)
+                    )
+                )
+            ],
+            words_of=[
+                (row.tenant_id, {"key": row.key, "name": row.name, "state": row.state})
+                for row in session.execute(
+                    select(
+                        ProgressWord.tenant_id,
+                        ProgressWord.key,
+                        ProgressWord.name,
+                        ProgressWord.state,
+                    )
+                    .where(ProgressWord.ended_on.is_(None))
+                    .order_by(ProgressWord.key)
+                )
+            ],
+            rooms_of=rooms(session),
         )
 
     def tenant(self, slug: str) -> tenancy.TenantRow:
@@ -284,6 +314,7 @@ class Published:
                 self.screen(on).signs,
                 {agency.key: agency.name for agency in self.agencies(on).values()},
                 str(self.revision),
+                self.reception,
             )
         return known
 
@@ -504,6 +535,42 @@ class Published:
         # a version that was replaced on its first day has an empty span: it never decides
         ends = date.min if span.isempty else span.upper
         return _DatedRules(slug, span.lower, ends, RuleBook.of(rule_set, self.in_branch))
+
+    def _reception(
+        self,
+        said: Iterable[tuple[UUID, Mapping[str, Any]]],
+        rooms_of: Mapping[tuple[UUID, str], tuple[Room, ...]],
+    ) -> Reception:
+        policies: dict[str, list[Acceptance]] = {}
+        calendars: dict[str, BusinessCalendar] = {}
+        for tenant_id, content in said:
+            slug = self.slugs.get(tenant_id)
+            if slug is None:
+                continue
+            policy = from_plain(Acceptance, content)
+            policies.setdefault(slug, []).append(policy)
+            if policy.hours is not None:
+                calendars[f"{slug}/{policy.key}"] = calendar_of(
+                    self.tenants[slug], content["hours"]
+                )
+        return Reception(
+            {slug: tuple(each) for slug, each in policies.items()},
+            {
+                f"{self.slugs[tenant_id]}/{key}": found
+                for (tenant_id, key), found in rooms_of.items()
+                if tenant_id in self.slugs
+            },
+            calendars,
+        )
+
+    def _progress(
+        self, said: Iterable[tuple[UUID, Mapping[str, Any]]]
+    ) -> Mapping[str, Mapping[str, Progress]]:
+        found: dict[str, dict[str, Progress]] = {}
+        for tenant_id, content in said:
+            word = from_plain(Progress, content)
+            found.setdefault(self.slugs.get(tenant_id, ""), {})[word.key] = word
+        return found
 
     def _names(self) -> Mapping[str, str]:
         names = {slug: row.name for slug, row in self.tenants.items()}
