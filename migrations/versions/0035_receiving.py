@@ -24,6 +24,14 @@ ADDED = (
     ("link_used_at", sa.DateTime(timezone=True)),
 )
 
+ORDERED = (
+    ("due", ("side", "state", "due_at", "id"), None),
+    ("finish", ("side", "state", "finish_by", "id"), None),
+    ("claimed", ("claimed_by", "state", "sent_at", "id"), "claimed_by IS NOT NULL"),
+    ("asked", ("side", "state", "sent_at", "id"), "asked_at IS NOT NULL"),
+    ("waiting", ("state", "sent_at", "id"), "waitlist_position IS NOT NULL"),
+)
+
 
 def upgrade() -> None:
     op.create_table(
@@ -78,12 +86,19 @@ def upgrade() -> None:
     )
     for name, kind in ADDED:
         op.add_column("referrals", sa.Column(name, kind))
-    for name in ("offer", "part_of"):
+    for name in ("offer", "part_of", "replaces"):
         op.create_index(
             f"ix_referrals_{name}",
             "referrals",
             ["tenant_id", f"{name}_id"],
             postgresql_where=sa.text(f"{name}_id IS NOT NULL"),
+        )
+    for name, columns, where in ORDERED:
+        op.create_index(
+            f"ix_referrals_{name}",
+            "referrals",
+            ["tenant_id", *columns],
+            postgresql_where=sa.text(where) if where else None,
         )
     op.add_column("consents", sa.Column("referral_id", sa.Uuid()))
     op.alter_column("consents", "contact_id", existing_type=sa.Uuid(), nullable=True)
@@ -177,7 +192,9 @@ def downgrade() -> None:
     op.execute("DELETE FROM consents WHERE contact_id IS NULL")
     op.alter_column("consents", "contact_id", existing_type=sa.Uuid(), nullable=False)
     op.drop_column("consents", "referral_id")
-    op.drop_index("ix_referrals_part_of", "referrals")
-    op.drop_index("ix_referrals_offer", "referrals")
+    for name, _columns, _where in reversed(ORDERED):
+        op.drop_index(f"ix_referrals_{name}", "referrals")
+    for name in ("replaces", "part_of", "offer"):
+        op.drop_index(f"ix_referrals_{name}", "referrals")
     for name, _kind in reversed(ADDED):
         op.drop_column("referrals", name)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from regional311.audit.queries import AuditRow, history
 from regional311.database.session import scope_of
 from regional311.errors import NotFound
 from regional311.intake.models import Contact
-from regional311.intake.queries import PAGE, Page, by_state, numbered, page_of, people
-from regional311.referral import lifecycle
+from regional311.intake.queries import people
 from regional311.referral.models import Consent, Decision, Referral
 
 
@@ -42,6 +41,11 @@ class ReferralItem:
     answered_at: datetime | None
     closed_at: datetime | None
     due_at: datetime | None
+    finish_by: datetime | None
+    progress: str | None
+    asked_at: datetime | None
+    waitlist_position: int | None
+    waitlist_days: int | None
     version: int
 
 
@@ -58,6 +62,7 @@ class ReferralDetail:
     consent_id: UUID | None
     replaces_id: UUID | None
     part_of_id: UUID | None
+    before: Mapping[str, Any] | None
     contact: str | None
     history: list[AuditRow]
     people: Mapping[UUID, str]
@@ -91,91 +96,8 @@ class ConsentRow:
     revoked_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class InboxCounts:
-    """What waits in a partner's inbox, counted over open referrals only."""
-
-    new: int
-    mine: int
-    overdue: int
-    open: int
-
-
-_VIEWS: Final[Mapping[str, tuple[str, ...]]] = {
-    "new": ("requested",),
-    "ageing": ("accepted", "in_progress", "on_hold"),
-    "open": lifecycle.OPEN,
-    "closed": lifecycle.CLOSED,
-}
-
-
 def _of(model: Any, row: type) -> list[Any]:
     return [getattr(model, each.name) for each in fields(row)]
-
-
-def referrals(
-    session: Session,
-    *,
-    side: str = lifecycle.RECEIVER,
-    view: str | None = None,
-    states: Sequence[str] | None = None,
-    claimed_by: UUID | None = None,
-    overdue_at: datetime | None = None,
-    service_key: str | None = None,
-    counterparty_id: UUID | None = None,
-    number: str | None = None,
-    oldest_first: bool = True,
-    after: str | None = None,
-    limit: int = PAGE,
-) -> Page[ReferralItem]:
-    """Give a page of referrals: the inbox (``received``) or those sent. One statement.
-
-    ``view`` is ``new``, ``ageing`` (accepted and not closed), ``open`` or ``closed``;
-    ``claimed_by`` makes it *mine*, ``overdue_at`` those whose answer was due before.
-    """
-    query = select(*_of(Referral, ReferralItem)).where(
-        Referral.tenant_id == scope_of(session).tenant_id, Referral.side == side
-    )
-    for column, value in (
-        (Referral.claimed_by, claimed_by),
-        (Referral.service_key, service_key),
-        (Referral.counterparty_id, counterparty_id),
-    ):
-        if value is not None:
-            query = query.where(column == value)
-    chosen = _VIEWS.get(view or "", states)
-    if overdue_at is not None:
-        query = query.where(Referral.due_at < overdue_at)
-        chosen = chosen or lifecycle.OPEN
-    query = numbered(query, Referral.public_id, number, "F")
-    ordered = by_state(
-        query,
-        Referral.state,
-        chosen or lifecycle.STATES,
-        (Referral.sent_at, Referral.id),
-        oldest_first=oldest_first,
-        after=after,
-        limit=limit,
-    )
-    rows = [ReferralItem(*row) for row in session.execute(ordered)]
-    return page_of(rows, limit, lambda row: row.sent_at)
-
-
-def inbox_counts(session: Session, *, person_id: UUID | None, now: datetime) -> InboxCounts:
-    """Count what waits in the inbox: one statement over the open referrals."""
-    row = session.execute(
-        select(
-            func.count().filter(Referral.state == "requested"),
-            func.count().filter(Referral.claimed_by == person_id),
-            func.count().filter(Referral.due_at < now),
-            func.count(),
-        ).where(
-            Referral.tenant_id == scope_of(session).tenant_id,
-            Referral.side == lifecycle.RECEIVER,
-            Referral.state.in_(lifecycle.OPEN),
-        )
-    ).one()
-    return InboxCounts(*row)
 
 
 def referral_detail(session: Session, referral_id: UUID) -> ReferralDetail:
@@ -189,6 +111,7 @@ def referral_detail(session: Session, referral_id: UUID) -> ReferralDetail:
             Referral.consent_id,
             Referral.replaces_id,
             Referral.part_of_id,
+            Referral.before,
             Contact.public_id.label("contact_number"),
         )
         .outerjoin(
@@ -204,7 +127,7 @@ def referral_detail(session: Session, referral_id: UUID) -> ReferralDetail:
     referral = ReferralItem(*values[:width])
     past = history(session, referral_id)
     named = [referral.claimed_by, *(each.person_id for each in past)]
-    shared, note, consent_id, replaces_id, part_of_id, contact = values[width:]
+    shared, note, consent_id, replaces_id, part_of_id, before, contact = values[width:]
     return ReferralDetail(
         referral=referral,
         shared=shared,
@@ -212,10 +135,29 @@ def referral_detail(session: Session, referral_id: UUID) -> ReferralDetail:
         consent_id=consent_id,
         replaces_id=replaces_id,
         part_of_id=part_of_id,
+        before=before,
         contact=contact,
         history=past,
         people=people(session, named),
     )
+
+
+def related(session: Session, referral_id: UUID, *named: UUID | None) -> list[ReferralItem]:
+    """Give the referrals that came of one, and those that it names: one statement."""
+    asked = [each for each in named if each is not None]
+    rows = session.execute(
+        select(*_of(Referral, ReferralItem))
+        .where(
+            Referral.tenant_id == scope_of(session).tenant_id,
+            or_(
+                Referral.part_of_id == referral_id,
+                Referral.replaces_id == referral_id,
+                Referral.id.in_(asked),
+            ),
+        )
+        .order_by(Referral.sent_at, Referral.id)
+    )
+    return [ReferralItem(*row) for row in rows]
 
 
 def referrals_of_contact(session: Session, contact_id: UUID) -> list[ReferralItem]:

@@ -161,19 +161,16 @@ def waiting_list(
 ) -> Sequence[Waiting]:
     """Give the receiver's waitlists, service by service in order: two statements."""
     me = scope_of(session).tenant_id
-    pace = dict(
-        session.execute(
-            select(WaitlistPlace.service_key, func.count())
-            .where(
-                WaitlistPlace.tenant_id == me,
-                WaitlistPlace.how == TAKEN,
-                WaitlistPlace.left_at >= now - timedelta(weeks=WEEKS),
-            )
-            .group_by(WaitlistPlace.service_key)
+    taken = session.execute(
+        select(WaitlistPlace.service_key, func.count().label("number"))
+        .where(
+            WaitlistPlace.tenant_id == me,
+            WaitlistPlace.how == TAKEN,
+            WaitlistPlace.left_at >= now - timedelta(weeks=WEEKS),
         )
-        .tuples()
-        .all()
+        .group_by(WaitlistPlace.service_key)
     )
+    pace = {row.service_key: int(row.number) for row in taken}
     query = (
         select(
             Referral.id,

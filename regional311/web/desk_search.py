@@ -11,6 +11,7 @@ from regional311.catalog.search_log import record_choice, record_search
 from regional311.intake.queries import familiar_services
 from regional311.web.emergencies import pinned, scripts
 from regional311.web.freshness import freshness
+from regional311.web.offering import room_of
 from regional311.web.searching import (
     corrections_of,
     danger_in,
@@ -87,6 +88,7 @@ def hits_of(request: Any, here: str, *, walks: bool = False) -> dict[str, Any]:
                     "verb": None,
                     "summary": hit.summary,
                     "fresh": None,
+                    "room": None,
                     "guide": hit.heading == "script",
                     "reasons": reasons,
                 }
@@ -114,6 +116,7 @@ def _offer(request: Any, service: Service, url: str, reasons: Sequence[Any] = ()
         "verb": said(VERBS, service.verb),
         "summary": service.summary,
         "fresh": freshness(request, service),
+        "room": room_of(tell, service),
         "guide": False,
         "reasons": reasons,
     }

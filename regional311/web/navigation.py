@@ -60,6 +60,12 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
                 P.TENANT_ENTER,
                 within="insight",
             ),
+                "receiving",
+                _("What we take"),
+                _("What we take from whom, and when."),
+                P.SERVICE_READ,
+                within="referrals",
+            ),
         ),
     ),
     (

@@ -3,6 +3,7 @@
     /                       Root: the public door
     /auth                   Auth: sign in, sign out, language
     /track/<token>          TrackedRequest: one request, for whoever holds its link
+    /answer/<token>         AnswerLink: one referral, answered once without an account
     /services/<slug>/<key>  PublicService: one service, for everybody
     /articles/<slug>/<key>  PublicArticle: one article's public part
     /hsds/<list>/<id>       DirectoryEntry: the directory as an HSDS API; /hsds/<slug>/... of one
@@ -61,6 +62,7 @@ from regional311.database.base import Base
 from regional311.database.session import open_session
 from regional311.exchange.models import ExternalSystem
 from regional311.forecast.models import Budget, Scenario
+from regional311.identity.attempts import TooManyTries, note_wrong, too_many
 from regional311.identity.models import ApiClient, Membership
 from regional311.identity.permissions import Permissions as P
 from regional311.identity.queries import Tracked, tracked
@@ -69,10 +71,11 @@ from regional311.intake.models import Contact, FollowedRequest, ServiceRequest
 from regional311.keeping.models import Suggestion
 from regional311.ledger.exports import batch_numbered
 from regional311.ledger.models import Account, JournalEntry, LedgerPeriod
-from regional311.referral.models import Backtest, Referral, RuleSet
+from regional311.referral.models import AcceptancePolicy, Backtest, Referral, RuleSet
 from regional311.referral.snapshot import NOBODY
 from regional311.settlement.models import BalanceConfirmation, Dispute, NettingSet, Payment
 from regional311.tenancy.models import Line
+from regional311.web.answer_links import Answering, read_token
 from regional311.web.partners import REGION, Partner
 from regional311.web.security import SignInNeeded, tenant_acl
 from regional311.web.telling import telling
@@ -138,6 +141,8 @@ class Root(Resource):
             return Auth(self.request, name, self)
         if name == "track":
             return Track(self.request, name, self)
+        if name == "answer":
+            return AnswerLinks(self.request, name, self)
         if name == "services":
             return PublicServices(self.request, name, self)
         if name == "articles":
@@ -188,6 +193,41 @@ class TrackedRequest(Resource):
         self.partner = partner
         self.request_id = found.request_id
         self.me_too_id = found.me_too_id
+
+
+class AnswerLinks(Resource):
+    """Where the links in messages about new referrals lead."""
+
+    def child(self, name: str) -> Resource | None:
+        request, registry = self.request, self.request.registry
+        secret, address = registry.configured.secret, request.client_addr or "unknown"
+        if too_many(registry.engine, secret, "answer-link", address, request.now):
+            raise TooManyTries(
+                "Too many links from here led nowhere. Wait 15 minutes, then try again."
+            )
+        found = read_token(secret, name)
+        partner = None if found is None else registry.partners.by_id(found.tenant_id)
+        if found is None or partner is None:
+            note_wrong(registry.engine, secret, "answer-link", address, request.now)
+            return None
+        enter(self.request, partner)
+        return AnswerLink(self.request, name, self, partner, found)
+
+
+class AnswerLink(Resource):
+    """One referral, for whoever holds its link, until it is answered."""
+
+    def __init__(
+        self,
+        request: Any,
+        name: str,
+        parent: Resource,
+        partner: Partner,
+        answering: Answering,
+    ) -> None:
+        super().__init__(request, name, parent)
+        self.partner = partner
+        self.answering = answering
 
 
 class PublicPlace(Resource):
@@ -939,6 +979,21 @@ class Trends(Collection):
     """What all partners published of their months."""
 
     permission = P.TENANT_ENTER
+
+
+class AcceptanceRecord(Record):
+    """What the partner takes from whom: one policy."""
+
+
+@collection("receiving")
+class Receiving(Collection):
+    """What the partner takes from others, and its own words for how far it is."""
+
+    permission = P.SERVICE_READ
+    model, member, by = AcceptancePolicy, AcceptanceRecord, "key"
+
+    def child(self, name: str) -> Resource | None:
+        return None if name == "words" else super().child(name)
 
 
 class Catalogue(Collection):

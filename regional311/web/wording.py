@@ -111,6 +111,21 @@ END_REASONS: Final[Mapping[str, Any]] = {
     "other": _("Another reason"),
 }
 
+ROOM_STATES: Final[Mapping[str, Any]] = {
+    "has": _("Has room"),
+    "none": _("No room"),
+    "none_waitlist": _("No room, with a waitlist"),
+    "assessment": _("After an assessment"),
+    "unknown": _("Not known"),
+}
+
+ACCEPTANCE_MODES: Final[Mapping[str, Any]] = {
+    "accept": _("Taken at once"),
+    "ask": _("Somebody answers"),
+    "warm": _("Only with the person on the line"),
+    "closed": _("Nothing is taken"),
+}
+
 OUTCOMES: Final[Mapping[str, Any]] = {
     "met": _("The need is met"),
     "partially_met": _("The need is partly met"),

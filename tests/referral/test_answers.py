@@ -17,7 +17,7 @@ from regional311.exchange.models import Envelope
 from regional311.intake.models import Need
 from regional311.metering.models import UsageEvent
 from regional311.notices.models import OutboxMessage
-from regional311.referral import filing, lifecycle, queries, service
+from regional311.referral import filing, lifecycle, queries, service, worklist
 from regional311.referral.decision import explain_stored
 from regional311.referral.filing import Asker, Intake
 from regional311.referral.models import Consent, Referral
@@ -144,28 +144,40 @@ def test_stale_and_unknown(city, region):
             service.move(city, to="accepted", now=LATER, referral_id=filed.referral_id, version=1)
         with pytest.raises(NotFound):
             queries.referral_detail(city, filed.referral_id)
-        assert queries.referrals(city).rows == []
+        assert worklist.listed(city, "new", now=NOW, person_id=None).rows == []
 
 
 def test_inbox(city, region):
     for _ in range(3):
         refer(city, region)
     with acting_for(city, THERE):
-        page = queries.referrals(city, view="new", limit=2)
+        me = city.scope.person_id
+
+        def listed(tab, now=LATER, **more):
+            return worklist.listed(city, tab, now=now, person_id=me, **more)
+
+        page = listed("new", limit=2)
         assert len(page.rows) == 2
-        rest = queries.referrals(city, view="new", limit=2, after=page.after)
+        rest = listed("new", limit=2, after=page.after)
         assert len(rest.rows) == 1
         first = page.rows[0]
         service.claim(city, now=LATER, referral_id=first.id, version=1)
         service.move(city, to="accepted", now=LATER, referral_id=first.id, version=2)
-        mine = queries.referrals(city, claimed_by=city.scope.person_id)
-        assert [each.id for each in mine.rows] == [first.id]
-        assert [each.id for each in queries.referrals(city, view="ageing").rows] == [first.id]
-        late = NOW + timedelta(days=4)
-        assert len(queries.referrals(city, overdue_at=late).rows) == 3
-        counts = queries.inbox_counts(city, person_id=city.scope.person_id, now=late)
-        assert (counts.new, counts.mine, counts.overdue, counts.open) == (2, 1, 3, 3)
-        found = queries.referrals(city, number=first.public_id.lower()).rows
+        assert [each.id for each in listed("mine").rows] == [first.id]
+        assert [each.id for each in listed("work").rows] == [first.id]
+        assert listed("ageing").rows == []
+        late = NOW + timedelta(days=40)
+        assert [each.id for each in listed("ageing", late).rows] == [first.id]
+        assert len(listed("overdue", late).rows) == 2
+        counts = worklist.counts(city, person_id=me, now=late)
+        assert {name: each for name, each in counts.items() if each} == {
+            "new": 2,
+            "mine": 1,
+            "overdue": 2,
+            "ageing": 1,
+            "work": 1,
+        }
+        found = listed("mine", number=first.public_id.lower()).rows
         assert [each.id for each in found] == [first.id]
         detail = queries.referral_detail(city, first.id)
         assert detail.shared["name"] == "Anna Canary"
@@ -175,7 +187,7 @@ def test_inbox(city, region):
             "referral:claim",
             "referral:accept",
         ]
-    sent = queries.referrals(city, side="sent")
+    sent = worklist.listed(city, "sent", now=LATER, person_id=None)
     assert len(sent.rows) == 3
     assert queries.referral_detail(city, sent.rows[0].id).contact.startswith("C-")
 

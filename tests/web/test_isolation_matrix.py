@@ -60,10 +60,12 @@ from regional311.ledger.books import credit, debit
 from regional311.ledger.exports import make_batch
 from regional311.ledger.service import NewEntry, open_accounts, post
 from regional311.referral import backtest
+from regional311.referral.acceptance import Acceptance
 from regional311.referral.drafting import Content as RuleContent
 from regional311.referral.drafting import begin as begin_rules
 from regional311.referral.filing import Asker, Intake, Place, take_in
 from regional311.referral.models import Referral, RuleSet
+from regional311.referral.policies import write_policy
 from regional311.referral.snapshot import invalidate, published
 from regional311.settlement.models import BalanceConfirmation, Dispute, NettingSet, Payment
 from regional311.web.tree import Resource
@@ -97,6 +99,7 @@ SERVICES = "specialist supervisor partner worker keeper editor administrator aud
 KEEPS = "supervisor worker keeper editor administrator"
 DRAFTS = "keeper editor administrator"
 PUBLISHES = "editor administrator"
+EDITS_RULES = "administrator"
 RULES = "specialist supervisor administrator auditor"
 MONEY = "finance approver auditor"
 TERMS = "finance approver administrator auditor"
@@ -152,11 +155,43 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("ReferralRecord", "cancel", "POST"): ("referrals/{referral}/cancel", REFERRALS),
     **{
         ("ReferralRecord", name, "POST"): (f"referrals/{{referral}}/{name}", ANSWERS)
-        for name in ("accept", "complete", "fail", "hold", "progress", "reject")
+        for name in (
+            "accept",
+            "ask",
+            "claim",
+            "complete",
+            "fail",
+            "hold",
+            "move-up",
+            "offer-place",
+            "progress",
+            "reject",
+            "unclaim",
+            "undo",
+            "waitlist",
+            "word",
+        )
     },
     ("Insight", "", "GET"): ("insight", REFERRALS),
     ("InsightFigure", "", "GET"): ("insight/closed", REFERRALS),
     ("Trends", "", "GET"): ("trends", EVERYBODY),
+    ("ReferralRecord", "reply", "POST"): ("referrals/{referral}/reply", TAKES),
+    ("ReferralRecord", "send-on", "GET"): ("referrals/{referral}/send-on", TAKES),
+    ("ReferralRecord", "send-on", "POST"): ("referrals/{referral}/send-on", REFERRALS),
+    ("Referrals", "bulk", "POST"): ("referrals/bulk", ANSWERS),
+    ("Referrals", "room", "GET"): ("referrals/room?service=code-complaint", REFERRALS),
+    ("Referrals", "room", "POST"): ("referrals/room?service=code-complaint", ANSWERS),
+    ("Referrals", "room-now", "POST"): ("referrals/room-now", ANSWERS),
+    ("Referrals", "waitlist", "GET"): ("referrals/waitlist", REFERRALS),
+    ("Receiving", "", "GET"): ("receiving", SERVICES),
+    ("Receiving", "new", "GET"): ("receiving/new", EDITS_RULES),
+    ("Receiving", "new", "POST"): ("receiving/new", EDITS_RULES),
+    ("Receiving", "words", "GET"): ("receiving/words", SERVICES),
+    ("Receiving", "words", "POST"): ("receiving/words", EDITS_RULES),
+    ("AcceptanceRecord", "", "GET"): ("receiving/matrix", SERVICES),
+    ("AcceptanceRecord", "", "POST"): ("receiving/matrix", EDITS_RULES),
+    ("AcceptanceRecord", "end", "POST"): ("receiving/matrix/end", EDITS_RULES),
+    ("AcceptanceRecord", "restore", "POST"): ("receiving/matrix/restore", EDITS_RULES),
     ("Services", "", "GET"): ("services", SERVICES),
     ("Desk", "duty", "POST"): ("desk/duty", TAKES),
     ("Desk", "waiting", "GET"): ("desk/waiting", TAKES),
@@ -543,6 +578,8 @@ PUBLIC = {
     "Auth",
     "Track",
     "TrackedRequest",
+    "AnswerLinks",
+    "AnswerLink",
     "PublicServices",
     "PublicServicesOf",
     "PublicService",
@@ -676,6 +713,7 @@ def found(web_engine, people) -> dict[str, str]:
             sealed_by="matrix",
             now=NOW,
         )
+        write_policy(session, Acceptance(key="matrix", name="Matrix"), None, now=NOW)
         synonym = Synonym(key="matrix", said=("matrix",), means=("pothole",))
         write_synonym(session, synonym, None, now=NOW)
 

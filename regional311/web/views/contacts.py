@@ -35,6 +35,7 @@ from regional311.referral import filing
 from regional311.referral import queries as referrals
 from regional311.referral.decision import explain_stored
 from regional311.web.answering_now import number_to_give
+from regional311.web.answer_links import answer_link
 from regional311.web.desk_search import LONGEST_QUESTION, hits_of, record_pick
 from regional311.web.forms import (
     Boolean,
@@ -59,6 +60,13 @@ from regional311.web.forms import (
 from regional311.web.freshness import freshness
 from regional311.web.i18n import _
 from regional311.web.listing import Column, Filter, Listing
+from regional311.web.offering import (
+    CONDITION,
+    NOTHING_OFFERED,
+    add_receivers_questions,
+    answered_by,
+    offered_to,
+)
 from regional311.web.questions import add_questions, asking, files_of, told_again
 from regional311.web.representations import csv_response, file_response, wanted
 from regional311.web.same_already import same_already, told
@@ -303,6 +311,7 @@ def _need_form(
         for name in PLACE:
             del schema[name]
     add_questions(request, schema, service, level=3)
+    add_receivers_questions(request, schema)
     contact = context.record
     return make_form(
         request,
@@ -357,6 +366,7 @@ def _intake(
         danger_answer=contact.danger_answer,
         cleared=bool(values.get("cleared")),
         chosen=values.get("chosen") or "",
+        eligible=answered_by(values),
         consent=values.get("consent") or "unasked",
         consent_fields=tuple(filter(None, (values.get("shown") or "").split(","))),
         same_as=values.get("same_as") or "",
@@ -441,6 +451,7 @@ def _preview(
             "candidates": [],
             "consent": None,
             "same": [],
+            **NOTHING_OFFERED,
         }
     names = tell.published.sharing(tell.today).fields
     target = decision.target or decision.owner
@@ -486,6 +497,7 @@ def _preview(
         "cleared": intake.cleared,
         "ask_cleared": intake.cleared,
         "same": _same(request, seen, intake.place, values.get("same_as")),
+        **offered_to(tell, decision, intake),
     }
 
 
@@ -716,7 +728,13 @@ def _groups(form: Form) -> dict[str, _Group]:
     point = [by_name[name] for name in ("latitude", "longitude") if name in by_name]
     apart = {*CALLER, *ASIDE, "latitude", "longitude"}
     return {
-        "main": _Group([child for child in form.children if child.name not in apart]),
+        "main": _Group(
+            [
+                child
+                for child in form.children
+                if child.name not in apart and not child.name.startswith(CONDITION)
+            ]
+        ),
         "point": _Group(point),
         "caller": _Group(caller),
     }
@@ -1041,6 +1059,7 @@ def file_need(context: ContactRecord, request: Any) -> Any:
             now=request.now,
             url=request.registry.configured.url,
             translate=tell.translate,
+            link=answer_link(request),
         )
         _read_again(context)
         return _page(context, request, Work(filed=_filed(tell, request, service, filed)))

@@ -26,6 +26,7 @@ from regional311.intake import service as intake_service
 from regional311.intake.open_requests import OpenRequest, Wanted
 from regional311.referral import filing
 from regional311.web import open311
+from regional311.web.answer_links import answer_link
 from regional311.web.open311 import Refused, given, listed, moment, reply
 from regional311.web.representations import csv_stream
 from regional311.web.telling import Telling
@@ -361,6 +362,7 @@ def take_request(call: Call) -> Response:
             url=call.request.registry.configured.url,
             translate=call.tell.translate,
             look_first=True,
+            link=answer_link(call.request),
         )
     except Conflict as error:
         raise Refused(409, error.message) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 import colander
@@ -16,6 +16,8 @@ from regional311.catalog.directory import Service
 from regional311.errors import DomainError
 from regional311.intake import me_too
 from regional311.referral import filing
+from regional311.referral.decision import said
+from regional311.web.answer_links import answer_link
 from regional311.web.forms import (
     Boolean,
     CheckboxWidget,
@@ -176,6 +178,29 @@ def _report_form(
     )
 
 
+SAID_BEFORE: Final = frozenset({"offer-closed", "offer-shut", "offer-warm-only", "offer-full"})
+"""Why a receiver refuses that nothing somebody could write would change."""
+
+
+def _refused(request: Any, found: Service) -> str:
+    """Say before anybody writes a word that nobody takes it at present, and who might instead."""
+    tell = telling(request)
+    intake = filing.Intake(
+        source="web",
+        key="",
+        channel="web",
+        started_at=request.now,
+        service=found.ref,
+        danger_answer="none",
+    )
+    decision = filing.preview(tell.published, found.tenant, intake, now=request.now).decision
+    if decision is None or decision.verdict is None:
+        return ""
+    codes = [code for code in decision.verdict.codes if code[0] in SAID_BEFORE]
+    others = [code for code in decision.reasons if code[0] == "offer-next"] if codes else []
+    return " ".join(said([*codes, *others], tell.published.names, tell.translate))
+
+
 def _report_page(request: Any, found: Service, form: Form, lead: Any) -> dict[str, Any]:
     row = telling(request).published.tenants[found.tenant]
     spoken = spoken_service(found, own_language(row), page_language(request))
@@ -185,6 +210,8 @@ def _report_page(request: Any, found: Service, form: Form, lead: Any) -> dict[st
         "service_url": f"/services/{found.ref}",
         "title": title,
         "lead": lead,
+        "refused": _refused(request, found),
+        "phone": telling(request).phone(found.tenant),
         "form": form,
     }
 
@@ -317,6 +344,7 @@ def _file(request: Any, found: Service) -> Any:
                 url=request.registry.configured.url,
                 translate=tell.translate,
                 look_first=True,
+                link=answer_link(request),
             )
         except me_too.NotOpen as error:
             raise me_too.NotOpen(

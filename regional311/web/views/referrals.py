@@ -1,4 +1,4 @@
-"""Referrals: the inbox, those sent, and one with exactly what was shared."""
+"""One referral with exactly what was shared, and the steps that end or hold it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from typing import Any
 from pyramid.httpexceptions import HTTPForbidden, HTTPNotFound, HTTPSeeOther
 from pyramid.view import view_config
 
-from regional311.catalog.answers import kept_from
 from regional311.catalog.queries import forms
-from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
-from regional311.intake.queries import EXPORT, PAGE, attachment
+from regional311.intake.queries import attachment
 from regional311.referral import lifecycle, queries, service
 from regional311.web.forms import (
     Choice,
@@ -28,20 +26,27 @@ from regional311.web.forms import (
     make_form,
 )
 from regional311.web.i18n import _
-from regional311.web.listing import Column, Filter, Listing
 from regional311.web.questions import told_again
-from regional311.web.representations import csv_response, file_response, wanted
+from regional311.web.receiving import (
+    ANSWERS,
+    finish_days,
+    kept_of,
+    more_of,
+    progress_said,
+    sent_version,
+    shared_said,
+    standing_said,
+)
+from regional311.web.representations import file_response
 from regional311.web.telling import Telling, telling
-from regional311.web.tree import ReferralRecord, Referrals
+from regional311.web.tree import ReferralRecord
 from regional311.web.wording import (
     ACTIONS,
     CONSENT_METHODS,
     DECLINE_REASONS,
     END_REASONS,
     HOLD_REASONS,
-    LANGUAGES,
     OUTCOMES,
-    PLACE_KINDS,
     PRIORITIES,
     REFERRAL_STATES,
     choices,
@@ -49,126 +54,7 @@ from regional311.web.wording import (
     said,
 )
 
-TABS = {
-    "new": _("New"),
-    "mine": _("Mine"),
-    "ageing": _("Accepted, not closed"),
-    "overdue": _("Overdue"),
-    "closed": _("Closed"),
-    "sent": _("Sent"),
-}
 _REASONS = {**DECLINE_REASONS, **END_REASONS, **HOLD_REASONS}
-_ERASED = "erased"
-ANSWERS = "answers"
-"""The field of the sharing policy that holds the answers to a form."""
-
-
-@view_config(
-    context=Referrals,
-    permission=P.REFERRAL_READ,
-    request_method="GET",
-    renderer="referrals/list.jinja2",
-)
-def referrals(context: Referrals, request: Any) -> Any:
-    """The inbox in its parts, and what was sent."""
-    tell = telling(request)
-    chosen = request.GET.get("view", "")
-    chosen = chosen if chosen in TABS else "new"
-    sent = chosen == "sent"
-    listing = Listing(
-        request,
-        columns=[
-            Column("number", _("Number")),
-            Column("service", _("Asks for")),
-            Column("partner", _("To") if sent else _("From")),
-            Column("urgency", _("Urgency")),
-            Column("state", _("Status")),
-            Column("sent", _("Sent"), sort=True),
-            Column("due", _("Answer due")),
-        ],
-        filters=[
-            Filter("view", _("Show"), choices=list(TABS.items()), type="hidden"),
-            Filter("state", _("Status"), choices=choices(REFERRAL_STATES)),
-        ],
-        sort="-sent" if sent or chosen == "closed" else "sent",
-        csv=True,
-    )
-    asked: dict[str, Any] = {"side": lifecycle.SENDER if sent else lifecycle.RECEIVER}
-    if chosen == "mine":
-        asked |= {"claimed_by": request.identity.person_id, "view": "open"}
-    elif chosen == "overdue":
-        asked["overdue_at"] = request.now
-    elif not sent:
-        asked["view"] = chosen
-    state = listing.values["state"]
-    if state is not None:
-        asked = {key: value for key, value in asked.items() if key != "view"} | {"states": (state,)}
-    as_csv = wanted(request) == "csv"
-    page = queries.referrals(
-        request.dbsession,
-        **asked,
-        oldest_first=listing.sort == "sent",
-        after=listing.after,
-        limit=EXPORT if as_csv else PAGE,
-    )
-    if as_csv:
-        return csv_response(
-            request,
-            f"referrals-{chosen}.csv",
-            ["number", "service", "partner", "urgency", "status", "outcome", "sent", "due"],
-            [
-                [
-                    row.public_id,
-                    row.service_key,
-                    tell.published.slugs.get(row.counterparty_id),
-                    row.urgency,
-                    row.state,
-                    row.outcome,
-                    row.sent_at,
-                    row.due_at,
-                ]
-                for row in page.rows
-            ],
-        )
-    listing.fill(
-        [
-            {
-                "public_id": row.public_id,
-                "service": _service_name(tell, row),
-                "partner": tell.partner(row.counterparty_id),
-                "urgency": said(PRIORITIES, row.urgency),
-                "state": said(REFERRAL_STATES, row.state),
-                "kind": kind(REFERRAL_STATES, row.state),
-                "sent": tell.when(row.sent_at),
-                "due": tell.day(row.due_at) if row.state == "requested" else None,
-                "late": _late(row, request),
-            }
-            for row in page.rows
-        ],
-        after=page.after,
-    )
-    here = f"/{tell.slug}/referrals"
-    counts = queries.inbox_counts(
-        request.dbsession, person_id=request.identity.person_id, now=request.now
-    )
-    numbers = {"new": counts.new, "mine": counts.mine, "overdue": counts.overdue}
-    return {
-        "listing": listing,
-        "title": TABS[chosen],
-        "lead": None,
-        "empty": _("Nothing was sent yet.") if sent else _("Nothing waits here."),
-        "with_label": _("To") if sent else _("From"),
-        "tabs": [
-            (
-                here if key == "new" else f"{here}?view={key}",
-                _("${name} (${count})", mapping={"name": label, "count": numbers[key]})
-                if numbers.get(key)
-                else label,
-                key == chosen,
-            )
-            for key, label in TABS.items()
-        ],
-    }
 
 
 def _service_name(tell: Telling, row: Any) -> str:
@@ -177,7 +63,8 @@ def _service_name(tell: Telling, row: Any) -> str:
 
 
 def _late(row: Any, request: Any) -> bool:
-    return row.state == "requested" and row.due_at is not None and row.due_at < request.now
+    waits = row.state == "requested" and row.asked_at is None
+    return waits and row.due_at is not None and row.due_at < request.now
 
 
 # --- forms ----------------------------------------------------------------------------------------
@@ -297,6 +184,12 @@ def _page(context: ReferralRecord, request: Any, **failed: Any) -> dict[str, Any
                 _("Answer due"),
                 tell.when(found.due_at) if found.answered_at is None else None,
             ),
+            (
+                _("To be done by"),
+                tell.day(found.finish_by) if found.state in lifecycle.OPEN else None,
+            ),
+            (_("Progress"), progress_said(tell, found)),
+            (_("Waitlist"), standing_said(tell, found)),
             (_("Answered"), tell.when(found.answered_at)),
             (_("Closed"), tell.when(found.closed_at)),
             (_("Reason"), said(_REASONS, found.reason) if found.reason else None),
@@ -308,7 +201,7 @@ def _page(context: ReferralRecord, request: Any, **failed: Any) -> dict[str, Any
         "shared_lead": _("This is all that ${partner} can see.", mapping={"partner": other})
         if sent
         else _("This is all that ${partner} sent.", mapping={"partner": other}),
-        "shared": _shared(tell, request, detail.shared),
+        "shared": shared_said(tell, request, detail.shared),
         "asked": _asked(context, request, detail.shared),
         "consent": consent,
         "history": [
@@ -323,6 +216,7 @@ def _page(context: ReferralRecord, request: Any, **failed: Any) -> dict[str, Any
         ],
         "opened": next(iter(failed), None),
         **_to_do(context, request, found, failed),
+        **more_of(context, request, detail),
     }
 
 
@@ -372,44 +266,12 @@ def _consent(tell: Telling, row: Any) -> list[tuple[Any, Any]]:
     ]
 
 
-def _shared(tell: Telling, request: Any, shared: Any) -> list[tuple[Any, Any]]:
-    """What crossed, field by field, in the words of the sharing policy."""
-    if shared.get(_ERASED):
-        return [(_("Erased"), _("The person took the consent back."))]
-    names = tell.published.sharing(tell.today).fields
-    return [
-        (names.get(key, key), _value(request, key, value))
-        for key, value in shared.items()
-        if key != ANSWERS or "form" not in value
-    ]
-
-
 def _asked(context: ReferralRecord, request: Any, shared: Any) -> list[dict[str, Any]]:
     """The questions that were asked and the answers that crossed."""
-    content = shared.get(ANSWERS) or {}
-    kept = kept_from(content) if "form" in content else None
+    kept = kept_of(shared)
     here = request.resource_path(context).rstrip("/")
     asked = forms(request.dbsession, [kept.form] if kept else ())
     return told_again(request, kept, asked, files_at=f"{here}/file?question=")
-
-
-def _value(request: Any, key: str, value: Any) -> Any:
-    if isinstance(value, bool):
-        return _("Yes") if value else _("No")
-    if key == "language":
-        return said(LANGUAGES, value)
-    if key == "urgency":
-        return said(PRIORITIES, value)
-    if isinstance(value, dict):
-        if "kind" in value:
-            point = [value.get("latitude"), value.get("longitude")]
-            return (
-                value.get("text")
-                or ", ".join(filter(None, point))
-                or said(PLACE_KINDS, value["kind"])
-            )
-        return "; ".join(f"{name}: {each}" for name, each in value.items())
-    return str(value)
 
 
 # --- what may be done -----------------------------------------------------------------------------
@@ -417,13 +279,6 @@ def _value(request: Any, key: str, value: Any) -> Any:
 
 def _back(context: ReferralRecord, request: Any) -> HTTPSeeOther:
     return HTTPSeeOther(location=request.resource_path(context).rstrip("/"))
-
-
-def _sent_version(request: Any) -> int:
-    text = request.POST.get("version", "")
-    if not (text.isascii() and text.isdecimal() and len(text) < 10):
-        raise InvalidInput(_("The form is incomplete: load the page again."), field="version")
-    return int(text)
 
 
 @view_config(
@@ -449,8 +304,9 @@ def _step(context: ReferralRecord, request: Any, to: str, done: Any) -> HTTPSeeO
         request.dbsession,
         now=request.now,
         referral_id=context.record.id,
-        version=_sent_version(request),
+        version=sent_version(request),
         to=to,
+        finish_days=finish_days(telling(request), context.record),
         followers=telling(request).followers(),
     )
     request.flash("success", done)

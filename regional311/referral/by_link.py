@@ -1,0 +1,82 @@
+"""Answering a referral with the link in the message about it: once, and only while it is new."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import update
+
+from regional311.audit.service import record
+from regional311.database.locking import locked
+from regional311.database.session import TenantSession, mark_changed, scope_of
+from regional311.errors import Conflict
+from regional311.intake.service import NO_FOLLOWERS, Changed, Followers
+from regional311.referral import lifecycle
+from regional311.referral.acceptance import FINISH_DAYS
+from regional311.referral.models import Referral
+from regional311.referral.service import move
+
+ANSWERS = ("accepted", "rejected")
+
+
+class LinkUsed(Conflict):
+    """The link was used, has expired, or the referral was answered in another way."""
+
+
+def answer_by_link(
+    session: TenantSession,
+    *,
+    now: datetime,
+    referral_id: UUID,
+    expires_at: datetime,
+    to: str,
+    reason: str | None = None,
+    note: str | None = None,
+    finish_days: int = FINISH_DAYS,
+    followers: Followers = NO_FOLLOWERS,
+) -> Changed:
+    """Accept or decline a referral by its link, as the bound receiver.
+
+    Raises :class:`LinkUsed`, `NotFound`, and what :func:`regional311.referral.service.move` does.
+    """
+    referral = locked(session, Referral, referral_id, None, {}, "referral")
+    if to not in ANSWERS or not can_answer(referral, expires_at, now):
+        raise LinkUsed("This link answers nothing any more.")
+    changed = move(
+        session,
+        now=now,
+        referral_id=referral_id,
+        version=referral.version,
+        to=to,
+        reason=reason,
+        note=note,
+        finish_days=finish_days,
+        followers=followers,
+    )
+    session.execute(
+        update(Referral)
+        .where(Referral.tenant_id == scope_of(session).tenant_id, Referral.id == referral_id)
+        .values(link_used_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    mark_changed(session)
+    record(
+        session,
+        now=now,
+        action="referral:link",
+        subject_kind="referral",
+        subject_id=referral_id,
+        detail={"to": to},
+    )
+    return changed
+
+
+def can_answer(referral: Referral, expires_at: datetime, now: datetime) -> bool:
+    """Whether a link still answers: nobody has, and its time is not over."""
+    return (
+        now < expires_at
+        and referral.link_used_at is None
+        and referral.side == lifecycle.RECEIVER
+        and referral.state == "requested"
+    )
