@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from regional311.audit.service import record
 from regional311.database.locking import locked
-from regional311.database.rows import put
+from regional311.database.rows import put, rewrite
 from regional311.database.session import TenantSession, scope_of
 from regional311.errors import Conflict
 from regional311.intake.service import NO_FOLLOWERS, Changed, Followers
@@ -87,26 +87,38 @@ def put_on_list(
 
 
 def move_up(session: TenantSession, *, now: datetime, referral_id: UUID, version: int) -> None:
-    """Move a referral before the one before it; nothing happens to the first."""
+    """Move a referral before the one before it; nothing happens to the first.
+
+    Raises :class:`NotWaiting` when it does not wait, or a place is offered to it.
+    """
     referral = _open(session, referral_id, version)
     place = _place(session, referral_id)
-    before = session.execute(
-        select(WaitlistPlace)
+    if place.offered_at is not None:
+        raise NotWaiting("A place is offered already.")
+    waiting = session.execute(
+        select(WaitlistPlace.id, WaitlistPlace.rank)
         .where(
             WaitlistPlace.tenant_id == place.tenant_id,
             WaitlistPlace.service_key == place.service_key,
             WaitlistPlace.left_at.is_(None),
             WaitlistPlace.offered_at.is_(None),
-            WaitlistPlace.rank < place.rank,
         )
-        .order_by(WaitlistPlace.rank.desc(), WaitlistPlace.id.desc())
-        .limit(1)
+        .order_by(WaitlistPlace.rank, WaitlistPlace.id)
         .with_for_update()
-    ).scalar_one_or_none()
-    if before is None:
+    ).all()
+    order = [row.id for row in waiting]
+    at = order.index(place.id)
+    if at == 0:
         return
-    before.rank, place.rank = place.rank, before.rank
-    session.flush()
+    order[at - 1], order[at] = order[at], order[at - 1]
+    known = {row.id: row.rank for row in waiting}
+    moved, last = [], -1
+    for each, rank in zip(order, sorted(known.values()), strict=True):
+        # those who came at the same moment have one rank until somebody is moved
+        last = max(rank, last + 1)
+        if known[each] != last:
+            moved.append({"id": each, "rank": last})
+    rewrite(session, WaitlistPlace, moved)
     _record(session, now, "move_up", referral_id)
     tell_positions(session, referral.service_key, now=now)
 

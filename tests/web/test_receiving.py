@@ -195,7 +195,7 @@ def test_a_question_goes_there_and_back(partner, sign_in, sent):
     page = press(mine, "/reply", body="Two nights, three people.")
     assert "Two nights" in partner.get(path)
     assert number in partner.get(f"{HELP}/referrals")
-    assert "reply" not in page.text.split("History")[0].split("Questions and answers")[1]
+    assert not any(form.action.endswith("/reply") for form in page.forms.values())
 
 
 def test_own_words_are_kept_in_a_form_and_seen_by_the_sender(partner, sign_in, sent):
@@ -254,7 +254,7 @@ def open_contact(browser) -> str:
     page = form.submit()
     page = page.follow() if page.status_int in (302, 303) else page
     danger = next(f for f in page.forms.values() if f.action.endswith("/danger"))
-    danger["danger"] = "none"
+    danger["answer"] = "none"
     danger.submit().follow()
     return page.request.path
 
@@ -305,14 +305,15 @@ def test_the_desk_sees_a_refusal_and_files_nothing(sign_in, policy):
     city = sign_in("specialist", "city-of-portland")
     contact = open_contact(city)
     page = city.get(f"{contact}?service=211info/{PLACE}")
-    assert "They ask first: Is there a child?" in page
-    assert "Ring the night desk first." in page
     form = page.forms["need"]
     fields = [
         (name, value)
         for name, value in form.submit_fields()
         if name not in ("preview", "walk", "consent")
     ]
+    page = city.post(f"{contact}/preview", fields)
+    assert "They ask first: Is there a child?" in page
+    assert "Ring the night desk first." in page
     refused = city.post(
         f"{contact}/need", [*fields, ("meets-child", "no"), ("consent", "given")], status=400
     )
@@ -412,7 +413,7 @@ def test_forged_links_lead_nowhere_and_not_for_long(letter, application, clock):
     assert read_token("another secret", token) is None
     stranger = TestApp(application, extra_environ={"REMOTE_ADDR": "203.0.113.9"})
     wrong = token[:-2] + ("AA" if token[-2:] != "AA" else "BB")
-    for each in (wrong, "x", "é" * 76):
+    for each in (wrong, "x", "x" * 76):
         stranger.get(f"/answer/{each}", status=404)
     for _ in range(MOST):
         stranger.get(f"/answer/{wrong}", status="*")

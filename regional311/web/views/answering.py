@@ -142,26 +142,26 @@ def _answered(context: AnswerLink, request: Any, name: str) -> Any:
     row, tell = _row(context, request), telling(request)
 
     def on_success(values: dict[str, Any]) -> Any:
-        answer_by_link(
-            request.dbsession,
-            now=request.now,
-            referral_id=row.id,
-            expires_at=context.answering.expires_at,
-            to=FORMS[name][2],
-            finish_days=finish_days(tell, row),
-            followers=tell.followers(),
-            **values,
-        )
+        try:
+            answer_by_link(
+                request.dbsession,
+                now=request.now,
+                referral_id=row.id,
+                expires_at=context.answering.expires_at,
+                to=FORMS[name][2],
+                finish_days=finish_days(tell, row),
+                followers=tell.followers(),
+                **values,
+            )
+        except LinkUsed:
+            request.response.status_int = 409
+            return _page(context, request)
         shown = _page(context, request) | {"done": name}
         return render_to_response("answering/referral.jinja2", shown, request=request)
 
-    try:
-        return handle_form_submission(
-            request, form, on_success, lambda: _page(context, request, **{name: form})
-        )
-    except LinkUsed:
-        request.response.status_int = 409
-        return _page(context, request)
+    return handle_form_submission(
+        request, form, on_success, lambda: _page(context, request, **{name: form})
+    )
 
 
 @view_config(

@@ -16,6 +16,7 @@ from regional311.keys import key_for
 from regional311.referral.acceptance import NEEDED, Acceptance, Progress
 from regional311.referral.models import AcceptancePolicy, ProgressWord
 from regional311.referral.policies import end_policy, end_word, write_policy, write_word
+from regional311.referral.snapshot import invalidate
 from regional311.strict import from_plain, problems
 from regional311.web.forms import (
     Boolean,
@@ -379,6 +380,7 @@ def add(context: Receiving, request: Any) -> Any:
 
 
 def _saved(request: Any, done: Any) -> HTTPSeeOther:
+    invalidate()
     request.flash("success", done)
     return HTTPSeeOther(location=f"/{request.tenant.slug}/receiving")
 
@@ -447,7 +449,9 @@ class WordForm(Schema):
     state = SchemaNode(
         Choice(STATES),
         title=_("What it means to everybody"),
-        widget=SelectWidget(values=[(key, REFERRAL_STATES[key]) for key in STATES], empty=None),
+        widget=SelectWidget(
+            values=[(key, said(REFERRAL_STATES, key)) for key in STATES], empty=None
+        ),
         default="in_progress",
     )
 
@@ -519,6 +523,7 @@ def add_word(context: Receiving, request: Any) -> Any:
         else:
             word = Progress(key=row.key, name=row.name, state=row.state)
             write_word(session, word, row.id, now=request.now)
+        invalidate()
         request.flash("success", _("Saved."))
         return here
     form = _word_form(request)
@@ -528,6 +533,7 @@ def add_word(context: Receiving, request: Any) -> Any:
         key = key_for(values["name"], set(session.scalars(mine)), "word")
         made = from_plain(Progress, {"key": key, **values})
         write_word(session, made, None, now=request.now)
+        invalidate()
         request.flash("success", _("Added: it can be said of a referral now."))
         return here
 

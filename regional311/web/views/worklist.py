@@ -14,6 +14,7 @@ from regional311.identity.permissions import Permissions as P
 from regional311.intake.queries import EXPORT, PAGE, people
 from regional311.referral import capacity, lifecycle, service, waiting, worklist
 from regional311.referral.acceptance import ROOM_STATES as STATES
+from regional311.referral.snapshot import invalidate
 from regional311.web.forms import (
     Choice,
     DateTimeWidget,
@@ -499,6 +500,7 @@ def say_room(context: Referrals, request: Any) -> Any:
             until=_moment(tell, until) if until else None,
             **values,
         )
+        invalidate()
         request.flash(
             "success",
             _("${service}: said, and senders see it.", mapping={"service": found.name}),
@@ -532,5 +534,6 @@ def say_room_now(context: Referrals, request: Any) -> HTTPSeeOther:
         state=request.POST.get("state", ""),
         until=request.now + timedelta(hours=capacity.USUAL_HOURS),
     )
+    invalidate()
     request.flash("success", _("Said, for a day. Senders see it."))
     return HTTPSeeOther(location=f"/{tell.slug}/referrals")
