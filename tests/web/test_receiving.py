@@ -311,6 +311,9 @@ def test_the_desk_sees_a_refusal_and_files_nothing(sign_in, policy):
         for name, value in form.submit_fields()
         if name not in ("preview", "walk", "consent")
     ]
+    fields = [
+        (name, "2" if name.endswith("people") and not value else value) for name, value in fields
+    ]
     page = city.post(f"{contact}/preview", fields)
     assert "They ask first: Is there a child?" in page
     assert "Ring the night desk first." in page
@@ -437,19 +440,21 @@ def test_statements_stay_flat_however_much_waits(partner, sent, statements, lett
         (f"{HELP}/receiving", 8),
         (f"{HELP}/referrals/{numbers[0]}", 10),
     ]
-    for address, limit in addresses:
+
+    def sent_for(address):
         partner.get(address)
         statements.clear()
         partner.get(address)
-        found[address] = len(statements)
-        assert len(statements) <= limit, (address, statements)
+        # once a second a page asks whether anything was published
+        return [each for each in statements if "sum(tenants.revision)" not in each]
+
+    for address, limit in addresses:
+        found[address] = len(sent_for(address))
+        assert found[address] <= limit, (address, statements)
     for _ in range(10):
         sent()
     for address, _limit in addresses:
-        partner.get(address)
-        statements.clear()
-        partner.get(address)
-        assert len(statements) == found[address], (address, statements)
+        assert len(sent_for(address)) == found[address], (address, statements)
     _answer, path = letter()
     statements.clear()
     testapp.get(path)
