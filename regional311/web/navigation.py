@@ -60,6 +60,7 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
                 P.TENANT_ENTER,
                 within="insight",
             ),
+            Entry(
                 "receiving",
                 _("What we take"),
                 _("What we take from whom, and when."),

@@ -8,8 +8,8 @@ from sqlalchemy.dialects import postgresql
 
 from regional311.database.protection import protect
 
-revision = "0035"
-down_revision = "0034"
+revision = "0037"
+down_revision = "0036"
 branch_labels = None
 depends_on = None
 
