@@ -55,7 +55,8 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "referral_new": (
         "New referral {number}",
         (
-            "{partner} refers somebody to you: {service}. Please answer by {day}.\n\n"
+            "{partner} refers somebody to you: {service}. Its number is {number}. Please answer by "
+            "{day}.\n\n"
             "See what was shared, and accept or decline, without an account: {address}\n\n"
             "The link works for one answer, through {last_day}. Whoever has it can answer: do not "
             "pass this message on.\n"

@@ -20,6 +20,8 @@ from regional311.strict import Email, Key, Model, Week, Words
 
 Mode = Literal["accept", "ask", "warm", "closed"]
 Told = Literal["name", "phone", "email", "place", "note"]
+NEEDS: Final = ("name", "phone", "email", "place", "note")
+"""What a policy may need to be known of the person."""
 
 ACCEPT: Final = "accept"
 ASK: Final = "ask"
@@ -227,7 +229,7 @@ REFUSALS: Final = frozenset(
         "offer-full",
         "offer-area",
         "offer-not-eligible",
-        "offer-missing",
+        *(f"offer-missing-{name}" for name in NEEDS),
     }
 )
 """Codes of which one is enough to refuse."""
@@ -247,7 +249,11 @@ SENTENCES: Final[Mapping[str, str]] = {
     "offer-full": "{0} has no room.",
     "offer-area": "{0} helps only in another area.",
     "offer-not-eligible": "{0} cannot help: {1}",
-    "offer-missing": "{0} needs to know: {1}.",
+    "offer-missing-name": "{0} needs a name first.",
+    "offer-missing-phone": "{0} needs a telephone number first.",
+    "offer-missing-email": "{0} needs an e-mail address first.",
+    "offer-missing-place": "{0} needs to know where it is first.",
+    "offer-missing-note": "{0} needs to know what happened first.",
     "offer-waitlist": "{0} has no room and puts the person on its waitlist.",
     "offer-room": "{0} has room.",
     "offer-places": "{0} has room: {1} places.",
@@ -264,14 +270,6 @@ SENTENCES: Final[Mapping[str, str]] = {
     "offer-chosen": "The specialist picked {0} instead.",
 }
 """One sentence a code; {0} is the receiver, {1} what it named."""
-
-NEEDED: Final[Mapping[str, str]] = {
-    "name": "a name",
-    "phone": "a telephone number",
-    "email": "an e-mail address",
-    "place": "where it is",
-    "note": "what happened",
-}
 
 
 def policy_for(policies: Iterable[Acceptance], service: str, sender: str) -> Acceptance | None:
@@ -333,8 +331,8 @@ def check(
             elif said != asked.answer:
                 say("offer-not-eligible", asked.why or asked.ask)
         missing = tuple(name for name in policy.needs if name not in offer.has)
-        if missing:
-            say("offer-missing", ", ".join(NEEDED[name] for name in missing))
+        for name in missing:
+            say(f"offer-missing-{name}")
     if policy is None or policy.capacity == "respected":
         if room is not None and room.state == NONE:
             say("offer-full")

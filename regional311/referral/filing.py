@@ -123,7 +123,14 @@ class ConsentNotAsked(InvalidInput):
 
 
 class NotAccepted(InvalidInput):
-    """The receiver's policy, or its lack of room, says no: nothing was promised or filed."""
+    """The receiver's policy, or its lack of room, says no: nothing was promised or filed.
+
+    ``codes`` are the reasons, to be said in another language.
+    """
+
+    def __init__(self, codes: Iterable[tuple[str, ...]], names: Mapping[str, str]) -> None:
+        self.codes = tuple(codes)
+        super().__init__(" ".join(said(self.codes, names)), field="service")
 
 
 class AlreadyTaken(Conflict):
@@ -580,7 +587,7 @@ class _Planner:
         if decision.verdict is None or not decision.verdict.refused:
             return
         told = [code for code in decision.reasons if code[0] in REFUSALS or code[0] == "offer-next"]
-        raise NotAccepted(" ".join(said(told, self.published.names)), field="service")
+        raise NotAccepted(told, self.published.names)
 
     def _with_consent(self, decision: Decision) -> Decision:
         """Find what may cross; ask for consent where a person can be asked."""

@@ -29,7 +29,6 @@ from regional311.errors import Conflict, InvalidInput
 from regional311.intake.models import Contact, Inquirer, Need
 from regional311.referral import lifecycle
 from regional311.referral.acceptance import ASK, Offer, Verdict
-from regional311.referral.decision import said
 from regional311.referral.filing import NotAccepted
 from regional311.referral.models import Consent, Referral, ReferralOffer
 from regional311.referral.sending import AnswerLink, Outgoing, referral_rows
@@ -192,7 +191,7 @@ def send_on(
         if found is None:
             raise InvalidInput(f"{ref} cannot be chosen here.", field="targets")
         if found.verdict.refused:
-            raise NotAccepted(" ".join(said(found.verdict.codes, published.names)), field="targets")
+            raise NotAccepted(found.verdict.codes, published.names)
         chosen.append(found)
     content = known_of(session, referral)
     offer_id = _offer(session, referral, len(chosen), how, now)

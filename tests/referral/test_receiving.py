@@ -178,7 +178,7 @@ def test_warm_only_becomes_a_transfer_on_the_line_and_a_refusal_elsewhere(city, 
 def test_conditions_are_asked_first(city, region):
     asks = Eligibility(key="child", ask="Is there a child?", why="only families")
     found = policy(city, question=(asks,), needs=("phone",), mode="accept")
-    with pytest.raises(filing.NotAccepted, match="a telephone number"):
+    with pytest.raises(filing.NotAccepted, match="needs a telephone number"):
         refer(city, found, asker=Asker("Anna"))
     with pytest.raises(filing.NotAccepted, match="only families"):
         refer(city, found, eligible=(("child", "no"),))

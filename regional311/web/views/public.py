@@ -13,7 +13,7 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
 
 from regional311.catalog.directory import Service
-from regional311.errors import DomainError
+from regional311.errors import DomainError, InvalidInput
 from regional311.intake import me_too
 from regional311.referral import filing
 from regional311.referral.decision import said
@@ -346,6 +346,9 @@ def _file(request: Any, found: Service) -> Any:
                 look_first=True,
                 link=answer_link(request),
             )
+        except filing.NotAccepted as error:
+            names = tell.published.names
+            raise InvalidInput(" ".join(said(error.codes, names, tell.translate))) from error
         except me_too.NotOpen as error:
             raise me_too.NotOpen(
                 _("That one is no longer open. Please choose again."), field="same_as"

@@ -13,7 +13,7 @@ from regional311.catalog.hours_text import read_week, say_week
 from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
 from regional311.keys import key_for
-from regional311.referral.acceptance import NEEDED, Acceptance, Progress
+from regional311.referral.acceptance import NEEDS, Acceptance, Progress
 from regional311.referral.models import AcceptancePolicy, ProgressWord
 from regional311.referral.policies import end_policy, end_word, write_policy, write_word
 from regional311.referral.snapshot import invalidate
@@ -92,7 +92,7 @@ class PolicyForm(Schema):
         missing=False,
     )
     needs = SchemaNode(
-        Choices(tuple(NEEDED)),
+        Choices(NEEDS),
         title=_("What must be known"),
         widget=CheckboxGroupWidget(values=list(KNOWN.items())),
         missing=(),

@@ -1,0 +1,470 @@
+"""Whatever two partners do, in whatever order: no state that the table forbids, nothing lost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+from uuid import UUID
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
+
+from regional311.catalog.models import Service
+from regional311.database.ids import new_id
+from regional311.database.session import Scope, acting_for
+from regional311.database.session import session_scope as scoped
+from regional311.errors import DomainError
+from regional311.intake.models import Need
+from regional311.referral import (
+    by_link,
+    filing,
+    lifecycle,
+    questions,
+    sending_on,
+    service,
+    undoing,
+    waiting,
+)
+from regional311.referral.filing import Asker, Intake
+from regional311.referral.models import Referral, ReferralOffer, WaitlistPlace
+from regional311.referral.snapshot import NOBODY, Published
+from tests.little_region import IDS, NOW
+
+CITY, HELP, COUNTY = IDS["city"], IDS["211info"], IDS["county"]
+DAY = date(2026, 10, 5)
+REASONS = st.sampled_from((None, "other", "no_capacity", "person_declined", "waitlist"))
+
+
+def county_bed(session) -> None:
+    """Let the County offer shelter, too."""
+    with acting_for(session, COUNTY):
+        session.add(
+            Service(
+                tenant_id=COUNTY,
+                id=new_id(),
+                key="bed",
+                name="County beds",
+                summary="",
+                verb="request",
+                term="shelter",
+                keywords=[],
+                channels=[],
+                details={},
+            )
+        )
+        session.flush()
+
+
+def shelter(**more) -> Intake:
+    return Intake(
+        **(
+            {
+                "source": "desk",
+                "key": str(new_id()),
+                "channel": "phone",
+                "started_at": NOW,
+                "service": "city/shelter",
+                "danger_answer": "none",
+                "asker": Asker("Anna Canary", "503-555-0111"),
+                "consent": "given",
+            }
+            | more
+        )
+    )
+
+
+def test_any_interleaving_of_two_sides(city):
+    """Sender and receivers act at random; after each step both sides agree, and the table holds."""
+    county_bed(city)
+    region = Published.load(city)
+    reached: set[str] = set()
+
+    class TwoSides(RuleBasedStateMachine):
+        referrals = Bundle("referrals")
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.now = NOW
+            self.receiver: dict[UUID, UUID] = {}
+            self.states: dict[UUID, str] = {}
+            self.before: dict[UUID, str] = {}
+            self.example = city.begin_nested()
+
+        def teardown(self) -> None:
+            self.example.rollback()
+            city.expunge_all()
+
+        def act(self, tenant_id: UUID, what: Callable[[], Any]) -> Any:
+            """Try something as a partner; what is refused changes nothing."""
+            self.now += timedelta(seconds=30)
+            try:
+                with city.begin_nested(), acting_for(city, tenant_id):
+                    return what()
+            except DomainError:
+                city.expunge_all()
+                return None
+
+        def version(self, referral_id: UUID) -> int:
+            me = city.scope.tenant_id
+            return city.execute(
+                select(Referral.version).where(Referral.tenant_id == me, Referral.id == referral_id)
+            ).scalar_one()
+
+        def step(self, referral_id: UUID, *, sender: bool, what: Callable[..., Any]) -> None:
+            whose = CITY if sender else self.receiver[referral_id]
+            self.act(
+                whose,
+                lambda: what(
+                    city,
+                    now=self.now,
+                    referral_id=referral_id,
+                    version=self.version(referral_id),
+                ),
+            )
+
+        @rule(target=referrals)
+        def send(self) -> UUID:
+            filed = filing.take_in(city, region, shelter(), now=self.now)
+            self.receiver[filed.referral_id] = HELP
+            return filed.referral_id
+
+        @rule(
+            found=referrals,
+            sender=st.booleans(),
+            to=st.sampled_from(lifecycle.STATES),
+            reason=REASONS,
+            outcome=st.sampled_from((None, *lifecycle.OUTCOMES)),
+        )
+        def move(self, found, sender, to, reason, outcome) -> None:
+            self.step(
+                found,
+                sender=sender,
+                what=lambda session, **given: service.move(
+                    session, to=to, reason=reason, outcome=outcome, booked_on=DAY, **given
+                ),
+            )
+
+        @rule(found=referrals, to=st.sampled_from(("accepted", "in_progress", "completed")))
+        def work(self, found, to) -> None:
+            self.step(
+                found,
+                sender=False,
+                what=lambda session, **given: service.move(
+                    session, to=to, outcome="met", booked_on=DAY, **given
+                ),
+            )
+
+        @rule(found=referrals, sender=st.booleans())
+        def write(self, found, sender) -> None:
+            what = questions.answer if sender else questions.ask
+            self.step(
+                found,
+                sender=sender,
+                what=lambda session, **given: what(session, body="Since when?", **given),
+            )
+
+        @rule(
+            found=referrals,
+            what=st.sampled_from(
+                (
+                    service.claim,
+                    service.unclaim,
+                    waiting.put_on_list,
+                    waiting.move_up,
+                    waiting.offer_place,
+                    undoing.undo,
+                )
+            ),
+        )
+        def receive(self, found, what) -> None:
+            self.step(found, sender=False, what=what)
+
+        @rule(found=referrals, state=st.sampled_from(("accepted", "in_progress", "on_hold")))
+        def say(self, found, state) -> None:
+            self.step(
+                found,
+                sender=False,
+                what=lambda session, **given: service.say_progress(
+                    session, word="own", state=state, **given
+                ),
+            )
+
+        @rule(found=referrals, to=st.sampled_from(by_link.ANSWERS))
+        def by_link(self, found, to) -> None:
+            self.act(
+                self.receiver[found],
+                lambda: by_link.answer_by_link(
+                    city,
+                    now=self.now,
+                    referral_id=found,
+                    expires_at=NOW + timedelta(days=14),
+                    to=to,
+                    reason="no_capacity" if to == "rejected" else None,
+                ),
+            )
+
+        @rule(target=referrals, found=referrals)
+        def send_on(self, found) -> UUID:
+            known = set(self.receiver)
+            self.step(
+                found,
+                sender=True,
+                what=lambda session, **given: sending_on.send_on(
+                    session, region, targets=["county/bed"], consent="given", **given
+                ),
+            )
+            new = [
+                each
+                for each in city.execute(
+                    select(Referral.id).where(
+                        Referral.tenant_id == CITY, Referral.side == lifecycle.SENDER
+                    )
+                ).scalars()
+                if each not in known
+            ]
+            for each in new:
+                self.receiver[each] = COUNTY
+            return new[0] if new else found
+
+        @rule(minutes=st.sampled_from((1, 15)))
+        def wait(self, minutes) -> None:
+            self.now += timedelta(minutes=minutes)
+
+        def rows(self, tenant_id: UUID) -> dict[UUID, Any]:
+            with acting_for(city, tenant_id):
+                found = city.execute(
+                    select(Referral.__table__).where(Referral.tenant_id == tenant_id)
+                )
+                return {row.id: row for row in found}
+
+        @invariant()
+        def both_sides_agree_and_no_third_partner_sees_it(self) -> None:
+            sides = {tenant_id: self.rows(tenant_id) for tenant_id in (CITY, HELP, COUNTY)}
+            assert set(sides[CITY]) == set(self.receiver)
+            for tenant_id in (HELP, COUNTY):
+                mine = {each for each, whose in self.receiver.items() if whose == tenant_id}
+                assert set(sides[tenant_id]) == mine
+            shared = (
+                "state",
+                "reason",
+                "outcome",
+                "progress",
+                "answered_at",
+                "closed_at",
+                "asked_at",
+                "due_at",
+                "finish_by",
+                "waitlist_position",
+                "offer_id",
+                "shared",
+            )
+            for referral_id, whose in self.receiver.items():
+                sent, got = sides[CITY][referral_id], sides[whose][referral_id]
+                for name in shared:
+                    assert getattr(sent, name) == getattr(got, name), name
+                self.check_state(referral_id, sent)
+
+        def check_state(self, referral_id: UUID, row: Any) -> None:
+            was = self.states.get(referral_id, "")
+            now = row.state
+            if was != now:
+                steps = {to for side in lifecycle.BOTH for to in lifecycle.next_states(was, side)}
+                two = {
+                    to
+                    for each in steps
+                    for side in lifecycle.BOTH
+                    for to in lifecycle.next_states(each, side)
+                }
+                # on to the waitlist is accepted and on hold at once; taken back is what it was
+                assert (
+                    now in steps
+                    or (now == "on_hold" and now in two)
+                    or now == self.before.get(referral_id)
+                )
+                self.before[referral_id] = was
+                self.states[referral_id] = now
+                reached.add(now)
+            assert (row.closed_at is not None) == (now in lifecycle.CLOSED)
+            assert row.asked_at is None or now in lifecycle.OPEN
+            assert row.waitlist_position is None or now == "on_hold"
+            assert (row.finish_by is None) or now != "requested"
+
+        @invariant()
+        def a_waitlist_is_counted_without_gaps(self) -> None:
+            for tenant_id in (HELP, COUNTY):
+                rows = self.rows(tenant_id)
+                with acting_for(city, tenant_id):
+                    places = city.execute(
+                        select(WaitlistPlace.referral_id, WaitlistPlace.offered_at)
+                        .where(
+                            WaitlistPlace.tenant_id == tenant_id, WaitlistPlace.left_at.is_(None)
+                        )
+                        .order_by(WaitlistPlace.rank, WaitlistPlace.id)
+                    ).all()
+                expected = {}
+                for each in places:
+                    position = 0 if each.offered_at else 1 + max(expected.values(), default=0)
+                    expected[each.referral_id] = position
+                stands = {
+                    each: row.waitlist_position
+                    for each, row in rows.items()
+                    if row.waitlist_position is not None
+                }
+                assert stands == expected
+
+        @invariant()
+        def an_offer_is_taken_once(self) -> None:
+            rows = self.rows(CITY)
+            offers = city.execute(
+                select(ReferralOffer.id, ReferralOffer.taken_id).where(
+                    ReferralOffer.tenant_id == CITY
+                )
+            ).all()
+            for offer in offers:
+                part = [row for row in rows.values() if row.offer_id == offer.id]
+                lives = [
+                    row.id
+                    for row in part
+                    if row.state in ("accepted", "in_progress", "on_hold", "completed")
+                ]
+                assert len(lives) <= 1
+                assert lives in ([], [offer.taken_id])
+
+        @invariant()
+        def no_need_waits_for_nobody(self) -> None:
+            needs = {
+                row.id: row.status
+                for row in city.execute(select(Need.id, Need.status).where(Need.tenant_id == CITY))
+            }
+            rows = self.rows(CITY).values()
+            for need_id, status in needs.items():
+                states = {row.state for row in rows if row.need_id == need_id}
+                if states & set(lifecycle.OPEN):
+                    assert status == "referred", states
+
+    run_state_machine_as_test(
+        TwoSides,
+        settings=hypothesis.settings(
+            max_examples=12,
+            stateful_step_count=18,
+            deadline=None,
+            suppress_health_check=list(hypothesis.HealthCheck),
+        ),
+    )
+    assert {"accepted", "on_hold"} <= reached
+
+
+# --- at the same moment ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def everywhere(committed_engine):
+    """A region of the test's own in which two partners have beds."""
+    with scoped(committed_engine, Scope(COUNTY)) as session:
+        county_bed(session)
+    with scoped(committed_engine, NOBODY) as session:
+        return committed_engine, Published.load(session)
+
+
+def at_once(*tries: Callable[[], Any]) -> list[Any]:
+    """Do things in threads of their own that begin together; give what came of each."""
+    barrier = threading.Barrier(len(tries))
+    results: list[Any] = [None] * len(tries)
+
+    def run(place: int, what: Callable[[], Any]) -> None:
+        barrier.wait(timeout=60)
+        for _ in range(5):
+            try:
+                results[place] = what()
+            except OperationalError:
+                continue  # the database ended a deadlock: a request is tried again, too
+            except DomainError as error:
+                results[place] = error
+            return
+
+    threads = [threading.Thread(target=run, args=(place, what)) for place, what in enumerate(tries)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(timeout=120)
+    return results
+
+
+def version_of(session, tenant_id, referral_id):
+    return session.execute(
+        select(Referral.version).where(Referral.tenant_id == tenant_id, Referral.id == referral_id)
+    ).scalar_one()
+
+
+@pytest.mark.commits
+def test_two_partners_accept_at_the_same_moment_and_one_has_it(everywhere):
+    engine, region = everywhere
+    for _ in range(3):
+        with scoped(engine, Scope(CITY)) as session:
+            first = filing.take_in(session, region, shelter(), now=NOW).referral_id
+            sending_on.send_on(
+                session,
+                region,
+                now=NOW,
+                referral_id=first,
+                version=1,
+                targets=["county/bed"],
+                consent="given",
+            )
+            second = session.execute(
+                select(Referral.id)
+                .where(Referral.tenant_id == CITY, Referral.offer_id.is_not(None))
+                .order_by(Referral.id.desc())
+                .limit(1)
+            ).scalar_one()
+
+        def accept(tenant_id, referral_id):
+            with scoped(engine, Scope(tenant_id)) as session:
+                return service.move(
+                    session,
+                    now=NOW,
+                    referral_id=referral_id,
+                    version=version_of(session, tenant_id, referral_id),
+                    to="accepted",
+                ).state
+
+        results = at_once(
+            lambda first=first: accept(HELP, first), lambda second=second: accept(COUNTY, second)
+        )
+        assert sum(each == "accepted" for each in results) == 1, results
+        with scoped(engine, Scope(CITY)) as session:
+            states = sorted(
+                session.execute(
+                    select(Referral.state).where(
+                        Referral.tenant_id == CITY, Referral.id.in_((first, second))
+                    )
+                ).scalars()
+            )
+        assert states == ["accepted", "cancelled"]
+
+
+@pytest.mark.commits
+def test_two_colleagues_take_it_at_the_same_moment_and_one_has_it(everywhere):
+    engine, region = everywhere
+    with scoped(engine, Scope(CITY)) as session:
+        found = filing.take_in(session, region, shelter(), now=NOW).referral_id
+
+    def claim(number):
+        with scoped(engine, Scope(HELP, UUID(int=number))) as session:
+            return service.claim(session, now=NOW, referral_id=found, version=1).state
+
+    results = at_once(lambda: claim(1), lambda: claim(2))
+    assert sum(each == "requested" for each in results) == 1
+    assert sum(isinstance(each, DomainError) for each in results) == 1
