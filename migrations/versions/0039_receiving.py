@@ -8,8 +8,8 @@ from sqlalchemy.dialects import postgresql
 
 from regional311.database.protection import protect
 
-revision = "0037"
-down_revision = "0036"
+revision = "0039"
+down_revision = "0038"
 branch_labels = None
 depends_on = None
 
