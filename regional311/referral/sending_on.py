@@ -216,7 +216,7 @@ def send_on(
         action=f"referral:{verb}",
         subject_kind="referral",
         subject_id=referral_id,
-        detail={"to": list(targets), "numbers": numbers},
+        detail={"targets": list(targets), "numbers": numbers},
     )
     return numbers
 

@@ -141,36 +141,32 @@ class PolicyForm(Schema):
 def _form(request: Any, values: dict[str, Any] | None = None) -> Form:
     tell = telling(request)
     schema = PolicyForm()
-    services = [
-        (each.key, each.name) for each in tell.published.directory.of(tell.slug, tell.today)
-    ]
+    services: dict[str, list[tuple[str, str]]] = {}
+    for each in tell.published.directory.of(tell.slug, tell.today):
+        services.setdefault(tell.bureau(tell.slug, each.bureau), []).append((each.key, each.name))
+    boundaries: dict[str, list[tuple[str, str]]] = {}
+    for key, row in sorted(tell.published.boundaries.items()):
+        boundaries.setdefault(tell.partner(row.tenant_id), []).append((key, row.name))
     partners = [
         (slug, each.name)
         for slug, each in sorted(tell.published.partners.items())
         if slug != tell.slug
     ]
-    areas = [(key, row.name) for key, row in sorted(tell.published.boundaries.items())]
-    for place, (name, title, hint, options) in enumerate(
-        (
-            ("services", _("Services"), _("None chosen: every service."), services),
-            ("senders", _("From whom"), _("None chosen: from every partner."), partners),
-            ("areas", _("Areas"), _("Where it must be. None chosen: anywhere."), areas),
-        ),
-        1,
+    for place, name, title, hint, groups in (
+        (1, "services", _("Services"), _("None chosen: every service."), services),
+        (2, "senders", _("From whom"), _("None chosen: from every partner."), {"": partners}),
+        (6, "areas", _("Areas"), _("Where it must be. None chosen: anywhere."), boundaries),
     ):
-        widget = (
-            PicksWidget(values=[(title, options)])
-            if len(options) > 8
-            else CheckboxGroupWidget(values=options)
-        )
         schema.children.insert(
-            place if name != "areas" else 6,
+            place,
             SchemaNode(
-                Choices([key for key, _name in options]),
+                Choices([key for options in groups.values() for key, _name in options]),
                 name=name,
                 title=title,
                 description=hint,
-                widget=widget,
+                widget=PicksWidget(values=list(groups.items()))
+                if len(groups) > 1
+                else CheckboxGroupWidget(values=[each for one in groups.values() for each in one]),
                 missing=(),
             ),
         )
