@@ -15,6 +15,7 @@ from regional311.catalog.directory import Service
 from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
 from regional311.referral import filing
+from regional311.web.answer_links import answer_link
 from regional311.web.desk_search import hits_of, record_pick
 from regional311.web.forms import (
     Choice,
@@ -180,6 +181,7 @@ def file_message(context: Desk, request: Any) -> Any:
                 now=request.now,
                 url=request.registry.configured.url,
                 translate=tell.translate,
+                link=answer_link(request),
             )
         except filing.AlreadyTaken:
             start_over(request)

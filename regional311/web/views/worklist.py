@@ -135,6 +135,7 @@ def referrals(context: Referrals, request: Any) -> Any:
         "here": here,
         "chosen": chosen,
         "rooms": list(_rooms(request, tell)) if accepts else [],
+        "other_services": _others(tell) if accepts else [],
         "room_states": [(key, ROOM_STATES[key]) for key in STATES],
         "waitlist_url": f"{here}/waitlist" if chosen == "waitlist" else None,
         "policies_url": f"/{tell.slug}/receiving" if may(request, P.SERVICE_READ) else None,
@@ -373,6 +374,15 @@ def _rooms(request: Any, tell: Telling) -> Iterator[dict[str, Any]]:
             "expired": now is None and bool(rooms),
             "state": now.state if now else None,
         }
+
+
+def _others(tell: Telling) -> list[tuple[str, str]]:
+    """Services that somebody can be referred to, to say their room for the first time."""
+    offered = tell.published.directory.of(tell.slug, tell.today)
+    return sorted(
+        ((each.key, each.name) for each in offered if each.verb in ("request", "apply")),
+        key=lambda each: each[1],
+    )
 
 
 class RoomForm(Schema):
