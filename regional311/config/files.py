@@ -44,8 +44,8 @@ from regional311.config.pools import bearers_of, check_bases, check_pools, check
 from regional311.config.rates import rate_said
 from regional311.errors import DomainError
 from regional311.ledger.books import INTERPARTNER_ACCOUNTS
-from regional311.tenancy.answering import fallback_faults
 from regional311.referral.acceptance import Acceptance, Progress, acceptance_faults
+from regional311.tenancy.answering import fallback_faults
 
 REGION = "region"
 MAX_FILE_BYTES = 2_000_000

@@ -76,8 +76,8 @@ from regional311.referral.rules import (
 )
 from regional311.referral.sending import AnswerLink, Outgoing, referral_rows
 from regional311.referral.snapshot import Line, Published
-from regional311.tenancy.answering import PARTNER
 from regional311.referral.waitlist import tell_position
+from regional311.tenancy.answering import PARTNER
 from regional311.tenancy.jurisdiction import AREA, Located
 from regional311.tenancy.models import IdempotencyKey
 

@@ -34,8 +34,8 @@ from regional311.metering.queries import usage_of_contact
 from regional311.referral import filing
 from regional311.referral import queries as referrals
 from regional311.referral.decision import explain_stored
-from regional311.web.answering_now import number_to_give
 from regional311.web.answer_links import answer_link
+from regional311.web.answering_now import number_to_give
 from regional311.web.desk_search import LONGEST_QUESTION, hits_of, record_pick
 from regional311.web.forms import (
     Boolean,

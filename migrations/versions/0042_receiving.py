@@ -8,8 +8,8 @@ from sqlalchemy.dialects import postgresql
 
 from regional311.database.protection import protect
 
-revision = "0039"
-down_revision = "0038"
+revision = "0042"
+down_revision = "0041"
 branch_labels = None
 depends_on = None
 
