@@ -290,6 +290,7 @@ class TenantKind(Kind[TenantRecord]):
             "queue": settings["queues"],
             "service_level": settings["service_levels"],
             "role": settings["roles"],
+            "loop": settings.get("loop"),
             "outline": settings.get("outline"),
         }
 
@@ -308,6 +309,7 @@ class TenantKind(Kind[TenantRecord]):
             "queues": content.get("queue", []),
             "service_levels": content.get("service_level", []),
             "roles": content.get("role", []),
+            "loop": content.get("loop"),
             "branding": content.get("branding"),
             "legal_name": about.legal_name,
             "host": about.host,

@@ -72,7 +72,7 @@ Activity = Literal[
     "lent_minute",
 ]
 PayerRule = Literal["service_owner", "jurisdiction", "referrer", "line_owner"]
-TenantKind = Literal["city", "county", "community", "region"]
+TenantKind = Literal["city", "county", "community", "victim_services", "region"]
 RoleKey = Literal[
     "specialist",
     "supervisor",
@@ -193,6 +193,42 @@ class ServiceLevel(Model):
     )
 
 
+class Loop(Model):
+    """Until when the partner lets a loop stay open; days are its working days."""
+
+    attempts: int = Field(
+        default=3, ge=1, le=20, description="Tries to reach a person who is followed up, at most."
+    )
+    retry_days: int = Field(
+        default=2, ge=1, le=60, description="Days until the next try when nobody answered."
+    )
+    remind_days: int = Field(
+        default=1,
+        ge=0,
+        le=60,
+        description="Days before an answer is due on which the receiver is reminded.",
+    )
+    escalate_days: int = Field(
+        default=2,
+        ge=1,
+        le=60,
+        description="Days after it was due on which the receiver's supervisors are told.",
+    )
+    expire_days: int = Field(
+        default=10,
+        ge=1,
+        le=365,
+        description="Days of silence after that until a referral fails as expired.",
+    )
+    outcome_days: int = Field(
+        default=30,
+        ge=1,
+        le=365,
+        description="Calendar days after which a need without a recorded outcome is counted as "
+        "missed.",
+    )
+
+
 class RoleName(Model):
     """What the partner calls one of the roles."""
 
@@ -227,6 +263,9 @@ class TenantFile(Model):
     queue: tuple[Queue, ...] = Field(default=(), description="Lists of work.")
     service_level: tuple[ServiceLevel, ...] = Field(default=(), description="Promises by priority.")
     role: tuple[RoleName, ...] = Field(default=(), description="Own words for roles.")
+    loop: Loop | None = Field(
+        default=None, description="When it asks, reminds and gives up; left out: the usual days."
+    )
     account: tuple[Account, ...] = Field(default=(), description="Chart of accounts.")
 
 
@@ -824,11 +863,21 @@ class Grant(Model):
         min_length=1, description="Kinds of partner that may receive."
     )
     fields: tuple[Name, ...] = Field(min_length=1, description="Fields that may cross.")
-    consent: Literal["asked", "not_needed"] = Field(
-        description="Whether the person must agree first; personal fields need it."
+    consent: Literal["asked", "written", "not_needed"] = Field(
+        description="Whether the person must agree first, aloud or on paper; personal fields need "
+        "it."
     )
     expires_days: int = Field(
         default=365, ge=1, le=3650, description="Days after which the receiver's copy goes."
+    )
+
+
+class PartnerKind(Model):
+    """What holds for all that goes to and from one kind of partner."""
+
+    kind: TenantKind = Field(description="Kind of partner.")
+    consent: Literal["written"] = Field(
+        description="Nothing is seen or shown by such a partner without a consent on paper."
     )
 
 
@@ -838,6 +887,9 @@ class SharingFile(Model):
     policy: PolicyTable = Field(description="The policy as a whole.")
     sharing: SharingTable = Field(description="How the person is asked.")
     field: tuple[SharedField, ...] = Field(min_length=1, description="Fields that may cross.")
+    partner_kind: tuple[PartnerKind, ...] = Field(
+        default=(), description="Kinds of partner with a stricter rule."
+    )
     grant: tuple[Grant, ...] = Field(min_length=1, description="What is allowed.")
 
 

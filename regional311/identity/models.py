@@ -72,6 +72,17 @@ class TrackingToken(Base):
     """Set for the link of who said *me too*: it shows less, and can stop the news."""
 
 
+class PersonCode(Base):
+    """The digest of a person's code, and whose contact it opens; known before a tenant is."""
+
+    __tablename__ = "person_codes"
+    __table_args__ = {"info": IDENTITY}
+
+    code_hash: Mapped[bytes] = mapped_column(primary_key=True)
+    tenant_id: Mapped[UUID]
+    contact_id: Mapped[UUID]
+
+
 class Membership(Base):
     """The roles of a person in a partner."""
 

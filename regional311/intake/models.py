@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, Index, LargeBinary, Numeric, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from regional311.database.base import TENANT, Base, RowId, TenantId, tenant_reference
+from regional311.database.base import APPEND_ONLY, TENANT, Base, RowId, TenantId, tenant_reference
 from regional311.intake.lifecycle import HELPED
 
 CHANNELS = (
@@ -48,7 +48,14 @@ class Inquirer(Base):
     """The person who asks, when they chose to say who they are; erasable, with a retention date."""
 
     __tablename__ = "inquirers"
-    __table_args__ = ({"info": TENANT},)
+    __table_args__ = (
+        CheckConstraint(
+            "NOT contact_prohibited OR NOT"
+            " (safe_to_call OR may_leave_message OR wants_updates OR may_follow_up)",
+            name="prohibited_is_prohibited",
+        ),
+        {"info": TENANT},
+    )
 
     tenant_id: Mapped[TenantId]
     id: Mapped[RowId]
@@ -59,6 +66,10 @@ class Inquirer(Base):
     safe_to_call: Mapped[bool] = mapped_column(default=False)
     may_leave_message: Mapped[bool] = mapped_column(default=False)
     wants_updates: Mapped[bool] = mapped_column(default=False)
+    may_follow_up: Mapped[bool] = mapped_column(default=False, server_default="false")
+    """Whether they agreed to be asked later what became of it."""
+    contact_prohibited: Mapped[bool] = mapped_column(default=False, server_default="false")
+    """Contact would put them in danger: nobody calls, writes or leaves a message, ever."""
     retain_until: Mapped[datetime | None]
     erased_at: Mapped[datetime | None]
 
@@ -125,6 +136,13 @@ class Need(Base):
             name="status_known",
         ),
         Index(None, "tenant_id", "contact_id"),
+        Index(
+            "ix_needs_without_outcome",
+            "tenant_id",
+            "created_at",
+            "id",
+            postgresql_where=text("status IN ('open', 'referred', 'unknown')"),
+        ),
         {"info": TENANT},
     )
 
@@ -146,6 +164,33 @@ class Need(Base):
     answers: Mapped[dict[str, Any] | None]
     """What was answered to which form, as `catalog.answers.Kept` says it; null: nothing asked."""
     created_at: Mapped[datetime]
+
+
+class NeedStatement(Base):
+    """What somebody said of a need: its status, why it is unmet, and when; the newest counts."""
+
+    __tablename__ = "need_statements"
+    __table_args__ = (
+        tenant_reference("needs", "need_id"),
+        CheckConstraint(
+            "status IN ('open', 'partially_met', 'met', 'unmet', 'unknown')", name="status_known"
+        ),
+        CheckConstraint("(status = 'unmet') = (unmet_reason IS NOT NULL)", name="unmet_has_reason"),
+        Index(None, "tenant_id", "need_id", "said_at"),
+        Index(None, "tenant_id", "contact_id"),
+        {"info": APPEND_ONLY},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    contact_id: Mapped[UUID]
+    need_id: Mapped[UUID]
+    status: Mapped[str]
+    unmet_reason: Mapped[str | None]
+    how: Mapped[str]
+    """Where it was said: decision, wrap_up, page, follow_up, link."""
+    said_by: Mapped[UUID | None]
+    said_at: Mapped[datetime]
 
 
 class ServiceRequest(Base):

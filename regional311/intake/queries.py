@@ -145,6 +145,8 @@ class InquirerRow:
     safe_to_call: bool
     may_leave_message: bool
     wants_updates: bool
+    may_follow_up: bool
+    contact_prohibited: bool
     erased_at: datetime | None
 
 

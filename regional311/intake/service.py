@@ -30,13 +30,13 @@ from regional311.intake.models import (
     Contact,
     FollowedRequest,
     Inquirer,
-    Need,
     RequestNote,
     RequestUpdate,
     ServiceRequest,
     Transfer,
 )
 from regional311.intake.nearby import cell, words_of
+from regional311.intake.needs import request_part, settle
 from regional311.intake.uploads import Upload
 from regional311.metering import service as metering
 from regional311.notices.models import OutboxMessage
@@ -44,16 +44,6 @@ from regional311.notices.service import Translate, outbox_row
 
 MAX_NOTE: Final = 4000
 TRANSFER_RESULTS: Final = ("taken_over", "returned", "refused")
-_NEED_BY_RESOLUTION: Final = {
-    "completed": "met",
-    "no_action_needed": "met",
-    "duplicate": "met",
-    "not_found": "unknown",
-    "person_withdrew": "unknown",
-    "other": "unknown",
-    "not_our_responsibility": "unmet",
-    "out_of_funds": "unmet",
-}
 
 
 class ContactEnded(Conflict):
@@ -607,38 +597,6 @@ def _update_row(
     )
 
 
-def set_need_status(
-    session: TenantSession,
-    *,
-    now: datetime,
-    need_id: UUID,
-    status: str,
-    unmet_reason: str | None = None,
-) -> None:
-    """Say what became of a need. Raises :class:`NotFound` and :class:`InvalidInput`."""
-    if status == "unmet" and not unmet_reason:
-        raise InvalidInput("Say why the need is unmet.", field="unmet_reason")
-    send(session)
-    found = session.execute(
-        update(Need)
-        .where(Need.tenant_id == scope_of(session).tenant_id, Need.id == need_id)
-        .values(status=status, unmet_reason=unmet_reason if status == "unmet" else None)
-        .returning(Need.contact_id)
-        .execution_options(synchronize_session=False)
-    ).scalar_one_or_none()
-    mark_changed(session)
-    if found is None:
-        raise NotFound("There is no such need.")
-    record(
-        session,
-        now=now,
-        action="need:status",
-        subject_kind="contact",
-        subject_id=found,
-        detail={"need": str(need_id), "status": status, "reason": unmet_reason},
-    )
-
-
 def record_transfer(
     session: TenantSession, *, now: datetime, contact_id: UUID, result: str
 ) -> None:
@@ -706,7 +664,7 @@ def _tell(
         needs = [each.need_id for each in said_too if each.intake_tenant_id == partner_id]
         with acting_for(session, partner_id):
             for need_id in needs:
-                _set_need(session, need_id, status)
+                _set_need(session, need_id, status, now)
 
 
 def _merged_into(session: TenantSession, request_id: UUID) -> list[Any]:
@@ -734,7 +692,7 @@ def _tell_one(
     followers: Followers,
 ) -> None:
     if request.intake_tenant_id == status.owner_id:
-        _set_need(session, request.need_id, status)
+        _set_need(session, request.need_id, status, now)
         _notify(session, request.inquirer_id, status, now, followers)
         return
     tell(
@@ -811,7 +769,7 @@ def receive_status(
             detail={"state": status.state, "from": str(status.owner_id)},
         ),
     )
-    _set_need(session, row.need_id, status)
+    _set_need(session, row.need_id, status, now)
     inquirer_id = session.execute(
         select(Contact.inquirer_id).where(
             Contact.tenant_id == tenant_id, Contact.id == row.contact_id
@@ -820,25 +778,15 @@ def receive_status(
     _notify(session, inquirer_id, status, now, followers)
 
 
-def _set_need(session: TenantSession, need_id: UUID | None, status: RequestStatus) -> None:
-    """A closed request leaves its need met or not, by its resolution; reopened, it is open."""
+def _set_need(
+    session: TenantSession, need_id: UUID | None, status: RequestStatus, now: datetime
+) -> None:
+    """A closed request leaves its need met or not, by its resolution; reopened, it waits again."""
     if need_id is None:
         return
-    closed = status.state in lifecycle.CLOSED
-    if not closed and status.state != "triaged":
-        return
-    need = _NEED_BY_RESOLUTION.get(status.resolution or "", "unknown") if closed else "open"
-    reason = None
-    if need == "unmet":
-        reason = "out_of_funds" if status.resolution == "out_of_funds" else "other"
-    send(session)
-    session.execute(
-        update(Need)
-        .where(Need.tenant_id == scope_of(session).tenant_id, Need.id == need_id)
-        .values(status=need, unmet_reason=reason)
-        .execution_options(synchronize_session=False)
-    )
-    mark_changed(session)
+    if status.state in lifecycle.CLOSED or status.state == "triaged":
+        at = status.closed_at or now
+        settle(session, need_id, told=request_part(status.state, status.resolution, at, at))
 
 
 def _notify(

@@ -42,15 +42,27 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "{partner} closed {number}.\n\n{message}\n\n{link}There you can also stop these letters.\n",
     ),
     "referral_sent": (
-        "Your referral {number}",
-        (
-            "With your consent we asked {partner} to help you: {service}. They will contact you. "
-            "If they ask, your number is {number}.\n"
-        ),
+        "A message for you",
+        "There is something new for you.\n\n{link}",
     ),
     "referral_answered": (
-        "News on your referral {number}",
-        "{partner} says about your referral {number}: {state}.\n",
+        "News for you",
+        "There is something new for you.\n\n{link}",
+    ),
+    "referral_waits": (
+        "Referral {number} waits for an answer",
+        (
+            "{partner} sent you the referral {number} and waits for word of it by {day}. Accept "
+            "it, say why not, or say how far it is: {address}\n"
+        ),
+    ),
+    "referral_unanswered": (
+        "Referral {number} has no answer",
+        (
+            "{partner} sent you the referral {number}. Word of it was due by {day}, and nobody has "
+            "said anything. If that stays so it fails as expired, and the person is helped "
+            "elsewhere: {address}\n"
+        ),
     ),
     "referral_new": (
         "New referral {number}",

@@ -322,12 +322,12 @@ def _received(
     region: Region, decision: Decision, on: date, offered: Offered, chosen: str
 ) -> Decision:
     """Ask the receiver before anything is promised; where it refuses, find who would not."""
-    judged = _judged(region, decision, offered)
-    if judged.verdict is None:
+    found = judged(region, decision, offered)
+    if found.verdict is None:
         return decision
     known = {f"{owner}/{key}" for owner, key, _ in decision.candidates}
-    if not judged.verdict.refused and (not chosen or chosen in known):
-        return judged
+    if not found.verdict.refused and (not chosen or chosen in known):
+        return found
     others = {
         f"{each.target}/{each.service}": each for each in _others(region, decision, on, offered)
     }
@@ -335,13 +335,13 @@ def _received(
         picked = others[chosen]
         return replace(picked, reasons=(*picked.reasons, ("offer-chosen", chosen)))
     return replace(
-        judged,
+        found,
         alternatives=tuple(others),
-        reasons=(*judged.reasons, *(("offer-next", ref) for ref in others)),
+        reasons=(*found.reasons, *(("offer-next", ref) for ref in others)),
     )
 
 
-def _judged(region: Region, decision: Decision, offered: Offered) -> Decision:
+def judged(region: Region, decision: Decision, offered: Offered) -> Decision:
     """Add what the receiver says; what it takes only warm becomes a transfer."""
     facts, receiver = decision.facts, decision.target
     if (
@@ -372,7 +372,7 @@ def _judged(region: Region, decision: Decision, offered: Offered) -> Decision:
     )
 
 
-def _others(region: Region, decision: Decision, on: date, offered: Offered) -> Iterator[Decision]:
+def _others(region: Region, decision: Decision, on: date, known: Offered) -> Iterator[Decision]:
     """Give the decision for each other partner that offers the same and does not refuse."""
     service = region.directory.find(f"{decision.target}/{decision.service}")
     sender, located = decision.facts.partner, set(decision.facts.boundaries)
@@ -383,15 +383,15 @@ def _others(region: Region, decision: Decision, on: date, offered: Offered) -> I
             continue
         if located and each.boundaries and located.isdisjoint(each.boundaries):
             continue
-        other = _offered(
+        other = offered(
             region,
             replace(decision, target=each.tenant, service=each.key, owner=each.tenant, queue=""),
             each,
             on,
         )
-        judged = _judged(region, other, offered)
-        if judged.verdict is not None and not judged.verdict.refused:
-            yield judged
+        found = judged(region, other, known)
+        if found.verdict is not None and not found.verdict.refused:
+            yield found
 
 
 def by_rules(
@@ -441,11 +441,11 @@ def by_rules(
         priority=_last((rule, *reversed(added))) or service.priority,
     )
     if decision.outcome in CROSSING and decision.target != sender:
-        decision = _offered(region, decision, service, on)
+        decision = offered(region, decision, service, on)
     return decision
 
 
-def _offered(region: Region, decision: Decision, service: Service, on: date) -> Decision:
+def offered(region: Region, decision: Decision, service: Service, on: date) -> Decision:
     """Hold the decision against what the receiving partner says to it."""
     receiver = decision.target
     at_receiver = service
@@ -602,6 +602,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "usual-refer": "No rule applies; needs are referred to {0}.",
     "usual-request": "No rule applies; {0} gets a request.",
     "consent-refused": "The person did not agree to share anything with {0}.",
+    "unmet": "Nobody can meet it now, says the specialist.",
+    "again": "Asked again, after {0} came to nothing.",
     "no-agreement": "There is no agreement with {0}: its number is given.",
     **OFFER_SENTENCES,
 }

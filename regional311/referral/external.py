@@ -38,8 +38,9 @@ from regional311.exchange.fhir import (
 from regional311.exchange.models import ExchangeTask
 from regional311.exchange.systems import System
 from regional311.intake.service import NO_FOLLOWERS, Followers, erase_attachments
-from regional311.referral import lifecycle, service
+from regional311.referral import consents, lifecycle, service
 from regional311.referral.models import Referral
+from regional311.referral.prohibition import CONTACT_PROHIBITED
 from regional311.referral.snapshot import Published
 
 ANSWER_DAYS: Final = 7
@@ -313,7 +314,7 @@ def _erase(session: TenantSession, referral_id: UUID, now: datetime) -> None:
             session.execute(
                 sql_update(Referral)
                 .where(Referral.tenant_id == each, Referral.id == referral_id)
-                .values(shared=service.ERASED)
+                .values(shared=consents.ERASED)
                 .execution_options(synchronize_session=False)
             )
             exchange.erase(session, referral_id)
@@ -350,7 +351,12 @@ def _minimised(
         )
     kind = known.tenants[known.slugs[receiver_id]].kind
     fields, _missing, _days = policy.allowed("referral", kind, consent=holds)
-    return {key: value for key, value in handover.shared.items() if key in fields}
+    # that nobody may contact the person protects them: it comes along whatever the policy says
+    return {
+        key: value
+        for key, value in handover.shared.items()
+        if key in fields or key == CONTACT_PROHIBITED
+    }
 
 
 def _apply(

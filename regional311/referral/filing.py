@@ -14,7 +14,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -35,7 +35,7 @@ from regional311.errors import Conflict, InvalidInput, KeyReused, NotFound, Stal
 from regional311.exchange import service as exchange
 from regional311.identity.models import TrackingToken
 from regional311.intake import lifecycle as intake_lifecycle
-from regional311.intake import me_too
+from regional311.intake import me_too, needs
 from regional311.intake.models import (
     CHANNELS,
     Attachment,
@@ -43,6 +43,7 @@ from regional311.intake.models import (
     FollowedRequest,
     Inquirer,
     Need,
+    NeedStatement,
     Transfer,
 )
 from regional311.intake.service import NewRequest, Started, attachment_rows, request_rows
@@ -62,9 +63,12 @@ from regional311.referral.decision import (
     said,
     screen,
 )
+from regional311.referral.follow_ups import follow_up_row
 from regional311.referral.lifecycle import UNMET_BY_DECLINE
+from regional311.referral.loop import loop_of, working_days_after
 from regional311.referral.models import Consent
 from regional311.referral.models import Decision as StoredDecision
+from regional311.referral.person_links import code_of, link_rows
 from regional311.referral.rules import (
     DANGER,
     DECLINE,
@@ -110,7 +114,13 @@ _CALL_TYPE: Final[Mapping[str, str]] = {
 }
 
 
-_ONCE: Final = ("uq_idempotency_keys", "uq_contacts_tenant_id_source_key", "pk_tracking_tokens")
+_ONCE: Final = (
+    "uq_idempotency_keys",
+    "uq_contacts_tenant_id_source_key",
+    "pk_tracking_tokens",
+    "pk_person_codes",
+    "uq_person_links_tenant_id_code",
+)
 """The constraints that a form sent twice meets, whichever the database looks at first."""
 
 
@@ -133,6 +143,14 @@ class NotAccepted(InvalidInput):
         super().__init__(" ".join(said(self.codes, names)), field="service")
 
 
+class ConsentNeeded(InvalidInput):
+    """Nothing at all may go to this partner without the person's consent."""
+
+
+class ConsentNotWritten(InvalidInput):
+    """Partners of this kind see and show nothing without a consent on paper, with its day."""
+
+
 class AlreadyTaken(Conflict):
     """The same form was filed before; :func:`first_answer` gives what was answered then.
 
@@ -142,7 +160,11 @@ class AlreadyTaken(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """What the person said of themselves; every part may be left out."""
+    """What the person said of themselves; every part may be left out.
+
+    ``may_follow_up``: they agreed to be asked later what became of it. ``contact_prohibited``:
+    contact would put them in danger, whatever else was said.
+    """
 
     name: str | None = None
     phone: str | None = None
@@ -150,6 +172,12 @@ class Asker:
     safe_to_call: bool = False
     may_leave_message: bool = False
     wants_updates: bool = False
+    may_follow_up: bool = False
+    contact_prohibited: bool = False
+
+    def may(self, name: str) -> bool:
+        """Whether a kind of contact is allowed, by the name of its flag."""
+        return bool(getattr(self, name)) and not self.contact_prohibited
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +212,9 @@ class Intake:
     ``files`` are those given in answer.
     ``eligible`` are the answers to the receiver's own questions, ``(key, yes or no)``.
     ``chosen`` is the candidate that a specialist picked. ``consent`` is ``given``, ``refused`` or
-    ``unasked``. ``line`` is ``partner/key``. ``ends`` is false to go on with another need.
+    ``unasked``. ``unmet`` is why nobody can meet the need, found out before anything was filed:
+    then nothing is sent, and the reason is kept. ``line`` is ``partner/key``. ``ends`` is false to
+    go on with another need.
     ``same_as`` is the number of an open request with whoever is responsible: nothing new is filed
     there, it counts one more.
     """
@@ -216,6 +246,7 @@ class Intake:
     consent_method: str = "spoken"
     consent_fields: tuple[str, ...] = ()
     same_as: str = ""
+    unmet: str = ""
     contact_id: UUID | None = None
     contact_version: int = 0
     call_type: str | None = None
@@ -247,7 +278,8 @@ class Filed:
     """What the person is told: numbers are real as soon as the transaction is committed.
 
     ``sentences`` say why. ``waits`` says that it is on the receiver's waitlist. ``token`` is the
-    secret of the tracking link. ``repeated`` is true when this is the first answer given again.
+    secret of the tracking link, ``code`` that by which the person sees what was asked for them.
+    ``repeated`` is true when this is the first answer given again.
     """
 
     contact_id: UUID
@@ -261,6 +293,7 @@ class Filed:
     referral_id: UUID | None = None
     referral_public_id: str = ""
     token: str = ""
+    code: str = ""
     expected_at: datetime | None = None
     notes: tuple[str, ...] = ()
     sentences: tuple[str, ...] = ()
@@ -273,7 +306,8 @@ class Preview:
     """What would happen, before anything is filed.
 
     ``signs`` were found in the words and come before everything else. ``consent_fields`` would
-    cross only with consent, ``shared_fields`` cross without.
+    cross only with consent, ``shared_fields`` cross without. ``consent_text`` is what is read out,
+    word for word; ``written``: only a consent on paper counts.
     """
 
     decision: Decision | None
@@ -284,6 +318,7 @@ class Preview:
     shared_fields: tuple[str, ...] = ()
     consent_fields: tuple[str, ...] = ()
     consent_text: str = ""
+    written: bool = False
 
     @property
     def needs_consent(self) -> bool:
@@ -313,15 +348,9 @@ def preview(published: Published, slug: str, intake: Intake, *, now: datetime) -
     found = tuple(each for each in published.screen(on).signs if each.key in signs)
     if decision is None:
         return Preview(None, located, found)
-    shared: tuple[str, ...] = ()
-    with_consent: tuple[str, ...] = ()
-    purpose = _purpose(decision, slug)
-    if purpose:
-        kind = published.partners[decision.target].kind
-        sharing = published.sharing(on)
-        shared = _fields(sharing.allowed(purpose, kind, consent=False)[0], decision)
-        every = _fields(sharing.allowed(purpose, kind, consent=True)[0], decision)
-        with_consent = tuple(name for name in every if name not in shared)
+    if intake.unmet and decision.outcome != DANGER:
+        decision = _nobody_helps(decision, intake.unmet)
+    told = sharing_of(published, slug, decision, on=on)
     return Preview(
         decision,
         located,
@@ -329,9 +358,41 @@ def preview(published: Published, slug: str, intake: Intake, *, now: datetime) -
         tuple(explain(decision, published.names)),
         published.directory.find(f"{decision.target}/{decision.service}")
         or published.directory.find(intake.service),
+        told.shared,
+        told.with_consent,
+        told.words,
+        told.written,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What crosses without and with consent, what is read out, whether only paper counts."""
+
+    shared: tuple[str, ...] = ()
+    with_consent: tuple[str, ...] = ()
+    words: str = ""
+    written: bool = False
+
+
+def sharing_of(published: Published, slug: str, decision: Decision, *, on: date) -> Told:
+    """Say what the sharing policy of a day lets cross by a decision."""
+    purpose = _purpose(decision, slug)
+    if not purpose:
+        return Told()
+    kind, sender = (published.partners[each].kind for each in (decision.target, slug))
+    sharing = published.sharing(on)
+    shared = _fields(sharing.allowed(purpose, kind, consent=False, sender=sender)[0], decision)
+    allowed, _missing, days = sharing.allowed(
+        purpose, kind, consent=True, written=True, sender=sender
+    )
+    more = tuple(name for name in _fields(allowed, decision) if name not in shared)
+    partner = published.names.get(decision.target, decision.target)
+    return Told(
         shared,
-        with_consent,
-        published.sharing(on).consent_text,
+        more,
+        sharing.words(more, partner, on + timedelta(days=days)),
+        sharing.needs_paper(purpose, kind, sender=sender),
     )
 
 
@@ -487,7 +548,11 @@ def first_answer(session: TenantSession, intake: Intake) -> Filed | None:
         return None
     if row.content_digest != intake.digest:
         raise KeyReused("This form was filed before with other content.")
-    return _filed_from(row.answer, _token(intake) if row.answer.get("tracked") else "")
+    return _filed_from(
+        row.answer,
+        _token(intake) if row.answer.get("tracked") else "",
+        code_of(intake.key) if row.answer.get("coded") else "",
+    )
 
 
 def plan(
@@ -502,10 +567,10 @@ def plan(
     link: AnswerLink | None = None,
 ) -> Plan:
     """Decide a contact and make its rows; no statement is sent."""
-    return _Planner(published, tenant_id, intake, now, person_id, url, translate, link).plan()
+    return Planner(published, tenant_id, intake, now, person_id, url, translate, link).plan()
 
 
-class _Planner:
+class Planner:
     """Makes the rows of one contact, each table in its own method."""
 
     def __init__(
@@ -540,13 +605,59 @@ class _Planner:
         self.inquirer_id: UUID | None = None
         self.token = ""
         self.joins: tuple[UUID, me_too.Joins] | None = None
+        self.code = ""
+        self.replaces: tuple[UUID, UUID] | None = None
+        self.decision: Decision | None = None
+
+    def refer_need(
+        self,
+        decision: Decision,
+        *,
+        need_id: UUID,
+        number: str,
+        inquirer_id: UUID | None,
+        answers: dict[str, Any] | None,
+        code: str,
+        replaces: tuple[UUID, UUID] | None,
+        followed: bool,
+    ) -> Filed:
+        """Make the rows of another referral of a need that is stored.
+
+        `number` is its contact's, `code` the person's, if they have one; `replaces` the id and the
+        receiver of the referral that it takes the place of; `followed`: somebody is going to ask
+        about the need already.
+        """
+        self.need_id, self.inquirer_id, self.answers = need_id, inquirer_id, answers
+        self.contact_number, self.code, self.replaces = number, code, replaces
+        decision = self._with_consent(decision)
+        if decision.outcome != REFER:
+            raise ConsentNeeded(
+                "Nothing may go to this partner unless the person agrees.", field="consent"
+            )
+        self.decision = decision
+        self._decision(decision)
+        if not followed:
+            self._follow_up(decision)
+        filed = Filed(
+            self.contact_id,
+            number,
+            outcome=REFER,
+            target=decision.target,
+            owner=decision.owner,
+            need_id=need_id,
+        )
+        filed = self._referral(decision, filed)
+        self._notice(decision, filed)
+        return filed
 
     def plan(self) -> Plan:
         intake = self.intake
         _check(intake)
         self.located, decision, signs = _decided(self.published, self.slug, intake, self.now)
+        if decision is not None and intake.unmet and decision.outcome != DANGER:
+            decision = _nobody_helps(decision, intake.unmet)
         if decision is not None:
-            self._check_accepted(decision)
+            self.check_accepted(decision)
             decision = self._with_consent(decision)
         self.decision = decision
         self._inquirer()
@@ -582,7 +693,7 @@ class _Planner:
             return None
         return Kept(self.published.ids[form.owner], form.digest, reply).plain()
 
-    def _check_accepted(self, decision: Decision) -> None:
+    def check_accepted(self, decision: Decision) -> None:
         """Refuse what the receiver refuses, and say who could help instead."""
         if decision.verdict is None or not decision.verdict.refused:
             return
@@ -597,17 +708,30 @@ class _Planner:
         if not purpose:
             return decision
         sharing = self.published.sharing(self.today)
-        kind = self.published.partners[decision.target].kind
+        kind, sender = (self.published.partners[each].kind for each in (decision.target, self.slug))
         given = self.intake.consent == "given"
-        allowed, missing, self.expires_days = sharing.allowed(purpose, kind, consent=given)
+        written = given and self.intake.consent_method == "written"
+        if given and not written and sharing.needs_paper(purpose, kind, sender=sender):
+            raise ConsentNotWritten(
+                "Nothing goes to or from this partner without a consent on paper.", field="consent"
+            )
+        allowed, missing, self.expires_days = sharing.allowed(
+            purpose, kind, consent=given, written=written, sender=sender
+        )
         fields = _fields(allowed, decision)
+        without = sharing.allowed(purpose, kind, consent=False, sender=sender)[0]
         if given and self.intake.consent_fields:
-            without = sharing.allowed(purpose, kind, consent=False)[0]
             agreed = {*self.intake.consent_fields, *without}
             fields = tuple(name for name in fields if name in agreed)
         self.fields = fields
+        self.consent_words = sharing.words(
+            [name for name in fields if name not in without],
+            self.published.names.get(decision.target, decision.target),
+            self.today + timedelta(days=self.expires_days),
+        )
         if purpose == "referral" and not given:
-            more = set(_fields(sharing.allowed(purpose, kind, consent=True)[0], decision))
+            with_it = sharing.allowed(purpose, kind, consent=True, written=True, sender=sender)
+            more = set(_fields(with_it[0], decision))
             if (
                 self.intake.consent == "unasked"
                 and self.intake.source in ASKED_IN_PERSON
@@ -626,7 +750,9 @@ class _Planner:
 
     def _inquirer(self) -> None:
         asker = self.intake.asker
-        if asker is None or not (asker.name or asker.phone or asker.email):
+        if asker is None or not (
+            asker.name or asker.phone or asker.email or asker.contact_prohibited
+        ):
             return
         self.inquirer_id = new_id()
         self.rows.append(
@@ -638,9 +764,11 @@ class _Planner:
                 phone=asker.phone,
                 email=asker.email,
                 language=self.intake.language,
-                safe_to_call=asker.safe_to_call,
-                may_leave_message=asker.may_leave_message,
-                wants_updates=asker.wants_updates,
+                safe_to_call=asker.may("safe_to_call"),
+                may_leave_message=asker.may("may_leave_message"),
+                wants_updates=asker.may("wants_updates"),
+                may_follow_up=asker.may("may_follow_up"),
+                contact_prohibited=asker.contact_prohibited,
                 retain_until=self._retain_until(),
             )
         )
@@ -718,6 +846,7 @@ class _Planner:
             self.need_id = new_id()
             filed = replace(filed, need_id=self.need_id)
             self._need(decision)
+            self._follow_up(decision)
             self.rows.extend(
                 attachment_rows(self.tenant_id, self.need_id, intake.files, now=self.now)
             )
@@ -751,6 +880,21 @@ class _Planner:
         asked = self.published.directory.find(intake.service)
         owner = decision.owner if decision.owner in self.published.ids else ""
         status, reason = _need_status(decision)
+        if intake.unmet:
+            self.rows.append(
+                new_row(
+                    NeedStatement,
+                    tenant_id=self.tenant_id,
+                    id=new_id(),
+                    contact_id=self.contact_id,
+                    need_id=self.need_id,
+                    status=needs.UNMET,
+                    unmet_reason=intake.unmet,
+                    how="decision",
+                    said_by=self.person_id,
+                    said_at=self.now,
+                )
+            )
         self.rows.append(
             new_row(
                 Need,
@@ -772,6 +916,36 @@ class _Planner:
                 longitude=intake.place.longitude,
                 answers=self.answers,
                 created_at=self.now,
+            )
+        )
+
+    def _follow_up(self, decision: Decision) -> None:
+        """Plan to ask what became of it, where others have it and the person agreed to be asked."""
+        asker = self.intake.asker
+        if (
+            decision.outcome not in (REFER, WARM_TRANSFER, INFORMATION)
+            or self.intake.unmet
+            or self.need_id is None
+            or self.inquirer_id is None
+            or asker is None
+            or not asker.may("may_follow_up")
+            or not (asker.email or (asker.phone and asker.safe_to_call))
+        ):
+            return
+        days = decision.follow_up_days
+        if days is None:
+            days = loop_of(self.published.tenant(self.slug).settings).days(self.intake.urgency)
+        calendar = self.published.calendars[self.slug]
+        self.rows.append(
+            follow_up_row(
+                self.tenant_id,
+                contact_id=self.contact_id,
+                need_id=self.need_id,
+                inquirer_id=self.inquirer_id,
+                due_on=working_days_after(calendar, self.today, days),
+                urgency=self.intake.urgency,
+                language=self.intake.language,
+                now=self.now,
             )
         )
 
@@ -913,6 +1087,7 @@ class _Planner:
 
     def _referral(self, decision: Decision, filed: Filed) -> Filed:
         consent_id = self._consent(decision)
+        code = self._code()
         verdict = decision.verdict
         usual = verdict.answer_days if verdict else ANSWER_DAYS
         out = Outgoing(
@@ -928,6 +1103,8 @@ class _Planner:
             consent_id,
             self.contact_id,
             self.need_id,
+            replaces=self.replaces,
+            code_hash=token_hash(code) if code else None,
         )
         own, received = referral_rows(self.published, out, now=self.now, link=self.link)
         self.rows.extend(own)
@@ -936,7 +1113,21 @@ class _Planner:
         self.received.setdefault(receiver_id, []).extend(
             [*received, *self._received_files(receiver_id, out.id, out.shared)]
         )
-        return replace(filed, referral_id=out.id, referral_public_id=out.public_id, waits=out.waits)
+        return replace(
+            filed,
+            referral_id=out.id,
+            referral_public_id=out.public_id,
+            waits=out.waits,
+            code=code,
+        )
+
+    def _code(self) -> str:
+        """The person's code; whoever takes contacts from files has nobody to give it to."""
+        if self.code or self.intake.source not in ASKED_IN_PERSON:
+            return self.code
+        code = code_of(self.intake.key)
+        self.rows.extend(link_rows(self.tenant_id, self.contact_id, code, now=self.now))
+        return code
 
     def _received_files(
         self, receiver_id: UUID, subject_id: UUID, shared: Mapping[str, Any]
@@ -1000,6 +1191,9 @@ class _Planner:
                 method=self.intake.consent_method,
                 given_at=self.now,
                 expires_at=self.now + timedelta(days=self.expires_days),
+                words=self.consent_words or None,
+                purpose=_purpose(decision, self.slug) or "referral",
+                recorded_by=self.person_id,
             )
         )
         return consent_id
@@ -1026,8 +1220,8 @@ class _Planner:
             "name": asker.name,
             "phone": asker.phone,
             "email": asker.email,
-            "safe_to_call": asker.safe_to_call if intake.asker else None,
-            "may_leave_message": asker.may_leave_message if intake.asker else None,
+            "safe_to_call": asker.may("safe_to_call") if intake.asker else None,
+            "may_leave_message": asker.may("may_leave_message") if intake.asker else None,
             "place": place if place["kind"] != "none" else None,
             "location": place if place["kind"] != "none" and bound else None,
             "note": told,
@@ -1039,11 +1233,15 @@ class _Planner:
             "urgency": intake.urgency,
             "answers": self.answers,
         }
-        return {
+        shared = {
             name: value
             for name in self.fields
             if (value := values.get(name, coded.get(name))) is not None
         }
+        if asker.contact_prohibited:
+            # a warning, and no fact about the person: it goes whatever the policy and the rule say
+            shared["contact_prohibited"] = True
+        return shared
 
     def _usage(
         self, activity: str, subject_id: UUID, what: str, quantity: Decimal = Decimal(1)
@@ -1123,7 +1321,7 @@ class _Planner:
 
     def _notice(self, decision: Decision, filed: Filed) -> None:
         asker = self.intake.asker
-        if asker is None or not asker.email or not asker.wants_updates:
+        if asker is None or not asker.email or not asker.may("wants_updates"):
             return
         if filed.request_id is None and filed.referral_id is None:
             return
@@ -1149,10 +1347,16 @@ class _Planner:
                     ),
                 },
                 expected_on=expected,
-                address=f"{self.url}/track/{filed.token}" if filed.token and self.url else "",
+                address=self._follow_at(filed),
                 **options,
             )
         )
+
+    def _follow_at(self, filed: Filed) -> str:
+        """Where the person sees how it stands; a referral's message says nothing else."""
+        if filed.code and self.url:
+            return f"{self.url}/mine/{filed.code}"
+        return f"{self.url}/track/{filed.token}" if filed.token and self.url else ""
 
 
 def received_request(
@@ -1166,6 +1370,7 @@ def received_request(
     """Make the receiver's rows of a request that came in an envelope, from what it shared."""
     rows: list[Base] = []
     inquirer_id = None
+    prohibited = bool(shared.get("contact_prohibited"))
     if any(shared.get(name) for name in ("name", "phone", "email")):
         inquirer_id = new_id()
         rows.append(
@@ -1177,9 +1382,10 @@ def received_request(
                 phone=shared.get("phone"),
                 email=shared.get("email"),
                 language=shared.get("language") or "en",
-                safe_to_call=bool(shared.get("safe_to_call")),
-                may_leave_message=bool(shared.get("may_leave_message")),
+                safe_to_call=bool(shared.get("safe_to_call")) and not prohibited,
+                may_leave_message=bool(shared.get("may_leave_message")) and not prohibited,
                 wants_updates=False,
+                contact_prohibited=bool(shared.get("contact_prohibited")),
             )
         )
     place = shared.get("location") or shared.get("place") or {}
@@ -1245,7 +1451,7 @@ def _decided(
     )
     # what is replayed or shown has happened: nobody can be asked any more
     offered = (
-        Offered(now, _known(published, intake), dict(intake.eligible))
+        Offered(now, known_of(published, intake), dict(intake.eligible))
         if intake.source in ANSWERED
         else None
     )
@@ -1262,7 +1468,7 @@ def _decided(
     return located, decision, signs
 
 
-def _known(published: Published, intake: Intake) -> frozenset[str]:
+def known_of(published: Published, intake: Intake) -> frozenset[str]:
     """What kinds of things are known of the person; not what they are."""
     asker = intake.asker or Asker()
     return frozenset(
@@ -1329,9 +1535,17 @@ def _need_status(decision: Decision) -> tuple[str, str | None]:
     if decision.outcome == DECLINE:
         reason = decision.reason.replace(" ", "_")
         return "unmet", UNMET_BY_DECLINE.get(reason, "other")
+    unmet = next((code[1] for code in decision.reasons if code[0] == "unmet"), None)
+    if unmet is not None:
+        return "unmet", unmet
     if decision.outcome == INFORMATION:
         return ("unknown", None) if decision.owner else ("unmet", "none_in_area")
     return "open", None
+
+
+def _nobody_helps(decision: Decision, reason: str) -> Decision:
+    """Keep why it was decided as it was, and send nothing: the specialist found the need unmet."""
+    return replace(decision, outcome=INFORMATION, reasons=(*decision.reasons, ("unmet", reason)))
 
 
 def _check(intake: Intake) -> None:
@@ -1339,6 +1553,8 @@ def _check(intake: Intake) -> None:
         raise InvalidInput(f"There is no channel {intake.channel}.", field="channel")
     if intake.urgency not in URGENCIES:
         raise InvalidInput("Choose how urgent it is.", field="urgency")
+    if intake.unmet:
+        needs.check_statement(needs.UNMET, intake.unmet)
     if intake.disposition not in (None, *intake_lifecycle.DISPOSITIONS):
         raise InvalidInput("Choose how the contact ended.", field="disposition")
     if intake.source in ASKED_IN_PERSON and intake.danger_answer is None:
@@ -1407,15 +1623,16 @@ def _stored(filed: Filed) -> dict[str, Any]:
     content = {
         name: str(value) if isinstance(value, UUID) else value
         for name, value in asdict(filed).items()
-        if value and name not in ("token", "expected_at")
+        if value and name not in ("token", "code", "expected_at")
     }
     if filed.expected_at is not None:
         content["expected_at"] = filed.expected_at.isoformat()
     content["tracked"] = bool(filed.token)
+    content["coded"] = bool(filed.code)
     return content
 
 
-def _filed_from(answer: Mapping[str, Any], token: str) -> Filed:
+def _filed_from(answer: Mapping[str, Any], token: str, code: str) -> Filed:
     def uuid(name: str) -> UUID | None:
         return UUID(answer[name]) if answer.get(name) else None
 
@@ -1432,6 +1649,7 @@ def _filed_from(answer: Mapping[str, Any], token: str) -> Filed:
         referral_id=uuid("referral_id"),
         referral_public_id=answer.get("referral_public_id", ""),
         token=token,
+        code=code,
         expected_at=datetime.fromisoformat(expected) if expected else None,
         notes=tuple(answer.get("notes", ())),
         sentences=tuple(answer.get("sentences", ())),

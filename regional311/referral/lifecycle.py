@@ -15,22 +15,30 @@ from regional311.errors import Conflict, InvalidInput
 SENDER: Final = "sent"
 RECEIVER: Final = "received"
 BOTH: Final = frozenset({SENDER, RECEIVER})
+CLOCK: Final = "clock"
+"""Nobody's side: what time alone does, once everybody was reminded."""
 
 _BY_SENDER: Final = frozenset({SENDER})
 _BY_RECEIVER: Final = frozenset({RECEIVER})
+_BY_CLOCK: Final = frozenset({CLOCK})
 _WORK: Final[Mapping[str, frozenset[str]]] = {
     "completed": _BY_RECEIVER,
-    "failed": _BY_RECEIVER,
+    "failed": frozenset({RECEIVER, CLOCK}),
     "cancelled": BOTH,
 }
 
 TRANSITIONS: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
     "": {"draft": _BY_SENDER, "requested": _BY_SENDER},
     "draft": {"requested": _BY_SENDER},
-    "requested": {"accepted": _BY_RECEIVER, "rejected": _BY_RECEIVER, "cancelled": BOTH},
+    "requested": {
+        "accepted": _BY_RECEIVER,
+        "rejected": _BY_RECEIVER,
+        "cancelled": BOTH,
+        "failed": _BY_CLOCK,
+    },
     "accepted": {"in_progress": _BY_RECEIVER, "on_hold": _BY_RECEIVER, **_WORK},
     "in_progress": {"on_hold": _BY_RECEIVER, **_WORK},
-    "on_hold": {"in_progress": _BY_RECEIVER, **_WORK},
+    "on_hold": {"in_progress": _BY_RECEIVER, **_WORK, "failed": _BY_RECEIVER},
     "rejected": {},
     "completed": {},
     "failed": {},
@@ -62,6 +70,7 @@ END_REASONS: Final = (
     "no_show",
     "resolved_elsewhere",
     "sender_withdrew",
+    "consent_ended",
     "expired",
     "taken_elsewhere",
     "error",
@@ -90,19 +99,6 @@ What ended, was metered or was told to the person as done is not among them: a n
 
 OUTCOMES: Final = ("met", "partially_met", "unmet", "unknown")
 """What became of the person's need, said when a referral is completed."""
-
-UNMET_REASONS: Final = (
-    "no_service_exists",
-    "none_in_area",
-    "none_open_now",
-    "all_at_capacity",
-    "out_of_funds",
-    "not_eligible",
-    "inaccessible",
-    "cost",
-    "person_refused",
-    "other",
-)
 
 UNMET_BY_DECLINE: Final[Mapping[str, str]] = {
     "no_capacity": "all_at_capacity",
@@ -147,7 +143,7 @@ def check_transition(
     Raises :class:`StepNotAllowed`, :class:`ReasonNeeded` or :class:`OutcomeNeeded`.
     """
     if to not in next_states(state, side):
-        who = "sender" if side == SENDER else "receiver"
+        who = {SENDER: "sender", RECEIVER: "receiver"}.get(side, "passing of time")
         raise StepNotAllowed(
             f"The {who} cannot move a referral that is {_said(state)} to {_said(to)}.",
             field="state",
@@ -157,21 +153,6 @@ def check_transition(
         raise ReasonNeeded(f"Say why the referral is {_said(to)}.", field="reason")
     if to == "completed" and outcome not in OUTCOMES:
         raise OutcomeNeeded("Say what became of the need.", field="outcome")
-
-
-def need_status(state: str, outcome: str | None = None) -> str | None:
-    """Give the need's status that follows from a referral's state, or nothing if it stays.
-
-    A completed referral is no met need by itself: the outcome says.
-
-    >>> need_status("completed", "unmet"), need_status("rejected"), need_status("accepted")
-    ('unmet', 'open', 'referred')
-    """
-    if state == "completed":
-        return outcome if outcome in OUTCOMES else "unknown"
-    if state in ("rejected", "failed", "cancelled", "entered_in_error"):
-        return "open"
-    return "referred" if state in OPEN else None
 
 
 def _said(state: str) -> str:

@@ -35,6 +35,13 @@ REFERRAL_STATES = (
 )
 
 
+FOLLOW_UP_STATES = ("open", "done", "stopped")
+
+
+def _listed(values: tuple[str, ...]) -> str:
+    return ", ".join(repr(value) for value in values)
+
+
 class RuleSet(Base):
     """A version of a partner's ordered referral rules; never edited once published.
 
@@ -180,6 +187,12 @@ class Consent(Base):
     __table_args__ = (
         tenant_reference("contacts", "contact_id"),
         Index(None, "tenant_id", "contact_id"),
+        Index(
+            "ix_consents_running",
+            "tenant_id",
+            "expires_at",
+            postgresql_where=text("revoked_at IS NULL AND expired_at IS NULL"),
+        ),
         {"info": TENANT},
     )
 
@@ -196,6 +209,130 @@ class Consent(Base):
     given_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    expired_at: Mapped[datetime | None]
+    """When its use was stopped because its time was up."""
+    words: Mapped[str | None]
+    """What was read out to the person, word for word."""
+    purpose: Mapped[str] = mapped_column(default="referral", server_default="referral")
+    recorded_by: Mapped[UUID | None]
+
+
+class FollowUp(Base):
+    """Somebody asks the person on a day what became of a need; one at a time for each need.
+
+    `held_at` is when its clock stopped, because all that the need waits for is on hold; the due
+    day moves by the working days in between once it goes on.
+    """
+
+    __tablename__ = "follow_ups"
+    __table_args__ = (
+        tenant_reference("contacts", "contact_id"),
+        tenant_reference("needs", "need_id"),
+        tenant_reference("inquirers", "inquirer_id"),
+        UniqueConstraint("tenant_id", "public_id"),
+        CheckConstraint(f"state IN ({_listed(FOLLOW_UP_STATES)})", name="state_known"),
+        CheckConstraint("(state = 'open') = (closed_at IS NULL)", name="closed_or_open"),
+        Index(None, "tenant_id", "state", "due_on", "id"),
+        Index(None, "tenant_id", "need_id"),
+        Index(None, "tenant_id", "contact_id"),
+        Index(
+            "ux_follow_ups_one_open",
+            "tenant_id",
+            "need_id",
+            unique=True,
+            postgresql_where=text("state = 'open'"),
+        ),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    public_id: Mapped[str]
+    contact_id: Mapped[UUID]
+    need_id: Mapped[UUID]
+    inquirer_id: Mapped[UUID]
+    due_on: Mapped[date]
+    urgency: Mapped[str]
+    language: Mapped[str]
+    state: Mapped[str]
+    reason: Mapped[str | None]
+    """Why it was stopped: as `follow_up.STOP_REASONS` says."""
+    attempts: Mapped[int] = mapped_column(default=0)
+    claimed_by: Mapped[UUID | None]
+    held_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column(default=1)
+
+    __mapper_args__ = {"version_id_col": version, "version_id_generator": lambda v: (v or 0) + 1}
+
+
+class FollowUpAttempt(Base):
+    """One time that somebody tried to ask: when, by which channel, and what came of it."""
+
+    __tablename__ = "follow_up_attempts"
+    __table_args__ = (
+        tenant_reference("follow_ups", "follow_up_id"),
+        UniqueConstraint("tenant_id", "follow_up_id", "number"),
+        {"info": APPEND_ONLY},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    follow_up_id: Mapped[UUID]
+    number: Mapped[int]
+    at: Mapped[datetime]
+    by_id: Mapped[UUID | None]
+    channel: Mapped[str]
+    result: Mapped[str]
+    need_status: Mapped[str | None]
+    unmet_reason: Mapped[str | None]
+    note: Mapped[str | None]
+
+
+class ReferralReminder(Base):
+    """A step of reminding that was taken once for a referral that nobody answers."""
+
+    __tablename__ = "referral_reminders"
+    __table_args__ = (
+        tenant_reference("referrals", "referral_id"),
+        UniqueConstraint("tenant_id", "referral_id", "silent_since", "step"),
+        {"info": APPEND_ONLY},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    referral_id: Mapped[UUID]
+    silent_since: Mapped[datetime]
+    """Since when nobody has said anything: after each word the steps begin again."""
+    step: Mapped[str]
+    told: Mapped[int]
+    at: Mapped[datetime]
+
+
+class PersonLink(Base):
+    """The code by which a person sees what was asked for them; empty once it is ended.
+
+    `word_hash` is of a word that the person chose: without it what is confidential stays unsaid.
+    """
+
+    __tablename__ = "person_links"
+    __table_args__ = (
+        tenant_reference("contacts", "contact_id"),
+        UniqueConstraint("tenant_id", "code"),
+        Index(None, "tenant_id", "contact_id"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    contact_id: Mapped[UUID]
+    code: Mapped[str]
+    word_hash: Mapped[str | None]
+    word_tries: Mapped[int] = mapped_column(default=0)
+    made_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
 
 
 class AcceptancePolicy(Base):
@@ -398,6 +535,18 @@ class Referral(Base):
             "id",
             postgresql_where=text("waitlist_position IS NOT NULL"),
         ),
+        Index(
+            "ix_referrals_code_hash",
+            "tenant_id",
+            "code_hash",
+            postgresql_where=text("code_hash IS NOT NULL"),
+        ),
+        Index(
+            "ix_referrals_to_stop",
+            "tenant_id",
+            "consent_ended_at",
+            postgresql_where=text("consent_ended_at IS NOT NULL AND stop_seen_at IS NULL"),
+        ),
         {"info": TENANT},
     )
 
@@ -446,6 +595,18 @@ class Referral(Base):
     """What the last step of this side changed, while it can be undone."""
     link_used_at: Mapped[datetime | None]
     """When the link in the message about it was used up."""
+    heard_at: Mapped[datetime | None]
+    """When the state last changed; null until it does: then silence began when it was sent."""
+    use_until: Mapped[datetime | None]
+    """Until when the receiver may use what was shared."""
+    consent_ended: Mapped[str | None]
+    """Why the receiver may not use it any more: revoked, expired."""
+    consent_ended_at: Mapped[datetime | None]
+    stop_seen_at: Mapped[datetime | None]
+    """When the receiver said that it has stopped using what was shared."""
+    stop_seen_by: Mapped[UUID | None]
+    code_hash: Mapped[bytes | None]
+    """Digest of the person's code, by which the receiver's desk finds it."""
     version: Mapped[int] = mapped_column(default=1)
 
     __mapper_args__ = {"version_id_col": version, "version_id_generator": lambda v: (v or 0) + 1}

@@ -16,7 +16,13 @@ from regional311.database.session import scope_of
 from regional311.errors import NotFound
 from regional311.intake.models import Contact
 from regional311.intake.queries import people
-from regional311.referral.models import Consent, Decision, Referral
+from regional311.referral.models import (
+    Consent,
+    Decision,
+    PersonLink,
+    Referral,
+    ReferralReminder,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,8 @@ class ReferralItem:
     claimed_by: UUID | None
     contact_id: UUID | None
     need_id: UUID | None
+    consent_id: UUID | None
+    replaces_id: UUID | None
     sent_at: datetime
     received_at: datetime | None
     answered_at: datetime | None
@@ -46,6 +54,11 @@ class ReferralItem:
     asked_at: datetime | None
     waitlist_position: int | None
     waitlist_days: int | None
+    heard_at: datetime | None
+    use_until: datetime | None
+    consent_ended: str | None
+    consent_ended_at: datetime | None
+    stop_seen_at: datetime | None
     version: int
 
 
@@ -59,8 +72,6 @@ class ReferralDetail:
     referral: ReferralItem
     shared: Mapping[str, Any]
     note: str | None
-    consent_id: UUID | None
-    replaces_id: UUID | None
     part_of_id: UUID | None
     before: Mapping[str, Any] | None
     contact: str | None
@@ -94,6 +105,9 @@ class ConsentRow:
     given_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    expired_at: datetime | None
+    words: str | None
+    purpose: str
 
 
 def _of(model: Any, row: type) -> list[Any]:
@@ -108,8 +122,6 @@ def referral_detail(session: Session, referral_id: UUID) -> ReferralDetail:
             *_of(Referral, ReferralItem),
             Referral.shared,
             Referral.note,
-            Referral.consent_id,
-            Referral.replaces_id,
             Referral.part_of_id,
             Referral.before,
             Contact.public_id.label("contact_number"),
@@ -127,13 +139,11 @@ def referral_detail(session: Session, referral_id: UUID) -> ReferralDetail:
     referral = ReferralItem(*values[:width])
     past = history(session, referral_id)
     named = [referral.claimed_by, *(each.person_id for each in past)]
-    shared, note, consent_id, replaces_id, part_of_id, before, contact = values[width:]
+    shared, note, part_of_id, before, contact = values[width:]
     return ReferralDetail(
         referral=referral,
         shared=shared,
         note=note,
-        consent_id=consent_id,
-        replaces_id=replaces_id,
         part_of_id=part_of_id,
         before=before,
         contact=contact,
@@ -188,3 +198,32 @@ def consents_of_contact(session: Session, contact_id: UUID) -> list[ConsentRow]:
         .order_by(Consent.given_at, Consent.id)
     )
     return [ConsentRow(*row) for row in rows]
+
+
+def links_of_contact(session: Session, contact_id: UUID, *, now: datetime) -> list[PersonLink]:
+    """Give the codes of a contact that work, the newest first: one statement."""
+    return list(
+        session.execute(
+            select(PersonLink)
+            .where(
+                PersonLink.tenant_id == scope_of(session).tenant_id,
+                PersonLink.contact_id == contact_id,
+                PersonLink.ended_at.is_(None),
+                PersonLink.expires_at > now,
+            )
+            .order_by(PersonLink.made_at.desc(), PersonLink.id.desc())
+        ).scalars()
+    )
+
+
+def reminders_of(session: Session, referral_id: UUID) -> list[tuple[datetime, str, datetime]]:
+    """Give the steps of reminding that were taken for a referral: since when, step, when."""
+    rows = session.execute(
+        select(ReferralReminder.silent_since, ReferralReminder.step, ReferralReminder.at)
+        .where(
+            ReferralReminder.tenant_id == scope_of(session).tenant_id,
+            ReferralReminder.referral_id == referral_id,
+        )
+        .order_by(ReferralReminder.at)
+    )
+    return [(row[0], row[1], row[2]) for row in rows]

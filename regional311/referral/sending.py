@@ -45,10 +45,13 @@ class Outgoing:
     consent_id: UUID | None = None
     contact_id: UUID | None = None
     need_id: UUID | None = None
-    replaces_id: UUID | None = None
+    replaces: tuple[UUID, UUID] | None = None
+    """The referral that it takes the place of, and the partner that was asked then."""
     part_of_id: UUID | None = None
     offer_id: UUID | None = None
     person_id: UUID | None = None
+    code_hash: bytes | None = None
+    """Digest of the person's code, by which the receiver's desk finds it."""
     id: UUID = field(default_factory=new_id)
     public_id: str = field(default_factory=lambda: public_id("F"))
 
@@ -83,7 +86,8 @@ def referral_rows(
         "channel": out.channel,
         "state": out.state,
         "reason": "waitlist" if out.waits else None,
-        "replaces_id": out.replaces_id,
+        "use_until": now + timedelta(days=out.expires_days) if out.consent_id else None,
+        "code_hash": out.code_hash,
         "offer_id": out.offer_id,
         "sent_at": now,
         "answered_at": now if taken else None,
@@ -101,6 +105,7 @@ def referral_rows(
             need_id=out.need_id,
             consent_id=out.consent_id,
             part_of_id=out.part_of_id,
+            replaces_id=out.replaces[0] if out.replaces else None,
             **common,
         ),
         exchange.envelope_row(
@@ -126,6 +131,10 @@ def referral_rows(
             tenant_id=receiver_id,
             side="received",
             counterparty_id=sender_id,
+            # what another partner was asked is not this one's to know
+            replaces_id=out.replaces[0]
+            if out.replaces and out.replaces[1] == receiver_id
+            else None,
             **common,
         ),
         _audit(receiver_id, out, now, "receive", {"from": out.sender, "service": out.service_key}),

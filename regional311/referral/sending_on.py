@@ -362,9 +362,10 @@ def _outgoing(
         consent_id,
         None if onward else referral.contact_id,
         None if onward else referral.need_id,
-        replaces_id=referral.id if how == "again" else None,
+        replaces=(referral.id, referral.counterparty_id) if how == "again" else None,
         part_of_id=referral.id if onward else None,
         offer_id=offer_id,
+        code_hash=None if onward else referral.code_hash,
     )
 
 

@@ -16,21 +16,21 @@ from sqlalchemy import case, select, update
 
 from regional311.audit.service import audit_row, record
 from regional311.database.locking import locked
-from regional311.database.rows import put, send
+from regional311.database.rows import put
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
-from regional311.errors import Conflict, InvalidInput, NotFound
-from regional311.exchange.service import REFERRAL_ANSWER, erase, tell
-from regional311.intake.models import Contact, Inquirer, Need
-from regional311.intake.service import NO_FOLLOWERS, Changed, Followers, erase_attachments
+from regional311.errors import Conflict, InvalidInput
+from regional311.exchange.service import REFERRAL_ANSWER, tell
+from regional311.intake.models import Contact, Inquirer
+from regional311.intake.needs import settle
+from regional311.intake.service import NO_FOLLOWERS, Changed, Followers
 from regional311.metering import service as metering
 from regional311.notices.service import outbox_row
 from regional311.referral import lifecycle, offers, waitlist
 from regional311.referral.acceptance import FINISH_DAYS
-from regional311.referral.models import Consent, Referral
-from regional311.referral.questions import erase_messages
+from regional311.referral.follow_ups import keep_the_clock
+from regional311.referral.models import PersonLink, Referral
 
 MAX_NOTE: Final = 4000
-ERASED: Final[dict[str, Any]] = {"erased": True}
 
 
 class AlreadyClaimed(Conflict):
@@ -165,9 +165,13 @@ def move(
     booked_on: date | None = None,
     finish_days: int = FINISH_DAYS,
     progress: str | None = None,
+    by: str | None = None,
     followers: Followers = NO_FOLLOWERS,
 ) -> Changed:
     """Take one step with a referral, on both sides at once.
+
+    `by` is ``lifecycle.CLOCK`` when it is time that takes it, after everybody was reminded; left
+    out, it is the side that is bound.
 
     `to` is the state it goes to; `reason` and `outcome` are needed where
     :mod:`regional311.referral.lifecycle` says so. Who answers first works it. A completed referral
@@ -185,7 +189,7 @@ def move(
         session, referral_id, version, {"state": to, "reason": reason, "outcome": outcome}
     )
     before = referral.state
-    lifecycle.check_transition(before, to, referral.side, reason=reason, outcome=outcome)
+    lifecycle.check_transition(before, to, by or referral.side, reason=reason, outcome=outcome)
     if to == "completed" and booked_on is None:
         raise InvalidInput("The day on which the work is booked is missing.", field="booked_on")
     referral.before = (
@@ -201,6 +205,7 @@ def move(
         else None
     )
     referral.state = to
+    referral.heard_at = now
     referral.reason = reason
     referral.progress = progress
     referral.asked_at = None
@@ -234,7 +239,7 @@ def move(
     if to == "completed" and booked_on is not None:
         _meter(session, referral, now, booked_on)
     if referral.side == lifecycle.SENDER:
-        _set_need(session, referral.need_id, to, outcome)
+        _settle(session, referral.need_id, now)
     answer = _answer(session, referral)
     if waited and referral.side == lifecycle.RECEIVER:
         how = waitlist.TAKEN if to in ("in_progress", "completed") else waitlist.GIVEN_UP
@@ -266,71 +271,6 @@ _VERBS: Final = {
     "cancelled": "cancel",
     "entered_in_error": "withdraw",
 }
-
-
-def revoke_consent(
-    session: TenantSession,
-    *,
-    now: datetime,
-    consent_id: UUID,
-    followers: Followers = NO_FOLLOWERS,
-) -> int:
-    """Take a consent back: what rested on it is erased at the receiver, open referrals end.
-
-    Gives the number of referrals that rested on it.
-    """
-    tenant_id = scope_of(session).tenant_id
-    consent = session.execute(
-        select(Consent)
-        .where(Consent.tenant_id == tenant_id, Consent.id == consent_id)
-        .with_for_update()
-    ).scalar_one_or_none()
-    if consent is None:
-        raise NotFound("There is no such consent.")
-    receiver_id, contact_id = consent.to_tenant_id, consent.contact_id
-    if consent.revoked_at is None:
-        consent.revoked_at = now
-        session.flush()
-        record(
-            session,
-            now=now,
-            action="consent:revoke",
-            subject_kind="contact" if contact_id else "referral",
-            subject_id=contact_id or consent.referral_id or consent_id,
-            detail={"consent": str(consent_id)},
-        )
-    rested = session.execute(
-        select(Referral.id, Referral.version, Referral.state).where(
-            Referral.tenant_id == tenant_id,
-            Referral.contact_id.is_not_distinct_from(contact_id),
-            Referral.consent_id == consent_id,
-        )
-    ).all()
-    for row in rested:
-        if "cancelled" in lifecycle.next_states(row.state, lifecycle.SENDER):
-            move(
-                session,
-                to="cancelled",
-                now=now,
-                referral_id=row.id,
-                version=row.version,
-                reason="person_declined",
-                followers=followers,
-            )
-    if rested:
-        with acting_for(session, receiver_id):
-            for row in rested:
-                session.execute(
-                    update(Referral)
-                    .where(Referral.tenant_id == receiver_id, Referral.id == row.id)
-                    .values(shared=ERASED, version=Referral.version + 1)
-                    .execution_options(synchronize_session=False)
-                )
-                erase(session, row.id)
-                erase_attachments(session, row.id, now=now)
-                erase_messages(session, row.id)
-                _audit(session, now, "referral:erase", row.id, {})
-    return len(rested)
 
 
 def _tell(session: TenantSession, referral: Referral, now: datetime, followers: Followers) -> None:
@@ -395,6 +335,7 @@ def receive_answer(
             finish_by=answer.finish_by,
             before=None,
             asked_at=case((Referral.state == answer.state, Referral.asked_at), else_=None),
+            heard_at=case((Referral.state != answer.state, now), else_=Referral.heard_at),
             version=Referral.version + 1,
         )
         .returning(
@@ -428,15 +369,22 @@ def receive_answer(
             waitlist.leave(session, answer.referral_id, key, waitlist.ENDED, now=now)
     if row.side != lifecycle.SENDER:
         return
-    if row.offer_id is None or not (
-        answer.state in lifecycle.CLOSED
-        and offers.others(session, row.offer_id, answer.referral_id)
-    ):
-        _set_need(session, row.need_id, answer.state, answer.outcome)
+    _settle(session, row.need_id, now)
     if answer.state == "requested":
         return
+    code = (
+        select(PersonLink.code)
+        .where(
+            PersonLink.tenant_id == tenant_id,
+            PersonLink.contact_id == row.contact_id,
+            PersonLink.ended_at.is_(None),
+        )
+        .order_by(PersonLink.made_at.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
     person = session.execute(
-        select(Inquirer.email, Inquirer.language)
+        select(Inquirer.email, Inquirer.language, code.label("code"))
         .join(
             Contact,
             (Contact.tenant_id == Inquirer.tenant_id) & (Contact.inquirer_id == Inquirer.id),
@@ -464,14 +412,19 @@ def receive_answer(
             language=person.language,
             now=now,
             subject_id=answer.referral_id,
-            values={
-                "number": answer.public_id,
-                "partner": followers.name(answer.other_id),
-                "state": answer.state.replace("_", " "),
-            },
+            values={},
+            address=f"{followers.url}/mine/{person.code}" if person.code and followers.url else "",
             **options,
         ),
     )
+
+
+def _settle(session: TenantSession, need_id: UUID | None, now: datetime) -> None:
+    """The need stands where all its referrals leave it; who follows it up waits with them."""
+    if need_id is None:
+        return
+    settle(session, need_id)
+    keep_the_clock(session, need_id, now=now)
 
 
 def _meter(session: TenantSession, referral: Referral, now: datetime, booked_on: date) -> None:
@@ -494,22 +447,6 @@ def _meter(session: TenantSession, referral: Referral, now: datetime, booked_on:
             booked_on=booked_on,
         ),
     )
-
-
-def _set_need(
-    session: TenantSession, need_id: UUID | None, state: str, outcome: str | None
-) -> None:
-    status = lifecycle.need_status(state, outcome)
-    if need_id is None or status is None:
-        return
-    send(session)
-    session.execute(
-        update(Need)
-        .where(Need.tenant_id == scope_of(session).tenant_id, Need.id == need_id)
-        .values(status=status, unmet_reason="other" if status == "unmet" else None)
-        .execution_options(synchronize_session=False)
-    )
-    mark_changed(session)
 
 
 def _referral(

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from sqlalchemy import Engine, select, text
@@ -54,6 +54,15 @@ _OUTLINE: Final = "jurisdiction"
 _ALL_DAY: Final = "00:00-24:00"
 
 
+class Zoned(Protocol):
+    """Whatever has a partner's zone and settings, such as its row."""
+
+    @property
+    def zone(self) -> str: ...
+    @property
+    def settings(self) -> Mapping[str, Any]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """A public line with its hours."""
@@ -90,6 +99,7 @@ class Grant:
     fields: tuple[str, ...]
     needs_consent: bool
     expires_days: int
+    on_paper: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,26 +110,53 @@ class Sharing:
     fields: Mapping[str, str] = field(default_factory=dict)
     personal: frozenset[str] = frozenset()
     consent_text: str = ""
+    paper_kinds: frozenset[str] = frozenset()
+    """Kinds of partner that see and show nothing without a consent on paper."""
 
     def allowed(
-        self, purpose: str, kind: str, *, consent: bool
+        self, purpose: str, kind: str, *, consent: bool, written: bool = False, sender: str = ""
     ) -> tuple[tuple[str, ...], bool, int]:
         """Give the fields that may cross, whether consent is missing, and days until expiry.
 
-        Consent is missing when something could cross with it and nothing can without.
+        Consent is missing when something could cross with it and nothing can without. `written`
+        tells that it was given on paper, `sender` the kind of the partner that would send.
         """
         fields: dict[str, None] = {}
         missing = False
         days = 365
+        strict = not self.paper_kinds.isdisjoint((kind, sender))
         for grant in self.grants:
             if grant.purpose != purpose or kind not in grant.receivers:
                 continue
-            if grant.needs_consent and not consent:
+            paper = strict or grant.on_paper
+            if (paper and not (consent and written)) or (grant.needs_consent and not consent):
                 missing = True
                 continue
             fields.update(dict.fromkeys(grant.fields))
             days = min(days, grant.expires_days)
         return tuple(fields), missing and not fields, days
+
+    def needs_paper(self, purpose: str, kind: str, *, sender: str = "") -> bool:
+        """Whether a spoken consent lets nothing cross that needs one."""
+        if not self.paper_kinds.isdisjoint((kind, sender)):
+            return True
+        asked = [
+            grant
+            for grant in self.grants
+            if grant.purpose == purpose and kind in grant.receivers and grant.needs_consent
+        ]
+        return bool(asked) and all(grant.on_paper for grant in asked)
+
+    def words(self, fields: Iterable[str], partner: str, until: date) -> str:
+        """Give what is read out to the person: the question, what, to whom, until when.
+
+        >>> sharing = Sharing(fields={"name": "Name"}, consent_text="May we share this?")
+        >>> sharing.words(["name"], "211info", date(2027, 5, 4))
+        'May we share this? With 211info, until May 4, 2027: Name.'
+        """
+        named = ", ".join(self.fields.get(name, name) for name in fields)
+        day = f"{until:%B} {until.day}, {until.year}"
+        return f"{self.consent_text} With {partner}, until {day}: {named}." if named else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +238,7 @@ class Published:
             if each.tenant_id in self.slugs
         }
         self.calendars: Mapping[str, BusinessCalendar] = {
-            slug: _business_hours(row) for slug, row in self.tenants.items()
+            slug: business_hours(row) for slug, row in self.tenants.items()
         }
         self.lines: Mapping[str, Line] = {
             f"{line.tenant}/{line.key}": line for line in self._lines(lines)
@@ -421,14 +458,20 @@ class Published:
                         each["purpose"],
                         frozenset(each.get("receivers") or ()),
                         tuple(each.get("fields") or ()),
-                        each.get("consent") == "asked",
+                        each.get("consent") in ("asked", "written"),
                         int(each.get("expires_days") or 365),
+                        each.get("consent") == "written",
                     )
                     for each in body.get("grant") or body.get("grants") or ()
                 ),
                 {each["key"]: each.get("name") or each["key"] for each in fields},
                 frozenset(each["key"] for each in fields if each.get("personal")),
                 (body.get("sharing") or {}).get("consent_text") or "",
+                frozenset(
+                    each["kind"]
+                    for each in body.get("partner_kind") or ()
+                    if each.get("consent") == "written"
+                ),
             )
         return known
 
@@ -622,7 +665,7 @@ def invalidate() -> None:
         _kept.clear()
 
 
-def _holidays(row: tenancy.TenantRow) -> dict[date, str]:
+def _holidays(row: Zoned) -> dict[date, str]:
     found = row.settings.get("holiday") or row.settings.get("holidays") or ()
     return {
         date.fromisoformat(str(each.get("day") or each["date"])): str(each.get("name") or "")
@@ -645,7 +688,7 @@ def _steps(row: tenancy.LineRow, calendar: BusinessCalendar) -> Iterable[Step]:
 
 
 def calendar_of(
-    row: tenancy.TenantRow,
+    row: Zoned,
     hours: Mapping[str, Any],
     special_days: Iterable[Mapping[str, Any]] = (),
 ) -> BusinessCalendar:
@@ -664,6 +707,7 @@ def calendar_of(
         return BusinessCalendar.from_week(row.zone, {}, holidays)
 
 
-def _business_hours(row: tenancy.TenantRow) -> BusinessCalendar:
+def business_hours(row: Zoned) -> BusinessCalendar:
+    """Give the calendar of a partner's usual hours, in which its business days are counted."""
     hours = row.settings.get("hours") or {day: ["08:00-17:00"] for day in DAYS[:5]}
     return calendar_of(row, hours)

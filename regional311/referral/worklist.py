@@ -66,6 +66,12 @@ TABS: Final[Mapping[str, tuple[tuple[str, ...], Condition]]] = {
             Referral.side == lifecycle.SENDER, Referral.asked_at.is_not(None)
         ),
     ),
+    "to_stop": (
+        lifecycle.STATES,
+        lambda _now, _person: _received(
+            Referral.consent_ended_at.is_not(None), Referral.stop_seen_at.is_(None)
+        ),
+    ),
     "sent": (lifecycle.STATES, lambda _now, _person: Referral.side == lifecycle.SENDER),
     "closed": (lifecycle.CLOSED, lambda _now, _person: _received()),
 }

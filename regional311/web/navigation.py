@@ -61,6 +61,19 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
                 within="insight",
             ),
             Entry(
+                "follow-ups",
+                _("Follow-ups"),
+                _("Whom to ask what became of it."),
+                P.CONTACT_TAKE,
+            ),
+            Entry(
+                "outcomes",
+                _("Without outcome"),
+                _("What nobody has recorded."),
+                P.CONTACT_READ,
+                within="follow-ups",
+            ),
+            Entry(
                 "receiving",
                 _("What we take"),
                 _("What we take from whom, and when."),

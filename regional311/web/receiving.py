@@ -191,7 +191,7 @@ def kept_of(shared: Mapping[str, Any]) -> Kept | None:
 def shared_said(tell: Telling, request: Any, shared: Any) -> list[tuple[Any, Any]]:
     """What crossed, field by field, in the words of the sharing policy."""
     if shared.get(_ERASED):
-        return [(_("Erased"), _("The person took the consent back."))]
+        return [(_("Erased"), _("The consent that it rested on has ended."))]
     names = tell.published.sharing(tell.today).fields
     return [
         (names.get(key, key), _value(request, key, value))

@@ -278,7 +278,7 @@ def waitress_options(settings: Settings) -> dict[str, Any]:
 
 
 NOT_TENANTS = frozenset(
-    {"", "*", "auth", "healthz", "hsds", "metrics", "open311", "static", "track"}
+    {"", "*", "auth", "healthz", "hsds", "metrics", "mine", "open311", "static", "track"}
 )
 PLAIN_SEGMENT = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}|[A-Z]{1,2}-[0-9A-Z-]{1,20}")
 
@@ -296,7 +296,12 @@ def shown_path(path: str) -> str:
     """
     shown, previous = [], ""
     for segment in path.split("/")[1:]:
-        plain = PLAIN_SEGMENT.fullmatch(segment) and previous not in {"track", "auth", "search"}
+        plain = PLAIN_SEGMENT.fullmatch(segment) and previous not in {
+            "track",
+            "mine",
+            "auth",
+            "search",
+        }
         shown.append(segment if plain or not segment else "*")
         previous = segment
     return "/" + "/".join(shown)

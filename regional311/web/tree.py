@@ -4,6 +4,7 @@
     /auth                   Auth: sign in, sign out, language
     /track/<token>          TrackedRequest: one request, for whoever holds its link
     /answer/<token>         AnswerLink: one referral, answered once without an account
+    /mine/<code>            PersonPage: what was asked for a person, for whoever holds the code
     /services/<slug>/<key>  PublicService: one service, for everybody
     /articles/<slug>/<key>  PublicArticle: one article's public part
     /hsds/<list>/<id>       DirectoryEntry: the directory as an HSDS API; /hsds/<slug>/... of one
@@ -71,7 +72,8 @@ from regional311.intake.models import Contact, FollowedRequest, ServiceRequest
 from regional311.keeping.models import Suggestion
 from regional311.ledger.exports import batch_numbered
 from regional311.ledger.models import Account, JournalEntry, LedgerPeriod
-from regional311.referral.models import AcceptancePolicy, Backtest, Referral, RuleSet
+from regional311.referral import person_links
+from regional311.referral.models import AcceptancePolicy, Backtest, FollowUp, Referral, RuleSet
 from regional311.referral.snapshot import NOBODY
 from regional311.settlement.models import BalanceConfirmation, Dispute, NettingSet, Payment
 from regional311.tenancy.models import Line
@@ -143,6 +145,8 @@ class Root(Resource):
             return Track(self.request, name, self)
         if name == "answer":
             return AnswerLinks(self.request, name, self)
+        if name == "mine":
+            return Mine(self.request, name, self)
         if name == "services":
             return PublicServices(self.request, name, self)
         if name == "articles":
@@ -228,6 +232,48 @@ class AnswerLink(Resource):
         super().__init__(request, name, parent)
         self.partner = partner
         self.answering = answering
+
+
+class Mine(Resource):
+    """Where people's own codes lead; unknown ones count against the address they come from."""
+
+    def child(self, name: str) -> Resource | None:
+        code = person_links.code_from(name[:40])
+        if code is None:
+            return None
+        request = self.request
+        asked = {
+            "address": request.client_addr or "",
+            "secret": request.registry.configured.secret,
+            "now": request.now,
+        }
+        person_links.check_address(request.registry.engine, **asked)
+        with request.registry.autocommit_engine.connect() as connection:
+            found = person_links.find(connection, code)
+        partner = request.registry.partners.by_id(found.tenant_id) if found else None
+        if found is None or partner is None:
+            person_links.note_miss(request.registry.engine, **asked)
+            return None
+        enter(request, partner)
+        return PersonPage(request, name, self, partner, found.contact_id, code)
+
+
+class PersonPage(Resource):
+    """What was asked of whom for a person, as they see it themselves."""
+
+    def __init__(
+        self,
+        request: Any,
+        name: str,
+        parent: Resource,
+        partner: Partner,
+        contact_id: UUID,
+        code: str,
+    ) -> None:
+        super().__init__(request, name, parent)
+        self.partner = partner
+        self.contact_id = contact_id
+        self.code = code
 
 
 class PublicPlace(Resource):
@@ -623,6 +669,10 @@ class ReferralRecord(Record):
     """F-...: one referral, sent or received."""
 
 
+class FollowUpRecord(Record):
+    """U-...: somebody asks a person what became of a need."""
+
+
 class StatementRecord(Record):
     """S-...: one statement, issued or received; its children are its lines by position."""
 
@@ -994,6 +1044,21 @@ class Receiving(Collection):
 
     def child(self, name: str) -> Resource | None:
         return None if name == "words" else super().child(name)
+
+
+@collection("follow-ups")
+class FollowUps(Collection):
+    """People who are to be asked what became of their need."""
+
+    permission = P.CONTACT_TAKE
+    model, member, prefix = FollowUp, FollowUpRecord, "U"
+
+
+@collection("outcomes")
+class Outcomes(Collection):
+    """Needs of which nobody has recorded what became of them."""
+
+    permission = P.CONTACT_READ
 
 
 class Catalogue(Collection):

@@ -14,7 +14,9 @@ SENT_BY_ME = (
 )
 ABOUT_ME = "(person_id = (NULLIF(current_setting('app.person'::text, true), ''::text))::uuid)"
 
-IDENTITY_TABLES = frozenset({"people", "sign_in_attempts", "sign_in_sessions", "tracking_tokens"})
+IDENTITY_TABLES = frozenset(
+    {"people", "person_codes", "sign_in_attempts", "sign_in_sessions", "tracking_tokens"}
+)
 OTHER_TABLES = frozenset({"alembic_version"})
 TRIGGERS = frozenset({("journal_entries", "entry_balanced"), ("postings", "entry_balanced")})
 # Columns that the application may change where the rest of a row must stay.
@@ -183,7 +185,11 @@ def the_application_may_only_read_and_add_or_also_change(connection: Connection)
         role=APP_ROLE,
     )
     allowed = (["INSERT", "SELECT"], ["INSERT", "SELECT", "UPDATE"])
-    listed = {"alembic_version": ["SELECT"], "tracking_tokens": ["INSERT"]}
+    listed = {
+        "alembic_version": ["SELECT"],
+        "tracking_tokens": ["INSERT"],
+        "person_codes": ["INSERT"],
+    }
     return [
         f"{table}: {', '.join(rights)}"
         for table, rights in found

@@ -18,6 +18,7 @@ from regional311.config.files import read_region
 from regional311.config.plan import NOBODY, KeyImported, Verdict, plan
 from regional311.database.session import Scope, open_session, session_scope
 from regional311.errors import AlreadyInForce, Forbidden, NotFound
+from regional311.referral.loop_settings import set_loop
 from regional311.referral.models import RuleSet
 from regional311.referral.snapshot import Published
 from regional311.tenancy.models import Bureau, Line, Policy, Tenant
@@ -618,3 +619,25 @@ kind = "refer"
         assert f"211info: the key is that of something imported: service {key}." in str(
             refused.value
         )
+
+
+def test_days_set_in_the_form_are_the_databases_own(applied, root):
+    city = tenant_id(applied, "city-of-portland")
+    numbers = {"attempts": 4, "retry_days": 1, "remind_days": 2, "escalate_days": 3}
+    numbers |= {"expire_days": 20, "outcome_days": 45}
+    with session_scope(applied, Scope(city)) as session:
+        revision = session.execute(
+            text("SELECT revision FROM tenants WHERE id = :t"), {"t": city}
+        ).scalar_one()
+        set_loop(
+            session,
+            now=NOW,
+            revision=revision,
+            numbers=numbers,
+            follow_up_days={"normal": 7},
+        )
+    planned = plan(applied, root, now=NOW)
+    assert [item.name for item in planned.of(Verdict.AHEAD)] == ["tenant"]
+    export(applied, root, tenant="city-of-portland", now=NOW)
+    assert "expire_days = 20" in (root / "tenants/city-of-portland/tenant.toml").read_text()
+    assert str(plan(applied, root, now=NOW)) == "No changes."

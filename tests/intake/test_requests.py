@@ -16,7 +16,7 @@ from regional311.database.rows import put
 from regional311.database.session import Scope, acting_for, open_session, session_scope
 from regional311.errors import InvalidInput, KeyReused, NotFound, Stale
 from regional311.exchange.models import Envelope
-from regional311.intake import lifecycle, queries, service
+from regional311.intake import lifecycle, needs, queries, service
 from regional311.intake.models import Contact, FollowedRequest, Need, RequestNote, ServiceRequest
 from regional311.intake.service import Followers, NewRequest
 from regional311.metering import service as metering
@@ -207,13 +207,11 @@ def test_contact_is_closed_once_and_metered(city, region):
 def test_needs_are_answered(city, region):
     filed = file(city, region, IN_CITY)
     with pytest.raises(InvalidInput):
-        service.set_need_status(city, now=LATER, need_id=filed.need_id, status="unmet")
-    service.set_need_status(
-        city, now=LATER, need_id=filed.need_id, status="unmet", unmet_reason="cost"
-    )
+        needs.say(city, now=LATER, need_id=filed.need_id, status="unmet")
+    needs.say(city, now=LATER, need_id=filed.need_id, status="unmet", unmet_reason="cost")
     assert only(city, Need).unmet_reason == "cost"
     with pytest.raises(NotFound):
-        service.set_need_status(city, now=LATER, need_id=new_id(), status="met")
+        needs.say(city, now=LATER, need_id=new_id(), status="met")
 
 
 def test_empty_note_is_refused(city, region):

@@ -17,7 +17,7 @@ from regional311.exchange.models import Envelope
 from regional311.intake.models import Need
 from regional311.metering.models import UsageEvent
 from regional311.notices.models import OutboxMessage
-from regional311.referral import filing, lifecycle, queries, service, worklist
+from regional311.referral import consents, filing, lifecycle, queries, service, worklist
 from regional311.referral.decision import explain_stored
 from regional311.referral.filing import Asker, Intake
 from regional311.referral.models import Consent, Referral
@@ -195,19 +195,19 @@ def test_inbox(city, region):
 def test_revoked_consent_erases_what_was_shared(city, region):
     filed = refer(city, region)
     consent = only(city, Consent)
-    assert service.revoke_consent(city, now=LATER, consent_id=consent.id) == 1
+    assert consents.revoke_consent(city, now=LATER, consent_id=consent.id) == 1
     assert [each.revoked_at for each in queries.consents_of_contact(city, filed.contact_id)] == [
         LATER
     ]
     sent, received = sides(city)
     assert sent[0] == received[0] == "cancelled"
     with acting_for(city, THERE):
-        assert only(city, Referral).shared == service.ERASED
+        assert only(city, Referral).shared == consents.ERASED
         payloads = [each.payload for each in city.execute(select(Envelope)).scalars()]
         assert "Canary" not in str(payloads)
         assert "referral:erase" in [each.action for each in history(city, filed.referral_id)]
     with pytest.raises(NotFound):
-        service.revoke_consent(city, now=LATER, consent_id=new_id())
+        consents.revoke_consent(city, now=LATER, consent_id=new_id())
 
 
 def test_decisions_can_be_said_again(city, region):

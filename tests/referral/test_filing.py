@@ -28,6 +28,7 @@ from regional311.notices.models import OutboxMessage
 from regional311.referral import filing
 from regional311.referral.filing import Asker, Intake, Place
 from regional311.referral.models import Consent, Decision, Referral
+from tests.architecture.catalogue_rules import IDENTITY_TABLES
 from tests.little_region import IDS, IN_CITY, NIGHT, NOW, ON_BRIDGE, ON_POWELL, OUTSIDE
 
 ANNA = Asker("Anna Canary", "503-555-0111", "anna@canary.example", wants_updates=True)
@@ -399,7 +400,7 @@ def test_canary_is_in_erasable_rows_only(city, region):
                 text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
             ).scalars()
             for table in sorted(tables):
-                if table in {"people", "sign_in_sessions", "sign_in_attempts", "tracking_tokens"}:
+                if table in IDENTITY_TABLES:
                     continue
                 found = city.execute(
                     text(f'SELECT count(*) FROM "{table}" t WHERE t::text ILIKE :word'),
@@ -416,7 +417,9 @@ def test_preview_says_what_would_be_shared(region):
     assert set(shown.shared_fields) == {"language", "need"}
     assert set(shown.consent_fields) == {"name", "phone"}
     assert shown.needs_consent
-    assert shown.consent_text == "May we share this?"
+    assert shown.consent_text == (
+        "May we share this? With 211Info, until April 3, 2027: Your name, Your number."
+    )
     assert shown.sentences[0] == "Refer to 211Info."
     danger = filing.preview(region, "city", replace(asked, description="kill myself"), now=NOW)
     assert [each.number for each in danger.signs] == ["988"]

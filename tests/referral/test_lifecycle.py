@@ -66,12 +66,6 @@ def test_referral_checks_agree_with_the_table(state, to, side, reason, outcome):
         assert to not in referrals.REASONS or reason in referrals.REASONS[to]
 
 
-def test_completed_is_not_met():
-    assert referrals.need_status("completed", None) == "unknown"
-    assert referrals.need_status("completed", "unmet") == "unmet"
-    assert referrals.need_status("draft") is None
-
-
 @pytest.mark.parametrize(
     ("step", "error"),
     [

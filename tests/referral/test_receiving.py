@@ -17,6 +17,7 @@ from regional311.notices.models import OutboxMessage
 from regional311.referral import (
     by_link,
     capacity,
+    consents,
     filing,
     lifecycle,
     offers,
@@ -393,7 +394,7 @@ def test_taking_the_consent_back_empties_the_thread(city, region):
     with acting_for(city, THERE):
         questions.ask(city, now=NOW, referral_id=filed, version=1, body="Is Anna Canary there?")
     consent = city.execute(select(Consent.id).where(Consent.tenant_id == CITY)).scalar_one()
-    service.revoke_consent(city, now=LATER, consent_id=consent)
+    consents.revoke_consent(city, now=LATER, consent_id=consent)
     with acting_for(city, THERE):
         assert [each.body for each in questions.thread(city, filed)] == [None]
         payloads = city.execute(select(Envelope.payload).where(Envelope.subject_id == filed))
@@ -532,7 +533,7 @@ def test_a_receiver_refers_onward_in_its_own_name(city, region):
         assert (new.part_of_id, new.contact_id, new.side) == (first, None, "sent")
         given = city.execute(select(Consent).where(Consent.tenant_id == THERE)).scalar_one()
         assert (given.referral_id, given.contact_id) == (first, None)
-        service.revoke_consent(city, now=LATER, consent_id=given.id)
+        consents.revoke_consent(city, now=LATER, consent_id=given.id)
     with acting_for(city, COUNTY):
         theirs = city.execute(select(Referral).where(Referral.tenant_id == COUNTY)).scalar_one()
         assert theirs.part_of_id is None

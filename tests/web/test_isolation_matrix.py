@@ -64,7 +64,7 @@ from regional311.referral.acceptance import Acceptance
 from regional311.referral.drafting import Content as RuleContent
 from regional311.referral.drafting import begin as begin_rules
 from regional311.referral.filing import Asker, Intake, Place, take_in
-from regional311.referral.models import Referral, RuleSet
+from regional311.referral.models import FollowUp, Referral, RuleSet
 from regional311.referral.policies import write_policy
 from regional311.referral.snapshot import invalidate, published
 from regional311.settlement.models import BalanceConfirmation, Dispute, NettingSet, Payment
@@ -132,6 +132,19 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
         "contacts/{contact}/file?need={need}&question=photo",
         f"{TAKES} partner",
     ),
+    **{
+        ("ContactRecord", name, "POST"): (f"contacts/{{contact}}/{name}", TAKES)
+        for name in ("code", "follow-up", "outcome", "prohibit", "refer", "revoke", "word")
+    },
+    ("ContactRecord", "refer", "GET"): ("contacts/{contact}/refer?need={need}", TAKES),
+    ("ContactRecord", "consents", "GET"): ("contacts/{contact}/consents", f"{TAKES} partner"),
+    ("FollowUps", "", "GET"): ("follow-ups", TAKES),
+    ("FollowUpRecord", "", "GET"): ("follow-ups/{follow_up}", TAKES),
+    **{
+        ("FollowUpRecord", name, "POST"): (f"follow-ups/{{follow_up}}/{name}", TAKES)
+        for name in ("attempt", "claim", "stop")
+    },
+    ("Outcomes", "", "GET"): ("outcomes", CONTACTS),
     ("Requests", "", "GET"): ("requests", REQUESTS),
     ("RequestRecord", "", "GET"): ("requests/{request}", REQUESTS),
     **{
@@ -150,6 +163,8 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     },
     ("RequestRecord", "file", "GET"): ("requests/{request}/file?question=photo", REQUESTS),
     ("Referrals", "", "GET"): ("referrals", REFERRALS),
+    ("Referrals", "find", "GET"): ("referrals/find?q=F-0", REFERRALS),
+    ("ReferralRecord", "stop-seen", "POST"): ("referrals/{referral}/stop-seen", ANSWERS),
     ("ReferralRecord", "file", "GET"): ("referrals/{referral}/file?question=photo", REFERRALS),
     ("ReferralRecord", "", "GET"): ("referrals/{referral}", REFERRALS),
     ("ReferralRecord", "cancel", "POST"): ("referrals/{referral}/cancel", REFERRALS),
@@ -564,6 +579,8 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("PersonRecord", "end", "POST"): ("people/{person}/end", "administrator"),
     ("Settings", "", "GET"): ("settings", "administrator auditor"),
     ("Settings", "retry", "POST"): ("settings/retry", "administrator"),
+    ("Settings", "loop", "GET"): ("settings/loop", "administrator"),
+    ("Settings", "loop", "POST"): ("settings/loop", "administrator"),
     ("Audit", "", "GET"): ("audit", "supervisor administrator auditor"),
 }
 REGION_ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
@@ -580,6 +597,8 @@ PUBLIC = {
     "TrackedRequest",
     "AnswerLinks",
     "AnswerLink",
+    "Mine",
+    "PersonPage",
     "PublicServices",
     "PublicServicesOf",
     "PublicService",
@@ -645,7 +664,9 @@ def found(web_engine, people) -> dict[str, str]:
                 ended_at=at,
                 handle_seconds=60,
                 service=f"{service.tenant}/{service.key}",
-                asker=Asker(name="A Person", phone="503-555-0100"),
+                asker=Asker(
+                    name="A Person", phone="503-555-0100", safe_to_call=True, may_follow_up=True
+                ),
                 place=Place("", Decimal("45.52"), Decimal("-122.66")),
                 danger_answer="none",
                 consent="given",
@@ -761,6 +782,7 @@ def found(web_engine, people) -> dict[str, str]:
             "need": need_id,
             "request": first(ServiceRequest, "public_id"),
             "referral": first(Referral, "public_id"),
+            "follow_up": first(FollowUp, "public_id"),
             "service": region.directory.of(CITY, at.date())[0].key,
             "suggestion": str(
                 suggest(

@@ -20,7 +20,7 @@ from regional311.database.session import Scope, make_engine, session_scope
 from regional311.exchange import systems
 from regional311.exchange.models import Envelope, ExchangeTask
 from regional311.intake.models import Need
-from regional311.referral import service
+from regional311.referral import consents, service
 from regional311.referral.external_delivery import run_errand, try_out
 from regional311.referral.filing import Asker, Intake, take_in
 from regional311.referral.models import Consent, Referral
@@ -304,7 +304,7 @@ def test_consent_taken_back_is_told_and_erased_over_there(two, closed):
         consent_id = session.execute(
             select(Consent.id).where(Consent.tenant_id == CITY)
         ).scalar_one()
-        service.revoke_consent(session, now=two.clock.now, consent_id=consent_id)
+        consents.revoke_consent(session, now=two.clock.now, consent_id=consent_id)
     two.both()
     for tenant_id in (CITY, HELP):
         assert two.b.one(tenant_id).shared == {"erased": True}

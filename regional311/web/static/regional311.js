@@ -54,3 +54,11 @@ document.addEventListener("htmx:afterRequest", (event) => {
   const form = event.target.closest ? event.target.closest("form") : null;
   if (form) delete form.dataset.sent;
 });
+
+// The way out replaces the page in the history, so that going back does not lead to it again.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("a[data-way-out]");
+  if (!link) return;
+  event.preventDefault();
+  window.location.replace(link.href);
+});

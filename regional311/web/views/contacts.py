@@ -74,7 +74,7 @@ from regional311.web.security import may
 from regional311.web.shelf import shelf
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import ContactRecord, Contacts
-from regional311.web.views import caused
+from regional311.web.views import caused, outcomes
 from regional311.web.wording import (
     ACTIONS,
     ACTIVITIES,
@@ -88,6 +88,7 @@ from regional311.web.wording import (
     REFERRAL_STATES,
     REQUEST_STATES,
     TRANSFER_RESULTS,
+    UNMET_REASONS,
     choices,
     kind,
     said,
@@ -101,10 +102,20 @@ CALLER = (
     "safe_to_call",
     "may_leave_message",
     "wants_updates",
+    "may_follow_up",
+    "contact_prohibited",
     "interpreter",
     "accommodation",
 )
-ASIDE = ("chosen", "same_as", "consent", "shown", "cleared", "service", "version")
+_TICKS = (
+    "safe_to_call",
+    "may_leave_message",
+    "wants_updates",
+    "may_follow_up",
+    "contact_prohibited",
+)
+CONSENT_ANSWERS = ("given", "written", "refused")
+ASIDE = ("chosen", "same_as", "consent", "shown", "cleared", "unmet", "service", "version")
 """Fields whose controls stand outside the form's own list: in the preview, or hidden."""
 
 
@@ -272,6 +283,19 @@ class NeedForm(Schema):
     wants_updates = SchemaNode(
         Boolean(), title=_("Wants news by e-mail"), widget=CheckboxWidget(), missing=False
     )
+    may_follow_up = SchemaNode(
+        Boolean(),
+        title=_("We may ask later what became of it"),
+        widget=CheckboxWidget(),
+        missing=False,
+    )
+    contact_prohibited = SchemaNode(
+        Boolean(),
+        title=_("Never contact this person: it is not safe"),
+        description=_("Nobody calls, writes or leaves a message, here or elsewhere."),
+        widget=CheckboxWidget(),
+        missing=False,
+    )
     interpreter = SchemaNode(
         Boolean(), title=_("An interpreter is on the line"), widget=CheckboxWidget(), missing=False
     )
@@ -280,7 +304,10 @@ class NeedForm(Schema):
     )
     chosen = SchemaNode(String(200), title=_("Responsible"), missing="", widget=HiddenWidget())
     consent = SchemaNode(
-        Choice(("given", "refused")), title=_("Consent"), missing="unasked", widget=HiddenWidget()
+        Choice(CONSENT_ANSWERS), title=_("Consent"), missing="unasked", widget=HiddenWidget()
+    )
+    unmet = SchemaNode(
+        Choice(UNMET_REASONS), title=_("Nobody can help"), missing="", widget=HiddenWidget()
     )
     shown = SchemaNode(String(500), title=_("Shared fields"), missing="", widget=HiddenWidget())
     cleared = SchemaNode(Boolean(), title=_("Danger"), missing=False, widget=HiddenWidget())
@@ -343,6 +370,7 @@ def _intake(
     """Make the intake of what was typed. `values` may lack what was left out."""
     contact = context.record
     tell = telling(request)
+    said_yes = values.get("consent") or "unasked"
     line = ""
     if contact.line_key:
         line = f"{tell.published.slugs[contact.line_owner_id]}/{contact.line_key}"
@@ -367,7 +395,9 @@ def _intake(
         cleared=bool(values.get("cleared")),
         chosen=values.get("chosen") or "",
         eligible=answered_by(values),
-        consent=values.get("consent") or "unasked",
+        consent={"written": "given"}.get(said_yes, said_yes),
+        consent_method="written" if said_yes == "written" else "spoken",
+        unmet=values.get("unmet") or "",
         consent_fields=tuple(filter(None, (values.get("shown") or "").split(","))),
         same_as=values.get("same_as") or "",
         contact_id=contact.id,
@@ -380,7 +410,8 @@ def _intake(
 def asker_of(values: dict[str, Any]) -> filing.Asker | None:
     """Make the person of what was typed; nobody when they said nothing of themselves."""
     given = {name: values.get(name) for name in ("name", "phone", "email")}
-    if not any(given.values()):
+    prohibited = bool(values.get("contact_prohibited"))
+    if not any(given.values()) and not prohibited:
         return None
     return filing.Asker(
         name=given["name"],
@@ -389,6 +420,8 @@ def asker_of(values: dict[str, Any]) -> filing.Asker | None:
         safe_to_call=bool(values.get("safe_to_call")),
         may_leave_message=bool(values.get("may_leave_message")),
         wants_updates=bool(values.get("wants_updates")),
+        may_follow_up=bool(values.get("may_follow_up")),
+        contact_prohibited=prohibited,
     )
 
 
@@ -420,9 +453,11 @@ def _as_typed(request: Any) -> dict[str, Any]:
             sent[name] = None
     if sent.get("urgency") not in PRIORITIES:
         sent["urgency"] = None
-    if sent.get("consent") not in ("given", "refused"):
+    if sent.get("consent") not in CONSENT_ANSWERS:
         sent["consent"] = None
-    for name in ("safe_to_call", "may_leave_message", "wants_updates", "interpreter", "cleared"):
+    if sent.get("unmet") not in UNMET_REASONS:
+        sent["unmet"] = None
+    for name in (*_TICKS, "interpreter", "cleared"):
         sent[name] = sent.get(name) == "true"
     sent.pop("version", None)
     return sent
@@ -452,6 +487,7 @@ def _preview(
             "consent": None,
             "same": [],
             **NOTHING_OFFERED,
+            "unmet": None,
         }
     names = tell.published.sharing(tell.today).fields
     target = decision.target or decision.owner
@@ -461,6 +497,7 @@ def _preview(
     if seen.needs_consent and personal:
         consent = {
             "text": seen.consent_text,
+            "written": seen.written,
             "partner": tell.partner(target),
             "always": [names.get(name, name) for name in seen.shared_fields],
             "fields": [names.get(name, name) for name in seen.consent_fields],
@@ -494,6 +531,7 @@ def _preview(
         "candidates": candidates,
         "chosen": intake.chosen,
         "consent": consent,
+        "unmet": {"choices": choices(UNMET_REASONS), "chosen": intake.unmet},
         "cleared": intake.cleared,
         "ask_cleared": intake.cleared,
         "same": _same(request, seen, intake.place, values.get("same_as")),
@@ -649,6 +687,7 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
                     "preview",
                     "transfer",
                     "wrap_up",
+                    "consents",
                 )
             },
         },
@@ -685,6 +724,7 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
         "needs": [
             {
                 **_need(tell, each, detail, decisions, sent, personal=personal),
+                **outcomes.need_part(tell, each, detail, sent, here),
                 "asked": told_again(
                     request,
                     answered[each.id],
@@ -695,7 +735,9 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
             }
             for each in detail.needs
         ],
-        "wrap_up": _wrap_up(found) if editable and screened else None,
+        "wrap_up": _wrap_up(found, outcomes.asked_at_the_end(tell, detail, sent))
+        if editable and screened
+        else None,
         "facts": _facts(tell, found, detail, personal=personal),
         "inquirer": _inquirer(detail.inquirer) if personal else None,
         "usage": [_usage(tell, each) for each in usage_of_contact(session, found.id)]
@@ -707,6 +749,7 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
                 "when": tell.when(each.at),
                 "title": said(ACTIONS, each.action),
                 "by": _named(detail, each.person_id),
+                "note": outcomes.said_of_a_need(tell, each, detail.needs),
             }
             for each in reversed(detail.history)
         ],
@@ -848,13 +891,15 @@ def _named(detail: Any, person_id: Any) -> str | None:
     return found
 
 
-def _wrap_up(found: Any) -> dict[str, Any]:
+def _wrap_up(found: Any, asked: list[dict[str, Any]]) -> dict[str, Any]:
     chosen = found.disposition or "answered"
     return {
+        "asked": asked,
         "choices": choices(DISPOSITIONS),
         "disposition": chosen,
         "note": found.note,
-        "answered": found.disposition in (None, "answered"),
+        "answered": found.disposition in (None, "answered")
+        and not any(each["needed"] for each in asked),
     }
 
 
@@ -897,6 +942,8 @@ def _inquirer(found: Any) -> list[tuple[Any, Any]] | None:
         (_("Email"), found.email),
         (_("Safe to call back"), _("Yes") if found.safe_to_call else _("No")),
         (_("May leave a message"), _("Yes") if found.may_leave_message else _("No")),
+        (_("May be asked later"), _("Yes") if found.may_follow_up else _("No")),
+        (_("Never contact"), _("It is not safe") if found.contact_prohibited else None),
     ]
 
 
@@ -1121,6 +1168,8 @@ def _filed(tell: Telling, request: Any, service: Service, filed: filing.Filed) -
         "number": filed.request_public_id or filed.referral_public_id,
         "expected": tell.day(filed.expected_at, "long"),
         "track_url": f"{request.host_url}/track/{filed.token}" if filed.token else None,
+        "code": filed.code,
+        "code_url": f"{request.host_url}/mine/{filed.code}" if filed.code else None,
         "phone": number_to_give(tell, filed.target) if informs and filed.target else None,
         "information": told.details.get("information") if informs else None,
         "notes": filed.notes,
@@ -1130,7 +1179,11 @@ def _filed(tell: Telling, request: Any, service: Service, filed: filing.Filed) -
 
 
 @view_config(
-    context=ContactRecord, name="wrap-up", permission=P.CONTACT_TAKE, request_method="POST"
+    context=ContactRecord,
+    name="wrap-up",
+    permission=P.CONTACT_TAKE,
+    request_method="POST",
+    renderer="contacts/contact.jinja2",
 )
 def wrap_up(context: ContactRecord, request: Any) -> Any:
     """End the contact: how it ended, and a note."""
@@ -1142,6 +1195,10 @@ def wrap_up(context: ContactRecord, request: Any) -> Any:
     owner, key = needs[0] if needs else (None, None)
     service = tell.service(owner, key) if key else None
     disposition = request.POST.get("disposition", "")
+    unsaid = outcomes.say_at_the_end(context, request)
+    if unsaid is not None:
+        request.response.status_int = 400
+        return _page(context, request, Work(problem=unsaid))
     close_contact(
         request.dbsession,
         now=request.now,

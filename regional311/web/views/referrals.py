@@ -40,6 +40,7 @@ from regional311.web.receiving import (
 from regional311.web.representations import file_response
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import ReferralRecord
+from regional311.web.views import referral_loop
 from regional311.web.wording import (
     ACTIONS,
     CONSENT_METHODS,
@@ -160,9 +161,9 @@ def _page(context: ReferralRecord, request: Any, **failed: Any) -> dict[str, Any
     sent = found.side == lifecycle.SENDER
     other = tell.partner(found.counterparty_id)
     consent = None
-    if sent and found.contact_id is not None and detail.consent_id is not None:
+    if sent and found.contact_id is not None and found.consent_id is not None:
         given = {row.id: row for row in queries.consents_of_contact(session, found.contact_id)}
-        row = given.get(detail.consent_id)
+        row = given.get(found.consent_id)
         consent = None if row is None else _consent(tell, row)
     contact = detail.contact
     return {
@@ -215,6 +216,7 @@ def _page(context: ReferralRecord, request: Any, **failed: Any) -> dict[str, Any
             for each in reversed(detail.history)
         ],
         "opened": next(iter(failed), None),
+        "loop": referral_loop.part(context, request, found, contact),
         **_to_do(context, request, found, failed),
         **more_of(context, request, detail),
     }
@@ -259,6 +261,7 @@ def _consent(tell: Telling, row: Any) -> list[tuple[Any, Any]]:
     names = tell.published.sharing(tell.today).fields
     return [
         (_("Agreed to"), ", ".join(names.get(each, each) for each in row.fields)),
+        (_("Read out"), row.words),
         (_("How"), said(CONSENT_METHODS, row.method)),
         (_("Given"), tell.when(row.given_at)),
         (_("Until"), tell.day(row.expires_at)),

@@ -56,6 +56,7 @@ TABS: Final[Mapping[str, Any]] = {
     "on_hold": _("On hold"),
     "waitlist": _("Waitlist"),
     "questions": _("Questions to us"),
+    "to_stop": _("Consent has ended"),
     "sent": _("Sent"),
     "closed": _("Closed"),
 }
@@ -68,6 +69,7 @@ LEADS: Final[Mapping[str, Any]] = {
     "asked": _("We asked the sender something: their clock runs, ours stands still."),
     "on_hold": _("Waiting for something other than a place."),
     "waitlist": _("Waiting for a place, the first first."),
+    "to_stop": _("What they rest on has ended: say that you have stopped using it."),
     "questions": _("Receivers asked us something about what we sent."),
     "sent": _("What we referred to others."),
     "closed": _("Done, declined or ended."),

@@ -1,0 +1,307 @@
+"""The end of a consent: taken back by the person, or because its time is up.
+
+What rested on it is erased where it went, what is still open ends, and the receiver is told that it
+may not use it any more; it says that it has seen so, and the sender sees that it has.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import or_, select, update
+
+from regional311.audit.service import record
+from regional311.database.ids import new_id
+from regional311.database.rows import new_row, put, send
+from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
+from regional311.errors import Conflict, NotFound
+from regional311.exchange.models import Envelope
+from regional311.exchange.service import REFERRAL, REQUEST, erase, tell
+from regional311.intake.models import Inquirer, ServiceRequest
+from regional311.intake.service import NO_FOLLOWERS, Followers, erase_attachments
+from regional311.referral import lifecycle
+from regional311.referral.follow_ups import stop_for_contact
+from regional311.referral.models import Consent, Referral
+from regional311.referral.questions import erase_messages
+from regional311.referral.service import move
+
+CONSENT_ENDED: Final = "consent_ended"
+CONSENT_SEEN: Final = "consent_seen"
+"""Kinds of envelopes."""
+
+REVOKED: Final = "revoked"
+EXPIRED: Final = "expired"
+
+ERASED: Final[dict[str, Any]] = {"erased": True}
+BATCH: Final = 200
+"""Consents that are ended in one round of the worker."""
+
+
+class NothingToStop(Conflict):
+    """The consent that this referral rests on holds, or its end was seen before."""
+
+
+def revoke_consent(
+    session: TenantSession,
+    *,
+    now: datetime,
+    consent_id: UUID,
+    contact_id: UUID | None = None,
+    followers: Followers = NO_FOLLOWERS,
+) -> int:
+    """Take a consent back: what rested on it is erased at the receiver, what is open ends.
+
+    With `contact_id` it must be one of that contact. Nobody asks the person any more what became
+    of it, either. Gives the number of referrals and requests that rested on it; taken back before,
+    nothing happens. Raises :class:`NotFound`.
+    """
+    consent = _consent(session, consent_id)
+    if consent is None or contact_id not in (None, consent.contact_id):
+        raise NotFound("There is no such consent.")
+    if consent.revoked_at is not None:
+        return 0
+    consent.revoked_at = now
+    about = consent.contact_id
+    rested = _end(session, consent, REVOKED, now=now, followers=followers)
+    if about is not None:
+        stop_for_contact(session, about, reason="consent_withdrawn", now=now)
+    return rested
+
+
+def expire_consents(
+    session: TenantSession, *, now: datetime, followers: Followers = NO_FOLLOWERS
+) -> int:
+    """End the bound partner's consents whose time is up; say how many."""
+    due = list(
+        session.execute(
+            select(Consent.id)
+            .where(
+                Consent.tenant_id == scope_of(session).tenant_id,
+                Consent.expires_at <= now,
+                Consent.revoked_at.is_(None),
+                Consent.expired_at.is_(None),
+            )
+            .order_by(Consent.expires_at, Consent.id)
+            .limit(BATCH)
+        ).scalars()
+    )
+    ended = 0
+    for consent_id in due:
+        consent = _consent(session, consent_id)
+        if consent is None or consent.revoked_at is not None or consent.expired_at is not None:
+            continue
+        consent.expired_at = now
+        _end(session, consent, EXPIRED, now=now, followers=followers)
+        ended += 1
+    return ended
+
+
+def record_consent(
+    session: TenantSession,
+    *,
+    now: datetime,
+    contact_id: UUID,
+    to_tenant_id: UUID,
+    fields: tuple[str, ...],
+    method: str,
+    words: str,
+    expires_at: datetime,
+    purpose: str = "referral",
+) -> UUID:
+    """Keep what a person agreed to; give the consent's id."""
+    scope = scope_of(session)
+    consent_id = new_id()
+    put(
+        session,
+        new_row(
+            Consent,
+            tenant_id=scope.tenant_id,
+            id=consent_id,
+            contact_id=contact_id,
+            to_tenant_id=to_tenant_id,
+            fields=list(fields),
+            method=method,
+            given_at=now,
+            expires_at=expires_at,
+            words=words or None,
+            purpose=purpose,
+            recorded_by=scope.person_id,
+        ),
+    )
+    return consent_id
+
+
+def stop_seen(session: TenantSession, *, now: datetime, referral_id: UUID) -> None:
+    """Say, as the receiver, that what was shared is not used any more; the sender is told.
+
+    Raises :class:`NotFound`, and :class:`NothingToStop`.
+    """
+    scope = scope_of(session)
+    row = session.execute(
+        select(
+            Referral.side,
+            Referral.counterparty_id,
+            Referral.consent_ended_at,
+            Referral.stop_seen_at,
+        )
+        .where(Referral.tenant_id == scope.tenant_id, Referral.id == referral_id)
+        .with_for_update()
+    ).one_or_none()
+    if row is None:
+        raise NotFound("There is no such referral.")
+    if (
+        row.side != lifecycle.RECEIVER
+        or row.consent_ended_at is None
+        or row.stop_seen_at is not None
+    ):
+        raise NothingToStop("There is nothing to confirm here.")
+    _set(session, referral_id, stop_seen_at=now, stop_seen_by=scope.person_id)
+    _record(session, "consent:seen", referral_id, now)
+    tell(
+        session,
+        to=row.counterparty_id,
+        kind=CONSENT_SEEN,
+        subject_id=referral_id,
+        payload={"seen_at": now.isoformat()},
+        now=now,
+    )
+    with acting_for(session, row.counterparty_id):
+        _set(session, referral_id, stop_seen_at=now)
+        _record(session, "consent:seen", referral_id, now)
+
+
+def _consent(session: TenantSession, consent_id: UUID) -> Consent | None:
+    return session.execute(
+        select(Consent)
+        .where(Consent.tenant_id == scope_of(session).tenant_id, Consent.id == consent_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).scalar_one_or_none()
+
+
+def _end(
+    session: TenantSession, consent: Consent, why: str, *, now: datetime, followers: Followers
+) -> int:
+    tenant_id = consent.tenant_id
+    consent_id, receiver_id, contact_id = consent.id, consent.to_tenant_id, consent.contact_id
+    fields, of_referral = tuple(consent.fields), consent.referral_id
+    session.flush()
+    record(
+        session,
+        now=now,
+        action="consent:revoke" if why == REVOKED else "consent:expire",
+        subject_kind="contact" if contact_id else "referral",
+        subject_id=contact_id or of_referral or consent_id,
+        detail={"consent": str(consent_id)},
+    )
+    referrals = session.execute(
+        select(Referral.id, Referral.version, Referral.state)
+        .where(
+            Referral.tenant_id == tenant_id,
+            Referral.contact_id.is_not_distinct_from(contact_id),
+            Referral.consent_id == consent_id,
+        )
+        .order_by(Referral.id)
+    ).all()
+    for row in referrals:
+        if "cancelled" in lifecycle.next_states(row.state, lifecycle.SENDER):
+            move(
+                session,
+                to="cancelled",
+                now=now,
+                referral_id=row.id,
+                version=row.version,
+                reason="person_declined" if why == REVOKED else "consent_ended",
+                followers=followers,
+            )
+        _set(session, row.id, consent_ended=why, consent_ended_at=now)
+        tell(
+            session,
+            to=receiver_id,
+            kind=CONSENT_ENDED,
+            subject_id=row.id,
+            payload={"why": why},
+            now=now,
+        )
+    with acting_for(session, receiver_id):
+        for row in referrals:
+            _set(session, row.id, shared=ERASED, consent_ended=why, consent_ended_at=now)
+            erase(session, row.id)
+            erase_attachments(session, row.id, now=now)
+            erase_messages(session, row.id)
+            _record(session, "referral:erase", row.id, now)
+        requests = list(
+            session.execute(
+                select(Envelope.subject_id).where(
+                    Envelope.tenant_id == receiver_id,
+                    Envelope.consent_id == consent_id,
+                    or_(Envelope.kind == REQUEST, Envelope.kind == REFERRAL),
+                    Envelope.subject_id.not_in([row.id for row in referrals]),
+                )
+            ).scalars()
+        )
+        for request_id in requests:
+            _erase_request(session, request_id, fields, now=now)
+    return len(referrals) + len(requests)
+
+
+def _erase_request(
+    session: TenantSession, request_id: UUID, fields: tuple[str, ...], *, now: datetime
+) -> None:
+    """Forget who asked for a request, and what they said; the work itself stays."""
+    tenant_id = scope_of(session).tenant_id
+    gone: dict[str, Any] = {"answers": None} if "answers" in fields else {}
+    if "note" in fields:
+        gone["description"] = None
+    if "place" in fields and "location" not in fields:
+        nowhere = ("place_text", "latitude", "longitude", "place_cell", "place_words")
+        gone |= {"place_kind": "none", **dict.fromkeys(nowhere)}
+    inquirer_id = session.execute(
+        update(ServiceRequest)
+        .where(ServiceRequest.tenant_id == tenant_id, ServiceRequest.id == request_id)
+        .values(version=ServiceRequest.version + 1, updated_at=now, **gone)
+        .returning(ServiceRequest.inquirer_id)
+        .execution_options(synchronize_session=False)
+    ).scalar_one_or_none()
+    if inquirer_id is not None:
+        session.execute(
+            update(Inquirer)
+            .where(Inquirer.tenant_id == tenant_id, Inquirer.id == inquirer_id)
+            .values(
+                name=None,
+                phone=None,
+                email=None,
+                safe_to_call=False,
+                may_leave_message=False,
+                wants_updates=False,
+                erased_at=now,
+            )
+            .execution_options(synchronize_session=False)
+        )
+    mark_changed(session)
+    erase(session, request_id)
+    erase_attachments(session, request_id, now=now)
+    record(
+        session,
+        now=now,
+        action="request:erase",
+        subject_kind="request",
+        subject_id=request_id,
+    )
+
+
+def _set(session: TenantSession, referral_id: UUID, **values: Any) -> None:
+    send(session)
+    session.execute(
+        update(Referral)
+        .where(Referral.tenant_id == scope_of(session).tenant_id, Referral.id == referral_id)
+        .values(version=Referral.version + 1, **values)
+        .execution_options(synchronize_session=False)
+    )
+    mark_changed(session)
+
+
+def _record(session: TenantSession, action: str, referral_id: UUID, now: datetime) -> None:
+    record(session, now=now, action=action, subject_kind="referral", subject_id=referral_id)

@@ -1,0 +1,257 @@
+"""Keep sent referrals from being forgotten: the worker's part, each step once, whatever restarts.
+
+The partner that sent a referral keeps its clock; the reminder is written as the receiver, to the
+receiver's own people. That a step was taken is a row with a unique key, written in the transaction
+in which the letters are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import func, select, tuple_
+from sqlalchemy.dialects.postgresql import insert
+
+from regional311.audit.service import audit_row
+from regional311.calendars import BusinessCalendar
+from regional311.database.ids import new_id
+from regional311.database.rows import put
+from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
+from regional311.identity.permissions import Permissions
+from regional311.identity.queries import Member, who_may
+from regional311.intake.service import Followers
+from regional311.keeping.letters import Letterhead, letterhead
+from regional311.locale.sentences import in_language
+from regional311.notices.service import outbox_row
+from regional311.referral import lifecycle
+from regional311.referral.consents import expire_consents
+from regional311.referral.loop import Loop, loop_of
+from regional311.referral.models import Referral, ReferralReminder
+from regional311.referral.service import move
+from regional311.referral.silence import ESCALATED, EXPIRED, Silence, next_step
+from regional311.referral.snapshot import business_hours
+from regional311.tenancy.models import Tenant
+
+PAGE: Final = 500
+SUPERVISOR: Final = "supervisor"
+_EVENTS: Final = {"reminded": "referral_waits", "escalated": "referral_unanswered"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Receiver:
+    """Who can be told at a receiver, and how its letters look."""
+
+    head: Letterhead
+    people: tuple[Member, ...]
+
+    def told(self, step: str, claimed_by: UUID | None) -> tuple[Member, ...]:
+        """Who works it or could is reminded; who leads them is told when that did not help."""
+        if step == ESCALATED:
+            leads = tuple(each for each in self.people if SUPERVISOR in each.roles)
+            return leads or self.people
+        mine = tuple(each for each in self.people if each.person_id == claimed_by)
+        return mine or self.people
+
+
+def keep_loops(session: TenantSession, *, now: datetime, url: str) -> int:
+    """Do what time does to the bound partner's referrals and consents; say how much was done."""
+    tenant_id = scope_of(session).tenant_id
+    mine = session.execute(
+        select(Tenant.zone, Tenant.settings, Tenant.kind).where(
+            Tenant.tenant_id == tenant_id, Tenant.id == tenant_id
+        )
+    ).one()
+    names = {
+        str(row.id): row.name
+        for row in session.execute(
+            select(Tenant.id, Tenant.name).where(Tenant.tenant_id == Tenant.id)
+        )
+    }
+    followers = Followers(names, url, in_language)
+    done = expire_consents(session, now=now, followers=followers)
+    clock = _Clock(session, now, loop_of(mine.settings), business_hours(mine), followers)
+    return done + clock.tick()
+
+
+class _Clock:
+    """One round over the referrals that the bound partner sent."""
+
+    def __init__(
+        self,
+        session: TenantSession,
+        now: datetime,
+        loop: Loop,
+        calendar: BusinessCalendar,
+        followers: Followers,
+    ) -> None:
+        self.session = session
+        self.now = now
+        self.loop = loop
+        self.calendar = calendar
+        self.followers = followers
+        self.today = calendar.local_date(now)
+        self.tenant_id = scope_of(session).tenant_id
+        self.receivers: dict[UUID, _Receiver] = {}
+
+    def tick(self) -> int:
+        done = 0
+        for page in self._waiting():
+            taken = self._taken([row.id for row in page])
+            for row in page:
+                since = row.since
+                silence = Silence(
+                    row.state,
+                    row.urgency,
+                    self.calendar.local_date(since),
+                    self.calendar.local_date(row.due_at) if row.due_at else None,
+                    {
+                        each.step: self.calendar.local_date(each.at)
+                        for each in taken.get(row.id, ())
+                        if each.silent_since == since
+                    },
+                )
+                step = next_step(silence, self.today, self.loop, self.calendar)
+                if step is not None:
+                    done += self._take(row, step)
+        return done
+
+    def _waiting(self) -> Iterator[Sequence[Any]]:
+        since = func.coalesce(Referral.heard_at, Referral.answered_at, Referral.sent_at)
+        query = (
+            select(
+                Referral.id,
+                Referral.public_id,
+                Referral.counterparty_id,
+                Referral.state,
+                Referral.urgency,
+                Referral.claimed_by,
+                Referral.due_at,
+                Referral.version,
+                Referral.sent_at,
+                since.label("since"),
+            )
+            .where(
+                Referral.tenant_id == self.tenant_id,
+                Referral.side == lifecycle.SENDER,
+                Referral.state.in_(("requested", "accepted", "in_progress")),
+            )
+            .order_by(Referral.sent_at, Referral.id)
+            .limit(PAGE)
+        )
+        after: tuple[datetime, UUID] | None = None
+        while True:
+            asked = query
+            if after is not None:
+                asked = query.where(tuple_(Referral.sent_at, Referral.id) > after)
+            page = self.session.execute(asked).all()
+            if page:
+                yield page
+            if len(page) < PAGE:
+                return
+            after = (page[-1].sent_at, page[-1].id)
+
+    def _taken(self, ids: Sequence[UUID]) -> dict[UUID, list[Any]]:
+        found: dict[UUID, list[Any]] = {}
+        for row in self.session.execute(
+            select(
+                ReferralReminder.referral_id,
+                ReferralReminder.silent_since,
+                ReferralReminder.step,
+                ReferralReminder.at,
+            ).where(
+                ReferralReminder.tenant_id == self.tenant_id,
+                ReferralReminder.referral_id.in_(ids),
+            )
+        ):
+            found.setdefault(row.referral_id, []).append(row)
+        return found
+
+    def _take(self, row: Any, step: str) -> int:
+        receiver = self._receiver(row.counterparty_id)
+        people = () if step == EXPIRED else receiver.told(step, row.claimed_by)
+        if not self._first(row, step, len(people)):
+            return 0
+        self._trail(self.tenant_id, row, step)
+        if step == EXPIRED:
+            move(
+                self.session,
+                now=self.now,
+                referral_id=row.id,
+                version=row.version,
+                to="failed",
+                reason="expired",
+                by=lifecycle.CLOCK,
+                followers=self.followers,
+            )
+            return 1
+        with acting_for(self.session, row.counterparty_id):
+            self._trail(row.counterparty_id, row, step)
+            for person in people:
+                put(
+                    self.session,
+                    outbox_row(
+                        row.counterparty_id,
+                        event=_EVENTS[step],
+                        recipient=person.email,
+                        language=receiver.head.language,
+                        now=self.now,
+                        subject_id=row.id,
+                        values={
+                            "number": row.public_id,
+                            "partner": self.followers.name(self.tenant_id),
+                            "day": receiver.head.day(
+                                self.calendar.local_date(row.due_at or row.since)
+                            ),
+                            "address": f"{receiver.head.address}/referrals/{row.public_id}",
+                        },
+                        translate=in_language,
+                    ),
+                )
+        return 1
+
+    def _first(self, row: Any, step: str, told: int) -> bool:
+        """Whether this step of this silence is taken for the first time; it is kept at once."""
+        made = self.session.execute(
+            insert(ReferralReminder)
+            .values(
+                tenant_id=self.tenant_id,
+                id=new_id(),
+                referral_id=row.id,
+                silent_since=row.since,
+                step=step,
+                told=told,
+                at=self.now,
+            )
+            .on_conflict_do_nothing()
+            .returning(ReferralReminder.id)
+        ).one_or_none()
+        if made is not None:
+            mark_changed(self.session)
+        return made is not None
+
+    def _receiver(self, tenant_id: UUID) -> _Receiver:
+        known = self.receivers.get(tenant_id)
+        if known is None:
+            with acting_for(self.session, tenant_id):
+                known = self.receivers[tenant_id] = _Receiver(
+                    letterhead(self.session, self.followers.url),
+                    tuple(who_may(self.session, Permissions.REFERRAL_ACCEPT)),
+                )
+        return known
+
+    def _trail(self, tenant_id: UUID, row: Any, step: str) -> None:
+        put(
+            self.session,
+            audit_row(
+                tenant_id,
+                at=self.now,
+                action=f"referral:{step}",
+                subject_kind="referral",
+                subject_id=row.id,
+                detail={},
+            ),
+        )

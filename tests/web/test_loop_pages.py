@@ -1,0 +1,346 @@
+"""The loop's pages: refer again, outcomes, consents, follow-ups, the person's own page."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from regional311.database.ids import new_token
+from regional311.database.session import Scope, session_scope
+from regional311.referral.filing import Asker, Intake, take_in
+from regional311.referral.snapshot import published
+
+CITY, HELP = "/city-of-portland", "/211info"
+
+
+@pytest.fixture(autouse=True)
+def office_hours(clock):
+    """A Tuesday at eleven in Portland."""
+    clock.now = datetime(2026, 10, 13, 18, tzinfo=UTC)
+
+
+@pytest.fixture
+def sent(web_engine, people, clock):
+    """Refer somebody who needs shelter to 211info, as the desk does, and end the contact."""
+
+    def refer(**more):
+        person = people.known[people.account("city-of-portland", "specialist")]
+        given = {"consent": "given"} | more
+        intake = Intake(
+            source="desk",
+            key=new_token(),
+            channel="phone",
+            started_at=clock.now,
+            ended_at=clock.now,
+            service="211info/shelter",
+            description="sleeps in a car",
+            asker=Asker(
+                name="Dana Reed",
+                phone="503 555 0101",
+                email="dana@example.org",
+                safe_to_call=True,
+                wants_updates=True,
+                may_follow_up=True,
+            ),
+            danger_answer="none",
+            **given,
+        )
+        scope = Scope(people.tenants["city-of-portland"], person)
+        with session_scope(web_engine, scope) as session:
+            return take_in(
+                session,
+                published(web_engine),
+                intake,
+                now=clock.now,
+                url="http://localhost",
+            )
+
+    return refer
+
+
+@pytest.fixture
+def city(sign_in):
+    return sign_in("specialist", "city-of-portland")
+
+
+@pytest.fixture
+def partner(sign_in):
+    return sign_in("partner", "211info")
+
+
+def form_to(page, address, /, **fields):
+    """The form of a page whose action ends so and whose hidden fields have these values."""
+    for form in page.forms.values():
+        if (form.action or "").endswith(address) and all(
+            name in form.fields and form[name].value == value for name, value in fields.items()
+        ):
+            return form
+    raise AssertionError(address)
+
+
+def reject(partner, answer):
+    page = partner.get(f"{HELP}/referrals/{answer.referral_public_id}")
+    form = page.forms["reject"]
+    form["reason"] = "no_capacity"
+    form.submit("submit").follow()
+
+
+def test_rejected_and_referred_again(city, partner, sent):
+    answer = sent()
+    reject(partner, answer)
+    page = city.get(f"{CITY}/referrals/{answer.referral_public_id}").click("Refer again")
+    assert "It takes the place of" in page
+    choosing = form_to(page, "/refer")
+    choosing["service"] = (
+        "211info/food-box" if "211info/food-box" in page else choosing["service"].options[1][0]
+    )
+    page = choosing.submit()
+    assert "Read out" in page
+    assert "until April" in page
+    form = next(
+        f for f in page.forms.values() if f.method.upper() == "POST" and "consent" in f.fields
+    )
+    refused = form.submit(status=400)
+    assert "Nothing was sent" in refused
+    form["consent"] = "given"
+    page = form.submit().follow()
+    assert "Referred: F-" in page
+    assert "Refer again, after" not in page
+    assert len(page.html.select("article.d-card a[href*='/referrals/F-']")) == 2
+
+
+def test_what_became_of_it_with_history(city, sent):
+    answer = sent()
+    page = city.get(f"{CITY}/contacts/{answer.contact_public_id}")
+    form = form_to(page, "/outcome")
+    form["outcome"] = "unmet:cost"
+    page = form.submit().follow()
+    assert "Not met because: Too expensive" in page
+    form = form_to(page, "/outcome")
+    form["outcome"] = "met"
+    page = form.submit().follow()
+    assert "Not met because" not in page
+    assert "Not met: Too expensive" in page.html.select("section ol.r-timeline")[0].get_text()
+    form.submit(status=303)
+    form["outcome"].force_value("unmet")
+    assert "why the need is unmet" in form.submit(status=400)
+
+
+def test_ending_asks_for_what_nobody_is_at(city, partner, sent, web_engine, people, clock):
+    answer = sent(ends=False)
+    reject(partner, answer)
+    page = city.get(f"{CITY}/contacts/{answer.contact_public_id}")
+    assert not page.html.select("button[data-key-ends]")
+    form = page.forms["wrap-up"]
+    form["disposition"] = "referred"
+    assert "Say what became of it before the contact ends" in form.submit(status=400)
+    field = next(name for name in form.fields if name and name.endswith("-outcome"))
+    form[field] = "unmet:all_at_capacity"
+    assert "Finished" in form.submit().follow()
+    assert "Not met because: All are full" in city.get(
+        f"{CITY}/contacts/{answer.contact_public_id}"
+    )
+
+
+def test_follow_up_from_the_list_to_the_need(sign_in, sent, clock):
+    answer = sent()
+    clock.advance(days=40)
+    city = sign_in("specialist", "city-of-portland")
+    page = city.get(f"{CITY}/follow-ups?view=overdue")
+    assert "Dana Reed" not in page
+    number = page.html.select_one("th a").get_text()
+    page = page.click(number)
+    assert "Dana Reed" in page
+    page = form_to(page, "/claim").submit().follow()
+    assert number in city.get(f"{CITY}/follow-ups?view=mine")
+    form = page.forms["attempt"]
+    assert "left_message" not in [value for value, *_ in form["result"].options]
+    form["result"] = "reached"
+    assert "Say what became of the need" in form.submit("submit", status=400)
+    form["outcome"] = "partially_met"
+    page = form.submit("submit").follow()
+    assert "Asked" in page
+    assert "attempt" not in page.forms
+    contact = city.get(f"{CITY}/contacts/{answer.contact_public_id}")
+    assert "Partly met" in contact
+    rows = city.get(f"{CITY}/follow-ups?view=done&format=csv").text
+    assert number in rows
+
+
+def test_needs_without_outcome(sign_in, sent, clock):
+    answer = sent()
+    clock.advance(days=35)
+    city = sign_in("specialist", "city-of-portland")
+    page = city.get(f"{CITY}/outcomes?age=30")
+    assert answer.contact_public_id in page
+    assert "(missed)" in page
+    assert answer.contact_public_id not in city.get(f"{CITY}/outcomes?age=90")
+    assert answer.contact_public_id in city.get(f"{CITY}/outcomes?format=csv").text
+
+
+def test_consent_is_taken_back_and_the_receiver_confirms(city, partner, sent):
+    answer = sent()
+    page = city.get(f"{CITY}/contacts/{answer.contact_public_id}/consents")
+    assert "With 211info, until" in page
+    form_to(page, "/revoke").submit().follow()
+    theirs = partner.get(f"{HELP}/referrals?view=stop").click(answer.referral_public_id)
+    assert "Do not use it any more" in theirs
+    assert "Dana Reed" not in theirs
+    theirs = form_to(theirs, "/stop-seen").submit().follow()
+    assert answer.referral_public_id not in partner.get(f"{HELP}/referrals?view=stop")
+    mine = city.get(f"{CITY}/referrals/{answer.referral_public_id}")
+    assert "Seen by the receiver" in mine
+
+
+def test_never_contact(city, partner, sent):
+    answer = sent()
+    page = city.get(f"{CITY}/contacts/{answer.contact_public_id}/consents")
+    page = form_to(page, "/prohibit").submit().follow()
+    assert "Never contact this person" in page
+    theirs = partner.get(f"{HELP}/referrals/{answer.referral_public_id}")
+    assert "Never contact this person" in theirs
+    number = city.get(f"{CITY}/follow-ups?view=done").html.select("th a")[0].get_text()
+    page = city.get(f"{CITY}/follow-ups/{number}")
+    assert "503 555 0101" not in page
+
+
+def test_the_receivers_desk_finds_it_by_the_code(city, partner, sent):
+    answer = sent()
+    typed = answer.code.replace("-", " ").lower()
+    found = partner.get(f"{HELP}/referrals/find", {"q": typed}, status=303)
+    assert found.location.endswith(answer.referral_public_id)
+    assert "Not found" in partner.get(f"{HELP}/referrals/find?q=M-00000-00000")
+
+
+def test_steps_ahead_on_the_senders_page(city, partner, sent):
+    answer = sent()
+    page = city.get(f"{CITY}/referrals/{answer.referral_public_id}")
+    assert "They are reminded" in page
+    assert "It fails as expired" in page
+    reject(partner, answer)
+    page = city.get(f"{CITY}/referrals/{answer.referral_public_id}")
+    assert "They are reminded" not in page
+
+
+# --- the person's own page ------------------------------------------------------------------------
+
+
+def test_the_persons_page_says_how_it_stands(testapp, sent, web_engine, people):
+    answer = sent()
+    page = testapp.get("/mine")
+    form = page.forms[0] if 0 in page.forms else form_to(page, "/mine")
+    form["code"] = "nonsense"
+    assert "This is no code" in form.submit(status=400)
+    form["code"] = answer.code.lower()
+    page = form.submit().follow()
+    assert page.html.title.get_text().startswith("Your page")
+    assert "We asked them" in page
+    assert "Leave this page now" in page
+    for secret in ("Dana", "503 555 0101", "sleeps in a car"):
+        assert secret not in page
+    assert page.headers["Cache-Control"] == "no-store"
+    assert page.headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_the_persons_page_in_spanish(testapp, sent):
+    page = testapp.get(f"/mine/{sent().code}?lang=es")
+    assert "Les preguntamos. Todavía no han respondido." in page
+    assert "Salir de esta página ahora" in page
+
+
+def test_the_person_takes_a_referral_and_a_consent_back(testapp, sent, partner):
+    answer = sent()
+    page = testapp.get(f"/mine/{answer.code}")
+    page = form_to(page, "/withdraw").submit().follow()
+    assert "It was taken back" in page
+    assert "Cancelled" in partner.get(f"{HELP}/referrals/{answer.referral_public_id}")
+    page = form_to(page, "/consent").submit().follow()
+    assert "What you agreed to share" not in page
+    assert "Dana Reed" not in partner.get(f"{HELP}/referrals/{answer.referral_public_id}")
+
+
+def test_nothing_is_done_without_the_forms_secret_or_for_anothers(testapp, sent):
+    answer, other = sent(), sent()
+    for name in ("withdraw", "consent", "word"):
+        testapp.post(f"/mine/{answer.code}/{name}", {}, status=400)
+    page = testapp.get(f"/mine/{answer.code}")
+    form = form_to(page, "/withdraw")
+    form["referral"].force_value(other.referral_public_id)
+    form.submit(status=404)
+
+
+def test_what_is_confidential_needs_the_word(testapp, city, sent, monkeypatch):
+    from regional311.web.views import mine
+
+    monkeypatch.setattr(mine, "_confidential", lambda _tell, _referral: True)
+    answer = sent()
+    page = testapp.get(f"/mine/{answer.code}")
+    assert "Something confidential" in page
+    assert "211info" not in page
+    assert "Call us to hear about it" in page
+    consents = city.get(f"{CITY}/contacts/{answer.contact_public_id}/consents")
+    form = form_to(consents, "/word")
+    form["word"] = "blue heron"
+    form.submit().follow()
+    form = form_to(testapp.get(f"/mine/{answer.code}"), "/word")
+    form["word"] = "wrong"
+    assert "That is not the word" in form.submit()
+    form["word"] = "Blue Heron"
+    shown = form.submit()
+    assert "211info" in shown
+    assert "211info" not in testapp.get(f"/mine/{answer.code}")
+
+
+def test_ended_and_unknown_codes_are_the_same(testapp, city, sent):
+    answer = sent()
+    consents = city.get(f"{CITY}/contacts/{answer.contact_public_id}/consents")
+    form_to(consents, "/code", end="yes").submit().follow()
+    testapp.get(f"/mine/{answer.code}", status=404)
+
+
+def test_guessing_is_stopped(application, clock):
+    from webtest import TestApp
+
+    from regional311.database.ids import public_id
+    from regional311.referral.person_links import MISSES
+
+    guesser = TestApp(application, extra_environ={"REMOTE_ADDR": "203.0.113.9"})
+    for _ in range(MISSES):
+        guesser.get(f"/mine/{public_id('M')}", status=404)
+    assert "Too many tries" in guesser.get(f"/mine/{public_id('M')}", status=429)
+    clock.advance(minutes=16)
+    guesser.get(f"/mine/{public_id('M')}", status=404)
+
+
+def test_statements_of_the_pages(sign_in, testapp, sent, statements, clock):
+    answer = sent()
+    clock.advance(days=40)
+    city = sign_in("specialist", "city-of-portland")
+    number = city.get(f"{CITY}/follow-ups").html.select_one("th a").get_text()
+    for browser, address, limit in (
+        (city, f"{CITY}/follow-ups", 8),
+        (city, f"{CITY}/follow-ups/{number}", 10),
+        (city, f"{CITY}/outcomes", 8),
+        (city, f"{CITY}/contacts/{answer.contact_public_id}/consents", 10),
+        (city, f"{CITY}/referrals/{answer.referral_public_id}", 10),
+        (testapp, f"/mine/{answer.code}", 8),
+    ):
+        browser.get(address)
+        statements.clear()
+        browser.get(address)
+        assert len(statements) <= limit, (address, len(statements))
+
+
+def test_the_days_are_set_in_a_form(sign_in, sent):
+    admin = sign_in("administrator", "city-of-portland")
+    page = admin.get(f"{CITY}/settings").click("Follow-ups and reminders")
+    form = page.forms["loop"]
+    form["attempts"] = "0"
+    assert "from 1 to 20" in form.submit("submit", status=400)
+    form["attempts"] = "4"
+    form["follow_up_normal"] = "3"
+    form.submit("submit").follow()
+    assert admin.get(f"{CITY}/settings/loop").forms["loop"]["attempts"].value == "4"
+    stale = form.submit("submit", status=409)
+    assert "Somebody else" in stale
