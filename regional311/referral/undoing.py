@@ -21,7 +21,7 @@ from regional311.database.session import TenantSession, acting_for, mark_changed
 from regional311.errors import Conflict
 from regional311.intake.service import Changed
 from regional311.notices.service import withdraw
-from regional311.referral import lifecycle
+from regional311.referral import lifecycle, waitlist
 from regional311.referral.models import Referral
 from regional311.referral.service import Answer, tell_answer
 
@@ -60,6 +60,9 @@ def undo(session: TenantSession, *, now: datetime, referral_id: UUID, version: i
     if before["state"] == "requested":
         referral.finish_by = None
     referral.before = None
+    waits, service_key = referral.waitlist_position is not None, referral.service_key
+    if waits:
+        referral.waitlist_position = referral.waitlist_days = None
     session.flush()
     changed = Changed(referral_id, referral.version, referral.state)
     record(
@@ -83,6 +86,8 @@ def undo(session: TenantSession, *, now: datetime, referral_id: UUID, version: i
         referral.progress,
         referral.finish_by,
     )
+    if waits:
+        waitlist.leave(session, referral_id, service_key, waitlist.GIVEN_UP, now=now)
     with acting_for(session, other_id):
         withdraw(session, referral_id)
     tell_answer(session, answer, other_id, now=now)

@@ -30,6 +30,7 @@ from regional311.referral import (
     prohibition,
     queries,
     service,
+    worklist,
 )
 from regional311.referral.filing import Asker, Intake
 from regional311.referral.loop import Loop
@@ -393,9 +394,9 @@ def test_the_receiver_confirms_that_it_stopped(city, region):
     (consent,) = one(city, Consent)
     consents.revoke_consent(city, now=LATER, consent_id=consent.id)
     with acting_for(city, THERE):
-        assert queries.inbox_counts(city, person_id=None, now=LATER).to_stop == 1
+        assert worklist.counts(city, person_id=None, now=LATER)["to_stop"] == 1
         consents.stop_seen(city, now=LATER, referral_id=filed.referral_id)
-        assert queries.inbox_counts(city, person_id=None, now=LATER).to_stop == 0
+        assert worklist.counts(city, person_id=None, now=LATER)["to_stop"] == 0
         with pytest.raises(consents.NothingToStop):
             consents.stop_seen(city, now=LATER, referral_id=filed.referral_id)
     assert one(city, Referral)[0].stop_seen_at == LATER
