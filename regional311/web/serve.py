@@ -278,30 +278,33 @@ def waitress_options(settings: Settings) -> dict[str, Any]:
 
 
 NOT_TENANTS = frozenset(
-    {"", "*", "auth", "healthz", "hsds", "metrics", "mine", "open311", "static", "track"}
+    {
+        *("", "*", "answer", "auth", "healthz", "hsds", "metrics", "mine", "open311"),
+        *("static", "track", "waiting"),
+    }
 )
+SECRET_AFTER = frozenset({"answer", "auth", "mine", "search", "track"})
+"""Segments after which one comes that nobody else may read."""
+
 PLAIN_SEGMENT = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}|[A-Z]{1,2}-[0-9A-Z-]{1,20}")
 
 
 def shown_path(path: str) -> str:
     """The path as the log may have it: slugs, view names and public numbers, nothing else.
 
-    A tracking token opens somebody's request, and what people type into an address may be
-    anything; both become a star.
+    A tracking token opens somebody's request, that of an answer a referral, and what people type
+    into an address may be anything; all become a star.
 
     >>> shown_path("/city-of-portland/requests/R-7K3M9-QP4TX")
     '/city-of-portland/requests/R-7K3M9-QP4TX'
     >>> shown_path("/track/k3v9x0q8/Jo Doe")
     '/track/*/*'
+    >>> shown_path("/answer/aaIYy2J2dSSO/accept")
+    '/answer/*/accept'
     """
     shown, previous = [], ""
     for segment in path.split("/")[1:]:
-        plain = PLAIN_SEGMENT.fullmatch(segment) and previous not in {
-            "track",
-            "mine",
-            "auth",
-            "search",
-        }
+        plain = PLAIN_SEGMENT.fullmatch(segment) and previous not in SECRET_AFTER
         shown.append(segment if plain or not segment else "*")
         previous = segment
     return "/" + "/".join(shown)
