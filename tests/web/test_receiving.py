@@ -441,20 +441,22 @@ def test_statements_stay_flat_however_much_waits(partner, sent, statements, lett
         (f"{HELP}/referrals/{numbers[0]}", 10),
     ]
 
-    def sent_for(address):
-        partner.get(address)
-        statements.clear()
-        partner.get(address)
-        # once a second a page asks whether anything was published
-        return [each for each in statements if "sum(tenants.revision)" not in each]
+    def fewest(address):
+        # now and then a page also asks whether anything was published, or a connection is new
+        numbers = []
+        for _ in range(4):
+            statements.clear()
+            partner.get(address)
+            numbers.append(len(statements))
+        return min(numbers)
 
     for address, limit in addresses:
-        found[address] = len(sent_for(address))
+        found[address] = fewest(address)
         assert found[address] <= limit, (address, statements)
     for _ in range(10):
         sent()
     for address, _limit in addresses:
-        assert len(sent_for(address)) == found[address], (address, statements)
+        assert fewest(address) == found[address], (address, statements)
     _answer, path = letter()
     statements.clear()
     testapp.get(path)
