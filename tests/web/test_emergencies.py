@@ -63,8 +63,16 @@ def test_two_clicks_and_a_reason_and_everybody_reads_it(sign_in, testapp):
     assert json[0]["texts"]["es"]["title"] == "Tormenta en la región de Portland"
     desk = sign_in("specialist", COUNTY)
     assert "Storm in the Portland region" in desk.get(f"/{COUNTY}/desk")
+    contact = desk.get(f"/{COUNTY}/desk").forms["start"].submit().follow()
+    screen = contact.forms["screen"]
+    screen["answer"] = "none"
+    asked = screen.submit().follow()
+    assert "In this emergency" in asked
+    assert "service=211info/warming-center" in asked
+    assert f"walk={CITY}/tree-down:" in asked
     end(app, page)
     assert "Storm in the Portland region" not in testapp.get("/")
+    assert "In this emergency" not in desk.get(asked.request.path)
 
 
 def test_a_drill_is_seen_by_staff_and_by_nobody_else(sign_in, testapp, web_engine, people):

@@ -86,11 +86,14 @@ def settings(context: Settings, request: Any) -> Any:
             [
                 {
                     "name": row.name,
+                    "url": f"/{request.tenant.slug}/lines/{row.key}",
                     "channel": row.channel,
                     "address": row.address,
                     "hours": _hours(request, row.hours),
                     "closed": _("Never closed")
                     if _hours(request, row.hours) == translated(request, _("Always"))
+                    else _("By its table")
+                    if row.fallbacks
                     else _closed(request, row.closed_answer),
                 }
                 for row in lines
