@@ -621,6 +621,9 @@ PUBLIC = {
     "Open311Token",
     "Open311Updates",
     "EmergencyCenter",
+    "Fhir",
+    "FhirTasks",
+    "FhirTask",
 }
 """What belongs to nobody: tried by the tests of the door, of signing in and of tracking."""
 
