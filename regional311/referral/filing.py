@@ -1499,6 +1499,8 @@ def _words(published: Published, intake: Intake) -> str:
 
 
 def _after_hours(published: Published, slug: str, line: Line | None, at: datetime) -> bool:
+    if line is not None and line.ended:
+        return not line.is_open(at)
     if line is not None:
         return published.who_answers(line.ref, at).after_hours
     return not published.calendars[slug].is_open(at)

@@ -20,8 +20,10 @@ from regional311.database.ids import new_token
 from regional311.database.rows import send
 from regional311.database.session import Scope, acting_for, session_scope
 from regional311.errors import Forbidden, InvalidInput, NotFound, Stale
+from regional311.intake.models import Contact
 from regional311.intake.service import close_contact, start_contact
 from regional311.metering.models import UsageEvent
+from regional311.referral.filing import Intake, plan
 from regional311.referral.snapshot import NOBODY, Published
 from tests.little_region import IDS
 
@@ -123,6 +125,24 @@ def test_lines_are_answered_by_the_surge_partner_for_its_time(city):
     night = NOW + timedelta(hours=8)
     assert after.who_answers("city/main", night).surge
     assert not after.who_answers("city/main", STORM.ends_at + timedelta(hours=1)).surge
+
+
+def test_an_ended_line_keeps_its_own_hours_for_contacts_of_before(city):
+    city.execute(
+        text("UPDATE lines SET ended_on = '2026-11-01' WHERE tenant_id = :me"), {"me": IDS["city"]}
+    )
+    after = Published.load(city)
+    assert after.who_answers("city/main", NOW).kind == "nobody"
+    intake = Intake(
+        source="replay:old",
+        key="1",
+        channel="phone",
+        started_at=datetime(2026, 10, 6, 17, tzinfo=UTC),
+        line="city/main",
+    )
+    made = plan(after, IDS["city"], intake, now=NOW)
+    contact = next(row for row in made.rows if isinstance(row, Contact))
+    assert contact.__dict__["after_hours"] is False
 
 
 # --- drills ---------------------------------------------------------------------------------------
