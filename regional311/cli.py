@@ -159,7 +159,7 @@ def work(var: Path | None, once: bool) -> None:
             ),
             Errand(
                 "outside_systems",
-                2,
+                5,
                 lambda engine, tenant, clock: run_errand(engine, tenant, clock, settings=settings),
             ),
             Chore("cover", 15, cover_due),

@@ -154,6 +154,12 @@ def paths(tenant_id: UUID, since: datetime, until: datetime) -> Subquery:
         func.cast(Referral.id, Referral.public_id.type),
     )
 
+    def named(column: Any) -> Any:
+        # few name another, and only for these it is looked up, whatever the database expects
+        chain = func.coalesce(Referral.part_of_id, Referral.replaces_id)
+        one = select(column).where(earlier.tenant_id == tenant_id, earlier.id == chain)
+        return case((chain.is_not(None), one.scalar_subquery()), else_=None)
+
     def last(column: Any) -> Any:
         return func.lag(column).over(
             partition_by=(person, Referral.term), order_by=(Referral.sent_at, Referral.id)
@@ -168,18 +174,11 @@ def paths(tenant_id: UUID, since: datetime, until: datetime) -> Subquery:
                     *("reason", "outcome", "sent_at", "answered_at", "closed_at"),
                 )
             ),
-            earlier.side.label("chain_side"),
-            earlier.counterparty_id.label("chain_with"),
+            named(earlier.side).label("chain_side"),
+            named(earlier.counterparty_id).label("chain_with"),
             last(Referral.side).label("last_side"),
             last(Referral.counterparty_id).label("last_with"),
             last(Referral.sent_at).label("last_at"),
-        )
-        .outerjoin(
-            earlier,
-            and_(
-                earlier.tenant_id == tenant_id,
-                earlier.id == func.coalesce(Referral.part_of_id, Referral.replaces_id),
-            ),
         )
         .where(
             Referral.tenant_id == tenant_id,
