@@ -9,7 +9,7 @@ is forgotten; only what holds now is told, so that nothing comes twice or in the
 from __future__ import annotations
 
 from collections import deque
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID, uuid5
 
@@ -17,7 +17,6 @@ from sqlalchemy import func, select
 from sqlalchemy import update as sql_update
 
 from regional311.audit.service import audit_row
-from regional311.database.ids import public_id
 from regional311.database.rows import new_row, put, send
 from regional311.database.session import (
     TenantSession,
@@ -39,12 +38,16 @@ from regional311.exchange.models import ExchangeTask
 from regional311.exchange.systems import System
 from regional311.intake.service import NO_FOLLOWERS, Followers, erase_attachments
 from regional311.referral import consents, lifecycle, service
+from regional311.referral.acceptance import DECLINE_REASON
 from regional311.referral.models import Referral
 from regional311.referral.prohibition import CONTACT_PROHIBITED
+from regional311.referral.sending import AnswerLink, Outgoing, referral_rows
+from regional311.referral.sending_on import verdict_of
 from regional311.referral.snapshot import Published
+from regional311.referral.undoing import undo
 
-ANSWER_DAYS: Final = 7
-"""Days for an answer to what comes in, as for what is filed here."""
+CHANNEL: Final = "app"
+"""The channel by which a referral from outside counts as taken in."""
 
 
 class Overtaken(Conflict):
@@ -89,6 +92,7 @@ def receive(
     now: datetime,
     known: Published,
     followers: Followers = NO_FOLLOWERS,
+    link: AnswerLink | None = None,
 ) -> tuple[UUID, bool]:
     """Take a message of the bound partner's system; give the referral and whether it is new here.
 
@@ -112,7 +116,16 @@ def receive(
             if progress.state == "draft" or progress.state in lifecycle.CLOSED:
                 # nothing was handed over, and nothing is to be done
                 return referral_id, False
-            _open(session, system, referral_id, handover, now=now, known=known)
+            _open(
+                session,
+                system,
+                referral_id,
+                handover,
+                now=now,
+                known=known,
+                followers=followers,
+                link=link,
+            )
             return referral_id, True
     _own_task(session, system, referral_id, progress, now)
     taken_back = (
@@ -218,8 +231,13 @@ def _open(
     *,
     now: datetime,
     known: Published,
+    followers: Followers,
+    link: AnswerLink | None,
 ) -> None:
-    """Make a referral of the bound partner to one that works here, as a desk would."""
+    """Make a referral of the bound partner to one that works here, as a desk would.
+
+    What the receiver takes by itself, puts on its waitlist or refuses is so at once.
+    """
     tenant_id, progress = scope_of(session).tenant_id, handover.progress
     slug = known.slugs[tenant_id]
     if progress.state != "requested":
@@ -235,68 +253,49 @@ def _open(
             f"{handover.receiver} has no such service now.",
             "not-found",
         )
-    shared = _minimised(known, handover, receiver_id, today, now)
-    common: dict[str, Any] = {
-        "id": referral_id,
-        "public_id": public_id("F"),
-        "service_key": handover.service,
-        "term": offered.term,
-        "shared": shared,
-        "urgency": handover.urgency,
-        "channel": "app",
-        "state": "requested",
-        "sent_at": now,
-        "due_at": now + timedelta(days=ANSWER_DAYS),
-        "version": 1,
-    }
-    detail = {"from": slug, "service": handover.service, "system": str(system.id)}
+    shared, days = _minimised(known, handover, receiver_id, today, now)
+    verdict = verdict_of(known, slug, offered, shared, channel=CHANNEL, now=now)
+    out = Outgoing(
+        sender=slug,
+        receiver=handover.receiver,
+        service_key=handover.service,
+        shared=shared,
+        urgency=handover.urgency,
+        channel=CHANNEL,
+        days=verdict.answer_days,
+        expires_days=days,
+        verdict=None if verdict.refused else verdict,
+        id=referral_id,
+    )
+    own, received = referral_rows(known, out, now=now, link=link)
+    # what is answered at once its system has yet to hear
+    version = 1 if out.state == "requested" else 0
     put(
         session,
-        new_row(Referral, tenant_id=tenant_id, side="sent", counterparty_id=receiver_id, **common),
-        exchange.envelope_row(
-            to=receiver_id,
-            sender=tenant_id,
-            kind=exchange.REFERRAL,
-            subject_id=referral_id,
-            payload={
-                "public_id": common["public_id"],
-                "service_key": handover.service,
-                "urgency": handover.urgency,
-                "due_at": common["due_at"].isoformat(),
-                "shared": shared,
-            },
-            now=now,
-            expires_at=handover.consent.expires_at if handover.consent else None,
-        ),
+        *own,
         audit_row(
             tenant_id,
             at=now,
             action="referral:send",
             subject_kind="referral",
             subject_id=referral_id,
-            detail=detail,
+            detail={"from": slug, "service": handover.service, "system": str(system.id)},
         ),
-        _task(tenant_id, system, referral_id, progress, 1, now, progress.changed_at),
+        _task(tenant_id, system, referral_id, progress, version, now, progress.changed_at),
     )
     with acting_for(session, receiver_id):
-        put(
-            session,
-            new_row(
-                Referral,
-                tenant_id=receiver_id,
-                side="received",
-                counterparty_id=tenant_id,
-                **common,
-            ),
-            audit_row(
-                receiver_id,
-                at=now,
-                action="referral:receive",
-                subject_kind="referral",
-                subject_id=referral_id,
-                detail=detail,
-            ),
-        )
+        put(session, *received)
+        if verdict.refused:
+            reasons = (DECLINE_REASON.get(code[0]) for code in verdict.codes)
+            service.move(
+                session,
+                now=now,
+                referral_id=referral_id,
+                version=1,
+                to="rejected",
+                reason=next(filter(None, reasons), "other"),
+                followers=followers,
+            )
 
 
 def _erase(session: TenantSession, referral_id: UUID, now: datetime) -> None:
@@ -334,8 +333,11 @@ def _erase(session: TenantSession, referral_id: UUID, now: datetime) -> None:
 
 def _minimised(
     known: Published, handover: Handover, receiver_id: UUID, today: date, now: datetime
-) -> dict[str, Any]:
-    """Give the fields that this region's policy lets the receiver have. Raises :class:`Fault`."""
+) -> tuple[dict[str, Any], int]:
+    """Give the fields that this region's policy lets the receiver have, and for how many days.
+
+    Raises :class:`Fault` for a personal field without a consent that holds.
+    """
     policy, agreed = known.sharing(today), handover.consent
     holds = (
         agreed is not None
@@ -350,13 +352,16 @@ def _minimised(
             "business-rule",
         )
     kind = known.tenants[known.slugs[receiver_id]].kind
-    fields, _missing, _days = policy.allowed("referral", kind, consent=holds)
+    fields, _missing, days = policy.allowed("referral", kind, consent=holds)
+    if agreed is not None and agreed.expires_at is not None:
+        days = min(days, max(0, (agreed.expires_at - now).days))
     # that nobody may contact the person protects them: it comes along whatever the policy says
-    return {
+    shared = {
         key: value
         for key, value in handover.shared.items()
         if key in fields or key == CONTACT_PROHIBITED
     }
+    return shared, days
 
 
 def _apply(
@@ -378,7 +383,7 @@ def _apply(
     if task.heard_at is not None and said_at is not None and said_at <= task.heard_at:
         return
     found = session.execute(
-        select(Referral.state, Referral.side, Referral.version, Referral.received_at).where(
+        select(Referral.state, Referral.side, Referral.received_at, Referral.before).where(
             Referral.tenant_id == tenant_id, Referral.id == referral_id
         )
     ).one()
@@ -390,6 +395,11 @@ def _apply(
     if steps is None:
         if steps_to(progress.state, found.state, _other(found.side)) is not None:
             # its system is only behind: what it has not heard yet is on its way
+            return
+        if found.before and found.before["state"] == progress.state:
+            # somebody there took the last step back, as is possible here
+            undo(session, now=now, referral_id=referral_id, version=_version(session, referral_id))
+            _heard(session, referral_id, said_at)
             return
         raise Overtaken(
             f"Task.status: the referral is {found.state.replace('_', ' ')} here, from where"
@@ -409,11 +419,17 @@ def _apply(
             booked_on=known.today(slug, now) if step == "completed" else None,
             followers=followers,
         )
-    # what its system told us need not be told to it
+    _heard(session, referral_id, said_at)
+
+
+def _heard(session: TenantSession, referral_id: UUID, said_at: datetime | None) -> None:
+    """Write that the system knows how it stands: what it told us need not be told to it."""
     version = _version(session, referral_id)
     session.execute(
         sql_update(ExchangeTask)
-        .where(ExchangeTask.tenant_id == tenant_id, ExchangeTask.id == referral_id)
+        .where(
+            ExchangeTask.tenant_id == scope_of(session).tenant_id, ExchangeTask.id == referral_id
+        )
         .values(
             version=version,
             told_version=version,

@@ -92,12 +92,12 @@ def candidates(
         if each.tenant in (slug, *except_for) or not region.may_send(slug, each.tenant):
             continue
         found.append(
-            Candidate(each, _verdict(published, slug, each, shared, channel=channel, now=now))
+            Candidate(each, verdict_of(published, slug, each, shared, channel=channel, now=now))
         )
     return sorted(found, key=lambda each: (each.verdict.refused, each.ref))
 
 
-def _verdict(
+def verdict_of(
     published: Published,
     slug: str,
     service: Service,

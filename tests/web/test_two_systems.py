@@ -20,11 +20,13 @@ from regional311.database.session import Scope, make_engine, session_scope
 from regional311.exchange import systems
 from regional311.exchange.models import Envelope, ExchangeTask
 from regional311.intake.models import Need
-from regional311.referral import consents, service
+from regional311.referral import consents, service, snapshot
+from regional311.referral.capacity import set_room
 from regional311.referral.external_delivery import run_errand, try_out
 from regional311.referral.filing import Asker, Intake, take_in
 from regional311.referral.models import Consent, Referral
 from regional311.referral.snapshot import published
+from regional311.referral.undoing import undo
 from regional311.settings import Settings
 from tests.little_region import IDS, NOW, little_template
 from tests.web.conftest import Clock
@@ -288,6 +290,41 @@ def test_the_sender_withdraws_and_what_was_shared_does_not_go_again(two):
     two.a.move(CITY, "cancelled", reason="person_declined")
     two.both()
     assert (two.b.one(HELP).state, two.b.one(HELP).reason) == ("cancelled", "person_declined")
+
+
+def test_a_step_that_was_taken_back_there_is_taken_back_here(two):
+    two.connect()
+    two.refer()
+    two.a.work(HELP)
+    two.b.move(HELP, "rejected", reason="no_capacity")
+    two.b.work(CITY)
+    assert two.a.one(CITY).state == "rejected"
+    found = two.b.one(HELP)
+    with two.b.session(HELP) as session:
+        undo(session, now=two.clock.now, referral_id=found.id, version=found.version)
+    two.b.work(CITY)
+    assert two.a.one(CITY).state == "requested"
+    assert two.need().status == "referred"
+    two.b.move(HELP, "accepted")
+    two.b.work(CITY)
+    assert two.a.one(CITY).state == "accepted"
+
+
+def test_what_is_full_over_there_is_rejected_at_once(two):
+    two.connect()
+    with two.b.session(HELP) as session:
+        set_room(
+            session,
+            now=two.clock.now,
+            service_key="bed",
+            state="none",
+            until=two.clock.now + timedelta(days=2),
+        )
+    snapshot.invalidate()
+    two.refer()
+    two.both()
+    assert (two.a.one(CITY).state, two.a.one(CITY).reason) == ("rejected", "no_capacity")
+    assert two.b.one(HELP).state == "rejected"
 
 
 @pytest.mark.parametrize("closed", [False, True])

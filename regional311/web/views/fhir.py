@@ -30,6 +30,7 @@ from regional311.exchange.signing import Message, SignatureRefused, authority
 from regional311.exchange.systems import System
 from regional311.exchange.transport import JSON
 from regional311.referral import external, external_delivery
+from regional311.web.answer_links import answer_link
 from regional311.web.telling import telling
 from regional311.web.tree import Fhir, FhirTask, FhirTasks
 
@@ -189,6 +190,7 @@ def _receive(request: Any, system: System, content: Any) -> tuple[UUID, bool]:
         now=request.now,
         known=tell.published,
         followers=tell.followers(),
+        link=answer_link(request),
     )
 
 
