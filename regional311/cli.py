@@ -121,7 +121,6 @@ def work(var: Path | None, once: bool) -> None:
     from regional311.catalog.search_log import forget_words
     from regional311.chargeback.agreement_reminders import remind
     from regional311.config.directories import work_packages
-    from regional311.cover.due import cover_due
     from regional311.forecast.warnings import warn
     from regional311.insight.publishing import publish_months
     from regional311.intake import front_desk
@@ -132,7 +131,7 @@ def work(var: Path | None, once: bool) -> None:
     from regional311.notices.worker import Chore, Errand
     from regional311.notices.worker import work as work_outbox
     from regional311.referral import backtest
-    from regional311.referral.external_delivery import run_errand
+    from regional311.referral.external_delivery import Errands
     from regional311.referral.reminders import keep_loops
     from regional311.settlement.reminders import remind as remind_payers
     from regional311.web.serve import attach_to_parent
@@ -157,12 +156,7 @@ def work(var: Path | None, once: bool) -> None:
                 60,
                 lambda session, at: publish_on_their_day(session, at, url=settings.url),
             ),
-            Errand(
-                "outside_systems",
-                5,
-                lambda engine, tenant, clock: run_errand(engine, tenant, clock, settings=settings),
-            ),
-            Chore("cover", 15, cover_due),
+            Errand("outside_systems", 2, Errands(settings)),
             Chore("backtests", 0.5, backtest.work_all if once else backtest.work),
             Chore("search_documents", 86_400, refresh_everything),
             Chore("search_words", 86_400, forget_words),

@@ -13,8 +13,9 @@ from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID
 
-from sqlalchemy import Engine, and_, or_, select, update
+from sqlalchemy import Engine, Select, and_, or_, select, true, update
 
+from regional311.audit.models import AuditEvent
 from regional311.database.ids import new_id
 from regional311.database.rows import new_row, put, send
 from regional311.database.session import (
@@ -42,6 +43,12 @@ BATCH: Final = 20
 PAGE: Final = 50
 LEASE: Final = timedelta(minutes=5)
 POLL: Final = timedelta(seconds=30)
+WHOLE: Final = timedelta(minutes=10)
+"""How often everything is looked at, and not only what was touched lately."""
+
+LATELY: Final = timedelta(hours=1)
+"""How far back the quick look goes: longer than any transaction or difference of clocks."""
+
 INSIDE: Final = ("answers",)
 """Fields that stay inside: answers belong to a form that the other system does not have."""
 
@@ -62,10 +69,13 @@ class Letter:
 # --- out ------------------------------------------------------------------------------------------
 
 
-def gather(session: TenantSession, *, now: datetime, settings: Settings) -> int:
+def gather(
+    session: TenantSession, *, now: datetime, settings: Settings, lately: datetime | None = None
+) -> int:
     """Find what the bound partner's system has not heard of; say how much: three statements.
 
-    Its referrals that were open when it was connected, and all since.
+    Its referrals that were open when it was connected, and all since. With ``lately`` only those
+    whose history has something since then are looked at, which is quick among many.
     """
     found = systems.opened(session, sealed_by=settings.secret, lock=True)
     if found is None:
@@ -92,6 +102,7 @@ def gather(session: TenantSession, *, now: datetime, settings: Settings) -> int:
                 ),
             ),
         )
+        .where(true() if lately is None else Referral.id.in_(_touched(tenant_id, lately)))
         .order_by(Referral.sent_at, Referral.id)
         .limit(PAGE * 10)
     ).all()
@@ -128,6 +139,14 @@ def gather(session: TenantSession, *, now: datetime, settings: Settings) -> int:
             )
     systems.note(session, system.id, gathered_at=at)
     return len(news)
+
+
+def _touched(tenant_id: UUID, since: datetime) -> Select[UUID]:
+    return select(AuditEvent.subject_id).where(
+        AuditEvent.tenant_id == tenant_id,
+        AuditEvent.at >= since,
+        AuditEvent.subject_kind == "referral",
+    )
 
 
 def written(
@@ -279,8 +298,40 @@ def lease(
     ]
 
 
+class Errands:
+    """The worker's rounds: each looks at what was touched lately, some at everything.
+
+    Every step leaves a trace in the history, so that the quick look finds it; what should have come
+    about in another way is found within :data:`WHOLE`.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._looked_at_all: dict[UUID, datetime] = {}
+
+    def __call__(self, engine: Engine, tenant_id: UUID, clock: Callable[[], datetime]) -> int:
+        """Go one round for a partner."""
+        now, before = clock(), self._looked_at_all.get(tenant_id)
+        whole = before is None or now - before >= WHOLE
+        done = run_errand(
+            engine,
+            tenant_id,
+            clock,
+            settings=self._settings,
+            lately=None if whole else now - LATELY,
+        )
+        if whole:
+            self._looked_at_all[tenant_id] = now
+        return done
+
+
 def run_errand(
-    engine: Engine, tenant_id: UUID, clock: Callable[[], datetime], *, settings: Settings
+    engine: Engine,
+    tenant_id: UUID,
+    clock: Callable[[], datetime],
+    *,
+    settings: Settings,
+    lately: datetime | None = None,
 ) -> int:
     """Tell a partner's system what it has not heard, and fetch from one that cannot be told here.
 
@@ -290,7 +341,7 @@ def run_errand(
     scope = Scope(tenant_id)
     try:
         with session_scope(engine, scope) as session:
-            done = gather(session, now=clock(), settings=settings)
+            done = gather(session, now=clock(), settings=settings, lately=lately)
             found = systems.opened(session, sealed_by=settings.secret)
     except SealBroken as error:
         with session_scope(engine, scope) as session:

@@ -19,9 +19,9 @@ from regional311.exchange import systems
 from regional311.exchange.models import ExchangeTask
 from regional311.exchange.sealing import new_secret
 from regional311.exchange.transport import Reply
-from regional311.referral import lifecycle, service
+from regional311.referral import external_delivery, lifecycle, service
 from regional311.referral.external import receive, steps_to
-from regional311.referral.external_delivery import gather, judged, lease
+from regional311.referral.external_delivery import Errands, gather, judged, lease
 from regional311.referral.filing import Asker, Intake, take_in
 from regional311.referral.models import Referral
 from regional311.referral.snapshot import published
@@ -215,6 +215,37 @@ def pair(server, little_template, tmp_path_factory):
     for engine, database in zip(engines, databases, strict=True):
         engine.dispose()
         server.drop(database.name)
+
+
+def test_the_quick_look_finds_what_was_touched_and_the_whole_one_all(pair):
+    referral_id = pair.refer()
+    place, given = pair.places[0], {"settings": pair.settings[0]}
+    with pair.session(0, place) as session:
+        assert gather(session, now=NOW, lately=NOW - timedelta(hours=1), **given) >= 1
+    with pair.session(0, place) as session:
+        assert gather(session, now=NOW, lately=NOW - timedelta(hours=1), **given) == 0
+        session.execute(
+            update(Referral)
+            .where(Referral.tenant_id == place, Referral.id == referral_id)
+            .values(version=Referral.version + 1)
+        )
+    later = pair.now
+    with pair.session(0, place) as session:
+        assert gather(session, now=later, lately=later - timedelta(hours=1), **given) == 0
+        assert gather(session, now=later, **given) == 1
+    pair.work(0)
+
+
+def test_rounds_look_at_everything_now_and_then(pair, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        external_delivery, "run_errand", lambda *_, lately, **__: seen.append(lately) or 0
+    )
+    errands, at = Errands(pair.settings[0]), [NOW]
+    for minutes in (0, 1, 9, 11, 12):
+        at[0] = NOW + timedelta(minutes=minutes)
+        errands(pair.engines[0], HELP, lambda: at[0])
+    assert [each is None for each in seen] == [True, False, False, True, False]
 
 
 fates = st.sampled_from(["arrives", "lost", "reply lost", "twice", "worker died"])
