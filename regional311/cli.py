@@ -132,7 +132,7 @@ def work(var: Path | None, once: bool) -> None:
     from regional311.notices.worker import work as work_outbox
     from regional311.referral import backtest
     from regional311.referral.external_delivery import Errands
-    from regional311.referral.reminders import keep_loops
+    from regional311.referral.reminders import end_consents, keep_loops
     from regional311.settlement.reminders import remind as remind_payers
     from regional311.web.serve import attach_to_parent
 
@@ -147,7 +147,10 @@ def work(var: Path | None, once: bool) -> None:
             Chore("agreement_reminders", 3600, lambda session, at: remind(session, now=at)),
             Chore("payment_reminders", 3600, lambda session, at: remind_payers(session, now=at)),
             Chore("budget_warnings", 3600, lambda session, at: warn(session, now=at)),
-            Chore("loops", 60, lambda session, at: keep_loops(session, now=at, url=settings.url)),
+            Chore("loops", 3600, lambda session, at: keep_loops(session, now=at, url=settings.url)),
+            Chore(
+                "consents", 60, lambda session, at: end_consents(session, now=at, url=settings.url)
+            ),
             Chore("keeping", 3600, lambda session, at: keep(session, now=at, url=settings.url)),
             Chore("trends", 3600, lambda session, at: publish_months(session, now=at)),
             Chore("ledger_seals", 60, seal_everything),

@@ -321,11 +321,22 @@ def _intake(drawn: DrawnContact, channel: str, period: str) -> Intake:
         language=drawn.language,
         interpreter=drawn.language != "en" and channel in ("phone", "walk_in"),
         after_hours=drawn.after_hours,
-        asker=Asker(name=f"Resident {drawn.number}") if consents else None,
+        asker=_resident(drawn.number) if consents else None,
         place=Place(latitude=Decimal(str(drawn.latitude)), longitude=Decimal(str(drawn.longitude))),
         danger_answer="medical" if drawn.danger else "none",
         consent="given" if consents else "refused",
         track=False,
+    )
+
+
+def _resident(number: int) -> Asker:
+    """Somebody invented, with a number of the fictitious range; one in three may be asked later."""
+    return Asker(
+        name=f"Resident {number}",
+        phone=f"503-555-01{number % 100:02}",
+        safe_to_call=True,
+        may_leave_message=number % 2 == 0,
+        may_follow_up=number % 3 == 0,
     )
 
 

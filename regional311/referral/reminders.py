@@ -57,24 +57,37 @@ class _Receiver:
         return mine or self.people
 
 
-def keep_loops(session: TenantSession, *, now: datetime, url: str) -> int:
-    """Do what time does to the bound partner's referrals and consents; say how much was done."""
-    tenant_id = scope_of(session).tenant_id
-    mine = session.execute(
-        select(Tenant.zone, Tenant.settings, Tenant.kind).where(
-            Tenant.tenant_id == tenant_id, Tenant.id == tenant_id
-        )
-    ).one()
+def end_consents(session: TenantSession, *, now: datetime, url: str) -> int:
+    """End the bound partner's consents whose time is up; say how many."""
+    return expire_consents(session, now=now, followers=_followers(session, url))
+
+
+def _followers(session: TenantSession, url: str) -> Followers:
     names = {
         str(row.id): row.name
         for row in session.execute(
             select(Tenant.id, Tenant.name).where(Tenant.tenant_id == Tenant.id)
         )
     }
-    followers = Followers(names, url, in_language)
-    done = expire_consents(session, now=now, followers=followers)
-    clock = _Clock(session, now, loop_of(mine.settings), business_hours(mine), followers)
-    return done + clock.tick()
+    return Followers(names, url, in_language)
+
+
+def keep_loops(session: TenantSession, *, now: datetime, url: str) -> int:
+    """Take the steps that have come for referrals that nobody answers; say how many."""
+    tenant_id = scope_of(session).tenant_id
+    mine = session.execute(
+        select(Tenant.zone, Tenant.settings).where(
+            Tenant.tenant_id == tenant_id, Tenant.id == tenant_id
+        )
+    ).one()
+    clock = _Clock(
+        session,
+        now,
+        loop_of(mine.settings),
+        business_hours(mine),
+        _followers(session, url),
+    )
+    return clock.tick()
 
 
 class _Clock:

@@ -614,9 +614,6 @@ PUBLIC = {
     "WaitingRoom",
     "Open311Bulk",
     "Open311Discovery",
-    "Fhir",
-    "FhirTask",
-    "FhirTasks",
     "Open311Services",
     "Open311Service",
     "Open311Requests",
@@ -624,9 +621,6 @@ PUBLIC = {
     "Open311Token",
     "Open311Updates",
     "EmergencyCenter",
-    "Fhir",
-    "FhirTasks",
-    "FhirTask",
 }
 """What belongs to nobody: tried by the tests of the door, of signing in and of tracking."""
 

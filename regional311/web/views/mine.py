@@ -18,7 +18,7 @@ from regional311.errors import InvalidInput
 from regional311.referral import consents, lifecycle, person_links
 from regional311.referral.queries import consents_of_contact, referrals_of_contact
 from regional311.referral.snapshot import calendar_of
-from regional311.web.i18n import _, page_language
+from regional311.web.i18n import _, page_language, translated
 from regional311.web.opening import opening
 from regional311.web.spoken import own_language, spoken_service
 from regional311.web.telling import Telling, call_link, telling
@@ -41,6 +41,24 @@ STATES = {
     "entered_in_error": _("It was sent by mistake and taken back."),
 }
 """How a referral stands, in plain words."""
+
+FIELDS = {
+    "name": _("Your name"),
+    "phone": _("Your phone number"),
+    "email": _("Your e-mail address"),
+    "place": _("Your address or the place"),
+    "note": _("What you told us"),
+    "language": _("Your language"),
+    "need": _("What you need"),
+    "household": _("How many people you are"),
+    "accommodation": _("What you need so that you can take part"),
+    "safe_to_call": _("Whether it is safe to call you"),
+    "answers": _("Your answers to our questions"),
+    "urgency": _("How urgent it is"),
+    "location": _("Where the problem is"),
+    "problem": _("What the problem is"),
+}
+"""What the sharing policy's fields are to the person; any other is called as the policy says."""
 
 
 @view_config(
@@ -195,7 +213,10 @@ def _page(
             {
                 "id": each.id,
                 "to": tell.partner(each.to_tenant_id),
-                "fields": ", ".join(names.get(name, name) for name in each.fields),
+                "fields": ", ".join(
+                    translated(request, FIELDS[name]) if name in FIELDS else names.get(name, name)
+                    for name in each.fields
+                ),
                 "until": tell.day(each.expires_at, "long"),
             }
             for each in consents_of_contact(session, context.contact_id)

@@ -425,6 +425,8 @@ def _told(request: Any, tell: Telling, filed: filing.Filed) -> dict[str, Any]:
         "expected": tell.day(filed.expected_at, "long"),
         "notes": filed.notes,
         "track_url": f"{request.host_url}/track/{filed.token}" if filed.token else None,
+        "code": filed.code,
+        "code_url": f"{request.host_url}/mine/{filed.code}" if filed.code else None,
         "phone": tell.phone(filed.target or filed.owner),
     }
 
