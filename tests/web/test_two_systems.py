@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from regional311.exchange.models import Envelope, ExchangeTask
 from regional311.intake.models import Need
 from regional311.referral import consents, service, snapshot
 from regional311.referral.capacity import set_room
-from regional311.referral.external_delivery import run_errand, try_out
+from regional311.referral.external_delivery import Errands, try_out
 from regional311.referral.filing import Asker, Intake, take_in
 from regional311.referral.models import Consent, Referral
 from regional311.referral.snapshot import published
@@ -46,7 +46,8 @@ class Instance:
     clock: Clock
     port: int = 0
     server: Any = None
-    thread: threading.Thread | None = field(default=None)
+    thread: threading.Thread | None = None
+    errands: Errands | None = None
 
     def start(self) -> None:
         application = main({}, configured=self.settings, engine=self.engine, clock=self.clock)
@@ -63,7 +64,8 @@ class Instance:
             self.server = None
 
     def work(self, tenant_id: UUID) -> int:
-        return run_errand(self.engine, tenant_id, self.clock, settings=self.settings)
+        self.errands = self.errands or Errands(self.settings)
+        return self.errands(self.engine, tenant_id, self.clock)
 
     def session(self, tenant_id: UUID) -> Any:
         return session_scope(self.engine, Scope(tenant_id))
