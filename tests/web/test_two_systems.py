@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, NullPool, create_engine, select, text, update
 from waitress.server import create_server
 
 from regional311.app import main
+from regional311.database.embedded import ADMIN_ROLE
 from regional311.database.ids import new_token
 from regional311.database.session import Scope, make_engine, session_scope
 from regional311.exchange import systems
@@ -35,6 +36,11 @@ __all__ = ["little_template"]
 pytestmark = pytest.mark.commits
 
 CITY, HELP = IDS["city"], IDS["211info"]
+WORK = (
+    *("audit_events", "capacities", "contacts", "envelopes", "exchange_tasks"),
+    *("exchange_receipts", "external_systems", "referrals"),
+)
+"""Tables of what a test leaves behind."""
 
 
 @dataclass
@@ -48,10 +54,13 @@ class Instance:
     server: Any = None
     thread: threading.Thread | None = None
     errands: Errands | None = None
+    application: Any = None
 
     def start(self) -> None:
-        application = main({}, configured=self.settings, engine=self.engine, clock=self.clock)
-        self.server = create_server(application, host="127.0.0.1", port=self.port, threads=2)
+        self.application = self.application or main(
+            {}, configured=self.settings, engine=self.engine, clock=self.clock
+        )
+        self.server = create_server(self.application, host="127.0.0.1", port=self.port, threads=2)
         self.port = self.server.effective_port
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()
@@ -185,24 +194,41 @@ class Two:
             ).one()
 
 
-@pytest.fixture
-def two(server, little_template: str, tmp_path: Path) -> Iterator[Two]:
-    clock = Clock(NOW)
+@pytest.fixture(scope="module")
+def made(server, little_template: str, tmp_path_factory) -> Iterator[tuple[Two, list[str]]]:
+    """Two systems for all tests of this module; each begins with nothing referred."""
+    var, clock = tmp_path_factory.mktemp("var"), Clock(NOW)
     databases = [server.clone(little_template) for _ in range(2)]
-    made = []
+    instances = []
     for name, database in zip("ab", databases, strict=True):
-        settings = Settings(var=tmp_path, secret=f"the secret of {name} " * 3)
-        made.append(Instance(make_engine(database.app_url), settings, clock))
-    for each in made:
+        settings = Settings(var=var, secret=f"the secret of {name} " * 3)
+        instances.append(Instance(make_engine(database.app_url), settings, clock))
+    for each in instances:
         each.start()
-    hosts = tuple(f"http://127.0.0.1:{each.port}" for each in made)
-    for each in made:
-        each.settings = Settings(var=tmp_path, secret=each.settings.secret, exchange_hosts=hosts)
-    yield Two(made[0], made[1], clock)
-    for each, database in zip(made, databases, strict=True):
+    hosts = tuple(f"http://127.0.0.1:{each.port}" for each in instances)
+    for each in instances:
+        each.settings = replace(each.settings, exchange_hosts=hosts)
+    urls = [server.address.url(ADMIN_ROLE, each.name) for each in databases]
+    yield Two(instances[0], instances[1], clock), urls
+    for each, database in zip(instances, databases, strict=True):
         each.stop()
         each.engine.dispose()
         server.drop(database.name)
+
+
+@pytest.fixture
+def two(made) -> Two:
+    found, urls = made
+    for url in urls:
+        with create_engine(url, poolclass=NullPool).begin() as connection:
+            connection.execute(text(f"TRUNCATE {', '.join(WORK)} CASCADE"))
+    snapshot.invalidate()
+    found.clock.now = NOW
+    for each in (found.a, found.b):
+        each.errands = None
+        if each.server is None:
+            each.start()
+    return found
 
 
 def test_referred_there_worked_there_seen_here(two):
