@@ -131,7 +131,7 @@ def test_what_is_stored_cannot_be_changed(at, by):
         unseal(changed, by="x", tenant_id=TENANT, row_id=ROW)
 
 
-@pytest.mark.parametrize("text", ["", "short", "x" * 44, "ä" * 43, new_secret() + "a"])
+@pytest.mark.parametrize("text", ["", "short", "x" * 44, "ä" * 43, "-" * 44])
 def test_a_secret_that_is_none_is_refused(text):
     with pytest.raises(InvalidInput, match="43"):
         secret_bytes(text)
