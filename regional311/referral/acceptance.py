@@ -254,6 +254,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "offer-missing-email": "{0} needs an e-mail address first.",
     "offer-missing-place": "{0} needs to know where it is first.",
     "offer-missing-note": "{0} needs to know what happened first.",
+    "offer-consent": "{0} takes it only if the person agrees that it is shared with them.",
     "offer-waitlist": "{0} has no room and puts the person on its waitlist.",
     "offer-room": "{0} has room.",
     "offer-places": "{0} has room: {1} places.",
@@ -270,6 +271,24 @@ SENTENCES: Final[Mapping[str, str]] = {
     "offer-chosen": "The specialist picked {0} instead.",
 }
 """One sentence a code; {0} is the receiver, {1} what it named."""
+
+
+SHARED_AS: Final[Mapping[str, tuple[str, ...]]] = {
+    "place": ("place", "location"),
+    "note": ("note", "problem"),
+}
+"""Fields of the sharing policy that hold what a policy needs, where they are called otherwise."""
+
+
+def withheld(policy: Acceptance | None, crossing: Iterable[str]) -> tuple[str, ...]:
+    """Give what a policy needs to know that is not among the fields that may cross.
+
+    >>> withheld(Acceptance(key="a", name="A", needs=("phone", "note")), ["problem", "need"])
+    ('phone',)
+    """
+    fields = set(crossing)
+    needs = policy.needs if policy else ()
+    return tuple(name for name in needs if fields.isdisjoint(SHARED_AS.get(name, (name,))))
 
 
 def policy_for(policies: Iterable[Acceptance], service: str, sender: str) -> Acceptance | None:

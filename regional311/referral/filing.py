@@ -51,7 +51,7 @@ from regional311.intake.service import start_contact as begin_contact
 from regional311.intake.uploads import Upload
 from regional311.metering import service as metering
 from regional311.notices.service import Translate, outbox_row
-from regional311.referral.acceptance import ANSWER_DAYS, REFUSALS
+from regional311.referral.acceptance import ANSWER_DAYS, REFUSALS, withheld
 from regional311.referral.conditions import URGENCIES, Facts
 from regional311.referral.decision import (
     EMERGENCY,
@@ -729,6 +729,10 @@ class Planner:
             self.published.names.get(decision.target, decision.target),
             self.today + timedelta(days=self.expires_days),
         )
+        verdict = decision.verdict
+        refused = purpose == "referral" and self.intake.consent == "refused"
+        if verdict is not None and refused and withheld(verdict.policy, fields):
+            raise NotAccepted([("offer-consent", decision.target)], self.published.names)
         if purpose == "referral" and not given:
             with_it = sharing.allowed(purpose, kind, consent=True, written=True, sender=sender)
             more = set(_fields(with_it[0], decision))

@@ -188,6 +188,13 @@ def test_conditions_are_asked_first(city, region):
     assert both(city, known.referral_id)[0] == "accepted"
 
 
+def test_what_must_be_known_must_also_be_allowed_to_cross(city, region):
+    found = policy(city, needs=("phone",))
+    with pytest.raises(filing.NotAccepted, match="only if the person agrees"):
+        refer(city, found, consent="refused")
+    assert refer(city, found).referral_id is not None
+
+
 def test_an_ended_policy_counts_no_more(city, region):
     with acting_for(city, THERE):
         made = Acceptance(key="shut", name="Shut", mode="closed")

@@ -42,7 +42,9 @@ def desk(context: Desk, request: Any) -> dict[str, Any]:
     has_front_desk = any(channel == "walk_in" for _key, _name, channel in lines)
     return {
         "front_desk_url": f"/{tell.slug}/front-desk" if has_front_desk else None,
-        "waiting": front_desk.how_many_wait(request.dbsession, tell.today) if has_front_desk else 0,
+        "at_front_desk": front_desk.how_many_wait(request.dbsession, tell.today)
+        if has_front_desk
+        else 0,
         "notices": beside.notices,
         "notices_of_others": beside.far,
         "answered": open_suggestions(request.dbsession, received=False),
