@@ -78,6 +78,7 @@ def test_who_left_is_put_back(browser):
     assert "Nobody is waiting." in gone
     back = press(gone, "/back")
     assert "1 person waits" in back
+    assert "1 person waits" in browser.get("/city-of-portland/desk")
 
 
 def test_who_was_called_already_is_told(browser):
