@@ -69,6 +69,26 @@ def test_each_state_has_its_name(region):
     assert run.counts == {"rated": 1, "unrated": 1, "no_agreement": 2, "excluded": 2}
 
 
+def test_lent_minutes_are_priced_as_such_and_paid_by_whose_line_it_is(region):
+    region.agree("city-county", "city", "county", "lent_minute", rule="line_owner")
+    region.rate("city", "lent", "lent_minute", "0.80", unit="minute")
+    lent = region.use(
+        "city",
+        "county",
+        activity="lent_minute",
+        quantity=Decimal(40),
+        handle_seconds=0,
+        line_owner="county",
+        contact_id=None,
+        service_key=None,
+    )
+    handled = region.use("city", "county", line_owner="county")
+    _, charges = rated(region)
+    assert charges[lent] == ("rated", "county", "lent", Decimal(32))
+    # the contact is work of its own, and not part of what was lent
+    assert charges[handled][0] == "no_agreement"
+
+
 @pytest.mark.parametrize(
     ("rule", "party"),
     [
