@@ -23,6 +23,9 @@ PING_PONG: Final = timedelta(days=PING_PONG_DAYS)
 NOT_COUNTED: Final = ("draft", "entered_in_error")
 """States of referrals that never were."""
 
+TAKEN_ELSEWHERE: Final = "taken_elsewhere"
+"""Why an offer to several partners ended for those who were not the first: it is no loop."""
+
 SETTLED_HERE: Final = ("answered", "request_filed", "referred")
 """How a contact ends that needs nobody else on the line."""
 

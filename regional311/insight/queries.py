@@ -30,7 +30,13 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from regional311.database.session import TenantSession, scope_of
-from regional311.insight.figures import FIGURES, NOT_COUNTED, PING_PONG, SETTLED_HERE
+from regional311.insight.figures import (
+    FIGURES,
+    NOT_COUNTED,
+    PING_PONG,
+    SETTLED_HERE,
+    TAKEN_ELSEWHERE,
+)
 from regional311.intake.models import Contact, Need
 from regional311.referral.models import Decision, Referral
 
@@ -185,6 +191,7 @@ def paths(tenant_id: UUID, since: datetime, until: datetime) -> Subquery:
             Referral.sent_at >= since - PING_PONG,
             Referral.sent_at < until,
             Referral.state.not_in(NOT_COUNTED),
+            Referral.reason.is_distinct_from(TAKEN_ELSEWHERE),
         )
         .subquery("looked_at")
     )

@@ -42,6 +42,7 @@ def test_a_loop_is_closed_only_when_what_became_of_the_person_is_on_record(city)
     referral(city, state="accepted", answered_at=HOUR)
     referral(city)
     referral(city, state="entered_in_error")
+    referral(city, state="cancelled", reason="taken_elsewhere", closed_at=HOUR)
     now = overview(city, WEEK).now
     assert (now.sent, now.closed, now.never_known, now.open, now.waiting) == (9, 4, 3, 2, 1)
     assert now.closure == pytest.approx(4 / 9)
