@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import case, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from regional311.audit.service import audit_row
@@ -120,7 +120,7 @@ class _Clock:
                     row.state,
                     row.urgency,
                     self.calendar.local_date(since),
-                    self.calendar.local_date(row.due_at) if row.due_at else None,
+                    self.calendar.local_date(row.word_by) if row.word_by else None,
                     {
                         each.step: self.calendar.local_date(each.at)
                         for each in taken.get(row.id, ())
@@ -134,6 +134,9 @@ class _Clock:
 
     def _waiting(self) -> Iterator[Sequence[Any]]:
         since = func.coalesce(Referral.heard_at, Referral.answered_at, Referral.sent_at)
+        word_by = case(
+            (Referral.state == "requested", Referral.due_at), else_=Referral.finish_by
+        ).label("word_by")
         query = (
             select(
                 Referral.id,
@@ -142,7 +145,7 @@ class _Clock:
                 Referral.state,
                 Referral.urgency,
                 Referral.claimed_by,
-                Referral.due_at,
+                word_by,
                 Referral.version,
                 Referral.sent_at,
                 since.label("since"),
@@ -151,6 +154,8 @@ class _Clock:
                 Referral.tenant_id == self.tenant_id,
                 Referral.side == lifecycle.SENDER,
                 Referral.state.in_(("requested", "accepted", "in_progress")),
+                # while the receiver waits for an answer of the sender's, it is not silent
+                Referral.asked_at.is_(None),
             )
             .order_by(Referral.sent_at, Referral.id)
             .limit(PAGE)
@@ -217,7 +222,7 @@ class _Clock:
                             "number": row.public_id,
                             "partner": self.followers.name(self.tenant_id),
                             "day": receiver.head.day(
-                                self.calendar.local_date(row.due_at or row.since)
+                                self.calendar.local_date(row.word_by or row.since)
                             ),
                             "address": f"{receiver.head.address}/referrals/{row.public_id}",
                         },

@@ -27,6 +27,7 @@ from regional311.database.rows import new_row, put
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
 from regional311.errors import Conflict, InvalidInput
 from regional311.intake.models import Contact, Inquirer, Need
+from regional311.intake.needs import settle
 from regional311.referral import lifecycle
 from regional311.referral.acceptance import ASK, Offer, Verdict
 from regional311.referral.filing import NotAccepted
@@ -208,7 +209,7 @@ def send_on(
                 tell_position(session, out.id, now=now)
         numbers.append(out.public_id)
     if referral.side == lifecycle.SENDER and referral.need_id is not None:
-        _referred(session, referral.need_id)
+        settle(session, referral.need_id)
     verb = "onward" if how == "onward" else "again"
     record(
         session,
@@ -219,17 +220,6 @@ def send_on(
         detail={"targets": list(targets), "numbers": numbers},
     )
     return numbers
-
-
-def _referred(session: TenantSession, need_id: UUID) -> None:
-    """Say of the need that somebody has it again."""
-    session.execute(
-        update(Need)
-        .where(Need.tenant_id == scope_of(session).tenant_id, Need.id == need_id)
-        .values(status="referred", unmet_reason=None)
-        .execution_options(synchronize_session=False)
-    )
-    mark_changed(session)
 
 
 def _others_asked(referral: Referral) -> Any:

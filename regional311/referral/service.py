@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import case, select, update
+from sqlalchemy import case, or_, select, update
 
 from regional311.audit.service import audit_row, record
 from regional311.database.locking import locked
@@ -335,7 +335,16 @@ def receive_answer(
             finish_by=answer.finish_by,
             before=None,
             asked_at=case((Referral.state == answer.state, Referral.asked_at), else_=None),
-            heard_at=case((Referral.state != answer.state, now), else_=Referral.heard_at),
+            heard_at=case(
+                (
+                    or_(
+                        Referral.state != answer.state,
+                        Referral.progress.is_distinct_from(answer.progress),
+                    ),
+                    now,
+                ),
+                else_=Referral.heard_at,
+            ),
             version=Referral.version + 1,
         )
         .returning(

@@ -24,8 +24,8 @@ STEPS: Final = (REMINDED, ESCALATED, EXPIRED)
 class Silence:
     """A referral as the passing of time sees it.
 
-    `since` is the day of the last word, `answer_on` the day on which the answer to one that is only
-    requested is due; `done` are the steps of this silence, each with its day.
+    `since` is the day of the last word, `answer_on` the day by which it should be answered or,
+    since it was accepted, done; `done` are the steps of this silence, each with its day.
     """
 
     state: str
@@ -41,9 +41,9 @@ class Silence:
 
 
 def due_on(silence: Silence, loop: Loop, calendar: BusinessCalendar) -> date:
-    """The day on which a word is due: the answer, or news of one that was accepted."""
-    if silence.state == "requested" and silence.answer_on is not None:
-        return silence.answer_on
+    """The day on which a word is due; without one, after the days of its urgency."""
+    if silence.answer_on is not None:
+        return max(silence.answer_on, silence.since)
     return working_days_after(calendar, silence.since, loop.days(silence.urgency))
 
 

@@ -97,7 +97,7 @@ def test_weekends_do_not_count():
 
 
 def test_news_of_what_was_accepted_is_due_by_urgency():
-    accepted = Silence("accepted", "urgent", MONDAY, answer_on=date(2026, 11, 3))
+    accepted = Silence("accepted", "urgent", MONDAY)
     assert due_on(accepted, Loop(), OFFICE) == date(2026, 11, 4)
 
 

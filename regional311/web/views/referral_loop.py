@@ -60,8 +60,9 @@ def _stop(tell: Telling, found: Any, url: str, *, sent: bool) -> dict[str, Any] 
 
 def _steps(tell: Telling, request: Any, found: Any) -> list[dict[str, Any]]:
     """The steps that come if nobody says anything; those taken stand in the history."""
-    if found.state not in lifecycle.OPEN or found.state == "on_hold":
+    if found.state not in lifecycle.OPEN or found.state == "on_hold" or found.asked_at:
         return []
+    word_by = found.due_at if found.state == "requested" else found.finish_by
     calendar = tell.published.calendars[tell.slug]
     since = found.heard_at or found.answered_at or found.sent_at
     taken = queries.reminders_of(request.dbsession, found.id)
@@ -69,7 +70,7 @@ def _steps(tell: Telling, request: Any, found: Any) -> list[dict[str, Any]]:
         found.state,
         found.urgency,
         calendar.local_date(since),
-        calendar.local_date(found.due_at) if found.due_at else None,
+        calendar.local_date(word_by) if word_by else None,
         {step: calendar.local_date(at) for begun, step, at in taken if begun == since},
     )
     loop = loop_of(tell.published.tenant(tell.slug).settings)
