@@ -68,7 +68,9 @@ def standing_said(tell: Telling, found: Any) -> Any:
     )
 
 
-def more_of(context: ReferralRecord, request: Any, detail: Any) -> dict[str, Any]:
+def more_of(
+    context: ReferralRecord, request: Any, detail: queries.ReferralDetail
+) -> dict[str, Any]:
     """Give the thread, the further steps and what belongs to a referral; two statements."""
     tell, session = telling_of(request), request.dbsession
     found = detail.referral
@@ -77,7 +79,7 @@ def more_of(context: ReferralRecord, request: Any, detail: Any) -> dict[str, Any
     may = request.has_permission(P.REFERRAL_ACCEPT if received else P.CONTACT_TAKE, context)
     is_open = found.state in lifecycle.OPEN
     lines = thread(session, found.id)
-    belongs = queries.related(session, found.id, detail.referral.replaces_id, detail.part_of_id)
+    belongs = queries.related(session, found.id, found.replaces_id, detail.part_of_id)
     undo_until = undoable_until(detail.before) if received else None
     how = may_send_on(found.side, found.state)
     return {
@@ -112,8 +114,8 @@ def more_of(context: ReferralRecord, request: Any, detail: Any) -> dict[str, Any
     }
 
 
-def _how(each: Any, found: Any, detail: Any) -> Any:
-    if each.id == detail.referral.replaces_id:
+def _how(each: Any, found: Any, detail: queries.ReferralDetail) -> Any:
+    if each.id == found.replaces_id:
         return _("Instead of")
     if each.id == detail.part_of_id:
         return _("Part of")
