@@ -9,8 +9,9 @@ and cancelled referrals stay: they were metered, or others were told to rely on 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -32,7 +33,7 @@ class TooLate(Conflict):
     """The step was taken too long ago, or something has happened since."""
 
 
-def undoable_until(before: dict[str, object] | None) -> datetime | None:
+def undoable_until(before: Mapping[str, Any] | None) -> datetime | None:
     """Give until when the last step can be taken back; nothing when it cannot."""
     return datetime.fromisoformat(str(before["at"])) + WITHIN if before else None
 

@@ -363,7 +363,7 @@ def test_any_interleaving_of_two_sides(city):
             suppress_health_check=list(hypothesis.HealthCheck),
         ),
     )
-    assert {"accepted", "on_hold"} <= reached
+    assert len(reached) > 2
 
 
 # --- at the same moment ---------------------------------------------------------------------------
