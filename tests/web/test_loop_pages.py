@@ -184,11 +184,11 @@ def test_consent_is_taken_back_and_the_receiver_confirms(city, partner, sent):
     page = city.get(f"{CITY}/contacts/{answer.contact_public_id}/consents")
     assert "With 211info, until" in page
     form_to(page, "/revoke").submit().follow()
-    theirs = partner.get(f"{HELP}/referrals?view=stop").click(answer.referral_public_id)
+    theirs = partner.get(f"{HELP}/referrals?view=to_stop").click(answer.referral_public_id)
     assert "Do not use it any more" in theirs
     assert "Dana Reed" not in theirs
     theirs = form_to(theirs, "/stop-seen").submit().follow()
-    assert answer.referral_public_id not in partner.get(f"{HELP}/referrals?view=stop")
+    assert answer.referral_public_id not in partner.get(f"{HELP}/referrals?view=to_stop")
     mine = city.get(f"{CITY}/referrals/{answer.referral_public_id}")
     assert "Seen by the receiver" in mine
 
