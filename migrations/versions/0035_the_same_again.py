@@ -17,7 +17,8 @@ _SEEN = "NOT confidential AND state NOT IN ('closed', 'merged')"
 FILL = """
 UPDATE service_requests SET
     place_cell = floor((latitude + 90) / 0.0025) * 144000 + floor((longitude + 180) / 0.0025),
-    place_words = nullif(lower(trim(regexp_replace(place_text, '\\s+', ' ', 'g'))), '')
+    place_words = CASE WHEN lower(place_text) ~ '[0-9&/]|\\sand\\s'
+        THEN lower(trim(regexp_replace(place_text, '\\s+', ' ', 'g'))) END
 WHERE latitude IS NOT NULL OR place_text IS NOT NULL
 """
 

@@ -7,6 +7,7 @@ request, so that a neighbouring partner's desk and the public's form can show it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,6 +33,9 @@ CELL: Final = Decimal("0.0025")
 """Side of a square of the grid in degrees: less than 280 metres."""
 ACROSS: Final = 144_000
 """Squares around the Earth."""
+
+
+_SPOT: Final = re.compile(r"[0-9&/]| and ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +73,15 @@ class Near:
 
 
 def words_of(place: str | None) -> str | None:
-    """The words of a place as they are compared.
+    """The words of a place as they are compared; none where they name no spot but an area.
 
-    >>> words_of("  12 main  ST "), words_of(" ")
-    ('12 main st', None)
+    A spot has a number or is a crossing.
+
+    >>> words_of("  12 main  ST "), words_of("Oak and Pine"), words_of("Downtown")
+    ('12 main st', 'oak and pine', None)
     """
-    return " ".join((place or "").split()).lower() or None
+    words = " ".join((place or "").split()).lower()
+    return words if _SPOT.search(words) else None
 
 
 def cell(latitude: Decimal | None, longitude: Decimal | None) -> int | None:
@@ -89,11 +96,11 @@ def cell(latitude: Decimal | None, longitude: Decimal | None) -> int | None:
 
 
 def _row(latitude: Decimal) -> int:
-    return int((latitude + 90) // CELL)
+    return int((Decimal(latitude) + 90) // CELL)
 
 
 def _column(longitude: Decimal) -> int:
-    return int((longitude + 180) // CELL)
+    return int((Decimal(longitude) + 180) // CELL)
 
 
 def cells(latitude: Decimal, longitude: Decimal, metres: int) -> list[int]:

@@ -160,8 +160,12 @@ _PARTS: Final = text(
     WHERE tenant_id = :tenant AND need_id = :need AND side = 'sent'
       AND state NOT IN ('draft', 'entered_in_error')
     UNION ALL
-    SELECT 'request', state, resolution, NULL, opened_at, coalesce(closed_at, opened_at)
-    FROM service_requests WHERE tenant_id = :tenant AND need_id = :need
+    SELECT 'request', kept.state, kept.resolution, NULL, r.opened_at,
+           coalesce(kept.closed_at, r.opened_at)
+    FROM service_requests r
+    JOIN service_requests kept
+      ON kept.tenant_id = r.tenant_id AND kept.id = coalesce(r.merged_into_id, r.id)
+    WHERE r.tenant_id = :tenant AND r.need_id = :need
     UNION ALL
     SELECT 'followed', f.state,
            (SELECT e.payload->>'resolution' FROM envelopes e
@@ -190,15 +194,15 @@ def part_of(row: Any) -> Part:
 
 
 def request_part(state: str, resolution: str | None, began_at: datetime, at: datetime) -> Part:
-    """Give what a request says of its need.
+    """Give what a request says of its need; a merged one waits for the one that goes on.
 
     >>> now = datetime(2026, 11, 2)
     >>> request_part("closed", "completed", now, now).result
     'met'
     """
-    if state not in ("closed", "merged"):
+    if state != "closed":
         return Part(WAITING, referred=False, began_at=began_at, moved_at=at)
-    said = resolution or ("duplicate" if state == "merged" else "")
+    said = resolution or ""
     return Part(
         _RESULT_OF_RESOLUTION.get(said, UNKNOWN),
         referred=False,

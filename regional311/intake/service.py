@@ -614,13 +614,15 @@ def record_transfer(
             Transfer.result == "offered",
         )
         .values(result=result)
-        .returning(Transfer.id)
+        .returning(Transfer.id, Transfer.need_id)
         .execution_options(synchronize_session=False)
-    ).scalars()
-    transfers = [str(each) for each in found]
+    ).all()
+    transfers = [str(each.id) for each in found]
     mark_changed(session)
     if not transfers:
         raise NotFound("No transfer is open in this contact.")
+    for need_id in sorted({each.need_id for each in found if each.need_id is not None}):
+        settle(session, need_id)
     record(
         session,
         now=now,

@@ -102,6 +102,8 @@ def test_a_place_called_the_same_is_found_without_a_point(city, region):
     assert ids(city, Sought(("pothole",), place_text="  12 main  ST ")) == [filed.request_id]
     assert ids(city, Sought(("pothole",), place_text="13 Main St")) == []
     assert ids(city, Sought(("pothole",), place_text="12 Main St", **HERE)) == [filed.request_id]
+    file(city, region, IN_CITY, place=Place("Downtown"))
+    assert ids(city, Sought(("pothole",), place_text="Downtown")) == []
 
 
 def test_words_are_shown_only_when_others_may_read_them(city, region):
@@ -213,6 +215,28 @@ def test_merged_ones_are_told_of_the_one_that_goes_on(city, region):
         kept.request_public_id,
     )
     assert shown.public_message == "The hole is filled now."
+
+
+def test_the_need_of_a_merged_one_waits_for_the_one_that_goes_on(city, region):
+    kept, other = two(city, region)
+    too = same(city, region, other)
+    merged(city, kept, other)
+
+    def needs():
+        city.expire_all()
+        return [city.get(Need, (IDS["city"], each.need_id)).status for each in (other, too)]
+
+    assert needs() == ["open", "open"]
+    service.change_request(
+        city,
+        now=LATER,
+        request_id=kept.request_id,
+        version=1,
+        to="closed",
+        resolution="out_of_funds",
+        message="There is no money for this.",
+    )
+    assert needs() == ["unmet", "unmet"]
 
 
 def test_what_was_merged_goes_along_and_can_be_taken_out(city, region):

@@ -12,12 +12,20 @@ from sqlalchemy import select
 
 from regional311.audit.queries import history, trail
 from regional311.database.ids import new_id, public_id
-from regional311.database.rows import put
+from regional311.database.rows import new_row, put
 from regional311.database.session import Scope, acting_for, open_session, session_scope
 from regional311.errors import InvalidInput, KeyReused, NotFound, Stale
 from regional311.exchange.models import Envelope
 from regional311.intake import lifecycle, needs, queries, service
-from regional311.intake.models import Contact, FollowedRequest, Need, RequestNote, ServiceRequest
+from regional311.intake.models import (
+    Contact,
+    FollowedRequest,
+    Need,
+    RequestNote,
+    ServiceRequest,
+    Transfer,
+)
+from regional311.intake.needs import settle
 from regional311.intake.service import Followers, NewRequest
 from regional311.metering import service as metering
 from regional311.metering.models import UsageEvent
@@ -401,3 +409,26 @@ def test_request_without_a_contact(city):
         to="merged",
     )
     assert only(city, ServiceRequest).resolution == "duplicate"
+
+
+def test_a_transfer_that_comes_back_leaves_the_need_open(city, region):
+    filed = file(city, region, IN_CITY, service="city/hours")
+    put(
+        city,
+        new_row(
+            Transfer,
+            tenant_id=IDS["city"],
+            id=new_id(),
+            contact_id=filed.contact_id,
+            need_id=filed.need_id,
+            kind="warm",
+            target="county",
+            number="503-555-0100",
+            result="offered",
+            at=NOW,
+        ),
+    )
+    settle(city, filed.need_id)
+    assert only(city, Need).status == "referred"
+    service.record_transfer(city, now=LATER, contact_id=filed.contact_id, result="returned")
+    assert only(city, Need).status == "open"
