@@ -169,17 +169,16 @@ def ask(session: TenantSession, statement: str, *values: str | None) -> str | No
     """The one value that a statement answers with; values are text, as PostgreSQL writes them.
 
     For what is small and happens often: it goes past the layers of SQLAlchemy and of the driver,
-    which took as long as the database, and the server reads it once a connection. Buffered rows are
-    sent before, and an error is the one that `session.execute` would raise.
+    which took as long as the database. Buffered rows are sent before, and an error is the one that
+    `session.execute` would raise.
     """
     _rows().send(session)
     connection = session.connection()
     raw = connection.connection.driver_connection
     assert isinstance(raw, psycopg.Connection)
-    sent: list[Any] = [None if each is None else each.encode() for each in values]
+    sent = [None if each is None else each.encode() for each in values]
     try:
-        name = _prepared(connection, raw, statement)
-        result = raw.pgconn.exec_prepared(name, sent)
+        result = raw.pgconn.exec_params(statement.encode(), sent)
         if result.status != ExecStatus.TUPLES_OK:
             raise error_from_result(result)
     except psycopg.Error as error:
@@ -190,19 +189,6 @@ def ask(session: TenantSession, statement: str, *values: str | None) -> str | No
         ) from error
     value = result.get_value(0, 0)
     return None if value is None else value.decode()
-
-
-def _prepared(connection: Connection, raw: psycopg.Connection[Any], statement: str) -> bytes:
-    """The name under which the server keeps a statement for this connection, read and planned."""
-    names: dict[str, bytes] = connection.info.setdefault("statements_asked", {})
-    name = names.get(statement)
-    if name is None:
-        name = f"ask_{len(names)}".encode()
-        result = raw.pgconn.prepare(name, statement.encode())
-        if result.status != ExecStatus.COMMAND_OK:
-            raise error_from_result(result)
-        names[statement] = name
-    return name
 
 
 def mark_changed(session: Session) -> None:
