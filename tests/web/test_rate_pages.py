@@ -21,6 +21,7 @@ from regional311.database.rows import put
 from regional311.database.session import Scope, session_scope
 from regional311.intake.models import Contact
 from regional311.metering.models import UsageEvent
+from regional311.referral import snapshot
 
 pytestmark = pytest.mark.commits
 
@@ -115,6 +116,9 @@ def test_a_second_person_approves_a_new_price(
     assert str(known[0].valid.upper) == "2026-12-01"
     (replaced,) = [row for row in rows if row.recorded.upper is not None]
     assert replaced.valid.upper is None
+    # what was approved is read anew now, and not in the middle of what is counted
+    snapshot.invalidate()
+    finance.get(f"/{CITY}/rates")
     for path, most in (
         (f"rates/{rate}-2026-12-01", 10),
         (f"rates/{rate}-2026-12-01/edit", 10),
