@@ -132,7 +132,7 @@ def work(var: Path | None, once: bool) -> None:
     from regional311.notices.worker import work as work_outbox
     from regional311.referral import backtest
     from regional311.referral.external_delivery import Errands
-    from regional311.referral.reminders import end_consents, keep_loops
+    from regional311.referral.reminders import come_back, end_consents, keep_loops
     from regional311.settlement.reminders import remind as remind_payers
     from regional311.web.serve import attach_to_parent
 
@@ -150,6 +150,11 @@ def work(var: Path | None, once: bool) -> None:
             Chore("loops", 3600, lambda session, at: keep_loops(session, now=at, url=settings.url)),
             Chore(
                 "consents", 60, lambda session, at: end_consents(session, now=at, url=settings.url)
+            ),
+            Chore(
+                "partners_left",
+                3600,
+                lambda session, at: come_back(session, now=at, url=settings.url),
             ),
             Chore("keeping", 3600, lambda session, at: keep(session, now=at, url=settings.url)),
             Chore("trends", 3600, lambda session, at: publish_months(session, now=at)),

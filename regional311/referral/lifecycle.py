@@ -73,9 +73,12 @@ END_REASONS: Final = (
     "consent_ended",
     "expired",
     "taken_elsewhere",
+    "partner_left",
     "error",
     "other",
 )
+BY_THEMSELVES: Final = frozenset({"consent_ended", "expired", "taken_elsewhere", "partner_left"})
+"""Ends that come about without anybody choosing them."""
 HOLD_REASONS: Final = (
     "waiting_for_person",
     "waiting_for_documents",

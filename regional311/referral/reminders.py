@@ -29,6 +29,7 @@ from regional311.locale.sentences import in_language
 from regional311.notices.service import outbox_row
 from regional311.referral import lifecycle
 from regional311.referral.consents import expire_consents
+from regional311.referral.leaving import bring_back
 from regional311.referral.loop import Loop, loop_of
 from regional311.referral.models import Referral, ReferralReminder
 from regional311.referral.service import move
@@ -60,6 +61,11 @@ class _Receiver:
 def end_consents(session: TenantSession, *, now: datetime, url: str) -> int:
     """End the bound partner's consents whose time is up; say how many."""
     return expire_consents(session, now=now, followers=_followers(session, url))
+
+
+def come_back(session: TenantSession, *, now: datetime, url: str) -> int:
+    """Bring back what is open with partners that have left the region; say how many."""
+    return bring_back(session, now=now, followers=_followers(session, url))
 
 
 def _followers(session: TenantSession, url: str) -> Followers:

@@ -108,6 +108,7 @@ END_REASONS: Final[Mapping[str, Any]] = {
     "consent_ended": _("The time of the consent was up"),
     "expired": _("Nobody answered in time"),
     "taken_elsewhere": _("Another partner took it first"),
+    "partner_left": _("The partner takes part no more"),
     "error": _("Sent by mistake"),
     "other": _("Another reason"),
 }

@@ -114,7 +114,9 @@ class HoldForm(Schema):
 class EndForm(Schema):
     """Why it ends without success."""
 
-    reason = _reason(END_REASONS)
+    reason = _reason(
+        {key: each for key, each in END_REASONS.items() if key not in lifecycle.BY_THEMSELVES}
+    )
     note = _note()
     version = _version()
 

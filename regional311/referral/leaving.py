@@ -1,0 +1,76 @@
+"""What is open with a partner that has left the region comes back, with that as its reason.
+
+A partner has left when agreements named it and none does any more. Its referrals are cancelled on
+both sides by the clock of whoever sent them; the needs are open again, and can be referred to
+somebody else.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select, text
+
+from regional311.database.session import TenantSession, scope_of
+from regional311.intake.service import NO_FOLLOWERS, Followers
+from regional311.referral import lifecycle
+from regional311.referral.models import Referral
+from regional311.referral.service import move
+from regional311.tenancy.models import Tenant
+
+LEFT: Final = "partner_left"
+BATCH: Final = 200
+"""Referrals that come back in one round of the worker."""
+
+# agreements belong to a higher floor; who is named by them is published
+_LEFT = text("""
+SELECT party FROM agreements, unnest(ARRAY[provider_id, payer_id]) AS party
+GROUP BY party HAVING NOT bool_or(valid @> CAST(:today AS date)) AND max(upper(valid)) <= :today
+""")
+
+
+def left(session: TenantSession, today: date) -> set[UUID]:
+    """Give the partners whose agreements have all ended by a day. One statement."""
+    return set(session.execute(_LEFT, {"today": today}).scalars())
+
+
+def bring_back(
+    session: TenantSession, *, now: datetime, followers: Followers = NO_FOLLOWERS
+) -> int:
+    """Cancel what the bound partner sent to those who have left; say how many.
+
+    Doing it again changes nothing. When the partner itself has left, nothing of its own comes back:
+    there is nobody to go on.
+    """
+    tenant_id = scope_of(session).tenant_id
+    zone = session.execute(
+        select(Tenant.zone).where(Tenant.tenant_id == tenant_id, Tenant.id == tenant_id)
+    ).scalar_one()
+    gone = left(session, now.astimezone(ZoneInfo(zone)).date())
+    if not gone or tenant_id in gone:
+        return 0
+    rows = session.execute(
+        select(Referral.id, Referral.version)
+        .where(
+            Referral.tenant_id == tenant_id,
+            Referral.side == lifecycle.SENDER,
+            Referral.state.in_(lifecycle.OPEN),
+            Referral.counterparty_id.in_(sorted(gone)),
+        )
+        .order_by(Referral.sent_at, Referral.id)
+        .limit(BATCH)
+    ).all()
+    for row in rows:
+        move(
+            session,
+            now=now,
+            referral_id=row.id,
+            version=row.version,
+            to="cancelled",
+            reason=LEFT,
+            followers=followers,
+        )
+    return len(rows)

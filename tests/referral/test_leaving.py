@@ -1,0 +1,54 @@
+"""A partner leaves the region: what is open with it comes back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import text
+
+from regional311.database.session import acting_for
+from regional311.intake.models import Need
+from regional311.referral.leaving import bring_back
+from regional311.referral.models import Referral
+from tests.little_region import IDS, NOW
+from tests.referral.test_loop import as_receiver, one, refer
+
+THERE = IDS["211info"]
+DAY_AFTER = NOW + timedelta(days=1)
+
+
+def end_agreements(session, *, but=0):
+    """End the agreements of 211, all but some, yesterday."""
+    with acting_for(session, IDS["region"]):
+        session.execute(
+            text(
+                "UPDATE agreements SET valid = daterange('2020-01-01', :day) WHERE id IN (SELECT id"
+                " FROM agreements WHERE :left IN (provider_id, payer_id) ORDER BY id OFFSET :but)"
+            ),
+            {"day": NOW.date(), "left": THERE, "but": but},
+        )
+
+
+def test_what_is_open_comes_back_and_the_need_with_it(city, region):
+    filed = refer(city, region)
+    assert bring_back(city, now=DAY_AFTER) == 0
+    end_agreements(city)
+    assert bring_back(city, now=DAY_AFTER) == 1
+    (row,) = one(city, Referral)
+    assert (row.state, row.reason) == ("cancelled", "partner_left")
+    assert one(city, Need)[0].status == "open"
+    with acting_for(city, THERE):
+        (theirs,) = one(city, Referral, Referral.id == filed.referral_id)
+        assert (theirs.state, theirs.reason) == ("cancelled", "partner_left")
+        assert bring_back(city, now=DAY_AFTER) == 0
+    assert bring_back(city, now=DAY_AFTER) == 0
+
+
+def test_what_is_over_stays_and_who_has_an_agreement_left_stays(city, region):
+    filed = refer(city, region)
+    end_agreements(city, but=1)
+    assert bring_back(city, now=DAY_AFTER) == 0
+    as_receiver(city, filed, "rejected", reason="no_capacity")
+    end_agreements(city)
+    assert bring_back(city, now=DAY_AFTER) == 0
+    assert one(city, Referral)[0].reason == "no_capacity"
