@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from regional311.audit.service import record
 from regional311.database.locking import locked
@@ -61,6 +61,7 @@ def put_on_list(
     if referral.waitlist_position is not None:
         raise NotWaiting("It is on the waitlist already.")
     state, service_key = referral.state, referral.service_key
+    before = None
     if state == "requested":
         version = move(
             session,
@@ -70,6 +71,7 @@ def put_on_list(
             to="accepted",
             finish_days=finish_days,
         ).version
+        before = _open(session, referral_id, version).before
     if state != "on_hold":
         version = move(
             session,
@@ -80,6 +82,14 @@ def put_on_list(
             reason="waitlist",
             followers=followers,
         ).version
+    if before is not None:
+        # both are one step to who takes it back
+        session.execute(
+            update(Referral)
+            .where(Referral.tenant_id == scope_of(session).tenant_id, Referral.id == referral_id)
+            .values(before=before)
+            .execution_options(synchronize_session="fetch")
+        )
     put(session, place_row(scope_of(session).tenant_id, referral_id, service_key, now))
     _record(session, now, "waitlist", referral_id)
     tell_positions(session, service_key, now=now)
