@@ -20,7 +20,7 @@ from regional311.catalog.refresh import refresh
 from regional311.database.embedded import OWNER_ROLE
 from regional311.database.ids import new_id
 from regional311.database.rows import put
-from regional311.database.session import Scope, TenantSession, make_engine, open_session
+from regional311.database.session import Scope, TenantSession, acting_for, make_engine, open_session
 from regional311.database.session import session_scope as scoped
 from regional311.referral.models import RuleSet
 from regional311.referral.snapshot import NOBODY, Published
@@ -400,3 +400,23 @@ def city(little_engine: Engine) -> Iterator[TenantSession]:
         with open_session(connection, scope, join_transaction_mode="create_savepoint") as session:
             yield session
         transaction.rollback()
+
+
+def county_bed(session) -> None:
+    """Let the County offer shelter, too."""
+    with acting_for(session, IDS["county"]):
+        session.add(
+            Service(
+                tenant_id=IDS["county"],
+                id=new_id(),
+                key="bed",
+                name="County beds",
+                summary="",
+                verb="request",
+                term="shelter",
+                keywords=[],
+                channels=[],
+                details={},
+            )
+        )
+        session.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from math import cos, radians, sin, sqrt
 
@@ -27,6 +28,19 @@ from tests.little_region import IDS, IN_CITY, NOW, ON_BRIDGE
 
 HERE = {"latitude": Decimal("45.50"), "longitude": Decimal("-122.60")}
 SAME = "It is the same hole as another one that we know of."
+
+
+def close(session, filed, resolution="completed"):
+    service.change_request(
+        session,
+        now=LATER,
+        request_id=filed.request_id,
+        version=1,
+        to="closed",
+        resolution=resolution,
+        message="The hole is filled now.",
+        followers=NAMES,
+    )
 
 
 def ids(session, sought=None, **more):
@@ -75,15 +89,7 @@ def test_old_and_closed_and_other_ones_are_not_found(city, region):
     assert ids(city, Sought(("pothole",))) == []
     with acting_for(city, IDS["county"]):
         assert ids(city) == []
-    service.change_request(
-        city,
-        now=LATER,
-        request_id=filed.request_id,
-        version=1,
-        to="closed",
-        resolution="completed",
-        message="The hole is filled now.",
-    )
+    close(city, filed)
     assert ids(city) == []
 
 
@@ -162,6 +168,20 @@ def test_who_said_me_too_hears_and_can_stop(city, region):
     assert (row.email, row.token) == (None, None)
 
 
+def test_addresses_are_forgotten_when_it_cannot_be_opened_again(city, region):
+    kept, other = two(city, region)
+    joined(city, kept, email="eva@me.example")
+    joined(city, other, "web:2", email="bo@me.example")
+    merged(city, kept, other)
+    month = LATER + timedelta(days=31)
+    assert me_too.forget(city, month) == 0
+    close(city, kept)
+    assert me_too.forget(city, LATER + timedelta(days=29)) == 0
+    assert me_too.forget(city, month) == 2
+    assert me_too.forget(city, month) == 0
+    assert city.execute(select(MeToo.email).distinct()).scalars().all() == [None]
+
+
 def test_a_neighbour_cannot_count_ones_own(city, region):
     filed = file(city, region, IN_CITY)
     with acting_for(city, IDS["county"]), pytest.raises(me_too.NotOpen):
@@ -191,16 +211,7 @@ def test_merged_ones_are_told_of_the_one_that_goes_on(city, region):
     merged(city, kept, other)
     assert (one(city, other).state, one(city, other).merged_into_id) == ("merged", kept.request_id)
     assert one(city, kept).me_too == 2
-    service.change_request(
-        city,
-        now=LATER,
-        request_id=kept.request_id,
-        version=1,
-        to="closed",
-        resolution="completed",
-        message="The hole is filled now.",
-        followers=NAMES,
-    )
+    close(city, kept)
     closed = {
         each.recipient: each
         for each in city.execute(select(OutboxMessage)).scalars()
@@ -227,15 +238,7 @@ def test_the_need_of_a_merged_one_waits_for_the_one_that_goes_on(city, region):
         return [city.get(Need, (IDS["city"], each.need_id)).status for each in (other, too)]
 
     assert needs() == ["open", "open"]
-    service.change_request(
-        city,
-        now=LATER,
-        request_id=kept.request_id,
-        version=1,
-        to="closed",
-        resolution="out_of_funds",
-        message="There is no money for this.",
-    )
+    close(city, kept, "out_of_funds")
     assert needs() == ["unmet", "unmet"]
 
 
@@ -261,15 +264,7 @@ def test_one_that_others_took_in_is_told_across(city, region):
     other = file(city, region, ON_BRIDGE)
     with acting_for(city, IDS["county"]):
         merged(city, kept, other)
-        service.change_request(
-            city,
-            now=LATER,
-            request_id=kept.request_id,
-            version=1,
-            to="closed",
-            resolution="completed",
-            message="The hole is filled now.",
-        )
+        close(city, kept)
     city.expire_all()
     states = {each.id: each for each in city.execute(select(FollowedRequest)).scalars()}
     assert states[other.request_id].state == "closed"
@@ -358,15 +353,7 @@ def test_the_need_ends_as_the_request_does(city, region):
     with acting_for(city, IDS["county"]):
         assert only(city, ServiceRequest).me_too == 1
         assert only(city, MeToo).email is None
-        service.change_request(
-            city,
-            now=LATER,
-            request_id=filed.request_id,
-            version=1,
-            to="closed",
-            resolution="completed",
-            message="The hole is filled now.",
-        )
+        close(city, filed)
     city.expire_all()
     assert city.get(Need, (IDS["city"], too.need_id)).status == "met"
     assert len(city.execute(select(FollowedRequest)).all()) == 1
@@ -383,15 +370,7 @@ def test_an_address_crosses_with_consent_only(city, region):
 
 def test_what_is_closed_meanwhile_takes_no_more(city, region):
     filed = file(city, region, IN_CITY)
-    service.change_request(
-        city,
-        now=LATER,
-        request_id=filed.request_id,
-        version=1,
-        to="closed",
-        resolution="completed",
-        message="The hole is filled now.",
-    )
+    close(city, filed)
     with pytest.raises(me_too.NotOpen):
         same(city, region, filed)
     with pytest.raises(me_too.NotOpen):

@@ -21,7 +21,6 @@ from hypothesis.stateful import (
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from regional311.catalog.models import Service
 from regional311.database.ids import new_id
 from regional311.database.session import Scope, acting_for
 from regional311.database.session import session_scope as scoped
@@ -40,31 +39,11 @@ from regional311.referral import (
 from regional311.referral.filing import Asker, Intake
 from regional311.referral.models import Referral, ReferralOffer, WaitlistPlace
 from regional311.referral.snapshot import NOBODY, Published
-from tests.little_region import IDS, NOW
+from tests.little_region import IDS, NOW, county_bed
 
 CITY, HELP, COUNTY = IDS["city"], IDS["211info"], IDS["county"]
 DAY = date(2026, 10, 5)
 REASONS = st.sampled_from((None, "other", "no_capacity", "person_declined", "waitlist"))
-
-
-def county_bed(session) -> None:
-    """Let the County offer shelter, too."""
-    with acting_for(session, COUNTY):
-        session.add(
-            Service(
-                tenant_id=COUNTY,
-                id=new_id(),
-                key="bed",
-                name="County beds",
-                summary="",
-                verb="request",
-                term="shelter",
-                keywords=[],
-                channels=[],
-                details={},
-            )
-        )
-        session.flush()
 
 
 def shelter(**more) -> Intake:

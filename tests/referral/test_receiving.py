@@ -35,7 +35,7 @@ from regional311.referral.models import Consent, Referral
 from regional311.referral.policies import end_policy, write_policy, write_word
 from regional311.referral.snapshot import Published
 from regional311.referral.waitlist import estimate_days
-from tests.little_region import IDS, NOW
+from tests.little_region import IDS, NOW, county_bed
 
 ANNA = Asker("Anna Canary", "503-555-0111", "anna@canary.example", wants_updates=True)
 LATER = NOW + timedelta(hours=5)
@@ -98,24 +98,7 @@ def both(session, referral_id):
 
 def county_shelter(session) -> Published:
     """Let the County offer shelter, too."""
-    from regional311.catalog.models import Service
-
-    with acting_for(session, COUNTY):
-        session.add(
-            Service(
-                tenant_id=COUNTY,
-                id=new_id(),
-                key="bed",
-                name="County beds",
-                summary="",
-                verb="request",
-                term="shelter",
-                keywords=[],
-                channels=[],
-                details={},
-            )
-        )
-        session.flush()
+    county_bed(session)
     return again(session)
 
 
