@@ -123,7 +123,7 @@ def work(var: Path | None, once: bool) -> None:
     from regional311.config.directories import work_packages
     from regional311.forecast.warnings import warn
     from regional311.insight.publishing import publish_months
-    from regional311.intake import front_desk
+    from regional311.intake import front_desk, me_too
     from regional311.keeping.days import publish_on_their_day
     from regional311.keeping.reminders import keep
     from regional311.ledger.seals import seal_everything
@@ -169,6 +169,7 @@ def work(var: Path | None, once: bool) -> None:
             Chore("search_documents", 86_400, refresh_everything),
             Chore("search_words", 86_400, forget_words),
             Chore("front_desk_names", 3600, front_desk.forget),
+            Chore("me_too_addresses", 86_400, me_too.forget),
             Chore("alike_entries", 60, Finder()),
             Chore("packages", 1, lambda session, at: work_packages(session, at, url=settings.url)),
         ]

@@ -23,9 +23,6 @@ from regional311.intake import lifecycle
 from regional311.intake.models import RequestNote, ServiceRequest
 from regional311.intake.service import NO_FOLLOWERS, Followers, change_request
 
-REOPEN_DAYS: Final = 30
-"""Days after closing within which a person can open their request again."""
-
 LONGEST: Final = 2000
 MOST_NOTES: Final = 30
 """Notes of the person on one request; who has more to say is better heard on the phone."""
@@ -47,7 +44,7 @@ def can_reopen(state: str, closed_at: datetime | None, now: datetime) -> bool:
     return (
         state == "closed"
         and closed_at is not None
-        and now - closed_at <= timedelta(days=REOPEN_DAYS)
+        and now - closed_at <= timedelta(days=lifecycle.REOPEN_DAYS)
     )
 
 
@@ -89,15 +86,16 @@ def reopen(
 ) -> None:
     """Open a closed request again, with the person's words why; its history and clock stay.
 
-    Raises `TooLate` when it is not closed or was closed more than `REOPEN_DAYS` ago, and what
-    `add_words` raises.
+    Raises `TooLate` when it is not closed or was closed more than `lifecycle.REOPEN_DAYS` ago, and
+    what `add_words` raises.
     """
     text = _words(text)
     with acting_for(session, owner_id):
         request = locked(session, ServiceRequest, request_id, None, {}, "request")
         if not can_reopen(request.state, request.closed_at, now):
             raise TooLate(
-                f"A request can be opened again within {REOPEN_DAYS} days after it was closed.",
+                f"A request can be opened again within {lifecycle.REOPEN_DAYS} days after it"
+                " was closed.",
                 field="text",
             )
         _note(session, request, text, now)

@@ -40,6 +40,9 @@ RESOLUTIONS: Final = (
 HELPED: Final = ("yes", "partly", "no")
 """Whether it helped, as the person says once it is closed."""
 
+REOPEN_DAYS: Final = 30
+"""Days after closing within which a person can open their request again."""
+
 PRIORITIES: Final = ("low", "normal", "high", "urgent")
 MIN_MESSAGE: Final = 10
 """Characters of the words that tell a person what happened."""

@@ -9,11 +9,12 @@ request does.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import aliased
 
 from regional311.audit.service import record
 from regional311.database.ids import new_id, token_hash
@@ -140,6 +141,35 @@ def stop(session: TenantSession, *, me_too_id: UUID, now: datetime) -> None:
         subject_id=ended,
         detail={"me_too": str(me_too_id), "by": "link"},
     )
+
+
+def forget(session: TenantSession, now: datetime) -> int:
+    """Forget addresses once their request can be opened again no more; give how many."""
+    tenant_id = scope_of(session).tenant_id
+    kept = aliased(ServiceRequest)
+    over = (
+        select(ServiceRequest.id)
+        .join(
+            kept,
+            (kept.tenant_id == ServiceRequest.tenant_id)
+            & (kept.id == func.coalesce(ServiceRequest.merged_into_id, ServiceRequest.id)),
+        )
+        .where(
+            ServiceRequest.tenant_id == tenant_id,
+            kept.state == "closed",
+            kept.closed_at < now - timedelta(days=lifecycle.REOPEN_DAYS),
+        )
+    )
+    forgotten = session.execute(
+        update(MeToo)
+        .where(MeToo.tenant_id == tenant_id, MeToo.email.is_not(None), MeToo.request_id.in_(over))
+        .values(email=None, token=None, ended_at=now)
+        .returning(MeToo.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    if forgotten:
+        mark_changed(session)
+    return len(forgotten)
 
 
 def hears(session: TenantSession, me_too_id: UUID) -> bool:

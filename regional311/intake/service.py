@@ -821,8 +821,8 @@ def _letter(
     now: datetime,
     followers: Followers,
 ) -> OutboxMessage:
-    """News of a request, to who filed it or to who said *me too*."""
-    closed = status.state in lifecycle.CLOSED
+    """News of a request, to who filed it or to who said *me too*; a merged one goes on."""
+    closed = status.state == "closed"
     listens = isinstance(reader, me_too.Listener)
     about = "me_too" if listens else "request"
     options: dict[str, Any] = {}
