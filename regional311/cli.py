@@ -121,6 +121,7 @@ def work(var: Path | None, once: bool) -> None:
     from regional311.catalog.search_log import forget_words
     from regional311.chargeback.agreement_reminders import remind
     from regional311.config.directories import work_packages
+    from regional311.cover.due import cover_due
     from regional311.forecast.warnings import warn
     from regional311.insight.publishing import publish_months
     from regional311.intake import front_desk, me_too
@@ -144,6 +145,7 @@ def work(var: Path | None, once: bool) -> None:
     with _reached(settings) as addresses, _engine(addresses) as engine:
         tell_ready()
         chores: list[Chore | Errand] = [
+            Chore("cover", 15, cover_due),
             Chore("agreement_reminders", 3600, lambda session, at: remind(session, now=at)),
             Chore("payment_reminders", 3600, lambda session, at: remind_payers(session, now=at)),
             Chore("budget_warnings", 3600, lambda session, at: warn(session, now=at)),

@@ -189,7 +189,9 @@ def downgrade() -> None:
         "acceptance_policies",
     ):
         op.drop_table(table)
+    op.execute("ALTER TABLE consents NO FORCE ROW LEVEL SECURITY")
     op.execute("DELETE FROM consents WHERE contact_id IS NULL")
+    op.execute("ALTER TABLE consents FORCE ROW LEVEL SECURITY")
     op.alter_column("consents", "contact_id", existing_type=sa.Uuid(), nullable=False)
     op.drop_column("consents", "referral_id")
     for name, _columns, _where in reversed(ORDERED):

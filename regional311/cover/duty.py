@@ -6,14 +6,14 @@ lines: those are metered by themselves, and no second is charged twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from regional311.audit.service import record
@@ -26,7 +26,6 @@ from regional311.intake.models import Contact
 from regional311.metering import service as metering
 
 LONGEST_DUTY: Final = timedelta(hours=16)
-LocalDay = Callable[[datetime], date]
 
 
 class AlreadyOnDuty(Conflict):
@@ -68,6 +67,7 @@ def go_on_duty(
     name: str,
     languages: Iterable[str],
     now: datetime,
+    day: date,
     hours: int = 8,
     aid_id: UUID | None = None,
 ) -> UUID:
@@ -98,7 +98,7 @@ def go_on_duty(
             raise InvalidInput("You are not lent to that partner now.", field="aid")
     send(session)
     for row in _open(session, Duty.person_id == scope.person_id, Duty.until <= now):
-        _close(session, row, at=row.until, now=now, day=None)
+        _close(session, row, at=row.until, now=now, day=day)
     duty_id = new_id()
     put(
         session,
@@ -163,9 +163,7 @@ def _open(session: TenantSession, *conditions: Any) -> list[Any]:
     )
 
 
-def _close(
-    session: TenantSession, row: Any, *, at: datetime, now: datetime, day: date | None
-) -> None:
+def _close(session: TenantSession, row: Any, *, at: datetime, now: datetime, day: date) -> None:
     ends = max(at, row.started_at)
     send(session)
     session.execute(
@@ -177,7 +175,7 @@ def _close(
     mark_changed(session)
     record(session, now=now, action="duty:end", subject_kind="duty", subject_id=row.id)
     if row.aid_id is not None:
-        _meter(session, row, Stint(row.started_at, ends), now, day or now.date())
+        _meter(session, row, Stint(row.started_at, ends), now, day)
 
 
 def _meter(session: TenantSession, duty: Any, stint: Stint, now: datetime, day: date) -> None:
@@ -191,7 +189,7 @@ def _meter(session: TenantSession, duty: Any, stint: Stint, now: datetime, day: 
             Contact.specialist_id == duty.person_id,
             Contact.line_owner_id == aid.borrower_id,
             Contact.started_at < stint.ends,
-            Contact.started_at >= stint.starts,
+            or_(Contact.ended_at.is_(None), Contact.ended_at > stint.starts),
         )
     )
     handled = [Stint(row.started_at, row.ended_at or stint.ends) for row in contacts]

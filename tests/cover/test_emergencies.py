@@ -241,16 +241,16 @@ def test_lent_time_is_metered_once_less_what_was_handled(city):
     row = begin(city)
     aid_id = lend(city, row)
     with pytest.raises(InvalidInput):
-        duty.go_on_duty(city, name="Sam", languages=["es"], now=NOW, aid_id=aid_id)
+        duty.go_on_duty(city, name="Sam", languages=["es"], now=NOW, day=NOW.date(), aid_id=aid_id)
     with pytest.raises(Forbidden):
         aid.answer(city, aid_id, accept=True, now=NOW)
     with acting_for(city, IDS["county"]):
         aid.answer(city, aid_id, accept=True, now=NOW)
         with pytest.raises(aid.AidOver):
             aid.answer(city, aid_id, accept=False, now=NOW)
-    duty.go_on_duty(city, name="Sam", languages=["es"], now=NOW, aid_id=aid_id)
+    duty.go_on_duty(city, name="Sam", languages=["es"], now=NOW, day=NOW.date(), aid_id=aid_id)
     with pytest.raises(duty.AlreadyOnDuty), city.begin_nested():
-        duty.go_on_duty(city, name="Sam", languages=["es"], now=NOW)
+        duty.go_on_duty(city, name="Sam", languages=["es"], now=NOW, day=NOW.date())
     assert queries.lent_lines(city, city.scope.person_id, NOW) == ["county/main"]
     started = start_contact(
         city,
@@ -307,7 +307,7 @@ def test_a_third_partner_sees_no_help(city):
 
 
 def test_a_duty_ends_by_itself(city):
-    duty.go_on_duty(city, name="Sam", languages=["en", "en"], now=NOW, hours=2)
+    duty.go_on_duty(city, name="Sam", languages=["en", "en"], now=NOW, day=NOW.date(), hours=2)
     assert [each.name for each in queries.on_duty(city, NOW)] == ["Sam"]
     assert queries.on_duty(city, NOW + timedelta(hours=2)) == []
     assert cover_due(city, NOW + timedelta(hours=3)) == 1

@@ -37,6 +37,7 @@ def change_duty(context: Desk, request: Any) -> HTTPSeeOther:
             name=request.identity.name,
             languages=languages or ["en"],
             now=request.now,
+            day=tell.today,
             aid_id=aid_id,
         )
         request.flash("success", _("You are on duty: others see it."))
