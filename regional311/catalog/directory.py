@@ -100,6 +100,15 @@ class Directory:
             each for each in self._by_term.get(service.term or service.ref, ()) if each.offered(on)
         )
 
+    def alike(self, ref: str, on: date) -> tuple[str, ...]:
+        """Give the keys of one partner's services for the same kind of thing, its own first."""
+        service = self.find(ref)
+        if service is None:
+            return ()
+        family = self.family(service, on)
+        alike = (each.key for each in family if each.tenant == service.tenant)
+        return tuple(dict.fromkeys((service.key, *alike)))
+
     def of(self, tenant: str, on: date | None = None) -> tuple[Service, ...]:
         """Give one partner's services, those of a day when one is given."""
         return tuple(

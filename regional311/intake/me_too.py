@@ -32,7 +32,7 @@ class NotOpen(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Joins:
-    """One who has the need of a request, by its number.
+    """One who has the need of a request, by its number, for one of these services.
 
     `source_key` is what makes it count once. `token` is the secret of the link that shows the
     request, empty for none; `need_id` is the need at `intake_tenant_id`, where it was said. `email`
@@ -40,6 +40,7 @@ class Joins:
     """
 
     number: str
+    service_keys: tuple[str, ...]
     source_key: str
     at: datetime
     intake_tenant_id: UUID
@@ -61,6 +62,7 @@ def join(session: TenantSession, joins: Joins) -> UUID:
         .where(
             ServiceRequest.tenant_id == tenant_id,
             ServiceRequest.public_id == joins.number,
+            ServiceRequest.service_key.in_(joins.service_keys),
             ServiceRequest.confidential.is_(False),
         )
         .with_for_update()

@@ -167,6 +167,13 @@ _PARTS: Final = text(
       ON kept.tenant_id = r.tenant_id AND kept.id = coalesce(r.merged_into_id, r.id)
     WHERE r.tenant_id = :tenant AND r.need_id = :need
     UNION ALL
+    SELECT 'request', kept.state, kept.resolution, NULL, m.at, coalesce(kept.closed_at, m.at)
+    FROM me_toos m
+    JOIN service_requests r ON r.tenant_id = m.tenant_id AND r.id = m.request_id
+    JOIN service_requests kept
+      ON kept.tenant_id = r.tenant_id AND kept.id = coalesce(r.merged_into_id, r.id)
+    WHERE m.tenant_id = :tenant AND m.need_id = :need
+    UNION ALL
     SELECT 'followed', f.state,
            (SELECT e.payload->>'resolution' FROM envelopes e
             WHERE e.tenant_id = :tenant AND e.subject_id = f.id AND e.kind = 'request_status'

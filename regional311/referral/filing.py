@@ -973,17 +973,18 @@ class Planner:
         )
 
     def _same(self, decision: Decision, filed: Filed) -> Filed:
-        """The request is there already. An address crosses to its owner with consent only."""
+        """The request is there already. An address goes to no other partner for it."""
         intake, owner_id = self.intake, self.published.ids[decision.target]
         asker = intake.asker
-        listens = asker is not None and asker.wants_updates
-        if owner_id != self.tenant_id and intake.consent != "given":
-            listens = False
+        listens = owner_id == self.tenant_id and asker is not None and asker.may("wants_updates")
         tracked = intake.track and intake.source in ANSWERED
         self.joins = (
             owner_id,
             me_too.Joins(
                 number=intake.same_as,
+                service_keys=self.published.directory.alike(
+                    f"{decision.target}/{decision.service}", self.today
+                ),
                 source_key=intake.source_key,
                 token=_token(intake) if tracked else "",
                 need_id=self.need_id,

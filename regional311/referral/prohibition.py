@@ -19,7 +19,14 @@ from regional311.database.rows import send
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
 from regional311.errors import NotFound
 from regional311.exchange.service import tell
-from regional311.intake.models import Contact, FollowedRequest, Inquirer, ServiceRequest
+from regional311.intake.models import (
+    Contact,
+    FollowedRequest,
+    Inquirer,
+    MeToo,
+    Need,
+    ServiceRequest,
+)
 from regional311.notices.service import withdraw
 from regional311.referral import lifecycle
 from regional311.referral.follow_ups import stop_for_contact
@@ -62,6 +69,18 @@ def prohibit(session: TenantSession, *, now: datetime, contact_id: UUID) -> None
         action="contact:prohibit",
         subject_kind="contact",
         subject_id=contact_id,
+    )
+    session.execute(
+        update(MeToo)
+        .where(
+            MeToo.tenant_id == tenant_id,
+            MeToo.email.is_not(None),
+            MeToo.need_id.in_(
+                select(Need.id).where(Need.tenant_id == tenant_id, Need.contact_id == contact_id)
+            ),
+        )
+        .values(email=None, token=None, ended_at=now)
+        .execution_options(synchronize_session=False)
     )
     stop_for_contact(session, contact_id, reason="contact_prohibited", now=now)
     told_of = list(

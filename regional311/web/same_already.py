@@ -18,11 +18,9 @@ def sought(tell: Telling, service: Service, place: Any) -> Sought:
     """What the same as a request for `service` would be; `place` has words and a point, or lacks
     them.
     """
-    family = tell.published.directory.family(service, tell.today)
     words = place.text if isinstance(place, Place) else place.place_text
     return Sought(
-        service_keys=[each.key for each in family if each.tenant == service.tenant]
-        or [service.key],
+        service_keys=tell.published.directory.alike(service.ref, tell.today),
         latitude=place.latitude,
         longitude=place.longitude,
         place_text=words,

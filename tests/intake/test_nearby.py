@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from math import cos, radians, sin, sqrt
@@ -23,6 +24,7 @@ from regional311.metering.models import UsageEvent
 from regional311.notices.models import OutboxMessage
 from regional311.referral import filing
 from regional311.referral.filing import Asker, Place
+from regional311.referral.prohibition import prohibit
 from tests.intake.test_requests import ANNA, LATER, NAMES, file, only
 from tests.little_region import IDS, IN_CITY, NOW, ON_BRIDGE
 
@@ -122,6 +124,7 @@ def test_words_are_shown_only_when_others_may_read_them(city, region):
 def joined(session, filed, key="web:1", **more):
     said = me_too.Joins(
         number=filed.request_public_id,
+        service_keys=("pothole",),
         source_key=key,
         at=LATER,
         intake_tenant_id=IDS["city"],
@@ -359,13 +362,22 @@ def test_the_need_ends_as_the_request_does(city, region):
     assert len(city.execute(select(FollowedRequest)).all()) == 1
 
 
-def test_an_address_crosses_with_consent_only(city, region):
+def test_an_address_goes_to_no_other_partner(city, region):
     filed = file(city, region, ON_BRIDGE)
-    same(city, region, filed, ON_BRIDGE, consent="refused")
     same(city, region, filed, ON_BRIDGE, consent="given")
     with acting_for(city, IDS["county"]):
-        rows = city.execute(select(MeToo.email).order_by(MeToo.id)).scalars().all()
-        assert rows == [None, "anna@canary.example"]
+        assert only(city, MeToo).email is None
+
+
+def test_who_must_not_be_contacted_hears_nothing(city, region):
+    filed = file(city, region, IN_CITY)
+    silent = replace(ANNA, contact_prohibited=True)
+    same(city, region, filed, asker=silent)
+    too = same(city, region, filed)
+    emails = select(MeToo.email).order_by(MeToo.id)
+    assert city.execute(emails).scalars().all() == [None, "anna@canary.example"]
+    prohibit(city, now=LATER, contact_id=too.contact_id)
+    assert city.execute(emails).scalars().all() == [None, None]
 
 
 def test_what_is_closed_meanwhile_takes_no_more(city, region):
@@ -375,3 +387,12 @@ def test_what_is_closed_meanwhile_takes_no_more(city, region):
         same(city, region, filed)
     with pytest.raises(me_too.NotOpen):
         file(city, region, IN_CITY, service="city/hours", same_as=filed.request_public_id)
+
+
+def test_a_request_for_something_else_is_not_joined(city, region):
+    filed = file(city, region, IN_CITY)
+    row = city.get(ServiceRequest, (IDS["city"], filed.request_id))
+    row.service_key = "tree"
+    city.flush()
+    with pytest.raises(me_too.NotOpen):
+        same(city, region, filed)
