@@ -13,8 +13,7 @@ from uuid import UUID
 from sqlalchemy import or_, select, update
 
 from regional311.audit.service import record
-from regional311.database.ids import new_id
-from regional311.database.rows import new_row, put, send
+from regional311.database.rows import send
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
 from regional311.errors import Conflict, NotFound
 from regional311.exchange.models import Envelope
@@ -96,41 +95,6 @@ def expire_consents(
         _end(session, consent, EXPIRED, now=now, followers=followers)
         ended += 1
     return ended
-
-
-def record_consent(
-    session: TenantSession,
-    *,
-    now: datetime,
-    contact_id: UUID,
-    to_tenant_id: UUID,
-    fields: tuple[str, ...],
-    method: str,
-    words: str,
-    expires_at: datetime,
-    purpose: str = "referral",
-) -> UUID:
-    """Keep what a person agreed to; give the consent's id."""
-    scope = scope_of(session)
-    consent_id = new_id()
-    put(
-        session,
-        new_row(
-            Consent,
-            tenant_id=scope.tenant_id,
-            id=consent_id,
-            contact_id=contact_id,
-            to_tenant_id=to_tenant_id,
-            fields=list(fields),
-            method=method,
-            given_at=now,
-            expires_at=expires_at,
-            words=words or None,
-            purpose=purpose,
-            recorded_by=scope.person_id,
-        ),
-    )
-    return consent_id
 
 
 def stop_seen(session: TenantSession, *, now: datetime, referral_id: UUID) -> None:

@@ -20,7 +20,6 @@ from regional311.database.rows import put, send
 from regional311.database.session import TenantSession, acting_for, scope_of
 from regional311.errors import Conflict, InvalidInput, NotFound
 from regional311.intake.models import Attachment, Contact, Inquirer, Need
-from regional311.intake.needs import settle
 from regional311.intake.uploads import Upload
 from regional311.notices.service import Translate
 from regional311.referral import lifecycle
@@ -30,7 +29,9 @@ from regional311.referral.filing import Asker, Filed, Intake, Place, Planner, kn
 from regional311.referral.models import FollowUp, PersonLink, Referral
 from regional311.referral.rules import DECLINE, REFER, WARM_TRANSFER
 from regional311.referral.sending import AnswerLink
+from regional311.referral.service import settle_need
 from regional311.referral.snapshot import Published
+from regional311.referral.waitlist import tell_position
 
 
 class Declined(Conflict):
@@ -204,7 +205,9 @@ def refer_again(
     for tenant_id in sorted(planner.received):
         with acting_for(session, tenant_id):
             put(session, *planner.received[tenant_id])
-    settle(session, need_id)
+            if filed.waits and filed.referral_id is not None:
+                tell_position(session, filed.referral_id, now=now)
+    settle_need(session, need_id, now)
     return filed
 
 

@@ -16,6 +16,7 @@ from regional311.database.session import TenantSession, scope_of
 from regional311.errors import InvalidInput
 from regional311.intake.queries import ContactDetail
 from regional311.referral.models import Consent
+from regional311.referral.prohibition import CONTACT_PROHIBITED
 from regional311.referral.snapshot import Published
 
 PURPOSE: Final = "referral"
@@ -33,15 +34,19 @@ class Summary:
     asked: dict[str, Any]
 
 
-def summary(published: Published, detail: ContactDetail, *, to: str, now: datetime) -> Summary:
+def summary(
+    published: Published, detail: ContactDetail, *, sender: str, to: str, now: datetime
+) -> Summary:
     """Say what of a contact may go to a partner, field by field of the sharing policy."""
     values = _values(published, detail)
     sharing = published.sharing(published.today(to, now))
-    kind = published.partners[to].kind
-    without = sharing.allowed(PURPOSE, kind, consent=False)[0]
-    with_it = sharing.allowed(PURPOSE, kind, consent=True)[0]
+    kind, sends = published.partners[to].kind, published.partners[sender].kind
+    without = sharing.allowed(PURPOSE, kind, consent=False, sender=sends)[0]
+    with_it = sharing.allowed(PURPOSE, kind, consent=True, sender=sends)[0]
+    # that nobody may contact the person protects them: it comes along whatever the policy says
+    always = (*without, CONTACT_PROHIBITED)
     return Summary(
-        {name: values[name] for name in without if name in values},
+        {name: values[name] for name in always if name in values},
         {name: values[name] for name in with_it if name in values and name not in without},
     )
 
@@ -61,6 +66,7 @@ def _values(published: Published, detail: ContactDetail) -> dict[str, Any]:
         "phone": inquirer.phone if inquirer else None,
         "email": inquirer.email if inquirer else None,
         "safe_to_call": (inquirer.safe_to_call or None) if inquirer else None,
+        CONTACT_PROHIBITED: (inquirer.contact_prohibited or None) if inquirer else None,
         "place": "; ".join(dict.fromkeys(places)) or None,
         "note": "\n".join(filter(None, (detail.note, *told))) or None,
         "language": detail.contact.language,
@@ -97,7 +103,8 @@ def ring_through(
         raise InvalidInput("Choose one of the partners.", field="to")
     if target is None or target.partner != to:
         raise InvalidInput("Choose one of that partner's lines.", field="line")
-    allowed = summary(published, detail, to=to, now=now)
+    sender = published.slugs[scope_of(session).tenant_id]
+    allowed = summary(published, detail, sender=sender, to=to, now=now)
     given = sorted(set(agreed) & set(allowed.asked))
     shared = {**allowed.free, **{name: allowed.asked[name] for name in given}}
     if given:

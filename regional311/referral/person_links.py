@@ -55,10 +55,6 @@ class TooManyCodes(DomainError):
     """Too many codes that nobody was given came from this address."""
 
 
-class WordWrong(InvalidInput):
-    """It is not the word that the person chose, or it was tried too often."""
-
-
 @dataclass(frozen=True, slots=True)
 class Found:
     """Whose contact a code opens."""

@@ -27,12 +27,13 @@ from regional311.database.rows import new_row, put
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
 from regional311.errors import Conflict, InvalidInput
 from regional311.intake.models import Contact, Inquirer, Need
-from regional311.intake.needs import settle
 from regional311.referral import lifecycle
 from regional311.referral.acceptance import ASK, Offer, Verdict
-from regional311.referral.filing import NotAccepted
+from regional311.referral.filing import ConsentNotWritten, NotAccepted
 from regional311.referral.models import Consent, Referral, ReferralOffer
+from regional311.referral.prohibition import CONTACT_PROHIBITED
 from regional311.referral.sending import AnswerLink, Outgoing, referral_rows
+from regional311.referral.service import settle_need
 from regional311.referral.snapshot import Published
 from regional311.referral.waitlist import tell_position
 
@@ -209,7 +210,7 @@ def send_on(
                 tell_position(session, out.id, now=now)
         numbers.append(out.public_id)
     if referral.side == lifecycle.SENDER and referral.need_id is not None:
-        settle(session, referral.need_id)
+        settle_need(session, referral.need_id, now)
     verb = "onward" if how == "onward" else "again"
     record(
         session,
@@ -258,6 +259,7 @@ def known_of(session: TenantSession, referral: Any) -> dict[str, Any]:
             Inquirer.email,
             Inquirer.safe_to_call,
             Inquirer.may_leave_message,
+            Inquirer.contact_prohibited,
         )
         .join(Contact, (Contact.tenant_id == Need.tenant_id) & (Contact.id == Need.contact_id))
         .outerjoin(
@@ -290,6 +292,7 @@ def known_of(session: TenantSession, referral: Any) -> dict[str, Any]:
         "interpreter": row.interpreter or None,
         "accommodation": row.accommodation,
         "urgency": referral.urgency,
+        CONTACT_PROHIBITED: row.contact_prohibited or None,
     }
     return found | {name: value for name, value in told.items() if value is not None}
 
@@ -311,14 +314,25 @@ def _outgoing(
     slug, receiver = published.slugs[scope.tenant_id], to.service.tenant
     sharing = published.sharing(published.today(slug, now))
     kind = published.partners[receiver].kind
+    sender = published.partners[slug].kind
     given = consent == "given"
-    fields, missing, expires_days = sharing.allowed("referral", kind, consent=given)
+    written = given and method == "written"
+    name = published.names.get(receiver, receiver)
+    if given and not written and sharing.needs_paper("referral", kind, sender=sender):
+        raise ConsentNotWritten(
+            f"Nothing goes to {name} without a consent on paper.", field="consent"
+        )
+    fields, missing, expires_days = sharing.allowed(
+        "referral", kind, consent=given, written=written, sender=sender
+    )
     if missing:
-        name = published.names.get(receiver, receiver)
         raise InvalidInput(f"Nothing may go to {name} unless the person agrees.", field="consent")
     shared = {name: content[name] for name in fields if name in content}
     if "need" in fields:
         shared["need"] = to.service.name
+    if content.get(CONTACT_PROHIBITED):
+        # it protects the person: it comes along whatever the policy says
+        shared[CONTACT_PROHIBITED] = True
     consent_id = new_id() if given else None
     onward = how == "onward"
     if consent_id is not None:
@@ -335,6 +349,7 @@ def _outgoing(
                 method=method,
                 given_at=now,
                 expires_at=now + timedelta(days=expires_days),
+                recorded_by=scope.person_id,
             ),
         )
     verdict = to.verdict

@@ -192,6 +192,7 @@ def move(
     lifecycle.check_transition(before, to, by or referral.side, reason=reason, outcome=outcome)
     if to == "completed" and booked_on is None:
         raise InvalidInput("The day on which the work is booked is missing.", field="booked_on")
+    waited = referral.waitlist_position is not None and to != "on_hold"
     referral.before = (
         {
             "state": before,
@@ -201,7 +202,10 @@ def move(
             "claimed_by": str(referral.claimed_by) if referral.claimed_by else None,
             "at": now.isoformat(),
         }
-        if referral.side == lifecycle.RECEIVER and to in lifecycle.UNDOABLE and offer is None
+        if referral.side == lifecycle.RECEIVER
+        and to in lifecycle.UNDOABLE
+        and offer is None
+        and not waited
         else None
     )
     referral.state = to
@@ -223,7 +227,6 @@ def move(
         referral.received_at = referral.received_at or now
         referral.claimed_by = referral.claimed_by or scope_of(session).person_id
     other_id = referral.counterparty_id
-    waited = referral.waitlist_position is not None and to != "on_hold"
     service_key = referral.service_key
     if waited:
         referral.waitlist_position = referral.waitlist_days = None
@@ -239,7 +242,7 @@ def move(
     if to == "completed" and booked_on is not None:
         _meter(session, referral, now, booked_on)
     if referral.side == lifecycle.SENDER:
-        _settle(session, referral.need_id, now)
+        settle_need(session, referral.need_id, now)
     answer = _answer(session, referral)
     if waited and referral.side == lifecycle.RECEIVER:
         how = waitlist.TAKEN if to in ("in_progress", "completed") else waitlist.GIVEN_UP
@@ -378,7 +381,7 @@ def receive_answer(
             waitlist.leave(session, answer.referral_id, key, waitlist.ENDED, now=now)
     if row.side != lifecycle.SENDER:
         return
-    _settle(session, row.need_id, now)
+    settle_need(session, row.need_id, now)
     if answer.state == "requested":
         return
     code = (
@@ -428,7 +431,7 @@ def receive_answer(
     )
 
 
-def _settle(session: TenantSession, need_id: UUID | None, now: datetime) -> None:
+def settle_need(session: TenantSession, need_id: UUID | None, now: datetime) -> None:
     """The need stands where all its referrals leave it; who follows it up waits with them."""
     if need_id is None:
         return

@@ -23,7 +23,7 @@ from regional311.errors import Conflict
 from regional311.intake.service import Changed
 from regional311.notices.service import withdraw
 from regional311.referral import lifecycle, waitlist
-from regional311.referral.models import Referral
+from regional311.referral.models import Referral, ReferralOffer
 from regional311.referral.service import Answer, tell_answer
 
 WITHIN: Final = timedelta(minutes=10)
@@ -96,7 +96,10 @@ def undo(session: TenantSession, *, now: datetime, referral_id: UUID, version: i
 
 
 def _sent_again(session: TenantSession, referral_id: UUID, other_id: UUID) -> bool:
-    """Whether the sender has gone on; its row is locked, so that it cannot meanwhile."""
+    """Whether the sender has gone on, or another partner took what was offered to several.
+
+    The sender's row is locked, so that it cannot meanwhile.
+    """
     with acting_for(session, other_id):
         session.execute(
             update(Referral)
@@ -110,4 +113,17 @@ def _sent_again(session: TenantSession, referral_id: UUID, other_id: UUID) -> bo
             .where(Referral.tenant_id == other_id, Referral.replaces_id == referral_id)
             .limit(1)
         ).first()
-    return found is not None
+        taken = session.execute(
+            select(ReferralOffer.id)
+            .join(
+                Referral,
+                (Referral.tenant_id == ReferralOffer.tenant_id)
+                & (Referral.offer_id == ReferralOffer.id),
+            )
+            .where(
+                ReferralOffer.tenant_id == other_id,
+                Referral.id == referral_id,
+                ReferralOffer.taken_id.is_not(None),
+            )
+        ).first()
+    return found is not None or taken is not None

@@ -75,7 +75,7 @@ def _said(request: Any) -> dict[str, str]:
     """Read what was sent, strictly: one object of texts, nothing unknown, nothing too long."""
     try:
         sent = json.loads(request.body.decode())
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Refused(400, "InvalidInput", "Send one JSON object in UTF-8.") from None
     if not isinstance(sent, dict):
         raise Refused(400, "InvalidInput", "Send one JSON object.")

@@ -78,7 +78,7 @@ def _desks(tell: Telling) -> list[tuple[str, Any]]:
     return [
         (line.key, line.name)
         for line in tell.published.lines.values()
-        if line.tenant == tell.slug and line.channel == "walk_in"
+        if line.tenant == tell.slug and line.channel == "walk_in" and not line.ended
     ]
 
 

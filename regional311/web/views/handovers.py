@@ -137,7 +137,9 @@ def handover(context: ContactRecord, request: Any) -> Any:
     if targets:
         detail = queries.contact_detail(request.dbsession, found.id)
         for each in targets:
-            carried = summary(tell.published, detail, to=each["slug"], now=request.now)
+            carried = summary(
+                tell.published, detail, sender=tell.slug, to=each["slug"], now=request.now
+            )
             free |= carried.free
             asked |= carried.asked
     return {
