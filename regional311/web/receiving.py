@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from regional311.catalog.answers import Kept, kept_from
-from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
 from regional311.referral import lifecycle, queries
 from regional311.referral.acceptance import FINISH_DAYS
@@ -24,14 +23,6 @@ SEND_ON = {
     "others": _("Offer it to others as well: the first to accept has it"),
     "onward": _("Refer it onward"),
 }
-
-
-def sent_version(request: Any) -> int:
-    """Give the version of the record that a form was made for."""
-    text = request.POST.get("version", "")
-    if not (text.isascii() and text.isdecimal() and len(text) < 10):
-        raise InvalidInput(_("The form is incomplete: load the page again."), field="version")
-    return int(text)
 
 
 def finish_days(tell: Telling, record: Any) -> int:

@@ -30,7 +30,7 @@ from pyramid.csrf import get_csrf_token
 from pyramid_jinja2 import IJinja2Environment
 
 from regional311.database.ids import new_token
-from regional311.errors import DomainError, Forbidden, NotFound, Stale
+from regional311.errors import DomainError, Forbidden, InvalidInput, NotFound, Stale
 from regional311.web.forms.rows import RowsWidget, path_of, pressed, rows
 from regional311.web.forms.types import (
     Boolean,
@@ -237,6 +237,14 @@ def make_form(
         sent = request.POST.get("form_key", "") if request.method == "POST" else ""
         form.form_key = sent if _FORM_KEY.fullmatch(sent) else new_token()
     return form
+
+
+def sent_version(request: Any) -> int:
+    """Give the version of the record that a form was made for."""
+    text = request.POST.get("version", "")
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise InvalidInput(_("The form is incomplete: load the page again."), field="version")
+    return int(text)
 
 
 def form_key(request: Any) -> str:

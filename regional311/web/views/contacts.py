@@ -55,6 +55,7 @@ from regional311.web.forms import (
     form_key,
     handle_form_submission,
     make_form,
+    sent_version,
     start_over,
 )
 from regional311.web.freshness import freshness
@@ -960,19 +961,12 @@ def _usage(tell: Telling, event: Any) -> Any:
 # --- what may be done -----------------------------------------------------------------------------
 
 
-def _sent_version(request: Any) -> int:
-    text = request.POST.get("version", "")
-    if not (text.isascii() and text.isdecimal() and len(text) < 10):
-        raise InvalidInput(_("The form is incomplete: load the page again."), field="version")
-    return int(text)
-
-
 @view_config(context=ContactRecord, name="danger", permission=P.CONTACT_TAKE, request_method="POST")
 def answer_danger(context: ContactRecord, request: Any) -> HTTPSeeOther:
     """Keep the answer to the danger screen; a sign is filed at once, with the offer of 911."""
     tell = telling(request)
     answer = request.POST.get("answer", "")
-    version = _sent_version(request)
+    version = sent_version(request)
     signs = {each.key for each in tell.published.screen(tell.today).signs}
     if answer == "none":
         update_contact(
@@ -1203,7 +1197,7 @@ def wrap_up(context: ContactRecord, request: Any) -> Any:
         request.dbsession,
         now=request.now,
         contact_id=found.id,
-        version=_sent_version(request),
+        version=sent_version(request),
         disposition=disposition,
         zone_day=tell.today,
         note=request.POST.get("note", "").strip()[:2000] or None,

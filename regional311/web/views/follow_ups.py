@@ -26,6 +26,7 @@ from regional311.web.forms import (
     TextAreaWidget,
     handle_form_submission,
     make_form,
+    sent_version,
 )
 from regional311.web.i18n import _
 from regional311.web.listing import Column, Filter, Listing
@@ -362,7 +363,7 @@ def claim(context: FollowUpRecord, request: Any) -> HTTPSeeOther:
         request.dbsession,
         now=request.now,
         follow_up_id=context.record.id,
-        version=_version(request),
+        version=sent_version(request),
     )
     return HTTPSeeOther(location=request.resource_path(context).rstrip("/"))
 
@@ -374,18 +375,11 @@ def stop(context: FollowUpRecord, request: Any) -> HTTPSeeOther:
         request.dbsession,
         now=request.now,
         follow_up_id=context.record.id,
-        version=_version(request),
+        version=sent_version(request),
         reason="not_needed",
     )
     request.flash("success", _("Stopped."))
     return HTTPSeeOther(location=request.resource_path(context).rstrip("/"))
-
-
-def _version(request: Any) -> int:
-    text = request.POST.get("version", "")
-    if not (text.isascii() and text.isdecimal() and len(text) < 10):
-        raise InvalidInput(_("The form is incomplete: load the page again."), field="version")
-    return int(text)
 
 
 assert set(RESULTS) == set(follow_up.RESULTS)

@@ -190,13 +190,14 @@ def _page(
     # nobody else's page, and none that is found again in a browser's memory
     request.response.headers["Cache-Control"] = "no-store"
     request.response.headers["Referrer-Policy"] = "no-referrer"
-    sent = [
+    every = [
         each
         for each in referrals_of_contact(session, context.contact_id)
-        if each.side == lifecycle.SENDER and each.state not in ("draft", "entered_in_error")
+        if each.side == lifecycle.SENDER
     ]
-    hidden = {each.id for each in sent if not passed and _confidential(tell, each)}
-    by_consent = {each.consent_id for each in sent if each.id in hidden}
+    sent = [each for each in every if each.state not in ("draft", "entered_in_error")]
+    hidden = {each.id for each in every if not passed and _confidential(tell, each)}
+    by_consent = {each.consent_id for each in every if each.id in hidden}
     names = tell.published.sharing(tell.today).fields
     here = f"/mine/{context.code}"
     return {
@@ -220,20 +221,25 @@ def _page(
                 "until": tell.day(each.expires_at, "long"),
             }
             for each in consents_of_contact(session, context.contact_id)
-            if each.revoked_at is None and each.expired_at is None and each.id not in by_consent
+            if each.revoked_at is None
+            and each.expired_at is None
+            and each.id not in by_consent
+            and (passed or not _strict(tell, each.to_tenant_id))
         ],
     }
 
 
+def _strict(tell: Telling, partner_id: Any) -> bool:
+    """Whether a partner is of a kind whose very name says too much."""
+    partner = tell.published.partners.get(tell.published.slugs.get(partner_id, ""))
+    return partner is not None and partner.kind in tell.published.sharing(tell.today).paper_kinds
+
+
 def _confidential(tell: Telling, referral: Any) -> bool:
     """Whether neither who helps nor with what may stand on a screen without the word."""
-    slug = tell.published.slugs.get(referral.counterparty_id, "")
-    partner = tell.published.partners.get(slug)
-    strict = tell.published.sharing(tell.today).paper_kinds
     found = tell.service(referral.counterparty_id, referral.service_key)
-    return (found is not None and found.confidential) or (
-        partner is not None and partner.kind in strict
-    )
+    hidden = found is not None and found.confidential
+    return hidden or _strict(tell, referral.counterparty_id)
 
 
 def _one(tell: Telling, referral: Any, *, shown: bool) -> dict[str, Any]:

@@ -33,9 +33,10 @@ from regional311.web.forms import (
     SchemaNode,
     handle_form_submission,
     make_form,
+    sent_version,
 )
 from regional311.web.i18n import _
-from regional311.web.receiving import SEND_ON, finish_days, sent_version
+from regional311.web.receiving import SEND_ON, finish_days
 from regional311.web.telling import telling
 from regional311.web.tree import ReferralRecord
 from regional311.web.wording import CONSENT_METHODS, choices

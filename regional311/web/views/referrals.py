@@ -24,6 +24,7 @@ from regional311.web.forms import (
     TextAreaWidget,
     handle_form_submission,
     make_form,
+    sent_version,
 )
 from regional311.web.i18n import _
 from regional311.web.questions import told_again
@@ -33,7 +34,6 @@ from regional311.web.receiving import (
     kept_of,
     more_of,
     progress_said,
-    sent_version,
     shared_said,
     standing_said,
 )

@@ -10,7 +10,6 @@ from pyramid.view import view_config
 
 from regional311.catalog.answers import kept_from
 from regional311.catalog.queries import forms
-from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
 from regional311.intake import lifecycle, queries
 from regional311.intake.merging import merge, take_out
@@ -29,6 +28,7 @@ from regional311.web.forms import (
     TextWidget,
     handle_form_submission,
     make_form,
+    sent_version,
 )
 from regional311.web.i18n import _
 from regional311.web.listing import Column, Filter, Listing
@@ -552,13 +552,6 @@ def _back(context: RequestRecord, request: Any) -> HTTPSeeOther:
     return HTTPSeeOther(location=request.resource_path(context).rstrip("/"))
 
 
-def _sent_version(request: Any) -> int:
-    text = request.POST.get("version", "")
-    if not (text.isascii() and text.isdecimal()):
-        raise InvalidInput(_("The form is incomplete: load the page again."), field="version")
-    return int(text)
-
-
 def _submitted(
     context: RequestRecord,
     request: Any,
@@ -587,7 +580,7 @@ def assign(context: RequestRecord, request: Any) -> HTTPSeeOther:
     values = {
         "now": request.now,
         "request_id": context.record.id,
-        "version": _sent_version(request),
+        "version": sent_version(request),
         "assignee_id": request.identity.person_id,
     }
     if "assigned" in lifecycle.next_states(context.record.state):
@@ -607,7 +600,7 @@ def start(context: RequestRecord, request: Any) -> HTTPSeeOther:
         request.dbsession,
         now=request.now,
         request_id=context.record.id,
-        version=_sent_version(request),
+        version=sent_version(request),
         to="in_progress",
         followers=telling(request).followers(),
     )
@@ -754,7 +747,7 @@ def take_out_again(context: RequestRecord, request: Any) -> HTTPSeeOther:
         request.dbsession,
         now=request.now,
         request_id=context.record.id,
-        version=_sent_version(request),
+        version=sent_version(request),
         followers=telling(request).followers(),
     )
     request.flash("success", _("It is a request of its own again."))
