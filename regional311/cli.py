@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from regional311.chargeback.queries import Node
     from regional311.database.prepare import Addresses
     from regional311.database.session import TenantSession
+    from regional311.notices.worker import Chore, Errand
     from regional311.settings import Settings
 
 VAR = click.option(
@@ -111,11 +112,8 @@ def serve(var: Path | None, host: str, port: int, processes: int | None) -> None
         )
 
 
-@commands.command()
-@VAR
-@click.option("--once", is_flag=True, help="End when nothing is due.")
-def work(var: Path | None, once: bool) -> None:
-    """Deliver the outbox: what must be told after a commit."""
+def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
+    """What the worker does for every partner besides delivering, and how often."""
     from regional311.catalog.alike import Finder
     from regional311.catalog.refresh import refresh_everything
     from regional311.catalog.search_log import forget_words
@@ -128,13 +126,50 @@ def work(var: Path | None, once: bool) -> None:
     from regional311.keeping.days import publish_on_their_day
     from regional311.keeping.reminders import keep
     from regional311.ledger.seals import seal_everything
-    from regional311.logs import configure_logging
     from regional311.notices.worker import Chore, Errand
-    from regional311.notices.worker import work as work_outbox
     from regional311.referral import backtest
     from regional311.referral.external_delivery import Errands
     from regional311.referral.reminders import come_back, end_consents, keep_loops
     from regional311.settlement.reminders import remind as remind_payers
+
+    return [
+        Chore("cover", 15, cover_due),
+        Chore("agreement_reminders", 3600, lambda session, at: remind(session, now=at)),
+        Chore("payment_reminders", 3600, lambda session, at: remind_payers(session, now=at)),
+        Chore("budget_warnings", 3600, lambda session, at: warn(session, now=at)),
+        Chore("loops", 3600, lambda session, at: keep_loops(session, now=at, url=settings.url)),
+        Chore("consents", 60, lambda session, at: end_consents(session, now=at, url=settings.url)),
+        Chore(
+            "partners_left",
+            3600,
+            lambda session, at: come_back(session, now=at, url=settings.url),
+        ),
+        Chore("keeping", 3600, lambda session, at: keep(session, now=at, url=settings.url)),
+        Chore("trends", 3600, lambda session, at: publish_months(session, now=at)),
+        Chore("ledger_seals", 60, seal_everything),
+        Chore(
+            "catalogue_due",
+            60,
+            lambda session, at: publish_on_their_day(session, at, url=settings.url),
+        ),
+        Errand("outside_systems", 2, Errands(settings)),
+        Chore("backtests", 0.5, backtest.work_all if once else backtest.work),
+        Chore("search_documents", 86_400, refresh_everything),
+        Chore("search_words", 86_400, forget_words),
+        Chore("front_desk_names", 3600, front_desk.forget),
+        Chore("me_too_addresses", 86_400, me_too.forget),
+        Chore("alike_entries", 60, Finder()),
+        Chore("packages", 1, lambda session, at: work_packages(session, at, url=settings.url)),
+    ]
+
+
+@commands.command()
+@VAR
+@click.option("--once", is_flag=True, help="End when nothing is due.")
+def work(var: Path | None, once: bool) -> None:
+    """Deliver the outbox: what must be told after a commit."""
+    from regional311.logs import configure_logging
+    from regional311.notices.worker import work as work_outbox
     from regional311.web.serve import attach_to_parent
 
     configure_logging()
@@ -144,38 +179,9 @@ def work(var: Path | None, once: bool) -> None:
     settings = _settings(var)
     with _reached(settings) as addresses, _engine(addresses) as engine:
         tell_ready()
-        chores: list[Chore | Errand] = [
-            Chore("cover", 15, cover_due),
-            Chore("agreement_reminders", 3600, lambda session, at: remind(session, now=at)),
-            Chore("payment_reminders", 3600, lambda session, at: remind_payers(session, now=at)),
-            Chore("budget_warnings", 3600, lambda session, at: warn(session, now=at)),
-            Chore("loops", 3600, lambda session, at: keep_loops(session, now=at, url=settings.url)),
-            Chore(
-                "consents", 60, lambda session, at: end_consents(session, now=at, url=settings.url)
-            ),
-            Chore(
-                "partners_left",
-                3600,
-                lambda session, at: come_back(session, now=at, url=settings.url),
-            ),
-            Chore("keeping", 3600, lambda session, at: keep(session, now=at, url=settings.url)),
-            Chore("trends", 3600, lambda session, at: publish_months(session, now=at)),
-            Chore("ledger_seals", 60, seal_everything),
-            Chore(
-                "catalogue_due",
-                60,
-                lambda session, at: publish_on_their_day(session, at, url=settings.url),
-            ),
-            Errand("outside_systems", 2, Errands(settings)),
-            Chore("backtests", 0.5, backtest.work_all if once else backtest.work),
-            Chore("search_documents", 86_400, refresh_everything),
-            Chore("search_words", 86_400, forget_words),
-            Chore("front_desk_names", 3600, front_desk.forget),
-            Chore("me_too_addresses", 86_400, me_too.forget),
-            Chore("alike_entries", 60, Finder()),
-            Chore("packages", 1, lambda session, at: work_packages(session, at, url=settings.url)),
-        ]
-        fates = work_outbox(engine, settings, once=once, stop_event=stop, chores=chores)
+        fates = work_outbox(
+            engine, settings, once=once, stop_event=stop, chores=chores(settings, once=once)
+        )
     click.echo(
         ", ".join(f"{count} {fate.value}" for fate, count in fates.items()) or "Nothing due."
     )

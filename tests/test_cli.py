@@ -14,6 +14,7 @@ from sqlalchemy import NullPool, create_engine, text
 
 from regional311 import cli
 from regional311.referral.snapshot import invalidate
+from regional311.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -225,3 +226,13 @@ def test_a_var_that_cannot_be_used_is_one_line(regional311, tmp_path) -> None:
     (tmp_path / "file").write_text("")
     done = regional311("plan", "--var", str(tmp_path / "file" / "var"))
     assert_one_line(done, "Not a directory")
+
+
+def test_the_worker_forgets_no_chore(tmp_path):
+    """What ends, expires, reminds or is forgotten by itself is nobody else's to do."""
+    assert {each.name for each in cli.chores(Settings.from_environment(tmp_path, {}))} == {
+        *("agreement_reminders", "payment_reminders", "budget_warnings", "loops", "consents"),
+        *("partners_left", "keeping", "trends", "ledger_seals", "catalogue_due", "cover"),
+        *("outside_systems", "backtests", "search_documents", "search_words", "alike_entries"),
+        *("front_desk_names", "me_too_addresses", "packages"),
+    }
