@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,13 +19,13 @@ from uuid import UUID
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 from sqlalchemy import text
-from waitress.server import create_server
 
 from regional311.app import main
 from regional311.database.session import Scope, make_engine, session_scope
 from regional311.identity.passwords import hash_password
 from regional311.identity.service import create_person, grant
 from regional311.settings import Settings
+from tests.serving import serving
 
 PASSWORD = "teapot gravel sunrise 7"
 AXE = Path(__file__).parents[1] / "vendor" / "axe.min.js"
@@ -91,14 +90,8 @@ def site(server, region_template, tmp_path_factory) -> Iterator[Site]:
         var=Path(tmp_path_factory.mktemp("var")), secret="a secret for tests of forty characters.."
     )
     application = main({}, configured=configured, engine=engine)
-    served = create_server(application, host="127.0.0.1", port=0, threads=4)
-    thread = threading.Thread(target=served.run, daemon=True)
-    thread.start()
-    yield Site(f"http://127.0.0.1:{served.effective_port}", engine, tenants)
-    served.close()
-    served.trigger.close()
-    thread.join(timeout=5)
-    served.task_dispatcher.shutdown()
+    with serving(application, threads=4) as port:
+        yield Site(f"http://127.0.0.1:{port}", engine, tenants)
     engine.dispose()
     server.drop(database.name)
 

@@ -7,13 +7,11 @@ import gc
 import io
 import re
 import socket
-import threading
 import warnings
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from openpyxl import load_workbook
-from waitress.server import create_server
 from webtest import Upload
 
 from regional311.catalog.versions import publish_due
@@ -21,6 +19,7 @@ from regional311.database.session import Scope, session_scope
 from regional311.keeping.days import publish_on_their_day
 from regional311.referral.snapshot import invalidate
 from regional311.web.serve import BODY_BYTES
+from tests.serving import serving
 
 CITY, COUNTY, INFO = "city-of-portland", "multnomah-county", "211info"
 
@@ -361,22 +360,16 @@ def test_a_file_that_cannot_be_read_is_refused_in_a_sentence(keeper, content, wh
 
 def test_a_file_of_500_megabytes_is_refused_before_it_is_read(application):
     """The answer comes after the headers: not a byte of the file was sent."""
-    served = create_server(application, host="127.0.0.1", port=0, max_request_body_size=BODY_BYTES)
-    thread = threading.Thread(target=served.run, daemon=True)
-    thread.start()
-    try:
-        with socket.create_connection(("127.0.0.1", served.effective_port), timeout=30) as sent:
-            sent.sendall(
-                f"POST /{CITY}/services/sheet HTTP/1.1\r\nHost: localhost\r\n"
-                f"Content-Type: multipart/form-data; boundary=x\r\n"
-                f"Content-Length: {500 * 1024 * 1024}\r\n\r\n".encode()
-            )
-            assert b" 413 " in sent.recv(4096).partition(b"\r\n")[0]
-    finally:
-        # closed by its own thread: it may be waiting for what is closed
-        served.trigger.pull_trigger(served.close)
-        thread.join(timeout=5)
-        served.task_dispatcher.shutdown()
+    with (
+        serving(application, max_request_body_size=BODY_BYTES) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=30) as sent,
+    ):
+        sent.sendall(
+            f"POST /{CITY}/services/sheet HTTP/1.1\r\nHost: localhost\r\n"
+            f"Content-Type: multipart/form-data; boundary=x\r\n"
+            f"Content-Length: {500 * 1024 * 1024}\r\n\r\n".encode()
+        )
+        assert b" 413 " in sent.recv(4096).partition(b"\r\n")[0]
 
 
 def test_a_sheet_that_was_applied_or_replaced_waits_no_more(keeper):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 
 import georeport
@@ -10,11 +9,11 @@ import pytest
 from civicbot.http import HttpTransport, RateLimiter
 from civicbot.open311 import Open311Client
 from civicbot.registry import Endpoint
-from waitress.server import create_server
 
 from regional311.app import main
 from regional311.database.session import Scope, session_scope
 from regional311.identity.clients import make_client
+from tests.serving import serving
 from tests.web.test_open311 import BASE, CITY, NOW
 
 pytestmark = pytest.mark.commits
@@ -25,14 +24,8 @@ def address(web_engine, configured, clock) -> Iterator[str]:
     """The application on a port of its own."""
     clock.now = NOW
     application = main({}, configured=configured, engine=web_engine, clock=clock)
-    server = create_server(application, host="127.0.0.1", port=0, threads=2)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.effective_port}"
-    server.close()
-    server.trigger.close()
-    thread.join(timeout=5)
-    server.task_dispatcher.shutdown()
+    with serving(application, threads=2) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="module")

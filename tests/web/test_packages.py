@@ -5,13 +5,11 @@ from __future__ import annotations
 import gc
 import io
 import socket
-import threading
 import warnings
 import zipfile
 
 import pytest
 from sqlalchemy import text
-from waitress.server import create_server
 from webtest import Upload
 
 from regional311.config import directories
@@ -19,6 +17,7 @@ from regional311.config.directories import work_packages
 from regional311.database.session import Scope, session_scope
 from regional311.referral.snapshot import invalidate
 from regional311.web.serve import waitress_options
+from tests.serving import serving
 
 pytestmark = pytest.mark.commits
 
@@ -200,23 +199,16 @@ def test_nothing_and_too_much_are_refused_at_once(browser):
 
 
 def test_five_hundred_megabytes_are_refused_before_they_are_sent(application, configured):
-    server = create_server(application, host="127.0.0.1", port=0, **waitress_options(configured))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    try:
-        with socket.create_connection(("127.0.0.1", server.effective_port), timeout=30) as line:
-            line.sendall(
-                f"POST /{INFO}/hsds HTTP/1.1\r\nHost: localhost\r\n"
-                "Content-Type: multipart/form-data; boundary=x\r\n"
-                f"Content-Length: {500 * 1024 * 1024}\r\n\r\n".encode()
-            )
-            assert b" 413 " in line.recv(200)
-    finally:
-        # closed by its own thread: it may be waiting for what is closed
-        server.trigger.pull_trigger(server.close)
-        thread.join(timeout=10)
-        server.task_dispatcher.shutdown()
-    assert not thread.is_alive()
+    with (
+        serving(application, **waitress_options(configured)) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=30) as line,
+    ):
+        line.sendall(
+            f"POST /{INFO}/hsds HTTP/1.1\r\nHost: localhost\r\n"
+            "Content-Type: multipart/form-data; boundary=x\r\n"
+            f"Content-Length: {500 * 1024 * 1024}\r\n\r\n".encode()
+        )
+        assert b" 413 " in line.recv(200)
 
 
 def test_the_directory_is_given_out_as_a_package(browser):

@@ -257,7 +257,13 @@ def test_a_suggestion_received_is_not_decided_by_its_sender(sign_in, testapp):
         helper.post(f"{link}/{name}", {"csrf_token": token, "answer": "No"}, status=404)
 
 
-def test_the_list_for_programs(sign_in):
+def test_the_list_for_programs(sign_in, testapp):
+    visitor_sends(testapp, "information", "Say how deep it is.")
+    sent = sign_in("specialist", HELP).get(
+        f"/{HELP}/suggestions/new?about={CITY}/pothole&field=fee"
+    )
+    sent.forms["suggestion"]["wanted"] = "Free of charge"
+    sent.forms["suggestion"].submit("submit").follow()
     editor = sign_in("editor", CITY)
     rows = received(editor, format="json").json
     assert {"public", HELP} <= {each["from"] for each in rows}

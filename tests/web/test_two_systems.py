@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +12,6 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import Engine, NullPool, create_engine, select, text, update
-from waitress.server import create_server
 
 from regional311.app import main
 from regional311.database.embedded import ADMIN_ROLE
@@ -30,6 +29,7 @@ from regional311.referral.snapshot import published
 from regional311.referral.undoing import undo
 from regional311.settings import Settings
 from tests.little_region import IDS, NOW, little_template
+from tests.serving import serving
 from tests.web.conftest import Clock
 
 __all__ = ["little_template"]
@@ -51,8 +51,7 @@ class Instance:
     settings: Settings
     clock: Clock
     port: int = 0
-    server: Any = None
-    thread: threading.Thread | None = None
+    served: ExitStack | None = None
     errands: Errands | None = None
     application: Any = None
 
@@ -60,17 +59,13 @@ class Instance:
         self.application = self.application or main(
             {}, configured=self.settings, engine=self.engine, clock=self.clock
         )
-        self.server = create_server(self.application, host="127.0.0.1", port=self.port, threads=2)
-        self.port = self.server.effective_port
-        self.thread = threading.Thread(target=self.server.run, daemon=True)
-        self.thread.start()
+        self.served = ExitStack()
+        self.port = self.served.enter_context(serving(self.application, port=self.port, threads=2))
 
     def stop(self) -> None:
-        if self.server is not None:
-            self.server.close()
-            assert self.thread is not None
-            self.thread.join(10)
-            self.server = None
+        if self.served is not None:
+            self.served.close()
+            self.served = None
 
     def work(self, tenant_id: UUID) -> int:
         self.errands = self.errands or Errands(self.settings)
@@ -226,7 +221,7 @@ def two(made) -> Two:
     found.clock.now = NOW
     for each in (found.a, found.b):
         each.errands = None
-        if each.server is None:
+        if each.served is None:
             each.start()
     return found
 
