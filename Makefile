@@ -43,14 +43,14 @@ browser:
 	@.ci/browser
 
 test: test-install browser  ## Everything the tests need, and the tests
-	@$(BIN)/pytest -n $(WORKERS)
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 sure: test-install browser  ## Format, lint, types, import contracts, and the tests with branch coverage
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --config setup.cfg
-	@$(BIN)/pytest -n $(WORKERS) --cov --cov-report=term
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term
 
 run: install  ## Serve the region on http://127.0.0.1:6543 (pserve development.ini works too)
 	@$(BIN)/regional311 serve

@@ -15,12 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import hypothesis
 import psutil
 import psycopg
 import pytest
+from jinja2 import FileSystemBytecodeCache
 from psycopg import sql
 from sqlalchemy import Engine, NullPool, create_engine, event, text
 
@@ -164,6 +166,14 @@ class Server:
 def server(pytestconfig: pytest.Config) -> Server:
     """The test server, started by whoever needs it first."""
     return Server(pytestconfig.stash[DIRECTORY])
+
+
+@pytest.fixture(scope="session")
+def compiled_templates(pytestconfig: pytest.Config) -> dict[str, Any]:
+    """Settings with which the applications of all tests compile a page's template once."""
+    directory = pytestconfig.stash[DIRECTORY] / "templates"
+    directory.mkdir(exist_ok=True)
+    return {"jinja2.bytecode_caching": FileSystemBytecodeCache(str(directory))}
 
 
 @pytest.fixture(scope="session")

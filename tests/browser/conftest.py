@@ -80,7 +80,7 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(server, region_template, tmp_path_factory) -> Iterator[Site]:
+def site(server, region_template, tmp_path_factory, compiled_templates) -> Iterator[Site]:
     database = server.clone(region_template)
     engine = make_engine(database.app_url)
     with engine.connect() as connection:
@@ -89,7 +89,7 @@ def site(server, region_template, tmp_path_factory) -> Iterator[Site]:
     configured = Settings(
         var=Path(tmp_path_factory.mktemp("var")), secret="a secret for tests of forty characters.."
     )
-    application = main({}, configured=configured, engine=engine)
+    application = main({}, configured=configured, engine=engine, **compiled_templates)
     with serving(application, threads=4) as port:
         yield Site(f"http://127.0.0.1:{port}", engine, tenants)
     engine.dispose()

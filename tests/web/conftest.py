@@ -9,16 +9,18 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from argon2 import PasswordHasher
 from sqlalchemy import Engine, text
 from webtest import TestApp
 
 from regional311.app import main
 from regional311.database.session import Scope, make_engine, session_scope
-from regional311.identity.passwords import hash_password
 from regional311.identity.service import create_person, grant
 from regional311.settings import Settings
 
 PASSWORD = "teapot gravel sunrise 7"
+QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+"""For the passwords of tests; that real ones are slow to try is tested where they are made."""
 SECRET = "a secret for tests of forty characters.."
 
 
@@ -52,7 +54,7 @@ class People:
         return email
 
     def make(self, email: str, memberships: dict[str, tuple[str, ...]]) -> UUID:
-        self._hash = self._hash or hash_password(PASSWORD)
+        self._hash = self._hash or QUICK.hash(PASSWORD)
         name = email.partition("@")[0].replace("-", " ").title()
         with session_scope(self.engine, Scope(self.tenants["region"])) as session:
             person_id = create_person(
@@ -103,9 +105,9 @@ def configured(tmp_path_factory) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def application(web_engine: Engine, configured: Settings, clock: Clock):
+def application(web_engine: Engine, configured: Settings, clock: Clock, compiled_templates):
     """The WSGI application, made once a module."""
-    return main({}, configured=configured, engine=web_engine, clock=clock)
+    return main({}, configured=configured, engine=web_engine, clock=clock, **compiled_templates)
 
 
 @pytest.fixture

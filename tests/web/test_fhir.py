@@ -51,9 +51,9 @@ def settings(tmp_path_factory) -> Settings:
 
 
 @pytest.fixture
-def site(little_engine, settings, clock) -> TestApp:
+def site(little_engine, settings, clock, compiled_templates) -> TestApp:
     return TestApp(
-        main({}, configured=settings, engine=little_engine, clock=clock),
+        main({}, configured=settings, engine=little_engine, clock=clock, **compiled_templates),
         extra_environ={"HTTP_HOST": HOST},
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import georeport
 import pytest
+import requests
 from civicbot.http import HttpTransport, RateLimiter
 from civicbot.open311 import Open311Client
 from civicbot.registry import Endpoint
@@ -14,7 +15,7 @@ from regional311.app import main
 from regional311.database.session import Scope, session_scope
 from regional311.identity.clients import make_client
 from tests.serving import serving
-from tests.web.test_open311 import BASE, CITY, NOW
+from tests.web.test_open311 import BASE, CITY, IN_THE_CITY, NOW
 
 pytestmark = pytest.mark.commits
 
@@ -69,5 +70,7 @@ def test_georeport_reads(address, key, form):
     assert services["pothole"]["service_name"] == "Pothole in a street"
     definition = client.get_service_definition("pothole")
     assert definition["service_code"] == "pothole"
+    reported = {"jurisdiction_id": CITY, "api_key": key, "service_code": "pothole", **IN_THE_CITY}
+    assert requests.post(f"{address}/open311/v2/requests.json", reported, timeout=60).ok
     found = client.get_service_requests(status="open,closed", service_code="pothole,street-light")
     assert found
