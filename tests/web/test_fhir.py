@@ -40,9 +40,14 @@ SECRET, COUNTY = new_secret(), IDS["county"]
 HOST = "localhost"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def clock() -> Clock:
     return Clock(NOW)
+
+
+@pytest.fixture(autouse=True)
+def a_monday(clock) -> None:
+    clock.now = NOW
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +55,7 @@ def settings(tmp_path_factory) -> Settings:
     return Settings(var=Path(tmp_path_factory.mktemp("var")), secret="s" * 40)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def site(little_engine, settings, clock, compiled_templates) -> TestApp:
     return TestApp(
         main({}, configured=settings, engine=little_engine, clock=clock, **compiled_templates),
