@@ -86,6 +86,16 @@ class AssigneeNeeded(InvalidInput):
     """Assigning needs somebody to assign to."""
 
 
+class PartsOpen(InvalidInput):
+    """Parts of the request are still open; whoever closes it says what becomes of them."""
+
+
+CLOSE_PARTS: Final = "close"
+KEEP_PARTS: Final = "keep"
+PARTS: Final = (CLOSE_PARTS, KEEP_PARTS)
+"""What becomes of open parts when their whole is closed."""
+
+
 def next_states(state: str) -> tuple[str, ...]:
     """Give the states that a request can go to from here."""
     return TRANSITIONS[state]

@@ -280,10 +280,70 @@ class ServiceRequest(Base):
     """How many others said that it is theirs too."""
     merged_into_id: Mapped[UUID | None]
     """The request that says the same and goes on, when this one is merged."""
+    linked: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How many links with other requests it has (`request_links`)."""
     updated_at: Mapped[datetime]
     version: Mapped[int] = mapped_column(default=1)
 
     __mapper_args__ = {"version_id_col": version, "version_id_generator": lambda v: (v or 0) + 1}
+
+
+LINK_KINDS = (
+    "whole",
+    "part",
+    "related",
+    "follows",
+    "precedes",
+    "blocks",
+    "blocked_by",
+)
+
+
+class RequestLink(Base):
+    """That a request has to do with another one; each side has a row, also across partners.
+
+    What it says of the other one is what that one's followers know of it: number, service, state.
+    """
+
+    __tablename__ = "request_links"
+    __table_args__ = (
+        tenant_reference("service_requests", "request_id"),
+        CheckConstraint(_among("kind", LINK_KINDS), name="kind_known"),
+        CheckConstraint("request_id <> other_id", name="two_requests"),
+        Index(
+            "ux_request_links_one_a_pair",
+            "tenant_id",
+            "request_id",
+            "other_id",
+            unique=True,
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+        Index(
+            "ux_request_links_one_whole",
+            "tenant_id",
+            "request_id",
+            unique=True,
+            postgresql_where=text("kind = 'whole' AND ended_at IS NULL"),
+        ),
+        Index(None, "tenant_id", "pair_id"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    pair_id: Mapped[UUID]
+    """What the rows of the two sides have in common."""
+    request_id: Mapped[UUID]
+    kind: Mapped[str]
+    """What the other one is to this one: its whole, a part of it, what it follows, ..."""
+    other_tenant_id: Mapped[UUID]
+    other_id: Mapped[UUID]
+    other_number: Mapped[str]
+    other_service_key: Mapped[str]
+    other_state: Mapped[str]
+    made_at: Mapped[datetime]
+    made_by: Mapped[UUID | None]
+    ended_at: Mapped[datetime | None]
 
 
 class MeToo(Base):
@@ -384,7 +444,8 @@ class FollowedRequest(Base):
     public_id: Mapped[str]
     owner_id: Mapped[UUID]
     service_key: Mapped[str]
-    contact_id: Mapped[UUID]
+    contact_id: Mapped[UUID | None]
+    """The contact that it came from; null when it is part of a request of one's own."""
     need_id: Mapped[UUID | None]
     state: Mapped[str]
     """As the owner last said; `in_transit` until the owner has received it."""

@@ -125,7 +125,7 @@ class FollowedItem:
     public_id: str
     owner_id: UUID
     service_key: str
-    contact_id: UUID
+    contact_id: UUID | None
     state: str
     public_message: str | None
     sent_at: datetime

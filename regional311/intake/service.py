@@ -24,7 +24,7 @@ from regional311.database.rows import new_row, put, send
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
 from regional311.errors import Conflict, InvalidInput, NotFound
 from regional311.exchange.service import REQUEST_STATUS, tell
-from regional311.intake import lifecycle, me_too
+from regional311.intake import lifecycle, links, me_too
 from regional311.intake.models import (
     Attachment,
     Contact,
@@ -378,7 +378,7 @@ def change_request(
     *,
     now: datetime,
     request_id: UUID,
-    version: int,
+    version: int | None,
     to: str,
     resolution: str | None = None,
     message: str | None = None,
@@ -386,19 +386,18 @@ def change_request(
     queue: str | None = None,
     priority: str | None = None,
     expected_at: datetime | None = None,
+    parts: str | None = None,
     followers: Followers = NO_FOLLOWERS,
 ) -> Changed:
     """Move a request to another state, and tell who follows it.
 
-    ``message`` is for the person, in plain words; closing needs one, and a resolution. Raises
-    :class:`NotFound`, :class:`Stale` and the errors of :mod:`regional311.intake.lifecycle`.
+    ``message`` is for the person, in plain words; closing needs one, and a resolution. ``parts``
+    says what becomes of its open parts when it ends: ``close`` those that are here in the same
+    way, or ``keep`` them open. Raises :class:`NotFound`, :class:`Stale` and the errors of
+    :mod:`regional311.intake.lifecycle`, among them `PartsOpen` when that is not said.
     """
-    request = _request(
-        session,
-        request_id,
-        version,
-        {"state": to, "resolution": resolution, "public_message": message},
-    )
+    submitted = {"state": to, "resolution": resolution, "public_message": message}
+    request = _request(session, request_id, version, submitted)
     before = request.state
     lifecycle.check_transition(
         before,
@@ -408,6 +407,11 @@ def change_request(
         assignee=assignee_id or request.assignee_id,
     )
     _among(priority, lifecycle.PRIORITIES, "priority", "The priority is not on the list.")
+    if request.linked and to in lifecycle.CLOSED:
+        closes = {"to": to, "resolution": resolution, "message": message, "followers": followers}
+        _end_parts(session, request_id, parts, now, closes)
+        # the parts told others of themselves, and what was loaded is not any more
+        request = _request(session, request_id, version, submitted)
     request.state = to
     request.updated_at = now
     for name, value in (
@@ -441,8 +445,40 @@ def change_request(
     )
     status = lifecycle.update_status(before, to, request.resolution)
     put(session, _update_row(request, now, status, message))
+    if request.linked:
+        links.tell_linked(session, request, now=now)
     _tell(session, request, now, message, followers)
     return changed
+
+
+def _end_parts(
+    session: TenantSession,
+    request_id: UUID,
+    parts: str | None,
+    now: datetime,
+    closes: dict[str, Any],
+) -> None:
+    """End the open parts of a request that ends, if that is wanted; those elsewhere go on."""
+    still_open = links.open_parts(links.links(session, request_id))
+    if not still_open or parts == lifecycle.KEEP_PARTS:
+        return
+    if parts != lifecycle.CLOSE_PARTS or closes["to"] != "closed":
+        numbers = ", ".join(each.other_number for each in still_open)
+        raise lifecycle.PartsOpen(
+            f"Parts of it are open: {numbers}. Say whether they are closed with it or go on.",
+            field="parts",
+        )
+    here = scope_of(session).tenant_id
+    for each in still_open:
+        if each.other_tenant_id == here:
+            change_request(
+                session,
+                now=now,
+                request_id=each.other_id,
+                version=None,
+                parts=parts,
+                **closes,
+            )
 
 
 def assign_request(

@@ -173,6 +173,17 @@ CONSENT_METHODS: Final[Mapping[str, Any]] = {
     "online": _("Online"),
 }
 
+LINKS: Final[Mapping[str, Any]] = {
+    "whole": _("Part of"),
+    "part": _("Its part"),
+    "related": _("Has to do with"),
+    "follows": _("Comes after"),
+    "precedes": _("Comes before"),
+    "blocks": _("Holds up"),
+    "blocked_by": _("Held up by"),
+}
+"""What another request is to this one."""
+
 ACTIONS: Final[Mapping[str, Any]] = {
     "aid:accepted": _("Help accepted"),
     "aid:declined": _("Help declined"),
@@ -244,6 +255,10 @@ ACTIONS: Final[Mapping[str, Any]] = {
     "request:heard": _("The person wrote"),
     "request:rate": _("The person said whether it helped"),
     "request:note": _("Note added"),
+    "request:link": _("Linked with another"),
+    "request:unlink": _("Link with another ended"),
+    "request:part_ended": _("A part of it ended"),
+    "request:split": _("Split into parts"),
     "request:status": _("Status received from the owner"),
     "referral:send": _("Referral sent"),
     "referral:receive": _("Referral received"),

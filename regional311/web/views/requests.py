@@ -12,6 +12,7 @@ from regional311.catalog.answers import kept_from
 from regional311.catalog.queries import forms
 from regional311.identity.permissions import Permissions as P
 from regional311.intake import lifecycle, queries
+from regional311.intake.links import open_parts
 from regional311.intake.merging import merge, take_out
 from regional311.intake.nearby import near
 from regional311.intake.service import add_note, assign_request, change_request
@@ -37,6 +38,7 @@ from regional311.web.representations import csv_response, file_response, wanted
 from regional311.web.same_already import sought, told
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import RequestRecord, Requests
+from regional311.web.views import request_links
 from regional311.web.wording import (
     ACTIONS,
     HELPED,
@@ -248,7 +250,26 @@ class CloseForm(Schema):
         description=_("The person reads this. Say plainly what was done."),
         widget=TextAreaWidget(rows=3, maxlength=2000),
     )
+    parts = SchemaNode(
+        Choice(lifecycle.PARTS),
+        title=_("Its parts are still open"),
+        widget=RadioWidget(
+            values=[
+                (
+                    lifecycle.CLOSE_PARTS,
+                    _("Close the parts that are here in the same way"),
+                    _("Parts at other partners go on; it is theirs to close them."),
+                ),
+                (lifecycle.KEEP_PARTS, _("Leave them open")),
+            ]
+        ),
+    )
     version = _version()
+
+    def after_bind(self, node: Any, kw: dict[str, Any]) -> None:
+        request = kw["request"]
+        if not open_parts(request_links.linked(request, request.context.record)):
+            del self["parts"]
 
 
 class WaitForm(Schema):
@@ -349,10 +370,10 @@ SAME_AS_ANOTHER = _(
 )
 def one(context: RequestRecord, request: Any) -> dict[str, Any]:
     """One request: what it is, what to do next, notes, history."""
-    return _page(context, request)
+    return page_of_own(context, request)
 
 
-def _page(context: RequestRecord, request: Any, **failed: Any) -> dict[str, Any]:
+def page_of_own(context: RequestRecord, request: Any, **failed: Any) -> dict[str, Any]:
     tell = telling(request)
     found = context.record
     follows = not hasattr(found, "intake_tenant_id")
@@ -436,7 +457,10 @@ def _page(context: RequestRecord, request: Any, **failed: Any) -> dict[str, Any]
         ],
         "inquirer": _inquirer(detail.inquirer),
         **_together(context, request),
+        **request_links.shown(request, context),
     }
+    if "link" in failed:
+        common["link_form"] = failed["link"]
     return common | (_to_do(context, request, failed) if works else {})
 
 
@@ -570,7 +594,7 @@ def _submitted(
         return _back(context, request)
 
     return handle_form_submission(
-        request, form, on_success, lambda: _page(context, request, **{name: form})
+        request, form, on_success, lambda: page_of_own(context, request, **{name: form})
     )
 
 
@@ -692,6 +716,7 @@ def close(context: RequestRecord, request: Any) -> Any:
             to="closed",
             resolution=values["resolution"],
             message=values["message"],
+            parts=values.get("parts"),
             followers=telling(request).followers(),
         )
 
