@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from regional311.audit.service import record
@@ -22,7 +22,9 @@ from regional311.database.ids import new_id, public_id
 from regional311.database.rows import new_row, put, send
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
 from regional311.errors import Conflict, InvalidInput, KeyReused, NotFound
+from regional311.exchange.service import ERASED
 from regional311.intake.models import Contact, Transfer
+from regional311.intake.needs import settle
 from regional311.intake.service import ContactEnded, start_contact
 from regional311.metering import service as metering
 from regional311.metering.models import UsageEvent
@@ -30,6 +32,7 @@ from regional311.metering.models import UsageEvent
 RINGS: Final = timedelta(minutes=3)
 """How long a desk is rung before the contact counts as unanswered and goes back."""
 LONGEST_REASON: Final = 500
+LONGEST_NOTE: Final = 4000
 
 
 class AnsweredAlready(Conflict):
@@ -44,7 +47,7 @@ class RingsAlready(Conflict):
 class Rung:
     """Who is rung, with what: ``line`` is ``partner/key``, ``number`` what its line is called by.
 
-    ``shared`` is exactly what goes along.
+    ``shared`` is exactly what goes along, ``consent_id`` the consent that some of it rests on.
     """
 
     to: UUID
@@ -55,6 +58,7 @@ class Rung:
     person_id: UUID | None = None
     person_name: str | None = None
     reason: str | None = None
+    consent_id: UUID | None = None
 
 
 def ring(session: TenantSession, contact_id: UUID, rung: Rung, *, now: datetime) -> str:
@@ -100,6 +104,11 @@ def ring(session: TenantSession, contact_id: UUID, rung: Rung, *, now: datetime)
         "person_id": rung.person_id,
         "person_name": rung.person_name,
         "shared": dict(rung.shared),
+        "consent_id": rung.consent_id,
+        "consent_ended": None,
+        "consent_ended_at": None,
+        "stop_seen_at": None,
+        "stop_seen_by": None,
         "reason": reason,
         "state": "ringing",
         "rings_until": now + RINGS,
@@ -127,6 +136,7 @@ def ring(session: TenantSession, contact_id: UUID, rung: Rung, *, now: datetime)
                 "client_id": None,
                 "incident": None,
                 "digest": None,
+                "told": None,
                 **values,
             }
             put(
@@ -245,7 +255,7 @@ def take_over(
             session.execute(
                 update(Contact)
                 .where(Contact.tenant_id == scope.tenant_id, Contact.id == started.id)
-                .values(note=note[:4000], call_type="transfer")
+                .values(note=note[:LONGEST_NOTE], call_type="transfer")
                 .execution_options(synchronize_session=False)
             )
             mark_changed(session)
@@ -257,7 +267,8 @@ def take_over(
         "taken_name": name[:200],
         "attempts": _finished(row.attempts, "taken_over", now),
     }
-    _write(session, row.id, values | {"contact_id": taken.contact_id})
+    told = note[:LONGEST_NOTE] if row.contact_id is None else ""
+    _write(session, row.id, values | {"contact_id": taken.contact_id, "told": told or None})
     _trail(session, row.id, "take", now, taken.contact_id)
     if row.partner_id is not None:
         with acting_for(session, row.partner_id):
@@ -334,35 +345,77 @@ def _end(session: TenantSession, row: Any, state: str, now: datetime, **more: An
 def _transferred(
     session: TenantSession, handover_id: UUID, result: str, now: datetime, day: date | None
 ) -> None:
-    """Say at the side that rang what came of it; what was taken over is metered, once."""
+    """Say at the side that rang what came of it, of the transfers to who was rung; meter it.
+
+    What the contact was offered with others stays as it is.
+    """
     tenant_id = scope_of(session).tenant_id
     row = session.execute(
-        select(Handover.contact_id, Handover.partner_id).where(
+        select(Handover.contact_id, Handover.partner_id, Handover.line).where(
             Handover.tenant_id == tenant_id, Handover.id == handover_id
         )
     ).one()
-    session.execute(
+    slug = row.line.partition("/")[0]
+    changed = session.execute(
         update(Transfer)
         .where(
             Transfer.tenant_id == tenant_id,
             Transfer.contact_id == row.contact_id,
+            Transfer.target == slug,
             Transfer.result == "offered",
         )
         .values(result=result)
+        .returning(Transfer.need_id)
         .execution_options(synchronize_session=False)
-    )
+    ).scalars()
+    needs = sorted({need_id for need_id in changed if need_id is not None})
     mark_changed(session)
+    for need_id in needs:
+        settle(session, need_id)
     _trail(session, handover_id, f"told-{result.replace('_', '-')}", now, row.contact_id)
-    if day is None:
-        return
-    known = session.execute(
-        select(UsageEvent.id).where(
+    if day is not None:
+        _meter(session, handover_id, row, slug, now, day)
+
+
+def _meter(
+    session: TenantSession, handover_id: UUID, row: Any, slug: str, now: datetime, day: date
+) -> None:
+    """Record a warm transfer that was taken over, unless filing a need has recorded it.
+
+    Each desk that takes a contact over is work of its own. A transfer that a rule decided was
+    recorded when its need was filed: being taken over is then the same work, not more of it.
+    """
+    tenant_id = scope_of(session).tenant_id
+    taken = list(
+        session.execute(
+            select(Handover.id).where(
+                Handover.tenant_id == tenant_id,
+                Handover.contact_id == row.contact_id,
+                Handover.side == "out",
+                Handover.partner_id == row.partner_id,
+                Handover.state == "taken_over",
+            )
+        ).scalars()
+    )
+    filed = session.execute(
+        select(Transfer.need_id).where(
+            Transfer.tenant_id == tenant_id,
+            Transfer.contact_id == row.contact_id,
+            Transfer.target == slug,
+            Transfer.need_id.is_not(None),
+        )
+    ).scalars()
+    keys = {f"contact:{row.contact_id}:transfer:{need_id}" for need_id in filed}
+    keys |= {_source(each) for each in taken}
+    recorded = session.execute(
+        select(func.count()).where(
             UsageEvent.tenant_id == tenant_id,
             UsageEvent.contact_id == row.contact_id,
             UsageEvent.activity == metering.WARM_TRANSFER,
+            UsageEvent.source_key.in_(sorted(keys)),
         )
-    ).first()
-    if known is not None:
+    ).scalar_one()
+    if recorded >= len(taken):
         return
     contact = session.execute(
         select(
@@ -376,7 +429,7 @@ def _transferred(
     metering.record(
         session,
         metering.Usage(
-            source_key=f"handover:{handover_id}:transfer:1",
+            source_key=_source(handover_id),
             activity=metering.WARM_TRANSFER,
             channel=contact.channel,
             language=contact.language,
@@ -390,6 +443,88 @@ def _transferred(
             booked_on=day,
         ),
     )
+
+
+def _source(handover_id: UUID) -> str:
+    return f"handover:{handover_id}:transfer:1"
+
+
+# --- the end of its consent -----------------------------------------------------------------------
+
+
+class NothingToStop(Conflict):
+    """The consent that this hand-over rests on holds, or its end was seen before."""
+
+
+def forget(session: TenantSession, consent_id: UUID, *, why: str, now: datetime) -> int:
+    """Erase where they went the hand-overs that rest on a consent of the bound partner's.
+
+    What still rings stops. The other desk reads that it may not use it any more, and says that it
+    has seen so. ``why`` is revoked or expired. Gives how many there were.
+    """
+    tenant_id = scope_of(session).tenant_id
+    send(session)
+    found = session.execute(
+        select(Handover.id, Handover.public_id, Handover.partner_id)
+        .where(
+            Handover.tenant_id == tenant_id,
+            Handover.consent_id == consent_id,
+            Handover.side == "out",
+        )
+        .order_by(Handover.id)
+    ).all()
+    ended = {"consent_ended": why, "consent_ended_at": now}
+    for each in found:
+        with acting_for(session, each.partner_id):
+            row = _mine(session, each.public_id, "in")
+            if row.state == "ringing":
+                _end(session, row, "withdrawn", now)
+            _write(session, row.id, {**ended, "shared": ERASED, "reason": None, "told": None})
+            if row.told and row.contact_id is not None:
+                _forget_note(session, row.contact_id, row.told)
+            _trail(session, row.id, "erase", now, row.contact_id)
+        _write(session, each.id, ended)
+    return len(found)
+
+
+def _forget_note(session: TenantSession, contact_id: UUID, told: str) -> None:
+    tenant_id = scope_of(session).tenant_id
+    note = session.execute(
+        select(Contact.note)
+        .where(Contact.tenant_id == tenant_id, Contact.id == contact_id)
+        .with_for_update()
+    ).scalar_one()
+    session.execute(
+        update(Contact)
+        .where(Contact.tenant_id == tenant_id, Contact.id == contact_id)
+        .values(note=without(note or "", told) or None, version=Contact.version + 1)
+        .execution_options(synchronize_session=False)
+    )
+    mark_changed(session)
+
+
+def without(note: str, told: str) -> str:
+    r"""Give a note without the lines that a hand-over wrote into it.
+
+    >>> without("Name: Dana\nBed found at St Johns", "Needs a bed\nName: Dana")
+    'Bed found at St Johns'
+    """
+    gone = {line.strip() for line in told.splitlines()}
+    return "\n".join(line for line in note.splitlines() if line.strip() not in gone).strip()
+
+
+def stop_seen(session: TenantSession, number: str, *, now: datetime) -> None:
+    """Say, as who was rung, that what came along is not used any more; who rang sees that.
+
+    :raises NothingToStop: when nothing was taken back, or it was said before.
+    """
+    row = _mine(session, number, "in")
+    if row.consent_ended_at is None or row.stop_seen_at is not None or row.partner_id is None:
+        raise NothingToStop("There is nothing to confirm here.")
+    _write(session, row.id, {"stop_seen_at": now, "stop_seen_by": scope_of(session).person_id})
+    _trail(session, row.id, "stop-seen", now, row.contact_id)
+    with acting_for(session, row.partner_id):
+        _write(session, row.id, {"stop_seen_at": now})
 
 
 def _finished(attempts: list[dict[str, Any]], result: str, now: datetime) -> list[dict[str, Any]]:
@@ -556,6 +691,12 @@ def bring(
             client_id=client_id,
             incident=brought.incident,
             digest=brought.digest,
+            consent_id=None,
+            told=None,
+            consent_ended=None,
+            consent_ended_at=None,
+            stop_seen_at=None,
+            stop_seen_by=None,
         ),
     )
     _trail(session, handover_id, "bring", now, contact_id, client=str(client_id))

@@ -175,6 +175,18 @@ class Handover(Base):
             "started_at",
             postgresql_where=text("state = 'ringing'"),
         ),
+        Index(
+            "ix_handovers_to_stop",
+            "tenant_id",
+            "consent_ended_at",
+            postgresql_where=text("consent_ended_at IS NOT NULL AND stop_seen_at IS NULL"),
+        ),
+        Index(
+            "ix_handovers_consent",
+            "tenant_id",
+            "consent_id",
+            postgresql_where=text("consent_id IS NOT NULL"),
+        ),
         Index(None, "tenant_id", "contact_id"),
         {"info": TENANT},
     )
@@ -197,6 +209,16 @@ class Handover(Base):
     person_name: Mapped[str | None]
     shared: Mapped[dict[str, Any]]
     """Exactly what went with it."""
+    consent_id: Mapped[UUID | None]
+    """What the person agreed to, kept at who rings; none when nothing went that needs it."""
+    told: Mapped[str | None]
+    """What taking it over wrote into the note of this side's contact."""
+    consent_ended: Mapped[str | None]
+    """Why it may not be used any more: revoked, expired."""
+    consent_ended_at: Mapped[datetime | None]
+    stop_seen_at: Mapped[datetime | None]
+    """When who was rung said that they have seen so."""
+    stop_seen_by: Mapped[UUID | None]
     reason: Mapped[str | None]
     """Why it is handed over, as the receiver reads it."""
     state: Mapped[str]

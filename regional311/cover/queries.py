@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from regional311.cover.emergency import InForce
@@ -226,15 +226,23 @@ def window(row: Any, now: datetime) -> tuple[datetime, datetime]:
 
 
 def waiting(session: TenantSession, now: datetime) -> list[Any]:
-    """Give what rings at the bound partner's desk, the longest first."""
+    """Give what rings at the bound partner's desk, the longest first.
+
+    What came along with a consent that has ended is given, too, until somebody has confirmed that
+    it is not used any more.
+    """
+    rings = and_(
+        Handover.state == "ringing",
+        or_(Handover.rings_until.is_(None), Handover.rings_until > now),
+    )
+    to_stop = and_(Handover.consent_ended_at.is_not(None), Handover.stop_seen_at.is_(None))
     return list(
         session.execute(
             select(Handover.__table__)
             .where(
                 Handover.tenant_id == scope_of(session).tenant_id,
                 Handover.side == "in",
-                Handover.state == "ringing",
-                (Handover.rings_until.is_(None)) | (Handover.rings_until > now),
+                or_(rings, to_stop),
             )
             .order_by(Handover.started_at, Handover.id)
             .limit(50)

@@ -21,6 +21,9 @@ REQUEST_STATUS: Final = "request_status"
 SUGGESTION: Final = "suggestion"
 SUGGESTION_ANSWER: Final = "suggestion_answer"
 
+ERASED: Final[dict[str, Any]] = {"erased": True}
+"""What stands where something was that a partner may not use any more."""
+
 
 def envelope_row(
     *,
@@ -79,7 +82,7 @@ def erase(session: TenantSession, subject_id: UUID) -> None:
     session.execute(
         update(Envelope)
         .where(Envelope.tenant_id == scope_of(session).tenant_id, Envelope.subject_id == subject_id)
-        .values(payload={"erased": True})
+        .values(payload=ERASED)
         .execution_options(synchronize_session=False)
     )
     mark_changed(session)

@@ -634,11 +634,11 @@ def _update_row(
 
 
 def record_transfer(
-    session: TenantSession, *, now: datetime, contact_id: UUID, result: str
+    session: TenantSession, *, now: datetime, contact_id: UUID, transfer_id: UUID, result: str
 ) -> None:
-    """Say what came of the transfers that a contact was offered.
+    """Say what came of one transfer that a contact was offered; others stay as they are.
 
-    ``result`` is taken_over, returned or refused. Raises :class:`NotFound` when none is open.
+    ``result`` is taken_over, returned or refused. Raises :class:`NotFound` when it is not open.
     """
     _among(result, TRANSFER_RESULTS, "result", "Say what came of the transfer.")
     send(session)
@@ -647,25 +647,25 @@ def record_transfer(
         .where(
             Transfer.tenant_id == scope_of(session).tenant_id,
             Transfer.contact_id == contact_id,
+            Transfer.id == transfer_id,
             Transfer.result == "offered",
         )
         .values(result=result)
-        .returning(Transfer.id, Transfer.need_id)
+        .returning(Transfer.need_id)
         .execution_options(synchronize_session=False)
-    ).all()
-    transfers = [str(each.id) for each in found]
+    ).one_or_none()
     mark_changed(session)
-    if not transfers:
-        raise NotFound("No transfer is open in this contact.")
-    for need_id in sorted({each.need_id for each in found if each.need_id is not None}):
-        settle(session, need_id)
+    if found is None:
+        raise NotFound("That transfer is not open in this contact.")
+    if found.need_id is not None:
+        settle(session, found.need_id)
     record(
         session,
         now=now,
         action="contact:transfer",
         subject_kind="contact",
         subject_id=contact_id,
-        detail={"transfers": transfers, "result": result},
+        detail={"transfer": str(transfer_id), "result": result},
     )
 
 

@@ -13,11 +13,12 @@ from uuid import UUID
 from sqlalchemy import or_, select, update
 
 from regional311.audit.service import record
+from regional311.cover import handovers
 from regional311.database.rows import send
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
 from regional311.errors import Conflict, NotFound
 from regional311.exchange.models import Envelope
-from regional311.exchange.service import REFERRAL, REQUEST, erase, tell
+from regional311.exchange.service import ERASED, REFERRAL, REQUEST, erase, tell
 from regional311.intake.models import Inquirer, ServiceRequest
 from regional311.intake.service import NO_FOLLOWERS, Followers, erase_attachments
 from regional311.referral import lifecycle
@@ -33,7 +34,6 @@ CONSENT_SEEN: Final = "consent_seen"
 REVOKED: Final = "revoked"
 EXPIRED: Final = "expired"
 
-ERASED: Final[dict[str, Any]] = {"erased": True}
 BATCH: Final = 200
 """Consents that are ended in one round of the worker."""
 
@@ -53,8 +53,8 @@ def revoke_consent(
     """Take a consent back: what rested on it is erased at the receiver, what is open ends.
 
     With `contact_id` it must be one of that contact. Nobody asks the person any more what became
-    of it, either. Gives the number of referrals and requests that rested on it; taken back before,
-    nothing happens. Raises :class:`NotFound`.
+    of it, either. Gives the number of referrals, requests and hand-overs that rested on it; taken
+    back before, nothing happens. Raises :class:`NotFound`.
     """
     consent = _consent(session, consent_id)
     if consent is None or contact_id not in (None, consent.contact_id):
@@ -208,7 +208,8 @@ def _end(
         )
         for request_id in requests:
             _erase_request(session, request_id, fields, now=now)
-    return len(referrals) + len(requests)
+    rung = handovers.forget(session, consent_id, why=why, now=now)
+    return len(referrals) + len(requests) + rung
 
 
 def _erase_request(

@@ -35,9 +35,10 @@ from regional311.exchange.fhir import (
     read_message,
 )
 from regional311.exchange.models import ExchangeTask
+from regional311.exchange.service import ERASED
 from regional311.exchange.systems import System
 from regional311.intake.service import NO_FOLLOWERS, Followers, erase_attachments
-from regional311.referral import consents, lifecycle, service
+from regional311.referral import lifecycle, service
 from regional311.referral.acceptance import DECLINE_REASON
 from regional311.referral.models import Referral
 from regional311.referral.prohibition import CONTACT_PROHIBITED
@@ -313,7 +314,7 @@ def _erase(session: TenantSession, referral_id: UUID, now: datetime) -> None:
             session.execute(
                 sql_update(Referral)
                 .where(Referral.tenant_id == each, Referral.id == referral_id)
-                .values(shared=consents.ERASED)
+                .values(shared=ERASED)
                 .execution_options(synchronize_session=False)
             )
             exchange.erase(session, referral_id)

@@ -21,6 +21,8 @@ from regional311.referral.snapshot import Published
 
 PURPOSE: Final = "referral"
 """What the sharing policy calls it: the same may go along as with a referral."""
+KEPT_DAYS: Final = 1
+"""Days for which what went along with the person's consent may be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +109,28 @@ def ring_through(
     allowed = summary(published, detail, sender=sender, to=to, now=now)
     given = sorted(set(agreed) & set(allowed.asked))
     shared = {**allowed.free, **{name: allowed.asked[name] for name in given}}
-    if given:
+    consent_id = new_id() if given else None
+    if consent_id is not None:
         put(
             session,
             new_row(
                 Consent,
                 tenant_id=scope_of(session).tenant_id,
-                id=new_id(),
+                id=consent_id,
                 contact_id=detail.contact.id,
                 to_tenant_id=published.ids[to],
                 fields=given,
                 method="spoken",
                 given_at=now,
-                expires_at=now + timedelta(days=1),
+                expires_at=now + timedelta(days=KEPT_DAYS),
+                words=published.sharing(published.today(to, now)).words(
+                    given,
+                    published.names.get(to, to),
+                    published.today(sender, now + timedelta(days=KEPT_DAYS)),
+                )
+                or None,
+                purpose=PURPOSE,
+                recorded_by=scope_of(session).person_id,
             ),
         )
     return handovers.ring(
@@ -134,6 +145,7 @@ def ring_through(
             person_id,
             person_name,
             reason,
+            consent_id,
         ),
         now=now,
     )

@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from regional311.audit.queries import AuditRow, history
+from regional311.cover.models import Handover
 from regional311.database.session import scope_of
 from regional311.errors import NotFound
 from regional311.intake.models import Contact
@@ -108,6 +109,8 @@ class ConsentRow:
     expired_at: datetime | None
     words: str | None
     purpose: str
+    handed: list[list[str]]
+    """Live hand-overs that rest on it: number and state."""
 
 
 def _of(model: Any, row: type) -> list[Any]:
@@ -192,8 +195,19 @@ def decisions_of_contact(session: Session, contact_id: UUID) -> list[DecisionRow
 
 def consents_of_contact(session: Session, contact_id: UUID) -> list[ConsentRow]:
     """Give the consents of a contact's person: one statement."""
+    told = [each for each in fields(ConsentRow) if each.name != "handed"]
+    handed = (
+        select(
+            func.coalesce(
+                func.jsonb_agg(func.jsonb_build_array(Handover.public_id, Handover.state)),
+                text("'[]'::jsonb"),
+            )
+        )
+        .where(Handover.tenant_id == Consent.tenant_id, Handover.consent_id == Consent.id)
+        .scalar_subquery()
+    )
     rows = session.execute(
-        select(*_of(Consent, ConsentRow))
+        select(*(getattr(Consent, each.name) for each in told), handed)
         .where(Consent.tenant_id == scope_of(session).tenant_id, Consent.contact_id == contact_id)
         .order_by(Consent.given_at, Consent.id)
     )

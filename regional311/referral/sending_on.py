@@ -327,6 +327,7 @@ def _outgoing(
     )
     if missing:
         raise InvalidInput(f"Nothing may go to {name} unless the person agrees.", field="consent")
+    free = sharing.allowed("referral", kind, consent=False, sender=sender)[0]
     shared = {name: content[name] for name in fields if name in content}
     if "need" in fields:
         shared["need"] = to.service.name
@@ -349,6 +350,12 @@ def _outgoing(
                 method=method,
                 given_at=now,
                 expires_at=now + timedelta(days=expires_days),
+                words=sharing.words(
+                    [each for each in fields if each not in free],
+                    name,
+                    published.today(slug, now) + timedelta(days=expires_days),
+                )
+                or None,
                 recorded_by=scope.person_id,
             ),
         )

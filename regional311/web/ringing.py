@@ -7,7 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from regional311.cover.queries import waiting
+from regional311.exchange.service import ERASED
 from regional311.web.i18n import _
+from regional311.web.loop_wording import CONSENT_ENDS
 from regional311.web.telling import Telling, telling
 from regional311.web.wording import CHANNELS, LANGUAGES, said
 
@@ -29,6 +31,7 @@ def waiting_of(request: Any) -> dict[str, Any]:
     rows = waiting(request.dbsession, request.now)
     shown = [
         {
+            "stop": each.consent_ended_at is not None,
             "url": f"/{tell.slug}/desk/ring?number={each.public_id}",
             "from": tell.partner(each.partner_id) if each.partner_id else _("911"),
             "for": each.person_name,
@@ -40,10 +43,13 @@ def waiting_of(request: Any) -> dict[str, Any]:
         for each in rows
     ]
     seen = hashlib.sha256(
-        " ".join(f"{each.public_id}{len(each.attempts)}" for each in rows).encode()
+        " ".join(
+            f"{each.public_id}{len(each.attempts)}{each.consent_ended}" for each in rows
+        ).encode()
     ).hexdigest()[:12]
     return {
-        "waiting": shown,
+        "waiting": [each for each in shown if not each["stop"]],
+        "to_stop": [each for each in shown if each["stop"]],
         "waiting_seen": seen,
         "waiting_url": f"/{tell.slug}/desk/waiting?seen={seen}",
     }
@@ -69,8 +75,21 @@ def _target(tell: Telling, name: str) -> str:
     return f"{tell.partner(line.tenant)}: {line.name}" if line else name
 
 
+def stop_of(tell: Telling, row: Any) -> dict[str, Any] | None:
+    """Why what came along may not be used any more, and whether the other desk has seen so."""
+    if row.consent_ended_at is None:
+        return None
+    return {
+        "why": said(CONSENT_ENDS, row.consent_ended),
+        "seen": tell.when(row.stop_seen_at) if row.stop_seen_at else None,
+        "asked": row.side == "in" and row.stop_seen_at is None,
+    }
+
+
 def shared_of(tell: Telling, shared: dict[str, Any]) -> list[tuple[Any, Any]]:
     """Exactly what went along, field by field in the words of the sharing policy."""
+    if shared == ERASED:
+        return []
     names = tell.published.sharing(tell.today).fields
     told = []
     for name, value in shared.items():

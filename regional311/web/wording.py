@@ -200,6 +200,8 @@ ACTIONS: Final[Mapping[str, Any]] = {
     "handover:returned": _("Hand-over let pass"),
     "handover:ring": _("Rung through to another desk"),
     "handover:take": _("Hand-over taken over"),
+    "handover:erase": _("What was shared was erased"),
+    "handover:stop-seen": _("It was said that it is not used any more"),
     "handover:told-refused": _("Stopped ringing"),
     "handover:told-returned": _("Came back from the other desk"),
     "handover:told-taken-over": _("Taken over by the other desk"),

@@ -13,11 +13,12 @@ from regional311.cover.due import cover_due
 from regional311.cover.handovers import AnsweredAlready, Brought, RingsAlready, Rung
 from regional311.cover.models import Handover
 from regional311.database.ids import new_id
-from regional311.database.rows import send
+from regional311.database.rows import new_row, put, send
 from regional311.database.session import Scope, acting_for, session_scope
 from regional311.errors import InvalidInput, KeyReused, NotFound
 from regional311.intake.models import Contact, Transfer
 from regional311.intake.service import ContactEnded, close_contact, start_contact
+from regional311.metering import service as metering
 from regional311.metering.models import UsageEvent
 from tests.little_region import IDS
 
@@ -190,6 +191,90 @@ def test_there_are_never_two_takers(committed_engine):
             ours, theirs = row_of(session, "city", number), row_of(session, "211info", number)
             assert (ours.state, ours.attempts) == (theirs.state, theirs.attempts)
             assert (theirs.contact_id is not None) == (theirs.state == "taken_over")
+
+
+def offer(session, contact_id, target, need_id=None):
+    put(
+        session,
+        new_row(
+            Transfer,
+            tenant_id=IDS["city"],
+            id=new_id(),
+            contact_id=contact_id,
+            need_id=need_id,
+            kind="warm",
+            target=target,
+            number="1",
+            result="offered",
+            at=NOW,
+        ),
+    )
+    send(session)
+
+
+def taken_at(city, contact_id, partner):
+    other = Rung(IDS[partner], partner, f"{partner}/main", "1", {})
+    number = handovers.ring(city, contact_id, other, now=NOW)
+    with acting_for(city, IDS[partner]):
+        handovers.take_over(city, number, name="Ana", note="", now=NOW, day=DAY)
+    return row_of(city, "city", number)
+
+
+def metered(city):
+    return city.execute(
+        select(UsageEvent.service_owner_id, UsageEvent.source_key)
+        .where(UsageEvent.activity == "warm_transfer")
+        .order_by(UsageEvent.id)
+    ).all()
+
+
+def test_an_answer_changes_only_the_transfer_that_it_belongs_to(city):
+    started = begin(city)
+    offer(city, started.id, "county")
+    number = handovers.ring(city, started.id, rung(), now=NOW)
+    with acting_for(city, IDS["211info"]):
+        handovers.pass_on(city, number, reason="full", now=NOW)
+    found = dict(city.execute(select(Transfer.target, Transfer.result)).all())
+    assert found == {"county": "offered", "211info": "returned"}
+
+
+def test_each_desk_that_takes_a_contact_over_is_metered_once(city):
+    started = begin(city)
+    first = taken_at(city, started.id, "211info")
+    second = taken_at(city, started.id, "county")
+    again = taken_at(city, started.id, "county")
+    assert [tuple(each) for each in metered(city)] == [
+        (IDS["211info"], f"handover:{first.id}:transfer:1"),
+        (IDS["county"], f"handover:{second.id}:transfer:1"),
+        (IDS["county"], f"handover:{again.id}:transfer:1"),
+    ]
+
+
+def test_a_transfer_that_filing_has_metered_is_not_metered_again(city):
+    started = begin(city)
+    need_id = new_id()
+    offer(city, started.id, "county", need_id)
+    metering.record(
+        city,
+        metering.Usage(
+            source_key=f"contact:{started.id}:transfer:{need_id}",
+            activity="warm_transfer",
+            channel="phone",
+            language="es",
+            after_hours=False,
+            service_owner_id=IDS["211info"],  # whose service it is need not be who answers
+            line_owner_id=IDS["city"],
+            contact_id=started.id,
+            subject_id=started.id,
+            occurred_at=NOW,
+            received_at=NOW,
+            booked_on=DAY,
+        ),
+    )
+    taken_at(city, started.id, "county")
+    assert len(metered(city)) == 1
+    once_more = taken_at(city, started.id, "county")
+    assert metered(city)[-1].source_key == f"handover:{once_more.id}:transfer:1"
 
 
 # --- 911 ------------------------------------------------------------------------------------------

@@ -54,9 +54,9 @@ def file(session, region, point, **values) -> filing.Filed:
     return filing.take_in(session, region, Intake(**{**given, **values}), now=NOW)
 
 
-def only(session, model):
+def only(session, model, **by):
     session.expire_all()
-    return session.execute(select(model)).scalars().one()
+    return session.execute(select(model).filter_by(**by)).scalars().one()
 
 
 def test_status_crosses_and_notes_do_not(city, region):
@@ -430,5 +430,27 @@ def test_a_transfer_that_comes_back_leaves_the_need_open(city, region):
     )
     settle(city, filed.need_id)
     assert only(city, Need).status == "referred"
-    service.record_transfer(city, now=LATER, contact_id=filed.contact_id, result="returned")
+    other = new_id()
+    put(
+        city,
+        new_row(
+            Transfer,
+            tenant_id=IDS["city"],
+            id=other,
+            contact_id=filed.contact_id,
+            need_id=None,
+            kind="warm",
+            target="211info",
+            number="211",
+            result="offered",
+            at=NOW,
+        ),
+    )
+    returned = {"now": LATER, "contact_id": filed.contact_id, "result": "returned"}
+    service.record_transfer(city, transfer_id=only(city, Transfer, target="county").id, **returned)
+    assert only(city, Transfer, target="211info").result == "offered"
+    with pytest.raises(NotFound):
+        service.record_transfer(
+            city, transfer_id=only(city, Transfer, target="county").id, **returned
+        )
     assert only(city, Need).status == "open"

@@ -9,14 +9,19 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import func, select, text
 
+from regional311.cover import handovers
+from regional311.cover import queries as cover
+from regional311.cover.models import Handover
 from regional311.database.ids import new_id
 from regional311.database.session import acting_for
 from regional311.errors import Conflict, InvalidInput, NotFound
 from regional311.exchange.models import Envelope
+from regional311.exchange.service import ERASED
 from regional311.identity.models import Membership
 from regional311.identity.service import grant
 from regional311.intake import needs
-from regional311.intake.models import Inquirer, Need, NeedStatement
+from regional311.intake import queries as intake_queries
+from regional311.intake.models import Contact, Inquirer, Need, NeedStatement
 from regional311.metering.models import UsageEvent
 from regional311.notices.models import OutboxMessage
 from regional311.referral import (
@@ -33,6 +38,7 @@ from regional311.referral import (
     worklist,
 )
 from regional311.referral.filing import Asker, Intake
+from regional311.referral.handing_over import ring_through
 from regional311.referral.loop import Loop
 from regional311.referral.models import Consent, FollowUp, Referral, ReferralReminder
 from regional311.referral.reminders import keep_loops
@@ -416,7 +422,7 @@ def test_consent_ends_by_itself_and_once(city, region):
         "expired",
     )
     with acting_for(city, THERE):
-        assert one(city, Referral)[0].shared == consents.ERASED
+        assert one(city, Referral)[0].shared == ERASED
         payloads = [each.payload for each in one(city, Envelope)]
         assert "Canary" not in str(payloads)
     assert one(city, Need)[0].status == "open"
@@ -561,3 +567,66 @@ def test_the_neighbour_sees_nothing(city, region):
         with pytest.raises(NotFound):
             prohibition.prohibit(city, now=LATER, contact_id=filed.contact_id)
     assert city.execute(select(func.count()).select_from(FollowUp)).scalar_one() == 1
+
+
+def test_ending_a_consent_empties_what_a_hand_over_carried(city, region):
+    refer(city, region, service="city/hours")
+    note = "Needs a bed\nName: Dana Canary"
+    number = ring_with_consent(city, region)
+    with acting_for(city, THERE):
+        taken = handovers.take_over(
+            city, number, name="Ana", note=note, now=LATER, day=LATER.date()
+        )
+        contact = one(city, Contact, Contact.id == taken.contact_id)[0]
+        contact.note += "\nBed found at St Johns"
+        city.flush()
+    (consent,) = [each for each in one(city, Consent) if each.to_tenant_id == THERE]
+    assert consent.recorded_by == city.scope.person_id
+    assert consent.words == ("May we share this? With 211Info, until October 6, 2026: Your name.")
+    assert consents.revoke_consent(city, now=LATER, consent_id=consent.id) == 1
+    (ours,) = one(city, Handover)
+    assert ours.shared["name"] == "Dana Canary"  # the partner's own knowledge of its own contact
+    assert ours.consent_ended == "revoked"
+    with acting_for(city, THERE):
+        (theirs,) = one(city, Handover)
+        assert (theirs.shared, theirs.reason, theirs.told) == (ERASED, None, None)
+        assert one(city, Contact, Contact.id == taken.contact_id)[0].note == "Bed found at St Johns"
+        assert [each.public_id for each in cover.waiting(city, LATER)] == [number]
+        handovers.stop_seen(city, number, now=LATER)
+        assert cover.waiting(city, LATER) == []
+        with pytest.raises(handovers.NothingToStop):
+            handovers.stop_seen(city, number, now=LATER)
+    assert one(city, Handover)[0].stop_seen_at == LATER
+
+
+def test_a_ring_stops_when_its_consent_is_taken_back(city, region):
+    refer(city, region, service="city/hours")
+    number = ring_with_consent(city, region)
+    (consent,) = [each for each in one(city, Consent) if each.to_tenant_id == THERE]
+    consents.revoke_consent(city, now=LATER, consent_id=consent.id)
+    with acting_for(city, THERE), pytest.raises(handovers.AnsweredAlready):
+        handovers.take_over(city, number, name="Ana", note="", now=LATER, day=LATER.date())
+    # without what needs consent it can be rung again, and nothing is left to stop
+    ring_with_consent(city, region, agreed=())
+    with acting_for(city, THERE):
+        (theirs,) = one(city, Handover)
+        assert "name" not in theirs.shared
+        assert theirs.consent_ended is None
+
+
+def ring_with_consent(city, region, agreed=("name",)):
+    (contact,) = one(city, Contact)
+    contact.ended_at = None
+    city.flush()
+    return ring_through(
+        city,
+        region,
+        intake_queries.contact_detail(city, contact.id),
+        to="211info",
+        line="211info/main",
+        person_id=None,
+        person_name=None,
+        agreed=agreed,
+        reason="Needs a bed",
+        now=NOW,
+    )

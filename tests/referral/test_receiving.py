@@ -488,6 +488,11 @@ def test_after_a_refusal_the_person_is_referred_to_somebody_else(city, region):
     assert sent.shared["note"] == "sleeps in a car"
     methods = city.execute(select(Consent.method).where(Consent.tenant_id == CITY)).scalars()
     assert sorted(methods) == ["spoken", "written"]
+    assert (
+        city.execute(select(Consent.words).where(Consent.method == "written"))
+        .scalar_one()
+        .startswith("May we share this? With ")
+    )
     assert city.execute(select(Need.status)).scalar_one() == "referred"
     assert [each.public_id for each in queries.related(city, first)] == numbers
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from regional311.database.session import Scope, session_scope
 from regional311.identity.clients import make_client
@@ -79,6 +79,41 @@ def test_both_desks_see_it_and_one_takes_it_over(sign_in):
         },
     ).follow()
     assert "has taken it over" in again
+
+
+def test_what_is_taken_back_is_said_to_the_other_desk(sign_in, web_engine, people):
+    ours, theirs = sign_in("specialist", CITY), sign_in("specialist", INFO)
+    contact = begin(ours, CITY)
+    with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
+        session.execute(
+            update(Contact)
+            .where(Contact.public_id == contact.rpartition("/")[2])
+            .values(note="sleeps in a car")
+        )
+    form = form_with(ours.get(contact + "/handover"), "ring")
+    form["target"] = "line:211info/main"
+    boxes = form.fields["agreed"]
+    for each in boxes:
+        each.checked = True
+    form.submit().follow()
+    part = theirs.get(f"/{INFO}/desk/waiting", headers={"HX-Request": "true"})
+    ring = theirs.get(part.html.select("a.r-card")[-1]["href"])
+    assert "sleeps in a car" in ring
+    there = form_with(ring, "take").submit("verb", value="take").follow().request.path
+    assert "sleeps in a car" in theirs.get(there + "/handover")
+    page = ours.get(contact + "/consents")
+    assert "Taken over" in page
+    back = next(f for f in page.forms.values() if f.action.endswith("/revoke"))
+    back.submit().follow()
+    assert "sleeps in a car" not in theirs.get(there)
+    seen = theirs.get(there + "/handover")
+    assert "sleeps in a car" not in seen
+    assert "Erase it wherever else you wrote it down" in seen
+    desk = theirs.get(f"/{INFO}/desk")
+    stop = desk.html.find(id="to-stop-heading").find_next("a")["href"]
+    done = form_with(theirs.get(stop), "stop-seen").submit().follow()
+    assert done.html.find(id="to-stop-heading") is None
+    assert "Seen by the receiver" in ours.get(contact + "/handover")
 
 
 def test_a_named_person_lets_it_pass_with_a_reason(sign_in):

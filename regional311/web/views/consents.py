@@ -18,6 +18,7 @@ from regional311.referral.loop import loop_of, working_days_after
 from regional311.referral.queries import consents_of_contact, links_of_contact, referrals_of_contact
 from regional311.web.i18n import _
 from regional311.web.loop_wording import FOLLOW_UP_STATES, STOP_REASONS
+from regional311.web.ringing import STATES as HANDOVER_STATES
 from regional311.web.telling import telling
 from regional311.web.tree import ContactRecord
 from regional311.web.views.outcomes import need_asked
@@ -85,6 +86,15 @@ def listed(context: ContactRecord, request: Any) -> dict[str, Any]:
                     )
                     for referral in sent
                     if referral.consent_id == each.id
+                ]
+                + [
+                    (
+                        f"{here}/handover",
+                        number,
+                        HANDOVER_STATES[state],
+                        "done" if state == "taken_over" else "neutral",
+                    )
+                    for number, state in each.handed
                 ],
             }
             for each in consents_of_contact(session, found.id)

@@ -698,9 +698,12 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
         "handover_url": f"{here}/handover"
         if asks and tell.slug in tell.published.partners
         else None,
-        "transfer": choices(TRANSFER_RESULTS, ("taken_over", "returned", "refused"))
-        if editable and any(each.result == "offered" for each in detail.transfers)
-        else [],
+        "transfers": [
+            {"id": each.id, "to": tell.partner(each.target), "number": each.number}
+            for each in detail.transfers
+            if editable and each.result == "offered"
+        ],
+        "transfer_results": choices(TRANSFER_RESULTS, ("taken_over", "returned", "refused")),
         "asking": asks and work.service is None,
         "picked": None
         if work.service is None
@@ -993,9 +996,18 @@ def answer_danger(context: ContactRecord, request: Any) -> HTTPSeeOther:
     context=ContactRecord, name="transfer", permission=P.CONTACT_TAKE, request_method="POST"
 )
 def answer_transfer(context: ContactRecord, request: Any) -> HTTPSeeOther:
-    """Say what came of the offer to put the caller through."""
-    result = request.POST.get("result", "")
-    record_transfer(request.dbsession, now=request.now, contact_id=context.record.id, result=result)
+    """Say what came of one offer to put the caller through."""
+    try:
+        transfer_id = UUID(request.POST.get("transfer", ""))
+    except ValueError:
+        raise InvalidInput(_("Choose one of the transfers listed."), field="transfer") from None
+    record_transfer(
+        request.dbsession,
+        now=request.now,
+        contact_id=context.record.id,
+        transfer_id=transfer_id,
+        result=request.POST.get("result", ""),
+    )
     return HTTPSeeOther(location=_here(context, request))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from pyramid.httpexceptions import HTTPNoContent, HTTPNotFound, HTTPSeeOther
@@ -19,11 +20,11 @@ from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
 from regional311.intake import queries
 from regional311.referral.filing import DangerNotAsked
-from regional311.referral.handing_over import ring_through, summary
+from regional311.referral.handing_over import KEPT_DAYS, ring_through, summary
 from regional311.tenancy.answering import HERE
 from regional311.web.answering_now import now_on
 from regional311.web.i18n import _, translated
-from regional311.web.ringing import STATES, attempts_of, shared_of, waiting_of
+from regional311.web.ringing import STATES, attempts_of, shared_of, stop_of, waiting_of
 from regional311.web.searching import danger_in
 from regional311.web.security import may
 from regional311.web.telling import Telling, telling
@@ -95,6 +96,7 @@ def _shown(tell: Telling, row: Any) -> dict[str, Any]:
         "out": row.side == "out",
         "attempts": attempts_of(tell, row),
         "shared": shared_of(tell, row.shared),
+        "stop": stop_of(tell, row),
         "reason": row.reason,
         "return_reason": row.return_reason,
         "taken_by": row.taken_name,
@@ -115,7 +117,7 @@ def handover(context: ContactRecord, request: Any) -> Any:
     rows = handovers_of(request.dbsession, found.id)
     here = f"/{tell.slug}/contacts/{found.public_id}"
     rung = [_shown(tell, each) for each in rows]
-    seen = "-".join(f"{each.state}{len(each.attempts)}" for each in rows)
+    seen = "-".join(f"{each.state}{len(each.attempts)}{each.consent_ended or ''}" for each in rows)
     part = {
         "rung": rung,
         "action": f"{here}/handover",
@@ -157,6 +159,7 @@ def handover(context: ContactRecord, request: Any) -> Any:
             for name, (words, value) in zip(asked, shared_of(tell, asked), strict=True)
         ],
         "consent_text": tell.published.sharing(tell.today).consent_text,
+        "until": tell.day(request.now + timedelta(days=KEPT_DAYS)),
     }
 
 
@@ -280,6 +283,10 @@ def answer(context: Desk, request: Any) -> HTTPSeeOther:
     """Take it over, which opens the contact here; or let it pass with a reason."""
     tell = telling(request)
     number = _number(request)
+    if request.POST.get("verb") == "stop-seen":
+        handovers.stop_seen(request.dbsession, number, now=request.now)
+        request.flash("success", _("Confirmed: the other desk sees it."))
+        return HTTPSeeOther(location=f"/{tell.slug}/desk")
     if request.POST.get("verb") == "return":
         handovers.pass_on(
             request.dbsession, number, reason=request.POST.get("reason", ""), now=request.now
