@@ -8,14 +8,14 @@ partner: a contact on a lent line is that partner's work, on the borrower's line
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, update
 
 from regional311.audit.service import record
-from regional311.cover.duty import end_duties
+from regional311.cover.duty import end_lent, over_at
 from regional311.cover.models import Aid, Emergency
 from regional311.database.ids import new_id
 from regional311.database.rows import new_row, put, send
@@ -91,14 +91,17 @@ def answer(session: TenantSession, aid_id: UUID, *, accept: bool, now: datetime)
         raise Forbidden("Only the partner that was offered help answers.")
     if row.state != "offered":
         raise AidOver("This offer was answered or withdrawn already.")
+    if accept and _over_at(session, row) <= now:
+        raise AidOver("The emergency is over.")
     state = "accepted" if accept else "declined"
     _both(session, row, now, {"state": state, "answered_at": now, "answered_by": _me(session)})
 
 
-def finish(session: TenantSession, aid_id: UUID, *, now: datetime, day: date) -> None:
+def finish(session: TenantSession, aid_id: UUID, *, now: datetime) -> None:
     """End help from either side: withdrawn before it was accepted, ended after.
 
-    Duties done for it end, and what they lent is metered. ``day`` is the lender's local day.
+    Duties done for it end, and what they lent is metered on the lender's local day. Help ends with
+    its emergency, whenever somebody notices: nothing after that was lent.
 
     :raises AidOver: when it is over.
     """
@@ -106,12 +109,21 @@ def finish(session: TenantSession, aid_id: UUID, *, now: datetime, day: date) ->
     if row.state not in OPEN:
         raise AidOver("This help is over already.")
     state = "ended" if row.state == "accepted" else "withdrawn"
-    _both(session, row, now, {"state": state, "ended_at": now})
+    at = max(min(now, _over_at(session, row)), row.answered_at or row.offered_at)
+    _both(session, row, now, {"state": state, "ended_at": at})
     with acting_for(session, row.lender_id):
-        end_duties(session, now=now, day=day, aid_id=aid_id)
+        end_lent(session, aid_id, at=at, now=now)
 
 
-def end_with_emergencies(session: TenantSession, now: datetime, day: date) -> int:
+def _over_at(session: TenantSession, row: Any) -> datetime:
+    return over_at(
+        session.execute(
+            select(Emergency.ended_at, Emergency.ends_at).where(Emergency.id == row.emergency_id)
+        ).one()
+    )
+
+
+def end_with_emergencies(session: TenantSession, now: datetime) -> int:
     """End the help that the bound partner lends where the emergency is over; for the worker."""
     due = (
         session.execute(
@@ -123,12 +135,14 @@ def end_with_emergencies(session: TenantSession, now: datetime, day: date) -> in
                 Aid.state.in_(OPEN),
                 (Emergency.ended_at.is_not(None)) | (Emergency.ends_at <= now),
             )
+            .order_by(Aid.id)
+            .with_for_update(of=Aid, skip_locked=True)
         )
         .scalars()
         .all()
     )
     for aid_id in due:
-        finish(session, aid_id, now=now, day=day)
+        finish(session, aid_id, now=now)
     return len(due)
 
 

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from zoneinfo import ZoneInfo
-
-from sqlalchemy import select
 
 from regional311.cover.aid import end_with_emergencies
 from regional311.cover.duty import end_duties
 from regional311.cover.emergencies import end_due
 from regional311.cover.handovers import lapse
-from regional311.database.session import TenantSession, scope_of
-from regional311.tenancy.models import Tenant
+from regional311.database.session import TenantSession
 
 
 def cover_due(session: TenantSession, now: datetime) -> int:
     """End what is due of the bound partner; for the worker, safe to do again. Gives how much."""
-    tenant_id = scope_of(session).tenant_id
-    zone = session.execute(
-        select(Tenant.zone).where(Tenant.tenant_id == tenant_id, Tenant.id == tenant_id)
-    ).scalar_one()
-    day = now.astimezone(ZoneInfo(zone)).date()
     done = end_due(session, now)
-    done += end_with_emergencies(session, now, day)
+    done += end_with_emergencies(session, now)
     done += lapse(session, now)
-    return done + end_duties(session, now=now, day=day, aid_id=None)
+    return done + end_duties(session, now=now)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -17,13 +17,14 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from regional311.audit.service import record
-from regional311.cover.models import Aid, Duty
+from regional311.cover.models import Aid, Duty, Emergency
 from regional311.database.ids import new_id
 from regional311.database.rows import new_row, put, send
 from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.errors import Conflict, InvalidInput, NotFound
 from regional311.intake.models import Contact
 from regional311.metering import service as metering
+from regional311.tenancy.queries import local_day
 
 LONGEST_DUTY: Final = timedelta(hours=16)
 
@@ -61,13 +62,18 @@ def lent_seconds(duty: Stint, handled: Iterable[Stint]) -> int:
     return int(free.total_seconds())
 
 
+def over_at(emergency: Any) -> datetime:
+    """When an emergency was over, or is going to be: never later than it was planned."""
+    planned: datetime = emergency.ends_at
+    return min(emergency.ended_at or planned, planned)
+
+
 def go_on_duty(
     session: TenantSession,
     *,
     name: str,
     languages: Iterable[str],
     now: datetime,
-    day: date,
     hours: int = 8,
     aid_id: UUID | None = None,
 ) -> UUID:
@@ -83,9 +89,10 @@ def go_on_duty(
         raise InvalidInput("A duty lasts 1 to 16 hours.", field="hours")
     if aid_id is not None:
         aid = session.execute(
-            select(Aid.state, Aid.people, Aid.lender_id)
+            select(Aid.state, Aid.people, Aid.lender_id, Emergency.ended_at, Emergency.ends_at)
+            .join(Emergency, Emergency.id == Aid.emergency_id)
             .where(Aid.tenant_id == scope.tenant_id, Aid.id == aid_id)
-            .with_for_update()
+            .with_for_update(of=Aid)
         ).one_or_none()
         if aid is None:
             raise NotFound("There is no such help.")
@@ -94,11 +101,12 @@ def go_on_duty(
             aid.state != "accepted"
             or aid.lender_id != scope.tenant_id
             or str(scope.person_id) not in lent
+            or over_at(aid) <= now
         ):
             raise InvalidInput("You are not lent to that partner now.", field="aid")
     send(session)
     for row in _open(session, Duty.person_id == scope.person_id, Duty.until <= now):
-        _close(session, row, at=row.until, now=now, day=day)
+        _close(session, row, at=row.until, now=now)
     duty_id = new_id()
     put(
         session,
@@ -132,21 +140,26 @@ def go_on_duty(
     return duty_id
 
 
-def go_off_duty(session: TenantSession, *, now: datetime, day: date) -> bool:
-    """Take the acting person off duty; tell whether they were. ``day`` books what was lent."""
+def go_off_duty(session: TenantSession, *, now: datetime) -> bool:
+    """Take the acting person off duty; tell whether they were."""
     found = _open(session, Duty.person_id == scope_of(session).person_id)
     for row in found:
-        _close(session, row, at=min(now, row.until), now=now, day=day)
+        _close(session, row, at=min(now, row.until), now=now)
     return bool(found)
 
 
-def end_duties(session: TenantSession, *, now: datetime, day: date, aid_id: UUID | None) -> int:
-    """End the duties of some help, or those that have come to their end; give how many."""
-    condition = Duty.until <= now if aid_id is None else Duty.aid_id == aid_id
-    found = _open(session, condition)
+def end_duties(session: TenantSession, *, now: datetime) -> int:
+    """End the bound partner's duties that have come to their end; give how many."""
+    found = _open(session, Duty.until <= now)
     for row in found:
-        _close(session, row, at=min(now, row.until), now=now, day=day)
+        _close(session, row, at=row.until, now=now)
     return len(found)
+
+
+def end_lent(session: TenantSession, aid_id: UUID, *, at: datetime, now: datetime) -> None:
+    """End the bound partner's duties of some help that was over ``at`` a moment, maybe before."""
+    for row in _open(session, Duty.aid_id == aid_id):
+        _close(session, row, at=min(at, row.until), now=now)
 
 
 def _open(session: TenantSession, *conditions: Any) -> list[Any]:
@@ -163,7 +176,7 @@ def _open(session: TenantSession, *conditions: Any) -> list[Any]:
     )
 
 
-def _close(session: TenantSession, row: Any, *, at: datetime, now: datetime, day: date) -> None:
+def _close(session: TenantSession, row: Any, *, at: datetime, now: datetime) -> None:
     ends = max(at, row.started_at)
     send(session)
     session.execute(
@@ -175,10 +188,10 @@ def _close(session: TenantSession, row: Any, *, at: datetime, now: datetime, day
     mark_changed(session)
     record(session, now=now, action="duty:end", subject_kind="duty", subject_id=row.id)
     if row.aid_id is not None:
-        _meter(session, row, Stint(row.started_at, ends), now, day)
+        _meter(session, row, Stint(row.started_at, ends), now)
 
 
-def _meter(session: TenantSession, duty: Any, stint: Stint, now: datetime, day: date) -> None:
+def _meter(session: TenantSession, duty: Any, stint: Stint, now: datetime) -> None:
     """Record the lent time of a duty that has ended, in whole minutes, once for ever."""
     aid = session.execute(
         select(Aid.borrower_id).where(Aid.tenant_id == duty.tenant_id, Aid.id == duty.aid_id)
@@ -209,6 +222,6 @@ def _meter(session: TenantSession, duty: Any, stint: Stint, now: datetime, day: 
             handle_seconds=0,
             occurred_at=stint.starts,
             received_at=now,
-            booked_on=day,
+            booked_on=local_day(session, now),
         ),
     )

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from regional311.audit.service import record
@@ -28,6 +29,7 @@ from regional311.intake.needs import settle
 from regional311.intake.service import ContactEnded, start_contact
 from regional311.metering import service as metering
 from regional311.metering.models import UsageEvent
+from regional311.tenancy.queries import local_day
 
 RINGS: Final = timedelta(minutes=3)
 """How long a desk is rung before the contact counts as unanswered and goes back."""
@@ -209,9 +211,7 @@ class Taken:
     contact_number: str
 
 
-def take_over(
-    session: TenantSession, number: str, *, name: str, note: str, now: datetime, day: date
-) -> Taken:
+def take_over(session: TenantSession, number: str, *, name: str, note: str, now: datetime) -> Taken:
     """Take a ringing hand-over at the bound partner's desk and open its contact here.
 
     ``name`` is who takes it, as the other side reads it; ``note`` the shared summary in words.
@@ -273,7 +273,7 @@ def take_over(
     if row.partner_id is not None:
         with acting_for(session, row.partner_id):
             _write(session, row.id, values)
-            _transferred(session, row.id, "taken_over", now, day)
+            _transferred(session, row.id, "taken_over", now)
     return taken
 
 
@@ -339,12 +339,10 @@ def _end(session: TenantSession, row: Any, state: str, now: datetime, **more: An
     _trail(session, row.id, state, now, None)
     with acting_for(session, row.partner_id):
         _write(session, row.id, values)
-        _transferred(session, row.id, result, now, None)
+        _transferred(session, row.id, result, now)
 
 
-def _transferred(
-    session: TenantSession, handover_id: UUID, result: str, now: datetime, day: date | None
-) -> None:
+def _transferred(session: TenantSession, handover_id: UUID, result: str, now: datetime) -> None:
     """Say at the side that rang what came of it, of the transfers to who was rung; meter it.
 
     What the contact was offered with others stays as it is.
@@ -373,13 +371,11 @@ def _transferred(
     for need_id in needs:
         settle(session, need_id)
     _trail(session, handover_id, f"told-{result.replace('_', '-')}", now, row.contact_id)
-    if day is not None:
-        _meter(session, handover_id, row, slug, now, day)
+    if result == "taken_over":
+        _meter(session, handover_id, row, slug, now)
 
 
-def _meter(
-    session: TenantSession, handover_id: UUID, row: Any, slug: str, now: datetime, day: date
-) -> None:
+def _meter(session: TenantSession, handover_id: UUID, row: Any, slug: str, now: datetime) -> None:
     """Record a warm transfer that was taken over, unless filing a need has recorded it.
 
     Each desk that takes a contact over is work of its own. A transfer that a rule decided was
@@ -440,7 +436,7 @@ def _meter(
             subject_id=row.contact_id,
             occurred_at=contact.started_at,
             received_at=now,
-            booked_on=day,
+            booked_on=local_day(session, now),
         ),
     )
 
@@ -622,30 +618,20 @@ def bring(
 ) -> tuple[str, bool]:
     """Put what 911 hands over into the bound partner's waiting list, as a contact with its reason.
 
-    Give the hand-over's number, and whether it is new: the same incident again is the same one.
+    Give the hand-over's number, and whether it is new: the same incident again is the same one,
+    also when it comes twice at once, because the second waits for what became of the first.
 
     :raises KeyReused: when the incident came before with other content.
     """
-    scope = scope_of(session)
-    known = session.execute(
-        select(Handover.public_id, Handover.digest).where(
-            Handover.tenant_id == scope.tenant_id,
-            Handover.client_id == client_id,
-            Handover.incident == brought.incident,
-        )
-    ).one_or_none()
+    known = _brought(session, client_id, brought)
     if known is not None:
-        if known.digest != brought.digest:
-            raise KeyReused(
-                f"The incident {brought.incident} came before with other content.",
-                field="incident",
-            )
-        return known.public_id, False
+        return known, False
+    scope = scope_of(session)
     contact_id, handover_id, number = new_id(), new_id(), public_id("W")
-    put(
-        session,
-        new_row(
-            Contact,
+    send(session)
+    first = session.execute(
+        insert(Contact)
+        .values(
             tenant_id=scope.tenant_id,
             id=contact_id,
             public_id=public_id("C"),
@@ -660,9 +646,15 @@ def bring(
             call_type="transfer",
             note=f"911: {brought.reason}",
             version=1,
-        ),
-    )
-    send(session)
+        )
+        .on_conflict_do_nothing(index_elements=["tenant_id", "source_key"])
+        .returning(Contact.id)
+    ).one_or_none()
+    mark_changed(session)
+    if first is None:
+        known = _brought(session, client_id, brought)
+        assert known is not None
+        return known, False
     put(
         session,
         new_row(
@@ -701,3 +693,21 @@ def bring(
     )
     _trail(session, handover_id, "bring", now, contact_id, client=str(client_id))
     return number, True
+
+
+def _brought(session: TenantSession, client_id: UUID, brought: Brought) -> str | None:
+    """The number under which an incident came before, or nothing."""
+    known = session.execute(
+        select(Handover.public_id, Handover.digest).where(
+            Handover.tenant_id == scope_of(session).tenant_id,
+            Handover.client_id == client_id,
+            Handover.incident == brought.incident,
+        )
+    ).one_or_none()
+    if known is None:
+        return None
+    if known.digest != brought.digest:
+        raise KeyReused(
+            f"The incident {brought.incident} came before with other content.", field="incident"
+        )
+    return str(known.public_id)

@@ -49,7 +49,7 @@ def in_force(row: Any, slug: str) -> InForce:
 
 
 def emergencies(session: TenantSession, limit: int = 50) -> list[Any]:
-    """Give the bound partner's emergencies and the region's, newest first."""
+    """Give the bound partner's own emergencies and drills, newest first."""
     me = scope_of(session).tenant_id
     return list(
         session.execute(
@@ -185,12 +185,15 @@ def lent_lines(session: TenantSession, person_id: UUID | None, now: datetime) ->
     rows = session.execute(
         select(Aid.lines)
         .join(Duty, (Duty.tenant_id == Aid.tenant_id) & (Duty.aid_id == Aid.id))
+        .join(Emergency, Emergency.id == Aid.emergency_id)
         .where(
             Aid.tenant_id == me,
             Aid.state == "accepted",
             Duty.person_id == person_id,
             Duty.ended_at.is_(None),
             Duty.until > now,
+            Emergency.ended_at.is_(None),
+            Emergency.ends_at > now,
         )
     ).scalars()
     return sorted({line for lines in rows for line in lines})

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, func, select
 from sqlalchemy.orm import Session
@@ -176,3 +177,12 @@ def policies(session: Session) -> list[PolicyRow]:
         ).order_by(Policy.key, Policy.valid_from)
     )
     return [PolicyRow(*row) for row in rows]
+
+
+def local_day(session: TenantSession, at: datetime) -> date:
+    """Give the day that a moment falls on at the bound partner. One statement."""
+    tenant_id = scope_of(session).tenant_id
+    zone = session.execute(
+        select(Tenant.zone).where(Tenant.tenant_id == tenant_id, Tenant.id == tenant_id)
+    ).scalar_one()
+    return at.astimezone(ZoneInfo(zone)).date()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -241,16 +241,16 @@ def test_lent_time_is_metered_once_less_what_was_handled(city):
     row = begin(city)
     aid_id = lend(city, row)
     with pytest.raises(InvalidInput):
-        duty.go_on_duty(city, name="Sam", languages=["es"], now=NOW, day=NOW.date(), aid_id=aid_id)
+        duty.go_on_duty(city, name="Sam", languages=["es"], now=NOW, aid_id=aid_id)
     with pytest.raises(Forbidden):
         aid.answer(city, aid_id, accept=True, now=NOW)
     with acting_for(city, IDS["county"]):
         aid.answer(city, aid_id, accept=True, now=NOW)
         with pytest.raises(aid.AidOver):
             aid.answer(city, aid_id, accept=False, now=NOW)
-    duty.go_on_duty(city, name="Sam", languages=["es"], now=NOW, day=NOW.date(), aid_id=aid_id)
+    duty.go_on_duty(city, name="Sam", languages=["es"], now=NOW, aid_id=aid_id)
     with pytest.raises(duty.AlreadyOnDuty), city.begin_nested():
-        duty.go_on_duty(city, name="Sam", languages=["es"], now=NOW, day=NOW.date())
+        duty.go_on_duty(city, name="Sam", languages=["es"], now=NOW)
     assert queries.lent_lines(city, city.scope.person_id, NOW) == ["county/main"]
     started = start_contact(
         city,
@@ -283,11 +283,58 @@ def test_lent_time_is_metered_once_less_what_was_handled(city):
     ]
     assert {each.line_owner_id for each in events} == {IDS["county"]}
     assert queries.lent_lines(city, city.scope.person_id, NOW) == []
-    assert not duty.go_off_duty(city, now=NOW + timedelta(hours=3), day=NOW.date())
+    assert not duty.go_off_duty(city, now=NOW + timedelta(hours=3))
     for tenant in ("city", "county"):
         with acting_for(city, IDS[tenant]):
             states = city.execute(select(Aid.state).where(Aid.id == aid_id)).scalars().all()
             assert states == ["ended"]
+
+
+def test_help_ends_with_its_emergency_however_late_the_worker_comes(city):
+    row = begin(city)
+    aid_id = lend(city, row)
+    with acting_for(city, IDS["county"]):
+        aid.answer(city, aid_id, accept=True, now=NOW)
+    duty.go_on_duty(city, name="Sam", languages=["es"], now=NOW, hours=16, aid_id=aid_id)
+    late = STORM.ends_at + timedelta(hours=5)
+    assert queries.lent_lines(city, city.scope.person_id, late) == []
+    assert cover_due(city, late) == 2
+    lent = city.execute(
+        select(UsageEvent.quantity).where(UsageEvent.activity == "lent_minute")
+    ).scalar_one()
+    assert lent == 10 * 60
+    assert city.execute(select(Aid.ended_at)).scalar_one() == STORM.ends_at
+    assert city.execute(select(Duty.ended_at)).scalar_one() == STORM.ends_at
+
+
+def test_nobody_joins_help_whose_emergency_is_over(city):
+    row = begin(city)
+    first, second = lend(city, row), lend(city, row)
+    over = STORM.ends_at
+    with acting_for(city, IDS["county"]):
+        aid.answer(city, first, accept=True, now=NOW)
+        with pytest.raises(aid.AidOver):
+            aid.answer(city, second, accept=True, now=over)
+    with pytest.raises(InvalidInput):
+        duty.go_on_duty(city, name="Sam", languages=["es"], now=over, aid_id=first)
+
+
+def test_lent_time_is_booked_on_the_lenders_day_whoever_ends_it(city):
+    row = begin(city)
+    aid_id = lend(city, row)
+    with acting_for(city, IDS["county"]):
+        aid.answer(city, aid_id, accept=True, now=NOW)
+    duty.go_on_duty(city, name="Sam", languages=["es"], now=NOW, aid_id=aid_id)
+    with acting_for(city, IDS["county"]):
+        city.execute(
+            text("UPDATE tenants SET zone = 'Pacific/Auckland' WHERE id = :id"),
+            {"id": IDS["county"]},
+        )
+        aid.finish(city, aid_id, now=NOW + timedelta(hours=1))
+    booked = city.execute(
+        select(UsageEvent.booked_on).where(UsageEvent.activity == "lent_minute")
+    ).scalar_one()
+    assert booked == date(2026, 11, 25)
 
 
 def test_help_that_was_not_accepted_is_withdrawn_with_the_emergency(city):
@@ -303,11 +350,11 @@ def test_a_third_partner_sees_no_help(city):
     with acting_for(city, IDS["211info"]):
         assert queries.aids_of(city) == []
         with pytest.raises(NotFound):
-            aid.finish(city, aid_id, now=NOW, day=NOW.date())
+            aid.finish(city, aid_id, now=NOW)
 
 
 def test_a_duty_ends_by_itself(city):
-    duty.go_on_duty(city, name="Sam", languages=["en", "en"], now=NOW, day=NOW.date(), hours=2)
+    duty.go_on_duty(city, name="Sam", languages=["en", "en"], now=NOW, hours=2)
     assert [each.name for each in queries.on_duty(city, NOW)] == ["Sam"]
     assert queries.on_duty(city, NOW + timedelta(hours=2)) == []
     assert cover_due(city, NOW + timedelta(hours=3)) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -62,9 +63,7 @@ def test_it_is_taken_over_with_its_summary_and_clock(city):
         assert [(each.public_id, each.shared, each.reason) for each in seen] == [
             (number, SHARED, "Needs a bed")
         ]
-        taken = handovers.take_over(
-            city, number, name="Ana", note="Needs a bed", now=later, day=DAY
-        )
+        taken = handovers.take_over(city, number, name="Ana", note="Needs a bed", now=later)
         contact = city.execute(
             select(Contact.__table__).where(Contact.public_id == taken.contact_number)
         ).one()
@@ -124,14 +123,14 @@ def test_it_can_be_stopped_and_rung_elsewhere(city):
     other = Rung(IDS["county"], "county", "county/main", "1", {})
     assert handovers.ring(city, started.id, other, now=NOW) != number
     with acting_for(city, IDS["211info"]), pytest.raises(AnsweredAlready):
-        handovers.take_over(city, number, name="Ana", note="", now=NOW, day=DAY)
+        handovers.take_over(city, number, name="Ana", note="", now=NOW)
 
 
 def test_a_named_person_answers_and_nobody_else(city):
     started = begin(city)
     number = handovers.ring(city, started.id, rung(person_id=new_id(), person_name="Bo"), now=NOW)
     with acting_for(city, IDS["211info"]), pytest.raises(AnsweredAlready, match="Bo"):
-        handovers.take_over(city, number, name="Ana", note="", now=NOW, day=DAY)
+        handovers.take_over(city, number, name="Ana", note="", now=NOW)
 
 
 def test_what_cannot_be_rung(city):
@@ -142,7 +141,7 @@ def test_what_cannot_be_rung(city):
         handovers.ring(city, new_id(), rung(), now=NOW)
     number = handovers.ring(city, started.id, rung(), now=NOW)
     with acting_for(city, IDS["county"]), pytest.raises(NotFound):
-        handovers.take_over(city, number, name="Eve", note="", now=NOW, day=DAY)
+        handovers.take_over(city, number, name="Eve", note="", now=NOW)
     with acting_for(city, IDS["211info"]), pytest.raises(InvalidInput):
         handovers.pass_on(city, number, reason=" ", now=NOW)
     close_contact(
@@ -175,7 +174,7 @@ def test_there_are_never_two_takers(committed_engine):
                     elif name == "pass":
                         handovers.pass_on(session, number, reason="full", now=NOW)
                     else:
-                        handovers.take_over(session, number, name=name, note="", now=NOW, day=DAY)
+                        handovers.take_over(session, number, name=name, note="", now=NOW)
                 outcomes.append(number)
             except AnsweredAlready:
                 pass
@@ -216,7 +215,7 @@ def taken_at(city, contact_id, partner):
     other = Rung(IDS[partner], partner, f"{partner}/main", "1", {})
     number = handovers.ring(city, contact_id, other, now=NOW)
     with acting_for(city, IDS[partner]):
-        handovers.take_over(city, number, name="Ana", note="", now=NOW, day=DAY)
+        handovers.take_over(city, number, name="Ana", note="", now=NOW)
     return row_of(city, "city", number)
 
 
@@ -314,8 +313,43 @@ def test_what_911_brings_is_a_contact_with_its_reason_that_is_claimed_once(city)
     assert contact == ("911: Loud music, nobody in danger", None)
     with pytest.raises(InvalidInput):
         handovers.pass_on(city, number, reason="no", now=NOW)
-    taken = handovers.take_over(city, number, name="Ana", note="", now=hours, day=DAY)
+    taken = handovers.take_over(city, number, name="Ana", note="", now=hours)
     claimed = city.execute(select(Contact.__table__).where(Contact.id == taken.contact_id)).one()
     assert (claimed.specialist_id, claimed.wait_seconds) == (city.scope.person_id, 3 * 3600)
     with pytest.raises(AnsweredAlready):
-        handovers.take_over(city, number, name="Bo", note="", now=hours, day=DAY)
+        handovers.take_over(city, number, name="Bo", note="", now=hours)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_an_incident_that_comes_twice_at_once_is_one_contact(committed_engine, same):
+    client, scope = new_id(), Scope(IDS["211info"])
+    given = {"line_key": "main", "after_hours": False, "now": NOW}
+    called = threading.Event()
+    answers: list[tuple[str, bool] | str] = []
+
+    def send_again() -> None:
+        with session_scope(committed_engine, scope) as session:
+            session.execute(select(1))
+            called.set()
+            try:
+                answers.append(
+                    handovers.bring(session, client, brought(digest="a" if same else "b"), **given)
+                )
+            except KeyReused:
+                answers.append("other content")
+
+    again = threading.Thread(target=send_again)
+    with session_scope(committed_engine, scope) as session:
+        first = handovers.bring(session, client, brought(), **given)
+        send(session)
+        again.start()
+        assert called.wait(timeout=60)
+        time.sleep(0.2)  # the second is in the middle of it when the first commits
+    again.join(timeout=120)
+    assert first[1]
+    assert answers == [(first[0], False) if same else "other content"]
+    with session_scope(committed_engine, scope) as session:
+        contacts = session.execute(
+            select(Contact.id).where(Contact.source_key.startswith(f"911:{client}"))
+        )
+        assert len(contacts.all()) == 1

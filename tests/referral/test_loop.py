@@ -574,9 +574,7 @@ def test_ending_a_consent_empties_what_a_hand_over_carried(city, region):
     note = "Needs a bed\nName: Dana Canary"
     number = ring_with_consent(city, region)
     with acting_for(city, THERE):
-        taken = handovers.take_over(
-            city, number, name="Ana", note=note, now=LATER, day=LATER.date()
-        )
+        taken = handovers.take_over(city, number, name="Ana", note=note, now=LATER)
         contact = one(city, Contact, Contact.id == taken.contact_id)[0]
         contact.note += "\nBed found at St Johns"
         city.flush()
@@ -605,7 +603,7 @@ def test_a_ring_stops_when_its_consent_is_taken_back(city, region):
     (consent,) = [each for each in one(city, Consent) if each.to_tenant_id == THERE]
     consents.revoke_consent(city, now=LATER, consent_id=consent.id)
     with acting_for(city, THERE), pytest.raises(handovers.AnsweredAlready):
-        handovers.take_over(city, number, name="Ana", note="", now=LATER, day=LATER.date())
+        handovers.take_over(city, number, name="Ana", note="", now=LATER)
     # without what needs consent it can be rung again, and nothing is left to stop
     ring_with_consent(city, region, agreed=())
     with acting_for(city, THERE):

@@ -22,7 +22,7 @@ def change_duty(context: Desk, request: Any) -> HTTPSeeOther:
     """Say that one is there, in which languages; or that one is not."""
     tell = telling(request)
     if request.POST.get("verb") == "off":
-        if go_off_duty(request.dbsession, now=request.now, day=tell.today):
+        if go_off_duty(request.dbsession, now=request.now):
             request.flash("success", _("You are off duty."))
     else:
         languages = request.POST.getall("language")
@@ -37,7 +37,6 @@ def change_duty(context: Desk, request: Any) -> HTTPSeeOther:
             name=request.identity.name,
             languages=languages or ["en"],
             now=request.now,
-            day=tell.today,
             aid_id=aid_id,
         )
         request.flash("success", _("You are on duty: others see it."))

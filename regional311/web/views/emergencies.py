@@ -932,7 +932,7 @@ def _answered(request: Any, verb: str) -> HTTPSeeOther:
     except ValueError:
         raise HTTPNotFound from None
     if verb == "end":
-        finish_aid(request.dbsession, aid_id, now=request.now, day=tell.today)
+        finish_aid(request.dbsession, aid_id, now=request.now)
         request.flash("success", _("The help has ended."))
     else:
         answer_aid(request.dbsession, aid_id, accept=verb == "accept", now=request.now)

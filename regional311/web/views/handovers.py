@@ -312,7 +312,6 @@ def answer(context: Desk, request: Any) -> HTTPSeeOther:
             name=request.identity.name,
             note="\n".join(lines),
             now=request.now,
-            day=tell.today,
         )
     except AnsweredAlready as error:
         request.flash("warning", error.message)
