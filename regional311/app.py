@@ -40,6 +40,7 @@ def main(
         config.include("regional311.web.i18n")  # languages
         config.include("regional311.web.shell")  # templates and static files
         config.include("regional311.web.pipeline")  # transactions, headers, strict addresses
+        config.include("regional311.web.readable")  # no text that cannot be kept
         config.include("regional311.web.sessions")  # cookies, CSRF, one-time messages
         config.include("regional311.web.security")  # who asks, what they may
         config.include("regional311.web.tree")  # what is where

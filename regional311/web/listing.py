@@ -68,7 +68,7 @@ class Listing:
         self.sort = asked if asked.removeprefix("-") in sortable else sort
         self.after = request.GET.get("after", "")[:_LONGEST] or None
         for each in self.filters:
-            value = request.GET.get(each.name, "").strip()[:_LONGEST].replace("\0", "")
+            value = request.GET.get(each.name, "").strip()[:_LONGEST]
             if each.choices is None or value in {str(choice[0]) for choice in each.choices}:
                 each.value = value
         self.rows: list[Any] = []

@@ -28,7 +28,7 @@ def cookie_name(request: Any, name: str) -> str:
 def session_token(request: Any) -> str | None:
     """Return the session's secret that the browser sent, if any."""
     found = request.cookies.get(cookie_name(request, SESSION), "")
-    return found if 20 <= len(found) <= 100 and found.isascii() else None
+    return found if 20 <= len(found) <= 100 and found.isascii() and found.isprintable() else None
 
 
 def set_cookie(request: Any, response: Any, name: str, value: str, max_age: int | None) -> None:

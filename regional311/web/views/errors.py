@@ -25,14 +25,18 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from regional311.database.ids import new_token
 from regional311.errors import Conflict, DomainError, Forbidden, NotFound, Stale
+from regional311.exchange.fhir import outcome
+from regional311.exchange.transport import JSON as FHIR_JSON
 from regional311.web import open311
 from regional311.web.i18n import _, translated
 from regional311.web.open311 import asked_format
 from regional311.web.pipeline import wrong_method
+from regional311.web.readable import Unreadable
 from regional311.web.sessions import current_identity
 
 log = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 30
+FHIR_CODES = {400: "value", 403: "forbidden", 404: "not-found", 409: "conflict"}
 
 
 def error_page(
@@ -42,6 +46,7 @@ def error_page(
     message: Any,
     *,
     code: str | None = None,
+    field: str | None = None,
     template: str = "errors/error.jinja2",
     headers: dict[str, str] | None = None,
     **values: Any,
@@ -50,10 +55,15 @@ def error_page(
     title, message = translated(request, title), translated(request, message)
     if (form := asked_format(request)) is not None:
         answer = open311.errors(form, status, message)
+    elif _is_of(request, "fhir"):
+        told = outcome([("error", FHIR_CODES.get(status, "processing"), message, field)])
+        answer = Response(json.dumps(told).encode(), status=status, content_type=FHIR_JSON)
     elif _wants_json(request):
         problem = {"type": "about:blank", "title": title, "status": status, "detail": message}
         if code:
             problem["code"] = code
+        if field:
+            problem["field"] = field
         answer = Response(
             json.dumps(problem).encode(), status=status, content_type="application/problem+json"
         )
@@ -68,11 +78,16 @@ def error_page(
 
 
 def _wants_json(request: Any) -> bool:
-    if f"{request.environ.get('PATH_INFO', '')}/".startswith("/hsds/"):
+    if f"{request.environ.get('PATH_INFO', '')}/".startswith("/hsds/") or _is_of(request, "911"):
         return True
     offers = ["text/html", "application/json", "application/problem+json"]
     found = request.accept.acceptable_offers(offers)
     return bool(found) and found[0][0] != "text/html"
+
+
+def _is_of(request: Any, interface: str) -> bool:
+    """Whether an address is of a partner's interface for programs, as it came."""
+    return interface in request.environ.get("PATH_INFO", "").split("/")[2:3]
 
 
 @notfound_view_config()
@@ -140,6 +155,19 @@ def undecodable(error: Any, request: Any) -> Response:
         400,
         _("This cannot be read"),
         _("The address or the form has characters that are not UTF-8. Nothing was saved."),
+    )
+
+
+@exception_view_config(Unreadable)
+def unreadable(error: Unreadable, request: Any) -> Response:
+    """A text that no record can keep."""
+    return error_page(
+        request,
+        400,
+        _("This cannot be read"),
+        error.message,
+        code="InvalidInput",
+        field=error.field,
     )
 
 

@@ -96,7 +96,7 @@ def _asked(request: Any, tell: Telling) -> Asked:
         last,
         side if side in SIDES else "",
         partner if partner in tell.published.ids else "",
-        request.GET.get("service", "").strip()[:100].replace("\0", ""),
+        request.GET.get("service", "").strip()[:100],
         problem,
     )
 

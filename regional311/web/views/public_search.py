@@ -175,7 +175,7 @@ def found(context: Root, request: Any) -> HTTPSeeOther:
 
 def _asked(request: Any, tell: Telling) -> Asked:
     given = {name: request.GET.get(name, "").strip()[:LONGEST_QUESTION] for name in _NAMES}
-    given = {name: value.replace("\0", "") for name, value in given.items() if value}
+    given = {name: value for name, value in given.items() if value}
     located, point = _where(tell, given)
     offers = {
         "partner": set(tell.published.tenants),
