@@ -67,6 +67,11 @@ class Service:
         return f"{self.tenant}/{self.key}"
 
     @property
+    def locations(self) -> tuple[str, ...]:
+        """Keys of its partner's locations at which it is given."""
+        return tuple(each["location"] for each in self.details.get("location") or ())
+
+    @property
     def on_web_form(self) -> bool:
         """Whether it can be asked for on the web form."""
         return self.verb in ("report", "request") and (not self.channels or "web" in self.channels)

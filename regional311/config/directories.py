@@ -6,11 +6,12 @@ What commands and the worker call; the rules are in `catalog.hsds`.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
 import orjson
 import structlog
@@ -40,7 +41,13 @@ NOT_UNDERSTOOD: Final = (
 
 
 def region_of(
-    snapshot: Published, at: datetime, url: str, *, slug: str | None = None, inside: bool = False
+    snapshot: Published,
+    at: datetime,
+    url: str,
+    *,
+    slug: str | None = None,
+    inside: bool = False,
+    alerts: Mapping[UUID, Mapping[str, tuple[str, bool]]] | None = None,
 ) -> Region:
     """Give what stands around the entries of the region's directory, or of one partner's."""
     return Region(
@@ -56,6 +63,7 @@ def region_of(
         ),
         only=slug,
         inside=inside,
+        alerts=alerts or {},
     )
 
 

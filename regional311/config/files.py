@@ -1062,11 +1062,22 @@ def _check_emergencies(
         for partner in partners.values()
         for service in partner.every_service()
     }
+    locations = {
+        f"{partner.slug}/{key}" for partner in partners.values() for key in partner.location_keys()
+    }
     for kind in emergencies.kind:
         path = f"kind[{kind.key}]"
         mark.unique(f"{path}.text", [each.language for each in kind.text])
         for ref in kind.services if readable else ():
             mark.known(f"{path}.services", ref, services, "service")
+        for place, each in enumerate(kind.place, 1):
+            where = f"{path}.place[{place}]"
+            if not each.name and not each.service:
+                mark(f"{where}.name", "say the name, or the service whose name it has")
+            if each.service and readable:
+                mark.known(f"{where}.service", each.service, services, "service")
+            if each.location:
+                mark.known(f"{where}.location", each.location, locations, "location")
         for place, row in enumerate(kind.surge if answered else (), 1):
             where = f"{path}.surge[{place}]"
             mark.known(f"{where}.line", row.line, lines, "line")

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, get_args
 from uuid import UUID
 
 from sqlalchemy import func, select, update
 
 from regional311.audit.service import record
-from regional311.cover.emergency import LONGEST_HOURS, InForce
+from regional311.cover.emergency import LONGEST_HOURS, InForce, PlaceKind
 from regional311.cover.models import Emergency, EmergencyEntry
 from regional311.database.ids import new_id, public_id
 from regional311.database.rows import new_row, put, send
@@ -22,7 +22,7 @@ from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.errors import Conflict, InvalidInput, NotFound, Stale
 from regional311.tenancy.revision import raise_revision
 
-PLACE_KINDS: Final = ("shelter", "closure", "water", "warming", "cooling")
+PLACE_KINDS: Final = get_args(PlaceKind)
 LONGEST_REASON: Final = 500
 MOST_TEXT: Final = 4000
 
@@ -58,12 +58,18 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What there is to name in a plan: services and articles and lines as ``partner/key``."""
+    """What there is to name in a plan: services and articles and lines as ``partner/key``.
+
+    ``entries`` and ``locations`` are those of the directory that it may open or close: a partner's
+    own, for the region everybody's.
+    """
 
     kinds: Collection[str]
     services: Collection[str]
     lines: Collection[str]
     partners: Collection[str]
+    entries: Collection[str] = ()
+    locations: Collection[str] = ()
 
 
 def start(
@@ -259,6 +265,15 @@ def check_plan(
         ):
             raise InvalidInput(f"Nobody is called {answer}.", field="surges")
     for place in plan.places:
+        for name, there, what in (
+            ("service", known.entries, "service"),
+            ("location", known.locations, "location"),
+        ):
+            if place.get(name) and place[name] not in there:
+                raise InvalidInput(
+                    f"There is no {what} {place[name]} that this emergency could open or close.",
+                    field="places",
+                )
         if place.get("kind") not in PLACE_KINDS or not place.get("name"):
             raise InvalidInput("A place has a kind and a name.", field="places")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,8 @@ from regional311.strict import Key, Language, Model, Prose, Words
 from regional311.tenancy.answering import Surge, Target
 
 REGION: Final = "region"
+PlaceKind = Literal["shelter", "closure", "water", "warming", "cooling"]
+CLOSURE: Final = "closure"
 LONGEST_HOURS: Final = 31 * 24
 """An emergency is planned for a month at most; it can be prolonged."""
 
@@ -32,6 +34,25 @@ class SurgeSaid(Model):
     answer: Target = Field(description="Partner or `partner/line` that answers; `voicemail`.")
 
 
+class PlaceSaid(Model):
+    """A shelter or a closure that is known before the emergency."""
+
+    kind: PlaceKind = Field(description="What it is: `closure` is closed, all others are open.")
+    name: Words | None = Field(
+        default=None, description="Name; left out where a service is named: the service's."
+    )
+    service: Target | None = Field(
+        default=None, description="Service that is open for it or closed, as `partner/key`."
+    )
+    location: Target | None = Field(
+        default=None,
+        description="Location that is concerned, as `partner/key`: with a service only that one"
+        " there, without one everything there.",
+    )
+    address: Words | None = Field(default=None, description="Address.")
+    note: Words | None = Field(default=None, description="What else to know.")
+
+
 class EmergencyKind(Model):
     """A kind of emergency, with everything prepared for it."""
 
@@ -48,6 +69,9 @@ class EmergencyKind(Model):
     )
     text: tuple[EmergencyText, ...] = Field(
         min_length=1, description="What is told, in each language."
+    )
+    place: tuple[PlaceSaid, ...] = Field(
+        default=(), description="Shelters that are opened and what is closed."
     )
     surge: tuple[SurgeSaid, ...] = Field(
         default=(), description="Who answers lines meanwhile, also where they would be closed."

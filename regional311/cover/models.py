@@ -40,7 +40,8 @@ class Emergency(Base):
     articles: Mapped[list[str]]
     """Scripts and answers shown first, as `partner/key`."""
     places: Mapped[list[dict[str, Any]]]
-    """Shelters and closures: `kind`, `name`, `address`, `note`."""
+    """Shelters and closures: `kind`, `name`, `address`, `note`; `service` and `location` of the
+    directory, as `partner/key`, where they have an entry."""
     surges: Mapped[list[dict[str, Any]]]
     """`line` and `answer`: who answers it before every fallback."""
     started_at: Mapped[datetime]

@@ -10,6 +10,7 @@ from regional311.catalog.directory import Service
 from regional311.catalog.search_log import record_choice, record_search
 from regional311.intake.queries import familiar_services
 from regional311.web.emergencies import pinned, scripts
+from regional311.web.entry_alerts import entry_alerts
 from regional311.web.freshness import freshness
 from regional311.web.offering import room_of
 from regional311.web.searching import (
@@ -89,6 +90,7 @@ def hits_of(request: Any, here: str, *, walks: bool = False) -> dict[str, Any]:
                     "summary": hit.summary,
                     "fresh": None,
                     "room": None,
+                    "alerts": [],
                     "guide": hit.heading == "script",
                     "reasons": reasons,
                 }
@@ -117,6 +119,7 @@ def _offer(request: Any, service: Service, url: str, reasons: Sequence[Any] = ()
         "summary": service.summary,
         "fresh": freshness(request, service),
         "room": room_of(tell, service),
+        "alerts": entry_alerts(request, service),
         "guide": False,
         "reasons": reasons,
     }

@@ -24,6 +24,7 @@ from regional311.config.directories import region_of
 from regional311.database.session import TenantSession, open_session
 from regional311.errors import InvalidInput
 from regional311.referral.snapshot import NOBODY, Published, published
+from regional311.web.entry_alerts import directory_alerts
 from regional311.web.partners import REGION, Partner
 
 PAGE_SIZE: Final = 50
@@ -182,16 +183,31 @@ class View:
 
     @property
     def region(self) -> Region:
-        """What stands around the entries, made once for each revision and day."""
+        """What stands around the entries, made once for each revision, day and emergency."""
         kept: dict[Any, Region] = self.request.registry.directories
-        key = (self.published.revision, self.today, self.url)
+        key = (self.published.revision, self.today, self.url, self.emergencies)
         found = kept.get(key)
         if found is None:
             if len(kept) >= _KEPT_REGIONS:
                 kept.clear()
             slug = None if self.partner is None else self.partner.slug
-            found = kept[key] = region_of(self.published, self.request.now, self.url, slug=slug)
+            found = kept[key] = region_of(
+                self.published,
+                self.request.now,
+                self.url,
+                slug=slug,
+                alerts=directory_alerts(self.published, self.request.now),
+            )
         return found
+
+    @property
+    def emergencies(self) -> tuple[str, ...]:
+        """Numbers of the emergencies that are on; one ends at its time without a new revision."""
+        return tuple(
+            each.public_id
+            for each in self.published.emergencies
+            if not each.drill and each.on(self.request.now)
+        )
 
     def session(self) -> TenantSession:
         """Open a session that sees what is published and owns nothing."""
@@ -222,7 +238,8 @@ class View:
         """What changes whenever an answer may be another one."""
         asked = f"{self.request.path_qs}\0{self.request.host_url}".encode()
         said = sha256(asked + (self.request.body if self.request.method == "POST" else b""))
-        return f"{self.published.revision}-{self.today}-{said.hexdigest()[:16]}"
+        on = "".join(f"-{each}" for each in self.emergencies)
+        return f"{self.published.revision}-{self.today}{on}-{said.hexdigest()[:16]}"
 
 
 # --- answers -------------------------------------------------------------------------------------

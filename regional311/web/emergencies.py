@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from regional311.cover.emergency import InForce, seen_by
 from regional311.referral.snapshot import published
+from regional311.web.entry_alerts import entry_alerts
 from regional311.web.i18n import _, page_language
 from regional311.web.partners import REGION, Partner
 from regional311.web.spoken import own_language, spoken_service
@@ -106,6 +107,7 @@ def pinned(request: Any, url_of: Callable[[str], str]) -> list[dict[str, Any]]:
                 "summary": spoken.summary,
                 "who": tell.partner(service.tenant),
                 "drill": emergency.drill,
+                "alerts": entry_alerts(request, service),
             }
     return list(shown.values())
 
@@ -137,6 +139,7 @@ def places(tell: Telling, emergencies: list[InForce]) -> list[dict[str, Any]]:
             "name": each["name"],
             "address": each.get("address"),
             "note": each.get("note"),
+            "url": f"/services/{each['service']}" if each.get("service") else None,
             "who": tell.partner(emergency.tenant),
         }
         for emergency in emergencies

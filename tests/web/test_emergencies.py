@@ -75,6 +75,86 @@ def test_two_clicks_and_a_reason_and_everybody_reads_it(sign_in, testapp):
     assert "In this emergency" not in desk.get(asked.request.path)
 
 
+def test_what_it_opens_and_closes_is_said_at_the_entries_until_it_ends(sign_in, testapp, clock):
+    warm = "/services/211info/warming-center"
+
+    def read(name):
+        return testapp.get(f"/hsds/services?search={name}&full=true").json["contents"]
+
+    def entry():
+        return next(each for each in read("warming") if each["name"].startswith("Warming"))
+
+    app = sign_in("administrator", REGION)
+    before = entry()
+    tag = testapp.get("/hsds/services").headers["ETag"]
+    assert "Open as a warm place now" not in testapp.get(warm)
+    page = begin(app, REGION, drill=True)
+    assert "Open as a warm place now" not in testapp.get(warm)
+    assert "Open as a warm place now" not in app.get(warm)
+    assert entry() == before
+    end(app, page)
+    form = app.get(f"/{REGION}/emergencies/new?kind=storm").forms["form"]
+    form["reason"] = "Ice on every road"
+    assert form["service"].value == "211info/warming-center"
+    form["service"] = f"{CITY}/none"
+    refused = form.submit("submit", status=400)
+    assert f"There is no service {CITY}/none" in refused, refused.html.find(class_="usa-alert").text
+    form["service"], form["note"] = "211info/warming-center", "Dogs are welcome"
+    page = form.submit("submit").follow()
+    try:
+        for language, words in (
+            ("en", "Open as a warm place now"),
+            ("es", "Abierto ahora como lugar cálido"),
+            ("vi", "Hiện mở cửa làm nơi giữ ấm"),
+            ("zh-Hant", "現開放為溫暖場所"),
+            ("ru", "Сейчас открыто как место обогрева"),
+        ):
+            for path in (f"{warm}?", "/search?q=warm&", "/services/211info?"):
+                assert words in testapp.get(f"{path}lang={language}"), (path, language)
+            testapp.reset()
+        said = entry()
+        assert said["alert"].startswith("Open as a warm place now: Storm in the Portland region.")
+        assert said["alert"].endswith("Dogs are welcome.")
+        assert said["status"] == "active"
+        assert testapp.get("/hsds/services").headers["ETag"] != tag
+        desk = sign_in("specialist", COUNTY)
+        contact = desk.get(f"/{COUNTY}/desk").forms["start"].submit().follow()
+        screen = contact.forms["screen"]
+        screen["answer"] = "none"
+        asked = screen.submit().follow()
+        here = asked.request.path
+        assert "Open as a warm place now" in desk.get(f"{here}?q=warm")
+        assert "Dogs are welcome" in desk.get(f"{here}?service=211info/warming-center")
+        change = app.get(page.request.path + "/edit").forms["form"]
+        change["location"] = "211info/harbor-night-hall"
+        change.fields["kind"][-1].value = "closure"
+        change["name"] = "Harbor night hall"
+        change.submit("submit").follow()
+        closed = testapp.get(warm)
+        assert "Closed for now" in closed
+        assert "Harbor night hall" in closed
+        assert entry()["status"] == "active"
+        clock.advance(hours=49)
+        assert "Closed for now" not in testapp.get(warm)
+        assert entry() == before
+        clock.advance(hours=-49)
+    finally:
+        end(app, app.get(page.request.path))
+    assert "Closed for now" not in testapp.get(warm)
+    assert entry() == before
+
+
+def test_a_partner_opens_and_closes_its_own_entries_only(sign_in):
+    boss = sign_in("supervisor", CITY)
+    form = boss.get(f"/{CITY}/emergencies/new?kind=storm").forms["form"]
+    # what the region has prepared for another partner's entry is not the City's to say
+    assert "service" not in form.fields
+    form = form.submit("rows", value="add places").forms["form"]
+    form["reason"], form["service"], form["name"] = "Ice", "211info/warming-center", "Warm"
+    form.fields["kind"][-1].value = "closure"
+    assert "could open or close" in form.submit("submit", status=400)
+
+
 def test_a_drill_is_seen_by_staff_and_by_nobody_else(sign_in, testapp, web_engine, people):
     boss = sign_in("supervisor", CITY)
     page = begin(boss, CITY, kind="heat", drill=True)

@@ -106,7 +106,16 @@ def own_service(row: Mapping[str, Any], around: Around) -> Document:
     if row["verified_on"] is not None:
         document["assured_date"] = max(str(row["verified_on"]), document.get("assured_date", ""))
     document["last_modified"] = _last_modified(row["modified"], document.get("last_modified"))
+    if row["key"] in around.alerts:
+        _alert(document, *around.alerts[row["key"]])
     return document
+
+
+def _alert(document: Document, sentence: str, closed: bool) -> None:
+    """Lay what holds for the time being over a document; its own alert stays behind it."""
+    document["alert"] = " ".join(filter(None, (sentence, document.get("alert"))))
+    if closed and document["status"] == "active":
+        document["status"] = "temporarily closed"
 
 
 def own_site(row: Mapping[str, Any], around: Around) -> Document:

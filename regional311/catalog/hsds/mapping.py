@@ -168,6 +168,8 @@ class Around:
     `offset` is that of the partner's clocks from UTC in hours, `areas` its boundaries by key,
     `outline` the one where everything is offered that names none, `terms` the terms of taxonomies
     as HSDS objects by `taxonomy:code`. `inside` documents say what only the partner may read.
+    `alerts` are what is told of services for the time being, by key, each with whether the service
+    is closed meanwhile.
     """
 
     offset: float = 0
@@ -175,6 +177,7 @@ class Around:
     outline: str | None = None
     terms: Mapping[str, Document] = field(default_factory=dict)
     inside: bool = False
+    alerts: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
 
 
 # --- services ------------------------------------------------------------------------------------

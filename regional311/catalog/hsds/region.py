@@ -58,7 +58,8 @@ class Region:
     """The directory's surroundings at a moment.
 
     `url` is the address of the API; areas have theirs below it. `only` is the slug of the one
-    partner whose directory this is. `inside` documents hold what is not for everybody.
+    partner whose directory this is. `inside` documents hold what is not for everybody. `alerts` are
+    what is told of partners' services for the time being (`mapping.Around`).
     """
 
     tenants: Mapping[UUID, TenantRow]
@@ -71,6 +72,7 @@ class Region:
     kinds: frozenset[str] = frozenset()
     only: str | None = None
     inside: bool = False
+    alerts: Mapping[UUID, Mapping[str, tuple[str, bool]]] = field(default_factory=dict)
     _arounds: dict[UUID, Around] = field(default_factory=dict, compare=False)
 
     @cached_property
@@ -119,6 +121,7 @@ class Region:
                 outline=outline,
                 terms=self.term_documents,
                 inside=self.inside,
+                alerts=self.alerts.get(tenant_id, {}),
             )
         return self._arounds[tenant_id]
 

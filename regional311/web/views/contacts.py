@@ -37,6 +37,7 @@ from regional311.referral.decision import explain_stored
 from regional311.web.answer_links import answer_link
 from regional311.web.answering_now import number_to_give
 from regional311.web.desk_search import LONGEST_QUESTION, hits_of, record_pick
+from regional311.web.entry_alerts import entry_alerts
 from regional311.web.forms import (
     Boolean,
     CheckboxWidget,
@@ -712,6 +713,7 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
             "name": work.service.name,
             "who": tell.partner(work.service.tenant),
             "summary": work.service.summary,
+            "alerts": entry_alerts(request, work.service),
             "fresh": freshness(request, work.service),
             "suggest_url": f"/{tell.slug}/suggestions/new?about={work.service.ref}",
         },

@@ -57,6 +57,7 @@ from regional311.web.wording import ACTIONS, CHANNELS, LANGUAGES, choices, said
 
 NEW_FIRST = 20
 ALL = tuple(LANGUAGE_NAMES)
+PLACE_FIELDS = ("kind", "service", "location", "name", "address", "note")
 
 
 # --- the list -------------------------------------------------------------------------------------
@@ -138,11 +139,15 @@ def _kind(tell: Telling, key: str) -> EmergencyKind:
 
 def _known(tell: Telling) -> service.Known:
     published = tell.published
+    there = [each for each in published.directory.services if each.offered(tell.today)]
+    entries = [each for each in there if tell.slug in (REGION, each.tenant)]
     return service.Known(
         kinds=published.emergency_kinds(tell.today),
-        services={each.ref for each in published.directory.services if each.offered(tell.today)},
+        services={each.ref for each in there},
         lines=published.answered,
         partners=published.partners,
+        entries={each.ref for each in entries},
+        locations={f"{each.tenant}/{key}" for each in entries for key in each.locations},
     )
 
 
@@ -224,7 +229,33 @@ def _form(request: Any, values: dict[str, Any], *, submit: Any, cancel: str, sta
             widget=SelectWidget(values=kinds, empty=_("- Select -")),
         )
     )
-    place.add(SchemaNode(String(200), name="name", title=_("Name")))
+    place.add(
+        SchemaNode(
+            String(200),
+            name="service",
+            title=_("Service of the directory"),
+            description=_("As partner/key; its page says it, too."),
+            missing=None,
+        )
+    )
+    place.add(
+        SchemaNode(
+            String(200),
+            name="location",
+            title=_("Location of the directory"),
+            description=_("As partner/key; alone it is everything given there."),
+            missing=None,
+        )
+    )
+    place.add(
+        SchemaNode(
+            String(200),
+            name="name",
+            title=_("Name"),
+            description=_("Left out: the service's."),
+            missing=None,
+        )
+    )
     place.add(SchemaNode(String(300), name="address", title=_("Address"), missing=None))
     place.add(SchemaNode(String(300), name="note", title=_("Note"), missing=None))
     table = rows(
@@ -281,7 +312,16 @@ def _field(code: str) -> str:
     return code.replace("-", "_").lower()
 
 
-def _plan(values: dict[str, Any], now: Any) -> service.Plan:
+def _named(tell: Telling, place: dict[str, Any]) -> dict[str, str]:
+    """A place without what was left out; one of the directory has its name from there."""
+    said = {name: text for name, text in place.items() if text}
+    service = tell.published.directory.find(said.get("service", ""))
+    if "name" not in said and service is not None:
+        said["name"] = service.name
+    return said
+
+
+def _plan(tell: Telling, values: dict[str, Any], now: Any) -> service.Plan:
     texts = {}
     for code in ALL:
         title, text = values[f"title_{_field(code)}"], values[f"text_{_field(code)}"]
@@ -293,9 +333,7 @@ def _plan(values: dict[str, Any], now: Any) -> service.Plan:
         ends_at=now + timedelta(hours=values["hours"]),
         services=_refs(values["services"]),
         articles=_refs(values["articles"]),
-        places=tuple(
-            {name: text for name, text in each.items() if text} for each in values["places"]
-        ),
+        places=tuple(_named(tell, each) for each in values["places"]),
         surges=tuple((each["line"], each["answer"]) for each in values["surges"]),
     )
 
@@ -315,7 +353,12 @@ def _prepared(tell: Telling, kind: EmergencyKind) -> dict[str, Any]:
         "services": "\n".join(kind.services),
         "articles": "\n".join(kind.articles),
         "surges": [{"line": each.line, "answer": each.answer} for each in own],
-        "places": [],
+        "places": [
+            {name: getattr(each, name) for name in PLACE_FIELDS}
+            for each in kind.place
+            if tell.slug == REGION
+            or (each.service or each.location or "").startswith(f"{tell.slug}/")
+        ],
     }
 
 
@@ -354,7 +397,8 @@ def new(context: Emergencies, request: Any) -> dict[str, Any]:
 def start(context: Emergencies, request: Any) -> Any:
     """Start an emergency, or a drill."""
     tell = telling(request)
-    kind, form = _start_form(request, request.POST.get("kind", ""))
+    # rows of places have a kind, too: the emergency's comes first
+    kind, form = _start_form(request, next(iter(request.POST.getall("kind")), ""))
     shown = {"kind": kind.name, "form": form}
     if pressed(request, form):
         return shown
@@ -362,7 +406,7 @@ def start(context: Emergencies, request: Any) -> Any:
     def on_success(values: dict[str, Any]) -> HTTPSeeOther:
         number = service.start(
             request.dbsession,
-            _plan(values, request.now),
+            _plan(tell, values, request.now),
             reason=values["reason"],
             drill=values["drill"],
             known=_known(tell),
@@ -395,10 +439,7 @@ def _edit_form(context: EmergencyRecord, request: Any) -> Form:
         },
         "services": "\n".join(row.services),
         "articles": "\n".join(row.articles),
-        "places": [
-            {name: each.get(name) for name in ("kind", "name", "address", "note")}
-            for each in row.places
-        ],
+        "places": [{name: each.get(name) for name in PLACE_FIELDS} for each in row.places],
         "surges": row.surges,
     }
     return _form(
@@ -441,7 +482,7 @@ def save(context: EmergencyRecord, request: Any) -> Any:
         service.change(
             request.dbsession,
             context.record.id,
-            _plan(values, request.now),
+            _plan(tell, values, request.now),
             version=values["version"],
             known=_known(tell),
             now=request.now,
@@ -528,7 +569,12 @@ def emergency(context: EmergencyRecord, request: Any) -> Any:
         ],
         "services": [tell.published.names.get(ref, ref) for ref in row.services],
         "places": [
-            {**each, "word": PLACE_WORDS.get(each["kind"], each["kind"])} for each in row.places
+            {
+                **dict.fromkeys(PLACE_FIELDS),
+                **each,
+                "word": PLACE_WORDS.get(each["kind"], each["kind"]),
+            }
+            for each in row.places
         ],
         "surges": [
             (_line_name(tell, each["line"]), _line_name(tell, each["answer"]))

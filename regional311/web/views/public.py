@@ -18,6 +18,7 @@ from regional311.intake import me_too
 from regional311.referral import filing
 from regional311.referral.decision import said
 from regional311.web.answer_links import answer_link
+from regional311.web.entry_alerts import entry_alerts
 from regional311.web.forms import (
     Boolean,
     CheckboxWidget,
@@ -211,6 +212,7 @@ def _report_page(request: Any, found: Service, form: Form, lead: Any) -> dict[st
         "title": title,
         "lead": lead,
         "refused": _refused(request, found),
+        "alerts": entry_alerts(request, found),
         "phone": telling(request).phone(found.tenant),
         "form": form,
     }

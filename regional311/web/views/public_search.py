@@ -18,6 +18,7 @@ from regional311.catalog.search import Filters, Found, Hit, Point, Served
 from regional311.catalog.search_log import record_choice, record_search
 from regional311.tenancy.jurisdiction import Located
 from regional311.web.emergencies import pinned
+from regional311.web.entry_alerts import closed_everywhere, entry_alerts
 from regional311.web.i18n import _, offered, page_language, translated
 from regional311.web.partners import REGION
 from regional311.web.public_pages import alternates, canonical
@@ -277,6 +278,7 @@ def _shown(request: Any, tell: Telling, found: Found, hit: Hit, asked: Asked) ->
     if service is not None:
         spoken = spoken_service(service, own_language(row), page_language(request))
         title, summary = spoken.name, spoken.summary
+    alerts = [] if service is None else entry_alerts(request, service)
     ref = ref_of(tell, hit)
     said_back = {"to": f"{hit.kind}:{ref}", "q": asked.words, "hits": str(found.total)}
     return {
@@ -287,7 +289,8 @@ def _shown(request: Any, tell: Telling, found: Found, hit: Hit, asked: Asked) ->
         "summary": summary,
         "partner": row.name,
         "verb": said(VERBS, hit.verb) if hit.verb else _("Question and answer"),
-        "is_open": hit.is_open,
+        "alerts": alerts,
+        "is_open": None if closed_everywhere(alerts) else hit.is_open,
         "paused": hit.status == "temporarily closed",
         "free": hit.free and hit.kind == "service",
         "away": None if hit.metres is None else _away(tell, hit.metres),

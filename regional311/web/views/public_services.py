@@ -29,6 +29,7 @@ from regional311.referral.snapshot import NOBODY, Line, Published, calendar_of
 from regional311.tenancy.jurisdiction import geometry_from
 from regional311.web import schema_org
 from regional311.web.answering_now import now_on, telephone_of
+from regional311.web.entry_alerts import closed_everywhere, entry_alerts
 from regional311.web.i18n import _, page_language
 from regional311.web.opening import SOON, opening, told_once
 from regional311.web.public_pages import alternates, canonical, languages_of, shown_notices
@@ -156,7 +157,11 @@ def _listed(request: Any, row: Any, services: Sequence[Service]) -> Iterator[dic
                 {
                     "title": heading,
                     "services": [
-                        {"url": f"/services/{each.ref}", **_named(each, own, wanted)}
+                        {
+                            "url": f"/services/{each.ref}",
+                            "alerts": entry_alerts(request, each),
+                            **_named(each, own, wanted),
+                        }
                         for each in group
                     ],
                 }
@@ -228,6 +233,7 @@ def service(context: PublicService, request: Any) -> dict[str, Any]:
         pinned = notices(
             session, tell.today, tenants=_with_region(tell.published, row.id), public=True
         )
+    alerts = entry_alerts(request, found)
     shown_places = [_place(tell, found, each, own) for each in places]
     areas = [tell.published.names.get(key, key) for key in found.boundaries]
     phones = _phones(tell, found, provider)
@@ -237,10 +243,13 @@ def service(context: PublicService, request: Any) -> dict[str, Any]:
     return {
         **page,
         "notices": shown_notices(request, pinned),
+        "alerts": alerts,
         "provider": provider[0] if provider else None,
         "bureau": tell.bureau(found.tenant, found.bureau),
         "closed_at_present": found.details.get("status") in ("inactive", "temporarily closed"),
-        "report_url": f"/report?service={found.ref}" if found.on_web_form else None,
+        "report_url": f"/report?service={found.ref}"
+        if found.on_web_form and not closed_everywhere(alerts)
+        else None,
         "report_label": _("Report it online") if found.verb == "report" else _("Ask for it online"),
         "phones": phones,
         "email": found.details.get("email"),

@@ -17,6 +17,7 @@ from regional311.identity.permissions import Permissions as P
 from regional311.keeping.keepers import keepers
 from regional311.referral.snapshot import invalidate
 from regional311.web.catalogue_wording import STATES, STATUSES
+from regional311.web.entry_alerts import entry_alerts
 from regional311.web.freshness import freshness
 from regional311.web.i18n import _
 from regional311.web.listing import PAGE_SIZE, Column, Filter, Listing
@@ -298,6 +299,7 @@ def service(context: ServiceRecord, request: Any) -> dict[str, Any]:
         "verb": said(VERBS, found.verb),
         "information": details.get("information"),
         "alert": details.get("alert"),
+        "alerts": entry_alerts(request, found),
         "others": others,
         "elsewhere": same_elsewhere(request, "service", found.key),
         "url": url,
