@@ -168,6 +168,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
 @click.option("--once", is_flag=True, help="End when nothing is due.")
 def work(var: Path | None, once: bool) -> None:
     """Deliver the outbox: what must be told after a commit."""
+    from regional311.cover.letters import with_emergencies
     from regional311.logs import configure_logging
     from regional311.notices.worker import work as work_outbox
     from regional311.web.serve import attach_to_parent
@@ -180,7 +181,12 @@ def work(var: Path | None, once: bool) -> None:
     with _reached(settings) as addresses, _engine(addresses) as engine:
         tell_ready()
         fates = work_outbox(
-            engine, settings, once=once, stop_event=stop, chores=chores(settings, once=once)
+            engine,
+            settings,
+            once=once,
+            stop_event=stop,
+            chores=chores(settings, once=once),
+            complete=with_emergencies,
         )
     click.echo(
         ", ".join(f"{count} {fate.value}" for fate, count in fates.items()) or "Nothing due."

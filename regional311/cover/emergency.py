@@ -129,6 +129,18 @@ def switched(emergencies: Iterable[InForce]) -> tuple[Surge, ...]:
     )
 
 
+def told(
+    emergencies: Iterable[InForce], at: datetime, *, tenant: str, language: str
+) -> list[tuple[str, str]]:
+    """Give title and text of each real emergency that concerns a partner at a moment."""
+    found = [
+        each.said(language)[1]
+        for each in emergencies
+        if not each.drill and each.on(at) and each.concerns(tenant)
+    ]
+    return [(said["title"], said.get("text") or "") for said in found]
+
+
 def seen_by(
     emergencies: Sequence[InForce], at: datetime, *, tenant: str | None, staff: bool
 ) -> list[InForce]:

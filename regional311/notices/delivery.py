@@ -11,7 +11,7 @@ import contextlib
 import ipaddress
 import smtplib
 import ssl
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.headerregistry import Address
@@ -57,6 +57,16 @@ class Letter:
     language: str
     heading: str
     body: str
+    event: str = ""
+
+
+Complete = Callable[[Session, Sequence[Letter], datetime], list[Letter]]
+"""What higher floors add to letters as they leave, in the transaction that leases them."""
+
+
+def as_written(_session: Session, letters: Sequence[Letter], _now: datetime) -> list[Letter]:
+    """Add nothing."""
+    return list(letters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +92,12 @@ def retry_after(attempt: int) -> timedelta | None:
 
 
 def deliver_due(
-    engine: Engine, settings: Settings, tenant_id: UUID, *, clock: Callable[[], datetime]
+    engine: Engine,
+    settings: Settings,
+    tenant_id: UUID,
+    *,
+    clock: Callable[[], datetime],
+    complete: Complete = as_written,
 ) -> list[Outcome]:
     """Deliver one batch of a tenant's due messages; an empty list means that nothing was due.
 
@@ -95,7 +110,8 @@ def deliver_due(
             note_no_server(session)
             return []
         leased_until = clock() + LEASE
-        letters = lease(session, now=clock(), until=leased_until)
+        now = clock()
+        letters = complete(session, lease(session, now=now, until=leased_until), now)
     outcomes = []
     if letters:
         for outcome in send_all(letters, settings, clock=clock, until=leased_until):
@@ -131,6 +147,7 @@ def lease(session: Session, *, now: datetime, until: datetime) -> list[Letter]:
             OutboxMessage.language,
             OutboxMessage.heading,
             OutboxMessage.body,
+            OutboxMessage.event,
         )
         .execution_options(synchronize_session=False)
     )

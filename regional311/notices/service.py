@@ -162,6 +162,19 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
 }
 """Heading and body of each event. ``{expected}`` and ``{link}`` are empty when there is nothing."""
 
+TO_PEOPLE: Final = frozenset(
+    {
+        "request_received",
+        "request_status",
+        "request_closed",
+        "me_too_status",
+        "me_too_closed",
+        "referral_sent",
+        "referral_answered",
+    }
+)
+"""Events that are told to people who ask for help; all others are for partners' staff."""
+
 DUE: Final = "- {name} (by {day})"
 NOT_PUBLISHED: Final = "- {name}, version {number}: {why}"
 AND_MORE: Final = "- and {number} more"

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from regional311.database.session import Scope, TenantSession, session_scope
 from regional311.errors import DomainError
-from regional311.notices.delivery import Fate, deliver_due
+from regional311.notices.delivery import Complete, Fate, as_written, deliver_due
 from regional311.settings import Settings
 from regional311.tenancy.models import Tenant
 
@@ -68,10 +68,12 @@ def work(
     stop_event: threading.Event | None = None,
     clock: Callable[[], datetime] = _now,
     chores: Sequence[Chore | Errand] = (),
+    complete: Complete = as_written,
 ) -> Counter[Fate]:
     """Deliver every tenant's outbox until `stop_event` is set; `once` ends when nothing is due.
 
-    Chores come first, each at the start and then as often as it says.
+    Chores come first, each at the start and then as often as it says. `complete` adds to letters
+    what holds at the moment at which they leave.
 
     Returns how many attempts ended how. A database that is down is waited for; with `once` its
     error is raised.
@@ -82,7 +84,7 @@ def work(
     while not stop.is_set():
         try:
             _do_chores(engine, chores, done_at, stop=stop, clock=clock)
-            fates = visit_all(engine, settings, stop=stop, clock=clock)
+            fates = visit_all(engine, settings, stop=stop, clock=clock, complete=complete)
         except DBAPIError as error:
             if once:
                 raise
@@ -103,13 +105,14 @@ def visit_all(
     *,
     stop: threading.Event,
     clock: Callable[[], datetime] = _now,
+    complete: Complete = as_written,
 ) -> Counter[Fate]:
     """Deliver one batch for each tenant, in id order, each in transactions of its own."""
     fates: Counter[Fate] = Counter()
     for tenant_id in _tenants(engine):
         if stop.is_set():
             break
-        for outcome in deliver_due(engine, settings, tenant_id, clock=clock):
+        for outcome in deliver_due(engine, settings, tenant_id, clock=clock, complete=complete):
             fates[outcome.fate] += 1
             log.info(
                 "delivery",

@@ -87,10 +87,16 @@ def directory_alerts(
             continue
         row = published.tenants[service.tenant]
         language = own_language(row)
-        shown = [_shown(published, each, service, language) for each in alerts]
-        sentence = " ".join(_in_one_line(each, language) for each in shown)
-        found.setdefault(row.id, {})[service.key] = (sentence, closed_everywhere(shown))
+        closed = any(each.closed and each.whole for each in alerts)
+        sentence = alert_sentence(published, at, service, language)
+        found.setdefault(row.id, {})[service.key] = (sentence, closed)
     return found
+
+
+def alert_sentence(published: Published, at: datetime, service: Service, language: str) -> str:
+    """Give all that emergencies say of a service at a moment, in one line in a language."""
+    shown = [_shown(published, each, service, language) for each in _alerts(published, at, service)]
+    return " ".join(_in_one_line(each, language) for each in shown)
 
 
 def _in_one_line(alert: ShownAlert, language: str) -> str:

@@ -10,10 +10,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
+from regional311.cover import emergencies
 from regional311.database.session import Scope, session_scope
 from regional311.identity.clients import make_client, revoke
 from regional311.intake import service as intake
 from regional311.intake.open_requests import Wanted, every_open_request
+from regional311.referral.snapshot import invalidate
 from regional311.web import open311
 
 CITY, COUNTY = "city-of-portland", "multnomah-county"
@@ -391,6 +393,55 @@ def test_one_partners_requests_are_unknown_to_another(testapp, post):
     assert found.json == []
     empty = testapp.get(f"/{COUNTY}/open311/v2/requests.xml?service_request_id={number}")
     assert ET.fromstring(empty.body).tag == "service_requests"
+
+
+def test_danger_comes_before_everything_that_may_be_wrong(testapp, key):
+    for base, values in (
+        ("requests", {"service_code": "pothole", "description": "He is not breathing"}),
+        (
+            "requests",
+            {"service_code": "pothole", "attribute[no]": "not breathing", **IN_THE_CITY},
+        ),
+        ("requests", {"service_code": "pothole", "description": "No respira", **IN_THE_CITY}),
+        (
+            "servicerequestupdates",
+            {"service_request_id": "R-1", "update_id": "1", "description": "not breathing"},
+        ),
+    ):
+        said = testapp.post(f"{BASE}/{base}.json", {"api_key": key, **values}, status=400).json
+        assert said[0]["description"].startswith("Call 911 now"), values
+
+
+def test_an_emergency_is_told_while_it_is_on_and_in_the_callers_language(
+    testapp, post, people, web_engine
+):
+    number = post()["service_request_id"]
+    address = f"{BASE}/requests/{number}.json"
+    texts = {
+        "en": {"title": "Ice", "text": "Stay in."},
+        "es": {"title": "Hielo", "text": "Quédese en casa."},
+    }
+    place = {"kind": "closure", "name": "Potholes", "service": f"{CITY}/pothole"}
+    known = emergencies.Known({"storm"}, (), (), (), entries=[f"{CITY}/pothole"])
+    for drill in (True, False):
+        plan = emergencies.Plan("storm", texts, NOW + timedelta(hours=5), places=(place,))
+        with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
+            emergencies.start(session, plan, reason="Ice", drill=drill, known=known, now=NOW)
+        invalidate()
+        listed = {
+            each["service_code"]: each["description"]
+            for each in testapp.get(f"{BASE}/services.json").json
+        }
+        assert listed["pothole"].startswith("Ice. Stay in. Closed for now: Ice.") is not drill
+        assert listed["graffiti"].startswith("Ice. Stay in.") is not drill
+        notice = testapp.get(address).json[0]["service_notice"]
+        assert notice == (None if drill else "Ice. Stay in.")
+        sent = post(headers={"Accept-Language": "es"})
+        assert ("Hielo. Quédese en casa." in (sent["service_notice"] or "")) is not drill
+        with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
+            emergencies.end_due(session, NOW + timedelta(hours=6))
+        invalidate()
+    assert testapp.get(address).json[0]["service_notice"] is None
 
 
 def test_an_administrator_makes_and_revokes_a_key(sign_in, testapp):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -16,6 +17,7 @@ from regional311.catalog.answers import Reply, check
 from regional311.catalog.answers import reply as reply_to
 from regional311.catalog.definitions import open311_attributes
 from regional311.catalog.directory import Service
+from regional311.cover.emergency import told
 from regional311.database.ids import is_public_id, new_token
 from regional311.database.session import Scope, open_session
 from regional311.errors import Conflict, DomainError
@@ -27,8 +29,11 @@ from regional311.intake.open_requests import OpenRequest, Wanted
 from regional311.referral import filing
 from regional311.web import open311
 from regional311.web.answer_links import answer_link
+from regional311.web.entry_alerts import alert_sentence
+from regional311.web.i18n import offered
 from regional311.web.open311 import Refused, given, listed, moment, reply
 from regional311.web.representations import csv_stream
+from regional311.web.searching import danger_in
 from regional311.web.telling import Telling
 from regional311.web.tree import (
     Open311Bulk,
@@ -95,6 +100,35 @@ class Call:
             if each.on_web_form and not each.confidential and each.place == "required"
         }
 
+    @cached_property
+    def language(self) -> str:
+        """The language that the caller prefers; programs that say nothing get English."""
+        known = list(offered(self.request))
+        return str(self.request.accept_language.lookup(known, default="en"))
+
+    @cached_property
+    def emergency(self) -> str | None:
+        """What real emergencies of this partner and of the region say now; None without one."""
+        words = told(
+            self.tell.published.emergencies,
+            self.request.now,
+            tenant=self.partner.slug,
+            language=self.language,
+        )
+        return " ".join(f"{title}. {text}".rstrip() for title, text in words) or None
+
+    def danger(self, signs: Sequence[Any], client_id: Any) -> None:
+        """Say whom to call instead. Raises `Refused` when there are signs of danger."""
+        if not signs:
+            return
+        sign = signs[0]
+        log.warning("danger_sign", channel="open311", sign=sign.key, client=str(client_id))
+        raise Refused(
+            400,
+            f"Call {sign.number} now if anybody is in danger: the words sound like "
+            f"{sign.name.lower()}. Nothing was filed.",
+        )
+
     def client(self, scope: str) -> Any:
         """Count the call against its key. Raises `Refused`."""
         try:
@@ -110,7 +144,9 @@ class Call:
             raise Refused(429, error.message) from None
 
     def answer(self, root: str, content: Any, *, status: int = 200) -> Response:
-        return reply(self.format, root, content, status=status)
+        answer = reply(self.format, root, content, status=status)
+        answer.vary = ["Accept-Language"]
+        return answer
 
 
 def georeport(view: Any) -> Any:
@@ -173,7 +209,7 @@ def services(call: Call) -> Response:
         {
             "service_code": each.key,
             "service_name": each.name,
-            "description": each.summary,
+            "description": _described(call, each),
             "metadata": bool(_attributes(call, each)),
             "type": "realtime",
             "keywords": ",".join(word.replace(",", " ") for word in each.keywords),
@@ -182,6 +218,12 @@ def services(call: Call) -> Response:
         for each in call.services.values()
     ]
     return call.answer("services", found)
+
+
+def _described(call: Call, service: Service) -> str:
+    """What a service is for; before it what an emergency says of it, and of everything."""
+    alerts = alert_sentence(call.tell.published, call.request.now, service, call.language)
+    return " ".join(filter(None, (call.emergency, alerts, service.summary)))
 
 
 @_view(Open311Service)
@@ -311,7 +353,7 @@ def _told(call: Call, row: OpenRequest) -> dict[str, Any]:
         "service_code": row.service_key,
         "description": row.description,
         "agency_responsible": tell.bureau(slug, row.bureau_key) or call.partner.name,
-        "service_notice": None,
+        "service_notice": call.emergency if row.is_open else None,
         "requested_datetime": moment(row.opened_at, call.zone),
         "updated_datetime": moment(changed, call.zone),
         "expected_datetime": moment(row.expected_at, call.zone),
@@ -342,17 +384,12 @@ def take_request(call: Call) -> Response:
     found = call.services.get(code)
     if found is None:
         raise Refused(404, "There is no such service_code.")
+    # before anything else is checked: who made a mistake may be in danger all the same
+    call.danger(danger_in(call.tell, _words(call.values)), client_id)
     intake = _intake(call, found, client_id)
     published, session = call.tell.published, call.request.dbsession
     seen = filing.preview(published, call.partner.slug, intake, now=call.request.now)
-    if seen.signs:
-        sign = seen.signs[0]
-        log.warning("danger_sign", channel="open311", sign=sign.key, client=str(client_id))
-        raise Refused(
-            400,
-            f"Call {sign.number} now if anybody is in danger: the words sound like "
-            f"{sign.name.lower()}. Nothing was filed.",
-        )
+    call.danger(seen.signs, client_id)
     try:
         filed = filing.take_in(
             session,
@@ -372,16 +409,27 @@ def take_request(call: Call) -> Response:
 
 
 def _answered(call: Call, filed: filing.Filed) -> dict[str, Any]:
-    told = [] if filed.target == call.partner.slug else list(filed.sentences[:1])
-    told += filed.notes
+    said = [] if filed.target == call.partner.slug else list(filed.sentences[:1])
+    said += filed.notes
     if filed.owner and filed.owner != call.partner.slug:
-        told.append(f"{call.tell.partner(filed.owner)} takes care of it.")
-    notice = " ".join(dict.fromkeys(told)) or None
+        said.append(f"{call.tell.partner(filed.owner)} takes care of it.")
+    if call.emergency:
+        said.append(call.emergency)
+    notice = " ".join(dict.fromkeys(said)) or None
     if filed.request_public_id:
         number = {"service_request_id": filed.request_public_id}
     else:
         number = {"token": filed.token or filed.referral_public_id or filed.contact_public_id}
     return {**number, "service_notice": notice, "account_id": None}
+
+
+def _words(values: Any) -> str:
+    """Everything that somebody wrote in a call: the description and answers to questions."""
+    return "\n".join(
+        str(value)
+        for name, value in values.items()
+        if name == "description" or name.startswith("attribute[")
+    )
 
 
 def _intake(call: Call, service: Service, client_id: Any) -> filing.Intake:
@@ -486,6 +534,7 @@ def take_update(call: Call) -> Response:
     for name, said in (("service_request_id", number), ("update_id", key)):
         if not said:
             raise Refused(400, f"{name} was not provided.")
+    call.danger(danger_in(call.tell, given(values, "description")), client_id)
     found = _request(call, number)
     at = open311.instant(values, "updated_datetime", call.zone) or call.request.now
     if at > call.request.now:
