@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Engine, text, update
@@ -16,16 +14,15 @@ from sqlalchemy.orm import Session
 from regional311.database.ids import new_id, new_token, token_hash
 from regional311.database.session import mark_changed, scope_of
 from regional311.errors import DomainError, InvalidInput, NotFound
+from regional311.identity import attempts
 from regional311.identity.models import Membership
 from regional311.identity.passwords import check_password, hash_password, password_matches
 from regional311.identity.permissions import ROLE_PERMISSIONS
 from regional311.identity.queries import LONGEST
 
-WINDOW = timedelta(minutes=15)
 PER_EMAIL, PER_ADDRESS = 5, 50
-"""Failures within `WINDOW` after which no password is looked at any more. Many people may sit
-behind one address, so it has more."""
-_STEP = timedelta(minutes=1)
+"""Failures within `attempts.WINDOW` after which no password is looked at any more. Many people may
+sit behind one address, so it has more."""
 
 _FAILURES = text("SELECT sign_in_failures(:email, :since), sign_in_failures(:address, :since)")
 _NOTE = text("SELECT note_sign_in_failure(:email, :at), note_sign_in_failure(:address, :at)")
@@ -78,21 +75,20 @@ def sign_in(
     """
     email = email.strip().lower()
     counted = {
-        "email": _digest(secret, "email", email),
-        "address": _digest(secret, "address", address),
+        "email": attempts.who(secret, "email", email),
+        "address": attempts.who(secret, "address", address),
     }
     with engine.begin() as connection:
         by_email, by_address = connection.execute(
-            _FAILURES, counted | {"since": now - WINDOW}
+            _FAILURES, counted | {"since": now - attempts.WINDOW}
         ).one()
         if by_email >= PER_EMAIL or by_address >= PER_ADDRESS:
             raise TooManyAttempts("Signing in failed too often. Wait 15 minutes, then try again.")
         candidate = connection.execute(_CANDIDATE, {"email": email}).one_or_none()
     matches = password_matches(password, candidate.password_hash if candidate else None)
     if not matches or candidate is None:
-        at = now - timedelta(seconds=now.timestamp() % _STEP.total_seconds())
         with engine.begin() as connection:
-            connection.execute(_NOTE, counted | {"at": at})
+            connection.execute(_NOTE, counted | {"at": attempts.counted_at(now)})
         raise SignInRefused("This e-mail and password do not belong together.")
     started = SignedIn(UUID(str(candidate.person_id)), new_token(), now + LONGEST)
     with engine.begin() as connection:
@@ -193,7 +189,3 @@ def disable_person(session: Session, *, person_id: UUID, now: datetime) -> None:
     """Let a person sign in no more, anywhere; all their sessions end."""
     session.execute(_DISABLE, {"person": person_id, "at": now})
     mark_changed(session)
-
-
-def _digest(secret: str, kind: str, value: str) -> bytes:
-    return hmac.digest(secret.encode(), f"{kind}:{value}".encode(), hashlib.sha256)

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, select, text, update
+from sqlalchemy import Connection, select, text, update
 
 from regional311.audit.service import record
 from regional311.database.ids import (
@@ -27,10 +27,9 @@ from regional311.database.ids import (
 )
 from regional311.database.rows import new_row, put
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
-from regional311.errors import DomainError, InvalidInput, NotFound
+from regional311.errors import InvalidInput, NotFound
 from regional311.identity.models import PersonCode
 from regional311.identity.passwords import hash_password, password_matches
-from regional311.identity.service import WINDOW
 from regional311.intake.service import NO_FOLLOWERS, Followers
 from regional311.referral import lifecycle
 from regional311.referral.models import PersonLink, Referral
@@ -43,16 +42,8 @@ SHORTEST_WORD: Final = 4
 LONGEST_WORD: Final = 100
 WORD_TRIES: Final = 5
 """Wrong words after which the word does not work any more."""
-MISSES: Final = 20
-"""Unknown codes from one address within a quarter of an hour, after which none is looked up."""
 
 _FIND: Final = text("SELECT tenant_id, contact_id FROM person_code(:code)")
-_FAILURES: Final = text("SELECT sign_in_failures(:address, :since)")
-_NOTE: Final = text("SELECT note_sign_in_failure(:address, :at)")
-
-
-class TooManyCodes(DomainError):
-    """Too many codes that nobody was given came from this address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,28 +205,6 @@ def running(session: TenantSession, code: str, *, now: datetime) -> PersonLink |
     ).scalar_one_or_none()
 
 
-def check_address(engine: Engine, *, address: str, secret: str, now: datetime) -> None:
-    """Refuse an address from which too many unknown codes came. Raises :class:`TooManyCodes`."""
-    with engine.connect() as connection:
-        misses = connection.execute(
-            _FAILURES, {"address": _digest(secret, address), "since": now - WINDOW}
-        ).scalar_one()
-    if misses >= MISSES:
-        raise TooManyCodes("Too many codes were tried. Wait 15 minutes, then try again.")
-
-
-def note_miss(engine: Engine, *, address: str, secret: str, now: datetime) -> None:
-    """Count an unknown code against the address that it came from; kept although it is refused."""
-    with engine.begin() as connection:
-        connection.execute(
-            _NOTE,
-            {
-                "address": _digest(secret, address),
-                "at": now - timedelta(seconds=now.timestamp() % 60),
-            },
-        )
-
-
 def referral_of_code(session: TenantSession, code: str) -> str | None:
     """Give the number of the newest referral that the bound partner has of who shows a code."""
     return session.execute(
@@ -247,12 +216,6 @@ def referral_of_code(session: TenantSession, code: str) -> str | None:
         .order_by(Referral.sent_at.desc(), Referral.id.desc())
         .limit(1)
     ).scalar_one_or_none()
-
-
-def _digest(secret: str, address: str) -> bytes:
-    return hashlib.blake2b(
-        b"person-code\0" + address.encode(), key=hashlib.sha256(secret.encode()).digest()
-    ).digest()
 
 
 def _plain(word: str) -> str:

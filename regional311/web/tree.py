@@ -63,7 +63,7 @@ from regional311.database.base import Base
 from regional311.database.session import open_session
 from regional311.exchange.models import ExternalSystem
 from regional311.forecast.models import Budget, Scenario
-from regional311.identity.attempts import TooManyTries, note_wrong, too_many
+from regional311.identity import attempts
 from regional311.identity.models import ApiClient, Membership
 from regional311.identity.permissions import Permissions as P
 from regional311.identity.queries import Tracked, tracked
@@ -205,14 +205,12 @@ class AnswerLinks(Resource):
     def child(self, name: str) -> Resource | None:
         request, registry = self.request, self.request.registry
         secret, address = registry.configured.secret, request.client_addr or "unknown"
-        if too_many(registry.engine, secret, "answer-link", address, request.now):
-            raise TooManyTries(
-                "Too many links from here led nowhere. Wait 15 minutes, then try again."
-            )
+        asked = (registry.engine, secret, "answer-link", address, request.now)
+        attempts.check(*asked)
         found = read_token(secret, name)
         partner = None if found is None else registry.partners.by_id(found.tenant_id)
         if found is None or partner is None:
-            note_wrong(registry.engine, secret, "answer-link", address, request.now)
+            attempts.note_wrong(*asked)
             return None
         enter(self.request, partner)
         return AnswerLink(self.request, name, self, partner, found)
@@ -241,18 +239,15 @@ class Mine(Resource):
         code = person_links.code_from(name[:40])
         if code is None:
             return None
-        request = self.request
-        asked = {
-            "address": request.client_addr or "",
-            "secret": request.registry.configured.secret,
-            "now": request.now,
-        }
-        person_links.check_address(request.registry.engine, **asked)
+        request, registry = self.request, self.request.registry
+        secret, address = registry.configured.secret, request.client_addr or "unknown"
+        asked = (registry.engine, secret, "person-code", address, request.now)
+        attempts.check(*asked)
         with request.registry.autocommit_engine.connect() as connection:
             found = person_links.find(connection, code)
         partner = request.registry.partners.by_id(found.tenant_id) if found else None
         if found is None or partner is None:
-            person_links.note_miss(request.registry.engine, **asked)
+            attempts.note_wrong(*asked)
             return None
         enter(request, partner)
         return PersonPage(request, name, self, partner, found.contact_id, code)

@@ -11,7 +11,7 @@ from sqlalchemy.exc import ProgrammingError
 from regional311.database.ids import new_id, token_hash
 from regional311.database.session import Scope, session_scope
 from regional311.errors import InvalidInput, NotFound
-from regional311.identity import queries, service
+from regional311.identity import attempts, queries, service
 from regional311.identity.passwords import PasswordTooWeak
 from regional311.identity.permissions import Permissions
 
@@ -138,7 +138,7 @@ def test_failures_are_counted_though_the_sign_in_is_refused(region, rosa):
             enter(engine, "wrong", address="192.0.2.9")
     with pytest.raises(service.TooManyAttempts):
         enter(engine)
-    assert enter(engine, now=NOW + service.WINDOW + timedelta(minutes=1))
+    assert enter(engine, now=NOW + attempts.WINDOW + timedelta(minutes=1))
 
 
 def test_a_person_is_made_once(region, rosa):

@@ -303,14 +303,19 @@ def test_guessing_is_stopped(application, clock):
     from webtest import TestApp
 
     from regional311.database.ids import public_id
-    from regional311.referral.person_links import MISSES
+    from regional311.identity.attempts import MOST
 
     guesser = TestApp(application, extra_environ={"REMOTE_ADDR": "203.0.113.9"})
-    for _ in range(MISSES):
+    for _ in range(MOST["person-code"]):
         guesser.get(f"/mine/{public_id('M')}", status=404)
     assert "Too many tries" in guesser.get(f"/mine/{public_id('M')}", status=429)
+    # each kind of secret is counted by itself
+    for _ in range(MOST["answer-link"]):
+        guesser.get("/answer/nobody-made-this", status=404)
+    assert "Too many tries" in guesser.get("/answer/nobody-made-this", status=429)
     clock.advance(minutes=16)
     guesser.get(f"/mine/{public_id('M')}", status=404)
+    guesser.get("/answer/nobody-made-this", status=404)
 
 
 def test_statements_of_the_pages(sign_in, testapp, sent, statements, clock):

@@ -27,6 +27,7 @@ from regional311.database.ids import new_token
 from regional311.errors import Conflict, DomainError, Forbidden, NotFound, Stale
 from regional311.exchange.fhir import outcome
 from regional311.exchange.transport import JSON as FHIR_JSON
+from regional311.identity.attempts import WINDOW, TooManyTries
 from regional311.web import open311
 from regional311.web.i18n import _, translated
 from regional311.web.open311 import asked_format
@@ -183,6 +184,19 @@ def stale(error: Stale, request: Any) -> Response:
         template="errors/stale.jinja2",
         current=error.current,
         submitted=error.submitted,
+    )
+
+
+@exception_view_config(TooManyTries)
+def too_many(error: TooManyTries, request: Any) -> Response:
+    """Too many secrets that nobody was given: none is looked up for a while."""
+    return error_page(
+        request,
+        429,
+        _("Too many tries"),
+        _("Wait 15 minutes, then try again, or call us."),
+        code=error.code,
+        headers={"Retry-After": str(int(WINDOW.total_seconds()))},
     )
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.security import NO_PERMISSION_REQUIRED
-from pyramid.view import exception_view_config, view_config
+from pyramid.view import view_config
 
 from regional311.errors import InvalidInput
 from regional311.referral import consents, lifecycle, person_links
@@ -23,7 +23,6 @@ from regional311.web.opening import opening
 from regional311.web.spoken import own_language, spoken_service
 from regional311.web.telling import Telling, call_link, telling
 from regional311.web.tree import Mine, PersonPage
-from regional311.web.views.errors import error_page
 from regional311.web.wording import OUTCOMES, said
 
 WAY_OUT = "https://www.weather.gov/"
@@ -87,18 +86,6 @@ def enter(context: Mine, request: Any) -> Any:
         problem = _("This is no code. It begins with M and has ten letters and digits.")
         return {"problem": problem, "typed": typed, "way_out": WAY_OUT}
     return HTTPSeeOther(location=f"/mine/{code}")
-
-
-@exception_view_config(person_links.TooManyCodes)
-def too_many(error: person_links.TooManyCodes, request: Any) -> Any:
-    """Too many codes that nobody was given: none is looked up for a while."""
-    return error_page(
-        request,
-        429,
-        _("Too many tries"),
-        _("Wait 15 minutes, then try again, or call us."),
-        headers={"Retry-After": "900"},
-    )
 
 
 @view_config(
