@@ -21,6 +21,7 @@ from regional311.database.ids import new_id, token_hash
 from regional311.database.rows import new_row, put, send
 from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.errors import Conflict
+from regional311.exchange.service import REQUEST_STATUS, tell
 from regional311.identity.models import TrackingToken
 from regional311.intake import lifecycle
 from regional311.intake.models import MeToo, ServiceRequest
@@ -119,7 +120,37 @@ def join(session: TenantSession, joins: Joins) -> UUID:
         detail={"me_too": str(me_too_id)},
     )
     mark_changed(session)
+    if joins.need_id is not None and joins.intake_tenant_id != tenant_id:
+        said = Standing(found.state, None, None)
+        tell_need(session, joins.intake_tenant_id, joins.need_id, said, now=joins.at)
     return found.id
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a request is, as a need that joined it elsewhere hears; nothing else crosses."""
+
+    state: str
+    resolution: str | None
+    closed_at: datetime | None
+
+
+def tell_need(
+    session: TenantSession, partner_id: UUID, need_id: UUID, said: Standing, *, now: datetime
+) -> None:
+    """Tell another partner how far the request is that a need of its joined; it keeps the word."""
+    tell(
+        session,
+        to=partner_id,
+        kind=REQUEST_STATUS,
+        subject_id=need_id,
+        payload={
+            "state": said.state,
+            "resolution": said.resolution,
+            "closed_at": said.closed_at.isoformat() if said.closed_at else None,
+        },
+        now=now,
+    )
 
 
 def stop(session: TenantSession, *, me_too_id: UUID, now: datetime) -> None:

@@ -151,7 +151,8 @@ _RESULT_OF_RESOLUTION: Final = {
 }
 
 # Referrals belong to a higher floor, and the resolution of a request lives with its owner; a need's
-# parts are read together, in one statement.
+# parts are read together, in one statement. Of a request elsewhere that a need joined, its owner's
+# envelopes about the need tell.
 _PARTS: Final = text(
     """
     SELECT 'referral' AS kind, state, outcome AS said, reason, sent_at AS began_at,
@@ -173,6 +174,13 @@ _PARTS: Final = text(
     JOIN service_requests kept
       ON kept.tenant_id = r.tenant_id AND kept.id = coalesce(r.merged_into_id, r.id)
     WHERE m.tenant_id = :tenant AND m.need_id = :need
+    UNION ALL
+    (SELECT 'request', e.payload->>'state', e.payload->>'resolution', NULL,
+            min(e.sent_at) OVER (),
+            coalesce((e.payload->>'closed_at')::timestamptz, e.sent_at)
+     FROM envelopes e
+     WHERE e.tenant_id = :tenant AND e.subject_id = :need AND e.kind = 'request_status'
+     ORDER BY e.id DESC LIMIT 1)
     UNION ALL
     SELECT 'followed', f.state,
            (SELECT e.payload->>'resolution' FROM envelopes e
@@ -219,20 +227,14 @@ def request_part(state: str, resolution: str | None, began_at: datetime, at: dat
     )
 
 
-def settle(session: TenantSession, need_id: UUID, *, told: Part | None = None) -> Standing:
-    """Set a need's status from all that is known of it: three statements.
-
-    `told` is what a request elsewhere says that is not a row of this partner's, because the need
-    joined it.
-    """
+def settle(session: TenantSession, need_id: UUID) -> Standing:
+    """Set a need's status from all that is known of it: three statements."""
     tenant_id = scope_of(session).tenant_id
     send(session)
     parts = [
         part_of(row)
         for row in session.execute(_PARTS, {"tenant": tenant_id, "need": need_id}).all()
     ]
-    if told is not None:
-        parts.append(told)
     row = session.execute(
         select(NeedStatement.status, NeedStatement.unmet_reason, NeedStatement.said_at)
         .where(NeedStatement.tenant_id == tenant_id, NeedStatement.need_id == need_id)

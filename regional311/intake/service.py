@@ -36,7 +36,7 @@ from regional311.intake.models import (
     Transfer,
 )
 from regional311.intake.nearby import cell, words_of
-from regional311.intake.needs import request_part, settle
+from regional311.intake.needs import settle
 from regional311.intake.uploads import Upload
 from regional311.metering import service as metering
 from regional311.notices.models import OutboxMessage
@@ -699,10 +699,18 @@ def _tell(
         if listener.email:
             put(session, _letter(status.owner_id, status, listener, now, followers))
     for partner_id in sorted({each.intake_tenant_id for each in said_too}):
-        needs = [each.need_id for each in said_too if each.intake_tenant_id == partner_id]
+        needs = [
+            each.need_id
+            for each in said_too
+            if each.intake_tenant_id == partner_id and each.need_id is not None
+        ]
+        if partner_id != status.owner_id and _says_something(status):
+            for need_id in needs:
+                said = me_too.Standing(status.state, status.resolution, status.closed_at)
+                me_too.tell_need(session, partner_id, need_id, said, now=now)
         with acting_for(session, partner_id):
             for need_id in needs:
-                _set_need(session, need_id, status, now)
+                _set_need(session, need_id, status)
 
 
 def _merged_into(session: TenantSession, request_id: UUID) -> list[Any]:
@@ -730,7 +738,7 @@ def _tell_one(
     followers: Followers,
 ) -> None:
     if request.intake_tenant_id == status.owner_id:
-        _set_need(session, request.need_id, status, now)
+        _set_need(session, request.need_id, status)
         _notify(session, request.inquirer_id, status, now, followers)
         return
     tell(
@@ -807,7 +815,7 @@ def receive_status(
             detail={"state": status.state, "from": str(status.owner_id)},
         ),
     )
-    _set_need(session, row.need_id, status, now)
+    _set_need(session, row.need_id, status)
     inquirer_id = session.execute(
         select(Contact.inquirer_id).where(
             Contact.tenant_id == tenant_id, Contact.id == row.contact_id
@@ -816,15 +824,14 @@ def receive_status(
     _notify(session, inquirer_id, status, now, followers)
 
 
-def _set_need(
-    session: TenantSession, need_id: UUID | None, status: RequestStatus, now: datetime
-) -> None:
+def _set_need(session: TenantSession, need_id: UUID | None, status: RequestStatus) -> None:
     """A closed request leaves its need met or not, by its resolution; reopened, it waits again."""
-    if need_id is None:
-        return
-    if status.state in lifecycle.CLOSED or status.state == "triaged":
-        at = status.closed_at or now
-        settle(session, need_id, told=request_part(status.state, status.resolution, at, at))
+    if need_id is not None and _says_something(status):
+        settle(session, need_id)
+
+
+def _says_something(status: RequestStatus) -> bool:
+    return status.state in lifecycle.CLOSED or status.state == "triaged"
 
 
 def _notify(

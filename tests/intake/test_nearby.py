@@ -14,8 +14,9 @@ from sqlalchemy import select
 
 from regional311.database.ids import new_id
 from regional311.database.session import acting_for
+from regional311.exchange.models import Envelope
 from regional311.identity.queries import tracked as tracked_token
-from regional311.intake import me_too, queries, service
+from regional311.intake import me_too, needs, queries, service
 from regional311.intake.lifecycle import MessageNeeded
 from regional311.intake.merging import CannotMerge, NotMerged, merge, take_out
 from regional311.intake.models import Contact, FollowedRequest, MeToo, Need, ServiceRequest
@@ -360,6 +361,31 @@ def test_the_need_ends_as_the_request_does(city, region):
     city.expire_all()
     assert city.get(Need, (IDS["city"], too.need_id)).status == "met"
     assert len(city.execute(select(FollowedRequest)).all()) == 1
+
+
+def test_a_need_that_is_settled_anew_remembers_what_it_joined_elsewhere(city, region):
+    filed = file(city, region, ON_BRIDGE)
+    too = same(city, region, filed, ON_BRIDGE)
+    waiting = needs.settle(city, too.need_id)
+    assert waiting.status == "open"
+    with acting_for(city, IDS["county"]):
+        close(city, filed)
+    assert needs.settle(city, too.need_id).status == "met"
+    with acting_for(city, IDS["county"]):
+        request = only(city, ServiceRequest)
+        service.change_request(
+            city,
+            now=LATER,
+            request_id=request.id,
+            version=request.version,
+            to="triaged",
+            message="It is back.",
+        )
+    assert needs.settle(city, too.need_id).status == "open"
+    payloads = city.execute(
+        select(Envelope.payload).where(Envelope.subject_id == too.need_id).order_by(Envelope.id)
+    ).scalars()
+    assert [each["state"] for each in payloads] == ["received", "closed", "triaged"]
 
 
 def test_an_address_goes_to_no_other_partner(city, region):
