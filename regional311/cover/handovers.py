@@ -294,13 +294,22 @@ def pass_on(session: TenantSession, number: str, *, reason: str, now: datetime) 
 
 
 def withdraw(
-    session: TenantSession, number: str, *, now: datetime, unanswered: bool = False
+    session: TenantSession,
+    number: str,
+    *,
+    now: datetime,
+    contact_id: UUID | None = None,
+    unanswered: bool = False,
 ) -> None:
     """Stop ringing, from the side that rang: nobody answers, or the person is helped otherwise.
+
+    With ``contact_id`` it must be a hand-over of that contact.
 
     :raises AnsweredAlready: when it was taken over meanwhile.
     """
     mine = _mine(session, number, "out", lock=False)
+    if contact_id not in (None, mine.contact_id):
+        raise NotFound("This contact has no such hand-over.")
     with acting_for(session, mine.partner_id):
         row = _mine(session, number, "in")
         if row.state != "ringing":

@@ -108,6 +108,8 @@ class Agreed:
     expires_at: datetime | None = None
     active: bool = True
     """False when it was taken back: what rested on it is to be erased."""
+    written: bool = False
+    """Whether it was given on paper: the message names the paper as its source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -474,6 +476,7 @@ def _agreed(node: _Node) -> Agreed:
         consent["dateTime"].moment(),
         period["end"].moment() if period and period["end"] else None,
         status == "active",
+        bool(consent["sourceAttachment"]),
     )
 
 

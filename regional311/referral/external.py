@@ -254,7 +254,7 @@ def _open(
             f"{handover.receiver} has no such service now.",
             "not-found",
         )
-    shared, days = _minimised(known, handover, receiver_id, today, now)
+    shared, days = minimised(known, handover, slug, today, now)
     verdict = verdict_of(known, slug, offered, shared, channel=CHANNEL, now=now)
     out = Outgoing(
         sender=slug,
@@ -332,12 +332,13 @@ def _erase(session: TenantSession, referral_id: UUID, now: datetime) -> None:
             )
 
 
-def _minimised(
-    known: Published, handover: Handover, receiver_id: UUID, today: date, now: datetime
+def minimised(
+    known: Published, handover: Handover, slug: str, today: date, now: datetime
 ) -> tuple[dict[str, Any], int]:
     """Give the fields that this region's policy lets the receiver have, and for how many days.
 
-    Raises :class:`Fault` for a personal field without a consent that holds.
+    `slug` is the partner that sends. Raises :class:`Fault` for a personal field without a consent
+    that holds, or without one on paper where the policy asks for that.
     """
     policy, agreed = known.sharing(today), handover.consent
     holds = (
@@ -352,8 +353,18 @@ def _minimised(
             f"{', '.join(personal)} may cross only with a Consent that is active and not over.",
             "business-rule",
         )
-    kind = known.tenants[known.slugs[receiver_id]].kind
-    fields, _missing, days = policy.allowed("referral", kind, consent=holds)
+    kind, sender = (known.tenants[each].kind for each in (handover.receiver, slug))
+    written = agreed is not None and holds and agreed.written
+    if handover.shared and not written and policy.needs_paper("referral", kind, sender=sender):
+        raise Fault(
+            "ServiceRequest.supportingInfo",
+            "nothing crosses between these partners without a consent on paper: name it as the"
+            " Consent's sourceAttachment.",
+            "business-rule",
+        )
+    fields, _missing, days = policy.allowed(
+        "referral", kind, consent=holds, written=written, sender=sender
+    )
     if agreed is not None and agreed.expires_at is not None:
         days = min(days, max(0, (agreed.expires_at - now).days))
     # that nobody may contact the person protects them: it comes along whatever the policy says

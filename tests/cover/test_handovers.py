@@ -118,7 +118,10 @@ def test_what_nobody_answers_goes_back_and_counts_as_an_attempt(city):
 def test_it_can_be_stopped_and_rung_elsewhere(city):
     started = begin(city)
     number = handovers.ring(city, started.id, rung(), now=NOW)
-    handovers.withdraw(city, number, now=NOW, unanswered=True)
+    with pytest.raises(NotFound):
+        handovers.withdraw(city, number, now=NOW, contact_id=begin(city).id)
+    assert row_of(city, "211info", number).state == "ringing"
+    handovers.withdraw(city, number, now=NOW, contact_id=started.id, unanswered=True)
     assert row_of(city, "211info", number).state == "unanswered"
     other = Rung(IDS["county"], "county", "county/main", "1", {})
     assert handovers.ring(city, started.id, other, now=NOW) != number

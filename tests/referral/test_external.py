@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from typing import Any
@@ -16,11 +17,12 @@ from regional311.database.ids import new_token
 from regional311.database.session import Scope, make_engine, session_scope
 from regional311.errors import Conflict
 from regional311.exchange import systems
+from regional311.exchange.fhir import Agreed, Fault, Handover, Identifier, Progress
 from regional311.exchange.models import ExchangeTask
 from regional311.exchange.sealing import new_secret
 from regional311.exchange.transport import Reply
 from regional311.referral import external_delivery, lifecycle, service
-from regional311.referral.external import receive, steps_to
+from regional311.referral.external import minimised, receive, steps_to
 from regional311.referral.external_delivery import Errands, gather, judged, lease
 from regional311.referral.filing import Asker, Intake, take_in
 from regional311.referral.models import Referral
@@ -87,6 +89,28 @@ def test_each_step_on_the_way_is_allowed_and_needs_no_reason(state, to, side):
 )
 def test_an_answer_is_judged_in_our_own_words(reply, says):
     assert judged(reply) == says
+
+
+@pytest.mark.parametrize("strict", ["community", "city"])
+def test_from_outside_a_consent_on_paper_is_asked_for_on_both_sides(region, monkeypatch, strict):
+    policy = replace(region.sharing(NOW.date()), paper_kinds=frozenset({strict}))
+    monkeypatch.setattr(region, "sharing", lambda _on: policy)
+    progress = Progress(Identifier("urn:x", "1"), "requested", NOW)
+    spoken = Agreed("1", NOW)
+    for agreed in (None, spoken, replace(spoken, written=True, active=False)):
+        sent = Handover(
+            progress,
+            "city",
+            "211info",
+            "bed",
+            NOW,
+            consent=agreed,
+            shared={"need": "A bed"} if agreed is None else {"name": "Dana"},
+        )
+        with pytest.raises(Fault):
+            minimised(region, sent, "city", NOW.date(), NOW)
+    sent = replace(sent, consent=replace(spoken, written=True))
+    assert minimised(region, sent, "city", NOW.date(), NOW)[0] == {"name": "Dana"}
 
 
 # --- two systems under any interleaving ----------------------------------------------------------

@@ -174,7 +174,13 @@ def ring(context: ContactRecord, request: Any) -> HTTPSeeOther:
     here = f"/{tell.slug}/contacts/{found.public_id}/handover"
     if verb in ("stop", "unanswered"):
         number = _number(request)
-        handovers.withdraw(session, number, now=request.now, unanswered=verb == "unanswered")
+        handovers.withdraw(
+            session,
+            number,
+            now=request.now,
+            contact_id=found.id,
+            unanswered=verb == "unanswered",
+        )
         request.flash("info", _("It does not ring any more: the contact is yours."))
         return HTTPSeeOther(location=here)
     if verb != "ring":
