@@ -16,7 +16,7 @@ from typing import Final, Literal
 from pydantic import Field
 
 from regional311.calendars import BusinessCalendar, NeverOpens
-from regional311.strict import Email, Key, Model, Week, Words
+from regional311.strict import Email, Key, Language, Model, Week, Words
 
 Mode = Literal["accept", "ask", "warm", "closed"]
 Told = Literal["name", "phone", "email", "place", "note"]
@@ -46,6 +46,14 @@ FINISH_DAYS: Final = 30
 """Days in which an accepted referral should be finished, unless its policy says otherwise."""
 
 
+class EligibilityWords(Model):
+    """A question of a policy in another language."""
+
+    language: Language = Field(description="Language of the words.")
+    ask: Words = Field(description="The question.")
+    why: Words | None = Field(default=None, description="What is said to the others.")
+
+
 class Eligibility(Model):
     """A question that decides whether somebody can be helped; asked before the offer is made."""
 
@@ -57,6 +65,26 @@ class Eligibility(Model):
     why: Words | None = Field(
         default=None, description="What is said to those who answer otherwise."
     )
+    translation: tuple[EligibilityWords, ...] = Field(
+        default=(), description="The same in other languages, for the public form."
+    )
+
+    def speaks(self, language: str) -> bool:
+        """Whether it is translated into a language."""
+        return any(each.language == language for each in self.translation)
+
+    def said(self, language: str) -> tuple[str, str | None]:
+        """Give the question and what is said to the others, in a language where it is there.
+
+        >>> of = Eligibility(key="a", ask="A home?", why="no home",
+        ...     translation=(EligibilityWords(language="es", ask="¿Un hogar?"),))
+        >>> of.said("es"), of.said("ru")
+        (('¿Un hogar?', 'no home'), ('A home?', 'no home'))
+        """
+        for each in self.translation:
+            if each.language == language:
+                return each.ask, each.why or self.why
+        return self.ask, self.why
 
 
 class Acceptance(Model):
@@ -137,6 +165,10 @@ def acceptance_faults(policy: Acceptance) -> Iterator[tuple[str, str]]:
     ):
         for twice in sorted({each for each in given if list(given).count(each) > 1}):
             yield name, f"{twice} is there twice"
+    for each in policy.question:
+        there = [words.language for words in each.translation]
+        for twice in sorted({word for word in there if there.count(word) > 1}):
+            yield "question", f"{each.key} is there twice in {twice}"
     if policy.mode == "closed" and policy.notify:
         yield "notify", "nothing is taken, so there is nobody to tell"
     if policy.outside_hours == "refuse" and policy.hours is None:

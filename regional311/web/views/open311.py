@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
@@ -29,8 +30,10 @@ from regional311.intake.open_requests import OpenRequest, Wanted
 from regional311.referral import filing
 from regional311.web import open311
 from regional311.web.answer_links import answer_link
+from regional311.web.conditions import Conditions, conditions_of
 from regional311.web.entry_alerts import alert_sentence
 from regional311.web.i18n import offered
+from regional311.web.offering import CONDITION
 from regional311.web.open311 import Refused, given, listed, moment, reply
 from regional311.web.representations import csv_stream
 from regional311.web.searching import danger_in
@@ -50,6 +53,8 @@ from regional311.web.tree import (
 
 CHANGESET: Final = "2026-11-26 00:00"
 """When the definition of the interface last changed."""
+
+_MEETS: Final = re.compile(rf"attribute\[{CONDITION}([a-z0-9-]{{1,60}})\]", re.ASCII)
 
 log = structlog.get_logger("regional311.open311")
 
@@ -390,7 +395,10 @@ def take_request(call: Call) -> Response:
     published, session = call.tell.published, call.request.dbsession
     seen = filing.preview(published, call.partner.slug, intake, now=call.request.now)
     call.danger(seen.signs, client_id)
+    asks = conditions_of(call.tell, seen.decision, call.partner.slug)
     try:
+        if asks is not None:
+            asks.refuse(intake.eligible, published.names)
         filed = filing.take_in(
             session,
             published,
@@ -405,14 +413,24 @@ def take_request(call: Call) -> Response:
         raise Refused(409, error.message) from None
     except DomainError as error:
         raise Refused(400, f"{error.field or 'request'}: {error.message}") from None
-    return call.answer("service_requests", [_answered(call, filed)], status=201)
+    return call.answer("service_requests", [_answered(call, filed, asks, intake)], status=201)
 
 
-def _answered(call: Call, filed: filing.Filed) -> dict[str, Any]:
+def _answered(
+    call: Call, filed: filing.Filed, asks: Conditions | None, intake: filing.Intake
+) -> dict[str, Any]:
     said = [] if filed.target == call.partner.slug else list(filed.sentences[:1])
     said += filed.notes
     if filed.owner and filed.owner != call.partner.slug:
         said.append(f"{call.tell.partner(filed.owner)} takes care of it.")
+    if asks is not None:
+        given = dict(intake.eligible)
+        who = call.tell.partner(asks.receiver)
+        said += [
+            f"{who} asks first: {each.said(call.language)[0]}"
+            for each in asks.policy.question
+            if each.key not in given
+        ]
     if call.emergency:
         said.append(call.emergency)
     notice = " ".join(dict.fromkeys(said)) or None
@@ -466,8 +484,23 @@ def _intake(call: Call, service: Service, client_id: Any) -> filing.Intake:
         place=place,
         description="\n".join(filter(None, (description, media))),
         reply=_reply(call, service),
+        eligible=_eligible(values),
         consent="refused",
     )
+
+
+def _eligible(values: Any) -> tuple[tuple[str, str], ...]:
+    """Answers to what a receiver asks first, sent as `attribute[meets-<key>]`, yes or no."""
+    found = {}
+    for name, value in values.items():
+        read = _MEETS.fullmatch(name)
+        if read is None:
+            continue
+        answer = str(value).strip().lower()
+        if answer not in ("yes", "no"):
+            raise Refused(400, f"attribute {CONDITION}{read[1]} is yes or no.")
+        found[read[1]] = answer
+    return tuple(sorted(found.items()))
 
 
 def _place(values: Mapping[str, Any]) -> filing.Place | None:

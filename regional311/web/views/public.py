@@ -16,8 +16,9 @@ from regional311.catalog.directory import Service
 from regional311.errors import DomainError, InvalidInput
 from regional311.intake import me_too
 from regional311.referral import filing
-from regional311.referral.decision import said
+from regional311.referral.decision import Decision, said
 from regional311.web.answer_links import answer_link
+from regional311.web.conditions import ASKS, Conditions, add_conditions, conditions_of, named
 from regional311.web.entry_alerts import entry_alerts
 from regional311.web.forms import (
     Boolean,
@@ -37,6 +38,7 @@ from regional311.web.forms import (
     make_form,
 )
 from regional311.web.i18n import _, page_language
+from regional311.web.offering import answered_by
 from regional311.web.questions import add_questions, asking, files_of
 from regional311.web.same_already import same_already, told
 from regional311.web.searching import log_danger
@@ -152,6 +154,7 @@ def _report_form(
     cleared: bool = False,
     same: Sequence[tuple[str, Any, Any]] = (),
     asked: bool = False,
+    first: Conditions | None = None,
 ) -> Form:
     schema = ReportForm()
     if same or asked:
@@ -168,11 +171,15 @@ def _report_form(
     if found.confidential:
         schema["description"].description = _("Only people who are cleared for it read this.")
     add_questions(request, schema, found)
+    values = {"danger": "none"}
+    if first is not None:
+        add_conditions(request, schema, first)
+        values[ASKS] = first.ref
     return make_form(
         request,
         schema,
         submit=_("Send it"),
-        values={"danger": "none"},
+        values=values,
         name="report",
         once=True,
         cancel_url=f"/services/{found.ref}",
@@ -183,9 +190,8 @@ SAID_BEFORE: Final = frozenset({"offer-closed", "offer-shut", "offer-warm-only",
 """Why a receiver refuses that nothing somebody could write would change."""
 
 
-def _refused(request: Any, found: Service) -> str:
-    """Say before anybody writes a word that nobody takes it at present, and who might instead."""
-    tell = telling(request)
+def _unplaced(request: Any, found: Service) -> Decision | None:
+    """What would be decided before anything is known of the person or the place."""
     intake = filing.Intake(
         source="web",
         key="",
@@ -194,7 +200,21 @@ def _refused(request: Any, found: Service) -> str:
         service=found.ref,
         danger_answer="none",
     )
-    decision = filing.preview(tell.published, found.tenant, intake, now=request.now).decision
+    published = telling(request).published
+    return filing.preview(published, found.tenant, intake, now=request.now).decision
+
+
+def _asked_at_once(request: Any, found: Service) -> Conditions | None:
+    """What is asked first where no place changes who asks."""
+    if found.place != "none":
+        return None
+    return conditions_of(telling(request), _unplaced(request, found), found.tenant)
+
+
+def _refused(request: Any, found: Service) -> str:
+    """Say before anybody writes a word that nobody takes it at present, and who might instead."""
+    tell = telling(request)
+    decision = _unplaced(request, found)
     if decision is None or decision.verdict is None:
         return ""
     codes = [code for code in decision.verdict.codes if code[0] in SAID_BEFORE]
@@ -229,9 +249,8 @@ def report(context: Root, request: Any) -> dict[str, Any]:
     """First whether anybody is in danger, then the form."""
     found = _reported(request)
     if request.GET.get("danger") == "none":
-        return _report_page(
-            request, found, _report_form(request, found), _("You do not have to say who you are.")
-        )
+        form = _report_form(request, found, first=_asked_at_once(request, found))
+        return _report_page(request, found, form, _("You do not have to say who you are."))
     form = make_form(request, ScreenForm(), submit=_("Continue"), name="screen")
     return _report_page(request, found, form, None)
 
@@ -314,7 +333,9 @@ def _file(request: Any, found: Service) -> Any:
     tell = telling(request)
     cleared, answered = "cleared" in request.POST, request.POST.get("same_as", "")[:40]
     same = [(answered, _mine_too(answered), "")] if answered not in ("", OTHER) else []
-    form = _report_form(request, found, cleared=cleared, same=same, asked="same_as" in request.POST)
+    asked = "same_as" in request.POST
+    first = named(tell, request.POST.get(ASKS, "")[:200])
+    form = _report_form(request, found, cleared=cleared, same=same, asked=asked, first=first)
     partner = request.registry.partners.by_slug(found.tenant)
 
     def on_success(values: dict[str, Any]) -> Any:
@@ -322,7 +343,7 @@ def _file(request: Any, found: Service) -> Any:
         intake = _intake(request, found, values)
         seen = filing.preview(tell.published, found.tenant, intake, now=request.now)
         if seen.signs:
-            again = _again(request, found, form, values, cleared=True)
+            again = _again(request, found, form, values, cleared=True, first=first)
             number = seen.signs[0].number
             again.problem = _(
                 "Call ${number} now if anybody is in danger. Your words sound like it: "
@@ -334,10 +355,29 @@ def _file(request: Any, found: Service) -> Any:
         _check_place(found, intake)
         known = [] if answered else _known(request, seen, intake.place)
         if known and filing.first_answer(request.dbsession, intake) is None:
-            again = _again(request, found, form, values, cleared=cleared, same=known)
+            again = _again(request, found, form, values, cleared=cleared, same=known, first=first)
             lead = _("Others have reported something here. Nothing was sent yet.")
             return _report_page(request, found, again, lead)
+        asks = None if intake.same_as else conditions_of(tell, seen.decision, found.tenant)
+        if asks is not None and asks.unanswered(intake.eligible):
+            again = _again(
+                request,
+                found,
+                form,
+                values,
+                cleared=cleared,
+                same=same,
+                asked=asked,
+                first=asks,
+            )
+            lead = _(
+                "Please answer what ${partner} asks first. Nothing was sent yet.",
+                mapping={"partner": tell.partner(asks.receiver)},
+            )
+            return _report_page(request, found, again, lead)
         try:
+            if asks is not None:
+                asks.refuse(intake.eligible, tell.published.names)
             filed = filing.take_in(
                 request.dbsession,
                 tell.published,
@@ -349,8 +389,10 @@ def _file(request: Any, found: Service) -> Any:
                 link=answer_link(request),
             )
         except filing.NotAccepted as error:
-            names = tell.published.names
-            raise InvalidInput(" ".join(said(error.codes, names, tell.translate))) from error
+            names, codes = tell.published.names, error.codes
+            if asks is not None:
+                codes = tuple(asks.spoken(codes, page_language(request)))
+            raise InvalidInput(" ".join(said(codes, names, tell.translate))) from error
         except me_too.NotOpen as error:
             raise me_too.NotOpen(
                 _("That one is no longer open. Please choose again."), field="same_as"
@@ -399,6 +441,7 @@ def _intake(request: Any, found: Service, values: dict[str, Any]) -> filing.Inta
         reply=asking(request, found).reply(values),
         files=files_of(values),
         danger_answer="none",
+        eligible=answered_by(values),
         cleared=bool(values.get("cleared")),
         consent="given" if values.get("consent") else "refused",
         consent_method="online",

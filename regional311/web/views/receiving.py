@@ -37,7 +37,7 @@ from regional311.web.forms import (
     handle_form_submission,
     make_form,
 )
-from regional311.web.i18n import _
+from regional311.web.i18n import LANGUAGE_NAMES, _
 from regional311.web.security import may
 from regional311.web.telling import telling
 from regional311.web.tree import RESERVED, AcceptanceRecord, Receiving
@@ -53,6 +53,12 @@ KNOWN: Final = {
 STATES: Final = ("accepted", "in_progress", "on_hold")
 _QUESTION: Final = re.compile(
     r"(?P<ask>.+?\?)\s*(?P<answer>yes|no)?\s*(?:[:;]\s*(?P<why>.+))?", re.IGNORECASE
+)
+
+
+_IN_ANOTHER: Final = re.compile(
+    r"(?P<language>es|vi|zh-Hant|ru|en)\s*[:：]\s*(?P<ask>.+?[?？])\s*(?:[:;：；]\s*(?P<why>.+))?",
+    re.IGNORECASE,
 )
 
 
@@ -102,7 +108,8 @@ class PolicyForm(Schema):
         title=_("Questions that decide who can be helped"),
         description=_(
             "One on each line, with the answer of those who can be helped, and what the others are"
-            " told: Is there a child under 18? yes: only families"
+            " told: Is there a child under 18? yes: only families. Below it the same in other"
+            " languages, for the public form: es: ¿Hay un menor de 18 años?: solo familias"
         ),
         widget=TextAreaWidget(rows=3),
         missing=None,
@@ -188,6 +195,15 @@ def _questions(text: str | None) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     taken: set[str] = set()
     for line in _lines(text):
+        other = _IN_ANOTHER.fullmatch(line)
+        if other is not None and found:
+            code = next(
+                each for each in LANGUAGE_NAMES if each.lower() == other["language"].lower()
+            )
+            found[-1]["translation"].append(
+                {"language": code, "ask": other["ask"], "why": other["why"]}
+            )
+            continue
         read = _QUESTION.fullmatch(line)
         if read is None:
             raise InvalidInput(
@@ -205,6 +221,7 @@ def _questions(text: str | None) -> list[dict[str, Any]]:
                 "ask": read["ask"],
                 "answer": (read["answer"] or "yes").lower(),
                 "why": read["why"],
+                "translation": [],
             }
         )
     return found
@@ -257,8 +274,15 @@ def _values(request: Any, policy: Acceptance) -> dict[str, Any]:
         "areas": [each if "/" in each else f"{own}/{each}" for each in policy.areas],
         "needs": policy.needs,
         "questions": "\n".join(
-            f"{each.ask} {each.answer}" + (f": {each.why}" if each.why else "")
+            line
             for each in policy.question
+            for line in (
+                f"{each.ask} {each.answer}" + (f": {each.why}" if each.why else ""),
+                *(
+                    f"{words.language}: {words.ask}" + (f": {words.why}" if words.why else "")
+                    for words in each.translation
+                ),
+            )
         ),
         "documents": "\n".join(policy.documents),
         "message": policy.message,
