@@ -210,17 +210,6 @@ def duty_of(session: TenantSession, person_id: UUID | None) -> Any:
     ).one_or_none()
 
 
-def last_languages(session: TenantSession, person_id: UUID | None) -> list[str]:
-    """Give the languages that a person named when they were last on duty."""
-    found = session.execute(
-        select(Duty.languages)
-        .where(Duty.tenant_id == scope_of(session).tenant_id, Duty.person_id == person_id)
-        .order_by(Duty.started_at.desc())
-        .limit(1)
-    ).scalar_one_or_none()
-    return list(found or ())
-
-
 def window(row: Any, now: datetime) -> tuple[datetime, datetime]:
     """From when until when an emergency was on, until now when it still is."""
     return row.started_at, max(

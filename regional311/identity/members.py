@@ -40,7 +40,9 @@ def find_member(session: Session, person_id: UUID) -> Member | None:
     row = _row(session, person_id)
     if row is None:
         return None
-    return Member(row.person_id, row.name, row.email, tuple(row.roles), row.ended_at)
+    return Member(
+        row.person_id, row.name, row.email, tuple(row.roles), row.ended_at, tuple(row.languages)
+    )
 
 
 def names_of(session: Session, person_ids: Iterable[UUID | None]) -> dict[UUID, str]:

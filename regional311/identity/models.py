@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy import Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from regional311.database.base import IDENTITY, TENANT, Base, RowId, TenantId
@@ -95,6 +95,8 @@ class Membership(Base):
     """The person's name as this partner's staff know it."""
     email: Mapped[str]
     roles: Mapped[list[str]]
+    languages: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+    """Languages that they speak with callers, as they or an administrator said."""
     ended_at: Mapped[datetime | None]
 
 

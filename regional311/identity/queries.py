@@ -63,6 +63,7 @@ class Member:
     email: str
     roles: tuple[str, ...]
     ended_at: datetime | None
+    languages: tuple[str, ...] = ()
 
 
 def identity_of(connection: Connection, token: str, *, now: datetime) -> Identity | None:
@@ -115,8 +116,9 @@ def members(session: Session) -> list[Member]:
             Membership.email,
             Membership.roles,
             Membership.ended_at,
+            Membership.languages,
         )
         .where(Membership.tenant_id == scope_of(session).tenant_id)
         .order_by(Membership.ended_at.is_not(None), Membership.name, Membership.person_id)
     )
-    return [Member(row[0], row[1], row[2], tuple(row[3]), row[4]) for row in rows]
+    return [Member(row[0], row[1], row[2], tuple(row[3]), row[4], tuple(row[5])) for row in rows]

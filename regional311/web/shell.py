@@ -79,6 +79,13 @@ class Shell:
         return [each for each in partners if self.identity.roles(each.id)]
 
     @property
+    def me_url(self) -> str | None:
+        """One's own page at the partner whose pages these are."""
+        if self.tenant is None or self.identity is None or not self.identity.roles(self.tenant.id):
+            return None
+        return str(self.url(self.tenant.slug, "me"))
+
+    @property
     def other_tenants(self) -> list[Any]:
         current = self.tenant.id if self.tenant else None
         return [each for each in self.memberships if each.id != current]

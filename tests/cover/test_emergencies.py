@@ -360,7 +360,6 @@ def test_a_duty_ends_by_itself(city):
     assert cover_due(city, NOW + timedelta(hours=3)) == 1
     ended = city.execute(select(Duty.ended_at, Duty.languages)).one()
     assert ended == (NOW + timedelta(hours=2), ["en"])
-    assert queries.last_languages(city, city.scope.person_id) == ["en"]
 
 
 def test_nobody_reads_another_partners_log(committed_engine):

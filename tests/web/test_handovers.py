@@ -262,3 +262,39 @@ def test_a_key_is_good_at_its_own_partner_only(testapp, key):
 def test_the_search_box_names_danger_first_in_every_language(testapp, words):
     page = testapp.get("/search", {"q": words})
     assert "now if anybody is in danger" in page
+
+
+def test_languages_are_the_persons_on_their_page_at_the_admins_and_where_others_ring(sign_in):
+    theirs, boss = sign_in("specialist", INFO), sign_in("administrator", INFO)
+    page = theirs.get(f"/{INFO}/me")
+    form = page.forms["languages"]
+    for each in form.fields["languages"]:
+        each.checked = each._value in ("vi", "en")
+    assert "Saved: others see it" in form.submit("submit").follow()
+    listed = boss.get(f"/{INFO}/people?language=vi")
+    assert "Vietnamese" in listed
+
+    # the next duty begins with them, and nothing is asked again
+    def its_form():
+        forms = theirs.get(f"/{INFO}/desk").forms.values()
+        return next(each for each in forms if each.action.endswith("/duty"))
+
+    duty = its_form()
+    if "language" not in duty.fields:
+        duty.submit("verb", value="off").follow()
+        duty = its_form()
+    spoken = {each._value for each in duty.fields["language"] if each.checked}
+    assert spoken == {"en", "vi"}
+    duty.submit("verb", value="on").follow()
+    ours = sign_in("specialist", CITY)
+    contact = begin(ours, CITY)
+    assert "speaks it" in ours.get(contact + "/handover?language=vi")
+    # what an administrator corrects is seen at once, also of somebody who is on duty
+    name = "Specialist"
+    person = boss.get(f"/{INFO}/people").click(name, index=0)
+    form = person.forms["languages"]
+    for each in form.fields["languages"]:
+        each.checked = each._value == "ru"
+    form.submit("submit").follow()
+    assert "speaks it" not in ours.get(contact + "/handover?language=vi")
+    assert "speaks it" in ours.get(contact + "/handover?language=ru")

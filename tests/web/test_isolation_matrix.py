@@ -108,6 +108,8 @@ RUNS = "supervisor administrator"
 
 ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("TenantNode", "", "GET"): ("", EVERYBODY),
+    ("TenantNode", "me", "GET"): ("me", EVERYBODY),
+    ("TenantNode", "me", "POST"): ("me", EVERYBODY),
     ("Desk", "", "GET"): ("desk", TAKES),
     ("Desk", "", "POST"): ("desk", TAKES),
     ("Desk", "message", "GET"): ("desk/message", TAKES),
@@ -581,6 +583,7 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("PersonRecord", "", "GET"): ("people/{person}", "administrator"),
     ("PersonRecord", "", "POST"): ("people/{person}", "administrator"),
     ("PersonRecord", "end", "POST"): ("people/{person}/end", "administrator"),
+    ("PersonRecord", "languages", "POST"): ("people/{person}/languages", "administrator"),
     ("Settings", "", "GET"): ("settings", "administrator auditor"),
     ("Settings", "retry", "POST"): ("settings/retry", "administrator"),
     ("Settings", "loop", "GET"): ("settings/loop", "administrator"),

@@ -8,7 +8,8 @@ from typing import Any
 from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.view import view_config
 
-from regional311.cover.queries import aids_of, duty_of, last_languages, lent_lines
+from regional311.cover.queries import aids_of, duty_of, lent_lines
+from regional311.cover.spoken import spoken_by
 from regional311.database.ids import new_token
 from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
@@ -53,9 +54,8 @@ def desk(context: Desk, request: Any) -> dict[str, Any]:
         **waiting_of(request),
         "duty": _duty(tell, duty),
         "aids": _aids(tell, request) if duty is None else [],
-        "spoken": list(duty.languages)
-        if duty is not None
-        else last_languages(request.dbsession, person_id),
+        "spoken": spoken_by(request.dbsession, person_id) if duty is None else [],
+        "me_url": f"/{tell.slug}/me",
         "message_url": f"/{tell.slug}/desk/message",
         "form_key": new_token(),
         "channels": choices(CHANNELS),

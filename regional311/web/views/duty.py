@@ -9,6 +9,7 @@ from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.view import view_config
 
 from regional311.cover.duty import go_off_duty, go_on_duty
+from regional311.cover.spoken import speak
 from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
 from regional311.web.i18n import _
@@ -32,6 +33,8 @@ def change_duty(context: Desk, request: Any) -> HTTPSeeOther:
             aid_id = UUID(request.POST["aid"]) if request.POST.get("aid") else None
         except ValueError:
             raise InvalidInput(_("There is no such help."), field="aid") from None
+        # which languages one speaks is the person's, whatever they are on duty for
+        speak(request.dbsession, request.identity.person_id, languages or ["en"], now=request.now)
         go_on_duty(
             request.dbsession,
             name=request.identity.name,

@@ -945,20 +945,16 @@ def lend(context: Emergencies, request: Any) -> Any:
         if len(borrowers) != 1:
             raise InvalidInput(_("Choose lines of one partner."), field="lines")
         (borrower,) = borrowers
-        names = {str(each.person_id): each.name for each in members(request.dbsession)}
+        known = {str(each.person_id): each for each in members(request.dbsession)}
         emergency = next(
             each for each in _real(tell, request) if each.public_id == values["emergency"]
         )
-        duties = {
-            str(each.person_id): list(each.languages)
-            for each in queries.on_duty(request.dbsession, request.now)
-        }
         offer_aid(
             request.dbsession,
             emergency_id=emergency.id,
             to=tell.published.ids[borrower],
             people=[
-                {"id": each, "name": names[each], "languages": duties.get(each, [])}
+                {"id": each, "name": known[each].name, "languages": list(known[each].languages)}
                 for each in values["people"]
             ],
             lines=values["lines"],

@@ -7,6 +7,7 @@ from typing import Any
 from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.view import view_config
 
+from regional311.cover.spoken import speak
 from regional311.errors import Stale
 from regional311.identity.members import add_member, change_roles, remove_member
 from regional311.identity.permissions import ROLE_PERMISSIONS
@@ -31,6 +32,8 @@ from regional311.web.partners import REGION
 from regional311.web.representations import csv_response, json_response, wanted
 from regional311.web.security import may
 from regional311.web.tree import People, PersonRecord
+from regional311.web.views.me import languages_form
+from regional311.web.wording import LANGUAGES, said
 
 REGION_ROLES = ("administrator", "auditor")
 
@@ -82,9 +85,11 @@ def people(context: People, request: Any) -> Any:
             Column("name", _("Name"), sort=True),
             Column("email", _("E-mail"), sort=True),
             Column("roles", _("Roles")),
+            Column("languages", _("Languages")),
         ],
         filters=[
             Filter("role", _("Role"), choices=[(key, ROLES[key]) for key in ROLE_PERMISSIONS]),
+            Filter("language", _("Speaks"), choices=list(LANGUAGES.items())),
             Filter(
                 "who",
                 _("Who"),
@@ -95,10 +100,13 @@ def people(context: People, request: Any) -> Any:
         csv=True,
     )
     role, who = listing.values["role"], listing.values["who"]
+    language = listing.values["language"]
     rows = [
         each
         for each in members(request.dbsession)
-        if role in (None, *each.roles) and who in (None, "left" if each.ended_at else "current")
+        if role in (None, *each.roles)
+        and who in (None, "left" if each.ended_at else "current")
+        and language in (None, *each.languages)
     ]
     key = (listing.sort or "name").removeprefix("-")
     rows.sort(
@@ -109,8 +117,11 @@ def people(context: People, request: Any) -> Any:
         return csv_response(
             request,
             "people.csv",
-            ["person_id", "name", "email", "roles", "ended_at"],
-            [[r.person_id, r.name, r.email, " ".join(r.roles), r.ended_at] for r in rows],
+            ["person_id", "name", "email", "roles", "ended_at", "languages"],
+            [
+                [r.person_id, r.name, r.email, " ".join(r.roles), r.ended_at, " ".join(r.languages)]
+                for r in rows
+            ],
         )
     if wanted(request) == "json":
         return json_response([_facts(row) for row in rows])
@@ -125,11 +136,16 @@ def _facts(row: Member) -> dict[str, Any]:
         "email": row.email,
         "roles": row.roles,
         "ended_at": row.ended_at,
+        "languages": row.languages,
     }
 
 
 def _row(words: Words, row: Member) -> dict[str, Any]:
-    return {**_facts(row), "role_names": ", ".join(words.say("role", each) for each in row.roles)}
+    return {
+        **_facts(row),
+        "role_names": ", ".join(words.say("role", each) for each in row.roles),
+        "spoken": [said(LANGUAGES, each) for each in row.languages],
+    }
 
 
 @view_config(
@@ -217,6 +233,43 @@ def save_roles(context: PersonRecord, request: Any) -> Any:
     return handle_form_submission(request, form, save, lambda: _person_page(context, request, form))
 
 
+@view_config(
+    context=PersonRecord,
+    name="languages",
+    permission=P.PEOPLE_GRANT,
+    request_method="POST",
+    renderer="people/person.jinja2",
+)
+def save_languages(context: PersonRecord, request: Any) -> Any:
+    """Say which languages a member speaks."""
+    form = _languages_form(context, request)
+
+    def save(values: dict[str, Any]) -> HTTPSeeOther:
+        speak(request.dbsession, context.record.person_id, values["languages"], now=request.now)
+        request.flash("success", _("The languages were saved."))
+        return HTTPSeeOther(location=f"/{request.tenant.slug}/people/{context.record.person_id}")
+
+    return handle_form_submission(
+        request,
+        form,
+        save,
+        lambda: {
+            **_person_page(context, request, _roles_form(context, request)),
+            "languages": form,
+        },
+    )
+
+
+def _languages_form(context: PersonRecord, request: Any) -> Any:
+    here = f"/{request.tenant.slug}/people"
+    return languages_form(
+        request,
+        list(context.record.languages),
+        action=f"{here}/{context.record.person_id}/languages",
+        cancel=here,
+    )
+
+
 @view_config(context=PersonRecord, name="end", permission=P.PEOPLE_GRANT, request_method="POST")
 def end(context: PersonRecord, request: Any) -> HTTPSeeOther:
     """End a membership; the person's sessions die."""
@@ -251,6 +304,7 @@ def _person_page(
         request,
         member=record,
         form=None if record.ended_at else form,
+        languages=None if record.ended_at else _languages_form(context, request),
         stale=stale,
         own=own,
         may_end=not own and record.ended_at is None,
