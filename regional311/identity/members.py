@@ -10,13 +10,13 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import any_, literal, select, text
+from sqlalchemy import any_, literal, select, text, union_all
 from sqlalchemy.orm import Session
 
 from regional311.audit.service import record
 from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.errors import Conflict, InvalidInput, NotFound, Stale
-from regional311.identity.models import Membership
+from regional311.identity.models import ApiClient, Membership
 from regional311.identity.queries import Member
 from regional311.identity.service import create_person, end_membership, grant
 
@@ -46,17 +46,21 @@ def find_member(session: Session, person_id: UUID) -> Member | None:
 
 
 def names_of(session: Session, person_ids: Iterable[UUID | None]) -> dict[UUID, str]:
-    """The names of this partner's people by id; strangers are left out. One statement at most."""
+    """The names of this partner's people and programs by id. One statement at most.
+
+    Strangers are left out.
+    """
     wanted = {each for each in person_ids if each is not None}
     if not wanted:
         return {}
-    rows = session.execute(
-        select(Membership.person_id, Membership.name).where(
-            Membership.tenant_id == scope_of(session).tenant_id,
-            Membership.person_id.in_(wanted),
-        )
+    tenant_id, ids = scope_of(session).tenant_id, sorted(wanted)
+    people = select(Membership.person_id, Membership.name).where(
+        Membership.tenant_id == tenant_id, Membership.person_id.in_(ids)
     )
-    return {row.person_id: row.name for row in rows}
+    programs = select(ApiClient.id, ApiClient.name).where(
+        ApiClient.tenant_id == tenant_id, ApiClient.id.in_(ids)
+    )
+    return {row[0]: row[1] for row in session.execute(union_all(people, programs))}
 
 
 def add_member(

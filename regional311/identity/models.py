@@ -118,7 +118,7 @@ class ApiClient(Base):
     """The last four characters, by which people tell keys apart."""
     scopes: Mapped[list[str]]
     a_minute: Mapped[int]
-    """Most calls a minute that change something."""
+    """Most calls a minute: of Open311 those that send something, of the JSON API all."""
     made_by: Mapped[UUID | None]
     made_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
@@ -126,3 +126,7 @@ class ApiClient(Base):
     minute_calls: Mapped[int] = mapped_column(default=0)
     """Calls counted in the minute that began then."""
     revoked_at: Mapped[datetime | None]
+    before_hash: Mapped[bytes | None]
+    """Of the key before this one, which is good until `before_until`."""
+    before_until: Mapped[datetime | None]
+    rotated_at: Mapped[datetime | None]

@@ -43,6 +43,10 @@ class Identity:
         """Return what this person may do in this partner."""
         return permissions_of(self.roles(tenant_id))
 
+    def cleared(self, tenant_id: UUID) -> bool:
+        """Whether they may see what is confidential there: it is for who works on it."""
+        return Permissions.REQUEST_WORK in self.permissions(tenant_id)
+
 
 @dataclass(frozen=True)
 class Tracked:

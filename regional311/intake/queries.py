@@ -37,7 +37,8 @@ from regional311.audit.queries import AuditRow, history
 from regional311.database.ids import parse_public_id
 from regional311.database.session import scope_of
 from regional311.errors import InvalidInput, NotFound
-from regional311.identity.models import Membership
+from regional311.identity.members import names_of
+from regional311.identity.models import ApiClient, Membership
 from regional311.intake import lifecycle
 from regional311.intake.models import (
     Attachment,
@@ -547,12 +548,21 @@ def _history(session: Session, subject_id: UUID) -> tuple[list[AuditRow], dict[U
     """Give a record's trail with the names of who acted: one statement."""
     tenant_id = scope_of(session).tenant_id
     rows = session.execute(
-        select(*_of(AuditEvent, AuditRow), Membership.name)
+        select(
+            *_of(AuditEvent, AuditRow), func.coalesce(Membership.name, ApiClient.name).label("name")
+        )
         .outerjoin(
             Membership,
             and_(
                 Membership.tenant_id == AuditEvent.tenant_id,
                 Membership.person_id == AuditEvent.person_id,
+            ),
+        )
+        .outerjoin(
+            ApiClient,
+            and_(
+                ApiClient.tenant_id == AuditEvent.tenant_id,
+                ApiClient.id == AuditEvent.person_id,
             ),
         )
         .where(AuditEvent.tenant_id == tenant_id, AuditEvent.subject_id == subject_id)
@@ -669,17 +679,8 @@ def _file(session: Session, question: str, subject: ColumnElement[bool]) -> File
 
 
 def people(session: Session, ids: Sequence[UUID | None]) -> dict[UUID, str]:
-    """Give the names of the partner's staff by id: one statement, none for nobody."""
-    wanted = {each for each in ids if each is not None}
-    if not wanted:
-        return {}
-    rows = session.execute(
-        select(Membership.person_id, Membership.name).where(
-            Membership.tenant_id == scope_of(session).tenant_id,
-            Membership.person_id.in_(sorted(wanted)),
-        )
-    )
-    return {row.person_id: row.name for row in rows}
+    """Give the names of the partner's staff and programs by id: one statement, none for nobody."""
+    return names_of(session, ids)
 
 
 def tracked(session: Session, request_id: UUID) -> Tracked | None:

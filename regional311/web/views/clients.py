@@ -10,11 +10,13 @@ from pyramid.view import view_config
 
 from regional311.identity.clients import (
     A_MINUTE,
+    GRACE,
     MOST_A_MINUTE,
     Client,
     clients,
     make_client,
     revoke,
+    rotate,
 )
 from regional311.identity.permissions import Permissions as P
 from regional311.web.forms import (
@@ -39,8 +41,39 @@ SCOPES = {
     "open311:requests": _("Send requests (Open311)"),
     "open311:updates": _("Send updates of requests (Open311)"),
     "911:handovers": _("Hand over calls that are no emergency (911 center)"),
+    "request:read": _("Read requests"),
+    "request:work": _("Work requests: assign, note, close, open again"),
+    "request:confidential": _("See what is confidential, too"),
+    "referral:read": _("Read referrals, exactly as they were shared, and figures of them"),
+    "referral:accept": _("Answer referrals: accept, reject, hold, complete"),
+    "contact:read": _("Read contacts: facts and codes, nobody’s words"),
+    "inquirer:read": _("Read in contacts who asked, in whose words, and where"),
+    "contact:take": _("Log contacts and file requests"),
+    "service:read": _("Read services, their questions, and who answers which line"),
+    "statement:read": _("Read statements"),
 }
-COLUMNS = ("id", "name", "key_end", "scopes", "a_minute", "made_at", "used_at", "revoked_at")
+"""What each scope opens, in the order in which they are offered."""
+
+HINTS = {
+    "open311:requests": _("Open311 shows what is public to everybody; a key only sends."),
+    "request:confidential": _(
+        "Goes with other scopes: without it what is confidential is not there."
+    ),
+    "inquirer:read": _("Personal. Goes with reading contacts."),
+    "referral:read": _("Personal: it holds what the sender shared."),
+}
+COLUMNS = (
+    "id",
+    "name",
+    "key_end",
+    "scopes",
+    "a_minute",
+    "made_at",
+    "used_at",
+    "rotated_at",
+    "before_until",
+    "revoked_at",
+)
 
 
 class ClientForm(Schema):
@@ -52,12 +85,18 @@ class ClientForm(Schema):
     scopes = SchemaNode(
         Choices(list(SCOPES.items())),
         title=_("What it may do"),
-        widget=CheckboxGroupWidget(values=list(SCOPES.items())),
+        description=_("As little as it needs: a key that is lost is good for no more."),
+        widget=CheckboxGroupWidget(
+            values=[
+                (key, label, HINTS[key]) if key in HINTS else (key, label)
+                for key, label in SCOPES.items()
+            ]
+        ),
     )
     a_minute = SchemaNode(
         Integer(),
         title=_("Calls a minute, at most"),
-        description=_("Only calls that send something count."),
+        description=_("Of Open311 only calls that send something count; of JSON, all do."),
         widget=NumberWidget(min=1, max=MOST_A_MINUTE),
     )
 
@@ -104,6 +143,10 @@ def listed(context: Clients, request: Any) -> Any:
                 "scopes": [SCOPES[each] for each in row.scopes],
                 "used": tell.when(row.used_at),
                 "revoked": tell.when(row.revoked_at),
+                "rotated": tell.when(row.rotated_at),
+                "both_until": tell.when(row.before_until)
+                if row.before_until and row.before_until > request.now
+                else None,
             }
             for row in rows
         ],
@@ -112,7 +155,8 @@ def listed(context: Clients, request: Any) -> Any:
     return {
         "listing": listing,
         "may_edit": may(request, P.SETTINGS_EDIT),
-        "address": f"{request.host_url}/{request.tenant.slug}/open311/v2/discovery.json",
+        "open311_url": f"{request.host_url}/{request.tenant.slug}/open311/v2/discovery.json",
+        "api_url": f"{request.host_url}/api",
     }
 
 
@@ -156,12 +200,25 @@ def make(context: Clients, request: Any) -> Any:
 
     def on_success(values: dict[str, Any]) -> Any:
         key = make_client(request.dbsession, now=request.now, **values)
-        shown = {"name": values["name"], "key": key}
-        answer = render_to_response("clients/made.jinja2", shown, request=request)
-        answer.headers["Cache-Control"] = "no-store"
-        return answer
+        return _shown_once(request, values["name"], key, None)
 
     return handle_form_submission(request, form, on_success, lambda: {"form": form})
+
+
+def _shown_once(request: Any, name: str, key: str, both_until: Any) -> Any:
+    shown = {"name": name, "key": key, "both_until": both_until}
+    answer = render_to_response("clients/made.jinja2", shown, request=request)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+@view_config(context=ClientRecord, name="rotate", permission=P.SETTINGS_EDIT, request_method="POST")
+def change_key(context: ClientRecord, request: Any) -> Any:
+    """Give a program a new key, shown this once; the one before goes on for a day, or ends now."""
+    now, at_once = request.now, request.POST.get("at_once") == "yes"
+    key = rotate(request.dbsession, context.record.id, now=now, at_once=at_once)
+    until = None if at_once else telling(request).when(now + GRACE)
+    return _shown_once(request, context.record.name, key, until)
 
 
 @view_config(context=ClientRecord, name="revoke", permission=P.SETTINGS_EDIT, request_method="POST")
