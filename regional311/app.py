@@ -43,6 +43,7 @@ def main(
         config.include("regional311.web.readable")  # no text that cannot be kept
         config.include("regional311.web.sessions")  # cookies, CSRF, one-time messages
         config.include("regional311.web.security")  # who asks, what they may
+        config.include("regional311.web.programs")  # keys, and views for programs
         config.include("regional311.web.tree")  # what is where
         config.include("regional311.web.directory")  # the directory for programs
         config.scan("regional311.web.views")  # every view declares context, permission, method

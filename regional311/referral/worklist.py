@@ -6,13 +6,13 @@ open referrals takes as long as one of a hundred.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, not_, select
 from sqlalchemy.orm import Session
 
 from regional311.database.session import scope_of
@@ -113,12 +113,16 @@ def listed(
     counterparty_id: UUID | None = None,
     urgency: str | None = None,
     number: str | None = None,
+    without: Iterable[tuple[UUID, str]] = (),
     sort: str = "sent",
     oldest_first: bool = True,
     after: str | None = None,
     limit: int = PAGE,
 ) -> Page[ReferralItem]:
-    """Give a page of one part of the list: one statement."""
+    """Give a page of one part of the list: one statement.
+
+    ``without`` are services, as (owner, key), whose referrals are left out.
+    """
     states, condition = TABS[tab]
     if state is not None:
         states = tuple(each for each in states if each == state)
@@ -133,6 +137,14 @@ def listed(
     ):
         if value is not None:
             query = query.where(column == value)
+    me = scope_of(session).tenant_id
+    for owner_id, key in without:
+        at_owner = (
+            Referral.side == lifecycle.RECEIVER
+            if owner_id == me
+            else and_(Referral.side == lifecycle.SENDER, Referral.counterparty_id == owner_id)
+        )
+        query = query.where(not_(and_(Referral.service_key == key, at_owner)))
     query = numbered(query, Referral.public_id, number, "F")
     column = SORTS[sort]
     if sort != "sent":

@@ -19,6 +19,8 @@ from transaction import TransactionManager
 from zope.sqlalchemy import register
 
 from regional311.database.session import NoTenantBound, Scope, TenantSession, open_session
+from regional311.web.problems import problem
+from regional311.web.programs import is_program
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +53,7 @@ def guard_factory(handler, registry):
         if not _known_host(request, hosts):
             response = _plain(400, "This site does not answer to that host name.")
         elif (request.content_length or 0) > _largest(request):
-            response = _plain(413, "What was sent is too large. Nothing was saved.")
+            response = _too_large(request)
         else:
             try:
                 response = handler(request)
@@ -84,6 +86,13 @@ def _known_host(request, hosts: frozenset[str]) -> bool:
     except ValueError:
         return False
     return asked in hosts
+
+
+def _too_large(request) -> Response:
+    said = "What was sent is too large. Nothing was saved."
+    if is_program(request):
+        return problem(413, "Too large", f"{said} Send at most {_largest(request)} bytes.")
+    return _plain(413, said)
 
 
 def _plain(status: int, text: str) -> Response:

@@ -14,8 +14,10 @@ from uuid import UUID
 
 from pyramid.authorization import DENY_ALL, ACLHelper, Allow, Authenticated, Everyone
 from pyramid.httpexceptions import HTTPForbidden
+from pyramid.security import Allowed, Denied
 
 from regional311.identity import queries
+from regional311.identity.clients import Program
 from regional311.identity.permissions import ROLE_PERMISSIONS
 from regional311.web.sessions import SESSION, session_token, set_cookie
 
@@ -30,11 +32,14 @@ class SessionPolicy:
     def __init__(self) -> None:
         self._acl = ACLHelper()
 
-    def identity(self, request: Any) -> queries.Identity | None:
-        """Return who is signed in; asked once a request, outside its transaction."""
+    def identity(self, request: Any) -> queries.Identity | Program | None:
+        """Return who is signed in; asked once a request, outside its transaction.
+
+        Below a partner's collections a program that carries a key takes that place (`web.tree`).
+        """
         if not hasattr(request, "found_identity"):
             request.found_identity = self._find(request)
-        found: queries.Identity | None = request.found_identity
+        found: queries.Identity | Program | None = request.found_identity
         return found
 
     def _find(self, request: Any) -> queries.Identity | None:
@@ -50,6 +55,11 @@ class SessionPolicy:
 
     def permits(self, request: Any, context: Any, permission: Any) -> Any:
         identity = self.identity(request)
+        if isinstance(identity, Program):
+            tenant = getattr(request, "tenant", None)
+            if tenant is not None and permission in identity.permissions(tenant.id):
+                return Allowed("the key is good for %s", permission)
+            return Denied("the key is not good for %s", permission)
         principals = {Everyone}
         if identity is not None:
             principals.add(Authenticated)

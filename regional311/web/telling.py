@@ -39,6 +39,16 @@ class Telling:
         found: datetime = self.request.now
         return found.astimezone(self.zone).date()
 
+    def start_of(self, day: date | None, *, following: bool = False) -> datetime | None:
+        """When a day begins on this partner's clock, or the one after it; None for no such day."""
+        if day is None:
+            return None
+        try:
+            on = day + timedelta(days=1) if following else day
+        except OverflowError:
+            return None
+        return datetime.combine(on, time(), tzinfo=self.zone)
+
     @property
     def locale(self) -> str:
         # English and Spanish as they are written here: clocks of twelve hours, dollars first

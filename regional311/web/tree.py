@@ -11,6 +11,7 @@
     /open311/v2/...         Open311 GeoReport of the jurisdiction that the call names
     /<slug>                 TenantNode: a partner; /region is the region itself (RegionNode)
     /<slug>/open311/v2/...  Open311 GeoReport of that partner
+    /api                    ApiNode: the JSON API of all that is below the partners, described
     /<slug>/fhir/Task/<id>  referrals as FHIR, for the system in which that partner works
     /<slug>/911             EmergencyCenter: calls that a 911 center hands over
     /<slug>/<collection>    Desk, Contacts, Requests, ...
@@ -79,6 +80,7 @@ from regional311.settlement.models import BalanceConfirmation, Dispute, NettingS
 from regional311.tenancy.models import Line
 from regional311.web.answer_links import Answering, read_token
 from regional311.web.partners import REGION, Partner
+from regional311.web.programs import program_asking, sent_key
 from regional311.web.security import SignInNeeded, tenant_acl
 from regional311.web.telling import telling
 
@@ -157,6 +159,8 @@ class Root(Resource):
             return DirectoryApi(self.request, name, self)
         if name == "open311":
             return Open311(self.request, name, self)
+        if name == "api":
+            return ApiNode(self.request, name, self)
         if name in PUBLIC_VIEWS:
             return None
         partner = self.request.registry.partners.by_slug(name)
@@ -168,6 +172,10 @@ class Root(Resource):
 
 class Auth(Resource):
     """Signing in and out."""
+
+
+class ApiNode(Resource):
+    """What programs may ask and do, described; the operations are where the pages are."""
 
 
 class Track(Resource):
@@ -992,9 +1000,7 @@ class Requests(Collection):
     def _cleared(self) -> bool:
         """Whether the person works requests: confidential ones are nowhere for anybody else."""
         identity = self.request.identity
-        return identity is not None and P.REQUEST_WORK in identity.permissions(
-            self.request.tenant.id
-        )
+        return identity is not None and identity.cleared(self.request.tenant.id)
 
 
 @collection("referrals")
@@ -1542,9 +1548,14 @@ def enter(request: Any, partner: Partner) -> None:
 
 
 def require_member(request: Any) -> None:
-    """Let only people of the entered partner go on: others are told that nothing is there."""
+    """Let only people and programs of the entered partner go on.
+
+    Others are told that nothing is there; a key that is not good here is refused.
+    """
     from pyramid.httpexceptions import HTTPNotFound
 
+    if sent_key(request) is not None:
+        request.found_identity = program_asking(request)
     identity = request.identity
     if identity is None:
         raise SignInNeeded

@@ -106,7 +106,18 @@ TERMS = "finance approver administrator auditor"
 EMERGENCIES = "specialist supervisor administrator auditor"
 RUNS = "supervisor administrator"
 
+PROGRAMS: dict[tuple[str, str, str], tuple[str, str]] = {
+    ("Contacts", "", "POST"): ("contacts", TAKES),
+    ("Requests", "", "POST"): ("requests", TAKES),
+    ("Requests", "followed", "GET"): ("requests/followed", REQUESTS),
+    ("Requests", "workers", "GET"): ("requests/workers", WORKS),
+    ("RequestRecord", "notes", "GET"): ("requests/{request}/notes", REQUESTS),
+    ("RequestRecord", "progress", "POST"): ("requests/{request}/progress", WORKS),
+}
+"""Operations of the API that have no page beside them: they are asked for in JSON."""
+
 ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
+    **PROGRAMS,
     ("TenantNode", "", "GET"): ("", EVERYBODY),
     ("TenantNode", "me", "GET"): ("me", EVERYBODY),
     ("TenantNode", "me", "POST"): ("me", EVERYBODY),
@@ -312,6 +323,7 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("Clients", "", "GET"): ("clients", "administrator auditor"),
     ("Clients", "new", "GET"): ("clients/new", "administrator"),
     ("Clients", "new", "POST"): ("clients/new", "administrator"),
+    ("ClientRecord", "rotate", "POST"): ("clients/{client}/rotate", "administrator"),
     ("ClientRecord", "revoke", "POST"): ("clients/{client}/revoke", "administrator"),
     ("Connections", "", "GET"): ("connections", "administrator auditor"),
     **{
@@ -599,6 +611,7 @@ REGION_ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
 }
 PUBLIC = {
     "Root",
+    "ApiNode",
     "Auth",
     "Track",
     "TrackedRequest",
@@ -1003,10 +1016,12 @@ def browsers(application, people, found, web_engine):
     return made
 
 
-def ask(browser, method: str, path: str) -> int:
-    if method == "POST":
-        return browser.post(path, expect_errors=True).status_int
-    return browser.get(path, expect_errors=True).status_int
+def ask(browser, row: tuple[str, str, str], path: str) -> int:
+    if row[2] == "POST":
+        send = browser.post_json if row in PROGRAMS else browser.post
+        return send(path, *([{}] if row in PROGRAMS else []), expect_errors=True).status_int
+    accept = {"Accept": "application/json"} if row in PROGRAMS else {}
+    return browser.get(path, headers=accept, expect_errors=True).status_int
 
 
 def test_every_view_of_the_tree_has_a_row(application):
@@ -1037,7 +1052,7 @@ def test_every_role_of_every_partner(row, browsers, found):
             wanted = {400} if method == "POST" else {200}
         else:
             wanted = {403}
-        got = ask(browser, method, address)
+        got = ask(browser, row, address)
         if got not in wanted:
             wrong[slug, role] = (got, wanted)
     assert wrong == {}
@@ -1049,7 +1064,7 @@ def test_the_regions_own_pages(row, browsers):
     for (slug, role), browser in browsers.items():
         let_in = 400 if row[2] == "POST" else 200
         wanted = 404 if slug != REGION else let_in if role in allowed.split() else 403
-        assert ask(browser, row[2], f"/{REGION}/{path}".rstrip("/")) == wanted, (slug, role)
+        assert ask(browser, row, f"/{REGION}/{path}".rstrip("/")) == wanted, (slug, role)
 
 
 @pytest.mark.parametrize("row", BY_ID, ids="-".join)
@@ -1060,7 +1075,7 @@ def test_anothers_id_below_ones_own_partner_is_not_there(row, browsers, found):
     for slug in others:
         for role in allowed.split():
             address = f"/{slug}/{path.format(**found)}"
-            assert ask(browsers[slug, role], row[2], address) == 404, (slug, role)
+            assert ask(browsers[slug, role], row, address) == 404, (slug, role)
 
 
 @pytest.mark.parametrize("row", [*ROWS, *REGION_ROWS], ids="-".join)
@@ -1068,6 +1083,6 @@ def test_a_visitor_is_asked_to_sign_in(row, application, found):
     tenant = REGION if row in REGION_ROWS else CITY
     path = (ROWS.get(row) or REGION_ROWS[row])[0].format(**found)
     browser = TestApp(application)
-    got = ask(browser, row[2], f"/{tenant}/{path}".rstrip("/"))
-    assert got == (403 if row[2] == "POST" else 303)
-    assert ask(browser, "GET", f"/{tenant}/nothing/{new_id()}") == 404
+    got = ask(browser, row, f"/{tenant}/{path}".rstrip("/"))
+    assert got == (401 if row in PROGRAMS else 403 if row[2] == "POST" else 303)
+    assert browser.get(f"/{tenant}/nothing/{new_id()}", expect_errors=True).status_int == 404

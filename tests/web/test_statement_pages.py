@@ -158,7 +158,7 @@ def bill_of(billed, sign_in):
         partner = COUNTY if slug == CITY else CITY
         query = f"format=json&kind=bill&period=2026-10&partner={partner}"
         side = "" if slug == CITY else "/received"
-        (row,) = browser.get(f"/{slug}/statements{side}?{query}").json
+        (row,) = browser.get(f"/{slug}/statements{side}?{query}").json["items"]
         return browser, f"/{slug}/statements/{row['public_id']}"
 
     return find
@@ -198,7 +198,7 @@ def test_lists_filter_by_kind_and_payer(billed, sign_in):
     assert billed[1] in listed
     assert "Correction" in listed
     assert billed[1] not in browser.get(f"/{CITY}/statements?kind=bill")
-    bureaus = browser.get(f"/{CITY}/statements?payer=bureau&format=json").json
+    bureaus = browser.get(f"/{CITY}/statements?payer=bureau&format=json").json["items"]
     assert {row["payer_kind"] for row in bureaus} <= {"bureau"}
     assert "Nothing matches" in browser.get(f"/{CITY}/statements?payer=bureau&kind=true_up")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time
+from datetime import date, datetime
 from decimal import Decimal as Number
 from decimal import InvalidOperation
 from typing import Any
@@ -215,12 +215,9 @@ def contacts(context: Contacts, request: Any) -> Any:
 
 def _start_of(tell: Telling, day: str | None, *, following: bool = False) -> datetime | None:
     try:
-        on = date.fromisoformat(day or "")
-        if following:
-            on = date.fromordinal(on.toordinal() + 1)
-    except (ValueError, OverflowError):
+        return tell.start_of(date.fromisoformat(day or ""), following=following)
+    except ValueError:
         return None
-    return datetime.combine(on, time(), tzinfo=tell.zone)
 
 
 # --- the form of a need ---------------------------------------------------------------------------

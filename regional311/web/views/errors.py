@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
+import orjson
 from pyramid.exceptions import BadCSRFOrigin, BadCSRFToken, PredicateMismatch
 from pyramid.httpexceptions import (
     HTTPException,
@@ -24,20 +25,25 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from regional311.database.ids import new_token
-from regional311.errors import Conflict, DomainError, Forbidden, NotFound, Stale
+from regional311.errors import Conflict, DomainError, Forbidden, KeyReused, NotFound, Stale
 from regional311.exchange.fhir import outcome
 from regional311.exchange.transport import JSON as FHIR_JSON
 from regional311.identity.attempts import WINDOW, TooManyTries
+from regional311.identity.clients import KeyRefused, Program, TooOften
 from regional311.web import open311
+from regional311.web.api.operations import refusal_of
 from regional311.web.i18n import _, translated
 from regional311.web.open311 import asked_format
 from regional311.web.pipeline import wrong_method
+from regional311.web.problems import problem
+from regional311.web.programs import is_program
 from regional311.web.readable import Unreadable
 from regional311.web.sessions import current_identity
 
 log = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 30
 FHIR_CODES = {400: "value", 403: "forbidden", 404: "not-found", 409: "conflict"}
+CHALLENGE = 'Bearer realm="regional311"'
 
 
 def error_page(
@@ -48,6 +54,7 @@ def error_page(
     *,
     code: str | None = None,
     field: str | None = None,
+    errors: Sequence[Mapping[str, str]] = (),
     template: str = "errors/error.jinja2",
     headers: dict[str, str] | None = None,
     **values: Any,
@@ -58,16 +65,10 @@ def error_page(
         answer = open311.errors(form, status, message)
     elif _is_of(request, "fhir"):
         told = outcome([("error", FHIR_CODES.get(status, "processing"), message, field)])
-        answer = Response(json.dumps(told).encode(), status=status, content_type=FHIR_JSON)
+        answer = Response(orjson.dumps(told), status=status, content_type=FHIR_JSON)
     elif _wants_json(request):
-        problem = {"type": "about:blank", "title": title, "status": status, "detail": message}
-        if code:
-            problem["code"] = code
-        if field:
-            problem["field"] = field
-        answer = Response(
-            json.dumps(problem).encode(), status=status, content_type="application/problem+json"
-        )
+        named = [{"field": field, "detail": message}] if field and not errors else errors
+        answer = problem(status, title, message, code=code, errors=named)
     else:
         if "HX-Request" in request.headers:
             template = "errors/part.jinja2"
@@ -80,6 +81,8 @@ def error_page(
 
 def _wants_json(request: Any) -> bool:
     if f"{request.environ.get('PATH_INFO', '')}/".startswith("/hsds/") or _is_of(request, "911"):
+        return True
+    if is_program(request):
         return True
     offers = ["text/html", "application/json", "application/problem+json"]
     found = request.accept.acceptable_offers(offers)
@@ -117,12 +120,26 @@ def forbidden(error: Any, request: Any) -> Any:
     """Sign-in for visitors, 404 for people of other partners, 403 for the wrong role."""
     identity = current_identity(request)
     tenant = getattr(request, "tenant", None)
+    if isinstance(identity, Program) and not isinstance(error, DomainError):
+        result = getattr(error, "result", None)
+        return error_page(
+            request,
+            403,
+            _("This key is not good for that"),
+            f"{getattr(result, 'msg', '')}.".capitalize(),
+            code="ScopeMissing",
+        )
     if identity is None and not isinstance(error, DomainError):
         if request.method in {"GET", "HEAD"} and not _wants_json(request):
             query = urlencode({"next": request.path_qs})
             return HTTPSeeOther(location=f"/auth/sign-in?{query}")
+        program = is_program(request)
         return error_page(
-            request, 403, _("Sign in first"), _("Nothing was saved. Sign in and try again.")
+            request,
+            401 if program else 403,
+            _("Sign in first"),
+            _("Nothing was saved. Sign in and try again."),
+            headers={"WWW-Authenticate": CHALLENGE} if program else None,
         )
     if identity is not None and tenant is not None and not identity.roles(tenant.id):
         return not_found(HTTPNotFound(), request)
@@ -177,7 +194,7 @@ def stale(error: Stale, request: Any) -> Response:
     """Somebody else saved first: both versions, and the way back to the form."""
     return error_page(
         request,
-        409,
+        412 if _operation(request) else 409,
         _("Somebody else saved first"),
         error.message,
         code=error.code,
@@ -204,7 +221,44 @@ def too_many(error: TooManyTries, request: Any) -> Response:
 def broken_rule(error: DomainError, request: Any) -> Response:
     """A rule was broken outside a form that could show it."""
     status = 409 if isinstance(error, Conflict) else 400
-    return error_page(request, status, _("This cannot be done"), error.message, code=error.code)
+    errors = []
+    if _operation(request) is not None:
+        status = 422 if isinstance(error, KeyReused) or status == 400 else status
+        errors = refusal_of(error)
+    return error_page(
+        request, status, _("This cannot be done"), error.message, code=error.code, errors=errors
+    )
+
+
+@exception_view_config(KeyRefused)
+def unknown_key(error: KeyRefused, request: Any) -> Response:
+    """A program showed a key that is not good here."""
+    return error_page(
+        request,
+        401,
+        _("This key is not good here"),
+        _("Send a key of this partner as Authorization: Bearer. Nothing was changed."),
+        code=error.code,
+        headers={"WWW-Authenticate": CHALLENGE},
+    )
+
+
+@exception_view_config(TooOften)
+def too_often(error: TooOften, request: Any) -> Response:
+    """A program asked more often than agreed."""
+    return error_page(
+        request,
+        429,
+        _("Wait a little"),
+        error.message,
+        code=error.code,
+        headers={"Retry-After": str(error.retry_after)},
+    )
+
+
+def _operation(request: Any) -> Any:
+    """The operation of the API that was called; None for a page."""
+    return getattr(request, "operation", None)
 
 
 @exception_view_config(HTTPException)

@@ -163,14 +163,9 @@ def insight(context: Insight, request: Any) -> Any:
     found = queries.overview(request.dbsession, _chosen(tell, asked))
     here = f"/{tell.slug}/insight"
     tables = _tables(request, tell, asked, found)
-    form = wanted(request)
-    if form != "html":
-        rows = [
-            {"table": table["key"], **{key: row[key] for key in ("key", "now", "before")}}
-            for table in tables
-            for row in table["rows"]
-        ]
-        return exported(request, form, "insight.csv", ["table", "key", "now", "before"], rows)
+    if wanted(request) == "csv":
+        columns = ["table", "key", "now", "before"]
+        return exported(request, "csv", "insight.csv", columns, _plain_rows(tables))
     listing = Listing(request, columns=[])
     # what was asked for and is shown, not what stands in the address
     listing.filters = _filters(tell, asked)
@@ -193,6 +188,23 @@ def insight(context: Insight, request: Any) -> Any:
         "csv_url": here + asked.query(format="csv"),
         "trends_url": f"/{tell.slug}/trends",
     }
+
+
+def figures(request: Any) -> list[dict[str, Any]]:
+    """All figures as plain rows; raises `InvalidInput` for days that are none."""
+    tell = telling(request)
+    _days(request, tell.today)
+    asked = _asked(request, tell)
+    found = queries.overview(request.dbsession, _chosen(tell, asked))
+    return _plain_rows(_tables(request, tell, asked, found))
+
+
+def _plain_rows(tables: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {"table": table["key"], **{key: row[key] for key in ("key", "now", "before")}}
+        for table in tables
+        for row in table["rows"]
+    ]
 
 
 def _period(tell: Telling, first: date, last: date) -> str:

@@ -41,7 +41,6 @@ from regional311.web.forms import (
 )
 from regional311.web.i18n import _
 from regional311.web.listing import Column, Listing
-from regional311.web.representations import json_response, wanted
 from regional311.web.security import may
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import LineRecord, Lines
@@ -77,8 +76,6 @@ def listed(context: Lines, request: Any) -> Any:
         if each.tenant == tell.slug and not each.ended
     ]
     monday = _monday(tell, None)
-    if wanted(request) == "json":
-        return json_response([_plain(tell, each) for each in mine])
     listing = Listing(
         request,
         columns=[
@@ -105,20 +102,6 @@ def listed(context: Lines, request: Any) -> Any:
     return {"listing": listing}
 
 
-def _plain(tell: Telling, line: Line) -> dict[str, Any]:
-    answer = tell.published.who_answers(line.ref, tell.request.now)
-    return {
-        "line": line.ref,
-        "name": line.name,
-        "channel": line.channel,
-        "address": line.address,
-        "answers": answer.kind,
-        "partner": answer.partner or None,
-        "answered_on": answer.line or None,
-        "emergency": answer.surge,
-    }
-
-
 @view_config(
     context=LineRecord,
     permission=P.SERVICE_READ,
@@ -129,8 +112,6 @@ def line(context: LineRecord, request: Any) -> Any:
     """A week of one line as a picture and a table, the days that differ, and the gaps."""
     tell = telling(request)
     found = _line(tell, context.record.key)
-    if wanted(request) == "json":
-        return json_response(_plain(tell, found))
     monday = _monday(tell, request.GET.get("week"))
     here = f"/{tell.slug}/lines/{found.key}"
     return {

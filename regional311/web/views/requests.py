@@ -107,7 +107,7 @@ def requests(context: Requests, request: Any) -> Any:
         priority=asked["priority"],
         overdue_at=request.now if asked["overdue"] else None,
         heard=bool(asked["heard"]),
-        cleared=P.REQUEST_WORK in request.identity.permissions(request.tenant.id),
+        cleared=request.identity.cleared(request.tenant.id),
         oldest_first=listing.sort == "opened",
         after=listing.after,
         limit=queries.EXPORT if as_csv else queries.PAGE,

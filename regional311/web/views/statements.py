@@ -172,7 +172,7 @@ def _list(request: Any, side: str) -> Any:
         counterparty_id=partner.id if partner else None,
         kind=asked["kind"],
         payer_kind=asked.get("payer"),
-        before=_id(listing.after),
+        before=as_id(listing.after),
         limit=PAGE_SIZE + 1 if form == "html" else EXPORTED,
     )
     if form != "html":
@@ -192,8 +192,6 @@ def _list(request: Any, side: str) -> Any:
             }
             for row in rows
         ]
-        if form == "json":
-            return json_response(found)
         columns = ["public_id", "number", "side", "kind", "payer_kind", "partner", "period"]
         columns += ["state", "total_cents", "lines", "items"]
         return csv_response(
@@ -229,12 +227,17 @@ def _list(request: Any, side: str) -> Any:
 def statement(context: StatementRecord, request: Any) -> Any:
     """A statement: who owes whom, for what, line by line, and what has happened to it.
 
-    `?format=` pdf, xlsx, csv or json gives it as a document, however many lines it has.
+    `?format=` pdf, xlsx or csv gives it as a document; JSON is an operation of the API.
     """
     asked = request.GET.get("format", "")
     form = asked if asked in ("pdf", "xlsx") else wanted(request)
     if form == "html":
         return _statement_page(context, request)
+    return statement_document(context, request, form)
+
+
+def statement_document(context: StatementRecord, request: Any, form: str) -> Response:
+    """A statement as a document, however many lines it has."""
     detail = _detail(context, request)
     also = {"parties": detail.parties, "terms": detail.terms}
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the server reads it after this returns
@@ -1189,7 +1192,8 @@ def _not_ours(detail: StatementDetail) -> list[Any]:
     ]
 
 
-def _id(text: str | None) -> UUID | None:
+def as_id(text: str | None) -> UUID | None:
+    """Read an id; None for anything else."""
     try:
         return UUID(text) if text else None
     except ValueError:
