@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import georeport
 import pytest
@@ -10,6 +13,7 @@ import requests
 from civicbot.http import HttpTransport, RateLimiter
 from civicbot.open311 import Open311Client
 from civicbot.registry import Endpoint
+from playwright._impl._driver import compute_driver_executable
 
 from regional311.app import main
 from regional311.database.session import Scope, session_scope
@@ -18,6 +22,8 @@ from tests.serving import serving
 from tests.web.test_open311 import BASE, CITY, IN_THE_CITY, NOW
 
 pytestmark = pytest.mark.commits
+
+TESTS = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +80,30 @@ def test_georeport_reads(address, key, form):
     assert requests.post(f"{address}/open311/v2/requests.json", reported, timeout=60).ok
     found = client.get_service_requests(status="open,closed", service_code="pothole,street-light")
     assert found
+
+
+def test_open311_of_npm_reads_and_sends(address, key):
+    """Run by the Node that playwright brings, so that it is there wherever the tests are."""
+    environment = {"NODE_PATH": str(TESTS / "vendor/open311/modules")}
+    done = subprocess.run(
+        [
+            compute_driver_executable()[0],
+            TESTS / "web/open311_client.js",
+            f"{address}/open311/v2/discovery.json",
+            CITY,
+            key,
+        ],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert "pothole" in {each["service_code"] for each in told["services"]}
+    assert told["definition"]["service_code"] == "pothole"
+    for found in (told["one"], told["several"]):
+        assert [each["service_request_id"] for each in found] == [told["number"]]
+        assert found[0]["description"] == "sent from Node – ñ"
+    assert told["number"] in {each["service_request_id"] for each in told["open"]}
