@@ -114,6 +114,7 @@ def serve(var: Path | None, host: str, port: int, processes: int | None) -> None
 
 def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
     """What the worker does for every partner besides delivering, and how often."""
+    from regional311.casework.bulk import work as work_bulk
     from regional311.catalog.alike import Finder
     from regional311.catalog.refresh import refresh_everything
     from regional311.catalog.search_log import forget_words
@@ -123,13 +124,16 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
     from regional311.forecast.warnings import warn
     from regional311.insight.publishing import publish_months
     from regional311.intake import front_desk, me_too
+    from regional311.intake.service import Followers
     from regional311.keeping.days import publish_on_their_day
     from regional311.keeping.reminders import keep
     from regional311.ledger.seals import seal_everything
+    from regional311.locale.sentences import in_language
     from regional311.notices.worker import Chore, Errand
     from regional311.referral import backtest
     from regional311.referral.external_delivery import Errands
     from regional311.referral.reminders import come_back, end_consents, keep_loops
+    from regional311.referral.snapshot import published
     from regional311.settlement.reminders import remind as remind_payers
 
     return [
@@ -153,6 +157,18 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
             lambda session, at: publish_on_their_day(session, at, url=settings.url),
         ),
         Errand("outside_systems", 2, Errands(settings)),
+        Errand(
+            "bulk_changes",
+            0.5,
+            lambda engine, tenant_id, clock: work_bulk(
+                engine,
+                tenant_id,
+                clock,
+                followers=lambda engine: Followers(
+                    published(engine).names_of_all, settings.url, in_language
+                ),
+            ),
+        ),
         Chore("backtests", 0.5, backtest.work_all if once else backtest.work),
         Chore("search_documents", 86_400, refresh_everything),
         Chore("search_words", 86_400, forget_words),

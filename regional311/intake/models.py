@@ -206,6 +206,15 @@ class ServiceRequest(Base):
         Index(None, "tenant_id", "queue", "state", "opened_at", "id"),
         Index(None, "tenant_id", "contact_id"),
         Index(
+            "ix_service_requests_assignee",
+            "tenant_id",
+            "assignee_id",
+            "state",
+            "opened_at",
+            "id",
+            postgresql_where="assignee_id IS NOT NULL",
+        ),
+        Index(
             "ix_service_requests_heard",
             "tenant_id",
             "opened_at",
@@ -395,6 +404,8 @@ class RequestNote(Base):
     """Whether the person who asked wrote it, by their link."""
     text: Mapped[str]
     at: Mapped[datetime]
+    withdrawn_at: Mapped[datetime | None]
+    """When it was taken back, as part of a change of many requests that was undone."""
 
 
 class RequestUpdate(Base):

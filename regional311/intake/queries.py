@@ -388,6 +388,8 @@ def requests(
     service_key: str | None = None,
     priority: str | None = None,
     assignee_id: UUID | None = None,
+    unassigned: bool = False,
+    among: Select[Any] | None = None,
     overdue_at: datetime | None = None,
     heard: bool = False,
     number: str | None = None,
@@ -399,7 +401,8 @@ def requests(
     """Give a page of the partner's requests, the newest first: one statement.
 
     Confidential requests are left out unless the reader is ``cleared`` for them. Only open
-    requests are overdue. ``heard`` leaves those whose person wrote and had no answer yet.
+    requests are overdue. ``heard`` leaves those whose person wrote and had no answer yet,
+    ``unassigned`` those that nobody works, ``among`` those whose id it gives.
     """
     query = select(*_of(ServiceRequest, RequestItem)).where(
         ServiceRequest.tenant_id == scope_of(session).tenant_id
@@ -417,7 +420,12 @@ def requests(
         states = [each for each in states or lifecycle.OPEN if each in lifecycle.OPEN]
     if heard:
         query = query.where(ServiceRequest.heard_at.is_not(None))
-    if (queue is not None or service_key is not None) and states is None:
+    if unassigned:
+        query = query.where(ServiceRequest.assignee_id.is_(None))
+    if among is not None:
+        query = query.where(ServiceRequest.id.in_(among))
+    by_index = queue is not None or service_key is not None or assignee_id is not None
+    if by_index and states is None:
         states = lifecycle.STATES
     if not cleared:
         query = query.where(ServiceRequest.confidential.is_(False))
@@ -583,7 +591,11 @@ def request_detail(session: Session, request_id: UUID) -> RequestDetail:
         NoteRow(*row)
         for row in session.execute(
             select(*_of(RequestNote, NoteRow))
-            .where(RequestNote.tenant_id == tenant_id, RequestNote.request_id == request_id)
+            .where(
+                RequestNote.tenant_id == tenant_id,
+                RequestNote.request_id == request_id,
+                RequestNote.withdrawn_at.is_(None),
+            )
             .order_by(RequestNote.id)
         )
     ]
@@ -615,6 +627,35 @@ def request_detail(session: Session, request_id: UUID) -> RequestDetail:
         past,
         people(session, named),
     )
+
+
+def own_request(session: Session, request_id: UUID) -> UUID:
+    """Give the id again when the request lives here: one statement. Raises :class:`NotFound`."""
+    found = session.execute(
+        select(ServiceRequest.id).where(
+            ServiceRequest.tenant_id == scope_of(session).tenant_id,
+            ServiceRequest.id == request_id,
+        )
+    ).scalar_one_or_none()
+    if found is None:
+        raise NotFound("There is no such request here.")
+    return found
+
+
+def numbered_requests(
+    session: Session, numbers: Sequence[str], *, cleared: bool
+) -> list[tuple[UUID, str]]:
+    """Give requests of one's own by their numbers, as (id, number): one statement.
+
+    Those that are not there, or that the reader is not ``cleared`` for, are left out.
+    """
+    query = select(ServiceRequest.id, ServiceRequest.public_id).where(
+        ServiceRequest.tenant_id == scope_of(session).tenant_id,
+        ServiceRequest.public_id.in_(list(numbers)),
+    )
+    if not cleared:
+        query = query.where(ServiceRequest.confidential.is_(False))
+    return [(row.id, row.public_id) for row in session.execute(query.order_by(ServiceRequest.id))]
 
 
 @dataclass(frozen=True, slots=True)

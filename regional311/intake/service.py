@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -77,12 +77,15 @@ class Followers:
     """Names and addresses that messages to people need; without them nothing is written.
 
     ``names`` maps partners' ids and services' ``partner/key`` to names; ``url`` is the address of
-    this site without a slash at the end.
+    this site without a slash at the end. ``hold`` is how long letters wait before they leave, so
+    that what they tell of can still be undone; ``silent`` writes none.
     """
 
     names: Mapping[str, str]
     url: str = ""
     translate: Translate | None = None
+    hold: timedelta = timedelta()
+    silent: bool = False
 
     def name(self, key: object) -> str:
         """Give a name, or the key when there is none."""
@@ -444,10 +447,10 @@ def change_request(
         detail={"from": before, "to": to, "resolution": request.resolution},
     )
     status = lifecycle.update_status(before, to, request.resolution)
-    put(session, _update_row(request, now, status, message))
+    put(session, update_row(request, now, status, message))
     if request.linked:
         links.tell_linked(session, request, now=now)
-    _tell(session, request, now, message, followers)
+    tell_followers(session, request, now, message, followers)
     return changed
 
 
@@ -560,8 +563,8 @@ def add_note(
         request.updated_at = now
         session.flush()
         status = lifecycle.update_status(request.state, request.state, request.resolution)
-        put(session, _update_row(request, now, status, text))
-        _tell(session, request, now, text, followers)
+        put(session, update_row(request, now, status, text))
+        tell_followers(session, request, now, text, followers)
     return note_id
 
 
@@ -619,9 +622,10 @@ def take_update(
     return update_id
 
 
-def _update_row(
+def update_row(
     request: ServiceRequest, now: datetime, status: str, message: str | None
 ) -> RequestUpdate:
+    """Make the row of what the public may know of a change."""
     return new_row(
         RequestUpdate,
         tenant_id=request.tenant_id,
@@ -669,7 +673,7 @@ def record_transfer(
     )
 
 
-def _tell(
+def tell_followers(
     session: TenantSession,
     request: ServiceRequest,
     now: datetime,
@@ -696,7 +700,7 @@ def _tell(
         _tell_one(session, each, theirs, now, followers)
     said_too = me_too.listeners(session, request.id)
     for listener in said_too:
-        if listener.email:
+        if listener.email and not followers.silent:
             put(session, _letter(status.owner_id, status, listener, now, followers))
     for partner_id in sorted({each.intake_tenant_id for each in said_too}):
         needs = [
@@ -841,7 +845,7 @@ def _notify(
     now: datetime,
     followers: Followers,
 ) -> None:
-    if inquirer_id is None:
+    if inquirer_id is None or followers.silent:
         return
     tenant_id = scope_of(session).tenant_id
     inquirer = session.execute(
@@ -879,6 +883,7 @@ def _letter(
         recipient=reader.email,
         language=reader.language,
         now=now,
+        hold=followers.hold,
         subject_id=status.request_id,
         values={
             "number": status.public_id,

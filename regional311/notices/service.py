@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -200,8 +200,12 @@ def outbox_row(
     expected_on: str = "",
     address: str = "",
     translate: Translate = _as_written,
+    hold: timedelta = timedelta(),
 ) -> OutboxMessage:
-    """Make an outbox row in the person's language; ``values`` fill the event's text."""
+    """Make an outbox row in the person's language; ``values`` fill the event's text.
+
+    It leaves after ``hold`` at the earliest.
+    """
     heading, body = (translate(text, language) for text in TEXTS[event])
     expected = translate(EXPECTED, language).format(day=expected_on) if expected_on else ""
     link = translate(LINK, language).format(address=address) if address else ""
@@ -219,7 +223,7 @@ def outbox_row(
         state="pending",
         attempts=0,
         created_at=now,
-        due_at=now,
+        due_at=now + hold,
     )
 
 

@@ -510,6 +510,11 @@ class Published:
             )
         return known
 
+    @property
+    def names_of_all(self) -> dict[str, str]:
+        """Names of partners by id, and of everything else that has one by its key."""
+        return {**self.names, **{str(key): self.names[slug] for key, slug in self.slugs.items()}}
+
     def queues(self, slug: str) -> Mapping[str, str]:
         """Give a partner's queues: key to name."""
         settings = self.tenant(slug).settings

@@ -154,11 +154,13 @@ class Telling:
         contact = tenant.settings.get("contact") or {}
         return contact.get("phone") or (lines[0].address if lines else None)
 
-    def followers(self) -> Followers:
-        """What messages to people are written with."""
-        names = {str(key): self.published.names[slug] for key, slug in self.published.slugs.items()}
+    def followers(self, *, hold: timedelta = timedelta()) -> Followers:
+        """What messages to people are written with, and how long they wait before they leave."""
         return Followers(
-            {**self.published.names, **names}, self.request.registry.configured.url, self.translate
+            self.published.names_of_all,
+            self.request.registry.configured.url,
+            self.translate,
+            hold,
         )
 
     def translate(self, sentence: str, language: str | None = None) -> str:

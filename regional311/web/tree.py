@@ -34,6 +34,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, or_, select
 
 from regional311.allocation.models import AllocationBase, BillSplit, CostPool
+from regional311.casework.models import BulkChange
 from regional311.catalog.article_queries import Shelved, article
 from regional311.catalog.directory import Service as PublishedService
 from regional311.catalog.models import (
@@ -668,6 +669,24 @@ class RequestRecord(Record):
     """R-...: one service request."""
 
 
+class BulkChangeRecord(Record):
+    """requests/changes/<id>: one change of many requests; who asked for it can undo it."""
+
+
+class BulkChanges(Resource):
+    """requests/changes: what this person changed of many requests at once."""
+
+    def child(self, name: str) -> Resource | None:
+        bulk_id = _as_id(name)
+        if bulk_id is None:
+            return None
+        table = BulkChange.__table__
+        row = self.request.dbsession.execute(
+            select(table).where(table.c.tenant_id == self.request.tenant.id, table.c.id == bulk_id)
+        ).one_or_none()
+        return None if row is None else BulkChangeRecord(self.request, name, self, row)
+
+
 class ReferralRecord(Record):
     """F-...: one referral, sent or received."""
 
@@ -988,6 +1007,11 @@ class Requests(Collection):
 
     permission = P.REQUEST_READ
     model, member, prefix = ServiceRequest, RequestRecord, "R"
+
+    def child(self, name: str) -> Resource | None:
+        if name == "changes":
+            return BulkChanges(self.request, name, self)
+        return super().child(name)
 
     def find(self, name: str) -> Any:
         found = super().find(name)

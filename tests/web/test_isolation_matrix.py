@@ -19,6 +19,7 @@ from sqlalchemy import select, text, update
 from webtest import TestApp
 
 from regional311.calendars import Period
+from regional311.casework.models import BulkChange
 from regional311.catalog.alike import keep_pairs
 from regional311.catalog.answers import Kept, Reply
 from regional311.catalog.article_writer import write_article
@@ -171,6 +172,7 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
             "reopen",
             "split",
             "start",
+            "tag",
             "take-out",
             "triage",
             "unlink",
@@ -178,6 +180,15 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
         )
     },
     ("RequestRecord", "split", "GET"): ("requests/{request}/split", WORKS),
+    **{
+        ("Requests", name, "POST"): (f"requests/{name}", REQUESTS)
+        for name in ("end-view", "open-with", "save-view")
+    },
+    ("Requests", "change", "POST"): ("requests/change", WORKS),
+    ("Requests", "choose", "POST"): ("requests/choose", WORKS),
+    ("BulkChanges", "", "GET"): ("requests/changes", WORKS),
+    ("BulkChangeRecord", "", "GET"): ("requests/changes/{bulk}", WORKS),
+    ("BulkChangeRecord", "undo", "POST"): ("requests/changes/{bulk}/undo", WORKS),
     ("RequestRecord", "file", "GET"): ("requests/{request}/file?question=photo", REQUESTS),
     ("Referrals", "", "GET"): ("referrals", REFERRALS),
     ("Referrals", "find", "GET"): ("referrals/find?q=F-0", REFERRALS),
@@ -769,6 +780,19 @@ def found(web_engine, people) -> dict[str, str]:
                 .limit(1)
             ).one()
 
+        put(
+            session,
+            BulkChange(
+                tenant_id=me,
+                id=BATCH,
+                person_id=person,
+                action="note",
+                wanted={"note": "matrix"},
+                state="done",
+                total=0,
+                made_at=NOW,
+            ),
+        )
         row = agreements.versions(session, "city-intake-for-county")[-1]
         version = Content.of_row(row)
         later = replace(version, valid_from=date(2027, 7, 1))
@@ -804,6 +828,7 @@ def found(web_engine, people) -> dict[str, str]:
             "contact": first(Contact, "public_id"),
             "need": need_id,
             "request": first(ServiceRequest, "public_id"),
+            "bulk": str(BATCH),
             "referral": first(Referral, "public_id"),
             "follow_up": first(FollowUp, "public_id"),
             "service": region.directory.of(CITY, at.date())[0].key,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from uuid import UUID
 
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.view import view_config
 
+from regional311.casework.tags import add_tag, remove_tag, tags
 from regional311.catalog.answers import kept_from
 from regional311.catalog.queries import forms
 from regional311.identity.permissions import Permissions as P
@@ -16,6 +18,7 @@ from regional311.intake.links import open_parts
 from regional311.intake.merging import merge, take_out
 from regional311.intake.nearby import near
 from regional311.intake.service import add_note, assign_request, change_request
+from regional311.web import request_list
 from regional311.web.forms import (
     Choice,
     HiddenWidget,
@@ -38,7 +41,7 @@ from regional311.web.representations import csv_response, file_response, wanted
 from regional311.web.same_already import sought, told
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import RequestRecord, Requests
-from regional311.web.views import request_links
+from regional311.web.views import bulk_changes, request_links
 from regional311.web.wording import (
     ACTIONS,
     HELPED,
@@ -49,9 +52,6 @@ from regional311.web.wording import (
     kind,
     said,
 )
-
-_OWN_STATES = tuple(state for state in REQUEST_STATES if state != "in_transit")
-
 
 # --- lists ----------------------------------------------------------------------------------------
 
@@ -66,48 +66,33 @@ def requests(context: Requests, request: Any) -> Any:
     """The requests of this partner, filtered, sorted, by pages, or as CSV."""
     if request.GET.get("with") == "partners":
         return _followed(request)
+    sent_home = bulk_changes.default_view(request)
+    if sent_home is not None:
+        return sent_home
     tell = telling(request)
-    services = [(each.key, each.name) for each in tell.published.directory.of(tell.slug)]
+    works = request.has_permission(P.REQUEST_WORK, context)
     listing = Listing(
         request,
         columns=[
+            *([Column("chosen", _("Choose"))] if works else []),
             Column("number", _("Number")),
             Column("service", _("Service")),
             Column("state", _("Status")),
             Column("priority", _("Priority")),
             Column("queue", _("Queue")),
+            Column("who", _("Worked by")),
             Column("place", _("Place")),
             Column("opened", _("Opened"), sort=True),
             Column("expected", _("Expected")),
         ],
-        filters=[
-            Filter(
-                "state",
-                _("Status"),
-                choices=[("open", _("Open")), *choices(REQUEST_STATES, _OWN_STATES)],
-            ),
-            Filter("queue", _("Queue"), choices=list(tell.published.queues(tell.slug).items())),
-            Filter("service", _("Service"), choices=sorted(services, key=lambda each: each[1])),
-            Filter("priority", _("Priority"), choices=choices(PRIORITIES)),
-            Filter("overdue", _("Overdue"), choices=[("yes", _("Only overdue"))]),
-            Filter("heard", _("News"), choices=[("yes", _("The person wrote"))]),
-        ],
+        filters=request_list.filters(request),
         sort="-opened",
         csv=True,
     )
-    asked = listing.values
     as_csv = wanted(request) == "csv"
     page = queries.requests(
         request.dbsession,
-        states=lifecycle.OPEN
-        if asked["state"] == "open" or (asked["overdue"] and not asked["state"])
-        else _one(asked["state"]),
-        queue=asked["queue"],
-        service_key=asked["service"],
-        priority=asked["priority"],
-        overdue_at=request.now if asked["overdue"] else None,
-        heard=bool(asked["heard"]),
-        cleared=request.identity.cleared(request.tenant.id),
+        **request_list.asked(request, listing.values),
         oldest_first=listing.sort == "opened",
         after=listing.after,
         limit=queries.EXPORT if as_csv else queries.PAGE,
@@ -132,6 +117,7 @@ def requests(context: Requests, request: Any) -> Any:
             ],
         )
     queues = tell.published.queues(tell.slug)
+    names = {each.person_id: each.name for each in request_list.colleagues(request)}
     listing.fill(
         [
             {
@@ -141,6 +127,7 @@ def requests(context: Requests, request: Any) -> Any:
                 "kind": kind(REQUEST_STATES, row.state),
                 "priority": said(PRIORITIES, row.priority),
                 "queue": queues.get(row.queue or "", row.queue),
+                "who": names.get(row.assignee_id) if row.assignee_id else None,
                 "place": _("Confidential") if row.confidential else tell.place(row),
                 "opened": tell.when(row.opened_at),
                 "expected": tell.day(row.expected_at),
@@ -156,6 +143,7 @@ def requests(context: Requests, request: Any) -> Any:
         "title": _("Our requests"),
         "followed": False,
         "tabs": _tabs(tell, followed=False),
+        **bulk_changes.beside_list(request, listing, works=works),
     }
 
 
@@ -205,6 +193,8 @@ def _followed(request: Any) -> Any:
         "listing": listing,
         "title": _("Our people’s requests at other partners"),
         "followed": True,
+        "views": None,
+        "bulk": None,
         "tabs": _tabs(tell, followed=True),
     }
 
@@ -293,7 +283,7 @@ class WaitForm(Schema):
 
 
 class TriageForm(Schema):
-    """Queue and priority."""
+    """Queue, priority and who works it."""
 
     queue = SchemaNode(String(100), title=_("Queue"), missing=None)
     priority = SchemaNode(
@@ -301,9 +291,15 @@ class TriageForm(Schema):
         title=_("Priority"),
         widget=RadioWidget(values=choices(PRIORITIES)),
     )
+    assignee = SchemaNode(String(40), title=_("Worked by"), missing=None)
     version = _version()
 
     def after_bind(self, node: Any, kw: dict[str, Any]) -> None:
+        people = [
+            (str(each.person_id), each.name) for each in request_list.colleagues(kw["request"])
+        ]
+        self["assignee"].typ = Choice([key for key, _name in people])
+        self["assignee"].widget = SelectWidget(values=people, empty=_("As it is"))
         queues = list(telling(kw["request"]).published.queues(kw["request"].tenant.slug).items())
         self["queue"].typ = Choice(queues)
         self["queue"].widget = SelectWidget(values=queues, empty=_("None"))
@@ -396,7 +392,7 @@ def page_of_own(context: RequestRecord, request: Any, **failed: Any) -> dict[str
         "close_form": None,
         "wait_form": None,
         "triage_form": None,
-        "triage_label": _("Change queue or priority"),
+        "triage_label": _("Change queue, priority or who works it"),
         "reopen_form": None,
         "note_form": None,
         "notes": [],
@@ -458,6 +454,8 @@ def page_of_own(context: RequestRecord, request: Any, **failed: Any) -> dict[str
         "inquirer": _inquirer(detail.inquirer),
         **_together(context, request),
         **request_links.shown(request, context),
+        "tags": tags(request.dbsession, found.id),
+        "tag_url": f"{here}/tag" if works else None,
     }
     if "link" in failed:
         common["link_form"] = failed["link"]
@@ -526,9 +524,9 @@ def _to_do(context: RequestRecord, request: Any, failed: dict[str, Any]) -> dict
         "triage_form": form("triage", TriageForm(), _("Sort it"))
         if found.state in lifecycle.OPEN
         else None,
-        "triage_label": _("Sort it: queue and priority")
+        "triage_label": _("Sort it: queue, priority, who works it")
         if found.state == "received"
-        else _("Change queue or priority"),
+        else _("Change queue, priority or who works it"),
         "reopen_form": form("reopen", ReopenForm(), _("Open it again"))
         if found.state == "closed"
         else None,
@@ -643,16 +641,22 @@ def triage(context: RequestRecord, request: Any) -> Any:
     """Set queue and priority; a new request is sorted by it."""
 
     def act(values: dict[str, Any]) -> None:
-        given = {"queue": values["queue"], "priority": values["priority"]}
+        assignee = UUID(values["assignee"]) if values["assignee"] else None
+        given = {
+            "queue": values["queue"],
+            "priority": values["priority"],
+            "assignee_id": assignee,
+        }
         known = {
             "now": request.now,
             "request_id": context.record.id,
             "version": values["version"],
         }
-        if context.record.state == "received":
+        state = context.record.state
+        if state == "received" or (assignee and "assigned" in lifecycle.next_states(state)):
             change_request(
                 request.dbsession,
-                to="triaged",
+                to="assigned" if assignee else "triaged",
                 followers=telling(request).followers(),
                 **known,
                 **given,
@@ -667,7 +671,7 @@ def triage(context: RequestRecord, request: Any) -> Any:
         TriageForm(),
         _("Sort it"),
         act,
-        _("Queue and priority are set."),
+        _("Queue, priority and who works it are set."),
     )
 
 
@@ -829,6 +833,19 @@ def note(context: RequestRecord, request: Any) -> Any:
     return _submitted(
         context, request, "note", NoteForm(), _("Add the note"), act, _("The note is added.")
     )
+
+
+@view_config(context=RequestRecord, name="tag", permission=P.REQUEST_WORK, request_method="POST")
+def tag(context: RequestRecord, request: Any) -> HTTPSeeOther:
+    """Put a tag on, or take one off."""
+    found = queries.own_request(request.dbsession, context.record.id)
+    if "off" in request.POST:
+        gone = remove_tag(request.dbsession, found, request.POST["off"], now=request.now)
+        request.flash("success", _("The tag “${tag}” is off.", mapping={"tag": gone}))
+    else:
+        put_on = add_tag(request.dbsession, found, request.POST.get("tag", ""), now=request.now)
+        request.flash("success", _("The tag “${tag}” is on.", mapping={"tag": put_on}))
+    return _back(context, request)
 
 
 @view_config(

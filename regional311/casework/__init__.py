@@ -1,0 +1,1 @@
+"""Working requests together: tags, saved views, changes of many at once and their undoing."""

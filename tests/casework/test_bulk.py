@@ -1,0 +1,221 @@
+"""Changing many requests at once, and taking that back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from regional311.audit.queries import history
+from regional311.casework import bulk
+from regional311.casework.bulk import (
+    CannotUndo,
+    TooMany,
+    Wanted,
+    ask,
+    go_on,
+    progress,
+    rows_of,
+    undo,
+)
+from regional311.casework.models import BulkChange
+from regional311.casework.tags import tags
+from regional311.database.session import acting_for, scope_of
+from regional311.errors import InvalidInput, NotFound
+from regional311.intake import queries, service
+from regional311.intake.models import FollowedRequest, Need, ServiceRequest
+from regional311.notices.models import OutboxMessage
+from tests.intake.test_requests import NAMES, file
+from tests.little_region import IDS, IN_CITY, NOW, ON_BRIDGE
+
+LATER = NOW + timedelta(hours=1)
+HELD = replace(NAMES, hold=bulk.UNDO)
+FILLED = "All holes of this street were filled today."
+CLOSE = Wanted("close", resolution="completed", message=FILLED)
+
+
+def filed(session, region, many=3):
+    made = [file(session, region, IN_CITY) for _ in range(many)]
+    return [(each.request_id, each.request_public_id) for each in made]
+
+
+def do(session, bulk_id, now=LATER, most=bulk.PART):
+    while go_on(session, bulk_id, now=now, followers=HELD, most=most) == most:
+        pass
+
+
+def states(session, chosen):
+    session.expire_all()
+    rows = session.execute(
+        select(ServiceRequest.id, ServiceRequest.state).where(
+            ServiceRequest.id.in_([each for each, _number in chosen])
+        )
+    )
+    found = {row.id: row.state for row in rows}
+    return [found[each] for each, _number in chosen]
+
+
+def test_each_is_changed_by_itself_and_what_cannot_be_says_why(work, region):
+    chosen = filed(work, region)
+    service.change_request(
+        work,
+        now=NOW,
+        request_id=chosen[1][0],
+        version=1,
+        to="closed",
+        resolution="completed",
+        message=FILLED,
+    )
+    bulk_id = ask(work, CLOSE, chosen, now=LATER)
+    assert states(work, chosen) == ["received", "closed", "received"]
+    do(work, bulk_id, most=2)
+    assert states(work, chosen) == ["closed"] * 3
+    found = rows_of(work, bulk_id)
+    assert [each.result for each in found] == ["changed", "refused", "changed"]
+    assert "cannot become closed" in found[1].why
+    far = progress(work, bulk_id, 3)
+    assert (far.many("changed"), far.many("refused"), far.many("waiting")) == (2, 1, 0)
+
+
+def test_undoing_puts_back_what_nobody_has_touched_since(work, region):
+    chosen = filed(work, region)
+    bulk_id = ask(work, CLOSE, chosen, now=LATER)
+    do(work, bulk_id)
+    letters = select(OutboxMessage.state, OutboxMessage.due_at).where(
+        OutboxMessage.event == "request_closed"
+    )
+    assert set(work.execute(letters)) == {("pending", LATER + bulk.UNDO)}
+    service.change_request(work, now=LATER, request_id=chosen[0][0], version=2, to="triaged")
+    soon = LATER + timedelta(minutes=5)
+    undo(work, bulk_id, now=soon)
+    undo(work, bulk_id, now=soon)
+    do(work, bulk_id, now=soon, most=2)
+    assert states(work, chosen) == ["triaged", "received", "received"]
+    assert [each.result for each in rows_of(work, bulk_id)] == ["kept", "undone", "undone"]
+    assert "Somebody else" in rows_of(work, bulk_id)[0].why
+    left = [state for state, _due in work.execute(letters)]
+    assert sorted(left) == ["pending", "withdrawn", "withdrawn"]
+    past = [each.action for each in history(work, chosen[1][0])]
+    assert past[-2:] == ["request:close", "request:undo"]
+    needs = [
+        each.status
+        for each in work.execute(select(Need)).scalars()
+        if each.contact_id == work.get(ServiceRequest, (IDS["city"], chosen[1][0])).contact_id
+    ]
+    assert needs == ["open"]
+
+
+def test_who_took_it_in_hears_that_it_was_undone(work, region):
+    bridge = file(work, region, ON_BRIDGE)
+    person = scope_of(work).person_id
+    with acting_for(work, IDS["county"]):
+        from regional311.identity.service import grant
+
+        grant(work, person_id=person, name="Wren", email="w@county.example", roles=["worker"])
+        bulk_id = ask(work, CLOSE, [(bridge.request_id, bridge.request_public_id)], now=LATER)
+        do(work, bulk_id)
+    followed = select(FollowedRequest.state).where(FollowedRequest.id == bridge.request_id)
+    assert work.execute(followed).scalar_one() == "closed"
+    with acting_for(work, IDS["county"]):
+        undo(work, bulk_id, now=LATER)
+        do(work, bulk_id)
+    assert work.execute(followed).scalar_one() == "received"
+    need = select(Need.status).where(Need.id == bridge.need_id)
+    assert work.execute(need).scalar_one() == "open"
+    assert {
+        each.state
+        for each in work.execute(select(OutboxMessage)).scalars()
+        if each.event == "request_closed"
+    } == {"withdrawn"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "seen"),
+    [
+        (
+            Wanted("assign", queue="roads", priority="urgent"),
+            ("received", "roads", "urgent", [], 0),
+        ),
+        (Wanted("move", state="in_progress"), ("in_progress", "streets", "normal", [], 0)),
+        (
+            Wanted("tag", tag="Winter  Storm"),
+            ("received", "streets", "normal", ["winter storm"], 0),
+        ),
+        (Wanted("note", note="crew of Tuesday"), ("received", "streets", "normal", [], 1)),
+    ],
+)
+def test_every_action_is_done_and_undone(work, region, wanted, seen):
+    ((request_id, number),) = filed(work, region, 1)
+
+    def now_is():
+        work.expire_all()
+        row = work.get(ServiceRequest, (IDS["city"], request_id))
+        notes = queries.request_detail(work, request_id).notes
+        return row.state, row.queue, row.priority, tags(work, request_id), len(notes)
+
+    before = now_is()
+    bulk_id = ask(work, wanted, [(request_id, number)], now=LATER)
+    do(work, bulk_id)
+    assert now_is() == seen
+    undo(work, bulk_id, now=LATER)
+    do(work, bulk_id)
+    assert now_is() == before
+
+
+def test_time_to_undo_is_over_after_some_minutes(work, region):
+    bulk_id = ask(work, CLOSE, filed(work, region, 1), now=LATER)
+    with pytest.raises(CannotUndo, match="still being done"):
+        undo(work, bulk_id, now=LATER)
+    do(work, bulk_id)
+    with pytest.raises(CannotUndo, match="over"):
+        undo(work, bulk_id, now=LATER + bulk.UNDO)
+
+
+def test_a_request_of_another_partner_is_not_there(work, region):
+    bridge = file(work, region, ON_BRIDGE)
+    bulk_id = ask(work, CLOSE, [(bridge.request_id, bridge.request_public_id)], now=LATER)
+    do(work, bulk_id)
+    assert [each.why for each in rows_of(work, bulk_id)] == ["There is no such request."]
+
+
+def test_rights_are_those_of_now(work, region):
+    bulk_id = ask(work, CLOSE, filed(work, region, 1), now=LATER)
+    from regional311.identity.models import Membership
+
+    for each in work.execute(select(Membership)).scalars():
+        each.roles = ["specialist"]
+    work.flush()
+    do(work, bulk_id)
+    assert [each.result for each in rows_of(work, bulk_id)] == ["refused"]
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Wanted("assign"),
+        Wanted("move", state="closed"),
+        Wanted("close", resolution="completed", message="done"),
+        Wanted("close", message=FILLED),
+        Wanted("tag", tag="a, b"),
+        Wanted("note", note=" "),
+        Wanted("erase"),
+    ],
+)
+def test_what_could_be_done_to_none_is_refused_whole(work, region, wanted):
+    with pytest.raises(InvalidInput):
+        ask(work, wanted, filed(work, region, 1), now=LATER)
+    with pytest.raises(TooMany):
+        ask(work, CLOSE, [(IDS["city"], str(each)) for each in range(bulk.MOST + 1)], now=LATER)
+    with pytest.raises(InvalidInput):
+        ask(work, CLOSE, [], now=LATER)
+    assert not work.execute(select(BulkChange)).all()
+
+
+def test_nobody_undoes_for_somebody_else(city, work, region):
+    bulk_id = ask(work, CLOSE, filed(work, region, 1), now=LATER)
+    do(work, bulk_id)
+    work._scope = replace(scope_of(work), person_id=IDS["region"])
+    with pytest.raises(NotFound):
+        undo(work, bulk_id, now=LATER)
