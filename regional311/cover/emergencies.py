@@ -12,6 +12,7 @@ from typing import Any, Final, get_args
 from uuid import UUID
 
 from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
 
 from regional311.audit.service import record
 from regional311.cover.emergency import LONGEST_HOURS, InForce, PlaceKind
@@ -303,12 +304,10 @@ def log_entry(
     if emergency.drill and contact_id is not None:
         raise InvalidInput("A drill makes no contact.", field="contact")
     scope = scope_of(session)
-    if entry_known(session, form_key):
-        return False
-    put(
-        session,
-        new_row(
-            EmergencyEntry,
+    send(session)
+    new = session.execute(
+        insert(EmergencyEntry)
+        .values(
             tenant_id=scope.tenant_id,
             id=new_id(),
             emergency_id=emergency.id,
@@ -320,22 +319,12 @@ def log_entry(
             danger=danger,
             person_id=scope.person_id,
             at=now,
-        ),
-    )
-    return True
-
-
-def entry_known(session: TenantSession, form_key: str) -> bool:
-    """Whether this form was logged before."""
-    return (
-        session.execute(
-            select(EmergencyEntry.id).where(
-                EmergencyEntry.tenant_id == scope_of(session).tenant_id,
-                EmergencyEntry.form_key == form_key,
-            )
-        ).one_or_none()
-        is not None
-    )
+        )
+        .on_conflict_do_nothing(index_elements=["tenant_id", "form_key"])
+        .returning(EmergencyEntry.id)
+    ).one_or_none()
+    mark_changed(session)
+    return new is not None
 
 
 def counted(session: TenantSession, emergency_id: UUID) -> list[tuple[str, str, int]]:

@@ -84,6 +84,7 @@ def ring(session: TenantSession, contact_id: UUID, rung: Rung, *, now: datetime)
     if rung.to == scope.tenant_id:
         raise InvalidInput("Choose another partner.", field="to")
     reason = (rung.reason or "").strip()[:LONGEST_REASON] or None
+    _give_up(session, contact_id, now)
     before = session.execute(
         select(Handover.id, Handover.public_id, Handover.attempts, Handover.state)
         .where(
@@ -174,6 +175,25 @@ def ring(session: TenantSession, contact_id: UUID, rung: Rung, *, now: datetime)
     return str(number)
 
 
+def _give_up(session: TenantSession, contact_id: UUID, now: datetime) -> None:
+    """End a ring of the contact whose time is over and that the worker has not given back yet."""
+    over = session.execute(
+        select(Handover.public_id, Handover.partner_id).where(
+            Handover.tenant_id == scope_of(session).tenant_id,
+            Handover.contact_id == contact_id,
+            Handover.side == "out",
+            Handover.state == "ringing",
+            Handover.rings_until <= now,
+        )
+    ).one_or_none()
+    if over is None:
+        return
+    with acting_for(session, over.partner_id):
+        row = _mine(session, over.public_id, "in")
+        if row.state == "ringing":
+            _end(session, row, "unanswered", now)
+
+
 def _offered(session: TenantSession, contact_id: UUID, rung: Rung, now: datetime) -> None:
     """See to it that the contact has an offered transfer to this partner."""
     tenant_id = scope_of(session).tenant_id
@@ -215,12 +235,15 @@ def take_over(session: TenantSession, number: str, *, name: str, note: str, now:
     """Take a ringing hand-over at the bound partner's desk and open its contact here.
 
     ``name`` is who takes it, as the other side reads it; ``note`` the shared summary in words.
-    What 911 brought has its contact already and is claimed.
+    What 911 brought has its contact already and is claimed. Taken over by the same person before,
+    it is that contact again.
 
     :raises AnsweredAlready: when somebody else was first.
     """
     scope = scope_of(session)
     row = _mine(session, number, "in")
+    if row.state == "taken_over" and row.taken_by == scope.person_id is not None:
+        return _taken_before(session, row)
     if row.state != "ringing":
         raise AnsweredAlready(
             f"{row.taken_name} has taken it over."
@@ -275,6 +298,16 @@ def take_over(session: TenantSession, number: str, *, name: str, note: str, now:
             _write(session, row.id, values)
             _transferred(session, row.id, "taken_over", now)
     return taken
+
+
+def _taken_before(session: TenantSession, row: Any) -> Taken:
+    """What the same person has taken over already: a second click is the same as the first."""
+    contact = session.execute(
+        select(Contact.id, Contact.public_id).where(
+            Contact.tenant_id == row.tenant_id, Contact.id == row.contact_id
+        )
+    ).one()
+    return Taken(contact.id, contact.public_id)
 
 
 def pass_on(session: TenantSession, number: str, *, reason: str, now: datetime) -> None:

@@ -6,26 +6,37 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from regional311.audit.service import record
 from regional311.catalog.checks import week_faults
 from regional311.database.ids import new_id
 from regional311.database.rows import new_row, put, send
 from regional311.database.session import TenantSession, mark_changed, scope_of
-from regional311.errors import InvalidInput
+from regional311.errors import InvalidInput, Stale
 from regional311.referral.acceptance import Acceptance, Progress, acceptance_faults
 from regional311.referral.models import AcceptancePolicy, ProgressWord
-from regional311.strict import canonical
+from regional311.strict import canonical, digest
 from regional311.tenancy.revision import raise_revision
 
 
+def seen_digest(row: Any) -> str:
+    """A digest of a policy's row, by which its form notices that somebody changed it."""
+    return digest({"said": row.said, "ended": row.ended_on is not None})
+
+
 def write_policy(
-    session: TenantSession, policy: Acceptance, known: UUID | None, *, now: datetime
+    session: TenantSession,
+    policy: Acceptance,
+    known: UUID | None,
+    *,
+    now: datetime,
+    seen: str | None = None,
 ) -> UUID:
     """Add a policy of the bound partner, or change the one ``known``; give its id.
 
-    Senders see it at their next decision. Raises :class:`InvalidInput` for what is wrong with it.
+    Senders see it at their next decision. Raises :class:`InvalidInput` for what is wrong with it,
+    and :class:`Stale` when it is not as it was ``seen`` any more.
     """
     faults = list(acceptance_faults(policy))
     if policy.hours is not None:
@@ -37,9 +48,29 @@ def write_policy(
     if known is None:
         put(session, _new(session, AcceptancePolicy, row_id, policy.key, values))
     else:
+        if seen is not None:
+            _check_seen(session, known, seen, policy)
         _change(session, AcceptancePolicy, row_id, values)
     _record(session, "acceptance:edit", row_id, policy.key, now)
     return row_id
+
+
+def _check_seen(session: TenantSession, row_id: UUID, seen: str, policy: Acceptance) -> None:
+    """Lock a policy's row, and refuse if somebody has changed it."""
+    row = session.execute(
+        select(AcceptancePolicy.said, AcceptancePolicy.ended_on)
+        .where(
+            AcceptancePolicy.tenant_id == scope_of(session).tenant_id,
+            AcceptancePolicy.id == row_id,
+        )
+        .with_for_update()
+    ).one()
+    if seen_digest(row) != seen:
+        raise Stale(
+            "Somebody else has changed this.",
+            current=dict(row.said),
+            submitted=dict(canonical(policy)),
+        )
 
 
 def end_policy(

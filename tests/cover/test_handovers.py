@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from regional311.cover import handovers, queries
 from regional311.cover.due import cover_due
@@ -127,6 +127,25 @@ def test_it_can_be_stopped_and_rung_elsewhere(city):
     assert handovers.ring(city, started.id, other, now=NOW) != number
     with acting_for(city, IDS["211info"]), pytest.raises(AnsweredAlready):
         handovers.take_over(city, number, name="Ana", note="", now=NOW)
+
+
+def test_a_ring_whose_time_is_over_keeps_nobody_waiting_for_the_worker(city):
+    started = begin(city)
+    number = handovers.ring(city, started.id, rung(), now=NOW)
+    late = NOW + handovers.RINGS
+    other = Rung(IDS["county"], "county", "county/main", "1", {})
+    handovers.ring(city, started.id, other, now=late)
+    assert row_of(city, "211info", number).state == "unanswered"
+    assert handovers.ring(city, started.id, rung(), now=late + handovers.RINGS) == number
+
+
+def test_a_second_click_is_the_same_as_the_first(city):
+    number = handovers.ring(city, begin(city).id, rung(), now=NOW)
+    with acting_for(city, IDS["211info"]):
+        taken = handovers.take_over(city, number, name="Ana", note="", now=NOW)
+        assert handovers.take_over(city, number, name="Ana", note="", now=NOW) == taken
+        contacts = city.execute(select(Contact.id).where(Contact.tenant_id == IDS["211info"]))
+        assert contacts.scalars().all() == [taken.contact_id]
 
 
 def test_a_named_person_answers_and_nobody_else(city):
@@ -319,7 +338,9 @@ def test_what_911_brings_is_a_contact_with_its_reason_that_is_claimed_once(city)
     taken = handovers.take_over(city, number, name="Ana", note="", now=hours)
     claimed = city.execute(select(Contact.__table__).where(Contact.id == taken.contact_id)).one()
     assert (claimed.specialist_id, claimed.wait_seconds) == (city.scope.person_id, 3 * 3600)
-    with pytest.raises(AnsweredAlready):
+    assert handovers.take_over(city, number, name="Ana", note="", now=hours) == taken
+    city.execute(update(Handover).values(taken_by=new_id()))
+    with pytest.raises(AnsweredAlready, match="Ana has taken it over"):
         handovers.take_over(city, number, name="Bo", note="", now=hours)
 
 

@@ -287,6 +287,9 @@ def test_a_policy_is_written_changed_ended_and_brought_back(sign_in):
     form["mode"] = "closed"
     form["notify"] = ""
     form.submit("submit").follow()
+    # who opened it before that change does not undo it unseen
+    form["mode"] = "accept"
+    assert "Somebody else saved first" in form.submit("submit", status=409)
     page = press(administrator.get(f"{HELP}/receiving/beds-at-night"), "/end")
     assert "Ended" in page
     page = press(administrator.get(f"{HELP}/receiving/beds-at-night"), "/restore")

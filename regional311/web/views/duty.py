@@ -8,7 +8,7 @@ from uuid import UUID
 from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.view import view_config
 
-from regional311.cover.duty import go_off_duty, go_on_duty
+from regional311.cover.duty import AlreadyOnDuty, go_off_duty, go_on_duty
 from regional311.cover.spoken import speak
 from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
@@ -35,12 +35,17 @@ def change_duty(context: Desk, request: Any) -> HTTPSeeOther:
             raise InvalidInput(_("There is no such help."), field="aid") from None
         # which languages one speaks is the person's, whatever they are on duty for
         speak(request.dbsession, request.identity.person_id, languages or ["en"], now=request.now)
-        go_on_duty(
-            request.dbsession,
-            name=request.identity.name,
-            languages=languages or ["en"],
-            now=request.now,
-            aid_id=aid_id,
-        )
-        request.flash("success", _("You are on duty: others see it."))
+        try:
+            with request.dbsession.begin_nested():
+                go_on_duty(
+                    request.dbsession,
+                    name=request.identity.name,
+                    languages=languages or ["en"],
+                    now=request.now,
+                    aid_id=aid_id,
+                )
+        except AlreadyOnDuty as error:
+            request.flash("info", error.message)
+        else:
+            request.flash("success", _("You are on duty: others see it."))
     return HTTPSeeOther(location=f"/{tell.slug}/desk")

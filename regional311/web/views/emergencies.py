@@ -25,6 +25,7 @@ from regional311.intake.queries import people
 from regional311.referral import filing
 from regional311.referral.snapshot import invalidate
 from regional311.tenancy.answering import who_answers
+from regional311.tenancy.once import once
 from regional311.web.emergencies import PLACE_WORDS
 from regional311.web.emergency_map import map_of
 from regional311.web.forms import (
@@ -404,14 +405,19 @@ def start(context: Emergencies, request: Any) -> Any:
         return shown
 
     def on_success(values: dict[str, Any]) -> HTTPSeeOther:
-        number = service.start(
-            request.dbsession,
-            _plan(tell, values, request.now),
-            reason=values["reason"],
-            drill=values["drill"],
-            known=_known(tell),
-            now=request.now,
-        )
+        def begin() -> dict[str, Any]:
+            number = service.start(
+                request.dbsession,
+                _plan(tell, values, request.now),
+                reason=values["reason"],
+                drill=values["drill"],
+                known=_known(tell),
+                now=request.now,
+            )
+            return {"number": number}
+
+        key = f"emergency:{form_key(request)}"
+        number = once(request.dbsession, key, values, begin)["number"]
         invalidate()
         request.flash(
             "success",
@@ -754,16 +760,21 @@ def file_log(context: EmergencyRecord, request: Any) -> Any:
         request.flash("info", _("DRILL: logged. No contact was made."))
         return HTTPSeeOther(location=here)
     if danger:
-        started = filing.start_contact(
-            session,
-            tell.published,
-            now=request.now,
-            channel=typed["channel"],
-            language=typed["language"],
-            line=_own_line(tell, typed["channel"]),
-        )
-        service.log_entry(session, now_on, contact_id=started.id, now=request.now, **entry)
-        return HTTPSeeOther(location=f"/{tell.slug}/contacts/{started.public_id}")
+
+        def begin() -> dict[str, Any]:
+            started = filing.start_contact(
+                session,
+                tell.published,
+                now=request.now,
+                channel=typed["channel"],
+                language=typed["language"],
+                line=_own_line(tell, typed["channel"]),
+            )
+            service.log_entry(session, now_on, contact_id=started.id, now=request.now, **entry)
+            return {"contact": started.public_id}
+
+        number = once(session, f"emergency-log:{key}", typed, begin)["contact"]
+        return HTTPSeeOther(location=f"/{tell.slug}/contacts/{number}")
     offered(request, ref)
     intake = filing.Intake(
         source="desk",
@@ -949,18 +960,27 @@ def lend(context: Emergencies, request: Any) -> Any:
         emergency = next(
             each for each in _real(tell, request) if each.public_id == values["emergency"]
         )
-        offer_aid(
-            request.dbsession,
-            emergency_id=emergency.id,
-            to=tell.published.ids[borrower],
-            people=[
-                {"id": each, "name": known[each].name, "languages": list(known[each].languages)}
-                for each in values["people"]
-            ],
-            lines=values["lines"],
-            note=values["note"],
-            now=request.now,
-        )
+
+        def act() -> dict[str, Any]:
+            aid_id = offer_aid(
+                request.dbsession,
+                emergency_id=emergency.id,
+                to=tell.published.ids[borrower],
+                people=[
+                    {
+                        "id": each,
+                        "name": known[each].name,
+                        "languages": list(known[each].languages),
+                    }
+                    for each in values["people"]
+                ],
+                lines=values["lines"],
+                note=values["note"],
+                now=request.now,
+            )
+            return {"aid": str(aid_id)}
+
+        once(request.dbsession, f"aid:{form_key(request)}", values, act)
         request.flash("success", _("The offer is with that partner."))
         return HTTPSeeOther(location=f"/{tell.slug}/emergencies")
 

@@ -11,10 +11,11 @@ from pyramid.view import view_config
 from sqlalchemy import select
 
 from regional311.cover import handovers
-from regional311.cover.handovers import AnsweredAlready
+from regional311.cover.handovers import AnsweredAlready, RingsAlready
 from regional311.cover.models import Handover
 from regional311.cover.queries import handovers_of, on_duty
 from regional311.database.ids import is_public_id
+from regional311.database.rows import send
 from regional311.database.session import scope_of
 from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
@@ -203,18 +204,24 @@ def ring(context: ContactRecord, request: Any) -> HTTPSeeOther:
     to = line.partition("/")[0]
     if kind == "line" and tell.published.who_answers(line, request.now).kind != HERE:
         raise InvalidInput(_("That line is closed now."), field="target")
-    ring_through(
-        session,
-        tell.published,
-        queries.contact_detail(session, found.id),
-        to=to,
-        line=line,
-        person_id=person_id,
-        person_name=person_name,
-        agreed=request.POST.getall("agreed"),
-        reason=request.POST.get("reason"),
-        now=request.now,
-    )
+    detail = queries.contact_detail(session, found.id)
+    try:
+        with session.begin_nested():
+            ring_through(
+                session,
+                tell.published,
+                detail,
+                to=to,
+                line=line,
+                person_id=person_id,
+                person_name=person_name,
+                agreed=request.POST.getall("agreed"),
+                reason=request.POST.get("reason"),
+                now=request.now,
+            )
+            send(session)
+    except RingsAlready as error:
+        request.flash("info", error.message)
     return HTTPSeeOther(location=here)
 
 

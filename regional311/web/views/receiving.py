@@ -15,7 +15,13 @@ from regional311.identity.permissions import Permissions as P
 from regional311.keys import key_for
 from regional311.referral.acceptance import NEEDS, Acceptance, Progress
 from regional311.referral.models import AcceptancePolicy, ProgressWord
-from regional311.referral.policies import end_policy, end_word, write_policy, write_word
+from regional311.referral.policies import (
+    end_policy,
+    end_word,
+    seen_digest,
+    write_policy,
+    write_word,
+)
 from regional311.referral.snapshot import invalidate
 from regional311.strict import from_plain, problems
 from regional311.web.forms import (
@@ -25,6 +31,7 @@ from regional311.web.forms import (
     Choice,
     Choices,
     Form,
+    HiddenWidget,
     Integer,
     PicksWidget,
     RadioWidget,
@@ -143,6 +150,7 @@ class PolicyForm(Schema):
         widget=TextAreaWidget(rows=2),
         missing=None,
     )
+    seen = SchemaNode(String(64), title="", widget=HiddenWidget(), missing="")
 
 
 def _form(request: Any, values: dict[str, Any] | None = None) -> Form:
@@ -414,7 +422,8 @@ def _saved(request: Any, done: Any) -> HTTPSeeOther:
 def policy(context: AcceptanceRecord, request: Any) -> dict[str, Any]:
     """One policy, to be changed by who may."""
     found = from_plain(Acceptance, context.record.said)
-    return _page(request, _form(request, _values(request, found)), context.record)
+    values = _values(request, found) | {"seen": seen_digest(context.record)}
+    return _page(request, _form(request, values), context.record)
 
 
 @view_config(
@@ -429,7 +438,7 @@ def change(context: AcceptanceRecord, request: Any) -> Any:
 
     def on_success(values: dict[str, Any]) -> HTTPSeeOther:
         made = _said(request, row.key, values)
-        write_policy(request.dbsession, made, row.id, now=request.now)
+        write_policy(request.dbsession, made, row.id, now=request.now, seen=values["seen"])
         return _saved(request, _("Saved. Senders see it at their next decision."))
 
     return handle_form_submission(request, form, on_success, lambda: _page(request, form, row))
