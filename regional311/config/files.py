@@ -1201,6 +1201,9 @@ def _check_money_across(
 def _check_sharing(sharing: schema.SharingFile, mark: _Marks) -> None:
     mark.dates("policy", sharing.policy.valid_from, sharing.policy.valid_to)
     mark.unique("field", [item.key for item in sharing.field])
+    mark.unique("sharing.translation", [each.language for each in sharing.sharing.translation])
+    for item in sharing.field:
+        mark.unique(f"field[{item.key}].translation", [each.language for each in item.translation])
     mark.unique("grant", [item.key for item in sharing.grant])
     fields = {item.key for item in sharing.field}
     personal = {item.key for item in sharing.field if item.personal}

@@ -832,11 +832,21 @@ class EmergenciesFile(Model):
     kind: tuple[EmergencyKind, ...] = Field(min_length=1, description="Kinds of emergencies.")
 
 
+class ConsentWords(Model):
+    """How the person is asked, in another language."""
+
+    language: Language = Field(description="Language of the words.")
+    consent_text: Prose = Field(description="What the person is asked.")
+
+
 class SharingTable(Model):
     """How the person is asked."""
 
     consent_text: Prose = Field(
         description="What the person is asked before anything personal crosses."
+    )
+    translation: tuple[ConsentWords, ...] = Field(
+        default=(), description="The same in other languages, read out to who speaks them."
     )
     small_counts: int = Field(
         default=5,
@@ -846,12 +856,22 @@ class SharingTable(Model):
     )
 
 
+class FieldWords(Model):
+    """What a field is called in another language."""
+
+    language: Language = Field(description="Language of the words.")
+    name: Words = Field(description="What the person is told is shared.")
+
+
 class SharedField(Model):
     """A field that may cross between partners."""
 
     key: Name = Field(description="The field.")
     name: Words = Field(description="What the person is told is shared.")
     personal: bool = Field(description="Tells who the person is.")
+    translation: tuple[FieldWords, ...] = Field(
+        default=(), description="The name in other languages."
+    )
 
 
 class Grant(Model):

@@ -307,7 +307,8 @@ class Preview:
 
     ``signs`` were found in the words and come before everything else. ``consent_fields`` would
     cross only with consent, ``shared_fields`` cross without. ``consent_text`` is what is read out,
-    word for word; ``written``: only a consent on paper counts.
+    word for word, in ``consent_language``, and ``consent_english`` the same for the specialist;
+    ``written``: only a consent on paper counts.
     """
 
     decision: Decision | None
@@ -319,6 +320,8 @@ class Preview:
     consent_fields: tuple[str, ...] = ()
     consent_text: str = ""
     written: bool = False
+    consent_language: str = "en"
+    consent_english: str = ""
 
     @property
     def needs_consent(self) -> bool:
@@ -350,7 +353,7 @@ def preview(published: Published, slug: str, intake: Intake, *, now: datetime) -
         return Preview(None, located, found)
     if intake.unmet and decision.outcome != DANGER:
         decision = _nobody_helps(decision, intake.unmet)
-    told = sharing_of(published, slug, decision, on=on)
+    told = sharing_of(published, slug, decision, on=on, language=intake.language)
     return Preview(
         decision,
         located,
@@ -362,20 +365,29 @@ def preview(published: Published, slug: str, intake: Intake, *, now: datetime) -
         told.with_consent,
         told.words,
         told.written,
+        told.language,
+        told.english,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What crosses without and with consent, what is read out, whether only paper counts."""
+    """What crosses without and with consent, what is read out, whether only paper counts.
+
+    ``words`` are in ``language``, ``english`` are the same in English.
+    """
 
     shared: tuple[str, ...] = ()
     with_consent: tuple[str, ...] = ()
     words: str = ""
     written: bool = False
+    language: str = "en"
+    english: str = ""
 
 
-def sharing_of(published: Published, slug: str, decision: Decision, *, on: date) -> Told:
+def sharing_of(
+    published: Published, slug: str, decision: Decision, *, on: date, language: str = "en"
+) -> Told:
     """Say what the sharing policy of a day lets cross by a decision."""
     purpose = _purpose(decision, slug)
     if not purpose:
@@ -388,11 +400,14 @@ def sharing_of(published: Published, slug: str, decision: Decision, *, on: date)
     )
     more = tuple(name for name in _fields(allowed, decision) if name not in shared)
     partner = published.names.get(decision.target, decision.target)
+    until = on + timedelta(days=days)
     return Told(
         shared,
         more,
-        sharing.words(more, partner, on + timedelta(days=days)),
+        sharing.words(more, partner, until, language),
         sharing.needs_paper(purpose, kind, sender=sender),
+        sharing.asks_in(language),
+        sharing.words(more, partner, until),
     )
 
 
@@ -728,7 +743,9 @@ class Planner:
             [name for name in fields if name not in without],
             self.published.names.get(decision.target, decision.target),
             self.today + timedelta(days=self.expires_days),
+            self.intake.language,
         )
+        self.consent_language = sharing.asks_in(self.intake.language)
         verdict = decision.verdict
         refused = purpose == "referral" and self.intake.consent == "refused"
         if verdict is not None and refused and withheld(verdict.policy, fields):
@@ -1197,6 +1214,7 @@ class Planner:
                 given_at=self.now,
                 expires_at=self.now + timedelta(days=self.expires_days),
                 words=self.consent_words or None,
+                language=self.consent_language,
                 purpose=_purpose(decision, self.slug) or "referral",
                 recorded_by=self.person_id,
             )

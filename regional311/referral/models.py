@@ -213,6 +213,8 @@ class Consent(Base):
     """When its use was stopped because its time was up."""
     words: Mapped[str | None]
     """What was read out to the person, word for word."""
+    language: Mapped[str] = mapped_column(default="en", server_default="en")
+    """The language of these words."""
     purpose: Mapped[str] = mapped_column(default="referral", server_default="referral")
     recorded_by: Mapped[UUID | None]
 

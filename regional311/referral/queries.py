@@ -109,6 +109,7 @@ class ConsentRow:
     expired_at: datetime | None
     words: str | None
     purpose: str
+    language: str
     handed: list[list[str]]
     """Live hand-overs that rest on it: number and state."""
 

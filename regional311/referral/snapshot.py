@@ -15,6 +15,7 @@ from datetime import date, datetime
 from typing import Any, Final, Protocol
 from uuid import UUID
 
+from babel.dates import format_date
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
@@ -28,6 +29,7 @@ from regional311.cover.emergency import EmergencyKind, InForce, switched
 from regional311.cover.queries import emergencies_kept
 from regional311.database.session import Scope, open_session
 from regional311.errors import NotFound
+from regional311.locale.sentences import in_language
 from regional311.referral.acceptance import Acceptance, Progress, Reception, Room
 from regional311.referral.capacity import rooms
 from regional311.referral.decision import Partner, Region, Sign, rule_name_key
@@ -102,6 +104,19 @@ class Grant:
     on_paper: bool = False
 
 
+ENGLISH: Final = "en"
+READ_OUT: Final = "{question} With {partner}, until {day}: {fields}."
+"""How a consent is read out; the fields are what crosses only with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenSharing:
+    """How a person is asked in one language: the question, and what fields are called."""
+
+    consent_text: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Sharing:
     """The region's sharing policy on a day."""
@@ -112,6 +127,8 @@ class Sharing:
     consent_text: str = ""
     paper_kinds: frozenset[str] = frozenset()
     """Kinds of partner that see and show nothing without a consent on paper."""
+    translations: Mapping[str, SpokenSharing] = field(default_factory=dict)
+    """The question and the names of fields, by other languages."""
 
     def allowed(
         self, purpose: str, kind: str, *, consent: bool, written: bool = False, sender: str = ""
@@ -147,16 +164,45 @@ class Sharing:
         ]
         return bool(asked) and all(grant.on_paper for grant in asked)
 
-    def words(self, fields: Iterable[str], partner: str, until: date) -> str:
+    def asks_in(self, language: str) -> str:
+        """Give the language in which the question is asked of who speaks one: theirs, or English.
+
+        >>> Sharing().asks_in("vi")
+        'en'
+        """
+        return language if language in self.translations else ENGLISH
+
+    def question(self, language: str = ENGLISH) -> str:
+        """Give the question alone, in a language where it is there."""
+        known = self.translations.get(language)
+        return known.consent_text if known else self.consent_text
+
+    def words(
+        self, fields: Iterable[str], partner: str, until: date, language: str = ENGLISH
+    ) -> str:
         """Give what is read out to the person: the question, what, to whom, until when.
 
-        >>> sharing = Sharing(fields={"name": "Name"}, consent_text="May we share this?")
+        >>> sharing = Sharing(fields={"name": "Name"}, consent_text="May we share this?",
+        ...     translations={"es": SpokenSharing("¿Podemos compartirlo?", {"name": "Nombre"})})
         >>> sharing.words(["name"], "211info", date(2027, 5, 4))
         'May we share this? With 211info, until May 4, 2027: Name.'
+        >>> sharing.words(["name"], "211info", date(2027, 5, 4), "es").partition("?")[0]
+        '¿Podemos compartirlo'
         """
-        named = ", ".join(self.fields.get(name, name) for name in fields)
-        day = f"{until:%B} {until.day}, {until.year}"
-        return f"{self.consent_text} With {partner}, until {day}: {named}." if named else ""
+        language = self.asks_in(language)
+        known = self.translations.get(language)
+        spoken = known.fields if known else {}
+        named = ", ".join(spoken.get(name) or self.fields.get(name, name) for name in fields)
+        if not named:
+            return ""
+        if known is None:
+            day, pattern = f"{until:%B} {until.day}, {until.year}", READ_OUT
+        else:
+            day = format_date(until, "long", locale=language.replace("-", "_"))
+            pattern = in_language(READ_OUT, language)
+        return pattern.format(
+            question=self.question(language), partner=partner, day=day, fields=named
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -472,6 +518,18 @@ class Published:
                     for each in body.get("partner_kind") or ()
                     if each.get("consent") == "written"
                 ),
+                {
+                    said["language"]: SpokenSharing(
+                        said["consent_text"],
+                        {
+                            each["key"]: name["name"]
+                            for each in fields
+                            for name in each.get("translation") or ()
+                            if name["language"] == said["language"]
+                        },
+                    )
+                    for said in (body.get("sharing") or {}).get("translation") or ()
+                },
             )
         return known
 

@@ -198,6 +198,32 @@ def test_shelter_is_referred_with_consent(browser):
     assert filed.forms["wrap-up"]["disposition"].value == "referred"
 
 
+@pytest.mark.parametrize(
+    ("language", "asks", "named"),
+    [
+        ("es", "¿Podemos compartir esto", "Número de teléfono"),
+        ("vi", "Chúng tôi có thể chia sẻ", "Số điện thoại"),
+        ("zh-Hant", "我們可以把這些資料", "電話號碼"),
+        ("ru", "Можно ли передать это", "Номер телефона"),
+    ],
+)
+def test_consent_is_read_in_the_persons_language_and_kept_so(browser, language, asks, named):
+    page = picked(screened(browser, language=language), "shelter for tonight", "211info/")
+    described(page, name="Dana Reed", phone="503 555 0101")
+    if "answer-people" in page.forms["need"].fields:
+        page.forms["need"]["answer-people"] = "3"
+    unasked = page.forms["need"].submit(status=400)
+    legend = unasked.html.select_one(f'legend span[lang="{language}"]').text
+    assert legend.startswith(asks)
+    assert named in legend
+    assert "In English: “May we share this" in unasked
+    filed = file_it(unasked, consent="given")
+    here = filed.request.path.removesuffix("/need")
+    kept = browser.get(f"{here}/consents")
+    assert legend in kept
+    assert "Read out in" in kept
+
+
 def test_the_preview_is_a_part_of_the_page_for_htmx(browser):
     page = picked(screened(browser), "pothole", POTHOLE)
     sent = described(page, latitude="45.5152", longitude="-122.6784").submit_fields()

@@ -22,7 +22,7 @@ from regional311.web.ringing import STATES as HANDOVER_STATES
 from regional311.web.telling import telling
 from regional311.web.tree import ContactRecord
 from regional311.web.views.outcomes import need_asked
-from regional311.web.wording import CONSENT_METHODS, REFERRAL_STATES, kind, said
+from regional311.web.wording import CONSENT_METHODS, LANGUAGES, REFERRAL_STATES, kind, said
 
 
 @view_config(
@@ -71,6 +71,7 @@ def listed(context: ContactRecord, request: Any) -> dict[str, Any]:
                 "facts": [
                     (_("Agreed to"), ", ".join(names.get(name, name) for name in each.fields)),
                     (_("Read out"), each.words),
+                    (_("Read out in"), said(LANGUAGES, each.language) if each.words else None),
                     (_("How"), said(CONSENT_METHODS, each.method)),
                     (_("Given"), tell.when(each.given_at)),
                     (_("Until"), tell.day(each.expires_at)),

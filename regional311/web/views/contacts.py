@@ -496,6 +496,12 @@ def _preview(
     if seen.needs_consent and personal:
         consent = {
             "text": seen.consent_text,
+            "language": seen.consent_language,
+            "language_name": said(LANGUAGES, seen.consent_language),
+            "english": seen.consent_english,
+            "untranslated": None
+            if intake.language in ("en", seen.consent_language)
+            else said(LANGUAGES, intake.language),
             "written": seen.written,
             "partner": tell.partner(target),
             "always": [names.get(name, name) for name in seen.shared_fields],

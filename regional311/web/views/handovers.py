@@ -145,6 +145,7 @@ def handover(context: ContactRecord, request: Any) -> Any:
             )
             free |= carried.free
             asked |= carried.asked
+    sharing = tell.published.sharing(tell.today)
     return {
         **part,
         "number": found.public_id,
@@ -159,7 +160,9 @@ def handover(context: ContactRecord, request: Any) -> Any:
             (name, words, value)
             for name, (words, value) in zip(asked, shared_of(tell, asked), strict=True)
         ],
-        "consent_text": tell.published.sharing(tell.today).consent_text,
+        "consent_text": sharing.question(found.language),
+        "consent_language": sharing.asks_in(found.language),
+        "consent_english": sharing.consent_text,
         "until": tell.day(request.now + timedelta(days=KEPT_DAYS)),
     }
 
