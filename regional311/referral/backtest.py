@@ -30,6 +30,7 @@ from regional311.metering.service import CONTACT_HANDLED, REQUEST_TAKEN_IN, WARM
 from regional311.referral.again import Again, Came
 from regional311.referral.drafting import Content
 from regional311.referral.models import Backtest, Decision, RuleSet
+from regional311.referral.room_history import RoomHistory, history
 from regional311.referral.rules import DANGER, INFORMATION, REFER, rules_from
 from regional311.referral.rules import OPEN_REQUEST as REQUEST
 from regional311.referral.rules import WARM_TRANSFER as TRANSFER
@@ -74,6 +75,8 @@ class Tally:
     """Of each partner: contacts that it would have got, by day."""
     closed: dict[str, int] = field(default_factory=dict)
     """Of each partner: those of them that came while the line that took them was closed."""
+    room: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Of each partner: contacts that it would have got, by the room that it had said it had."""
     work: dict[str, int] = field(default_factory=dict)
     """Pieces of work that would have been more (or less): activity, owner, service, and so on."""
     examples: list[dict[str, Any]] = field(default_factory=list)
@@ -87,8 +90,11 @@ class Tally:
         """Give what is kept."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
-    def count(self, past: Past, came: Came | None) -> None:
-        """Count one contact: what it came to, and what it would come to."""
+    def count(self, past: Past, came: Came | None, history: RoomHistory) -> None:
+        """Count one contact: what it came to, and what it would come to.
+
+        ``history`` says what room there was at its moment.
+        """
         if came is None:
             self.gone += 1
             return
@@ -123,6 +129,9 @@ class Tally:
                 days = self.days.setdefault(came.target, {})
                 day = past.on.isoformat()
                 days[day] = days.get(day, 0) + 1
+                said = history.state(f"{came.target}/{came.service}", past.at)
+                rooms = self.room.setdefault(came.target, {})
+                rooms[said] = rooms.get(said, 0) + 1
                 if not facts.get("open", True):
                     self.closed[came.target] = self.closed.get(came.target, 0) + 1
         for sign, pieces in ((-1, _work(past, past.was)), (1, _work(past, came))):
@@ -147,6 +156,7 @@ class Past:
 
     contact: str
     on: date
+    at: datetime
     facts: dict[str, Any]
     outcome: str
     target: str
@@ -334,12 +344,14 @@ def _part(
         ).scalar_one()
     again = _again(region, slug, row)
     tally = Tally.of(row.result)
+    said = history(session, region.slugs, since, until)
     done, last = 0, None
     for each in _contacts(session, row, since, until, part):
         done, last = done + 1, each
         past = Past(
             str(each.contact_id),
             date.fromisoformat(each.on) if each.on else each.decided_at.astimezone(zone).date(),
+            each.decided_at,
             orjson.loads(each.facts),
             each.outcome,
             each.target or "",
@@ -347,7 +359,7 @@ def _part(
             each.rule_key or "",
             each.refused,
         )
-        tally.count(past, again.decide(past.facts, past.on))
+        tally.count(past, again.decide(past.facts, past.on), said)
     values |= {"done": row.done + done, "result": tally.plain()}
     if last is not None:
         values |= {"cursor": last.id, "cursor_at": last.decided_at}

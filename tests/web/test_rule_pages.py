@@ -272,6 +272,8 @@ def test_a_backtest_is_asked_for_followed_and_read(admin, sign_in, web_engine, p
     assert "of 3 contacts would have gone elsewhere" in part
     assert "Refer to Multnomah County" in part
     assert "What it would have met" in part
+    assert "had said it had at the moment of each contact" in part
+    assert "Nothing said: " in part
     assert "What it would have cost" in part
     assert "hx-get" not in part
     assert "All to the County" in admin.get(f"{here}?format=csv")

@@ -17,6 +17,8 @@ from regional311.chargeback.pricing import Case, price_alike
 from regional311.identity.permissions import Permissions as P
 from regional311.intake.queries import contact_numbers
 from regional311.referral import backtest
+from regional311.referral.acceptance import ROOM_STATES as ROOMS
+from regional311.referral.acceptance import UNKNOWN
 from regional311.referral.backtest import Tally
 from regional311.tenancy.once import once
 from regional311.web.billing_wording import Words, page
@@ -35,7 +37,7 @@ from regional311.web.rule_wording import RuleWords
 from regional311.web.security import may
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import BacktestRecord, Backtests
-from regional311.web.wording import DECISIONS, said
+from regional311.web.wording import DECISIONS, ROOM_STATES, said
 
 STATES: Mapping[str, tuple[Any, str]] = {
     "waiting": (_("Waits for the worker"), "waiting"),
@@ -228,6 +230,7 @@ def _result_page(
         ],
         tables=shown.tables.values(),
         receivers=shown.receivers,
+        old_room=bool(tally.days) and not tally.room,
         may_open=may(request, P.CONTACT_READ),
         priced=priced,
         costs=_costs(request, record, tally) if priced else [],
@@ -351,10 +354,16 @@ class Result:
                     "most": most,
                     "day": words.day(date.fromisoformat(day)),
                     "closed": tally.closed.get(key, 0),
+                    "then": self._said(tally.room.get(key, {})),
+                    "unsaid": tally.room.get(key, {}).get(UNKNOWN, 0) if tally.room else None,
                     "room": self._room(key),
                 }
             )
         return sorted(found, key=lambda each: (-each["got"], each["name"]))
+
+    def _said(self, counts: Mapping[str, int]) -> list[tuple[Any, int]]:
+        """Say how often the partner had said which room at the contact's moment."""
+        return [(said(ROOM_STATES, state), counts[state]) for state in ROOMS if counts.get(state)]
 
     def _room(self, partner: str) -> str | None:
         """Say what room a partner's services have published: free of all, by what is counted."""
