@@ -65,6 +65,9 @@ _PRIORITIES: Final = {"low": "routine", "normal": "routine", "high": "urgent", "
 _URGENCIES: Final = {"routine": "normal", "urgent": "high", "asap": "urgent", "stat": "urgent"}
 RESOURCES: Final = ("Task", "ServiceRequest", "Patient", "Consent")
 MOST_ENTRIES: Final = 10
+MOST_NOTES: Final = 50
+"""Notes that a Task carries; of more, the newest."""
+
 LONGEST: Final = 10_000
 """Characters of one text."""
 
@@ -87,6 +90,20 @@ class Identifier:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """A line that one side wrote to the other about a referral: a question, an answer, a note.
+
+    ``side`` is ``sent`` when who refers wrote it, ``received`` when who was asked did; None when
+    the message does not say. ``id`` is the same in both systems; None when it has none.
+    """
+
+    text: str
+    side: str | None = None
+    id: str | None = None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """Where a referral stands: what a Task says by itself."""
 
@@ -97,6 +114,8 @@ class Progress:
     opened: bool = False
     reason: str | None = None
     outcome: str | None = None
+    notes: tuple[Note, ...] = ()
+    """Everything that was written about it, the oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +185,18 @@ def write_task(of: Handover, task_id: str) -> dict[str, Any]:
                 ),
             }
         ]
+    if said.notes:
+        task["note"] = [_annotation(each, of) for each in said.notes[-MOST_NOTES:]]
     return task
+
+
+def _annotation(note: Note, of: Handover) -> dict[str, Any]:
+    written: dict[str, Any] = {} if note.id is None else {"id": note.id}
+    if note.side is not None:
+        written["authorReference"] = _partner(of.sender if note.side == "sent" else of.receiver)
+    if note.at is not None:
+        written["time"] = _instant(note.at)
+    return written | {"text": note.text}
 
 
 def write_bundle(of: Handover, task_id: str) -> dict[str, Any]:
@@ -395,7 +425,28 @@ def _progress(node: _Node) -> Progress:
         status == "received",
         reason,
         result,
+        tuple(_notes(task)),
     )
+
+
+def _notes(task: _Object) -> Iterator[Note]:
+    """Read what was written; who wrote it is seen from who asks and who is asked."""
+    sides = {}
+    for name, side in (("owner", "received"), ("requester", "sent")):
+        if task[name] and task[name].object()["identifier"]:
+            sides[_who(task[name])] = side
+    for each in task["note"].each(2 * MOST_NOTES) if task["note"] else ():
+        note = each.object()
+        author = note["authorReference"]
+        who = _who(author) if author and author.object()["identifier"] else None
+        if who is not None and who not in sides:
+            raise Fault(f"{author.path}.identifier.value", "is neither side of the Task.", "value")
+        yield Note(
+            note["text"].text(),
+            sides.get(who) if who else None,
+            note["id"].text() if note["id"] else None,
+            note["time"].moment() if note["time"] else None,
+        )
 
 
 def _handover(progress: Progress, found: Mapping[str, _Node]) -> Handover:

@@ -31,6 +31,7 @@ from regional311.exchange.fhir import (
     Fault,
     Handover,
     Identifier,
+    Note,
     Progress,
     read_message,
 )
@@ -38,9 +39,9 @@ from regional311.exchange.models import ExchangeTask
 from regional311.exchange.service import ERASED
 from regional311.exchange.systems import System
 from regional311.intake.service import NO_FOLLOWERS, Followers, erase_attachments
-from regional311.referral import lifecycle, service
+from regional311.referral import lifecycle, questions, service
 from regional311.referral.acceptance import DECLINE_REASON
-from regional311.referral.models import Referral
+from regional311.referral.models import Referral, ReferralMessage
 from regional311.referral.prohibition import CONTACT_PROHIBITED
 from regional311.referral.sending import AnswerLink, Outgoing, referral_rows
 from regional311.referral.sending_on import verdict_of
@@ -127,15 +128,17 @@ def receive(
                 followers=followers,
                 link=link,
             )
+            _take_notes(session, system, referral_id, progress, now)
             return referral_id, True
     _own_task(session, system, referral_id, progress, now)
+    unheard = _take_notes(session, system, referral_id, progress, now)
     taken_back = (
         handover is not None and handover.consent is not None and not handover.consent.active
     )
     if taken_back:
         _erase(session, referral_id, now)
     try:
-        _apply(session, referral_id, progress, now, known, followers)
+        _apply(session, referral_id, progress, now, known, followers, unheard=unheard)
     except Overtaken:
         # a consent is taken back however far both sides have gone
         if not taken_back:
@@ -161,7 +164,8 @@ def update(
     if _state(session, referral_id) is None:
         raise NotFound("There is no such Task.")
     _own_task(session, system, referral_id, progress, now)
-    _apply(session, referral_id, progress, now, known, followers)
+    unheard = _take_notes(session, system, referral_id, progress, now)
+    _apply(session, referral_id, progress, now, known, followers, unheard=unheard)
 
 
 def _own_id(identifier: Identifier) -> UUID | None:
@@ -319,6 +323,7 @@ def _erase(session: TenantSession, referral_id: UUID, now: datetime) -> None:
             )
             exchange.erase(session, referral_id)
             erase_attachments(session, referral_id, now=now)
+            questions.erase_messages(session, referral_id)
             put(
                 session,
                 audit_row(
@@ -383,9 +388,18 @@ def _apply(
     now: datetime,
     known: Published,
     followers: Followers,
+    *,
+    unheard: bool,
 ) -> None:
-    """Do in the partner's name what its system says, if it is newer than what was taken."""
+    """Do in the partner's name what its system says, if it is newer than what was taken.
+
+    ``unheard``: something was written here that it does not know yet, and is told all the same.
+    """
     tenant_id = scope_of(session).tenant_id
+
+    def heard(said_at: datetime | None) -> None:
+        _heard(session, referral_id, said_at, unheard=unheard, now=now)
+
     task = session.execute(
         select(ExchangeTask.heard_at).where(
             ExchangeTask.tenant_id == tenant_id, ExchangeTask.id == referral_id
@@ -393,6 +407,8 @@ def _apply(
     ).one()
     said_at = progress.changed_at
     if task.heard_at is not None and said_at is not None and said_at <= task.heard_at:
+        if progress.notes:
+            heard(None)
         return
     found = session.execute(
         select(Referral.state, Referral.side, Referral.received_at, Referral.before).where(
@@ -411,7 +427,7 @@ def _apply(
         if found.before and found.before["state"] == progress.state:
             # somebody there took the last step back, as is possible here
             undo(session, now=now, referral_id=referral_id, version=_version(session, referral_id))
-            _heard(session, referral_id, said_at)
+            heard(said_at)
             return
         raise Overtaken(
             f"Task.status: the referral is {found.state.replace('_', ' ')} here, from where"
@@ -431,10 +447,66 @@ def _apply(
             booked_on=known.today(slug, now) if step == "completed" else None,
             followers=followers,
         )
-    _heard(session, referral_id, said_at)
+    heard(said_at)
 
 
-def _heard(session: TenantSession, referral_id: UUID, said_at: datetime | None) -> None:
+def _take_notes(
+    session: TenantSession, system: System, referral_id: UUID, progress: Progress, now: datetime
+) -> bool:
+    """Keep what was written over there, each line once; say if it lacks something written here.
+
+    It speaks for its own partner only: lines of the other side are echoes. A line without an id is
+    known again by its words and its time.
+    """
+    tenant_id = scope_of(session).tenant_id
+    row = session.execute(
+        select(Referral.side, Referral.version, ExchangeTask.version.label("gathered"))
+        .add_columns(ExchangeTask.state)
+        .join(
+            ExchangeTask,
+            (ExchangeTask.tenant_id == tenant_id) & (ExchangeTask.id == Referral.id),
+        )
+        .where(Referral.tenant_id == tenant_id, Referral.id == referral_id)
+    ).one()
+    pending = row.state == "waiting" or row.version > row.gathered
+    there = {each.id for each in progress.notes}
+    ours = session.execute(
+        select(ReferralMessage.id).where(
+            ReferralMessage.tenant_id == tenant_id,
+            ReferralMessage.referral_id == referral_id,
+            ReferralMessage.side == _other(row.side),
+            ReferralMessage.body.is_not(None),
+        )
+    ).scalars()
+    unheard = pending and any(str(each) not in there for each in ours)
+    for each in progress.notes:
+        if each.side in (None, row.side):
+            questions.take(
+                session,
+                now=now,
+                referral_id=referral_id,
+                message_id=_line_id(system, referral_id, each),
+                body=each.text,
+            )
+    return unheard
+
+
+def _line_id(system: System, referral_id: UUID, note: Note) -> UUID:
+    try:
+        return UUID(note.id or "")
+    except ValueError:
+        told = note.id or f"{note.at.isoformat() if note.at else ''}|{note.text}"
+        return uuid5(system.id, f"{referral_id}|{told}")
+
+
+def _heard(
+    session: TenantSession,
+    referral_id: UUID,
+    said_at: datetime | None,
+    *,
+    unheard: bool,
+    now: datetime,
+) -> None:
     """Write that the system knows how it stands: what it told us need not be told to it."""
     version = _version(session, referral_id)
     session.execute(
@@ -444,8 +516,9 @@ def _heard(session: TenantSession, referral_id: UUID, said_at: datetime | None) 
         )
         .values(
             version=version,
-            told_version=version,
-            state="told",
+            told_version=0 if unheard else version,
+            state="waiting" if unheard else "told",
+            due_at=now,
             problem=None,
             heard_at=func.coalesce(said_at, ExchangeTask.heard_at),
         )

@@ -28,14 +28,22 @@ from regional311.database.session import (
 from regional311.errors import DomainError
 from regional311.exchange import service as exchange
 from regional311.exchange import systems
-from regional311.exchange.fhir import URI, Agreed, Handover, Identifier, Progress, write_bundle
+from regional311.exchange.fhir import (
+    URI,
+    Agreed,
+    Handover,
+    Identifier,
+    Note,
+    Progress,
+    write_bundle,
+)
 from regional311.exchange.models import Envelope, ExchangeTask
 from regional311.exchange.sealing import SealBroken
 from regional311.exchange.systems import Opened, System
 from regional311.exchange.transport import AddressRefused, Reply, Unreachable, ask
 from regional311.referral import lifecycle
 from regional311.referral.external import receive
-from regional311.referral.models import Referral
+from regional311.referral.models import Referral, ReferralMessage
 from regional311.referral.snapshot import Published, published
 from regional311.settings import Settings
 
@@ -152,11 +160,30 @@ def _touched(tenant_id: UUID, since: datetime) -> Select[UUID]:
 def written(
     session: TenantSession, system: System, ids: Iterable[UUID], known: Published, *, now: datetime
 ) -> dict[UUID, tuple[int, Handover]]:
-    """Give referrals as they cross now, with their versions: one statement.
+    """Give referrals as they cross now, with their versions: two statements.
 
     Fields that a consent let go are left out when it was taken back or has run out.
     """
-    tenant_id = scope_of(session).tenant_id
+    tenant_id, ids = scope_of(session).tenant_id, list(ids)
+    notes: dict[UUID, list[Note]] = {}
+    for line in session.execute(
+        select(
+            ReferralMessage.referral_id,
+            ReferralMessage.id,
+            ReferralMessage.side,
+            ReferralMessage.body,
+            ReferralMessage.written_at,
+        )
+        .where(
+            ReferralMessage.tenant_id == tenant_id,
+            ReferralMessage.referral_id.in_(ids),
+            ReferralMessage.body.is_not(None),
+        )
+        .order_by(ReferralMessage.written_at, ReferralMessage.id)
+    ):
+        notes.setdefault(line.referral_id, []).append(
+            Note(line.body or "", line.side, str(line.id), line.written_at)
+        )
     rows = session.execute(
         select(
             Referral,
@@ -182,13 +209,14 @@ def written(
                 Envelope.subject_id == Referral.id,
             ),
         )
-        .where(Referral.tenant_id == tenant_id, Referral.id.in_(list(ids)))
+        .where(Referral.tenant_id == tenant_id, Referral.id.in_(ids))
         .execution_options(populate_existing=True)
     ).all()
     found = {}
     for row in rows:
         referral = row.Referral
-        found[referral.id] = (referral.version, _handover(session, system, row, known, now))
+        handover = _handover(session, system, row, known, now, notes.get(referral.id, ()))
+        found[referral.id] = (referral.version, handover)
         session.expunge(referral)
     return found
 
@@ -219,7 +247,12 @@ def changed(
 
 
 def _handover(
-    session: TenantSession, system: System, row: Any, known: Published, now: datetime
+    session: TenantSession,
+    system: System,
+    row: Any,
+    known: Published,
+    now: datetime,
+    notes: Iterable[Note],
 ) -> Handover:
     referral: Referral = row.Referral
     mine = known.slugs[scope_of(session).tenant_id]
@@ -244,6 +277,7 @@ def _handover(
             referral.received_at is not None,
             referral.reason,
             referral.outcome,
+            () if taken_back else tuple(notes),
         ),
         sender=other if received else mine,
         receiver=system.known_as if received else other,

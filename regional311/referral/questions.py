@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -68,6 +68,35 @@ def answer(
     _write(session, referral, _checked(body), now)
 
 
+def take(
+    session: TenantSession, *, now: datetime, referral_id: UUID, message_id: UUID, body: str
+) -> bool:
+    """Keep a line that the bound partner's own system wrote, once; tell whether it was new.
+
+    It is a question of the receiver or the sender's answer to one where it can be; otherwise a note
+    that both sides read and that moves no clock.
+    """
+    tenant_id = scope_of(session).tenant_id
+    send(session)
+    referral = session.execute(
+        select(Referral)
+        .where(Referral.tenant_id == tenant_id, Referral.id == referral_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).scalar_one()
+    known = session.execute(
+        select(ReferralMessage.id).where(
+            ReferralMessage.tenant_id == tenant_id, ReferralMessage.id == message_id
+        )
+    ).one_or_none()
+    if known is not None:
+        return False
+    asks = referral.side == lifecycle.RECEIVER
+    moves = referral.state in lifecycle.OPEN and (asks or referral.asked_at is not None)
+    _write(session, referral, body, now, message_id=message_id, moves=moves)
+    return True
+
+
 def _checked(body: str) -> str:
     body = body.strip()
     if not body or len(body) > MAX_BODY:
@@ -75,24 +104,41 @@ def _checked(body: str) -> str:
     return body
 
 
-def _write(session: TenantSession, referral: Referral, body: str, now: datetime) -> None:
-    """Keep a line on both sides, stop the clock or let it go on."""
+def _write(
+    session: TenantSession,
+    referral: Referral,
+    body: str,
+    now: datetime,
+    *,
+    message_id: UUID | None = None,
+    moves: bool = True,
+) -> None:
+    """Keep a line on both sides and, where it `moves`, stop the clock or let it go on."""
     scope = scope_of(session)
     referral_id, side, other_id = referral.id, referral.side, referral.counterparty_id
     asks = side == lifecycle.RECEIVER
-    message_id = new_id()
+    message_id = message_id or new_id()
     waited = now - (referral.asked_at or now)
     due_at = referral.due_at + waited if referral.due_at else None
     finish_by = referral.finish_by + waited if referral.finish_by else None
-    if asks:
+    if not moves:
+        asked_at = referral.asked_at
+    elif asks:
         # a second question does not begin the wait anew
         asked_at = referral.asked_at or now
     else:
         asked_at, referral.due_at, referral.finish_by = None, due_at, finish_by
-    referral.asked_at = asked_at
-    referral.before = None
-    session.flush()
-    values = {"asked_at": asked_at, "due_at": referral.due_at, "finish_by": referral.finish_by}
+    values: dict[str, Any] = {}
+    if moves:
+        referral.asked_at = asked_at
+        referral.before = None
+        session.flush()
+        values = {
+            "asked_at": asked_at,
+            "due_at": referral.due_at,
+            "finish_by": referral.finish_by,
+            "before": None,
+        }
     put(session, _row(scope.tenant_id, message_id, referral_id, side, body, scope.person_id, now))
     verb = "ask" if asks else "reply"
     record(
@@ -126,7 +172,7 @@ def _write(session: TenantSession, referral: Referral, body: str, now: datetime)
         session.execute(
             update(Referral)
             .where(Referral.tenant_id == other_id, Referral.id == referral_id)
-            .values(**values, before=None, version=Referral.version + 1)
+            .values(**values, version=Referral.version + 1)
             .execution_options(synchronize_session=False)
         )
         mark_changed(session)

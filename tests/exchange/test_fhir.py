@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Annotated, Any, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,6 +22,7 @@ from regional311.exchange.fhir import (
     Fault,
     Handover,
     Identifier,
+    Note,
     Progress,
     outcome,
     read_message,
@@ -92,6 +93,13 @@ class Output(Strict):
     valueCodeableConcept: Concept
 
 
+class Annotation(Strict):
+    id: str | None = None
+    authorReference: Reference | None = None
+    time: str | None = None
+    text: str
+
+
 class TaskShape(Strict):
     """SDOHCC Task for Referral Management, as far as it is written here."""
 
@@ -123,6 +131,7 @@ class TaskShape(Strict):
     requester: Reference
     owner: Reference
     output: list[Output] | None = None
+    note: list[Annotation] | None = None
 
 
 class Extension(Strict):
@@ -234,6 +243,16 @@ handovers = st.builds(
         changed_at=moments,
         reason=st.none() | st.sampled_from(lifecycle.DECLINE_REASONS),
         outcome=st.none() | st.sampled_from(lifecycle.OUTCOMES),
+        notes=st.lists(
+            st.builds(
+                Note,
+                words,
+                st.none() | st.sampled_from(["sent", "received"]),
+                st.none() | words,
+                st.none() | moments,
+            ),
+            max_size=3,
+        ).map(tuple),
     ),
     sender=codes,
     receiver=codes,
@@ -253,6 +272,7 @@ handovers = st.builds(
 
 @given(handovers)
 def test_what_is_written_is_read_again(handover):
+    assume(handover.sender != handover.receiver)
     bundle = write_bundle(handover, "id-1")
     check_shape(bundle)
     progress, found = read_message(json.loads(json.dumps(bundle)))
@@ -293,6 +313,15 @@ def test_nobody_is_named_who_did_not_agree():
         Handover(HANDOVER.progress, "a", "b", "c", AT, shared={"need": "A bed"}), "1"
     )
     assert check_shape(bundle) == ["Task", "ServiceRequest"]
+
+
+def test_a_note_of_neither_side_is_refused_and_one_without_an_author_is_read():
+    task = write_task(HANDOVER, "1")
+    assert read_task(task | {"note": [{"text": "Call first"}]}).notes == (Note("Call first"),)
+    stranger = {"authorReference": {"identifier": {"system": "urn:x", "value": "moon"}}}
+    with pytest.raises(Fault, match=r"neither side") as fault:
+        read_task(task | {"note": [{"text": "Call first", **stranger}]})
+    assert fault.value.path == "Task.note[0].authorReference.identifier.value"
 
 
 def test_another_systems_task_is_read_as_the_guide_has_it():

@@ -20,7 +20,7 @@ from regional311.database.session import Scope, make_engine, session_scope
 from regional311.exchange import systems
 from regional311.exchange.models import Envelope, ExchangeTask
 from regional311.intake.models import Need
-from regional311.referral import consents, service, snapshot
+from regional311.referral import consents, questions, service, snapshot
 from regional311.referral.capacity import set_room
 from regional311.referral.external_delivery import Errands, try_out
 from regional311.referral.filing import Asker, Intake, take_in
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.commits
 CITY, HELP = IDS["city"], IDS["211info"]
 WORK = (
     *("audit_events", "capacities", "contacts", "envelopes", "exchange_tasks"),
-    *("exchange_receipts", "external_systems", "referrals"),
+    *("exchange_receipts", "external_systems", "referral_messages", "referrals"),
 )
 """Tables of what a test leaves behind."""
 
@@ -94,6 +94,23 @@ class Instance:
     def one(self, tenant_id: UUID) -> Any:
         (found,) = self.referrals(tenant_id)
         return found
+
+    def lines(self, tenant_id: UUID) -> list[tuple[str, str | None]]:
+        """What stands in the thread of the referral, as a page shows it."""
+        with self.session(tenant_id) as session:
+            found = questions.thread(session, self.one(tenant_id).id)
+        return [(each.side, each.body) for each in found]
+
+    def write(self, tenant_id: UUID, how: Any, body: str) -> None:
+        found = self.one(tenant_id)
+        with self.session(tenant_id) as session:
+            how(
+                session,
+                now=self.clock.now,
+                referral_id=found.id,
+                version=found.version,
+                body=body,
+            )
 
     def task(self, tenant_id: UUID) -> Any:
         with self.session(tenant_id) as session:
@@ -331,6 +348,72 @@ def test_a_step_that_was_taken_back_there_is_taken_back_here(two):
     two.b.move(HELP, "accepted")
     two.b.work(CITY)
     assert two.a.one(CITY).state == "accepted"
+
+
+@pytest.mark.parametrize("ways", [("push", "push"), ("they_poll", "we_poll")])
+def test_a_question_goes_over_there_and_its_answer_comes_back(two, ways):
+    two.connect(*ways)
+    two.refer()
+    two.both()
+    two.b.write(HELP, questions.ask, "Is there a dog?")
+    two.both()
+    assert two.a.lines(CITY) == two.a.lines(HELP) == [("received", "Is there a dog?")]
+    assert two.a.one(CITY).state == "requested"
+    with two.a.session(CITY) as session:
+        asked_at = session.execute(
+            select(Referral.asked_at).where(Referral.tenant_id == CITY)
+        ).scalar_one()
+    assert asked_at is not None
+    two.a.write(CITY, questions.answer, "A small one.")
+    two.both()
+    whole = [("received", "Is there a dog?"), ("sent", "A small one.")]
+    assert two.b.lines(HELP) == two.b.lines(CITY) == whole
+    two.b.move(HELP, "accepted")
+    two.both()
+    assert two.a.one(CITY).state == "accepted"
+    # told once on each side, whatever comes again
+    for each, tenant_id in ((two.a, HELP), (two.b, CITY)):
+        with each.session(tenant_id) as session:
+            session.execute(
+                update(ExchangeTask).values(state="waiting", due_at=NOW, told_version=0)
+            )
+    two.both()
+    two.both()
+    assert two.a.lines(CITY) == two.b.lines(HELP) == whole
+    assert (two.a.task(HELP).state, two.b.task(CITY).state) == ("told", "told")
+
+
+def test_an_answer_that_crosses_with_a_step_is_told_all_the_same(two):
+    two.connect()
+    two.refer()
+    two.a.work(HELP)
+    two.b.write(HELP, questions.ask, "Is there a dog?")
+    two.b.work(CITY)
+    # both write while neither hears the other
+    two.a.write(CITY, questions.answer, "Yes, she has one.")
+    two.b.move(HELP, "accepted")
+    two.b.work(CITY)
+    two.both()
+    assert two.b.lines(HELP)[-1] == ("sent", "Yes, she has one.")
+    assert two.a.one(CITY).state == two.b.one(HELP).state == "accepted"
+    assert two.a.lines(CITY) == two.b.lines(HELP)
+
+
+def test_what_was_written_goes_with_the_consent(two):
+    two.connect()
+    two.refer()
+    two.a.work(HELP)
+    two.b.write(HELP, questions.ask, "Which street?")
+    two.b.work(CITY)
+    two.a.write(CITY, questions.answer, "Dana sleeps on Oak Street.")
+    two.both()
+    with two.a.session(CITY) as session:
+        consent_id = session.execute(
+            select(Consent.id).where(Consent.tenant_id == CITY)
+        ).scalar_one()
+        consents.revoke_consent(session, now=two.clock.now, consent_id=consent_id)
+    two.both()
+    assert two.b.lines(HELP) == two.b.lines(CITY) == [("received", None), ("sent", None)]
 
 
 def test_what_is_full_over_there_is_rejected_at_once(two):
