@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from waitress.server import create_server
@@ -29,7 +29,9 @@ def serving(application: Any, *, port: int = 0, **options: Any) -> Iterator[int]
     try:
         yield server.effective_port
     finally:
-        server.trigger.pull_trigger(close)
+        # a loop that is awake already may close before it is woken
+        with suppress(OSError):
+            server.trigger.pull_trigger(close)
         thread.join(timeout=10)
         server.task_dispatcher.shutdown()
     assert not thread.is_alive()

@@ -7,7 +7,7 @@ merged, because only then does each come from its index in order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -441,6 +441,20 @@ def requests(
     )
     rows = [RequestItem(*row) for row in session.execute(ordered)]
     return page_of(rows, limit, lambda row: row.opened_at)
+
+
+def every_request(session: Session, *, at_once: int = 2_000, **asked: Any) -> Iterator[RequestItem]:
+    """Give all requests that :func:`requests` would page through, in bounded memory.
+
+    One statement for ``at_once`` of them, each from where the last one ended.
+    """
+    after: str | None = None
+    while True:
+        page = requests(session, after=after, limit=at_once, **asked)
+        yield from page.rows
+        after = page.after
+        if after is None:
+            return
 
 
 def followed_requests(

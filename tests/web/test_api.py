@@ -200,7 +200,7 @@ def keyed(application, web_engine, people, clock):
         if scopes not in keys:
             with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
                 made = make_client(
-                    session, name=f"Scoped {len(keys)}", scopes=scopes, a_minute=1000, now=NOW
+                    session, name=f"Scoped {len(keys)}", scopes=scopes, a_minute=6000, now=NOW
                 )
             keys[scopes] = Program(TestApp(application), CITY, made)
         return keys[scopes]

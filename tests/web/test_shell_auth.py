@@ -60,7 +60,7 @@ def test_a_private_page_asks_to_sign_in_and_comes_back(testapp, people):
 
 def test_a_private_post_is_not_redirected(testapp):
     assert testapp.post(f"{HOME}/requests", status=403)
-    assert testapp.get(HOME, headers={"Accept": "application/json"}, status=403).json["status"]
+    assert testapp.get(HOME, headers={"Accept": "application/json"}, status=401).json["status"]
 
 
 @pytest.mark.parametrize(

@@ -267,7 +267,7 @@ def _sent(operation: Operation) -> list[dict[str, Any]]:
                 "in": "header",
                 "required": True,
                 "description": "The ETag that you saw.",
-                "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+                "schema": {"type": "string"},
             }
         )
     elif operation.tagged:
@@ -277,7 +277,7 @@ def _sent(operation: Operation) -> list[dict[str, Any]]:
                 "in": "header",
                 "required": False,
                 "description": "The ETag that you have: unchanged is 304, without a body.",
-                "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+                "schema": {"type": "string"},
             }
         )
     return found

@@ -362,6 +362,8 @@ def _idempotency_key(operation: Operation, request: Any) -> str | None:
     fault = None
     if not sent and operation.creates:
         fault = "Is missing: it keeps a call that is sent again from being done twice."
+    elif not sent and "Idempotency-Key" in request.headers:
+        fault = "Is empty."
     elif len(sent) > LONGEST_KEY or not sent.isascii() or not sent.isprintable():
         fault = f"Must be at most {LONGEST_KEY} visible characters of ASCII."
     if fault is not None:

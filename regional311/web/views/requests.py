@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from pyramid.view import view_config
 from regional311.casework.tags import add_tag, remove_tag, tags
 from regional311.catalog.answers import kept_from
 from regional311.catalog.queries import forms
+from regional311.database.session import Scope, open_session
 from regional311.identity.permissions import Permissions as P
 from regional311.intake import lifecycle, queries
 from regional311.intake.links import open_parts
@@ -37,7 +38,7 @@ from regional311.web.forms import (
 from regional311.web.i18n import _
 from regional311.web.listing import Column, Filter, Listing
 from regional311.web.questions import told_again
-from regional311.web.representations import csv_response, file_response, wanted
+from regional311.web.representations import csv_stream, file_response, wanted
 from regional311.web.same_already import sought, told
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import RequestRecord, Requests
@@ -89,33 +90,12 @@ def requests(context: Requests, request: Any) -> Any:
         sort="-opened",
         csv=True,
     )
-    as_csv = wanted(request) == "csv"
-    page = queries.requests(
-        request.dbsession,
-        **request_list.asked(request, listing.values),
-        oldest_first=listing.sort == "opened",
-        after=listing.after,
-        limit=queries.EXPORT if as_csv else queries.PAGE,
-    )
-    if as_csv:
-        return csv_response(
-            request,
-            "requests.csv",
-            ["number", "service", "status", "priority", "queue", "place", "opened", "expected"],
-            [
-                [
-                    row.public_id,
-                    row.service_key,
-                    row.state,
-                    row.priority,
-                    row.queue,
-                    tell.place(row),
-                    row.opened_at,
-                    row.expected_at,
-                ]
-                for row in page.rows
-            ],
-        )
+    chosen = request_list.asked(request, listing.values) | {
+        "oldest_first": listing.sort == "opened"
+    }
+    if wanted(request) == "csv":
+        return _exported(request, tell, chosen)
+    page = queries.requests(request.dbsession, after=listing.after, **chosen)
     queues = tell.published.queues(tell.slug)
     names = {each.person_id: each.name for each in request_list.colleagues(request)}
     listing.fill(
@@ -145,6 +125,32 @@ def requests(context: Requests, request: Any) -> Any:
         "tabs": _tabs(tell, followed=False),
         **bulk_changes.beside_list(request, listing, works=works),
     }
+
+
+_COLUMNS = ("number", "service", "status", "priority", "queue", "place", "opened", "expected")
+
+
+def _exported(request: Any, tell: Telling, chosen: dict[str, Any]) -> Any:
+    """All of them, however many, as CSV that is written while they are read."""
+    scope = Scope(request.tenant.id, request.identity.person_id)
+    engine = request.registry.engine
+
+    def rows() -> Iterator[Sequence[Any]]:
+        with open_session(engine, scope) as session:
+            for row in queries.every_request(session, **chosen):
+                yield (
+                    row.public_id,
+                    row.service_key,
+                    row.state,
+                    row.priority,
+                    row.queue,
+                    tell.place(row),
+                    row.opened_at,
+                    row.expected_at,
+                )
+            session.rollback()
+
+    return csv_stream(request, "requests.csv", _COLUMNS, rows())
 
 
 def _followed(request: Any) -> Any:
