@@ -19,6 +19,7 @@ from transaction import TransactionManager
 from zope.sqlalchemy import register
 
 from regional311.database.session import NoTenantBound, Scope, TenantSession, open_session
+from regional311.web import open311
 from regional311.web.problems import problem
 from regional311.web.programs import is_program
 
@@ -90,6 +91,8 @@ def _known_host(request, hosts: frozenset[str]) -> bool:
 
 def _too_large(request) -> Response:
     said = "What was sent is too large. Nothing was saved."
+    if (form := open311.asked_format(request)) is not None:
+        return open311.errors(form, 413, said)
     if is_program(request):
         return problem(413, "Too large", f"{said} Send at most {_largest(request)} bytes.")
     return _plain(413, said)

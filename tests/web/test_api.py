@@ -12,7 +12,7 @@ from itertools import count
 import pytest
 from jsonschema import Draft202012Validator
 from sqlalchemy import update
-from webtest import TestApp, TestRequest
+from webtest import TestApp
 
 from regional311.calendars import Period
 from regional311.chargeback.month import bill_month
@@ -521,11 +521,15 @@ def test_two_at_once_are_one(program):
 # --- what is refused ------------------------------------------------------------------------------
 
 
-def too_large(path, headers):
-    """A call that says it sends more than is taken."""
-    made = TestRequest.blank(path, method="POST", headers=headers)
-    made.environ["CONTENT_LENGTH"] = "3000000"
-    return made
+# pyramid_retry has webob copy the body to a temporary file, which only its deletion closes
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_too_much_is_a_problem(program):
+    robot = program()
+    much = b"x" * (2 * 1024 * 1024 + 1)
+    refused = robot.app.post(f"/{CITY}/requests", much, headers=robot.headers, status=413)
+    assert refused.content_type == "application/problem+json"
+    assert refused.json["status"] == 413
 
 
 def test_every_refusal_is_a_problem(program, document):
@@ -537,7 +541,6 @@ def test_every_refusal_is_a_problem(program, document):
         app.get(f"{at}/R-00000-00000", headers=heads, status=404),
         app.put(at, b"", headers=heads, status=405),
         app.get(at, headers={**heads, "Accept": "application/xml"}, status=406),
-        app.do_request(too_large(at, heads), status=413),
         app.post(at, "a=b", headers=heads, status=415),
         app.post(at, b"{", headers=heads, content_type="application/json", status=400),
         app.post(at, b"\xff", headers=heads, content_type="application/json", status=400),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import xml.etree.ElementTree as ET
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
+from webtest import TestRequest
 
 from regional311.cover import emergencies
 from regional311.database.session import Scope, session_scope
@@ -17,6 +19,7 @@ from regional311.intake import service as intake
 from regional311.intake.open_requests import Wanted, every_open_request
 from regional311.referral.snapshot import invalidate
 from regional311.web import open311
+from tests.intake.pictures_sent import JPEG
 
 CITY, COUNTY = "city-of-portland", "multnomah-county"
 BASE = f"/{CITY}/open311/v2"
@@ -470,3 +473,52 @@ def test_characters_that_xml_cannot_write_do_not_break_it(name):
     answer = open311.reply(name, "services", [{"description": "a\x00b\x0bc é"}])
     if name == "xml":
         assert ET.fromstring(answer.body).find("service").findtext("description") == "abc é"
+
+
+TAGGED = {"service_code": "graffiti", "description": "paint", **IN_THE_CITY}
+
+
+@pytest.mark.parametrize("form", ["json", "xml"])
+def test_a_photo_comes_in_parts_and_is_kept_with_the_request(
+    testapp, key, web_engine, people, form
+):
+    with_photo = [("media", "../hole.exe", JPEG)]
+    sent = testapp.post(
+        f"{BASE}/requests.{form}", TAGGED | {"api_key": key}, upload_files=with_photo, status=201
+    )
+    number = re.search(r"R-\w{5}-\w{5}", sent.text)[0]
+    with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
+        kept = session.execute(
+            text(
+                "SELECT a.name, a.media_type FROM attachments a JOIN service_requests r"
+                " ON r.need_id = a.subject_id WHERE r.public_id = :number"
+            ),
+            {"number": number},
+        ).all()
+    assert [tuple(each) for each in kept] == [("hole.jpg", "image/jpeg")]
+    shown = testapp.get(f"{BASE}/requests/{number}.json").json[0]
+    assert shown["media_url"] is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "content", "said"),
+    [
+        ({}, b"MZ no picture", "Only pictures and PDF"),
+        ({}, b"", "empty"),
+        ({"service_code": "pothole", "attribute[size]": "wheel"}, JPEG, "takes no file"),
+    ],
+)
+def test_a_photo_that_cannot_be_taken_is_named(testapp, key, changes, content, said):
+    values = TAGGED | {"api_key": key} | changes
+    refused = testapp.post(
+        f"{BASE}/requests.json", values, upload_files=[("media", "a.jpg", content)], status=400
+    )
+    assert refused.json[0]["description"].startswith("media: ")
+    assert said in refused.json[0]["description"]
+
+
+def test_too_much_is_refused_in_the_format_that_was_asked(testapp, key):
+    made = TestRequest.blank(f"{BASE}/requests.json", method="POST")
+    made.environ["CONTENT_LENGTH"] = "30000000"
+    refused = testapp.do_request(made, status=413)
+    assert refused.json[0]["code"] == 413

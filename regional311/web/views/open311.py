@@ -27,6 +27,7 @@ from regional311.identity.queries import tracked
 from regional311.intake import open_requests as requests_of
 from regional311.intake import service as intake_service
 from regional311.intake.open_requests import OpenRequest, Wanted
+from regional311.intake.uploads import FileRefused, Upload, upload
 from regional311.referral import filing
 from regional311.web import open311
 from regional311.web.answer_links import answer_link
@@ -50,6 +51,9 @@ from regional311.web.tree import (
     Open311Updates,
     enter,
 )
+
+PHOTO: Final = "media"
+"""Name of the part that is a picture or a PDF."""
 
 CHANGESET: Final = "2026-11-26 00:00"
 """When the definition of the interface last changed."""
@@ -474,6 +478,7 @@ def _intake(call: Call, service: Service, client_id: Any) -> filing.Intake:
         asker = filing.Asker(
             name=name, phone=phone, email=email, safe_to_call=bool(phone), wants_updates=bool(email)
         )
+    photo = _photo(call, service)
     return filing.Intake(
         source="open311",
         key=f"{client_id}:{repeat or new_token()}",
@@ -483,8 +488,9 @@ def _intake(call: Call, service: Service, client_id: Any) -> filing.Intake:
         asker=asker,
         place=place,
         description="\n".join(filter(None, (description, media))),
-        reply=_reply(call, service),
+        reply=_reply(call, service, photo),
         eligible=_eligible(values),
+        files=() if photo is None else (photo,),
         consent="refused",
     )
 
@@ -601,7 +607,22 @@ def _attributes(call: Call, service: Service) -> list[dict[str, Any]]:
     return open311_attributes(call.tell.published.form(service))
 
 
-def _reply(call: Call, service: Service) -> Reply | None:
+def _photo(call: Call, service: Service) -> Upload | None:
+    """The picture of a call in parts: the answer to the service's question for a file."""
+    sent = call.values.get(PHOTO)
+    if isinstance(sent, str) or sent is None:
+        return None
+    form = call.tell.published.form(service)
+    asked = next((each.key for each in form.questions if each.kind == "file"), None)
+    if asked is None:
+        raise Refused(400, f"{PHOTO}: this service takes no file; send its address as media_url.")
+    try:
+        return upload(asked, sent.filename or PHOTO, sent.file.read())
+    except FileRefused as error:
+        raise Refused(400, f"{PHOTO}: {error.message}") from None
+
+
+def _reply(call: Call, service: Service, photo: Upload | None) -> Reply | None:
     """The answers to the service's questions. Raises `Refused` naming the first that is wrong."""
     form = call.tell.published.form(service)
     if not form.questions:
@@ -610,6 +631,10 @@ def _reply(call: Call, service: Service) -> Reply | None:
         each.key: [value for name in _names(each.key) for value in call.values.getall(name)]
         for each in form.questions
     }
+    # a file is named by what came, and never by words
+    sent |= {each.key: [] for each in form.questions if each.kind == "file"}
+    if photo is not None:
+        sent[photo.question] = [photo.name]
     checked = check(form, sent, today=call.tell.today, zone=call.zone)
     if checked.faults:
         raise Refused(400, f"attribute {checked.faults[0]}")
