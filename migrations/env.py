@@ -25,6 +25,7 @@ SLICES = (
     "settlement",
     "forecast",
     "insight",
+    "inbox",
 )
 
 for name in SLICES:

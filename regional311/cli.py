@@ -209,6 +209,33 @@ def work(var: Path | None, once: bool) -> None:
     )
 
 
+@commands.command()
+@VAR
+def mail(var: Path | None) -> None:
+    """Receive mail to the partners' lines by SMTP, on REGIONAL311_MAIL_LISTEN; `serve` runs one."""
+    from regional311.inbox.mail_server import receiving
+    from regional311.logs import configure_logging
+    from regional311.settings import SettingRefused
+    from regional311.web.serve import attach_to_parent
+
+    configure_logging()
+    stop = threading.Event()
+    tell_ready = attach_to_parent(stop.set)
+    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    settings = _settings(var)
+    if settings.mail_listen is None:
+        name = "REGIONAL311_MAIL_LISTEN"
+        raise SettingRefused(f"{name} must say where, like 127.0.0.1:2525.", field=name)
+    with (
+        _reached(settings) as addresses,
+        _engine(addresses) as engine,
+        receiving(engine, settings) as port,
+    ):
+        tell_ready()
+        click.echo(f"Receiving mail on {settings.mail_listen[0]}:{port} (Ctrl-C stops).")
+        stop.wait()
+
+
 @commands.command(hidden=True)
 def web_process() -> None:
     """Be one of the web processes that `serve` starts."""

@@ -34,6 +34,7 @@ VARIABLES = (
     "REGIONAL311_SECRET",
     "REGIONAL311_TRUSTED_PROXY",
     "REGIONAL311_EXCHANGE_HOSTS",
+    "REGIONAL311_MAIL_LISTEN",
 )
 
 
@@ -53,7 +54,8 @@ class Settings:
     embedded server, which knows its own. `admin_database_url` is only needed by `regional311 init`
     on an outside server. Without `smtp_url`, mail stays in the outbox with that reason shown.
     `trusted_proxy` is the IP address of the one proxy whose X-Forwarded headers are believed.
-    `exchange_hosts` are the only hosts whose systems are asked about referrals.
+    `exchange_hosts` are the only hosts whose systems are asked about referrals. `mail_listen` is
+    where mail to lines is received; without it none is.
     """
 
     var: Path
@@ -66,6 +68,7 @@ class Settings:
     mail_from: str = DEFAULT_MAIL_FROM
     trusted_proxy: str | None = None
     exchange_hosts: tuple[str, ...] = ()
+    mail_listen: tuple[str, int] | None = None
 
     @classmethod
     def from_environment(
@@ -95,6 +98,7 @@ class Settings:
             mail_from=_mail_from(values),
             trusted_proxy=_trusted_proxy(values),
             exchange_hosts=_exchange_hosts(values),
+            mail_listen=_mail_listen(values),
         )
 
     def as_environment(self) -> dict[str, str]:
@@ -109,6 +113,9 @@ class Settings:
             "REGIONAL311_SECRET": self.secret,
             "REGIONAL311_TRUSTED_PROXY": self.trusted_proxy,
             "REGIONAL311_EXCHANGE_HOSTS": ",".join(self.exchange_hosts),
+            "REGIONAL311_MAIL_LISTEN": "{}:{}".format(*self.mail_listen)
+            if self.mail_listen
+            else None,
         }
         return {name: value for name, value in values.items() if value}
 
@@ -153,6 +160,27 @@ def _mail_from(values: Mapping[str, str]) -> str:
             f"{name} must be one e-mail address, like 311@example.gov.", field=name
         )
     return address
+
+
+def _mail_listen(values: Mapping[str, str]) -> tuple[str, int] | None:
+    """Where mail is received: it comes unencrypted from a mail server beside, never from afar."""
+    name = "REGIONAL311_MAIL_LISTEN"
+    value = values.get(name, "").strip()
+    if not value:
+        return None
+    host, _, port = value.rpartition(":")
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+        near = address.is_loopback or address.is_private
+    except ValueError:
+        near = False
+    if not near or not (port.isdecimal() and port.isascii() and int(port) < 65536):
+        raise SettingRefused(
+            f"{name} must be an address of this machine or network with a port, like"
+            " 127.0.0.1:2525.",
+            field=name,
+        )
+    return str(address), int(port)
 
 
 def _trusted_proxy(values: Mapping[str, str]) -> str | None:

@@ -23,6 +23,8 @@ class Permissions(StrEnum):
     EMERGENCY_READ = "emergency:read"
     EMERGENCY_RUN = "emergency:run"
     """Start, change and end emergencies and drills; lend help and take it."""
+    INBOX_EDIT = "inbox:edit"
+    """Write the templates of answers."""
     REQUEST_READ = "request:read"
     REQUEST_WORK = "request:work"
     REFERRAL_READ = "referral:read"
@@ -113,6 +115,7 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[Permissions]] = {
         P.PEOPLE_READ,
         P.AUDIT_READ,
         P.EMERGENCY_RUN,
+        P.INBOX_EDIT,
     },
     "partner": frozenset(
         {
@@ -177,6 +180,7 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[Permissions]] = {
             P.AUDIT_READ,
             P.EMERGENCY_READ,
             P.EMERGENCY_RUN,
+            P.INBOX_EDIT,
         }
     ),
     "auditor": _READS_MONEY

@@ -200,11 +200,15 @@ def close_contact(
     service_owner_id: UUID | None = None,
     service_key: str | None = None,
     bureau_key: str | None = None,
+    handle_seconds: int | None = None,
+    revision: int = 1,
 ) -> Changed:
     """End a contact and meter it: the wrap-up says how it ended.
 
-    ``zone_day`` is the partner's local day of ``now``, on which the work is booked. Raises
-    :class:`ContactEnded` when it has ended already.
+    ``zone_day`` is the partner's local day of ``now``, on which the work is booked.
+    ``handle_seconds`` is the work, where it is not all the time since the start; ``revision`` is
+    above 1 for a contact that was ended before and opened again by :func:`open_contact_again`.
+    Raises :class:`ContactEnded` when it has ended already.
     """
     _among(disposition, lifecycle.DISPOSITIONS, "disposition", "Choose how the contact ended.")
     _among(call_type, lifecycle.CALL_TYPES, "call_type", "The call type is not on the list.")
@@ -212,7 +216,9 @@ def close_contact(
     if contact.ended_at is not None:
         raise ContactEnded("This contact has ended already.")
     contact.ended_at = now
-    contact.handle_seconds = max(0, int((now - contact.started_at).total_seconds()))
+    if handle_seconds is None:
+        handle_seconds = max(0, int((now - contact.started_at).total_seconds()))
+    contact.handle_seconds = handle_seconds
     contact.disposition = disposition
     if call_type is not None:
         contact.call_type = call_type
@@ -222,7 +228,7 @@ def close_contact(
     metering.record(
         session,
         metering.Usage(
-            source_key=f"contact:{contact_id}:handled:1",
+            source_key=_handled(contact_id, revision),
             activity=metering.CONTACT_HANDLED,
             channel=contact.channel,
             language=contact.language,
@@ -251,6 +257,31 @@ def close_contact(
         },
     )
     return Changed(contact_id, contact.version, "ended")
+
+
+def open_contact_again(
+    session: TenantSession, *, now: datetime, contact_id: UUID, zone_day: date, revision: int
+) -> None:
+    """Take back that a contact ended, and its metered work of that ``revision`` with it."""
+    contact = locked(session, Contact, contact_id, None, {}, "contact")
+    if contact.ended_at is None:
+        return
+    contact.ended_at = contact.disposition = None
+    session.flush()
+    metering.correct(
+        session, _handled(contact_id, revision), None, received_at=now, booked_on=zone_day
+    )
+    record(
+        session,
+        now=now,
+        action="contact:reopen",
+        subject_kind="contact",
+        subject_id=contact_id,
+    )
+
+
+def _handled(contact_id: UUID, revision: int) -> str:
+    return f"contact:{contact_id}:handled:{revision}"
 
 
 @dataclass(frozen=True, slots=True)

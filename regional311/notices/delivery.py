@@ -11,7 +11,7 @@ import contextlib
 import ipaddress
 import smtplib
 import ssl
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.headerregistry import Address
@@ -19,6 +19,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 from enum import Enum
+from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 from uuid import UUID
 
@@ -58,6 +59,8 @@ class Letter:
     heading: str
     body: str
     event: str = ""
+    headers: Mapping[str, Any] | None = None
+    """Of an answer: `from` (name and address), `reply_to`, `sender`, and `references`."""
 
 
 Complete = Callable[[Session, Sequence[Letter], datetime], list[Letter]]
@@ -121,7 +124,9 @@ def deliver_due(
     return outcomes
 
 
-def lease(session: Session, *, now: datetime, until: datetime) -> list[Letter]:
+def lease(
+    session: Session, *, now: datetime, until: datetime, channel: str = "email"
+) -> list[Letter]:
     """Take up to BATCH due messages of the session's tenant; others skip them until `until`."""
     tenant_id = scope_of(session).tenant_id
     due = (
@@ -129,6 +134,7 @@ def lease(session: Session, *, now: datetime, until: datetime) -> list[Letter]:
         .where(
             OutboxMessage.tenant_id == tenant_id,
             OutboxMessage.state == "pending",
+            OutboxMessage.channel == channel,
             OutboxMessage.due_at <= now,
             (OutboxMessage.leased_until.is_(None)) | (OutboxMessage.leased_until <= now),
         )
@@ -148,6 +154,7 @@ def lease(session: Session, *, now: datetime, until: datetime) -> list[Letter]:
             OutboxMessage.heading,
             OutboxMessage.body,
             OutboxMessage.event,
+            OutboxMessage.headers,
         )
         .execution_options(synchronize_session=False)
     )
@@ -197,16 +204,17 @@ def retry(session: Session, message_id: UUID, *, now: datetime) -> bool:
     return changed.first() is not None
 
 
-def note_no_server(session: Session) -> None:
+def note_no_server(session: Session, *, channel: str = "email", why: str = NO_SERVER) -> None:
     """Say on every waiting message why it waits."""
     session.execute(
         update(OutboxMessage)
         .where(
             OutboxMessage.tenant_id == scope_of(session).tenant_id,
             OutboxMessage.state == "pending",
+            OutboxMessage.channel == channel,
             OutboxMessage.last_error.is_(None),
         )
-        .values(last_error=NO_SERVER)
+        .values(last_error=why)
         .execution_options(synchronize_session=False)
     )
 
@@ -251,7 +259,8 @@ def send_one(server: smtplib.SMTP, letter: Letter, settings: Settings, *, now: d
     except (ValueError, IndexError):
         return Outcome(letter, Fate.DEAD, "The address or the subject is not valid in an e-mail.")
     try:
-        server.send_message(message, from_addr=settings.mail_from, to_addrs=[letter.recipient])
+        sender = (letter.headers or {}).get("sender", settings.mail_from)
+        server.send_message(message, from_addr=sender, to_addrs=[letter.recipient])
     except smtplib.SMTPRecipientsRefused as error:
         code = max((answer[0] for answer in error.recipients.values()), default=0)
         fate = Fate.DEAD if code >= 500 else Fate.RETRY
@@ -270,14 +279,26 @@ def send_one(server: smtplib.SMTP, letter: Letter, settings: Settings, *, now: d
 
 
 def compose(letter: Letter, *, mail_from: str, now: datetime) -> EmailMessage:
-    """Build the e-mail; raises ValueError for an address or heading that would forge a header."""
+    """Build the e-mail; raises ValueError for an address or heading that would forge a header.
+
+    An answer of somebody's comes from its line, names what it answers, and is no automatic mail.
+    """
     message = EmailMessage(policy=SMTP)
-    message["From"] = Address(addr_spec=mail_from)
+    answer = letter.headers
+    if answer is not None:
+        name, mail_from = answer["from"]
+        message["From"] = Address(display_name=name, addr_spec=mail_from)
+        message["Reply-To"] = Address(addr_spec=answer["reply_to"])
+        if answer["references"]:
+            message["In-Reply-To"] = answer["references"][-1]
+            message["References"] = " ".join(answer["references"])
+    else:
+        message["From"] = Address(addr_spec=mail_from)
+        message["Auto-Submitted"] = "auto-generated"
     message["To"] = Address(addr_spec=letter.recipient)
     message["Subject"] = letter.heading
     message["Date"] = format_datetime(now)
     message["Message-ID"] = f"<{letter.id}@{mail_from.rpartition('@')[2]}>"
-    message["Auto-Submitted"] = "auto-generated"
     message.set_content(letter.body)
     message["Content-Language"] = letter.language
     return message

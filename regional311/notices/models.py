@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Index, text
@@ -12,7 +13,7 @@ from regional311.database.base import TENANT, Base, RowId, TenantId
 
 
 class OutboxMessage(Base):
-    """One e-mail to one address, delivered at least once; its id is the message's id.
+    """One message to one address, delivered at least once; its id is the message's id.
 
     `state`: pending, sent, dead (given up: a person can see and retry it), withdrawn.
     """
@@ -20,6 +21,7 @@ class OutboxMessage(Base):
     __tablename__ = "outbox_messages"
     __table_args__ = (
         CheckConstraint("state IN ('pending', 'sent', 'dead', 'withdrawn')", name="state_known"),
+        CheckConstraint("channel IN ('email', 'text')", name="channel_known"),
         Index(
             "ix_outbox_messages_due",
             "tenant_id",
@@ -34,14 +36,20 @@ class OutboxMessage(Base):
     event: Mapped[str]
     """What it tells of: request_received, request_closed, referral_sent, ..."""
     subject_id: Mapped[UUID | None]
+    channel: Mapped[str] = mapped_column(default="email", server_default="email")
+    """By what it leaves: email, or text to a telephone."""
     recipient: Mapped[str]
     language: Mapped[str] = mapped_column(default="en")
     heading: Mapped[str]
     body: Mapped[str]
+    headers: Mapped[dict[str, Any] | None]
+    """Of an answer, how it is tied to what it answers, as `delivery.compose` reads it."""
     state: Mapped[str] = mapped_column(default="pending")
     attempts: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime]
     due_at: Mapped[datetime]
     leased_until: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
+    delivered_at: Mapped[datetime | None]
+    """When a telephone company said that it arrived."""
     last_error: Mapped[str | None]

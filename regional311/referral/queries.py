@@ -196,7 +196,6 @@ def decisions_of_contact(session: Session, contact_id: UUID) -> list[DecisionRow
 
 def consents_of_contact(session: Session, contact_id: UUID) -> list[ConsentRow]:
     """Give the consents of a contact's person: one statement."""
-    told = [each for each in fields(ConsentRow) if each.name != "handed"]
     handed = (
         select(
             func.coalesce(
@@ -207,8 +206,10 @@ def consents_of_contact(session: Session, contact_id: UUID) -> list[ConsentRow]:
         .where(Handover.tenant_id == Consent.tenant_id, Handover.consent_id == Consent.id)
         .scalar_subquery()
     )
+    kept = [getattr(Consent, each.name) for each in fields(ConsentRow) if each.name != "handed"]
+    columns: list[Any] = [*kept, handed]
     rows = session.execute(
-        select(*(getattr(Consent, each.name) for each in told), handed)
+        select(*columns)
         .where(Consent.tenant_id == scope_of(session).tenant_id, Consent.contact_id == contact_id)
         .order_by(Consent.given_at, Consent.id)
     )

@@ -35,6 +35,19 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
                 P.CONTACT_TAKE,
                 within="desk",
             ),
+            Entry(
+                "inbox",
+                _("Inbox"),
+                _("Mail, texts and chats to answer."),
+                P.CONTACT_TAKE,
+            ),
+            Entry(
+                "answer-templates",
+                _("Templates of answers"),
+                _("Words that are sent often."),
+                P.INBOX_EDIT,
+                within="inbox",
+            ),
             Entry("contacts", _("Contacts"), _("What was asked, and the answer."), P.CONTACT_READ),
             Entry(
                 "emergencies",

@@ -1,4 +1,4 @@
-"""Serving: one waitress process a core on one listening socket, and one worker.
+"""Serving: one waitress process a core on one listening socket, one worker, one receiver of mail.
 
 The parent only watches: it binds the socket, starts the children, replaces one that dies, and stops
 them all. A child that loses its parent stops by itself.
@@ -83,6 +83,8 @@ def serve(
         for place in range(1, number + 1)
     ]
     children.append(Child("worker", ["-m", "regional311.cli", "work"]))
+    if settings.mail_listen is not None:
+        children.append(Child("mail", ["-m", "regional311.cli", "mail"]))
     lifeline, held = os.pipe()
     with listener, _signals_set(stop):
         try:

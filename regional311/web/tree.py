@@ -69,6 +69,8 @@ from regional311.identity import attempts
 from regional311.identity.models import ApiClient, Membership
 from regional311.identity.permissions import Permissions as P
 from regional311.identity.queries import Tracked, tracked
+from regional311.inbox.models import AnswerTemplate, Thread
+from regional311.inbox.queries import Viewer
 from regional311.insight.figures import FIGURES
 from regional311.intake.models import Contact, FollowedRequest, ServiceRequest
 from regional311.keeping.models import Suggestion
@@ -993,6 +995,41 @@ class FrontDesk(Collection):
     """Who waits for a person, and who is called."""
 
     permission = P.CONTACT_TAKE
+
+
+class ThreadRecord(Record):
+    """What one person and the partner write each other on one channel."""
+
+
+@collection("inbox")
+class Inbox(Collection):
+    """Mail, texts and chats to answer; confidential ones for cleared people and who has them."""
+
+    permission = P.CONTACT_TAKE
+    model, member, prefix = Thread, ThreadRecord, "T"
+
+    def find(self, name: str) -> Any:
+        found = super().find(name)
+        return found if found is not None and viewer(self.request).sees(found) else None
+
+
+def viewer(request: Any) -> Viewer:
+    """Who looks at the partner's inbox, and whether they are cleared for what is confidential."""
+    identity = request.identity
+    permissions = identity.permissions(request.tenant.id)
+    return Viewer(identity.person_id, P.REQUEST_WORK in permissions)
+
+
+class AnswerTemplateRecord(Record):
+    """A template of answers, by id."""
+
+
+@collection("answer-templates")
+class AnswerTemplates(Collection):
+    """Words that the partner's people answer with often."""
+
+    permission = P.INBOX_EDIT
+    model, member, by = AnswerTemplate, AnswerTemplateRecord, "id"
 
 
 @collection("contacts")

@@ -53,6 +53,9 @@ from regional311.forecast.service import Comparison
 from regional311.forecast.service import save as save_scenario
 from regional311.identity.clients import make_client
 from regional311.identity.models import ApiClient
+from regional311.inbox.receiving import Incoming
+from regional311.inbox.receiving import receive as receive_message
+from regional311.inbox.templates import keep as keep_template
 from regional311.intake.models import Contact, Need, ServiceRequest
 from regional311.intake.service import attachment_rows
 from regional311.intake.uploads import upload
@@ -132,6 +135,26 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
         ("FrontDesk", name, "POST"): (f"front-desk/{name}", TAKES)
         for name in ("back", "call", "leave")
     },
+    ("Inbox", "", "GET"): ("inbox", TAKES),
+    ("Inbox", "next", "POST"): ("inbox/next", TAKES),
+    ("ThreadRecord", "", "GET"): ("inbox/{thread}", TAKES),
+    **{
+        ("ThreadRecord", name, "POST"): (f"inbox/{{thread}}/{name}", TAKES)
+        for name in (
+            *("answer", "claim", "confidential", "danger", "done", "give-back", "hand-on"),
+            *("insert", "open", "undo"),
+        )
+    },
+    ("ThreadRecord", "file", "GET"): (
+        "inbox/{thread}/file?message={thread_message}&number=1",
+        TAKES,
+    ),
+    ("AnswerTemplates", "", "GET"): ("answer-templates", RUNS),
+    ("AnswerTemplates", "new", "GET"): ("answer-templates/new", RUNS),
+    ("AnswerTemplates", "new", "POST"): ("answer-templates/new", RUNS),
+    ("AnswerTemplateRecord", "", "GET"): ("answer-templates/{template}", RUNS),
+    ("AnswerTemplateRecord", "", "POST"): ("answer-templates/{template}", RUNS),
+    ("AnswerTemplateRecord", "end", "POST"): ("answer-templates/{template}/end", RUNS),
     ("Contacts", "", "GET"): ("contacts", CONTACTS),
     ("ContactRecord", "", "GET"): ("contacts/{contact}", CONTACTS),
     ("ContactRecord", "danger", "POST"): ("contacts/{contact}/danger", TAKES),
@@ -805,8 +828,30 @@ def found(web_engine, people) -> dict[str, str]:
             .limit(1)
         ).one()
         need_id = _photos(session, me, first)
+        came = Incoming(
+            line=region.lines[f"{CITY}/email"],
+            key="matrix",
+            text="Try",
+            address="a@example.org",
+            files=(upload("1", "a.pdf", b"%PDF-"),),
+        )
+        written = receive_message(session, region, came, now=NOW)
         return settled(session, people.tenants, statement_id, line_id, position) | {
             "script": f"{CITY}/matrix:",
+            "thread": written.public_id,
+            "thread_message": str(written.message_id),
+            "template": str(
+                keep_template(
+                    session,
+                    template_id=None,
+                    version=None,
+                    name="Try",
+                    language="en",
+                    channel=None,
+                    text="Try",
+                    now=NOW,
+                )
+            ),
             "ringing": bring(
                 session,
                 new_id(),

@@ -95,6 +95,7 @@ from regional311.web.wording import (
     kind,
     said,
 )
+from regional311.web.written import said_in_writing, written_on
 
 PLACE = ("place_kind", "place", "latitude", "longitude")
 CALLER = (
@@ -344,15 +345,15 @@ def _need_form(
         schema,
         submit=_("File it"),
         buttons=(("preview", _("Who is responsible?")), ("walk", _("Guide"))),
-        values=values
-        or {
+        values={
             "service": service.ref,
             "version": contact.version,
             "interpreter": contact.interpreter,
             "accommodation": contact.accommodation,
             "place_kind": "address",
             "urgency": "normal",
-        },
+        }
+        | (values or {}),
         name="need",
         once=True,
     )
@@ -598,7 +599,7 @@ def contact(context: ContactRecord, request: Any) -> dict[str, Any]:
     if asked and _editable(context, request) and context.record.danger_answer == "none":
         work.service = offered(request, asked)
         record_pick(request, f"service:{work.service.ref}")
-        work.form = _need_form(context, request, work.service)
+        work.form = _need_form(context, request, work.service, said_in_writing(request, context))
         work.preview = (
             _preview(context, request, work.service, {"place_kind": "none"})
             if work.service.place == "none"
@@ -674,6 +675,7 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
         "signs": screen.signs,
         "emergency": screen.number,
         "contact": found,
+        "written": written_on(request, found) if personal else None,
         "crumbs": [
             (f"/{tell.slug}/desk", _("Desk"))
             if editable

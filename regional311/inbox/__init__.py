@@ -1,0 +1,1 @@
+"""Messages that come in, answered on the channel on which they came."""

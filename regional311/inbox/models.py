@@ -1,0 +1,155 @@
+"""Threads of one person on one channel, their messages, and templates of answers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from regional311.database.base import TENANT, Base, RowId, TenantId, tenant_reference
+
+CHANNELS = ("email", "text", "chat")
+STATES = ("new", "claimed", "waiting", "done")
+DIRECTIONS = ("in", "out")
+
+
+def _among(column: str, values: tuple[str, ...]) -> str:
+    return f"{column} IN ({', '.join(repr(value) for value in values)})"
+
+
+class Thread(Base):
+    """What one person and a partner write each other on one channel.
+
+    Each time it begins anew it has a contact of its own; automatic mail begins none.
+    """
+
+    __tablename__ = "threads"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "public_id"),
+        tenant_reference("contacts", "contact_id"),
+        CheckConstraint(_among("channel", CHANNELS), name="channel_known"),
+        CheckConstraint(_among("state", STATES), name="state_known"),
+        CheckConstraint(
+            "(state IN ('claimed', 'waiting')) = (claimed_by IS NOT NULL)", name="claimed_by_one"
+        ),
+        Index(None, "tenant_id", "state", "waiting_since", "id"),
+        Index(None, "tenant_id", "channel", "address"),
+        Index(None, "tenant_id", "contact_id"),
+        Index(
+            "ix_threads_danger",
+            "tenant_id",
+            "last_at",
+            postgresql_where=text("danger IS NOT NULL"),
+        ),
+        Index(
+            "ix_threads_chat",
+            "tenant_id",
+            "secret_hash",
+            postgresql_where=text("secret_hash IS NOT NULL"),
+        ),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    public_id: Mapped[str]
+    channel: Mapped[str]
+    line_key: Mapped[str]
+    address: Mapped[str | None]
+    """E-mail address in lower case, or telephone number as E.164; a chat has none."""
+    name: Mapped[str | None]
+    subject: Mapped[str | None]
+    language: Mapped[str] = mapped_column(default="en")
+    state: Mapped[str] = mapped_column(default="new")
+    """new (nobody has it), claimed, waiting (for the person), done."""
+    claimed_by: Mapped[UUID | None]
+    contact_id: Mapped[UUID | None]
+    """The contact of what is being asked now; none for automatic mail."""
+    danger: Mapped[str | None]
+    """The sign of danger that its words point at, until somebody has settled it."""
+    confidential: Mapped[bool] = mapped_column(default=False)
+    automatic: Mapped[str | None]
+    """Why it is taken for automatic mail, which nobody needs to answer."""
+    began_at: Mapped[datetime]
+    waiting_since: Mapped[datetime]
+    """Since when the person waits for us, or we for the person."""
+    acted_at: Mapped[datetime | None]
+    """When somebody last claimed or answered: work is counted from there."""
+    last_at: Mapped[datetime]
+    done_at: Mapped[datetime | None]
+    undeliverable_at: Mapped[datetime | None]
+    """When it was said that our answers do not arrive."""
+    handled_seconds: Mapped[int] = mapped_column(default=0)
+    closings: Mapped[int] = mapped_column(default=0)
+    """How often its contact was ended; each is work of its own revision."""
+    secret_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """The link of a chat, as a hash."""
+    before: Mapped[dict[str, Any] | None]
+    """What the last step changed, while it can be taken back."""
+    version: Mapped[int] = mapped_column(default=1)
+
+    __mapper_args__ = {"version_id_col": version, "version_id_generator": lambda v: (v or 0) + 1}
+
+
+class ThreadMessage(Base):
+    """One message of a thread, word for word; the id of one of ours is that of its outbox row."""
+
+    __tablename__ = "thread_messages"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "external_key"),
+        tenant_reference("threads", "thread_id"),
+        tenant_reference("contacts", "contact_id"),
+        CheckConstraint(_among("direction", DIRECTIONS), name="direction_known"),
+        Index(None, "tenant_id", "thread_id", "id"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    thread_id: Mapped[UUID]
+    contact_id: Mapped[UUID | None]
+    direction: Mapped[str]
+    at: Mapped[datetime]
+    author_id: Mapped[UUID | None]
+    """Who of us wrote it; none when the person or a machine did."""
+    sender: Mapped[str | None]
+    """From where it came, when that is not the thread's own address."""
+    subject: Mapped[str | None]
+    text: Mapped[str]
+    external_key: Mapped[str | None]
+    """What makes it come once: the channel and the sender's own id of it."""
+    signs: Mapped[list[str]] = mapped_column(default=list)
+    """Signs of danger in its words."""
+    automatic: Mapped[str | None]
+    left_out: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
+    """Files that came along and were not taken, each with its name and why."""
+    files: Mapped[int] = mapped_column(default=0)
+    """How many files were kept: attachments of this message, named 1, 2, ..."""
+
+
+class AnswerTemplate(Base):
+    """Words that a partner's people answer with often, in one language."""
+
+    __tablename__ = "answer_templates"
+    __table_args__ = (
+        CheckConstraint("channel IS NULL OR " + _among("channel", CHANNELS), name="channel_known"),
+        Index(None, "tenant_id", "language", "name"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    name: Mapped[str]
+    language: Mapped[str]
+    channel: Mapped[str | None]
+    """Where it is offered; everywhere when there is none."""
+    text: Mapped[str]
+    changed_at: Mapped[datetime]
+    changed_by: Mapped[UUID | None]
+    ended_at: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column(default=1)
+
+    __mapper_args__ = {"version_id_col": version, "version_id_generator": lambda v: (v or 0) + 1}
