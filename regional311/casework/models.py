@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -145,3 +145,84 @@ class BulkRow(Base):
     version: Mapped[int | None]
     """The request's version once it was changed: undone only while it still has it."""
     at: Mapped[datetime | None]
+
+
+class Accommodation(Base):
+    """An accommodation request or a civil-rights complaint; only its coordinator reads it."""
+
+    __tablename__ = "accommodations"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "public_id"),
+        UniqueConstraint("tenant_id", "source_key"),
+        UniqueConstraint("tenant_id", "token_hash"),
+        CheckConstraint("sort IN ('request', 'complaint')", name="sort_known"),
+        CheckConstraint(
+            "state IN ('received', 'acknowledged', 'decided', 'withdrawn')", name="state_known"
+        ),
+        CheckConstraint(
+            "(state IN ('decided', 'withdrawn'))"
+            " = (decided_at IS NOT NULL AND outcome IS NOT NULL)",
+            name="ended_with_an_outcome",
+        ),
+        Index(None, "tenant_id", "state", "received_at"),
+        Index(None, "tenant_id", "received_at"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    public_id: Mapped[str]
+    source_key: Mapped[str]
+    token_hash: Mapped[bytes]
+    """Of the secret link to the person's own page."""
+    sort: Mapped[str]
+    kind: Mapped[str]
+    """What is asked for, or for what somebody was treated worse."""
+    bureau_key: Mapped[str | None]
+    channel: Mapped[str]
+    language: Mapped[str]
+    details: Mapped[str]
+    needed_on: Mapped[date | None]
+    place: Mapped[str | None]
+    name: Mapped[str | None]
+    phone: Mapped[str | None]
+    email: Mapped[str | None]
+    reach: Mapped[str | None]
+    state: Mapped[str]
+    outcome: Mapped[str | None]
+    outcome_words: Mapped[str | None]
+    received_at: Mapped[datetime]
+    acknowledge_by: Mapped[date]
+    decide_by: Mapped[date]
+    acknowledged_at: Mapped[datetime | None]
+    decided_at: Mapped[datetime | None]
+    appealed_at: Mapped[datetime | None]
+    appeal: Mapped[str | None]
+    appeal_answer: Mapped[str | None]
+    taken_by: Mapped[UUID | None]
+    """Who of the partner that took it in wrote it down, if not the person."""
+    coordinator_id: Mapped[UUID | None]
+    updated_at: Mapped[datetime]
+    version: Mapped[int] = mapped_column(default=1)
+
+    __mapper_args__ = {"version_id_col": version, "version_id_generator": lambda v: (v or 0) + 1}
+
+
+class AccommodationNote(Base):
+    """Words on an accommodation: the coordinator's own, to the person, or from them."""
+
+    __tablename__ = "accommodation_notes"
+    __table_args__ = (
+        tenant_reference("accommodations", "accommodation_id"),
+        Index(None, "tenant_id", "accommodation_id", "id"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    accommodation_id: Mapped[UUID]
+    author_id: Mapped[UUID | None]
+    internal: Mapped[bool]
+    from_person: Mapped[bool]
+    words: Mapped[str]
+    at: Mapped[datetime]

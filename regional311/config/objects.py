@@ -291,6 +291,8 @@ class TenantKind(Kind[TenantRecord]):
             "service_level": settings["service_levels"],
             "role": settings["roles"],
             "loop": settings.get("loop"),
+            "accommodation": settings.get("accommodation"),
+            "coordinator": settings.get("coordinators") or [],
             "outline": settings.get("outline"),
         }
 
@@ -310,6 +312,8 @@ class TenantKind(Kind[TenantRecord]):
             "service_levels": content.get("service_level", []),
             "roles": content.get("role", []),
             "loop": content.get("loop"),
+            "accommodation": content.get("accommodation"),
+            "coordinators": content.get("coordinator") or None,
             "branding": content.get("branding"),
             "legal_name": about.legal_name,
             "host": about.host,

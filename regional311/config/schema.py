@@ -76,6 +76,7 @@ TenantKind = Literal["city", "county", "community", "victim_services", "region"]
 RoleKey = Literal[
     "specialist",
     "supervisor",
+    "coordinator",
     "partner",
     "worker",
     "keeper",
@@ -229,6 +230,39 @@ class Loop(Model):
     )
 
 
+class Accommodation(Model):
+    """Until when accommodation requests and complaints are answered; days are working days."""
+
+    acknowledge_days: int = Field(
+        default=2, ge=1, le=60, description="Working days until somebody says that they have it."
+    )
+    decide_days: int = Field(
+        default=15, ge=1, le=365, description="Working days until it is decided."
+    )
+    appeal: str | None = Field(
+        default=None, max_length=1000, description="What is said of how to appeal a decision."
+    )
+
+
+class Coordinator(Model):
+    """Who handles accommodation requests and complaints, of a bureau or of the whole partner."""
+
+    key: Key = Field(description="Key, unique among the partner's coordinators.")
+    name: Words = Field(description="Name or office, as the person may read it.")
+    email: str | None = Field(
+        default=None,
+        max_length=200,
+        pattern=r"[^@\s]+@[^@\s]+",
+        description="Where it is told that something came; also the address by which they sign in.",
+    )
+    phone: str | None = Field(
+        default=None, max_length=40, description="Telephone, with TTY if any."
+    )
+    bureau: Key | None = Field(
+        default=None, description="Bureau whose cases go to them; left out: everything else."
+    )
+
+
 class RoleName(Model):
     """What the partner calls one of the roles."""
 
@@ -265,6 +299,12 @@ class TenantFile(Model):
     role: tuple[RoleName, ...] = Field(default=(), description="Own words for roles.")
     loop: Loop | None = Field(
         default=None, description="When it asks, reminds and gives up; left out: the usual days."
+    )
+    accommodation: Accommodation | None = Field(
+        default=None, description="Days of accommodation requests; left out: the usual days."
+    )
+    coordinator: tuple[Coordinator, ...] = Field(
+        default=(), description="Who handles accommodation requests and complaints."
     )
     account: tuple[Account, ...] = Field(default=(), description="Chart of accounts.")
 

@@ -27,6 +27,12 @@ class Permissions(StrEnum):
     """Write the templates of answers."""
     REQUEST_READ = "request:read"
     REQUEST_WORK = "request:work"
+    ACCOMMODATION_TAKE = "accommodation:take"
+    """Write down an accommodation request or a complaint; what others wrote stays unseen."""
+    ACCOMMODATION_WORK = "accommodation:work"
+    """Read and decide them: coordinators only."""
+    ACCOMMODATION_COUNT = "accommodation:count"
+    """See how many there are, without persons."""
     REFERRAL_READ = "referral:read"
     REFERRAL_ACCEPT = "referral:accept"
     SERVICE_READ = "service:read"
@@ -82,6 +88,7 @@ _TAKES_CONTACTS = frozenset(
         P.CONTACT_READ,
         P.CONTACT_EDIT,
         P.INQUIRER_READ,
+        P.ACCOMMODATION_TAKE,
         P.REQUEST_READ,
         P.REFERRAL_READ,
         P.SERVICE_READ,
@@ -116,7 +123,17 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[Permissions]] = {
         P.AUDIT_READ,
         P.EMERGENCY_RUN,
         P.INBOX_EDIT,
+        P.ACCOMMODATION_COUNT,
     },
+    "coordinator": frozenset(
+        {
+            P.TENANT_ENTER,
+            P.SERVICE_READ,
+            P.ACCOMMODATION_TAKE,
+            P.ACCOMMODATION_WORK,
+            P.ACCOMMODATION_COUNT,
+        }
+    ),
     "partner": frozenset(
         {
             P.TENANT_ENTER,
@@ -181,10 +198,18 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[Permissions]] = {
             P.EMERGENCY_READ,
             P.EMERGENCY_RUN,
             P.INBOX_EDIT,
+            P.ACCOMMODATION_COUNT,
         }
     ),
     "auditor": _READS_MONEY
-    | {P.AUDIT_READ, P.RULE_READ, P.SERVICE_READ, P.SETTINGS_READ, P.EMERGENCY_READ},
+    | {
+        P.AUDIT_READ,
+        P.RULE_READ,
+        P.SERVICE_READ,
+        P.SETTINGS_READ,
+        P.EMERGENCY_READ,
+        P.ACCOMMODATION_COUNT,
+    },
 }
 """Role to permissions. A partner may rename a role for its people (`tenants/<slug>`), not change
 what it may do."""

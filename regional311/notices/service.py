@@ -41,6 +41,13 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "{number}, which you have too, is closed",
         "{partner} closed {number}.\n\n{message}\n\n{link}There you can also stop these letters.\n",
     ),
+    "accommodation_new": (
+        "{number} needs a coordinator",
+        (
+            "{number} came in at {partner} and needs to be acknowledged by {day}. What it is about "
+            "stands only there.\n\n{link}"
+        ),
+    ),
     "referral_sent": (
         "A message for you",
         "There is something new for you.\n\n{link}",

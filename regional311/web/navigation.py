@@ -57,6 +57,26 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
             ),
             Entry("requests", _("Requests"), _("Work that is open or done."), P.REQUEST_READ),
             Entry(
+                "accommodations",
+                _("Accommodations"),
+                _("Accessibility and equal treatment: what must be decided."),
+                P.ACCOMMODATION_WORK,
+            ),
+            Entry(
+                "accommodation",
+                _("Accommodation"),
+                _("Write down what somebody needs, or a complaint."),
+                P.ACCOMMODATION_TAKE,
+                within="desk",
+            ),
+            Entry(
+                "accommodation-figures",
+                _("Accommodations in figures"),
+                _("Counts and times, without persons."),
+                P.ACCOMMODATION_COUNT,
+                within="insight",
+            ),
+            Entry(
                 "referrals", _("Referrals"), _("Sent to and by other partners."), P.REFERRAL_READ
             ),
             Entry(

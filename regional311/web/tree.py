@@ -5,6 +5,7 @@
     /track/<token>          TrackedRequest: one request, for whoever holds its link
     /answer/<token>         AnswerLink: one referral, answered once without an account
     /mine/<code>            PersonPage: what was asked for a person, for whoever holds the code
+    /accommodation          AccommodationDoor: accommodation requests, complaints of treatment
     /services/<slug>/<key>  PublicService: one service, for everybody
     /articles/<slug>/<key>  PublicArticle: one article's public part
     /hsds/<list>/<id>       DirectoryEntry: the directory as an HSDS API; /hsds/<slug>/... of one
@@ -34,7 +35,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, or_, select
 
 from regional311.allocation.models import AllocationBase, BillSplit, CostPool
-from regional311.casework.models import BulkChange
+from regional311.casework.accommodations import by_token, terms_of
+from regional311.casework.models import Accommodation, BulkChange
 from regional311.catalog.article_queries import Shelved, article
 from regional311.catalog.directory import Service as PublishedService
 from regional311.catalog.models import (
@@ -66,6 +68,7 @@ from regional311.database.session import open_session
 from regional311.exchange.models import ExternalSystem
 from regional311.forecast.models import Budget, Scenario
 from regional311.identity import attempts
+from regional311.identity.members import find_member
 from regional311.identity.models import ApiClient, Membership
 from regional311.identity.permissions import Permissions as P
 from regional311.identity.queries import Tracked, tracked
@@ -154,6 +157,8 @@ class Root(Resource):
             return Mine(self.request, name, self)
         if name == "services":
             return PublicServices(self.request, name, self)
+        if name == "accommodation":
+            return AccommodationDoor(self.request, name, self)
         if name == "articles":
             return PublicArticles(self.request, name, self)
         if name == "waiting":
@@ -288,6 +293,38 @@ class PublicPlace(Resource):
     def __init__(self, request: Any, name: str, parent: Resource, partner: Partner) -> None:
         super().__init__(request, name, parent)
         self.partner = partner
+
+
+class AccommodationDoor(Resource):
+    """/accommodation: where accommodation requests and complaints come in, for every partner."""
+
+    def child(self, name: str) -> Resource | None:
+        partner = self.request.registry.partners.by_slug(name)
+        if partner is None or partner.slug == REGION:
+            return None
+        return AccommodationsOf(self.request, name, self, partner)
+
+
+class AccommodationsOf(PublicPlace):
+    """/accommodation/<slug>/<token>: one of them, for whoever holds its link."""
+
+    def child(self, name: str) -> Resource | None:
+        request = self.request
+        if not 20 <= len(name) <= 100 or not name.isascii():
+            return None
+        enter(request, self.partner)
+        row = by_token(request.dbsession, name)
+        return None if row is None else AccommodationLink(request, name, self, self.partner, row)
+
+
+class AccommodationLink(PublicPlace):
+    """One accommodation request or complaint, as the person sees it."""
+
+    def __init__(
+        self, request: Any, name: str, parent: Resource, partner: Partner, record: Any
+    ) -> None:
+        super().__init__(request, name, parent, partner)
+        self.record = record
 
 
 class WaitingRooms(Resource):
@@ -689,6 +726,10 @@ class BulkChanges(Resource):
         return None if row is None else BulkChangeRecord(self.request, name, self, row)
 
 
+class AccommodationRecord(Record):
+    """A-...: one accommodation request or complaint."""
+
+
 class ReferralRecord(Record):
     """F-...: one referral, sent or received."""
 
@@ -1062,6 +1103,47 @@ class Requests(Collection):
         """Whether the person works requests: confidential ones are nowhere for anybody else."""
         identity = self.request.identity
         return identity is not None and identity.cleared(self.request.tenant.id)
+
+
+@collection("accommodation")
+class AccommodationDesk(Collection):
+    """Where staff write down an accommodation request or a complaint for somebody."""
+
+    permission = P.ACCOMMODATION_TAKE
+
+
+@collection("accommodations")
+class Accommodations(Collection):
+    """Accommodation requests and complaints, for coordinators."""
+
+    permission = P.ACCOMMODATION_WORK
+    model, member, prefix = Accommodation, AccommodationRecord, "A"
+
+    def bureaus(self) -> tuple[str, ...] | None:
+        """The bureaus whose cases this person sees; None for all."""
+        request = self.request
+        terms = terms_of(telling(request).published.tenant(request.tenant.slug).settings)
+        if not any(each.bureau for each in terms.coordinators):
+            return None
+        member = find_member(request.dbsession, request.identity.person_id)
+        return terms.bureaus_of(member.email if member is not None else "")
+
+    def find(self, name: str) -> Any:
+        identity = self.request.identity
+        if identity is None or P.ACCOMMODATION_WORK not in identity.permissions(
+            self.request.tenant.id
+        ):
+            return None
+        found, bureaus = super().find(name), self.bureaus()
+        hidden = found is not None and bureaus is not None and found.bureau_key not in bureaus
+        return None if hidden else found
+
+
+@collection("accommodation-figures")
+class AccommodationFigures(Collection):
+    """How many accommodation requests and complaints there are, without persons."""
+
+    permission = P.ACCOMMODATION_COUNT
 
 
 @collection("referrals")

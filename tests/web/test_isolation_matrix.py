@@ -19,7 +19,9 @@ from sqlalchemy import select, text, update
 from webtest import TestApp
 
 from regional311.calendars import Period
-from regional311.casework.models import BulkChange
+from regional311.casework.accommodations import Asked, Written
+from regional311.casework.accommodations import take as take_accommodation
+from regional311.casework.models import Accommodation, BulkChange
 from regional311.catalog.alike import keep_pairs
 from regional311.catalog.answers import Kept, Reply
 from regional311.catalog.article_writer import write_article
@@ -80,6 +82,7 @@ CITY, COUNTY, INFO, REGION = "city-of-portland", "multnomah-county", "211info", 
 ROLES = (
     "specialist",
     "supervisor",
+    "coordinator",
     "partner",
     "worker",
     "keeper",
@@ -99,7 +102,7 @@ REQUESTS = "specialist supervisor worker"
 WORKS = "supervisor worker"
 REFERRALS = "specialist supervisor partner"
 ANSWERS = "supervisor partner"
-SERVICES = "specialist supervisor partner worker keeper editor administrator auditor"
+SERVICES = "specialist supervisor coordinator partner worker keeper editor administrator auditor"
 KEEPS = "supervisor worker keeper editor administrator"
 DRAFTS = "keeper editor administrator"
 PUBLISHES = "editor administrator"
@@ -207,6 +210,23 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
         ("Requests", name, "POST"): (f"requests/{name}", REQUESTS)
         for name in ("end-view", "open-with", "save-view")
     },
+    ("AccommodationDesk", "", "GET"): ("accommodation", f"{TAKES} coordinator"),
+    ("AccommodationDesk", "", "POST"): ("accommodation", f"{TAKES} coordinator"),
+    ("Accommodations", "", "GET"): ("accommodations", "coordinator"),
+    ("AccommodationRecord", "", "GET"): ("accommodations/{accommodation}", "coordinator"),
+    **{
+        ("AccommodationRecord", name, "POST"): (
+            f"accommodations/{{accommodation}}/{name}",
+            "coordinator",
+        )
+        for name in ("acknowledge", "answer-appeal", "decide", "note")
+    },
+    ("AccommodationFigures", "", "GET"): (
+        "accommodation-figures",
+        "supervisor coordinator administrator auditor",
+    ),
+    ("Settings", "accommodation", "GET"): ("settings/accommodation", "administrator"),
+    ("Settings", "accommodation", "POST"): ("settings/accommodation", "administrator"),
     ("Requests", "change", "POST"): ("requests/change", WORKS),
     ("Requests", "choose", "POST"): ("requests/choose", WORKS),
     ("BulkChanges", "", "GET"): ("requests/changes", WORKS),
@@ -666,6 +686,8 @@ PUBLIC = {
     "DirectoryList",
     "DirectoryEntry",
     "WaitingRoom",
+    "AccommodationDoor",
+    "AccommodationLink",
     "Open311Bulk",
     "Open311Discovery",
     "Open311Services",
@@ -816,6 +838,14 @@ def found(web_engine, people) -> dict[str, str]:
                 made_at=NOW,
             ),
         )
+        take_accommodation(
+            session,
+            Asked("request", "interpreter", "matrix", "matrix", "m" * 30),
+            Written(CITY, ""),
+            acknowledge_by=NOW.date(),
+            decide_by=NOW.date(),
+            now=NOW,
+        )
         row = agreements.versions(session, "city-intake-for-county")[-1]
         version = Content.of_row(row)
         later = replace(version, valid_from=date(2027, 7, 1))
@@ -874,6 +904,7 @@ def found(web_engine, people) -> dict[str, str]:
             "need": need_id,
             "request": first(ServiceRequest, "public_id"),
             "bulk": str(BATCH),
+            "accommodation": first(Accommodation, "public_id"),
             "referral": first(Referral, "public_id"),
             "follow_up": first(FollowUp, "public_id"),
             "service": region.directory.of(CITY, at.date())[0].key,

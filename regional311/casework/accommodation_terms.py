@@ -1,0 +1,87 @@
+"""Change a partner's terms for accommodations from a form; files see them as their own."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, update
+
+from regional311.audit.service import record
+from regional311.casework.accommodations import Terms, terms_of
+from regional311.database.session import TenantSession, mark_changed, scope_of
+from regional311.errors import InvalidInput, Stale
+from regional311.keys import key_for
+from regional311.tenancy.models import Tenant
+
+BOUNDS = {"acknowledge_days": (1, 60), "decide_days": (1, 365)}
+
+
+def set_terms(session: TenantSession, terms: Terms, *, revision: int, now: datetime) -> None:
+    """Set the bound partner's days, words and coordinators.
+
+    `revision` is the one that was seen. A coordinator who was there keeps their key. Raises
+    `Stale` and `InvalidInput`.
+    """
+    tenant_id = scope_of(session).tenant_id
+    row = session.execute(
+        select(Tenant.settings, Tenant.revision)
+        .where(Tenant.tenant_id == tenant_id, Tenant.id == tenant_id)
+        .with_for_update()
+    ).one()
+    if row.revision != revision:
+        before = terms_of(row.settings)
+        raise Stale(
+            "Somebody else has changed these settings.",
+            current={name: getattr(before, name) for name in BOUNDS},
+            submitted={name: getattr(terms, name) for name in BOUNDS},
+        )
+    for name, (least, most) in BOUNDS.items():
+        if not least <= getattr(terms, name) <= most:
+            raise InvalidInput(f"Enter a number from {least} to {most}.", field=name)
+    if terms.acknowledge_days > terms.decide_days:
+        raise InvalidInput("It is acknowledged before it is decided.", field="acknowledge_days")
+    bureaus = [each.bureau for each in terms.coordinators]
+    if len(bureaus) != len(set(bureaus)):
+        raise InvalidInput("A bureau has one coordinator.", field="coordinators")
+    settings: dict[str, Any] = deepcopy(dict(row.settings))
+    known = {each.get("name"): each["key"] for each in settings.get("coordinators") or ()}
+    settings["accommodation"] = {name: getattr(terms, name) for name in BOUNDS} | (
+        {"appeal": terms.appeal} if terms.appeal else {}
+    )
+    taken: set[str] = set()
+    settings["coordinators"] = []
+    for each in terms.coordinators:
+        key = known.get(each.name) or ""
+        if not key or key in taken:
+            key = key_for(each.name, taken, "coordinator")
+        taken.add(key)
+        settings["coordinators"].append(
+            {
+                "key": key,
+                "name": each.name,
+                **{
+                    name: value
+                    for name in ("email", "phone", "bureau")
+                    if (value := getattr(each, name))
+                },
+            }
+        )
+    if not settings["coordinators"]:
+        del settings["coordinators"]
+    session.execute(
+        update(Tenant)
+        .where(Tenant.tenant_id == tenant_id, Tenant.id == tenant_id)
+        .values(settings=settings, revision=Tenant.revision + 1)
+        .execution_options(synchronize_session=False)
+    )
+    mark_changed(session)
+    record(
+        session,
+        now=now,
+        action="settings:accommodation",
+        subject_kind="tenant",
+        subject_id=tenant_id,
+        detail={"accommodation": settings["accommodation"]},
+    )

@@ -1,0 +1,564 @@
+"""Accommodation requests and civil-rights complaints: one door, one coordinator, days that count.
+
+Somebody asks for what makes a service reachable (ADA, Title VI), or complains that they were
+treated worse for who they are. It goes to the coordinator of the bureau concerned and to nobody
+else: it is in no list of requests, no map, no search and no export. What everybody may know are
+counts without persons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Float, and_, func, or_, select
+
+from regional311.audit.service import record
+from regional311.casework.models import Accommodation, AccommodationNote
+from regional311.database.ids import new_id, public_id, token_hash
+from regional311.database.locking import locked
+from regional311.database.rows import new_row, put
+from regional311.database.session import TenantSession, scope_of
+from regional311.errors import Conflict, InvalidInput
+from regional311.notices.service import Translate, outbox_row
+
+REQUEST: Final = "request"
+COMPLAINT: Final = "complaint"
+SORTS: Final = (REQUEST, COMPLAINT)
+KINDS: Final = (
+    "modification",
+    "policy_change",
+    "auxiliary_aid",
+    "assistive_listening",
+    "interpreter",
+    "sign_language",
+    "translated_document",
+    "large_print",
+    "physical_access",
+    "assistant",
+    "other",
+)
+"""What is asked for."""
+
+BASES: Final = (
+    "disability",
+    "race",
+    "colour",
+    "national_origin",
+    "language",
+    "sex",
+    "religion",
+    "age",
+    "retaliation",
+    "other",
+)
+"""For what somebody was treated worse."""
+
+STATES: Final = ("received", "acknowledged", "decided", "withdrawn")
+OPEN: Final = ("received", "acknowledged")
+OUTCOMES: Final[Mapping[str, tuple[str, ...]]] = {
+    REQUEST: ("granted", "granted_differently", "denied", "withdrawn"),
+    COMPLAINT: ("resolved", "found", "not_found", "sent_on", "withdrawn"),
+}
+"""How each sort can end."""
+
+NEEDS_REASON: Final = frozenset({"granted_differently", "denied", "not_found", "sent_on"})
+MIN_REASON: Final = 10
+LONGEST: Final = 4000
+LONGEST_NAME: Final = 200
+APPEAL_DAYS: Final = 60
+"""Days after the decision within which the person can say here that they do not agree."""
+
+
+class NotWanted(InvalidInput):
+    """Something that was said of an accommodation is missing, too long or not on a list."""
+
+
+class AlreadyDecided(Conflict):
+    """It has ended, so this cannot be done any more."""
+
+
+class NotDecided(Conflict):
+    """Only what was decided can be appealed, and only for some time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinator:
+    """Who handles accommodations of a bureau; of the whole partner when `bureau` is empty."""
+
+    name: str
+    email: str = ""
+    phone: str = ""
+    bureau: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """A partner's own terms: working days, and what is said of an appeal."""
+
+    acknowledge_days: int = 2
+    decide_days: int = 15
+    appeal: str = ""
+    coordinators: tuple[Coordinator, ...] = ()
+
+    def coordinator(self, bureau: str | None) -> Coordinator | None:
+        """Who handles those of a bureau: its own coordinator, or else the partner's."""
+        own = [each for each in self.coordinators if each.bureau and each.bureau == bureau]
+        whole = [each for each in self.coordinators if not each.bureau]
+        return next(iter([*own, *whole]), None)
+
+    def bureaus_of(self, email: str) -> tuple[str, ...] | None:
+        """The bureaus whose cases somebody sees; None for all.
+
+        Who is named for some bureaus only sees theirs.
+        """
+        mine = [
+            each.bureau
+            for each in self.coordinators
+            if each.email and each.email.casefold() == email.casefold()
+        ]
+        return tuple(mine) if mine and all(mine) else None
+
+
+def terms_of(settings: Mapping[str, Any]) -> Terms:
+    """Read a partner's terms from its settings; left out, the usual days.
+
+    >>> terms_of({}).decide_days
+    15
+    """
+    given = settings.get("accommodation") or {}
+    return Terms(
+        **{
+            name: given[name]
+            for name in ("acknowledge_days", "decide_days", "appeal")
+            if given.get(name) is not None
+        },
+        coordinators=tuple(
+            Coordinator(
+                each.get("name") or "",
+                each.get("email") or "",
+                each.get("phone") or "",
+                each.get("bureau") or "",
+            )
+            for each in settings.get("coordinators") or ()
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What somebody asks for or complains of, as it comes in by any door.
+
+    `token` is the secret of the person's own page. `source_key` makes it count once.
+    """
+
+    sort: str
+    kind: str
+    details: str
+    source_key: str
+    token: str
+    channel: str = "web"
+    language: str = "en"
+    bureau_key: str | None = None
+    needed_on: date | None = None
+    place: str | None = None
+    name: str | None = None
+    phone: str | None = None
+    email: str | None = None
+    reach: str | None = None
+    """How they want to be reached, in their own words: relay, large print, a friend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What letters about it are written with."""
+
+    partner: str
+    url: str
+    terms: Terms = field(default_factory=Terms)
+    translate: Translate | None = None
+
+
+def check(asked: Asked) -> None:
+    """Refuse what cannot be taken. Raises :class:`NotWanted`."""
+    if asked.sort not in SORTS:
+        raise NotWanted(f"It is one of {', '.join(SORTS)}.", field="sort")
+    if asked.kind not in (KINDS if asked.sort == REQUEST else BASES):
+        raise NotWanted("Choose what it is about.", field="kind")
+    if not asked.details.strip():
+        raise NotWanted("Say what is needed, or what happened.", field="details")
+    if len(asked.details) > LONGEST:
+        raise NotWanted(f"At most {LONGEST} characters.", field="details")
+    for name in ("name", "phone", "email", "place", "reach"):
+        if len(getattr(asked, name) or "") > LONGEST_NAME:
+            raise NotWanted(f"At most {LONGEST_NAME} characters.", field=name)
+
+
+def take(
+    session: TenantSession,
+    asked: Asked,
+    written: Written,
+    *,
+    acknowledge_by: date,
+    decide_by: date,
+    now: datetime,
+) -> str:
+    """Take it in for the bound partner, and tell its coordinator; give its number.
+
+    The letters say that there is something, and nothing of what. Raises :class:`NotWanted`.
+    """
+    check(asked)
+    scope = scope_of(session)
+    row_id, number = new_id(), public_id("A")
+    put(
+        session,
+        new_row(
+            Accommodation,
+            tenant_id=scope.tenant_id,
+            id=row_id,
+            public_id=number,
+            source_key=asked.source_key,
+            token_hash=token_hash(asked.token),
+            sort=asked.sort,
+            kind=asked.kind,
+            bureau_key=asked.bureau_key or None,
+            channel=asked.channel,
+            language=asked.language,
+            details=asked.details.strip(),
+            needed_on=asked.needed_on,
+            place=asked.place or None,
+            name=asked.name or None,
+            phone=asked.phone or None,
+            email=asked.email or None,
+            reach=asked.reach or None,
+            state="received",
+            received_at=now,
+            acknowledge_by=acknowledge_by,
+            decide_by=decide_by,
+            taken_by=scope.person_id,
+            updated_at=now,
+            version=1,
+        ),
+    )
+    _note(session, row_id, "accommodation:take", now, {"channel": asked.channel})
+    options: dict[str, Any] = {}
+    if written.translate is not None:
+        options["translate"] = written.translate
+    coordinator = written.terms.coordinator(asked.bureau_key)
+    if coordinator is not None and coordinator.email:
+        put(
+            session,
+            outbox_row(
+                scope.tenant_id,
+                event="accommodation_new",
+                recipient=coordinator.email,
+                language="en",
+                now=now,
+                subject_id=row_id,
+                values={
+                    "number": number,
+                    "partner": written.partner,
+                    "day": acknowledge_by.isoformat(),
+                },
+                address=f"{written.url}/accommodations/{number}",
+                **options,
+            ),
+        )
+    return number
+
+
+def acknowledge(
+    session: TenantSession, *, row_id: UUID, version: int, words: str | None, now: datetime
+) -> None:
+    """Say that somebody has it. Raises :class:`AlreadyDecided`, `NotFound` and `Stale`."""
+    row = _open(session, row_id, version)
+    if row.acknowledged_at is None:
+        row.acknowledged_at = now
+    row.state = "acknowledged"
+    row.coordinator_id = row.coordinator_id or scope_of(session).person_id
+    row.updated_at = now
+    session.flush()
+    _note(session, row_id, "accommodation:acknowledge", now, {})
+    if words and words.strip():
+        _say(session, row_id, words, now, internal=False)
+
+
+def decide(
+    session: TenantSession,
+    *,
+    row_id: UUID,
+    version: int,
+    outcome: str,
+    words: str,
+    now: datetime,
+) -> None:
+    """Decide it, with words that the person reads.
+
+    Denying, granting something else and finding nothing need the reason. Raises
+    :class:`NotWanted`, :class:`AlreadyDecided`, `NotFound` and `Stale`.
+    """
+    row = _open(session, row_id, version)
+    if outcome not in OUTCOMES[row.sort]:
+        raise NotWanted("Choose how it ends.", field="outcome")
+    if outcome in NEEDS_REASON and len(words.strip()) < MIN_REASON:
+        raise NotWanted("Say why, in words that the person understands.", field="words")
+    if len(words) > LONGEST:
+        raise NotWanted(f"At most {LONGEST} characters.", field="words")
+    _end(session, row, outcome, words, now)
+
+
+def _end(
+    session: TenantSession, row: Accommodation, outcome: str, words: str, now: datetime
+) -> None:
+    row_id = row.id
+    row.state = "withdrawn" if outcome == "withdrawn" else "decided"
+    row.outcome = outcome
+    row.outcome_words = words.strip() or None
+    row.acknowledged_at = row.acknowledged_at or now
+    row.decided_at = now
+    row.updated_at = now
+    session.flush()
+    _note(session, row_id, "accommodation:decide", now, {"outcome": outcome})
+
+
+def withdraw(session: TenantSession, *, row_id: UUID, now: datetime) -> None:
+    """The person takes it back, by their own page. Raises :class:`AlreadyDecided`."""
+    _end(session, _open(session, row_id, None), "withdrawn", "", now)
+
+
+def appeal(session: TenantSession, *, row_id: UUID, words: str, now: datetime) -> None:
+    """The person does not agree. It is open again for the coordinator to see.
+
+    Raises :class:`NotDecided` and :class:`NotWanted`.
+    """
+    row = locked(session, Accommodation, row_id, None, {}, "accommodation")
+    if (
+        row.state != "decided"
+        or row.appealed_at is not None
+        or row.decided_at is None
+        or (now - row.decided_at).days >= APPEAL_DAYS
+    ):
+        raise NotDecided("It cannot be appealed here now. The coordinator says what can be done.")
+    if not words.strip() or len(words) > LONGEST:
+        raise NotWanted("Say why you do not agree.", field="words")
+    row.appealed_at, row.appeal = now, words.strip()
+    row.updated_at = now
+    session.flush()
+    _note(session, row_id, "accommodation:appeal", now, {})
+
+
+def answer_appeal(
+    session: TenantSession, *, row_id: UUID, version: int, words: str, now: datetime
+) -> None:
+    """Say what became of an appeal, in words that the person reads. Raises :class:`NotWanted`."""
+    row = locked(session, Accommodation, row_id, version, {}, "accommodation")
+    if row.appealed_at is None:
+        raise NotDecided("Nobody has appealed.")
+    if len(words.strip()) < MIN_REASON:
+        raise NotWanted(
+            "Say what became of it, in words that the person understands.", field="words"
+        )
+    row.appeal_answer, row.updated_at = words.strip()[:LONGEST], now
+    session.flush()
+    _note(session, row_id, "accommodation:answer_appeal", now, {})
+
+
+def add_words(
+    session: TenantSession,
+    *,
+    row_id: UUID,
+    words: str,
+    internal: bool,
+    now: datetime,
+    from_person: bool = False,
+) -> None:
+    """Keep words: the coordinator's own, to the person, or from them. Raises :class:`NotWanted`."""
+    if not words.strip() or len(words) > LONGEST:
+        raise NotWanted(f"Write at most {LONGEST} characters.", field="words")
+    locked(session, Accommodation, row_id, None, {}, "accommodation")
+    _say(session, row_id, words, now, internal=internal, from_person=from_person)
+    _note(session, row_id, "accommodation:note", now, {"internal": internal})
+
+
+def _say(
+    session: TenantSession,
+    row_id: UUID,
+    words: str,
+    now: datetime,
+    *,
+    internal: bool,
+    from_person: bool = False,
+) -> None:
+    scope = scope_of(session)
+    put(
+        session,
+        new_row(
+            AccommodationNote,
+            tenant_id=scope.tenant_id,
+            id=new_id(),
+            accommodation_id=row_id,
+            author_id=scope.person_id,
+            internal=internal,
+            from_person=from_person,
+            words=words.strip(),
+            at=now,
+        ),
+    )
+
+
+def _open(session: TenantSession, row_id: UUID, version: int | None) -> Accommodation:
+    row = locked(session, Accommodation, row_id, version, {}, "accommodation")
+    if row.state not in OPEN:
+        raise AlreadyDecided("It has ended already.")
+    return row
+
+
+def _note(
+    session: TenantSession, row_id: UUID, action: str, now: datetime, detail: dict[str, Any]
+) -> None:
+    record(
+        session,
+        now=now,
+        action=action,
+        subject_kind="accommodation",
+        subject_id=row_id,
+        detail=detail,
+    )
+
+
+# --- what may be asked ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One of a list, without the person and without their words."""
+
+    id: UUID
+    public_id: str
+    sort: str
+    kind: str
+    bureau_key: str | None
+    state: str
+    outcome: str | None
+    received_at: datetime
+    acknowledge_by: date
+    decide_by: date
+    appealed_at: datetime | None
+    appeal_answer: str | None
+
+    @property
+    def due_on(self) -> date | None:
+        """The next day by which something must be done."""
+        if self.state == "received":
+            return self.acknowledge_by
+        return self.decide_by if self.state == "acknowledged" else None
+
+
+def listed(
+    session: TenantSession,
+    *,
+    bureaus: Sequence[str] | None,
+    still_open: bool | None = None,
+    sort: str | None = None,
+    limit: int = 500,
+) -> list[Item]:
+    """Give those that somebody may see, what is due first on top: one statement."""
+    query = select(*(getattr(Accommodation, name) for name in Item.__slots__)).where(
+        Accommodation.tenant_id == scope_of(session).tenant_id
+    )
+    if bureaus is not None:
+        query = query.where(Accommodation.bureau_key.in_(list(bureaus)))
+    waits = and_(Accommodation.appealed_at.is_not(None), Accommodation.appeal_answer.is_(None))
+    if still_open is not None:
+        there = or_(Accommodation.state.in_(OPEN), waits)
+        query = query.where(there if still_open else ~there)
+    if sort is not None:
+        query = query.where(Accommodation.sort == sort)
+    rows = session.execute(query.order_by(Accommodation.received_at.desc()).limit(limit))
+    return sorted(
+        (Item(*row) for row in rows),
+        key=lambda each: (each.due_on is None, each.due_on or date.max),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Words that were kept."""
+
+    author_id: UUID | None
+    internal: bool
+    from_person: bool
+    words: str
+    at: datetime
+
+
+def words_on(session: TenantSession, row_id: UUID, *, public: bool = False) -> list[Words]:
+    """Give what was said of one, in order; `public`: only what the person may read."""
+    query = select(*(getattr(AccommodationNote, name) for name in Words.__slots__)).where(
+        AccommodationNote.tenant_id == scope_of(session).tenant_id,
+        AccommodationNote.accommodation_id == row_id,
+    )
+    if public:
+        query = query.where(AccommodationNote.internal.is_(False))
+    return [Words(*row) for row in session.execute(query.order_by(AccommodationNote.id))]
+
+
+def by_token(session: TenantSession, token: str) -> Any:
+    """Give the flat row whose secret link it is, or None: one statement."""
+    table = Accommodation.__table__
+    return session.execute(
+        select(table).where(
+            table.c.tenant_id == scope_of(session).tenant_id,
+            table.c.token_hash == token_hash(token),
+        )
+    ).one_or_none()
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """How many of one sort, kind, bureau and outcome, and how fast: no person in sight."""
+
+    sort: str
+    kind: str
+    bureau: str
+    outcome: str
+    many: int
+    acknowledged_in_time: int
+    decided: int
+    decided_in_time: int
+    days_to_decide: float | None
+
+
+def counts(session: TenantSession, *, since: datetime, until: datetime) -> list[Group]:
+    """Count what came in between two moments: one statement."""
+    days = func.extract("epoch", Accommodation.decided_at - Accommodation.received_at) / 86_400
+    rows = session.execute(
+        select(
+            Accommodation.sort,
+            Accommodation.kind,
+            func.coalesce(Accommodation.bureau_key, ""),
+            func.coalesce(Accommodation.outcome, ""),
+            func.count(),
+            func.count().filter(
+                func.date(Accommodation.acknowledged_at) <= Accommodation.acknowledge_by
+            ),
+            func.count().filter(Accommodation.decided_at.is_not(None)),
+            func.count().filter(func.date(Accommodation.decided_at) <= Accommodation.decide_by),
+            func.avg(days).cast(Float),
+        )
+        .where(
+            Accommodation.tenant_id == scope_of(session).tenant_id,
+            Accommodation.received_at >= since,
+            Accommodation.received_at < until,
+        )
+        .group_by(
+            Accommodation.sort,
+            Accommodation.kind,
+            Accommodation.bureau_key,
+            Accommodation.outcome,
+        )
+    )
+    return [Group(*row) for row in rows]

@@ -1,0 +1,746 @@
+"""Accommodation requests and complaints for staff: writing one down, deciding, counting, terms."""
+
+from __future__ import annotations
+
+from datetime import datetime, time
+from typing import Any, Final
+
+from pyramid.httpexceptions import HTTPSeeOther
+from pyramid.view import view_config
+from sqlalchemy import select
+
+from regional311.audit.queries import history
+from regional311.casework import accommodations
+from regional311.casework.accommodation_terms import set_terms
+from regional311.casework.accommodations import (
+    LONGEST,
+    OPEN,
+    OUTCOMES,
+    REQUEST,
+    SORTS,
+    Coordinator,
+    Terms,
+    terms_of,
+)
+from regional311.identity.members import names_of
+from regional311.identity.permissions import Permissions as P
+from regional311.insight.suppression import FEW, WITHHELD, Counted, suppress
+from regional311.tenancy.models import Tenant
+from regional311.web.accommodations import (
+    BASIS_WORDS,
+    KIND_WORDS,
+    OUTCOME_WORDS,
+    STATE_WORDS,
+    AccommodationForm,
+    take,
+)
+from regional311.web.forms import (
+    Choice,
+    HiddenWidget,
+    Integer,
+    RadioWidget,
+    Schema,
+    SchemaNode,
+    SelectWidget,
+    String,
+    TextAreaWidget,
+    TextWidget,
+    form_key,
+    handle_form_submission,
+    make_form,
+)
+from regional311.web.forms.rows import pressed, rows
+from regional311.web.i18n import _, translated
+from regional311.web.representations import csv_response, wanted
+from regional311.web.telling import Telling, telling
+from regional311.web.tree import (
+    AccommodationDesk,
+    AccommodationFigures,
+    AccommodationRecord,
+    Accommodations,
+    Settings,
+)
+from regional311.web.wording import ACTIONS, CHANNELS, LANGUAGES, choices, said
+
+COLOURS: Final = {"received": "new", "acknowledged": "open"}
+
+
+# --- the door for staff ---------------------------------------------------------------------------
+
+
+class StaffAccommodationForm(AccommodationForm):
+    """The same form, with the channel and the language of who asks."""
+
+    channel = SchemaNode(
+        Choice(CHANNELS),
+        title=_("How they came"),
+        widget=SelectWidget(values=choices(CHANNELS), empty=None),
+    )
+    language = SchemaNode(
+        Choice(LANGUAGES),
+        title=_("Language"),
+        widget=SelectWidget(values=choices(LANGUAGES), empty=None),
+    )
+
+
+def _door_form(request: Any) -> Any:
+    here = f"/{request.tenant.slug}/accommodation"
+    get = request.GET
+    return make_form(
+        request,
+        StaffAccommodationForm(),
+        submit=_("Take it in"),
+        name="accommodation",
+        action=here,
+        values={
+            "owner": f"{request.tenant.slug}/",
+            "channel": get.get("channel") if get.get("channel") in CHANNELS else "phone",
+            "language": get.get("language") if get.get("language") in LANGUAGES else "en",
+        },
+        once=True,
+    )
+
+
+@view_config(
+    context=AccommodationDesk,
+    permission=P.ACCOMMODATION_TAKE,
+    request_method="GET",
+    renderer="accommodations/door.jinja2",
+)
+def door(context: AccommodationDesk, request: Any) -> dict[str, Any]:
+    """Write one down for somebody on the phone, at the front desk or in a message."""
+    return {"form": _door_form(request), "made": None}
+
+
+@view_config(
+    context=AccommodationDesk,
+    permission=P.ACCOMMODATION_TAKE,
+    request_method="POST",
+    renderer="accommodations/door.jinja2",
+)
+def take_in(context: AccommodationDesk, request: Any) -> Any:
+    """Take it in, and show number and link once: afterwards only the coordinator sees it."""
+    form = _door_form(request)
+    key = form_key(request)
+
+    def on_success(values: dict[str, Any]) -> dict[str, Any]:
+        channel, language = values.pop("channel"), values.pop("language")
+        slug, number, token = take(
+            request,
+            request.dbsession,
+            values,
+            key=key,
+            channel=channel,
+            language=language,
+        )
+        url = request.registry.configured.url
+        return {
+            "form": None,
+            "made": {
+                "number": number,
+                "partner": telling(request).partner(slug),
+                "link": f"{url}/accommodation/{slug}/{token}",
+            },
+        }
+
+    return handle_form_submission(request, form, on_success, lambda: {"form": form, "made": None})
+
+
+# --- the coordinator's ----------------------------------------------------------------------------
+
+
+@view_config(
+    context=Accommodations,
+    permission=P.ACCOMMODATION_WORK,
+    request_method="GET",
+    renderer="accommodations/list.jinja2",
+)
+def listed(context: Accommodations, request: Any) -> dict[str, Any]:
+    """What must be done, the next day due first."""
+    tell = telling(request)
+    ended = request.GET.get("show") == "ended"
+    sort = request.GET.get("sort") if request.GET.get("sort") in SORTS else None
+    found = accommodations.listed(
+        request.dbsession, bureaus=context.bureaus(), still_open=not ended, sort=sort
+    )
+    here = f"/{tell.slug}/accommodations"
+    return {
+        "tabs": [
+            (here, _("To do"), not ended),
+            (f"{here}?show=ended", _("Ended"), ended),
+        ],
+        "rows": [
+            {
+                "url": f"{here}/{each.public_id}",
+                "number": each.public_id,
+                "sort": said(SORTS_SHORT, each.sort),
+                "kind": _kind(each.sort, each.kind),
+                "bureau": tell.bureau(tell.slug, each.bureau_key),
+                "state": said(STATE_WORDS, each.state),
+                "outcome": OUTCOME_WORDS.get(each.outcome or ""),
+                "received": tell.day(each.received_at),
+                "due": tell.day(each.due_on),
+                "late": each.due_on is not None and each.due_on < tell.today,
+                "appeal": each.appealed_at is not None and each.appeal_answer is None,
+            }
+            for each in found
+        ],
+        "figures_url": f"/{tell.slug}/accommodation-figures",
+    }
+
+
+SORTS_SHORT: Final = {"request": _("Request"), "complaint": _("Complaint")}
+
+
+def _kind(sort: str, key: str) -> Any:
+    return said(KIND_WORDS if sort == REQUEST else BASIS_WORDS, key)
+
+
+class AcknowledgeForm(Schema):
+    """What the person is told at once."""
+
+    words = SchemaNode(
+        String(LONGEST, multiline=True),
+        title=_("Words for the person"),
+        widget=TextAreaWidget(rows=3, maxlength=LONGEST),
+        missing=None,
+    )
+    version = SchemaNode(Integer(), title="", widget=HiddenWidget())
+
+
+class DecideForm(Schema):
+    """How it ends, and why."""
+
+    outcome = SchemaNode(String(40), title=_("Outcome"))
+    words = SchemaNode(
+        String(LONGEST, multiline=True),
+        title=_("Why, and what comes next"),
+        description=_("The person reads this. A refusal needs its reason."),
+        widget=TextAreaWidget(rows=4, maxlength=LONGEST),
+        missing="",
+    )
+    version = SchemaNode(Integer(), title="", widget=HiddenWidget())
+
+    def after_bind(self, node: Any, kw: dict[str, Any]) -> None:
+        outcomes = OUTCOMES[kw["request"].context.record.sort]
+        self["outcome"].typ = Choice(outcomes)
+        self["outcome"].widget = RadioWidget(
+            values=[(each, OUTCOME_WORDS[each]) for each in outcomes]
+        )
+
+
+class NoteForm(Schema):
+    """Words to keep, or for the person."""
+
+    audience = SchemaNode(
+        Choice(("internal", "public")),
+        title=_("Who reads it"),
+        widget=RadioWidget(
+            values=[("internal", _("Coordinators only")), ("public", _("The person, too"))]
+        ),
+    )
+    words = SchemaNode(
+        String(LONGEST, multiline=True),
+        title=_("Note"),
+        widget=TextAreaWidget(rows=3, maxlength=LONGEST),
+    )
+
+
+class AppealForm(Schema):
+    """What became of the appeal."""
+
+    words = SchemaNode(
+        String(LONGEST, multiline=True),
+        title=_("What became of it"),
+        description=_("The person reads this."),
+        widget=TextAreaWidget(rows=4, maxlength=LONGEST),
+    )
+    version = SchemaNode(Integer(), title="", widget=HiddenWidget())
+
+
+_FORMS: Final = {
+    "acknowledge": (AcknowledgeForm, _("Say that you have it")),
+    "decide": (DecideForm, _("Decide it")),
+    "note": (NoteForm, _("Keep it")),
+    "answer-appeal": (AppealForm, _("Answer the appeal")),
+}
+
+
+def _form(context: AccommodationRecord, request: Any, name: str) -> Any:
+    schema, submit = _FORMS[name]
+    here = request.resource_path(context).rstrip("/")
+    return make_form(
+        request,
+        schema(),
+        submit=submit,
+        values={"version": context.record.version},
+        name=name,
+        action=f"{here}/{name}",
+    )
+
+
+@view_config(
+    context=AccommodationRecord,
+    permission=P.ACCOMMODATION_WORK,
+    request_method="GET",
+    renderer="accommodations/one.jinja2",
+)
+def one(context: AccommodationRecord, request: Any) -> dict[str, Any]:
+    """One of them, whole."""
+    return _page(context, request)
+
+
+def _page(context: AccommodationRecord, request: Any, **failed: Any) -> dict[str, Any]:
+    tell, row = telling(request), context.record
+    past = history(request.dbsession, row.id)
+    words = accommodations.words_on(request.dbsession, row.id)
+    names = names_of(
+        request.dbsession,
+        {
+            row.coordinator_id,
+            *(each.author_id for each in words),
+            *(each.person_id for each in past),
+        },
+    )
+    still_open = row.state in OPEN
+    forms = [
+        name
+        for name, shown in (
+            ("acknowledge", row.state == "received"),
+            ("decide", still_open),
+            ("answer-appeal", row.appealed_at is not None and row.appeal_answer is None),
+            ("note", True),
+        )
+        if shown
+    ]
+    return {
+        "number": row.public_id,
+        "title": _kind(row.sort, row.kind),
+        "state": said(STATE_WORDS, row.state),
+        "details": row.details,
+        "late": any(
+            day < tell.today
+            for day, waits in (
+                (row.acknowledge_by, row.state == "received"),
+                (row.decide_by, still_open),
+            )
+            if waits
+        ),
+        "facts": [
+            (_("What it is"), said(SORTS_SHORT, row.sort)),
+            (_("Bureau"), tell.bureau(tell.slug, row.bureau_key) or None),
+            (_("Day"), tell.day(row.needed_on)),
+            (_("Where"), row.place),
+            (_("Received"), tell.when(row.received_at)),
+            (_("Came by"), said(CHANNELS, row.channel)),
+            (_("Language"), said(LANGUAGES, row.language)),
+            (_("Acknowledge by"), tell.day(row.acknowledge_by)),
+            (_("Acknowledged"), tell.when(row.acknowledged_at)),
+            (_("Decide by"), tell.day(row.decide_by)),
+            (_("Decided"), tell.when(row.decided_at)),
+            (_("Outcome"), OUTCOME_WORDS[row.outcome] if row.outcome else None),
+            (_("Why, and what comes next"), row.outcome_words),
+            (_("Coordinator"), names.get(row.coordinator_id) if row.coordinator_id else None),
+            (_("Appeal"), row.appeal),
+            (_("What became of the appeal"), row.appeal_answer),
+        ],
+        "who": [
+            (_("Name"), row.name),
+            (_("Phone"), row.phone),
+            (_("Email"), row.email),
+            (_("How to reach them"), row.reach),
+        ],
+        "words": [
+            {
+                "from_person": each.from_person,
+                "internal": each.internal,
+                "text": each.words,
+                "when": tell.when(each.at),
+                "by": names.get(each.author_id) if each.author_id else None,
+            }
+            for each in words
+        ],
+        "forms": [
+            (
+                name,
+                _FORMS[name][1],
+                failed.get(name) or _form(context, request, name),
+                name in failed,
+            )
+            for name in forms
+        ],
+        "history": [
+            {
+                "when": tell.when(each.at),
+                "title": said(ACTIONS, each.action),
+                "by": names.get(each.person_id) if each.person_id else None,
+                "note": None,
+            }
+            for each in reversed(past)
+        ],
+        "crumbs": [(f"/{tell.slug}/accommodations", _("Accommodations")), (None, row.public_id)],
+    }
+
+
+def _submitted(context: AccommodationRecord, request: Any, name: str, act: Any, done: Any) -> Any:
+    form = _form(context, request, name)
+
+    def on_success(values: dict[str, Any]) -> HTTPSeeOther:
+        act(values)
+        request.flash("success", done)
+        return HTTPSeeOther(location=request.resource_path(context).rstrip("/"))
+
+    return handle_form_submission(
+        request, form, on_success, lambda: _page(context, request, **{name: form})
+    )
+
+
+@view_config(
+    context=AccommodationRecord,
+    name="acknowledge",
+    permission=P.ACCOMMODATION_WORK,
+    request_method="POST",
+    renderer="accommodations/one.jinja2",
+)
+def acknowledge(context: AccommodationRecord, request: Any) -> Any:
+    """Say that somebody has it."""
+
+    def act(values: dict[str, Any]) -> None:
+        accommodations.acknowledge(
+            request.dbsession,
+            row_id=context.record.id,
+            version=values["version"],
+            words=values["words"],
+            now=request.now,
+        )
+
+    return _submitted(context, request, "acknowledge", act, _("It is acknowledged."))
+
+
+@view_config(
+    context=AccommodationRecord,
+    name="decide",
+    permission=P.ACCOMMODATION_WORK,
+    request_method="POST",
+    renderer="accommodations/one.jinja2",
+)
+def decide(context: AccommodationRecord, request: Any) -> Any:
+    """Decide it."""
+
+    def act(values: dict[str, Any]) -> None:
+        accommodations.decide(
+            request.dbsession,
+            row_id=context.record.id,
+            version=values["version"],
+            outcome=values["outcome"],
+            words=values["words"],
+            now=request.now,
+        )
+
+    return _submitted(context, request, "decide", act, _("It is decided. The person sees it."))
+
+
+@view_config(
+    context=AccommodationRecord,
+    name="note",
+    permission=P.ACCOMMODATION_WORK,
+    request_method="POST",
+    renderer="accommodations/one.jinja2",
+)
+def note(context: AccommodationRecord, request: Any) -> Any:
+    """Keep words."""
+
+    def act(values: dict[str, Any]) -> None:
+        accommodations.add_words(
+            request.dbsession,
+            row_id=context.record.id,
+            words=values["words"],
+            internal=values["audience"] == "internal",
+            now=request.now,
+        )
+
+    return _submitted(context, request, "note", act, _("Kept."))
+
+
+@view_config(
+    context=AccommodationRecord,
+    name="answer-appeal",
+    permission=P.ACCOMMODATION_WORK,
+    request_method="POST",
+    renderer="accommodations/one.jinja2",
+)
+def answer_appeal(context: AccommodationRecord, request: Any) -> Any:
+    """Say what became of an appeal."""
+
+    def act(values: dict[str, Any]) -> None:
+        accommodations.answer_appeal(
+            request.dbsession,
+            row_id=context.record.id,
+            version=values["version"],
+            words=values["words"],
+            now=request.now,
+        )
+
+    return _submitted(context, request, "answer-appeal", act, _("Answered. The person sees it."))
+
+
+# --- figures --------------------------------------------------------------------------------------
+
+
+@view_config(
+    context=AccommodationFigures,
+    permission=P.ACCOMMODATION_COUNT,
+    request_method="GET",
+    renderer="accommodations/figures.jinja2",
+)
+def figures(context: AccommodationFigures, request: Any) -> Any:
+    """Counts and times by kind, bureau and outcome; small counts are not said."""
+    tell = telling(request)
+    year = request.GET.get("year", "")
+    chosen = (
+        int(year) if year.isdecimal() and year.isascii() and len(year) == 4 else tell.today.year
+    )
+    chosen = min(max(chosen, 2000), tell.today.year)
+    since = datetime.combine(tell.today.replace(year=chosen, month=1, day=1), time(), tell.zone)
+    until = datetime.combine(since.date().replace(year=chosen + 1), time(), tell.zone)
+    groups = accommodations.counts(request.dbsession, since=since, until=until)
+    parts = [_figures(tell, sort, [each for each in groups if each.sort == sort]) for sort in SORTS]
+    if wanted(request) == "csv":
+        return csv_response(
+            request,
+            f"accommodations-{chosen}.csv",
+            ["year", "sort", "by", "what", "count"],
+            [
+                [chosen, part["sort"], by, key, count]
+                for part in parts
+                for by, lines in (("total", [("", "", part["total"])]), *part["tables"].items())
+                for key, _label, count in lines
+            ]
+            + [
+                [chosen, part["sort"], name, "", value]
+                for part in parts
+                for name, value in part["times"].items()
+            ],
+        )
+    return {
+        "year": chosen,
+        "years": list(range(tell.today.year, tell.today.year - 5, -1)),
+        "parts": [
+            {
+                "title": part["title"],
+                "total": _plain(request, part["total"]),
+                "tables": [
+                    (
+                        BY_WORDS[by],
+                        [(label, _plain(request, count)) for _key, label, count in lines],
+                    )
+                    for by, lines in part["tables"].items()
+                ],
+                "times": [(TIME_WORDS[name], value) for name, value in part["times"].items()],
+            }
+            for part in parts
+        ],
+        "csv_url": f"/{tell.slug}/accommodation-figures?year={chosen}&format=csv",
+        "here": f"/{tell.slug}/accommodation-figures",
+    }
+
+
+BY_WORDS: Final = {"kind": _("By kind"), "bureau": _("By bureau"), "outcome": _("By outcome")}
+TIME_WORDS: Final = {
+    "acknowledged_in_time_percent": _("Acknowledged in time, per cent"),
+    "decided_in_time_percent": _("Decided in time, per cent"),
+    "days_to_decide": _("Days until decided, on average"),
+}
+_ENOUGH: Final = 5
+
+
+def _figures(tell: Telling, sort: str, groups: list[accommodations.Group]) -> dict[str, Any]:
+    total = sum(each.many for each in groups)
+    divided: dict[str, dict[str, int]] = {"kind": {}, "bureau": {}, "outcome": {}}
+    for each in groups:
+        for by, cells in divided.items():
+            key = getattr(each, by) or "-"
+            cells[key] = cells.get(key, 0) + each.many
+    counted: Counted = suppress(total, divided)
+    kinds = KIND_WORDS if sort == REQUEST else BASIS_WORDS
+    labels: dict[str, Any] = {
+        "kind": lambda key: said(kinds, key),
+        "bureau": lambda key: tell.bureau(tell.slug, key) if key != "-" else _("No bureau named"),
+        "outcome": lambda key: OUTCOME_WORDS[key] if key != "-" else _("Not decided yet"),
+    }
+    decided = sum(each.decided for each in groups)
+    times: dict[str, Any] = dict.fromkeys(TIME_WORDS)
+    if total >= _ENOUGH:
+        in_time = sum(each.acknowledged_in_time for each in groups)
+        times["acknowledged_in_time_percent"] = round(100 * in_time / total)
+    if decided >= _ENOUGH:
+        in_time = sum(each.decided_in_time for each in groups)
+        days = sum((each.days_to_decide or 0) * each.decided for each in groups)
+        times["decided_in_time_percent"] = round(100 * in_time / decided)
+        times["days_to_decide"] = round(days / decided, 1)
+    return {
+        "sort": sort,
+        "title": SORTS_SHORT[sort],
+        "total": counted.total,
+        "tables": {
+            by: [(key, labels[by](key), count) for key, count in sorted((cells or {}).items())]
+            for by, cells in counted.divided.items()
+        },
+        "times": times,
+    }
+
+
+def _plain(request: Any, count: Any) -> Any:
+    if count == FEW:
+        return translated(request, _("few"))
+    return translated(request, _("withheld")) if count == WITHHELD else count
+
+
+# --- terms ----------------------------------------------------------------------------------------
+
+
+class CoordinatorRow(Schema):
+    """One coordinator."""
+
+    name = SchemaNode(String(200), title=_("Name or office"))
+    email = SchemaNode(
+        String(200), title=_("E-mail"), widget=TextWidget(type="email"), missing=None
+    )
+    phone = SchemaNode(String(40), title=_("Phone"), widget=TextWidget(type="tel"), missing=None)
+    bureau = SchemaNode(String(100), title=_("Bureau"), missing=None)
+
+    def after_bind(self, node: Any, kw: dict[str, Any]) -> None:
+        tell = telling(kw["request"])
+        bureaus = [
+            (ref.partition("/")[2], row.name)
+            for ref, row in tell.published.bureaus.items()
+            if ref.startswith(f"{tell.slug}/") and row.ended_on is None
+        ]
+        self["bureau"].typ = Choice([key for key, _name in bureaus])
+        self["bureau"].widget = SelectWidget(
+            values=sorted(bureaus, key=lambda each: each[1]), empty=_("Everything else")
+        )
+
+
+class TermsForm(Schema):
+    """Days, the words on appeals, and who coordinates."""
+
+    def __init__(self, *args: Any, **kw: Any) -> None:
+        super().__init__(*args, **kw)
+        for name, title in (
+            ("acknowledge_days", _("Working days until it is acknowledged")),
+            ("decide_days", _("Working days until it is decided")),
+        ):
+            self.add(
+                SchemaNode(
+                    Integer(),
+                    name=name,
+                    title=title,
+                    widget=TextWidget(inputmode="numeric", maxlength=4),
+                )
+            )
+        self.add(
+            SchemaNode(
+                String(1000, multiline=True),
+                name="appeal",
+                title=_("How to appeal, as the person reads it"),
+                widget=TextAreaWidget(rows=3, maxlength=1000),
+                missing="",
+            )
+        )
+        self.add(
+            rows(
+                "coordinators",
+                CoordinatorRow(),
+                title=_("Coordinators"),
+                row_title=_("Coordinator ${number}"),
+                add=_("Add a coordinator"),
+            )
+        )
+        self.add(SchemaNode(Integer(), name="revision", title="", widget=HiddenWidget()))
+
+
+def _terms_form(request: Any) -> Any:
+    me, here = request.tenant.id, f"/{request.tenant.slug}/settings"
+    tenant = request.dbsession.execute(
+        select(Tenant.settings, Tenant.revision).where(Tenant.tenant_id == me, Tenant.id == me)
+    ).one()
+    terms = terms_of(tenant.settings)
+    return make_form(
+        request,
+        TermsForm(),
+        values={
+            "acknowledge_days": terms.acknowledge_days,
+            "decide_days": terms.decide_days,
+            "appeal": terms.appeal,
+            "coordinators": [
+                {
+                    "name": each.name,
+                    "email": each.email or None,
+                    "phone": each.phone or None,
+                    "bureau": each.bureau or None,
+                }
+                for each in terms.coordinators
+            ],
+            "revision": tenant.revision,
+        },
+        name="accommodation",
+        action=f"{here}/accommodation",
+        cancel_url=here,
+    )
+
+
+def _terms_page(request: Any, form: Any) -> dict[str, Any]:
+    here = f"/{request.tenant.slug}/settings"
+    return {"form": form, "crumbs": [(here, _("Settings")), (None, _("Accommodations"))]}
+
+
+@view_config(
+    context=Settings,
+    name="accommodation",
+    permission=P.SETTINGS_EDIT,
+    request_method="GET",
+    renderer="accommodations/terms.jinja2",
+)
+def terms(context: Settings, request: Any) -> dict[str, Any]:
+    """The terms as they are."""
+    return _terms_page(request, _terms_form(request))
+
+
+@view_config(
+    context=Settings,
+    name="accommodation",
+    permission=P.SETTINGS_EDIT,
+    request_method="POST",
+    renderer="accommodations/terms.jinja2",
+)
+def keep_terms(context: Settings, request: Any) -> Any:
+    """Keep other terms; they hold for what comes in from now on."""
+    form = _terms_form(request)
+    if pressed(request, form):
+        return _terms_page(request, form)
+
+    def on_success(values: dict[str, Any]) -> HTTPSeeOther:
+        set_terms(
+            request.dbsession,
+            Terms(
+                values["acknowledge_days"],
+                values["decide_days"],
+                values["appeal"],
+                tuple(
+                    Coordinator(
+                        each["name"],
+                        each["email"] or "",
+                        each["phone"] or "",
+                        each["bureau"] or "",
+                    )
+                    for each in values["coordinators"]
+                ),
+            ),
+            revision=values["revision"],
+            now=request.now,
+        )
+        request.flash("success", _("Kept."))
+        return HTTPSeeOther(location=f"/{request.tenant.slug}/settings")
+
+    return handle_form_submission(request, form, on_success, lambda: _terms_page(request, form))

@@ -1,0 +1,267 @@
+"""The public's door for accommodation requests and complaints, and the person's own page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyramid.httpexceptions import HTTPSeeOther
+from pyramid.security import NO_PERMISSION_REQUIRED
+from pyramid.view import view_config
+
+from regional311.casework import accommodations
+from regional311.casework.accommodations import APPEAL_DAYS, OPEN, terms_of
+from regional311.web.accommodations import (
+    OUTCOME_WORDS,
+    SORT_WORDS,
+    STATE_WORDS,
+    AccommodationForm,
+    signs_in,
+    take,
+)
+from regional311.web.forms import (
+    Boolean,
+    CheckboxWidget,
+    Schema,
+    SchemaNode,
+    String,
+    TextAreaWidget,
+    TrapWidget,
+    form_key,
+    handle_form_submission,
+    make_form,
+)
+from regional311.web.i18n import _, page_language
+from regional311.web.telling import telling
+from regional311.web.tree import AccommodationDoor, AccommodationLink, enter
+from regional311.web.wording import said
+
+URL = "/accommodation"
+
+
+class PublicAccommodationForm(AccommodationForm):
+    """The form for everybody, with what only programs fill in."""
+
+    cleared = SchemaNode(
+        Boolean(), title=_("Nobody is in danger now"), widget=CheckboxWidget(), missing=False
+    )
+    homepage = SchemaNode(
+        String(300), title=_("Leave this empty"), widget=TrapWidget(), missing=None
+    )
+
+
+def _form(request: Any, *, warned: bool) -> Any:
+    schema = PublicAccommodationForm()
+    if not warned:
+        del schema["cleared"]
+    asked = request.GET.get("owner", "")[:200]
+    return make_form(
+        request,
+        schema,
+        submit=_("Send it"),
+        name="accommodation",
+        action=URL,
+        values={"owner": asked} if asked else None,
+        once=True,
+    )
+
+
+def _page(form: Any, signs: tuple[Any, ...] = (), say: str = "") -> dict[str, Any]:
+    return {"form": form, "signs": [each.name for each in signs], "say": say}
+
+
+@view_config(
+    context=AccommodationDoor,
+    permission=NO_PERMISSION_REQUIRED,
+    request_method="GET",
+    renderer="public/accommodation.jinja2",
+)
+def door(context: AccommodationDoor, request: Any) -> dict[str, Any]:
+    """One form for every partner and every bureau."""
+    return _page(_form(request, warned=False))
+
+
+@view_config(
+    context=AccommodationDoor,
+    permission=NO_PERMISSION_REQUIRED,
+    request_method="POST",
+    renderer="public/accommodation.jinja2",
+)
+def send(context: AccommodationDoor, request: Any) -> Any:
+    """Take it in for its owner, after danger has been asked about; what a program sent is not."""
+    signs = signs_in(request, request.POST.get("details", "")[: accommodations.LONGEST])
+    form = _form(request, warned=bool(signs))
+    key = form_key(request)
+
+    def on_success(values: dict[str, Any]) -> Any:
+        if values.pop("homepage"):
+            return HTTPSeeOther(location=URL)
+        if signs and not values.pop("cleared"):
+            request.response.status_int = 400
+            return _page(form, signs, telling(request).published.screen(_today(request)).say)
+        values.pop("cleared", None)
+        partner = request.registry.partners.by_slug(values["owner"].partition("/")[0])
+        enter(request, partner)
+        slug, _number, token = take(
+            request,
+            request.dbsession,
+            values,
+            key=key,
+            channel="web",
+            language=page_language(request),
+        )
+        return HTTPSeeOther(location=f"{URL}/{slug}/{token}?new=1")
+
+    return handle_form_submission(request, form, on_success, lambda: _page(form, signs))
+
+
+def _today(request: Any) -> Any:
+    tell = telling(request)
+    return tell.published.today(next(iter(sorted(tell.published.tenants))), request.now)
+
+
+class WordsForm(Schema):
+    """More words of the person's."""
+
+    words = SchemaNode(
+        String(accommodations.LONGEST, multiline=True),
+        title=_("What you want to say"),
+        widget=TextAreaWidget(rows=4, maxlength=accommodations.LONGEST),
+    )
+
+
+def _own(context: AccommodationLink, request: Any, **failed: Any) -> dict[str, Any]:
+    tell, row = telling(request), context.record
+    terms = terms_of(tell.published.tenant(context.partner.slug).settings)
+    coordinator = terms.coordinator(row.bureau_key)
+    here = request.resource_path(context).rstrip("/")
+    still_open = row.state in OPEN
+    may_appeal = (
+        row.state == "decided"
+        and row.appealed_at is None
+        and (request.now - row.decided_at).days < APPEAL_DAYS
+    )
+    return {
+        "number": row.public_id,
+        "partner": context.partner.name,
+        "new": bool(request.GET.get("new")),
+        "link": f"{request.registry.configured.url}{here}",
+        "facts": [
+            (_("What it is"), SORT_WORDS[row.sort]),
+            (_("Office"), tell.bureau(context.partner.slug, row.bureau_key) or None),
+            (_("Status"), said(STATE_WORDS, row.state)),
+            (_("Received"), tell.day(row.received_at)),
+            (
+                _("Somebody tells you that they have it by"),
+                tell.day(row.acknowledge_by) if row.state == "received" else None,
+            ),
+            (_("It is decided by"), tell.day(row.decide_by) if still_open else None),
+            (_("Outcome"), OUTCOME_WORDS[row.outcome] if row.outcome else None),
+            (_("Why, and what comes next"), row.outcome_words),
+            (_("You do not agree, and said so on"), tell.day(row.appealed_at)),
+            (_("What became of that"), row.appeal_answer),
+        ],
+        "coordinator": coordinator,
+        "appeal_words": terms.appeal if row.state == "decided" else None,
+        "words": [
+            {"mine": each.from_person, "text": each.words, "when": tell.when(each.at)}
+            for each in accommodations.words_on(request.dbsession, row.id, public=True)
+        ],
+        "add_form": failed.get("add")
+        or (
+            make_form(request, WordsForm(), submit=_("Send it"), name="add", action=f"{here}/add")
+            if still_open
+            else None
+        ),
+        "withdraw_url": f"{here}/withdraw" if still_open else None,
+        "appeal_form": failed.get("appeal")
+        or (
+            make_form(
+                request,
+                WordsForm(),
+                submit=_("I do not agree"),
+                name="appeal",
+                action=f"{here}/appeal",
+            )
+            if may_appeal
+            else None
+        ),
+    }
+
+
+@view_config(
+    context=AccommodationLink,
+    permission=NO_PERMISSION_REQUIRED,
+    request_method="GET",
+    renderer="public/accommodation_own.jinja2",
+)
+def own(context: AccommodationLink, request: Any) -> dict[str, Any]:
+    """How it stands, for whoever holds the link."""
+    return _own(context, request)
+
+
+@view_config(
+    context=AccommodationLink,
+    name="add",
+    permission=NO_PERMISSION_REQUIRED,
+    request_method="POST",
+    renderer="public/accommodation_own.jinja2",
+)
+def add(context: AccommodationLink, request: Any) -> Any:
+    """The person says more."""
+    here = request.resource_path(context).rstrip("/")
+    form = make_form(request, WordsForm(), submit=_("Send it"), name="add", action=f"{here}/add")
+
+    def on_success(values: dict[str, Any]) -> HTTPSeeOther:
+        accommodations.add_words(
+            request.dbsession,
+            row_id=context.record.id,
+            words=values["words"],
+            internal=False,
+            from_person=True,
+            now=request.now,
+        )
+        request.flash("success", _("Thank you. The coordinator reads it."))
+        return HTTPSeeOther(location=here)
+
+    return handle_form_submission(
+        request, form, on_success, lambda: _own(context, request, add=form)
+    )
+
+
+@view_config(
+    context=AccommodationLink,
+    name="withdraw",
+    permission=NO_PERMISSION_REQUIRED,
+    request_method="POST",
+)
+def withdraw(context: AccommodationLink, request: Any) -> HTTPSeeOther:
+    """The person takes it back."""
+    accommodations.withdraw(request.dbsession, row_id=context.record.id, now=request.now)
+    request.flash("success", _("You have taken it back."))
+    return HTTPSeeOther(location=request.resource_path(context).rstrip("/"))
+
+
+@view_config(
+    context=AccommodationLink,
+    name="appeal",
+    permission=NO_PERMISSION_REQUIRED,
+    request_method="POST",
+    renderer="public/accommodation_own.jinja2",
+)
+def appeal(context: AccommodationLink, request: Any) -> Any:
+    """The person does not agree with the decision."""
+    here = request.resource_path(context).rstrip("/")
+    form = make_form(
+        request, WordsForm(), submit=_("I do not agree"), name="appeal", action=f"{here}/appeal"
+    )
+
+    def on_success(values: dict[str, Any]) -> HTTPSeeOther:
+        accommodations.appeal(
+            request.dbsession, row_id=context.record.id, words=values["words"], now=request.now
+        )
+        request.flash("success", _("Thank you. The coordinator reads it."))
+        return HTTPSeeOther(location=here)
+
+    return handle_form_submission(
+        request, form, on_success, lambda: _own(context, request, appeal=form)
+    )
