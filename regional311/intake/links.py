@@ -376,6 +376,66 @@ def tell_linked(session: TenantSession, request: Any, *, now: datetime) -> None:
                     )
 
 
+def move(
+    session: TenantSession, request_id: UUID, *, to: UUID, service_key: str, now: datetime
+) -> None:
+    """Let the links of a request go with it to another partner, who has it under the same id."""
+    tenant_id = scope_of(session).tenant_id
+    send(session)
+    rows = session.execute(
+        update(RequestLink)
+        .where(
+            RequestLink.tenant_id == tenant_id,
+            RequestLink.request_id == request_id,
+            RequestLink.ended_at.is_(None),
+        )
+        .values(ended_at=now)
+        .returning(*RequestLink.__table__.c)
+        .execution_options(synchronize_session=False)
+    ).all()
+    if not rows:
+        return
+    session.execute(
+        update(ServiceRequest)
+        .where(ServiceRequest.tenant_id == tenant_id, ServiceRequest.id == request_id)
+        .values(linked=0)
+        .execution_options(synchronize_session=False)
+    )
+    mark_changed(session)
+    for owner_id in sorted({row.other_tenant_id for row in rows}):
+        with acting_for(session, owner_id):
+            session.execute(
+                update(RequestLink)
+                .where(
+                    RequestLink.tenant_id == owner_id,
+                    RequestLink.pair_id.in_([row.pair_id for row in rows]),
+                    RequestLink.other_id == request_id,
+                )
+                .values(other_tenant_id=to, other_service_key=service_key)
+                .execution_options(synchronize_session=False)
+            )
+            mark_changed(session)
+    with acting_for(session, to):
+        put(
+            session,
+            *(
+                new_row(
+                    RequestLink,
+                    **{**row._asdict(), "tenant_id": to, "id": new_id(), "ended_at": None},
+                )
+                for row in rows
+            ),
+        )
+        send(session)
+        session.execute(
+            update(ServiceRequest)
+            .where(ServiceRequest.tenant_id == to, ServiceRequest.id == request_id)
+            .values(linked=ServiceRequest.linked + len(rows))
+            .execution_options(synchronize_session=False)
+        )
+        mark_changed(session)
+
+
 def own_side(session: TenantSession, request_id: UUID) -> Side:
     """Give one's own request as the end of a link. Raises :class:`NotFound`."""
     tenant_id = scope_of(session).tenant_id

@@ -289,6 +289,10 @@ class ServiceRequest(Base):
     """How many others said that it is theirs too."""
     merged_into_id: Mapped[UUID | None]
     """The request that says the same and goes on, when this one is merged."""
+    handed_to_id: Mapped[UUID | None]
+    """The partner that has it now, when it was handed on; what is left here is its history."""
+    handed_from_id: Mapped[UUID | None]
+    """The partner that handed it on to here, and hears what becomes of it."""
     linked: Mapped[int] = mapped_column(default=0, server_default="0")
     """How many links with other requests it has (`request_links`)."""
     updated_at: Mapped[datetime]
@@ -353,6 +357,28 @@ class RequestLink(Base):
     made_at: Mapped[datetime]
     made_by: Mapped[UUID | None]
     ended_at: Mapped[datetime | None]
+
+
+class RequestHanding(Base):
+    """That a request went from one partner to another; each owner has the whole way it took."""
+
+    __tablename__ = "request_handings"
+    __table_args__ = (
+        tenant_reference("service_requests", "request_id"),
+        CheckConstraint("how IN ('handed', 'sent_back')", name="how_known"),
+        Index(None, "tenant_id", "request_id", "at"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    request_id: Mapped[UUID]
+    from_id: Mapped[UUID]
+    to_id: Mapped[UUID]
+    how: Mapped[str]
+    words: Mapped[str]
+    """Why, as one partner says it to the other."""
+    at: Mapped[datetime]
 
 
 class MeToo(Base):

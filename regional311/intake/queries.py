@@ -766,7 +766,12 @@ def tracked(session: Session, request_id: UUID) -> Tracked | None:
                 kept.id == ServiceRequest.merged_into_id,
             ),
         )
-        .where(ServiceRequest.tenant_id == tenant_id, ServiceRequest.id == request_id)
+        .where(
+            ServiceRequest.tenant_id == tenant_id,
+            ServiceRequest.id == request_id,
+            # what was handed on is told of as its new owner says
+            ServiceRequest.handed_to_id.is_(None),
+        )
     )
     followed = select(
         FollowedRequest.public_id,
@@ -779,7 +784,11 @@ def tracked(session: Session, request_id: UUID) -> Tracked | None:
         FollowedRequest.public_message,
         FollowedRequest.updated_at,
         literal(None),
-    ).where(FollowedRequest.tenant_id == tenant_id, FollowedRequest.id == request_id)
+    ).where(
+        FollowedRequest.tenant_id == tenant_id,
+        FollowedRequest.id == request_id,
+        FollowedRequest.owner_id != tenant_id,
+    )
     row: Any = session.execute(union_all(own, followed)).first()
     return Tracked(*row) if row is not None else None
 

@@ -30,6 +30,7 @@ from regional311.intake.models import (
     Contact,
     FollowedRequest,
     Inquirer,
+    RequestHanding,
     RequestNote,
     RequestUpdate,
     ServiceRequest,
@@ -723,16 +724,66 @@ def tell_followers(
         request.closed_at,
         request.resolution,
     )
+    handed, me_toos = request.handed_from_id is not None, request.me_too
     _tell_one(session, request, status, now, followers)
-    if not request.me_too:
-        return
-    for each in _merged_into(session, request.id):
+    if handed:
+        _tell_senders(session, request.intake_tenant_id, status, now, followers)
+    if me_toos:
+        _tell_me_toos(session, request.id, status, now, followers)
+
+
+def _tell_senders(
+    session: TenantSession,
+    intake_id: UUID,
+    status: RequestStatus,
+    now: datetime,
+    followers: Followers,
+) -> None:
+    """Tell the partners through whose hands it went, and whose it is too there."""
+    rows = session.execute(
+        select(RequestHanding.from_id, RequestHanding.to_id).where(
+            RequestHanding.tenant_id == status.owner_id,
+            RequestHanding.request_id == status.request_id,
+        )
+    )
+    for partner_id in sorted({each for row in rows for each in row} - {status.owner_id}):
+        if partner_id != intake_id:
+            tell(
+                session,
+                to=partner_id,
+                kind=REQUEST_STATUS,
+                subject_id=status.request_id,
+                payload=status.payload(),
+                now=now,
+            )
+        with acting_for(session, partner_id):
+            if partner_id != intake_id:
+                receive_status(session, status, now=now, followers=followers)
+            many = session.execute(
+                select(ServiceRequest.me_too).where(
+                    ServiceRequest.tenant_id == partner_id, ServiceRequest.id == status.request_id
+                )
+            ).scalar_one_or_none()
+            if many:
+                _tell_me_toos(session, status.request_id, status, now, followers)
+
+
+def _tell_me_toos(
+    session: TenantSession,
+    request_id: UUID,
+    status: RequestStatus,
+    now: datetime,
+    followers: Followers,
+) -> None:
+    """Tell whose it is too at the bound partner, and who filed what was merged into it there."""
+    tenant_id = scope_of(session).tenant_id
+    for each in _merged_into(session, request_id):
         theirs = replace(status, request_id=each.id, public_id=each.public_id)
         _tell_one(session, each, theirs, now, followers)
-    said_too = me_too.listeners(session, request.id)
+    said_too = me_too.listeners(session, request_id)
     for listener in said_too:
         if listener.email and not followers.silent:
-            put(session, _letter(status.owner_id, status, listener, now, followers))
+            put(session, _letter(tenant_id, status, listener, now, followers))
     for partner_id in sorted({each.intake_tenant_id for each in said_too}):
         needs = [
             each.need_id
@@ -772,7 +823,7 @@ def _tell_one(
     now: datetime,
     followers: Followers,
 ) -> None:
-    if request.intake_tenant_id == status.owner_id:
+    if request.intake_tenant_id == scope_of(session).tenant_id:
         _set_need(session, request.need_id, status)
         _notify(session, request.inquirer_id, status, now, followers)
         return

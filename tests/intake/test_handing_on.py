@@ -1,0 +1,239 @@
+"""Handing a request on to whose it is, and back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from regional311.database.session import acting_for
+from regional311.errors import InvalidInput
+from regional311.intake import links, me_too, queries, service
+from regional311.intake.models import FollowedRequest, Need, RequestUpdate, ServiceRequest
+from regional311.notices.models import OutboxMessage
+from regional311.referral.filing import Place
+from regional311.referral.handing_on import (
+    CannotHandOn,
+    hand_on,
+    may_send_back,
+    send_back,
+    suggest,
+    targets,
+    way,
+)
+from tests.intake.test_requests import NAMES, file
+from tests.little_region import IDS, IN_CITY, NOW, ON_BRIDGE
+
+LATER = NOW + timedelta(hours=3)
+CITY, COUNTY = IDS["city"], IDS["county"]
+BRIDGE = "county/bridge-pothole"
+WHY = "The hole is on your bridge, not in our street."
+SAID = "It is on the bridge, so the County has it now."
+
+
+def row_of(session, tenant_id, request_id) -> ServiceRequest:
+    session.expire_all()
+    return session.execute(
+        select(ServiceRequest).where(
+            ServiceRequest.tenant_id == tenant_id, ServiceRequest.id == request_id
+        )
+    ).scalar_one()
+
+
+def handed(session, region, **more):
+    filed = file(session, region, IN_CITY, **more)
+    went = hand_on(
+        session,
+        region,
+        now=LATER,
+        request_id=filed.request_id,
+        version=1,
+        service=BRIDGE,
+        words=WHY,
+        message=SAID,
+        followers=NAMES,
+    )
+    assert went == "county"
+    return filed
+
+
+def test_number_history_clock_and_followers_go_along(city, region):
+    filed = file(city, region, IN_CITY, description="deep hole")
+    service.add_note(
+        city,
+        now=LATER,
+        request_id=filed.request_id,
+        text="A crew looked at it.",
+        internal=False,
+        followers=NAMES,
+    )
+    service.add_note(city, now=LATER, request_id=filed.request_id, text="they grumbled")
+    before = row_of(city, CITY, filed.request_id)
+    opened, expected = before.opened_at, before.expected_at
+    hand_on(
+        city,
+        region,
+        now=LATER,
+        request_id=filed.request_id,
+        version=before.version,
+        service=BRIDGE,
+        words=WHY,
+        message=SAID,
+        followers=NAMES,
+    )
+    with acting_for(city, COUNTY):
+        theirs = row_of(city, COUNTY, filed.request_id)
+        assert theirs.public_id == filed.request_public_id
+        assert (theirs.opened_at, theirs.expected_at) == (opened, expected)
+        assert (theirs.service_key, theirs.queue) == ("bridge-pothole", "bridges")
+        assert (theirs.description, theirs.inquirer_id) == ("deep hole", None)
+        said = [each.message for each in city.execute(select(RequestUpdate)).scalars()]
+        assert "A crew looked at it." in said
+        assert not queries.request_detail(city, filed.request_id).notes
+        assert [(each.how, each.words) for each in way(city, filed.request_id)] == [("handed", WHY)]
+        service.change_request(
+            city,
+            now=LATER,
+            request_id=filed.request_id,
+            version=1,
+            to="closed",
+            resolution="completed",
+            message="The County filled the hole on the bridge.",
+            followers=NAMES,
+        )
+    found = queries.tracked(city, filed.request_id)
+    assert (found.owner_id, found.state) == (COUNTY, "closed")
+    letters = [each.heading for each in city.execute(select(OutboxMessage)).scalars()]
+    assert sum(filed.request_public_id in each and "closed" in each for each in letters) == 1
+    assert city.execute(select(Need.status)).scalar_one() == "met"
+
+
+def test_whoever_took_it_in_follows_it_with_its_new_owner(city, region):
+    filed = file(city, region, ON_BRIDGE)
+    with acting_for(city, COUNTY):
+        hand_on(
+            city,
+            region,
+            now=LATER,
+            request_id=filed.request_id,
+            version=1,
+            service="city/pothole",
+            words="This one lies on your side of it.",
+            followers=NAMES,
+        )
+    mine = row_of(city, CITY, filed.request_id)
+    assert (mine.intake_tenant_id, mine.need_id) == (CITY, filed.need_id)
+    assert mine.contact_id == filed.contact_id
+    assert queries.tracked(city, filed.request_id).owner_id == CITY
+
+
+def test_it_is_sent_back_once_and_not_handed_there_again(city, region):
+    filed = handed(city, region)
+    with acting_for(city, COUNTY):
+        theirs = row_of(city, COUNTY, filed.request_id)
+        assert may_send_back(theirs, way(city, filed.request_id), COUNTY)
+        back = "It is in a street of yours beside our bridge."
+        known = {"now": LATER, "request_id": filed.request_id, "words": back}
+        assert send_back(city, region, version=1, followers=NAMES, **known) == "city"
+        with pytest.raises(CannotHandOn):
+            now_at = row_of(city, COUNTY, filed.request_id).version
+            send_back(city, region, version=now_at, followers=NAMES, **known)
+    mine = row_of(city, CITY, filed.request_id)
+    assert (mine.state, mine.handed_to_id, mine.service_key) == ("triaged", None, "pothole")
+    assert [each.how for each in way(city, filed.request_id)] == ["handed", "sent_back"]
+    assert queries.tracked(city, filed.request_id).owner_id == CITY
+    with pytest.raises(CannotHandOn, match="sent it back before"):
+        hand_on(
+            city,
+            region,
+            now=LATER,
+            request_id=filed.request_id,
+            version=mine.version,
+            service=BRIDGE,
+            words=WHY,
+        )
+    with pytest.raises(CannotHandOn, match="sent back once"):
+        send_back(city, region, version=mine.version, **known)
+
+
+def test_whose_it_is_too_still_hears(city, region):
+    filed = file(city, region, IN_CITY)
+    me_too.join(
+        city,
+        me_too.Joins(
+            number=filed.request_public_id,
+            service_keys=("pothole",),
+            source_key="too",
+            token="t" * 32,
+            need_id=None,
+            intake_tenant_id=CITY,
+            email="ben@canary.example",
+            language="en",
+            at=NOW,
+        ),
+    )
+    version = row_of(city, CITY, filed.request_id).version
+    hand_on(
+        city,
+        region,
+        now=LATER,
+        request_id=filed.request_id,
+        version=version,
+        service=BRIDGE,
+        words=WHY,
+        followers=NAMES,
+    )
+    with acting_for(city, COUNTY):
+        service.change_request(
+            city,
+            now=LATER,
+            request_id=filed.request_id,
+            version=1,
+            to="in_progress",
+            message="A crew is on the bridge.",
+            followers=NAMES,
+        )
+    sent = [
+        each.body
+        for each in city.execute(select(OutboxMessage)).scalars()
+        if each.recipient == "ben@canary.example"
+    ]
+    assert any("the County says" in each and "A crew is on the bridge." in each for each in sent)
+
+
+def test_its_links_go_along(city, region):
+    whole = links.own_side(city, file(city, region, IN_CITY).request_id)
+    part = links.own_side(city, file(city, region, IN_CITY).request_id)
+    links.link(city, whole, "part", part, now=NOW)
+    hand_on(city, region, now=LATER, request_id=part.id, version=1, service=BRIDGE, words=WHY)
+    seen = links.links(city, whole.id)
+    assert [(each.other_tenant_id, each.other_service_key) for each in seen] == [
+        (COUNTY, "bridge-pothole")
+    ]
+    with acting_for(city, COUNTY):
+        assert [each.kind for each in links.links(city, part.id)] == ["whole"]
+        assert row_of(city, COUNTY, part.id).linked == 1
+    assert row_of(city, CITY, part.id).linked == 0
+
+
+def test_the_rules_say_whose_it_is(city, region):
+    place = Place(longitude=str(ON_BRIDGE[0]), latitude=str(ON_BRIDGE[1]))
+    filed = file(city, region, IN_CITY)
+    request = row_of(city, CITY, filed.request_id)
+    assert suggest(region, "city", request, now=LATER).service == ""
+    request.latitude, request.longitude = place.latitude, place.longitude
+    found = suggest(region, "city", request, now=LATER)
+    assert found.service == BRIDGE
+    assert found.sentences
+    city.rollback()
+    assert BRIDGE in {each.ref for each in targets(region, "city", now=LATER)}
+
+
+@pytest.mark.parametrize("change", [{"service": "city/pothole"}, {"words": "no"}])
+def test_what_makes_no_sense_changes_nothing(city, region, change):
+    filed = file(city, region, IN_CITY)
+    asked = {"service": BRIDGE, "words": WHY, **change}
+    with pytest.raises(InvalidInput):
+        hand_on(city, region, now=LATER, request_id=filed.request_id, version=1, **asked)
+    assert not city.execute(select(FollowedRequest)).all()
