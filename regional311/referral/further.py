@@ -276,12 +276,15 @@ def _replaced(session: TenantSession, need_id: UUID, number: str) -> Any:
     if not number:
         return None
     row = session.execute(
-        select(Referral.id, Referral.public_id, Referral.counterparty_id, Referral.state).where(
+        select(Referral.id, Referral.public_id, Referral.counterparty_id, Referral.state)
+        .where(
             Referral.tenant_id == scope_of(session).tenant_id,
             Referral.public_id == number,
             Referral.need_id == need_id,
             Referral.side == lifecycle.SENDER,
         )
+        # its receiver cannot take its refusal back meanwhile
+        .with_for_update()
     ).one_or_none()
     if row is None:
         raise NotFound("There is no such referral of this need.")

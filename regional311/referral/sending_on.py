@@ -1,9 +1,8 @@
-"""Sending a referral on: to somebody else after a refusal, to several at once, or onward.
+"""Sending a referral on while it is open: to others as well, or onward.
 
-The sender of a referral that was declined, or that ended without success, refers the same need to
-another partner: a new referral that names the old one. While nobody has answered, it may offer the
-need to others as well: who accepts first has it. A receiver refers onward what it has: a new
-referral, in its own name, that is part of the one that it received.
+While nobody has answered, the sender may offer the need to others as well: who accepts first has
+it. A receiver refers onward what it has: a new referral, in its own name, that is part of the one
+that it received. What was declined, or came to nothing, is referred again (`further.py`).
 
 Only what both the sharing policy and the person allow crosses. Each new receiver is another one to
 whom the person is asked to agree; without it only what needs no consent goes.
@@ -40,8 +39,6 @@ from regional311.referral.waitlist import tell_position
 MOST: Final = 8
 """Partners to whom one need is offered at once."""
 
-_NOT_MET: Final = ("rejected", "failed", "cancelled")
-
 
 class CannotSendOn(Conflict):
     """The referral is not in a state from which this side can send it on."""
@@ -61,14 +58,12 @@ class Candidate:
 
 
 def may_send_on(side: str, state: str) -> str:
-    """Say how a side may send a referral on: ``again``, ``others``, ``onward``, or not at all.
+    """Say how a side may send a referral on: ``others``, ``onward``, or not at all.
 
-    >>> may_send_on("sent", "rejected"), may_send_on("received", "accepted")
-    ('again', 'onward')
+    >>> may_send_on("sent", "requested"), may_send_on("received", "accepted")
+    ('others', 'onward')
     """
     if side == lifecycle.SENDER:
-        if state in _NOT_MET:
-            return "again"
         return "others" if state == "requested" else ""
     return "onward" if state in ("accepted", "in_progress", "on_hold") else ""
 
@@ -211,11 +206,10 @@ def send_on(
         numbers.append(out.public_id)
     if referral.side == lifecycle.SENDER and referral.need_id is not None:
         settle_need(session, referral.need_id, now)
-    verb = "onward" if how == "onward" else "again"
     record(
         session,
         now=now,
-        action=f"referral:{verb}",
+        action="referral:onward" if how == "onward" else "referral:others",
         subject_kind="referral",
         subject_id=referral_id,
         detail={"targets": list(targets), "numbers": numbers},
@@ -374,7 +368,6 @@ def _outgoing(
         consent_id,
         None if onward else referral.contact_id,
         None if onward else referral.need_id,
-        replaces=(referral.id, referral.counterparty_id) if how == "again" else None,
         part_of_id=referral.id if onward else None,
         offer_id=offer_id,
         code_hash=None if onward else referral.code_hash,

@@ -19,7 +19,6 @@ from regional311.web.tree import ReferralRecord
 from regional311.web.wording import LANGUAGES, PLACE_KINDS, PRIORITIES, REFERRAL_STATES, kind, said
 
 SEND_ON = {
-    "again": _("Refer the person to somebody else"),
     "others": _("Offer it to others as well: the first to accept has it"),
     "onward": _("Refer it onward"),
 }
@@ -90,7 +89,11 @@ def more_of(
         else None,
         "steps": _steps(here, request, found) if may and received and is_open else [],
         "words": _words(tell, here, found) if may and received and is_open else None,
-        "links": [(f"{here}/send-on", SEND_ON[how])] if may and how else [],
+        "links": [(f"{here}/send-on", SEND_ON[how])]
+        if may and how
+        else _onward_again(tell, found, belongs)
+        if request.has_permission(P.REFERRAL_ACCEPT, context)
+        else [],
         "related": [
             {
                 "how": _how(each, found, detail),
@@ -103,6 +106,15 @@ def more_of(
             for each in belongs
         ],
     }
+
+
+def _onward_again(tell: Telling, found: Any, belongs: Any) -> list[tuple[str, Any]]:
+    """Where what was referred onward and came to nothing is referred onward again."""
+    if found.side == lifecycle.SENDER and found.state in lifecycle.CLOSED:
+        for each in belongs:
+            if may_send_on(each.side, each.state) == "onward":
+                return [(f"/{tell.slug}/referrals/{each.public_id}/send-on", SEND_ON["onward"])]
+    return []
 
 
 def _how(each: Any, found: Any, detail: queries.ReferralDetail) -> Any:

@@ -293,6 +293,7 @@ ACTIONS: Final[Mapping[str, Any]] = {
     "referral:undo": _("Last step taken back"),
     "referral:onward": _("Referred onward"),
     "referral:again": _("Referred to somebody else"),
+    "referral:others": _("Offered to others as well"),
     "referral:link": _("Answered by the link in the message"),
     "capacity:set": _("Room said"),
     "acceptance:edit": _("Acceptance policy changed"),

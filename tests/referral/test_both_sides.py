@@ -29,6 +29,7 @@ from regional311.intake.models import Need
 from regional311.referral import (
     by_link,
     filing,
+    further,
     lifecycle,
     questions,
     sending_on,
@@ -216,6 +217,35 @@ def test_any_interleaving_of_two_sides(city):
             for each in new:
                 self.receiver[each] = COUNTY
             return new[0] if new else found
+
+        @rule(target=referrals, found=referrals)
+        def refer_again(self, found) -> UUID:
+            with acting_for(city, CITY):
+                old = city.execute(
+                    select(Referral.__table__).where(
+                        Referral.tenant_id == CITY, Referral.id == found
+                    )
+                ).one()
+            made: list[UUID] = []
+
+            def again() -> None:
+                filed = further.refer_again(
+                    city,
+                    region,
+                    now=self.now,
+                    contact_id=old.contact_id,
+                    need_id=old.need_id,
+                    service="county/bed",
+                    consent="given",
+                    key=str(new_id()),
+                    replaces=old.public_id,
+                )
+                made.append(filed.referral_id)
+
+            self.act(CITY, again)
+            if made:
+                self.receiver[made[0]] = COUNTY
+            return made[0] if made else found
 
         @rule(minutes=st.sampled_from((1, 15)))
         def wait(self, minutes) -> None:

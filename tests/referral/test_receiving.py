@@ -19,6 +19,7 @@ from regional311.referral import (
     capacity,
     consents,
     filing,
+    further,
     lifecycle,
     offers,
     queries,
@@ -468,19 +469,8 @@ def test_after_a_refusal_the_person_is_referred_to_somebody_else(city, region):
             to="rejected",
             reason="no_capacity",
         )
-    numbers = sending_on.send_on(
-        city,
-        found,
-        now=LATER,
-        referral_id=first,
-        version=row(city, first).version,
-        targets=["county/bed"],
-        consent="given",
-        method="written",
-    )
-    new = city.execute(
-        select(Referral.id).where(Referral.tenant_id == CITY, Referral.public_id == numbers[0])
-    ).scalar_one()
+    filed = refer_again(city, found, first, method="written")
+    new = filed.referral_id
     sent, got = row(city, new), row(city, new, COUNTY)
     assert sent.replaces_id == first
     assert sent.shared == got.shared
@@ -494,7 +484,24 @@ def test_after_a_refusal_the_person_is_referred_to_somebody_else(city, region):
         .startswith("May we share this? With ")
     )
     assert city.execute(select(Need.status)).scalar_one() == "referred"
-    assert [each.public_id for each in queries.related(city, first)] == numbers
+    assert [each.id for each in queries.related(city, first)] == [new]
+
+
+def refer_again(city, found, first, **more):
+    """Refer the need of a referral that came to nothing to the County."""
+    old = row(city, first)
+    return further.refer_again(
+        city,
+        found,
+        now=LATER,
+        contact_id=old.contact_id,
+        need_id=old.need_id,
+        service="county/bed",
+        consent="given",
+        key=str(new_id()),
+        replaces=old.public_id,
+        **more,
+    )
 
 
 def test_a_receiver_refers_onward_in_its_own_name(city, region):
@@ -611,15 +618,17 @@ def test_what_cannot_be_taken_back(city, region):
         )
     with pytest.raises(undoing.TooLate):
         undo(LATER + timedelta(minutes=11))
-    sending_on.send_on(
-        city,
-        found,
-        now=LATER,
-        referral_id=filed,
-        version=row(city, filed).version,
-        targets=["county/bed"],
-        consent="given",
-    )
+    with pytest.raises(sending_on.CannotSendOn):
+        sending_on.send_on(
+            city,
+            found,
+            now=LATER,
+            referral_id=filed,
+            version=row(city, filed).version,
+            targets=["county/bed"],
+            consent="given",
+        )
+    refer_again(city, found, filed)
     with pytest.raises(undoing.TooLate):
         undo(LATER + timedelta(minutes=1))
 

@@ -273,7 +273,7 @@ def choose_to_whom(context: ReferralRecord, request: Any) -> dict[str, Any]:
     renderer="referrals/send_on.jinja2",
 )
 def send_it_on(context: ReferralRecord, request: Any) -> Any:
-    """Refer it again, to others as well, or onward."""
+    """Offer it to others as well, or refer it onward."""
     shown = _send_on_page(context, request)
     form = shown["form"]
     if form is None:

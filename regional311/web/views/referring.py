@@ -13,6 +13,8 @@ from regional311.errors import DomainError, InvalidInput
 from regional311.identity.permissions import Permissions as P
 from regional311.intake import queries
 from regional311.referral import further
+from regional311.referral.decision import said as sentences
+from regional311.referral.sending_on import verdict_of
 from regional311.tenancy.once import once
 from regional311.web.answer_links import answer_link
 from regional311.web.forms import form_key
@@ -101,7 +103,7 @@ def _page(context: ContactRecord, request: Any, given: Any, problem: Any) -> dic
     offer = None
     if ref:
         try:
-            offer = _told(tell, need, context.record, ref)
+            offer = _told(tell, need, context.record, detail.inquirer, ref)
         except InvalidInput as error:
             problem = problem or error.message
     return {
@@ -128,15 +130,30 @@ def _page(context: ContactRecord, request: Any, given: Any, problem: Any) -> dic
     }
 
 
-def _told(tell: Telling, need: Any, contact: Any, ref: str) -> dict[str, Any]:
-    found = further.offer(tell.published, tell.slug, need, contact, ref, now=tell.request.now)
+def _told(tell: Telling, need: Any, contact: Any, asker: Any, ref: str) -> dict[str, Any]:
+    """What would go there, and why not: the receiver is asked before the person is."""
+    published, now = tell.published, tell.request.now
+    found = further.offer(published, tell.slug, need, contact, ref, now=now)
+    refused = None
+    if found.refused is not None:
+        refused = said(DECLINE_REASONS, found.refused.replace(" ", "_"))
+    else:
+        place = {"text": need.place_text, "latitude": need.latitude, "longitude": need.longitude}
+        known = {
+            "place": place if need.place_kind != "none" else None,
+            "note": need.description,
+            **{name: getattr(asker, name, None) for name in ("name", "phone", "email")},
+        }
+        verdict = verdict_of(
+            published, tell.slug, found.service, known, channel=contact.channel, now=now
+        )
+        if verdict.refused:
+            refused = " ".join(sentences(verdict.codes, published.names, tell.translate))
     names = tell.published.sharing(tell.today).fields
     return {
         "partner": tell.partner(found.service.tenant),
         "service": found.service.name,
-        "refused": None
-        if found.refused is None
-        else said(DECLINE_REASONS, found.refused.replace(" ", "_")),
+        "refused": refused,
         "always": [names.get(each, each) for each in found.shared_fields],
         "fields": [names.get(each, each) for each in found.consent_fields],
         "words": found.words,
