@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from regional311.catalog.article_writer import said_article
@@ -43,6 +43,22 @@ def article(session: Session, tenant_id: UUID, key: str) -> Shelved | None:
     """Give a partner's article, also one that has ended."""
     found = _shelved(session, Article.tenant_id == tenant_id, Article.key == key)
     return found[0] if found else None
+
+
+def titles(
+    session: Session, wanted: Iterable[tuple[UUID, str]], on: date
+) -> dict[tuple[UUID, str], str]:
+    """Give the titles of articles, by partner and key; those that are over on a day are left out.
+
+    One statement.
+    """
+    rows = session.execute(
+        select(Article.tenant_id, Article.key, Article.title).where(
+            tuple_(Article.tenant_id, Article.key).in_(list(wanted)),
+            or_(Article.ended_on.is_(None), Article.ended_on > on),
+        )
+    )
+    return {(row[0], row[1]): row[2] for row in rows}
 
 
 def every_article(session: Session, tenant_id: UUID | None) -> list[Shelved]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from regional311.catalog.article_queries import titles
 from regional311.cover.emergency import InForce, seen_by
 from regional311.referral.snapshot import published
 from regional311.web.entry_alerts import entry_alerts
@@ -113,20 +114,37 @@ def pinned(request: Any, url_of: Callable[[str], str]) -> list[dict[str, Any]]:
 
 
 def scripts(request: Any, url_of: Callable[[str], str]) -> list[dict[str, Any]]:
-    """The scripts and answers that emergencies show first, by their addresses."""
-    shown: dict[str, dict[str, Any]] = {}
+    """The scripts and answers that emergencies show first, by their addresses.
+
+    One statement while there are any, else none.
+    """
+    drills: dict[str, bool] = {}
     for emergency in on_now(request):
         for ref in emergency.articles:
-            slug, _slash, key = ref.partition("/")
-            if ref not in shown and slug in telling(request).published.tenants:
-                shown[ref] = {
-                    "ref": ref,
-                    "url": url_of(ref),
-                    "name": key.replace("-", " ").capitalize(),
-                    "who": telling(request).partner(slug),
-                    "drill": emergency.drill,
-                }
-    return list(shown.values())
+            drills.setdefault(ref, emergency.drill)
+    return [
+        {**each, "url": url_of(each["ref"]), "drill": drills[each["ref"]]}
+        for each in titled(request, drills)
+    ]
+
+
+def titled(request: Any, refs: Iterable[str]) -> list[dict[str, Any]]:
+    """Articles, as ``partner/key``, with title and partner; those that are over are left out."""
+    tell = telling(request)
+    asked = {
+        ref: (tell.published.ids[slug], key)
+        for ref in refs
+        for slug, _slash, key in [ref.partition("/")]
+        if slug in tell.published.ids
+    }
+    if not asked:
+        return []
+    names = titles(request.dbsession, asked.values(), tell.today)
+    return [
+        {"ref": ref, "name": names[article], "who": tell.partner(article[0])}
+        for ref, article in asked.items()
+        if article in names
+    ]
 
 
 def places(tell: Telling, emergencies: list[InForce]) -> list[dict[str, Any]]:

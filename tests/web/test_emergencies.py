@@ -72,6 +72,8 @@ def test_two_clicks_and_a_reason_and_everybody_reads_it(sign_in, testapp):
     assert "In this emergency" in asked
     assert "service=211info/warming-center" in asked
     assert f"walk={CITY}/tree-down:" in asked
+    assert "A tree is down or about to fall" in asked
+    assert "A tree is down or about to fall" in app.get(page.request.path)
     end(app, page)
     assert "Storm in the Portland region" not in testapp.get("/")
     assert "In this emergency" not in desk.get(asked.request.path)

@@ -26,7 +26,7 @@ from regional311.referral import filing
 from regional311.referral.snapshot import invalidate
 from regional311.tenancy.answering import who_answers
 from regional311.tenancy.once import once
-from regional311.web.emergencies import PLACE_WORDS
+from regional311.web.emergencies import PLACE_WORDS, titled
 from regional311.web.emergency_map import map_of
 from regional311.web.forms import (
     Boolean,
@@ -573,7 +573,8 @@ def emergency(context: EmergencyRecord, request: Any) -> Any:
             for code in ALL
             if code in row.texts
         ],
-        "services": [tell.published.names.get(ref, ref) for ref in row.services],
+        "services": [tell.published.names.get(ref, ref) for ref in row.services]
+        + [each["name"] for each in titled(request, row.articles)],
         "places": [
             {
                 **dict.fromkeys(PLACE_FIELDS),
