@@ -28,6 +28,7 @@ from regional311.chargeback.checks import Check, Owed, check_region, who_owes_wh
 from regional311.chargeback.month import Billed, bill_month
 from regional311.chargeback.queries import usage_by_state
 from regional311.config.apply import ChangedOnBothSides, apply
+from regional311.cover.spoken import speak, spoken_by
 from regional311.database.session import Scope, session_scope
 from regional311.demo.agreements import CITY, set_in_motion
 from regional311.demo.contacts import DrawnContact, LineAnswer, Month
@@ -48,6 +49,8 @@ from regional311.tenancy.answering import HERE, PARTNER
 
 SOURCE = "demo"
 REGION = "region"
+SPOKEN = {"specialist": ("en", "es"), "supervisor": ("en", "vi"), "partner": ("en", "ru")}
+"""Languages that people of a role begin with, so that there is somebody to ring."""
 
 
 class OtherDemo(Conflict):
@@ -265,6 +268,8 @@ def _people(engine: Engine, region: Published, password: str) -> list[Account]:
                     email=account.email,
                     roles=[role],
                 )
+                if role in SPOKEN and not spoken_by(session, person_id):
+                    speak(session, person_id, SPOKEN[role], now=_now())
                 accounts.append(account)
     return accounts
 

@@ -74,6 +74,9 @@ class ExternalSystem(Base):
     """Where its FHIR interface begins, such as https://partner.example/city/fhir."""
     key_id: Mapped[str]
     sealed_secret: Mapped[str]
+    sealed_former: Mapped[str | None]
+    """The secret before, good for what comes in until `former_until`."""
+    former_until: Mapped[datetime | None]
     known_as: Mapped[str]
     """What this partner is called over there: who does the work of what we send."""
     services: Mapped[dict[str, Any]]

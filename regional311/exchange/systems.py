@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -19,12 +20,15 @@ from regional311.database.rows import put, send
 from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.errors import Conflict, InvalidInput, NotFound
 from regional311.exchange.models import ExchangeReceipt, ExchangeTask, ExternalSystem
-from regional311.exchange.sealing import new_secret, seal, secret_bytes, unseal
+from regional311.exchange.sealing import SealBroken, new_secret, seal, secret_bytes, unseal
 from regional311.exchange.signing import Claim, Message, SignatureRefused, claim, verify
 from regional311.exchange.transport import check_address
 
 WAYS: Final = ("push", "they_poll", "we_poll")
 RETRIES: Final = 12
+FORMER_GOOD: Final = timedelta(days=1)
+"""How long what comes in may still be signed with a secret that was replaced."""
+
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}", re.ASCII)
 
 
@@ -59,6 +63,9 @@ class Opened:
 
     system: System
     secret: bytes
+    former: bytes | None = None
+    """The secret before, which what comes in may be signed with until `former_until`."""
+    former_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +177,18 @@ def connect(
 
 
 def change_secret(
-    session: TenantSession, system_id: UUID, secret: str | None, *, sealed_by: str, now: datetime
+    session: TenantSession,
+    system_id: UUID,
+    secret: str | None,
+    *,
+    sealed_by: str,
+    now: datetime,
+    known_to_others: bool = False,
 ) -> str | None:
-    """Replace a connection's secret at once, by the given one or a new one, which is given.
+    """Replace a connection's secret, by the given one or a new one, which is given.
 
-    Until both sides have it nothing is taken, and both try again: nothing is lost.
+    What comes in may be signed with the one before for a day, unless it may be known to others.
+    What goes out is signed with the new one; until the other side has it, it is tried again.
     """
     made = None if secret else new_secret()
     sealed = seal(
@@ -183,8 +197,14 @@ def change_secret(
         tenant_id=scope_of(session).tenant_id,
         row_id=system_id,
     )
-    _change(session, system_id, {"sealed_secret": sealed})
-    _audit(session, now, "system:secret", system_id, {})
+    former = None if known_to_others else ExternalSystem.sealed_secret
+    until = None if known_to_others else now + FORMER_GOOD
+    _change(
+        session,
+        system_id,
+        {"sealed_secret": sealed, "sealed_former": former, "former_until": until},
+    )
+    _audit(session, now, "system:secret", system_id, {"at_once": known_to_others})
     return made
 
 
@@ -217,15 +237,24 @@ def retry(session: TenantSession, task_id: UUID, *, now: datetime) -> None:
 def opened(session: TenantSession, *, sealed_by: str, lock: bool = False) -> Opened | None:
     """Give the current connection with its secret, or nothing; ``lock`` for gathering."""
     tenant_id = scope_of(session).tenant_id
-    query = select(*_columns(), ExternalSystem.sealed_secret).where(
-        ExternalSystem.tenant_id == tenant_id, ExternalSystem.ended_at.is_(None)
-    )
+    query = select(
+        *_columns(),
+        ExternalSystem.sealed_secret,
+        ExternalSystem.sealed_former,
+        ExternalSystem.former_until,
+    ).where(ExternalSystem.tenant_id == tenant_id, ExternalSystem.ended_at.is_(None))
     row = session.execute(query.with_for_update() if lock else query).one_or_none()
     if row is None:
         return None
-    *values, sealed = row
+    *values, sealed, sealed_former, until = row
     system = System(*values)
-    return Opened(system, unseal(sealed, by=sealed_by, tenant_id=tenant_id, row_id=system.id))
+    former = None
+    if sealed_former is not None:
+        # one that was sealed by another secret of the installation is good for nothing
+        with suppress(SealBroken):
+            former = unseal(sealed_former, by=sealed_by, tenant_id=tenant_id, row_id=system.id)
+    secret = unseal(sealed, by=sealed_by, tenant_id=tenant_id, row_id=system.id)
+    return Opened(system, secret, former, until)
 
 
 def heard(
@@ -247,7 +276,12 @@ def heard(
     found = opened(session, sealed_by=sealed_by)
     if found is None or found.system.key_id != said.key_id:
         raise SignatureRefused("This partner knows no such key.")
-    verify(message, headers, said, secret=found.secret, now=now)
+    try:
+        verify(message, headers, said, secret=found.secret, now=now)
+    except SignatureRefused:
+        if found.former is None or found.former_until is None or now >= found.former_until:
+            raise
+        verify(message, headers, said, secret=found.former, now=now)
     _receive(session, found.system, said, what, now)
     return found.system
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -13,7 +13,7 @@ from regional311.referral.snapshot import published
 from regional311.web.entry_alerts import entry_alerts
 from regional311.web.i18n import _, page_language
 from regional311.web.partners import REGION, Partner
-from regional311.web.spoken import own_language, spoken_service
+from regional311.web.spoken import Spoken, own_language, spoken_service
 from regional311.web.telling import Telling, telling
 
 PLACE_WORDS = {
@@ -147,6 +147,15 @@ def titled(request: Any, refs: Iterable[str]) -> list[dict[str, Any]]:
     ]
 
 
+def _place_name(tell: Telling, emergency: InForce, place: Mapping[str, str]) -> Spoken:
+    """A place's name; one that is called as its service is said as the service says it."""
+    service = tell.published.directory.find(place.get("service", ""))
+    if service is None or service.name != place["name"]:
+        return Spoken(place["name"], own_language(tell.published.tenants[emergency.tenant]))
+    own = own_language(tell.published.tenants[service.tenant])
+    return spoken_service(service, own, page_language(tell.request)).name
+
+
 def places(tell: Telling, emergencies: list[InForce]) -> list[dict[str, Any]]:
     """Shelters and closures of emergencies, shelters first; none of a drill."""
     order = list(PLACE_WORDS)
@@ -154,7 +163,7 @@ def places(tell: Telling, emergencies: list[InForce]) -> list[dict[str, Any]]:
         {
             "kind": each["kind"],
             "word": PLACE_WORDS.get(each["kind"], each["kind"]),
-            "name": each["name"],
+            "name": _place_name(tell, emergency, each),
             "address": each.get("address"),
             "note": each.get("note"),
             "url": f"/services/{each['service']}" if each.get("service") else None,

@@ -19,6 +19,7 @@ from regional311.database.ids import new_token
 from regional311.database.session import Scope, make_engine, session_scope
 from regional311.exchange import systems
 from regional311.exchange.models import Envelope, ExchangeTask
+from regional311.exchange.sealing import new_secret
 from regional311.intake.models import Need
 from regional311.referral import consents, questions, service, snapshot
 from regional311.referral.capacity import set_room
@@ -473,6 +474,46 @@ def test_both_end_it_at_once_and_people_see_that_it_does_not_fit(two):
         with each.session(tenant_id) as session:
             systems.retry(session, task.id, now=two.clock.now)
         assert each.task(tenant_id).state == "waiting"
+
+
+def test_a_secret_is_replaced_on_one_side_first_and_nothing_stops_for_good(two):
+    two.connect()
+    two.refer()
+    two.a.work(HELP)
+    fresh = new_secret()
+
+    def replace_at(each, tenant_id, **how):
+        with each.session(tenant_id) as session:
+            (current,) = [one for one in systems.systems(session) if one.ended_at is None]
+            systems.change_secret(
+                session,
+                current.id,
+                fresh,
+                sealed_by=each.settings.secret,
+                now=two.clock.now,
+                **how,
+            )
+
+    replace_at(two.a, HELP)
+    # B still signs with the old one, and is heard
+    two.b.move(HELP, "accepted")
+    two.b.work(CITY)
+    assert two.a.one(CITY).state == "accepted"
+    replace_at(two.b, CITY)
+    two.b.move(HELP, "completed", outcome="met")
+    two.both()
+    assert two.a.one(CITY).state == "completed"
+    # a day later the old one is good for nothing; said to be known to others, never
+    with two.a.session(HELP) as session:
+        kept = systems.opened(session, sealed_by=two.a.settings.secret)
+        assert kept is not None
+        assert kept.former is not None
+        assert kept.former_until == NOW + systems.FORMER_GOOD
+    replace_at(two.a, HELP, known_to_others=True)
+    with two.a.session(HELP) as session:
+        kept = systems.opened(session, sealed_by=two.a.settings.secret)
+        assert kept is not None
+        assert kept.former is None
 
 
 def test_a_test_message_says_what_is_wrong(two):

@@ -16,6 +16,8 @@ from regional311.exchange.systems import System
 from regional311.identity.permissions import Permissions as P
 from regional311.referral.external_delivery import DeadTask, dead_tasks, try_out
 from regional311.web.forms import (
+    Boolean,
+    CheckboxWidget,
     Choice,
     RadioWidget,
     Schema,
@@ -97,6 +99,16 @@ class SecretForm(Schema):
     """A secret that replaces the one that there is."""
 
     secret = _secret()
+    known_to_others = SchemaNode(
+        Boolean(),
+        title=_("The one before is refused at once"),
+        description=_(
+            "When others may know it. Otherwise what comes in may be signed with it for a day, so"
+            " that both sides need not change it at the same moment."
+        ),
+        widget=CheckboxWidget(),
+        missing=False,
+    )
 
 
 @view_config(
@@ -309,6 +321,7 @@ def replace_secret(context: ConnectionRecord, request: Any) -> Any:
             values["secret"],
             sealed_by=request.registry.configured.secret,
             now=request.now,
+            known_to_others=values["known_to_others"],
         )
         return _made(request, context.record.name, made)
 

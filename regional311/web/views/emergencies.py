@@ -385,7 +385,7 @@ def _start_form(request: Any, key: str) -> tuple[EmergencyKind, Form]:
 def new(context: Emergencies, request: Any) -> dict[str, Any]:
     """The second click: what is prepared for a kind, ready to be sent as it is."""
     kind, form = _start_form(request, request.GET.get("kind", ""))
-    return {"kind": kind.name, "form": form}
+    return {"kind": kind.name, "form": form, "starts": True}
 
 
 @view_config(
@@ -400,7 +400,7 @@ def start(context: Emergencies, request: Any) -> Any:
     tell = telling(request)
     # rows of places have a kind, too: the emergency's comes first
     kind, form = _start_form(request, next(iter(request.POST.getall("kind")), ""))
-    shown = {"kind": kind.name, "form": form}
+    shown = {"kind": kind.name, "form": form, "starts": True}
     if pressed(request, form):
         return shown
 
@@ -466,7 +466,8 @@ def _edit_form(context: EmergencyRecord, request: Any) -> Form:
 )
 def edit(context: EmergencyRecord, request: Any) -> dict[str, Any]:
     """The form of an emergency that is on."""
-    return {"kind": context.record.public_id, "form": _edit_form(context, request)}
+    form = _edit_form(context, request)
+    return {"kind": context.record.public_id, "form": form, "starts": False}
 
 
 @view_config(
@@ -480,7 +481,7 @@ def save(context: EmergencyRecord, request: Any) -> Any:
     """Change what an emergency says and does."""
     tell = telling(request)
     form = _edit_form(context, request)
-    shown = {"kind": context.record.public_id, "form": form}
+    shown = {"kind": context.record.public_id, "form": form, "starts": False}
     if pressed(request, form):
         return shown
 

@@ -18,7 +18,7 @@ from regional311.catalog.search import Filters, Found, Hit, Point, Served
 from regional311.catalog.search_log import record_choice, record_search
 from regional311.tenancy.jurisdiction import Located
 from regional311.web.emergencies import pinned
-from regional311.web.entry_alerts import closed_everywhere, entry_alerts
+from regional311.web.entry_alerts import entry_alerts
 from regional311.web.i18n import _, offered, page_language, translated
 from regional311.web.partners import REGION
 from regional311.web.public_pages import alternates, canonical
@@ -290,7 +290,8 @@ def _shown(request: Any, tell: Telling, found: Found, hit: Hit, asked: Asked) ->
         "partner": row.name,
         "verb": said(VERBS, hit.verb) if hit.verb else _("Question and answer"),
         "alerts": alerts,
-        "is_open": None if closed_everywhere(alerts) else hit.is_open,
+        # what an emergency says of a service is newer than its usual hours
+        "is_open": None if any(not each.location for each in alerts) else hit.is_open,
         "paused": hit.status == "temporarily closed",
         "free": hit.free and hit.kind == "service",
         "away": None if hit.metres is None else _away(tell, hit.metres),
