@@ -952,6 +952,9 @@ def _check_region(region: _Region, partners: dict[str, _Tenant], found: list[Con
     if region.danger is not None:
         mark = _Marks(f"{policy}/danger-screen.toml", found)
         mark.dates("policy", region.danger.policy.valid_from, region.danger.policy.valid_to)
+        mark.unique("screen.translation", [e.language for e in region.danger.screen.translation])
+        for sign in region.danger.sign:
+            mark.unique(f"sign[{sign.key}].translation", [e.language for e in sign.translation])
         mark.unique("sign", [item.key for item in region.danger.sign])
     if region.emergencies is not None:
         _check_emergencies(

@@ -837,12 +837,31 @@ class PolicyTable(Dated):
     name: Words = Field(description="Name of the policy.")
 
 
+class ScreenWords(Model):
+    """The question that comes first, in another language."""
+
+    language: Language = Field(description="Language of the words.")
+    ask: Prose = Field(description="What is asked first.")
+    say: Prose = Field(description="What is said when a sign has no words of its own.")
+
+
 class Screen(Model):
     """The question that comes before everything else."""
 
     ask: Prose = Field(description="What is asked first on every contact.")
     number: Phone = Field(description="Number to call when any sign is there.")
     say: Prose = Field(description="What is said when a sign has no words of its own.")
+    translation: tuple[ScreenWords, ...] = Field(
+        default=(), description="The same in other languages, for pages for everybody."
+    )
+
+
+class SignWords(Model):
+    """A sign in another language."""
+
+    language: Language = Field(description="Language of the words.")
+    name: Words = Field(description="The sign.")
+    say: Prose | None = Field(default=None, description="What to say first.")
 
 
 class Sign(Model):
@@ -855,6 +874,9 @@ class Sign(Model):
     )
     say: Prose | None = Field(default=None, description="What to say first.")
     number: Phone | None = Field(default=None, description="Another number than the screen's.")
+    translation: tuple[SignWords, ...] = Field(
+        default=(), description="The same in other languages, for pages for everybody."
+    )
 
 
 class DangerFile(Model):

@@ -68,6 +68,15 @@ class Sign:
     words: tuple[str, ...] = ()
     say: str = ""
     number: str = EMERGENCY
+    others: Mapping[str, tuple[str, str]] = field(default_factory=dict, compare=False)
+    """Name and what to say, by other languages."""
+
+    def spoken(self, language: str) -> Sign:
+        """Give the sign as it is said in a language, where the region has said it so."""
+        if language not in self.others:
+            return self
+        name, say = self.others[language]
+        return replace(self, name=name, say=say)
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,6 +213,19 @@ class Screen:
     say: str = ""
     number: str = "911"
     signs: tuple[Sign, ...] = ()
+    others: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """What is asked and said, by other languages."""
+
+    def spoken(self, language: str) -> Screen:
+        """Give the screen in a language, where the region has said it so.
+
+        >>> screen = Screen("Danger?", others={"es": ("¿Peligro?", "Llame al 911.")})
+        >>> screen.spoken("es").ask, screen.spoken("ru").ask
+        ('¿Peligro?', 'Danger?')
+        """
+        ask, say = self.others.get(language, (self.ask, self.say))
+        signs = tuple(each.spoken(language) for each in self.signs)
+        return replace(self, ask=ask, say=say, signs=signs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -469,6 +482,10 @@ class Published:
             body = self.policy("danger-screen", on)
             table = body.get("screen") or {}
             number = table.get("number") or "911"
+            others = {
+                each["language"]: (each["ask"], each["say"])
+                for each in table.get("translation") or ()
+            }
             known = self._screens[on] = Screen(
                 table.get("ask") or "",
                 table.get("say") or "",
@@ -480,9 +497,18 @@ class Published:
                         tuple(each.get("words") or ()),
                         each.get("say") or table.get("say") or "",
                         each.get("number") or number,
+                        {
+                            said["language"]: (
+                                said["name"],
+                                said.get("say")
+                                or others.get(said["language"], ("", each.get("say") or ""))[1],
+                            )
+                            for said in each.get("translation") or ()
+                        },
                     )
                     for each in body.get("sign") or body.get("signs") or ()
                 ),
+                others,
             )
         return known
 

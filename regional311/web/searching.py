@@ -63,8 +63,11 @@ def _moments(tell: Telling, now: datetime) -> Iterable[Moment]:
 
 
 def danger_in(tell: Telling, words: str) -> list[Sign]:
-    """Return the signs of danger that the words point at: they come before every hit."""
-    signs = tell.published.screen(tell.today).signs
+    """Return the signs of danger that the words point at, in the language of the page.
+
+    They come before every hit.
+    """
+    signs = tell.published.screen(tell.today).spoken(page_language(tell.request)).signs
     found = screen(signs, (), words)
     return [each for each in signs if each.key in found]
 

@@ -167,3 +167,25 @@ def test_who_said_me_too_cannot_act_for_who_filed_it(testapp, there):
     sent = {"csrf_token": token, "text": "Open it", "submit": "submit"}
     testapp.post(f"{link}/add", sent, status=404)
     testapp.post(f"{track(first)}/stop", {"csrf_token": token}, status=404)
+
+
+@pytest.mark.parametrize(
+    ("language", "asks", "sign", "says"),
+    [
+        ("es", "¿Hay alguien herido", "Olor a gas", "Salga del edificio"),
+        ("vi", "Có ai bị thương", "Mùi khí ga", "Hãy ra khỏi tòa nhà"),
+        ("zh-Hant", "現在有人受傷", "瓦斯味", "請離開建築物"),
+        ("ru", "Кто-нибудь сейчас ранен", "Запах газа", "Выйдите из здания"),
+    ],
+)
+def test_danger_is_asked_and_answered_in_the_persons_language(testapp, language, asks, sign, says):
+    page = testapp.get(f"{POTHOLE}&lang={language}")
+    assert asks in page
+    assert sign in page
+    form = page.forms["screen"]
+    form["danger"] = "gas"
+    stopped = form.submit("submit")
+    assert says in stopped
+    # words in a report are met in the same language
+    found = testapp.get("/search?q=gas+leak")
+    assert says in found

@@ -66,7 +66,7 @@ class ScreenForm(Schema):
 
     def after_bind(self, node: Any, kw: dict[str, Any]) -> None:
         tell = telling(kw["request"])
-        screen = tell.published.screen(tell.today)
+        screen = tell.published.screen(tell.today).spoken(page_language(kw["request"]))
         offered = [("none", _("None of these")), *((each.key, each.name) for each in screen.signs)]
         self["danger"].typ = Choice(offered)
         self["danger"].title = screen.ask
@@ -286,7 +286,7 @@ def _screen(request: Any, found: Service) -> Any:
 
 def _danger(request: Any, found: Service, key: str) -> Any:
     tell = telling(request)
-    screen = tell.published.screen(tell.today)
+    screen = tell.published.screen(tell.today).spoken(page_language(request))
     sign = next(each for each in screen.signs if each.key == key)
     log_danger("web", [sign])
     page = {"sign": sign, "again_url": f"/report?service={found.ref}&danger=none"}
@@ -344,11 +344,11 @@ def _file(request: Any, found: Service) -> Any:
         seen = filing.preview(tell.published, found.tenant, intake, now=request.now)
         if seen.signs:
             again = _again(request, found, form, values, cleared=True, first=first)
-            number = seen.signs[0].number
+            sign = seen.signs[0].spoken(page_language(request))
             again.problem = _(
                 "Call ${number} now if anybody is in danger. Your words sound like it: "
                 "${sign}. Nothing was sent yet.",
-                mapping={"number": number, "sign": seen.signs[0].name},
+                mapping={"number": sign.number, "sign": sign.name},
             )
             request.response.status_int = 400
             return _report_page(request, found, again, None)
