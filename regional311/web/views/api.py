@@ -48,7 +48,7 @@ def index(context: ApiNode, request: Any) -> dict[str, Any]:
                         "id": each.id,
                         "summary": each.summary,
                         "method": each.method,
-                        "path": "/{partner}" + each.path,
+                        "path": each.path,
                         "permission": str(each.permission),
                         "parameters": [
                             one["name"]

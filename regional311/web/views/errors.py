@@ -125,7 +125,7 @@ def forbidden(error: Any, request: Any) -> Any:
         return error_page(
             request,
             403,
-            _("This key is not good for that"),
+            "This key is not good for that",
             f"{getattr(result, 'msg', '')}.".capitalize(),
             code="ScopeMissing",
         )
@@ -232,12 +232,12 @@ def broken_rule(error: DomainError, request: Any) -> Response:
 
 @exception_view_config(KeyRefused)
 def unknown_key(error: KeyRefused, request: Any) -> Response:
-    """A program showed a key that is not good here."""
+    """A program showed a key that is not good here; programs are told in English."""
     return error_page(
         request,
         401,
-        _("This key is not good here"),
-        _("Send a key of this partner as Authorization: Bearer. Nothing was changed."),
+        "This key is not good here",
+        "Send a key of this partner as Authorization: Bearer. Nothing was changed.",
         code=error.code,
         headers={"WWW-Authenticate": CHALLENGE},
     )
@@ -249,7 +249,7 @@ def too_often(error: TooOften, request: Any) -> Response:
     return error_page(
         request,
         429,
-        _("Wait a little"),
+        "Wait a little",
         error.message,
         code=error.code,
         headers={"Retry-After": str(error.retry_after)},
