@@ -88,7 +88,7 @@ from regional311.tenancy.models import IdempotencyKey
 ASKED_IN_PERSON: Final = ("desk", "web")
 """Sources where a person can be asked: the danger screen and consent must have been."""
 
-ANSWERED: Final = (*ASKED_IN_PERSON, "open311")
+ANSWERED: Final = (*ASKED_IN_PERSON, "open311", "api")
 """Sources that wait for an answer: it is kept, and given again when the same comes twice."""
 
 ALWAYS_SHARED: Final = frozenset({"need", "urgency", "location", "problem"})
@@ -203,13 +203,13 @@ class Place:
 class Intake:
     """A contact as it is filed.
 
-    ``source`` is ``desk``, ``web``, ``open311``, ``demo`` or ``replay:<file>``, and ``key`` is
-    unique in it: a random key (128 bits or more), or the row's own. ``service`` is ``partner/key``;
-    empty when nothing was asked for. ``contact_id`` and ``contact_version`` continue a contact that
-    was started at the desk. ``danger_answer`` is ``none`` or the key of a sign, ``None`` when the
-    screen was not asked. ``cleared`` says that words of danger were seen and asked about.
-    ``reply`` is what was answered to the service's questions, ``None`` when they were not asked;
-    ``files`` are those given in answer.
+    ``source`` is ``desk``, ``web``, ``open311``, ``api``, ``demo`` or ``replay:<file>``, and
+    ``key`` is unique in it: a random key (128 bits or more), or the row's own. ``service`` is
+    ``partner/key``; empty when nothing was asked for. ``contact_id`` and ``contact_version``
+    continue a contact that was started at the desk. ``danger_answer`` is ``none`` or the key of a
+    sign, ``None`` when the screen was not asked. ``cleared`` says that words of danger were seen
+    and asked about. ``reply`` is what was answered to the service's questions, ``None`` when they
+    were not asked; ``files`` are those given in answer.
     ``eligible`` are the answers to the receiver's own questions, ``(key, yes or no)``.
     ``chosen`` is the candidate that a specialist picked. ``consent`` is ``given``, ``refused`` or
     ``unasked``. ``unmet`` is why nobody can meet the need, found out before anything was filed:

@@ -101,6 +101,7 @@ def pothole(**more):
 def test_a_request_is_filed_read_worked_and_closed(program):
     robot = program()
     filed = robot.once("/requests", pothole(description="deep")).json
+    assert "Pothole in a street" in robot.app.get(filed["track_url"]).text
     one = robot.get(f"/requests/{filed['request']}")
     assert one.json["description"] == "deep"
     assert one.json["answers"]["size"] == "wheel"

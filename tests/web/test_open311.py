@@ -488,7 +488,7 @@ TAGGED = {"service_code": "graffiti", "description": "paint", **IN_THE_CITY}
 
 @pytest.mark.parametrize("form", ["json", "xml"])
 def test_a_photo_comes_in_parts_and_is_kept_with_the_request(
-    testapp, key, web_engine, people, form
+    testapp, photographer, web_engine, people, form
 ):
     with_photo = [("media", "../hole.exe", JPEG)]
     sent = testapp.post(

@@ -182,9 +182,10 @@ class NewRequest(Shape):
     )
     urgency: Priority = "normal"
     language: Literal["en", "es", "vi", "zh-Hant", "ru"] = "en"
-    consent: Literal["given", "refused"] = Field(
+    consent: Literal["given", "written", "refused"] = Field(
         "refused",
-        description="Whether the person agreed that what identifies them goes to another partner.",
+        description="Whether the person agreed that what identifies them goes to another partner: "
+        "in words, on paper, or not.",
     )
 
 
@@ -208,6 +209,14 @@ class NewNote(Shape):
         description="Staff of this partner only, or the person and whoever took it in."
     )
     text: Text = Field(min_length=1)
+
+
+class NoteAdded(Shape):
+    """A note that was added; its words are not said again."""
+
+    id: UUID
+    audience: Literal["internal", "public"]
+    at: datetime
 
 
 class Assignment(Shape):
@@ -488,7 +497,8 @@ def _intake(call: Call[Nothing, NewRequest]) -> filing.Intake:
         description=said.description.strip().replace("\r\n", "\n"),
         urgency=said.urgency,
         reply=_reply(call, service),
-        consent=said.consent,
+        consent="refused" if said.consent == "refused" else "given",
+        consent_method="written" if said.consent == "written" else "spoken",
     )
 
 
@@ -669,7 +679,7 @@ def _move(call: Call[Any, Any], to: str, **values: Any) -> Any:
     path="/requests/{number}/note",
     name="note",
     body=NewNote,
-    answer=Note,
+    answer=NoteAdded,
     status=201,
     creates=True,
 )
@@ -678,7 +688,7 @@ def add_request_note(call: Call[Nothing, NewNote]) -> Any:
     if _follows(call.record):
         raise HTTPNotFound
     said = call.body
-    add_note(
+    note_id = add_note(
         call.session,
         now=call.request.now,
         request_id=call.record.id,
@@ -686,10 +696,4 @@ def add_request_note(call: Call[Nothing, NewNote]) -> Any:
         internal=said.audience == "internal",
         followers=call.tell.followers(),
     )
-    return {
-        "audience": said.audience,
-        "from_person": False,
-        "text": said.text.strip(),
-        "by": call.request.identity.name,
-        "at": call.request.now,
-    }
+    return {"id": note_id, "audience": said.audience, "at": call.request.now}
