@@ -122,6 +122,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
     from regional311.config.directories import work_packages
     from regional311.cover.due import cover_due
     from regional311.forecast.warnings import warn
+    from regional311.inbox.texting import Texts
     from regional311.insight.publishing import publish_months
     from regional311.intake import front_desk, me_too
     from regional311.intake.service import Followers
@@ -169,6 +170,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
                 ),
             ),
         ),
+        Errand("texts", 1, Texts(settings)),
         Chore("backtests", 0.5, backtest.work_all if once else backtest.work),
         Chore("search_documents", 86_400, refresh_everything),
         Chore("search_words", 86_400, forget_words),

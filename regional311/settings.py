@@ -6,6 +6,7 @@ the ini file, which win). Nothing else in the program reads the environment.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import errno
 import ipaddress
@@ -35,6 +36,9 @@ VARIABLES = (
     "REGIONAL311_TRUSTED_PROXY",
     "REGIONAL311_EXCHANGE_HOSTS",
     "REGIONAL311_MAIL_LISTEN",
+    "REGIONAL311_TEXT_URL",
+    "REGIONAL311_TEXT_KEY",
+    "REGIONAL311_TEXT_SECRET",
 )
 
 
@@ -55,7 +59,8 @@ class Settings:
     on an outside server. Without `smtp_url`, mail stays in the outbox with that reason shown.
     `trusted_proxy` is the IP address of the one proxy whose X-Forwarded headers are believed.
     `exchange_hosts` are the only hosts whose systems are asked about referrals. `mail_listen` is
-    where mail to lines is received; without it none is.
+    where mail to lines is received; without it none is. `text_url` is the one address that texts
+    are handed to, with `text_key`; `text_secret` signs what the provider of texts brings.
     """
 
     var: Path
@@ -69,6 +74,9 @@ class Settings:
     trusted_proxy: str | None = None
     exchange_hosts: tuple[str, ...] = ()
     mail_listen: tuple[str, int] | None = None
+    text_url: str | None = None
+    text_key: str = field(default="", repr=False)
+    text_secret: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_environment(
@@ -99,6 +107,9 @@ class Settings:
             trusted_proxy=_trusted_proxy(values),
             exchange_hosts=_exchange_hosts(values),
             mail_listen=_mail_listen(values),
+            text_url=_text_url(values),
+            text_key=values.get("REGIONAL311_TEXT_KEY", "").strip(),
+            text_secret=_text_secret(values),
         )
 
     def as_environment(self) -> dict[str, str]:
@@ -116,6 +127,9 @@ class Settings:
             "REGIONAL311_MAIL_LISTEN": "{}:{}".format(*self.mail_listen)
             if self.mail_listen
             else None,
+            "REGIONAL311_TEXT_URL": self.text_url,
+            "REGIONAL311_TEXT_KEY": self.text_key,
+            "REGIONAL311_TEXT_SECRET": self.text_secret,
         }
         return {name: value for name, value in values.items() if value}
 
@@ -181,6 +195,40 @@ def _mail_listen(values: Mapping[str, str]) -> tuple[str, int] | None:
             field=name,
         )
     return str(address), int(port)
+
+
+def _text_url(values: Mapping[str, str]) -> str | None:
+    """Where texts are handed over: over https, or on this machine itself for trying out."""
+    name = "REGIONAL311_TEXT_URL"
+    value = _url(values, name, ("https", "http"))
+    if value is None:
+        return None
+    parts = urlsplit(value)
+    if parts.query or parts.fragment or parts.username:
+        raise SettingRefused(
+            f"{name} must be an address without user or query, like https://texts.example/v1.",
+            field=name,
+        )
+    if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise SettingRefused(f"{name} must begin with https://.", field=name)
+    return value
+
+
+def _text_secret(values: Mapping[str, str]) -> str | None:
+    name = "REGIONAL311_TEXT_SECRET"
+    value = values.get(name, "").strip()
+    if not value:
+        return None
+    try:
+        key = base64.b64decode(value.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        key = b""
+    if not value.startswith("whsec_") or not 24 <= len(key) <= 64:
+        raise SettingRefused(
+            f"{name} must be whsec_ and 24 to 64 bytes in base64, as the provider gives it.",
+            field=name,
+        )
+    return value
 
 
 def _trusted_proxy(values: Mapping[str, str]) -> str | None:

@@ -82,6 +82,8 @@ class Thread(Base):
     done_at: Mapped[datetime | None]
     undeliverable_at: Mapped[datetime | None]
     """When it was said that our answers do not arrive."""
+    stopped_at: Mapped[datetime | None]
+    """Since when the person wants no more texts: they sent STOP."""
     handled_seconds: Mapped[int] = mapped_column(default=0)
     closings: Mapped[int] = mapped_column(default=0)
     """How often its contact was ended; each is work of its own revision."""

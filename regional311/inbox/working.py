@@ -166,6 +166,8 @@ def answer(
         raise HasAnother("Somebody else has it. Take it over first.")
     if thread.channel != "chat" and not thread.address:
         raise NotNow("It names no address that could be answered.")
+    if thread.stopped_at is not None:
+        raise NotNow("The person sent STOP: no text may be sent there until they send START.")
     if thread.state == "done":
         raise NotNow("It is done. Open it again first.")
     if thread.claimed_by is None:
@@ -385,7 +387,7 @@ def _outgoing(
     sender: From,
     now: datetime,
 ) -> Any:
-    headers: dict[str, Any] | None = None
+    headers: dict[str, Any] = {"from": [sender.line, sender.address]}
     heading, body = "", words
     if thread.channel == "email":
         answered = [
@@ -403,8 +405,7 @@ def _outgoing(
             if each is not None
         ]
         back = reply_address(sender.address, thread.id, sender.secret)
-        headers = {
-            "from": [sender.line, sender.address],
+        headers |= {
             "reply_to": back,
             "sender": back,
             "references": list(reversed(answered)),

@@ -282,7 +282,7 @@ def waitress_options(settings: Settings) -> dict[str, Any]:
 NOT_TENANTS = frozenset(
     {
         *("", "*", "answer", "auth", "healthz", "hsds", "metrics", "mine", "open311"),
-        *("static", "track", "waiting"),
+        *("static", "texts", "track", "waiting"),
     }
 )
 SECRET_AFTER = frozenset({"answer", "auth", "mine", "search", "track"})

@@ -109,6 +109,7 @@ PUBLIC_VIEWS = frozenset(
         "service",
         "sitemap.xml",
         "suggest",
+        "texts",
     }
 )
 """Names of views of the root that must be found without asking the database."""

@@ -19,6 +19,7 @@ from regional311.identity.permissions import Permissions as P
 from regional311.inbox import queries, working
 from regional311.inbox.letters import split_quoted
 from regional311.inbox.models import Thread, ThreadMessage
+from regional311.inbox.phones import shown
 from regional311.inbox.templates import filled
 from regional311.intake.lifecycle import first_contact_resolution
 from regional311.intake.models import Attachment
@@ -56,6 +57,9 @@ AUTOMATIC: Final = {
     "spam": _("marked as spam"),
     "machine": _("from an address that nobody reads"),
     "own": _("from one of our own addresses"),
+    "stop": _("wants no more texts"),
+    "start": _("wants texts again"),
+    "help": _("asked for help by a word, and was answered"),
 }
 STEPS: Final = {
     "claim": _("Taken back: it is new again."),
@@ -256,7 +260,10 @@ def _page(
             "claim": found.state == "new",
             "give_back": mine and open_,
             "hand_on": open_,
-            "answer": open_ and (mine or free) and (found.channel == "chat" or bool(found.address)),
+            "answer": open_
+            and (mine or free)
+            and (found.channel == "chat" or bool(found.address))
+            and found.stopped_at is None,
             "done": open_ and (mine or free),
             "open": not open_ and found.channel != "chat",
             "undo": before["step"] if before else None,
@@ -273,7 +280,8 @@ def _page(
         "facts": [
             (_("Channel"), said(CHANNELS, found.channel)),
             (_("Line"), line.name if line else found.line_key),
-            (_("Address"), found.address),
+            (_("Address"), shown(found.address) if found.channel == "text" else found.address),
+            (_("Texts"), _("None wanted: STOP was sent") if found.stopped_at else None),
             (_("Language"), said(LANGUAGES, found.language)),
             (_("Began"), tell.when(found.began_at)),
             (_("Waits since"), tell.when(found.waiting_since) if open_ else None),

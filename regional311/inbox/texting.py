@@ -1,0 +1,283 @@
+"""Texts in and out, by a provider that speaks HTTP: what it is sent, and what it tells.
+
+Out: `POST` of one JSON object a text to the address that the operator named, with a bearer key. In:
+the provider's webhook (`web/views/texts.py`) brings texts and reports. Nothing is held open while
+the provider is waited for; what fails in passing is tried again by the outbox.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import Final
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from sqlalchemy import Engine, select, update
+
+from regional311.database.ids import new_id
+from regional311.database.rows import new_row, put, send
+from regional311.database.session import Scope, TenantSession, mark_changed, scope_of, session_scope
+from regional311.inbox.letters import clean, language_of
+from regional311.inbox.models import Thread
+from regional311.inbox.phones import e164
+from regional311.inbox.receiving import Incoming, Received, receive
+from regional311.notices.delivery import (
+    LEASE,
+    Fate,
+    Letter,
+    Outcome,
+    lease,
+    note_no_server,
+    record,
+)
+from regional311.notices.models import OutboxMessage
+from regional311.referral.snapshot import Line, Published
+from regional311.settings import Settings
+
+SECONDS: Final = 10.0
+LARGEST_ANSWER: Final = 64 * 1024
+LONGEST: Final = 5_000
+NO_PROVIDER: Final = "No provider of texts is configured (REGIONAL311_TEXT_URL)."
+
+WORDS: Final = {
+    **dict.fromkeys(("stop", "stopall", "unsubscribe", "cancel", "end", "quit", "alto"), "stop"),
+    **dict.fromkeys(("start", "unstop", "iniciar"), "start"),
+    **dict.fromkeys(("help", "info", "ayuda"), "help"),
+}
+"""Words that telephone companies have honoured, sent alone."""
+
+ANSWERS: Final = {
+    "stop": {
+        "en": "{partner}: you will get no more texts from us. Send START to get them again.",
+        "es": "{partner}: no recibirá más mensajes nuestros. Envíe START para recibirlos otra vez.",
+        "vi": "{partner}: quý vị sẽ không nhận tin nhắn nữa. Gửi START để nhận lại.",
+        "zh-Hant": "{partner}:您不會再收到我們的簡訊。傳送 START 可重新接收。",
+        "ru": "{partner}: сообщений больше не будет. Отправьте START, чтобы снова их получать.",
+    },
+    "start": {
+        "en": "{partner}: you get our texts again. Send STOP to end them.",
+        "es": "{partner}: vuelve a recibir nuestros mensajes. Envíe STOP para terminarlos.",
+        "vi": "{partner}: quý vị sẽ lại nhận tin nhắn. Gửi STOP để ngừng.",
+        "zh-Hant": "{partner}:您將再次收到我們的簡訊。傳送 STOP 可停止。",
+        "ru": "{partner}: вы снова получаете сообщения. Отправьте STOP, чтобы прекратить.",
+    },
+    "help": {
+        "en": "{partner}: write what you need and a person answers. In an emergency call 911."
+        " Send STOP to end texts.",
+        "es": "{partner}: escriba lo que necesita y una persona le responde. En una emergencia"
+        " llame al 911. Envíe STOP para terminar.",
+        "vi": "{partner}: hãy viết điều quý vị cần, sẽ có người trả lời. Trường hợp khẩn cấp"
+        " hãy gọi 911. Gửi STOP để ngừng.",
+        "zh-Hant": "{partner}:請寫下您的需要,會有人回覆。緊急情況請撥 911。傳送 STOP 可停止。",
+        "ru": "{partner}: напишите, что вам нужно, и вам ответят. В экстренном случае звоните 911."
+        " Отправьте STOP, чтобы прекратить.",
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text as the provider brings it; numbers as E.164."""
+
+    key: str
+    sender: str
+    text: str
+
+
+def word_of(text: str) -> str | None:
+    """Give which of the words a text is, when it says nothing else.
+
+    >>> word_of(" Stop. "), word_of("AYUDA"), word_of("stop the noise please")
+    ('stop', 'help', None)
+    """
+    return WORDS.get(re.sub(r"[^\w]", "", text.strip()).lower()) if len(text) < 30 else None
+
+
+def line_with(region: Published, number: str) -> Line | None:
+    """Give the line for texts that has a number, however it is spelled in its partner's files."""
+    return next(
+        (
+            line
+            for line in region.lines.values()
+            if line.channel == "text" and not line.ended and e164(line.address) == number
+        ),
+        None,
+    )
+
+
+def take_in(
+    session: TenantSession, region: Published, line: Line, came: Text, *, now: datetime
+) -> Received:
+    """Keep a text; answer the words that must be honoured at once, and by ourselves only them."""
+    words = clean(came.text).strip()[:LONGEST]
+    word = word_of(words)
+    known = _latest(session, line, came.sender)
+    language = language_of(words) or (known.language if known else "en")
+    if word is not None and words.strip(" .!").lower() in ("alto", "iniciar", "ayuda"):
+        language = "es"
+    kept = receive(
+        session,
+        region,
+        Incoming(
+            line=line,
+            key=came.key,
+            text=words,
+            address=came.sender,
+            language=language,
+            automatic=word,
+        ),
+        now=now,
+    )
+    if word is None or kept.repeated:
+        return kept
+    send(session)
+    tenant_id = scope_of(session).tenant_id
+    if word in ("stop", "start"):
+        session.execute(
+            update(Thread)
+            .where(Thread.tenant_id == tenant_id, Thread.id == kept.thread_id)
+            .values(stopped_at=now if word == "stop" else None)
+            .execution_options(synchronize_session=False)
+        )
+        mark_changed(session)
+    spoken = ANSWERS[word].get(language, ANSWERS[word]["en"])
+    put(
+        session,
+        new_row(
+            OutboxMessage,
+            tenant_id=tenant_id,
+            id=new_id(),
+            event=f"text_{word}",
+            subject_id=kept.thread_id,
+            channel="text",
+            recipient=came.sender,
+            language=language,
+            heading="",
+            body=spoken.format(partner=region.tenants[line.tenant].short_name),
+            headers={"from": ["", line.address]},
+            created_at=now,
+            due_at=now,
+        ),
+    )
+    return kept
+
+
+def _latest(session: TenantSession, line: Line, number: str) -> Thread | None:
+    return session.scalars(
+        select(Thread)
+        .where(
+            Thread.tenant_id == scope_of(session).tenant_id,
+            Thread.channel == "text",
+            Thread.address == number,
+            Thread.line_key == line.key,
+        )
+        .order_by(Thread.id.desc())
+        .limit(1)
+    ).one_or_none()
+
+
+def report(
+    session: TenantSession, message_id: UUID, *, arrived: bool, reason: str, now: datetime
+) -> bool:
+    """Keep what the telephone company said of a text of ours; False when there is no such text.
+
+    One that did not arrive is a dead letter, which a person sees and can send again.
+    """
+    values: dict[str, object] = (
+        {"delivered_at": now, "last_error": None}
+        if arrived
+        else {"state": "dead", "last_error": f"It did not arrive ({reason})."}
+    )
+    row = session.execute(
+        update(OutboxMessage)
+        .where(
+            OutboxMessage.tenant_id == scope_of(session).tenant_id,
+            OutboxMessage.id == message_id,
+            OutboxMessage.channel == "text",
+            OutboxMessage.state == "sent",
+        )
+        .values(values)
+        .returning(OutboxMessage.subject_id)
+        .execution_options(synchronize_session=False)
+    ).one_or_none()
+    if row is None:
+        return False
+    mark_changed(session)
+    if not arrived:
+        session.execute(
+            update(Thread)
+            .where(Thread.tenant_id == scope_of(session).tenant_id, Thread.id == row.subject_id)
+            .values(undeliverable_at=now)
+            .execution_options(synchronize_session=False)
+        )
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The errand of the worker: deliver each partner's due texts."""
+
+    settings: Settings
+
+    def __call__(self, engine: Engine, tenant_id: UUID, clock: Callable[[], datetime]) -> int:
+        scope = Scope(tenant_id)
+        with session_scope(engine, scope) as session:
+            if self.settings.text_url is None:
+                note_no_server(session, channel="text", why=NO_PROVIDER)
+                return 0
+            leased = lease(session, now=clock(), until=clock() + LEASE, channel="text")
+        for each in leased:
+            outcome = post(each, self.settings, tenant_id)
+            with session_scope(engine, scope) as session:
+                record(session, outcome, now=clock())
+        return len(leased)
+
+
+def post(letter: Letter, settings: Settings, tenant_id: UUID) -> Outcome:
+    """Hand one text to the provider, and say what became of it. No redirect is followed."""
+    assert settings.text_url is not None
+    sender = e164((letter.headers or {}).get("from", ["", ""])[1])
+    if sender is None:
+        return Outcome(letter, Fate.DEAD, "The line has no number that can send texts.")
+    parts = urlsplit(settings.text_url)
+    body = json.dumps(
+        {
+            "reference": f"{tenant_id}/{letter.id}",
+            "from": sender,
+            "to": letter.recipient,
+            "text": letter.body,
+        },
+        ensure_ascii=False,
+    ).encode()
+    headers = {
+        "Authorization": f"Bearer {settings.text_key}",
+        "Content-Type": "application/json",
+        "Idempotency-Key": str(letter.id),
+    }
+    host, port = parts.hostname or "", parts.port
+    connection: HTTPConnection
+    if parts.scheme == "https":
+        context = ssl.create_default_context()
+        connection = HTTPSConnection(host, port, timeout=SECONDS, context=context)
+    else:
+        connection = HTTPConnection(host, port, timeout=SECONDS)
+    try:
+        connection.request("POST", parts.path or "/", body, headers)
+        response = connection.getresponse()
+        response.read(LARGEST_ANSWER)
+    except (OSError, HTTPException) as error:
+        why = f"The provider did not answer ({type(error).__name__})."
+        return Outcome(letter, Fate.RETRY, why)
+    finally:
+        connection.close()
+    if 200 <= response.status < 300:
+        return Outcome(letter, Fate.SENT)
+    passing = response.status in (408, 425, 429) or response.status >= 500
+    fate = Fate.RETRY if passing else Fate.DEAD
+    return Outcome(letter, fate, f"The provider refused the text ({response.status}).")

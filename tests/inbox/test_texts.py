@@ -1,0 +1,242 @@
+"""Texts over real HTTP: signed in, kept once, answered by the provider; STOP holds."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select, text
+from webtest import TestApp
+
+from regional311.app import main
+from regional311.database.ids import new_id
+from regional311.database.session import Scope, make_engine, session_scope
+from regional311.exchange.signing import SignatureRefused
+from regional311.exchange.webhooks import key_of, sign, verify
+from regional311.inbox.models import Thread, ThreadMessage
+from regional311.inbox.phones import e164
+from regional311.inbox.texting import Texts
+from regional311.inbox.working import From, NotNow, answer
+from regional311.notices.models import OutboxMessage
+from regional311.referral.snapshot import invalidate
+from regional311.settings import Settings
+
+from .conftest import NOW, SECRET
+
+pytestmark = pytest.mark.commits
+WHSEC = "whsec_" + "c2VjcmV0" * 4
+LINE = "503-555-0171"
+
+
+@given(
+    st.sampled_from(["", "+1", "1", "+1 ", "1-", "tel:+1-", "tel:", "001-", "  "]),
+    st.sampled_from(["503", "(503)", "503.", "(503) ", "503-", "503 ", "5 0 3 "]),
+    st.sampled_from(["823", "823-", "823.", "823 ", "8 2 3 ", "823–"]),
+    st.sampled_from(["4000", "40 00", " 4000 ", "4000;ext=3", "4000 x3"]),
+)
+def test_a_hundred_spellings_are_one_number(country, area, exchange, rest):
+    spelled = f"{country}{area}{exchange}{rest}"
+    assert e164(spelled) == ("+15038234000" if "001" not in country else e164(spelled))
+
+
+def test_a_webhook_is_what_was_signed_and_not_long_ago():
+    key = key_of(WHSEC)
+    headers = sign("msg_1", b"{}", key=key, now=NOW)
+    assert verify(headers, b"{}", key=key, now=NOW) == "msg_1"
+    rotated = headers | {"webhook-signature": f"v1,AAAA {headers['webhook-signature']}"}
+    assert verify(rotated, b"{}", key=key, now=NOW) == "msg_1"
+    for changed, body, at in (
+        (headers, b"{ }", NOW),
+        (headers | {"webhook-id": "msg_2"}, b"{}", NOW),
+        (headers, b"{}", NOW + timedelta(minutes=6)),
+        (headers, b"{}", NOW - timedelta(minutes=6)),
+        (headers | {"webhook-signature": ""}, b"{}", NOW),
+        (headers | {"webhook-timestamp": "x"}, b"{}", NOW),
+        ({}, b"{}", NOW),
+    ):
+        with pytest.raises(SignatureRefused):
+            verify(changed, body, key=key, now=at)
+
+
+class Provider(ThreadingHTTPServer):
+    """A little provider of texts: keeps what it gets, answers as told."""
+
+    got: list
+    status: int
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            self.server.got.append((dict(self.headers), json.loads(body)))
+            self.send_response(self.server.status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_arguments) -> None:
+            pass
+
+    made = Provider(("127.0.0.1", 0), Handler)
+    made.got, made.status = [], 202
+    thread = threading.Thread(target=made.serve_forever, daemon=True)
+    thread.start()
+    yield made
+    made.shutdown()
+    made.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def texts_engine(server, region_template):
+    database = server.clone(region_template)
+    made = make_engine(database.app_url)
+    invalidate()
+    yield made
+    made.dispose()
+    server.drop(database.name)
+
+
+@pytest.fixture(scope="module")
+def tenant(texts_engine):
+    with texts_engine.connect() as connection:
+        return connection.scalar(text("SELECT id FROM tenants WHERE slug = 'city-of-portland'"))
+
+
+@pytest.fixture(scope="module")
+def browser(texts_engine, tmp_path_factory):
+    settings = Settings(var=tmp_path_factory.mktemp("var"), secret=SECRET, text_secret=WHSEC)
+    return TestApp(main({}, configured=settings, engine=texts_engine, clock=lambda: NOW))
+
+
+def bring(browser, kind="message.received", status=200, key=None, **data):
+    given = {"id": str(new_id()), "to": LINE} | data
+    if kind != "message.received":
+        given = data
+    body = json.dumps({"type": kind, "data": given}).encode()
+    headers = sign(key or str(new_id()), body, key=key_of(WHSEC), now=NOW)
+    return browser.post("/texts", body, headers, content_type="application/json", status=status)
+
+
+def thread_of(engine, tenant, number):
+    with session_scope(engine, Scope(tenant)) as session:
+        session.expire_on_commit = False
+        return session.scalars(select(Thread).where(Thread.address == number)).one()
+
+
+def test_a_text_is_kept_once_whoever_signs_it_rightly(browser, texts_engine, tenant):
+    data = {"id": "sms-1", "from": "(503) 555-0123", "text": "The light is out"}
+    assert bring(browser, **data).json["repeated"] is False
+    assert bring(browser, **data).json["repeated"] is True
+    bring(browser, **{"from": "503.555.0123", "text": "on Division"})
+    thread = thread_of(texts_engine, tenant, "+15035550123")
+    assert (thread.state, thread.channel, thread.line_key) == ("new", "text", "text")
+    with session_scope(texts_engine, Scope(tenant)) as session:
+        words = select(ThreadMessage.text).where(ThreadMessage.thread_id == thread.id)
+        assert session.scalars(words.order_by(ThreadMessage.id)).all() == [
+            "The light is out",
+            "on Division",
+        ]
+    forged = browser.post("/texts", b"{}", {"webhook-id": "x"}, status=401)
+    assert "webhook-timestamp" in forged.json["message"]
+    bring(browser, status=400, **{"from": "call me", "text": "x"})
+    bring(browser, status=404, **{"from": "503-555-0123", "to": "503-555-0199", "text": "x"})
+    assert bring(browser, kind="message.read").json == {"kept": False}
+
+
+def test_an_answer_leaves_by_the_provider_and_is_reported(
+    browser, texts_engine, tenant, provider, tmp_path
+):
+    bring(browser, **{"from": "+15035550124", "text": "Hello"})
+    thread = thread_of(texts_engine, tenant, "+15035550124")
+    sender = From(LINE, "Text with 311", "City of Portland", SECRET)
+    with session_scope(texts_engine, Scope(tenant, new_id())) as session:
+        made = answer(
+            session,
+            thread.id,
+            thread.version,
+            text="Bonjour – we look.",
+            sender=sender,
+            done=False,
+            today=NOW.date(),
+            now=NOW,
+        )
+    settings = Settings(
+        var=tmp_path,
+        text_url=f"http://127.0.0.1:{provider.server_port}/v1/texts",
+        text_key="key",
+    )
+
+    def letter():
+        with session_scope(texts_engine, Scope(tenant)) as session:
+            session.expire_on_commit = False
+            return session.get_one(OutboxMessage, (tenant, made))
+
+    provider.status = 503
+    errand = Texts(settings)
+    assert errand(texts_engine, tenant, lambda: NOW) >= 1
+    assert (letter().state, letter().last_error) == (
+        "pending",
+        "The provider refused the text (503).",
+    )
+    provider.status = 202
+    later = NOW + timedelta(minutes=1)
+    errand(texts_engine, tenant, lambda: later)
+    headers, sent = provider.got[-1]
+    assert headers["Authorization"] == "Bearer key"
+    assert headers["Idempotency-Key"] == str(made)
+    assert sent == {
+        "reference": f"{tenant}/{made}",
+        "from": "+15035550171",
+        "to": "+15035550124",
+        "text": "Bonjour – we look.",
+    }
+    assert letter().state == "sent"
+    assert bring(browser, kind="message.delivered", reference=sent["reference"]).json["kept"]
+    assert letter().delivered_at == NOW
+    failed = bring(
+        browser, kind="message.failed", reference=sent["reference"], reason="no such number"
+    )
+    assert failed.json["kept"]
+    assert letter().state == "dead"
+    assert thread_of(texts_engine, tenant, "+15035550124").undeliverable_at == NOW
+    bring(browser, kind="message.failed", status=404, reference="nonsense")
+
+
+def test_stop_holds_until_start(browser, texts_engine, tenant):
+    bring(browser, **{"from": "+15035550125", "text": "Hello"})
+    bring(browser, **{"from": "+15035550125", "text": " Stop."})
+    thread = thread_of(texts_engine, tenant, "+15035550125")
+    assert (thread.stopped_at, thread.state) == (NOW, "new")
+    sender = From(LINE, "Text with 311", "City of Portland", SECRET)
+    with (
+        pytest.raises(NotNow, match="STOP"),
+        session_scope(texts_engine, Scope(tenant, new_id())) as session,
+    ):
+        answer(
+            session,
+            thread.id,
+            thread.version,
+            text="Hi",
+            sender=sender,
+            done=False,
+            today=NOW.date(),
+            now=NOW,
+        )
+    bring(browser, **{"from": "+15035550125", "text": "START"})
+    bring(browser, **{"from": "+15035550125", "text": "ayuda"})
+    assert thread_of(texts_engine, tenant, "+15035550125").stopped_at is None
+    with session_scope(texts_engine, Scope(tenant)) as session:
+        rows = session.execute(
+            select(OutboxMessage.event, OutboxMessage.language)
+            .where(OutboxMessage.recipient == "+15035550125")
+            .order_by(OutboxMessage.id)
+        ).all()
+    assert rows == [("text_stop", "en"), ("text_start", "en"), ("text_help", "es")]
