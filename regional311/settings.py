@@ -39,6 +39,7 @@ VARIABLES = (
     "REGIONAL311_TEXT_URL",
     "REGIONAL311_TEXT_KEY",
     "REGIONAL311_TEXT_SECRET",
+    "REGIONAL311_PHONE_SECRET",
 )
 
 
@@ -60,7 +61,8 @@ class Settings:
     `trusted_proxy` is the IP address of the one proxy whose X-Forwarded headers are believed.
     `exchange_hosts` are the only hosts whose systems are asked about referrals. `mail_listen` is
     where mail to lines is received; without it none is. `text_url` is the one address that texts
-    are handed to, with `text_key`; `text_secret` signs what the provider of texts brings.
+    are handed to, with `text_key`; `text_secret` signs what the provider of texts brings,
+    `phone_secret` what a telephone system tells of calls.
     """
 
     var: Path
@@ -77,6 +79,7 @@ class Settings:
     text_url: str | None = None
     text_key: str = field(default="", repr=False)
     text_secret: str | None = field(default=None, repr=False)
+    phone_secret: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_environment(
@@ -109,7 +112,8 @@ class Settings:
             mail_listen=_mail_listen(values),
             text_url=_text_url(values),
             text_key=values.get("REGIONAL311_TEXT_KEY", "").strip(),
-            text_secret=_text_secret(values),
+            text_secret=_webhook_secret(values, "REGIONAL311_TEXT_SECRET"),
+            phone_secret=_webhook_secret(values, "REGIONAL311_PHONE_SECRET"),
         )
 
     def as_environment(self) -> dict[str, str]:
@@ -130,6 +134,7 @@ class Settings:
             "REGIONAL311_TEXT_URL": self.text_url,
             "REGIONAL311_TEXT_KEY": self.text_key,
             "REGIONAL311_TEXT_SECRET": self.text_secret,
+            "REGIONAL311_PHONE_SECRET": self.phone_secret,
         }
         return {name: value for name, value in values.items() if value}
 
@@ -214,8 +219,7 @@ def _text_url(values: Mapping[str, str]) -> str | None:
     return value
 
 
-def _text_secret(values: Mapping[str, str]) -> str | None:
-    name = "REGIONAL311_TEXT_SECRET"
+def _webhook_secret(values: Mapping[str, str], name: str) -> str | None:
     value = values.get(name, "").strip()
     if not value:
         return None
@@ -225,7 +229,7 @@ def _text_secret(values: Mapping[str, str]) -> str | None:
         key = b""
     if not value.startswith("whsec_") or not 24 <= len(key) <= 64:
         raise SettingRefused(
-            f"{name} must be whsec_ and 24 to 64 bytes in base64, as the provider gives it.",
+            f"{name} must be whsec_ and 24 to 64 bytes in base64, the same on both sides.",
             field=name,
         )
     return value

@@ -132,6 +132,39 @@ class ThreadMessage(Base):
     """How many files were kept: attachments of this message, named 1, 2, ..."""
 
 
+class Call(Base):
+    """A call as a telephone system tells of it, until it is a contact or is called back."""
+
+    __tablename__ = "calls"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "call_key"),
+        tenant_reference("contacts", "contact_id"),
+        Index(None, "tenant_id", "contact_id"),
+        Index(
+            "ix_calls_open",
+            "tenant_id",
+            "rang_at",
+            postgresql_where=text("contact_id IS NULL AND settled_at IS NULL"),
+        ),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    call_key: Mapped[str]
+    """The telephone system's own id of it."""
+    line_key: Mapped[str]
+    caller: Mapped[str | None]
+    """As E.164; none when it is withheld."""
+    rang_at: Mapped[datetime]
+    answered_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    contact_id: Mapped[UUID | None]
+    settled_at: Mapped[datetime | None]
+    """When somebody called back whom nobody had answered, or left it at that."""
+    settled_by: Mapped[UUID | None]
+
+
 class AnswerTemplate(Base):
     """Words that a partner's people answer with often, in one language."""
 

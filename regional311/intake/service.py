@@ -203,12 +203,14 @@ def close_contact(
     bureau_key: str | None = None,
     handle_seconds: int | None = None,
     revision: int = 1,
+    over_at: datetime | None = None,
 ) -> Changed:
     """End a contact and meter it: the wrap-up says how it ended.
 
     ``zone_day`` is the partner's local day of ``now``, on which the work is booked.
     ``handle_seconds`` is the work, where it is not all the time since the start; ``revision`` is
     above 1 for a contact that was ended before and opened again by :func:`open_contact_again`.
+    ``over_at`` is when the person was gone, where that is known to have been before ``now``.
     Raises :class:`ContactEnded` when it has ended already.
     """
     _among(disposition, lifecycle.DISPOSITIONS, "disposition", "Choose how the contact ended.")
@@ -216,9 +218,9 @@ def close_contact(
     contact = _contact(session, contact_id, version, {"disposition": disposition})
     if contact.ended_at is not None:
         raise ContactEnded("This contact has ended already.")
-    contact.ended_at = now
+    contact.ended_at = now if over_at is None else max(min(over_at, now), contact.started_at)
     if handle_seconds is None:
-        handle_seconds = max(0, int((now - contact.started_at).total_seconds()))
+        handle_seconds = max(0, int((contact.ended_at - contact.started_at).total_seconds()))
     contact.handle_seconds = handle_seconds
     contact.disposition = disposition
     if call_type is not None:

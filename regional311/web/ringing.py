@@ -8,6 +8,8 @@ from typing import Any
 
 from regional311.cover.queries import waiting
 from regional311.exchange.service import ERASED
+from regional311.inbox.calls import Heard, open_calls
+from regional311.inbox.phones import shown as shown_number
 from regional311.web.i18n import _
 from regional311.web.loop_wording import CONSENT_ENDS
 from regional311.web.telling import Telling, telling
@@ -23,7 +25,7 @@ STATES = {
 
 
 def waiting_of(request: Any) -> dict[str, Any]:
-    """What rings here now, as the desk shows it; one statement.
+    """What rings here now, and whom to call back, as the desk shows it; two statements.
 
     `waiting_url` names what was seen, so that asking again is answered only when it has changed.
     """
@@ -42,16 +44,34 @@ def waiting_of(request: Any) -> dict[str, Any]:
         }
         for each in rows
     ]
+    heard = open_calls(request.dbsession, request.now)
     seen = hashlib.sha256(
         " ".join(
-            f"{each.public_id}{len(each.attempts)}{each.consent_ended}" for each in rows
+            [
+                *(f"{each.public_id}{len(each.attempts)}{each.consent_ended}" for each in rows),
+                *(f"{each.id}{each.rings}" for each in heard),
+            ]
         ).encode()
     ).hexdigest()[:12]
     return {
         "waiting": [each for each in shown if not each["stop"]],
         "to_stop": [each for each in shown if each["stop"]],
+        "calls": [_call(tell, each) for each in heard if each.rings],
+        "missed": [_call(tell, each) for each in heard if not each.rings],
+        "desk_url": f"/{tell.slug}/desk",
         "waiting_seen": seen,
         "waiting_url": f"/{tell.slug}/desk/waiting?seen={seen}",
+    }
+
+
+def _call(tell: Telling, each: Heard) -> dict[str, Any]:
+    line = tell.published.lines.get(f"{tell.slug}/{each.line_key}")
+    return {
+        "id": each.id,
+        "line": line.name if line else each.line_key,
+        "caller": shown_number(each.caller) if each.caller else _("a withheld number"),
+        "link": f"tel:{each.caller}" if each.caller else None,
+        "since": tell.when(each.rang_at),
     }
 
 

@@ -281,7 +281,7 @@ def waitress_options(settings: Settings) -> dict[str, Any]:
 
 NOT_TENANTS = frozenset(
     {
-        *("", "*", "answer", "auth", "healthz", "hsds", "metrics", "mine", "open311"),
+        *("", "*", "answer", "auth", "calls", "healthz", "hsds", "metrics", "mine", "open311"),
         *("static", "texts", "track", "waiting"),
     }
 )

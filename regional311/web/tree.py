@@ -98,6 +98,7 @@ CATALOGUE_VIEWS = frozenset({"bulk", "changes", "drafts", "read", "sheet"})
 
 PUBLIC_VIEWS = frozenset(
     {
+        "calls",
         "data-guide",
         "emergency",
         "found",

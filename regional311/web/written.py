@@ -7,8 +7,10 @@ from typing import Any
 
 from sqlalchemy import select
 
+from regional311.inbox.calls import of_contact
 from regional311.inbox.letters import split_quoted
 from regional311.inbox.models import ThreadMessage
+from regional311.inbox.phones import shown
 from regional311.inbox.queries import Row, thread_of
 from regional311.web.telling import telling
 from regional311.web.tree import viewer
@@ -63,6 +65,9 @@ def _find(request: Any, contact: Any) -> Written | None:
 
 def said_in_writing(request: Any, context: Any) -> dict[str, Any]:
     """What a form about the contact can begin with: the words, and how the person is reached."""
+    if context.record.channel == "phone":
+        call = of_contact(request.dbsession, context.record.id)
+        return {"phone": shown(call.caller)} if call and call.caller else {}
     found = written_on(request, context.record)
     if found is None:
         return {}

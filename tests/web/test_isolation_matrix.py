@@ -132,6 +132,8 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("Desk", "", "POST"): ("desk", TAKES),
     ("Desk", "message", "GET"): ("desk/message", TAKES),
     ("Desk", "message", "POST"): ("desk/message", TAKES),
+    ("Desk", "call", "POST"): ("desk/call", TAKES),
+    ("Desk", "call-back", "POST"): ("desk/call-back", TAKES),
     ("FrontDesk", "", "GET"): ("front-desk", TAKES),
     ("FrontDesk", "", "POST"): ("front-desk", TAKES),
     **{

@@ -28,6 +28,7 @@ from regional311.catalog.queries import forms
 from regional311.database.ids import new_token
 from regional311.errors import InvalidInput, Stale
 from regional311.identity.permissions import Permissions as P
+from regional311.inbox.calls import of_contact
 from regional311.intake import lifecycle, queries
 from regional311.intake.service import close_contact, record_transfer, update_contact
 from regional311.metering.queries import usage_of_contact
@@ -1212,9 +1213,11 @@ def wrap_up(context: ContactRecord, request: Any) -> Any:
     if unsaid is not None:
         request.response.status_int = 400
         return _page(context, request, Work(problem=unsaid))
+    call = of_contact(request.dbsession, found.id) if found.channel == "phone" else None
     close_contact(
         request.dbsession,
         now=request.now,
+        over_at=call.over_at if call else None,
         contact_id=found.id,
         version=sent_version(request),
         disposition=disposition,

@@ -9,7 +9,6 @@ The same message again is taken once. Nothing here is for people.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 from uuid import UUID
 
@@ -17,21 +16,14 @@ from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
 
-from regional311.exchange.signing import SignatureRefused
-from regional311.exchange.webhooks import key_of, verify
 from regional311.inbox import texting
 from regional311.inbox.phones import e164
+from regional311.web.hooks import refuse, signed
 from regional311.web.representations import json_response
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import Root, enter
 
 LONGEST = 200
-
-
-def _refuse(status: int, message: str, field: str | None = None) -> Response:
-    answer = json_response({"error": "Refused", "message": message, "field": field})
-    answer.status_int = status
-    return answer
 
 
 @view_config(
@@ -43,20 +35,10 @@ def _refuse(status: int, message: str, field: str | None = None) -> Response:
 )
 def texts(context: Root, request: Any) -> Response:
     """Take a text or a report in."""
-    secret = request.registry.configured.text_secret
-    if secret is None:
-        return _refuse(404, "Texts are not received here.")
-    try:
-        verify(request.headers, request.body, key=key_of(secret), now=request.now)
-    except SignatureRefused as error:
-        return _refuse(401, error.message)
-    try:
-        sent = json.loads(request.body.decode())
-        kind, data = sent["type"], sent["data"]
-    except (ValueError, RecursionError, TypeError, KeyError):
-        return _refuse(400, "Send one JSON object with type and data, in UTF-8.")
-    if not isinstance(data, dict) or not all(isinstance(each, str) for each in data.values()):
-        return _refuse(400, "data must be one object of texts.", "data")
+    said = signed(request, request.registry.configured.text_secret)
+    if isinstance(said, Response):
+        return said
+    kind, data = said
     tell = telling(request)
     if kind == "message.received":
         return _received(tell, request, data)
@@ -69,14 +51,14 @@ def texts(context: Root, request: Any) -> Response:
 def _received(tell: Telling, request: Any, data: dict[str, str]) -> Response:
     key = data.get("id", "").strip()
     if not key or len(key) > LONGEST:
-        return _refuse(400, f"Give the message's id, at most {LONGEST} characters.", "id")
+        return refuse(400, f"Give the message's id, at most {LONGEST} characters.", "id")
     sender, to = e164(data.get("from", "")), e164(data.get("to", ""))
     if sender is None or to is None:
         field = "from" if sender is None else "to"
-        return _refuse(400, "Give a telephone number, such as +15038234000.", field)
+        return refuse(400, "Give a telephone number, such as +15038234000.", field)
     line = texting.line_with(tell.published, to)
     if line is None:
-        return _refuse(404, "No line for texts has this number.", "to")
+        return refuse(404, "No line for texts has this number.", "to")
     partner = request.registry.partners.by_slug(line.tenant)
     enter(request, partner)
     kept = texting.take_in(
@@ -97,7 +79,7 @@ def _reported(tell: Telling, request: Any, data: dict[str, str], *, arrived: boo
     except ValueError:
         partner = None
     if partner is None:
-        return _refuse(404, "There is no such text.", "reference")
+        return refuse(404, "There is no such text.", "reference")
     enter(request, partner)
     reason = "".join(
         each for each in data.get("reason", "")[:60] if each.isalnum() or each in " _-"
