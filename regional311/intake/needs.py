@@ -166,7 +166,7 @@ _PARTS: Final = text(
     FROM service_requests r
     JOIN service_requests kept
       ON kept.tenant_id = r.tenant_id AND kept.id = coalesce(r.merged_into_id, r.id)
-    WHERE r.tenant_id = :tenant AND r.need_id = :need
+    WHERE r.tenant_id = :tenant AND r.need_id = :need AND r.handed_to_id IS NULL
     UNION ALL
     SELECT 'request', kept.state, kept.resolution, NULL, m.at, coalesce(kept.closed_at, m.at)
     FROM me_toos m
@@ -187,7 +187,8 @@ _PARTS: Final = text(
             WHERE e.tenant_id = :tenant AND e.subject_id = f.id AND e.kind = 'request_status'
             ORDER BY e.id DESC LIMIT 1),
            NULL, f.sent_at, coalesce(f.closed_at, f.sent_at)
-    FROM followed_requests f WHERE f.tenant_id = :tenant AND f.need_id = :need
+    FROM followed_requests f
+    WHERE f.tenant_id = :tenant AND f.need_id = :need AND f.owner_id <> f.tenant_id
     UNION ALL
     SELECT 'transfer', result, NULL, NULL, at, at
     FROM transfers WHERE tenant_id = :tenant AND need_id = :need

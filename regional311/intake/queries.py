@@ -467,8 +467,11 @@ def followed_requests(
     limit: int = PAGE,
 ) -> Page[FollowedItem]:
     """Give a page of the requests that live with other partners: one statement."""
+    tenant_id = scope_of(session).tenant_id
     query = select(*_of(FollowedRequest, FollowedItem)).where(
-        FollowedRequest.tenant_id == scope_of(session).tenant_id
+        FollowedRequest.tenant_id == tenant_id,
+        # what was followed and handed on to here is one's own
+        FollowedRequest.owner_id != tenant_id,
     )
     if states is not None:
         query = query.where(FollowedRequest.state.in_(states))
@@ -618,7 +621,12 @@ def request_detail(session: Session, request_id: UUID) -> RequestDetail:
         .where(ServiceRequest.tenant_id == tenant_id, ServiceRequest.id == request_id)
         .union_all(
             select(FollowedRequest.contact_id, literal(None), literal(None)).where(
-                FollowedRequest.tenant_id == tenant_id, FollowedRequest.id == request_id
+                FollowedRequest.tenant_id == tenant_id,
+                FollowedRequest.id == request_id,
+                # what was handed on has a row of one's own, too
+                ~select(ServiceRequest.id)
+                .where(ServiceRequest.tenant_id == tenant_id, ServiceRequest.id == request_id)
+                .exists(),
             )
         )
         .subquery()
@@ -833,7 +841,11 @@ def _requests_of(session: Session, contact_id: UUID) -> list[ContactRequest]:
         ServiceRequest.opened_at,
         ServiceRequest.expected_at,
         ServiceRequest.closed_at,
-    ).where(ServiceRequest.tenant_id == tenant_id, ServiceRequest.contact_id == contact_id)
+    ).where(
+        ServiceRequest.tenant_id == tenant_id,
+        ServiceRequest.contact_id == contact_id,
+        ServiceRequest.handed_to_id.is_(None),
+    )
     followed = select(
         FollowedRequest.id,
         FollowedRequest.public_id,
@@ -845,7 +857,11 @@ def _requests_of(session: Session, contact_id: UUID) -> list[ContactRequest]:
         FollowedRequest.sent_at,
         FollowedRequest.expected_at,
         FollowedRequest.closed_at,
-    ).where(FollowedRequest.tenant_id == tenant_id, FollowedRequest.contact_id == contact_id)
+    ).where(
+        FollowedRequest.tenant_id == tenant_id,
+        FollowedRequest.contact_id == contact_id,
+        FollowedRequest.owner_id != tenant_id,
+    )
     rows = [ContactRequest(*row) for row in session.execute(union_all(own, followed))]
     return sorted(rows, key=lambda row: (row.opened_at, row.id))
 

@@ -436,6 +436,10 @@ def change_request(
     submitted = {"state": to, "resolution": resolution, "public_message": message}
     request = _request(session, request_id, version, submitted)
     before = request.state
+    if request.handed_to_id is not None:
+        raise lifecycle.StepNotAllowed(
+            "It was handed on to another partner, who works it now.", field="state"
+        )
     lifecycle.check_transition(
         before,
         to,

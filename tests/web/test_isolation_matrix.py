@@ -194,10 +194,12 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
         for name in (
             "assign",
             "close",
+            "hand-on",
             "link",
             "merge",
             "note",
             "reopen",
+            "send-back",
             "split",
             "start",
             "tag",
@@ -207,6 +209,7 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
             "wait",
         )
     },
+    ("RequestRecord", "hand-on", "GET"): ("requests/{request}/hand-on", WORKS),
     ("RequestRecord", "split", "GET"): ("requests/{request}/split", WORKS),
     **{
         ("Requests", name, "POST"): (f"requests/{name}", REQUESTS)

@@ -42,7 +42,7 @@ from regional311.web.representations import csv_stream, file_response, wanted
 from regional311.web.same_already import sought, told
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import RequestRecord, Requests
-from regional311.web.views import bulk_changes, request_links
+from regional311.web.views import bulk_changes, request_handing, request_links
 from regional311.web.wording import (
     ACTIONS,
     HELPED,
@@ -460,11 +460,14 @@ def page_of_own(context: RequestRecord, request: Any, **failed: Any) -> dict[str
         "inquirer": _inquirer(detail.inquirer),
         **_together(context, request),
         **request_links.shown(request, context),
+        **request_handing.shown(request, context),
         "tags": tags(request.dbsession, found.id),
         "tag_url": f"{here}/tag" if works else None,
     }
-    if "link" in failed:
-        common["link_form"] = failed["link"]
+    for name in ("link", "send-back"):
+        if name in failed:
+            common[f"{name.replace('-', '_')}_form"] = failed[name]
+    works = works and found.handed_to_id is None
     return common | (_to_do(context, request, failed) if works else {})
 
 
