@@ -203,6 +203,8 @@ def send_back(
                 ServiceRequest.tenant_id == sender_id, ServiceRequest.id == request_id
             )
         ).scalar_one()
+    # what was loaded is not any more, after having been at the sender
+    request = _held(session, request_id, version, words)
     new = NewRequest(
         id=request_id,
         public_id=request.public_id,

@@ -1131,14 +1131,11 @@ class Accommodations(Collection):
         return terms.bureaus_of(member.email if member is not None else "")
 
     def find(self, name: str) -> Any:
-        identity = self.request.identity
-        if identity is None or P.ACCOMMODATION_WORK not in identity.permissions(
-            self.request.tenant.id
-        ):
+        found = super().find(name)
+        if found is None:
             return None
-        found, bureaus = super().find(name), self.bureaus()
-        hidden = found is not None and bureaus is not None and found.bureau_key not in bureaus
-        return None if hidden else found
+        bureaus = self.bureaus()
+        return found if bureaus is None or found.bureau_key in bureaus else None
 
 
 @collection("accommodation-figures")

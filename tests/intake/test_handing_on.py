@@ -136,9 +136,10 @@ def test_it_is_sent_back_once_and_not_handed_there_again(city, region):
         back = "It is in a street of yours beside our bridge."
         known = {"now": LATER, "request_id": filed.request_id, "words": back}
         assert send_back(city, region, version=1, followers=NAMES, **known) == "city"
-        with pytest.raises(CannotHandOn):
-            now_at = row_of(city, COUNTY, filed.request_id).version
-            send_back(city, region, version=now_at, followers=NAMES, **known)
+        left = row_of(city, COUNTY, filed.request_id)
+        assert (left.state, left.handed_to_id) == ("closed", CITY)
+        with pytest.raises(CannotHandOn, match="ended"):
+            send_back(city, region, version=left.version, followers=NAMES, **known)
     mine = row_of(city, CITY, filed.request_id)
     assert (mine.state, mine.handed_to_id, mine.service_key) == ("triaged", None, "pothole")
     assert [each.how for each in way(city, filed.request_id)] == ["handed", "sent_back"]

@@ -51,7 +51,7 @@ def test_a_request_goes_to_whose_it_is_and_comes_back_once(
     form = page.forms["send-back"]
     form["words"] = "It lies in a street of yours after all."
     page = form.submit("submit").follow()
-    assert "City of Portland has it now" in page
+    assert "City of Portland has it now" in page, page.html.select_one("main").text
     mine = worker.get(f"{CITY}/requests/{number}")
     assert "The way it took: 2 steps" in mine
     assert "send-back" not in mine.forms
