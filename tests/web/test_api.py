@@ -440,7 +440,6 @@ def test_a_cursor_is_good_for_its_list_with_its_filters_only(program):
         ("limit=ten", "limit"),
         ("colour=red", "colour"),
         ("state=open&state=closed", "state"),
-        ("queue=%00", "queue"),
         ("format=xml", "format"),
     ],
 )
@@ -578,7 +577,6 @@ def test_every_refusal_is_a_problem(program, document):
         ({"answers": {"size": "enormous"}}, "#/answers/size"),
         ({"answers": {"no-such": "x"}}, "#/answers/no-such"),
         ({"person": {"email": "nobody"}}, "#/person/email"),
-        ({"person": {"name": "a\x00b"}}, "#/person/name"),
         ({"description": "x" * 4001}, "#/description"),
         ({"urgency": "yesterday"}, "#/urgency"),
         ({"colour": "red"}, "#/colour"),
