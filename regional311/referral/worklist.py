@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, not_, select
 from sqlalchemy.orm import Session
 
 from regional311.database.session import scope_of
-from regional311.intake.queries import PAGE, Page, by_state, numbered, page_of
+from regional311.intake.queries import PAGE, Page, by_state, page_of
 from regional311.referral import lifecycle
 from regional311.referral.models import Referral
 from regional311.referral.queries import ReferralItem
@@ -112,7 +112,6 @@ def listed(
     service_key: str | None = None,
     counterparty_id: UUID | None = None,
     urgency: str | None = None,
-    number: str | None = None,
     without: Iterable[tuple[UUID, str]] = (),
     sort: str = "sent",
     oldest_first: bool = True,
@@ -145,7 +144,6 @@ def listed(
             else and_(Referral.side == lifecycle.SENDER, Referral.counterparty_id == owner_id)
         )
         query = query.where(not_(and_(Referral.service_key == key, at_owner)))
-    query = numbered(query, Referral.public_id, number, "F")
     column = SORTS[sort]
     if sort != "sent":
         query = query.where(column.is_not(None))

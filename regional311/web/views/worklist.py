@@ -176,7 +176,6 @@ def _listing(request: Any, tell: Telling, chosen: str, *, from_us: bool) -> List
                     if slug != tell.slug
                 ],
             ),
-            Filter("number", _("Number")),
         ],
         sort="-sent" if chosen in ("sent", "closed") else "sent",
         csv=True,
@@ -194,7 +193,6 @@ def _page(request: Any, listing: Listing, chosen: str, limit: int) -> Any:
         state=asked["state"],
         urgency=asked["urgency"],
         counterparty_id=tell.published.ids.get(asked["partner"] or ""),
-        number=asked["number"],
         sort=sort if sort in worklist.SORTS else "sent",
         oldest_first=not (listing.sort or "").startswith("-"),
         after=listing.after,
