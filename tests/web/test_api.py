@@ -360,6 +360,27 @@ def test_what_is_confidential_is_nowhere_without_the_scope(program, people, web_
     assert filed["request"] in cleared.get("/requests?limit=200").text
 
 
+def test_needs_and_referrals_for_what_is_confidential_are_nowhere_either(program, people):
+    all_but = [each for each in API_SCOPES if each != "request:confidential"]
+    cleared, robot = program(), program(scopes=all_but)
+    services = cleared.get("/services?limit=200").json["items"]
+    secret = next(
+        each["key"]
+        for each in services
+        if each["confidential"] and each["place"] != "required"
+        and not cleared.get(f"/services/{each['key']}").json["questions"].get("required")
+    )  # fmt: skip
+    said = {"service": secret, "description": "a quiet word", "person": {"name": "Ana Q"}}
+    filed = cleared.once("/requests", said).json
+    at = f"/contacts/{filed['contact']}"
+    assert cleared.get(at).json["services"] == [f"{CITY}/{secret}"]
+    told = robot.get(at)
+    assert told.json["services"] == told.json["needs"] == told.json["requests"] == []
+    assert "quiet word" not in told.text
+    assert "Ana Q" not in told.text
+    assert secret not in robot.get("/contacts?limit=200").text
+
+
 def test_words_and_callers_need_their_own_scope(program):
     robot, facts = program(), program(scopes=["contact:read"])
     filed = robot.once(

@@ -14,15 +14,16 @@ from regional311.web.api.operations import Call
 
 
 def hidden_services(call: Call[Any, Any]) -> frozenset[tuple[UUID, str]]:
-    """Return the services, as (owner, key), of which who asks may know nothing."""
-    if call.cleared:
-        return frozenset()
-    published = call.tell.published
-    return frozenset(
-        (published.ids[each.tenant], each.key)
-        for each in published.directory.services
-        if each.confidential
-    )
+    """Return the services, as (owner, key), of which who asks may know nothing; once a call."""
+    found: frozenset[tuple[UUID, str]] | None = getattr(call.request, "hidden_services", None)
+    if found is None:
+        published = call.tell.published
+        found = call.request.hidden_services = frozenset(
+            (published.ids[each.tenant], each.key)
+            for each in published.directory.services
+            if each.confidential and not call.cleared
+        )
+    return found
 
 
 def check_seen(call: Call[Any, Any], owner: UUID, key: str) -> None:
