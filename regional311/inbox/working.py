@@ -167,6 +167,8 @@ def answer(
     if thread.channel != "chat" and not thread.address:
         raise NotNow("It names no address that could be answered.")
     if thread.stopped_at is not None:
+        if thread.channel == "chat":
+            raise NotNow("The person has left the chat.")
         raise NotNow("The person sent STOP: no text may be sent there until they send START.")
     if thread.state == "done":
         raise NotNow("It is done. Open it again first.")

@@ -106,11 +106,21 @@ def telephone_of(tell: Telling, slug: str) -> Line | None:
     return next(iter(same or phones), None)
 
 
+def _chat(tell: Telling, slug: str) -> str | None:
+    """The address of a partner's chat, while somebody there answers it."""
+    at = tell.request.now
+    for line in tell.published.lines.values():
+        if line.tenant == slug and line.channel == "chat" and not line.ended:
+            here = tell.published.who_answers(line.ref, at).kind == HERE
+            return f"/chat/{slug}" if here else None
+    return None
+
+
 def answering_now(tell: Telling) -> list[dict[str, Any]]:
     """Each partner's first telephone line with who answers it now, by name."""
     slugs = sorted(tell.published.partners, key=tell.partner)
     return [
-        {"name": tell.partner(slug), **now_on(tell, line)}
+        {"name": tell.partner(slug), "chat": _chat(tell, slug), **now_on(tell, line)}
         for slug in slugs
         if (line := telephone_of(tell, slug)) is not None
     ]

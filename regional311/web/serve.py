@@ -281,8 +281,20 @@ def waitress_options(settings: Settings) -> dict[str, Any]:
 
 NOT_TENANTS = frozenset(
     {
-        *("", "*", "answer", "auth", "calls", "healthz", "hsds", "metrics", "mine", "open311"),
-        *("static", "texts", "track", "waiting"),
+        *(
+            "",
+            "*",
+            "answer",
+            "auth",
+            "calls",
+            "chat",
+            "healthz",
+            "hsds",
+            "metrics",
+            "mine",
+            "open311",
+        ),
+        *("open311", "static", "texts", "track", "waiting"),
     }
 )
 SECRET_AFTER = frozenset({"answer", "auth", "mine", "search", "track"})

@@ -72,6 +72,7 @@ from regional311.identity.members import find_member
 from regional311.identity.models import ApiClient, Membership
 from regional311.identity.permissions import Permissions as P
 from regional311.identity.queries import Tracked, tracked
+from regional311.inbox import chatting
 from regional311.inbox.models import AnswerTemplate, Thread
 from regional311.inbox.queries import Viewer
 from regional311.insight.figures import FIGURES
@@ -165,6 +166,8 @@ class Root(Resource):
             return PublicArticles(self.request, name, self)
         if name == "waiting":
             return WaitingRooms(self.request, name, self)
+        if name == "chat":
+            return ChatRooms(self.request, name, self)
         if name == "hsds":
             return DirectoryApi(self.request, name, self)
         if name == "open311":
@@ -339,6 +342,37 @@ class WaitingRooms(Resource):
 
 class WaitingRoom(PublicPlace):
     """What the screen of a waiting room shows: numbers, and no names."""
+
+
+class ChatRooms(Resource):
+    """/chat/<slug>: where everybody may write to a partner."""
+
+    def child(self, name: str) -> Resource | None:
+        partner = self.request.registry.partners.by_slug(name)
+        return None if partner is None else ChatRoom(self.request, name, self, partner)
+
+
+class ChatRoom(PublicPlace):
+    """/chat/<slug>/<secret>: chats of a partner, each for whoever holds its link."""
+
+    def child(self, name: str) -> Resource | None:
+        if not 20 <= len(name) <= 100 or not name.isascii():
+            return None
+        enter(self.request, self.partner)
+        found = chatting.find(self.request.dbsession, name)
+        if found is None:
+            return None
+        return ChatThread(self.request, name, self, self.partner, found)
+
+
+class ChatThread(PublicPlace):
+    """One chat, for whoever holds its link."""
+
+    def __init__(
+        self, request: Any, name: str, parent: Resource, partner: Partner, chat: chatting.Chat
+    ) -> None:
+        super().__init__(request, name, parent, partner)
+        self.chat = chat
 
 
 class PublicServices(Resource):

@@ -690,6 +690,8 @@ PUBLIC = {
     "DirectoryApi",
     "DirectoryList",
     "DirectoryEntry",
+    "ChatRoom",
+    "ChatThread",
     "WaitingRoom",
     "AccommodationDoor",
     "AccommodationLink",

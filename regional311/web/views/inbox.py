@@ -281,7 +281,16 @@ def _page(
             (_("Channel"), said(CHANNELS, found.channel)),
             (_("Line"), line.name if line else found.line_key),
             (_("Address"), shown(found.address) if found.channel == "text" else found.address),
-            (_("Texts"), _("None wanted: STOP was sent") if found.stopped_at else None),
+            (
+                _("Texts"),
+                _("None wanted: STOP was sent")
+                if found.stopped_at and found.channel == "text"
+                else None,
+            ),
+            (
+                _("Chat"),
+                _("The person has left") if found.stopped_at and found.channel == "chat" else None,
+            ),
             (_("Language"), said(LANGUAGES, found.language)),
             (_("Began"), tell.when(found.began_at)),
             (_("Waits since"), tell.when(found.waiting_since) if open_ else None),
