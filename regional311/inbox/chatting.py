@@ -95,7 +95,10 @@ def find(session: TenantSession, secret: str) -> Chat | None:
             Thread.secret_hash == token_hash(secret),
         )
     ).one_or_none()
-    return None if row is None else Chat(*tuple(row))
+    if row is None:
+        return None
+    thread_id, number, line_key, danger, ended = row
+    return Chat(thread_id, number, line_key, danger, ended)
 
 
 def said(session: TenantSession, chat: Chat) -> list[Words]:

@@ -86,6 +86,7 @@ def begin(context: ChatRoom, request: Any) -> Any:
         request.response.status_int = 409
         return shown
     line = chat_line(tell, context.partner.slug)
+    assert line is not None
     registry, address = request.registry, request.client_addr or "unknown"
     secret = registry.configured.secret
     if too_many(registry.engine, secret, "chat", address, request.now):
