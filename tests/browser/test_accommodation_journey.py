@@ -30,7 +30,7 @@ def test_somebody_asks_in_spanish_on_a_phone(open_page, examine, scripts):
     follow(page.get_by_role("button", name="Enviar"))
     page.get_by_text("El martes.").wait_for()
     follow(page.get_by_role("button", name="Retirarlo"))
-    page.get_by_text("Retirado").wait_for()
+    page.get_by_text("Lo ha retirado.").wait_for()
 
 
 def test_pages_of_a_coordinator(open_page, examine):
