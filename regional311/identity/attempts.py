@@ -13,8 +13,8 @@ from sqlalchemy import Engine, text
 from regional311.errors import DomainError
 
 WINDOW: Final = timedelta(minutes=15)
-MOST: Final[Mapping[str, int]] = {"answer-link": 30, "person-code": 20}
-"""Wrong tries of a kind from one network address within `WINDOW`, after which none is looked at."""
+MOST: Final[Mapping[str, int]] = {"answer-link": 30, "person-code": 20, "chat": 30}
+"""Wrong tries of a kind, or chats begun, from one network address within `WINDOW`; more wait."""
 
 _STEP: Final = timedelta(minutes=1)
 _COUNTED = text("SELECT sign_in_failures(:who, :since)")

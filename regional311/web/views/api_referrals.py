@@ -20,7 +20,6 @@ from regional311.web.api.shapes import (
     Page,
     Paged,
     Shape,
-    Short,
     Text,
 )
 from regional311.web.receiving import finish_days
@@ -121,7 +120,6 @@ class ReferralsAsked(Paged):
     state: State | None = None
     urgency: Urgency | None = None
     partner: Key | None = Field(None, description="Slug of the other side.")
-    number: Short | None = Field(None, description="A number, or how it begins.")
     sort: Literal["sent", "-sent", "due", "-due", "finish", "-finish"] = "sent"
 
 
@@ -182,7 +180,6 @@ def list_referrals(call: Call[ReferralsAsked, None]) -> Any:
         state=asked.state,
         urgency=asked.urgency,
         counterparty_id=partner_id,
-        number=asked.number,
         without=hidden_services(call),
         sort=asked.sort.removeprefix("-"),
         oldest_first=not asked.sort.startswith("-"),

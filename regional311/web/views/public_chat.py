@@ -10,7 +10,7 @@ from pyramid.view import view_config
 
 from regional311.database.ids import new_token
 from regional311.errors import DomainError
-from regional311.identity.attempts import TooManyTries, note_wrong, too_many
+from regional311.identity import attempts
 from regional311.inbox import chatting
 from regional311.referral.snapshot import Line
 from regional311.tenancy.answering import HERE, PARTNER
@@ -88,11 +88,8 @@ def begin(context: ChatRoom, request: Any) -> Any:
     line = chat_line(tell, context.partner.slug)
     assert line is not None
     registry, address = request.registry, request.client_addr or "unknown"
-    secret = registry.configured.secret
-    if too_many(registry.engine, secret, "chat", address, request.now):
-        raise TooManyTries(
-            "Too many chats were started from here. Wait 15 minutes, then try again."
-        )
+    asked = (registry.engine, registry.configured.secret, "chat", address, request.now)
+    attempts.check(*asked)
     key = form_key(request)
 
     def start() -> dict[str, str]:
@@ -114,7 +111,7 @@ def begin(context: ChatRoom, request: Any) -> Any:
         start_over(request)
         request.response.status_int = 400
         return shown | {"problem": _problem()}
-    note_wrong(registry.engine, secret, "chat", address, request.now)
+    attempts.note_wrong(*asked)
     return HTTPSeeOther(location=f"/chat/{context.partner.slug}/{made['secret']}")
 
 
