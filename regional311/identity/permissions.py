@@ -31,7 +31,7 @@ class Permissions(StrEnum):
     """Write down an accommodation request or a complaint; what others wrote stays unseen."""
     ACCOMMODATION_WORK = "accommodation:work"
     """Read and decide them: coordinators only."""
-    ACCOMMODATION_COUNT = "accommodation:count"
+    ACCOMMODATION_READ = "accommodation:read"
     """See how many there are, without persons."""
     REFERRAL_READ = "referral:read"
     REFERRAL_ACCEPT = "referral:accept"
@@ -123,7 +123,7 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[Permissions]] = {
         P.AUDIT_READ,
         P.EMERGENCY_RUN,
         P.INBOX_EDIT,
-        P.ACCOMMODATION_COUNT,
+        P.ACCOMMODATION_READ,
     },
     "coordinator": frozenset(
         {
@@ -131,7 +131,7 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[Permissions]] = {
             P.SERVICE_READ,
             P.ACCOMMODATION_TAKE,
             P.ACCOMMODATION_WORK,
-            P.ACCOMMODATION_COUNT,
+            P.ACCOMMODATION_READ,
         }
     ),
     "partner": frozenset(
@@ -198,7 +198,7 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[Permissions]] = {
             P.EMERGENCY_READ,
             P.EMERGENCY_RUN,
             P.INBOX_EDIT,
-            P.ACCOMMODATION_COUNT,
+            P.ACCOMMODATION_READ,
         }
     ),
     "auditor": _READS_MONEY
@@ -208,7 +208,7 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[Permissions]] = {
         P.SERVICE_READ,
         P.SETTINGS_READ,
         P.EMERGENCY_READ,
-        P.ACCOMMODATION_COUNT,
+        P.ACCOMMODATION_READ,
     },
 }
 """Role to permissions. A partner may rename a role for its people (`tenants/<slug>`), not change

@@ -73,7 +73,7 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
                 "accommodation-figures",
                 _("Accommodations in figures"),
                 _("Counts and times, without persons."),
-                P.ACCOMMODATION_COUNT,
+                P.ACCOMMODATION_READ,
                 within="insight",
             ),
             Entry(

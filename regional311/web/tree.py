@@ -1176,7 +1176,7 @@ class Accommodations(Collection):
 class AccommodationFigures(Collection):
     """How many accommodation requests and complaints there are, without persons."""
 
-    permission = P.ACCOMMODATION_COUNT
+    permission = P.ACCOMMODATION_READ
 
 
 @collection("referrals")

@@ -640,8 +640,8 @@ def test_a_request_is_given_to_somebody_who_works_requests(program, people):
 def test_a_referral_is_answered_and_completed_by_a_program(program, referred):
     sender, receiver, number = referred
     at = f"/referrals/{number}"
-    found = receiver.get("/referrals?view=new").json["items"]
-    assert [each["number"] for each in found] == [number]
+    found = receiver.get("/referrals?view=new&limit=100").json["items"]
+    assert number in [each["number"] for each in found]
     assert receiver.get(at).json["side"] == "received"
     receiver.change(f"{at}/accept", {"note": "ours"})
     assert sender.get(at).json["state"] == "accepted"

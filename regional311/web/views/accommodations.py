@@ -489,7 +489,7 @@ def answer_appeal(context: AccommodationRecord, request: Any) -> Any:
 
 @view_config(
     context=AccommodationFigures,
-    permission=P.ACCOMMODATION_COUNT,
+    permission=P.ACCOMMODATION_READ,
     request_method="GET",
     renderer="accommodations/figures.jinja2",
 )
