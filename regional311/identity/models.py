@@ -95,7 +95,7 @@ class Membership(Base):
     """The person's name as this partner's staff know it."""
     email: Mapped[str]
     roles: Mapped[list[str]]
-    languages: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+    languages: Mapped[list[str]] = mapped_column(default=list, server_default=text("'{}'"))
     """Languages that they speak with callers, as they or an administrator said."""
     ended_at: Mapped[datetime | None]
 

@@ -361,7 +361,9 @@ def test_any_interleaving_of_two_sides(city):
             for need_id, status in needs.items():
                 states = {row.state for row in rows if row.need_id == need_id}
                 if states & set(lifecycle.OPEN):
-                    assert status == "referred", states
+                    # the best result counts: more help that is under way takes nothing back
+                    met = {"met", "partially_met"} if "completed" in states else set()
+                    assert status in {"referred"} | met, states
 
     run_state_machine_as_test(
         TwoSides,

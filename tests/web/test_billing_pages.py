@@ -267,7 +267,7 @@ def test_the_whole_story_to_both_ledgers_and_the_payers_copy(sign_in, web_engine
 
 def issue_the_others(finance, approver):
     """Own bureaus and outside bodies have statements of September too."""
-    for each in finance.get(f"/{CITY}/statements?period=2026-09&format=json").json:
+    for each in finance.get(f"/{CITY}/statements?period=2026-09&format=json").json["items"]:
         if each["state"] == "draft":
             address = f"/{CITY}/statements/{each['public_id']}"
             _form(finance.get(address), "/submit").submit()

@@ -81,19 +81,24 @@ def test_bodies_in_json(testapp, wrong, kind):
     send = {"headers": {"Content-Type": kind}, "status": 400}
     said = {"incident": "1", "reason": wrong}
     answer = testapp.post(f"{CITY}/911", json.dumps(said), **send)
-    assert (answer.json["code"], answer.json["errors"][0]["field"]) == ("InvalidInput", "reason")
+    assert (answer.json["code"], answer.json["errors"][0]["parameter"]) == (
+        "InvalidInput",
+        "reason",
+    )
     bundle = {"resourceType": "Bundle", "entry": [{"resource": {"note": wrong}}]}
     answer = testapp.post(f"{CITY}/fhir", json.dumps(bundle), **send)
     assert answer.json["issue"][0]["expression"] == ["entry[0].resource.note"]
     answer = testapp.post("/hsds/services", json.dumps({"search": wrong}), **send)
-    assert answer.json["errors"][0]["field"] == "search"
+    assert answer.json["errors"][0]["parameter"] == "search"
 
 
 def test_a_half_that_was_not_escaped_is_found_too(testapp):
     body = b'{"incident": "1", "reason": "\xed\xa0\xbd"}'
     headers = {"Content-Type": "application/json"}
     assert (
-        testapp.post(f"{CITY}/911", body, headers=headers, status=400).json["errors"][0]["field"]
+        testapp.post(f"{CITY}/911", body, headers=headers, status=400).json["errors"][0][
+            "parameter"
+        ]
         == "reason"
     )
 

@@ -425,7 +425,7 @@ def test_forged_links_lead_nowhere_and_not_for_long(letter, application, clock):
     wrong = token[:-2] + ("AA" if token[-2:] != "AA" else "BB")
     for each in (wrong, "x", "x" * 76):
         stranger.get(f"/answer/{each}", status=404)
-    for _ in range(MOST):
+    for _ in range(MOST["answer-link"]):
         stranger.get(f"/answer/{wrong}", status="*")
     assert "Wait 15 minutes" in stranger.get(path, status=400)
     clock.advance(minutes=16)

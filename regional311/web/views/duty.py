@@ -34,7 +34,8 @@ def change_duty(context: Desk, request: Any) -> HTTPSeeOther:
         except ValueError:
             raise InvalidInput(_("There is no such help."), field="aid") from None
         # which languages one speaks is the person's, whatever they are on duty for
-        speak(request.dbsession, request.identity.person_id, languages or ["en"], now=request.now)
+        if languages:
+            speak(request.dbsession, request.identity.person_id, languages, now=request.now)
         try:
             with request.dbsession.begin_nested():
                 go_on_duty(

@@ -67,7 +67,7 @@ def error_page(
         told = outcome([("error", FHIR_CODES.get(status, "processing"), message, field)])
         answer = Response(orjson.dumps(told), status=status, content_type=FHIR_JSON)
     elif _wants_json(request):
-        named = [{"field": field, "detail": message}] if field and not errors else errors
+        named = [{"parameter": field, "detail": message}] if field and not errors else errors
         answer = problem(status, title, message, code=code, errors=named)
     else:
         if "HX-Request" in request.headers:
