@@ -37,11 +37,15 @@ MOST_HOPS: Final = 50
 """A letter that was handed on more often goes in a circle (RFC 5321, 6.3)."""
 LONGEST_LOCAL: Final = 64
 
-_ID = re.compile(r"<[^<>\s]{3,300}>")
+_BAD = r"\s\x00-\x20\x7f-\x9f\ud800-\udfff"
+"""What no address and no id has: spaces, controls, halves of characters."""
+_ID = re.compile(rf"<[^<>{_BAD}]{{3,300}}>")
 _OURS = re.compile(r"<([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})@")
 _TOKEN = re.compile(r"\+t([a-z2-7]{42})@")
+_ATOM = rf"[^{_BAD}.@<>()\[\],;:\\\"]+"
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _ADDRESS = re.compile(
-    r"[^\s@<>()\[\],;:\\\"]{1,64}@[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?", re.IGNORECASE
+    rf"(?=[^@]{{1,64}}@.{{1,252}}\Z){_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*", re.IGNORECASE
 )
 _ANSWER = re.compile(
     r"^\s*(re|aw|sv|antw|rif|回复|回覆|ответ|trả lời)\s*(\[\d+\])?\s*[::]\s*", re.IGNORECASE

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime
 from enum import Enum
 from typing import Any
@@ -256,7 +256,8 @@ def send_one(server: smtplib.SMTP, letter: Letter, settings: Settings, *, now: d
     """Send one letter over an open connection."""
     try:
         message = compose(letter, mail_from=settings.mail_from, now=now)
-    except (ValueError, IndexError):
+        message.as_bytes(policy=SMTPUTF8)
+    except Exception:  # noqa: BLE001 - whatever one letter's own words raise holds up no other
         return Outcome(letter, Fate.DEAD, "The address or the subject is not valid in an e-mail.")
     try:
         sender = (letter.headers or {}).get("sender", settings.mail_from)

@@ -169,6 +169,13 @@ def test_broken_letters_are_kept_as_far_as_they_can_be_read(port, mail_engine, t
     assert "<" not in message.text
 
 
+@pytest.mark.parametrize("sender", ['"x@a..b', "x@a..b", "x@a.-b", "x@a-.b", ".x@a", "x@a\x00b"])
+def test_what_is_no_address_is_nobody(sender):
+    content = f"From: {sender}\r\nMessage-ID: <a\x00b@e>\r\n\r\nhi".encode()
+    read = letters.read(content, envelope_from="")
+    assert (read.sender, "\x00" in read.message_id) == ("", False)
+
+
 def test_what_is_too_large_is_refused_at_once(port):
     head = b"".join(b"X-%d: %s\r\n" % (each, b"y" * 900) for each in range(160))
     with pytest.raises(smtplib.SMTPDataError) as refused:

@@ -200,6 +200,8 @@ def test_a_refused_content(own_engine, tenant_id, mailbox) -> None:
         ("ana@example.org\nBcc: all@example.org", "Hello"),
         ("ana@example.org", "Hello\r\nBcc: all@example.org"),
         ("ana", "Hello"),
+        ('"x@a..b', "Hello"),
+        ("x@a..b", "Hello"),
         ("ana@example.org, bob@example.org", "Hello"),
     ],
 )
