@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import or_, select, text
+from sqlalchemy import and_, or_, select, text
 
 from regional311.audit.service import record
 from regional311.database.ids import new_id
@@ -148,7 +148,7 @@ class Heard:
 
 
 def open_calls(session: TenantSession, now: datetime) -> list[Heard]:
-    """What rings and what was missed lately, the oldest first. One statement."""
+    """What rings, then what was missed lately, each the oldest first. One statement."""
     rows = session.execute(
         select(*(getattr(Call, each.name) for each in fields(Heard)))
         .where(
@@ -156,9 +156,12 @@ def open_calls(session: TenantSession, now: datetime) -> list[Heard]:
             Call.contact_id.is_(None),
             Call.settled_at.is_(None),
             Call.rang_at > now - LISTED_FOR,
-            or_(Call.ended_at.is_not(None), Call.rang_at > now - RINGS_FOR),
+            or_(
+                and_(Call.ended_at.is_not(None), Call.answered_at.is_(None)),
+                and_(Call.ended_at.is_(None), Call.rang_at > now - RINGS_FOR),
+            ),
         )
-        .order_by(Call.rang_at, Call.id)
+        .order_by(Call.ended_at.is_not(None), Call.rang_at, Call.id)
         .limit(MOST)
     )
     return [Heard(*tuple(row)) for row in rows]
