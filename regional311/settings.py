@@ -190,7 +190,8 @@ def _mail_listen(values: Mapping[str, str]) -> tuple[str, int] | None:
     host, _, port = value.rpartition(":")
     try:
         address = ipaddress.ip_address(host.strip("[]"))
-        near = address.is_loopback or address.is_private
+        # 0.0.0.0 and :: count as private and mean every address there is
+        near = address.is_private and not address.is_unspecified
     except ValueError:
         near = False
     if not near or not (port.isdecimal() and port.isascii() and int(port) < 65536):

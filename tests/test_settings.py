@@ -71,6 +71,8 @@ def test_every_way_to_write_a_database_address(tmp_path, prefix) -> None:
         ("EXCHANGE_HOSTS", "*.example", "must be host names"),
         ("EXCHANGE_HOSTS", "a@b.example", "must be host names"),
         ("EXCHANGE_HOSTS", "b.example:port", "must be host names"),
+        ("MAIL_LISTEN", "0.0.0.0:25", "of this machine or network"),
+        ("MAIL_LISTEN", "[::]:25", "of this machine or network"),
     ],
 )
 def test_what_is_refused_names_the_variable(tmp_path, name, value, says) -> None:
