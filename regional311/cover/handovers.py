@@ -497,8 +497,9 @@ class NothingToStop(Conflict):
 def forget(session: TenantSession, consent_id: UUID, *, why: str, now: datetime) -> int:
     """Erase where they went the hand-overs that rest on a consent of the bound partner's.
 
-    What still rings stops. The other desk reads that it may not use it any more, and says that it
-    has seen so. ``why`` is revoked or expired. Gives how many there were.
+    What still rings stops. A desk that took it over reads that it may not use it any more, and says
+    that it has seen so; where nobody did, nobody is asked. ``why`` is revoked or expired.
+    Gives how many there were.
     """
     tenant_id = scope_of(session).tenant_id
     send(session)
@@ -511,12 +512,13 @@ def forget(session: TenantSession, consent_id: UUID, *, why: str, now: datetime)
         )
         .order_by(Handover.id)
     ).all()
-    ended = {"consent_ended": why, "consent_ended_at": now}
+    ended: dict[str, Any] = {"consent_ended": why, "consent_ended_at": now}
     for each in found:
         with acting_for(session, each.partner_id):
             row = _mine(session, each.public_id, "in")
             if row.state == "ringing":
                 _end(session, row, "withdrawn", now)
+            ended["stop_seen_at"] = None if row.state == "taken_over" else now
             _write(session, row.id, {**ended, "shared": ERASED, "reason": None, "told": None})
             if row.told and row.contact_id is not None:
                 _forget_note(session, row.contact_id, row.told)

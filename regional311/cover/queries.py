@@ -220,8 +220,8 @@ def window(row: Any, now: datetime) -> tuple[datetime, datetime]:
 def waiting(session: TenantSession, now: datetime) -> list[Any]:
     """Give what rings at the bound partner's desk, the longest first.
 
-    What came along with a consent that has ended is given, too, until somebody has confirmed that
-    it is not used any more.
+    What came along with a consent that has ended is given behind it, until somebody has confirmed
+    that it is not used any more.
     """
     rings = and_(
         Handover.state == "ringing",
@@ -236,7 +236,7 @@ def waiting(session: TenantSession, now: datetime) -> list[Any]:
                 Handover.side == "in",
                 or_(rings, to_stop),
             )
-            .order_by(Handover.started_at, Handover.id)
+            .order_by(rings.desc(), Handover.started_at, Handover.id)
             .limit(50)
         )
     )

@@ -21,6 +21,7 @@ from regional311.intake.models import Contact, Transfer
 from regional311.intake.service import ContactEnded, close_contact, start_contact
 from regional311.metering import service as metering
 from regional311.metering.models import UsageEvent
+from regional311.referral.models import Consent
 from tests.little_region import IDS
 
 NOW = datetime(2026, 11, 25, 20, tzinfo=UTC)
@@ -127,6 +128,35 @@ def test_it_can_be_stopped_and_rung_elsewhere(city):
     assert handovers.ring(city, started.id, other, now=NOW) != number
     with acting_for(city, IDS["211info"]), pytest.raises(AnsweredAlready):
         handovers.take_over(city, number, name="Ana", note="", now=NOW)
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_the_end_of_a_consent_is_confirmed_by_who_took_over_and_stands_behind_rings(city, taken):
+    consent_id = new_id()
+    put(
+        city,
+        new_row(
+            Consent,
+            tenant_id=IDS["city"],
+            id=consent_id,
+            contact_id=(started := begin(city)).id,
+            to_tenant_id=IDS["211info"],
+            fields=["name"],
+            method="spoken",
+            given_at=NOW,
+            purpose="handover",
+        ),
+    )
+    number = handovers.ring(city, started.id, rung(consent_id=consent_id), now=NOW)
+    if taken:
+        with acting_for(city, IDS["211info"]):
+            handovers.take_over(city, number, name="Ana", note="", now=NOW)
+    later = NOW + timedelta(seconds=5)
+    assert handovers.forget(city, consent_id, why="revoked", now=later) == 1
+    rings = handovers.ring(city, begin(city).id, rung(), now=later)
+    with acting_for(city, IDS["211info"]):
+        waits = [each.public_id for each in queries.waiting(city, later)]
+    assert waits == ([rings, number] if taken else [rings])
 
 
 def test_a_ring_whose_time_is_over_keeps_nobody_waiting_for_the_worker(city):
