@@ -265,16 +265,20 @@ def unlink(session: TenantSession, request_id: UUID, link_id: UUID, *, now: date
     for owner_id, mine in ((tenant_id, request_id), (row.other_tenant_id, row.other_id)):
         with acting_for(session, owner_id):
             send(session)
-            session.execute(
+            ended = session.execute(
                 update(RequestLink)
                 .where(
                     RequestLink.tenant_id == owner_id,
                     RequestLink.pair_id == row.pair_id,
                     RequestLink.request_id == mine,
+                    RequestLink.ended_at.is_(None),
                 )
                 .values(ended_at=now)
+                .returning(RequestLink.id)
                 .execution_options(synchronize_session=False)
-            )
+            ).first()
+            if ended is None:
+                raise NotLinked("There is no such link any more.")
             session.execute(
                 update(ServiceRequest)
                 .where(ServiceRequest.tenant_id == owner_id, ServiceRequest.id == mine)

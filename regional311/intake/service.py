@@ -566,12 +566,15 @@ def add_note(
 ) -> UUID:
     """Write a note on a request. An internal one stays with its owner; any other is for the person.
 
-    Raises :class:`NoteEmpty` and :class:`NotFound`.
+    Raises :class:`NoteEmpty`, :class:`NotFound`, and `StepNotAllowed` for words to the person about
+    what was handed on.
     """
     text = text.strip()
     if not text or len(text) > MAX_NOTE:
         raise NoteEmpty(f"Write a note of at most {MAX_NOTE} characters.", field="text")
     request = _request(session, request_id, None, {})
+    if not internal and request.handed_to_id is not None:
+        raise lifecycle.StepNotAllowed("It was handed on; who has it now speaks with the person.")
     scope = scope_of(session)
     note_id = new_id()
     put(

@@ -6,6 +6,7 @@ people refuses it. Keys stand in no address and in no log.
 
 from __future__ import annotations
 
+import hmac
 from typing import Any, Final
 
 from pyramid.httpexceptions import HTTPNotAcceptable
@@ -41,6 +42,15 @@ def program_asking(request: Any) -> Program:
             raise
         session.commit()
     return found
+
+
+def secret_key(request: Any, client_id: Any, repeat: str) -> str:
+    """Return the key under which what a client sends is done once.
+
+    A request's secret link is derived from it, and clients choose keys that others can guess.
+    """
+    secret = request.registry.configured.secret.encode()
+    return hmac.digest(secret, f"once:{client_id}:{repeat}".encode(), "sha256").hex()
 
 
 def is_program(request: Any) -> bool:

@@ -27,7 +27,10 @@ _OFFERS = ("text/html", "application/json", "text/csv")
 
 def wanted(request: Any) -> str:
     """Return `html`, `json` or `csv`: what this request asks for."""
-    asked = request.GET.get("format", "")
+    try:
+        asked = request.GET.get("format", "")
+    except UnicodeDecodeError:
+        asked = ""  # the answer that says so is asked, too, in which form it is wanted
     if asked in ("csv", "json"):
         return asked
     offers = request.accept.acceptable_offers(_OFFERS)

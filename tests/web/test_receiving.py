@@ -427,7 +427,7 @@ def test_forged_links_lead_nowhere_and_not_for_long(letter, application, clock):
         stranger.get(f"/answer/{each}", status=404)
     for _ in range(MOST["answer-link"]):
         stranger.get(f"/answer/{wrong}", status="*")
-    assert "Wait 15 minutes" in stranger.get(path, status=400)
+    assert "Wait 15 minutes" in stranger.get(path, status=429)
     clock.advance(minutes=16)
     assert "Dana Reed" in stranger.get(path)
 

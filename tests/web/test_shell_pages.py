@@ -215,6 +215,7 @@ def test_nothing_is_there(testapp, path):
 
 def test_an_address_that_is_not_utf8_cannot_be_read(testapp):
     testapp.get("/%ff", status=400)
+    testapp.get("/?q=%ff", status=400)
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "[", ""])

@@ -34,6 +34,7 @@ from regional311.web.api.shapes import (
     Text,
     Words,
 )
+from regional311.web.programs import secret_key
 from regional311.web.tree import RequestRecord, Requests
 
 GROUP = "Requests"
@@ -487,7 +488,9 @@ def _intake(call: Call[Nothing, NewRequest]) -> filing.Intake:
     known = asker.name or asker.phone or asker.email
     return filing.Intake(
         source="api",
-        key=f"{call.request.identity.person_id}:{call.request.headers['Idempotency-Key']}",
+        key=secret_key(
+            call.request, call.request.identity.person_id, call.request.headers["Idempotency-Key"]
+        ),
         channel="app",
         started_at=call.request.now,
         service=ref,

@@ -36,6 +36,7 @@ from regional311.web.entry_alerts import alert_sentence
 from regional311.web.i18n import offered
 from regional311.web.offering import CONDITION
 from regional311.web.open311 import Refused, given, listed, moment, reply
+from regional311.web.programs import secret_key
 from regional311.web.representations import csv_stream
 from regional311.web.searching import danger_in
 from regional311.web.telling import Telling
@@ -481,7 +482,7 @@ def _intake(call: Call, service: Service, client_id: Any) -> filing.Intake:
     photo = _photo(call, service)
     return filing.Intake(
         source="open311",
-        key=f"{client_id}:{repeat or new_token()}",
+        key=secret_key(call.request, client_id, repeat) if repeat else new_token(),
         channel="app",
         started_at=call.request.now,
         service=service.ref,
