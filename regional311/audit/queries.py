@@ -61,12 +61,13 @@ def trail(
     subject_id: UUID | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    without: str | None = None,
     limit: int = PAGE,
 ) -> list[AuditRow]:
     """Give a page of the trail, the newest first, older than the id ``before``.
 
     ``action`` is a whole action or, ending in ``:``, all actions on a noun; ``since`` is inclusive,
-    ``until`` exclusive.
+    ``until`` exclusive; ``without`` is a kind of record that the reader may not know of.
     """
     query = select(*_COLUMNS).where(AuditEvent.tenant_id == scope_of(session).tenant_id)
     if before is not None:
@@ -79,6 +80,8 @@ def trail(
         query = query.where(AuditEvent.at >= since)
     if until is not None:
         query = query.where(AuditEvent.at < until)
+    if without is not None:
+        query = query.where(AuditEvent.subject_kind != without)
     if action.endswith(":"):
         query = query.where(AuditEvent.action >= action, AuditEvent.action < f"{action}~")
     elif action:

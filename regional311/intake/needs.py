@@ -152,7 +152,7 @@ _RESULT_OF_RESOLUTION: Final = {
 
 # Referrals belong to a higher floor, and the resolution of a request lives with its owner; a need's
 # parts are read together, in one statement. Of a request elsewhere that a need joined, its owner's
-# envelopes about the need tell.
+# envelopes about the need tell; of one that was handed on since, what is followed.
 _PARTS: Final = text(
     """
     SELECT 'referral' AS kind, state, outcome AS said, reason, sent_at AS began_at,
@@ -166,14 +166,30 @@ _PARTS: Final = text(
     FROM service_requests r
     JOIN service_requests kept
       ON kept.tenant_id = r.tenant_id AND kept.id = coalesce(r.merged_into_id, r.id)
-    WHERE r.tenant_id = :tenant AND r.need_id = :need AND r.handed_to_id IS NULL
+    WHERE r.tenant_id = :tenant AND r.need_id = :need AND kept.handed_to_id IS NULL
     UNION ALL
     SELECT 'request', kept.state, kept.resolution, NULL, m.at, coalesce(kept.closed_at, m.at)
     FROM me_toos m
     JOIN service_requests r ON r.tenant_id = m.tenant_id AND r.id = m.request_id
     JOIN service_requests kept
       ON kept.tenant_id = r.tenant_id AND kept.id = coalesce(r.merged_into_id, r.id)
-    WHERE m.tenant_id = :tenant AND m.need_id = :need
+    WHERE m.tenant_id = :tenant AND m.need_id = :need AND kept.handed_to_id IS NULL
+    UNION ALL
+    SELECT 'followed', f.state,
+           (SELECT e.payload->>'resolution' FROM envelopes e
+            WHERE e.tenant_id = :tenant AND e.subject_id = f.id AND e.kind = 'request_status'
+            ORDER BY e.id DESC LIMIT 1),
+           NULL, j.at, coalesce(f.closed_at, f.sent_at)
+    FROM (
+        SELECT r.merged_into_id AS id, r.opened_at AS at
+        FROM service_requests r
+        WHERE r.tenant_id = :tenant AND r.need_id = :need AND r.merged_into_id IS NOT NULL
+        UNION ALL
+        SELECT coalesce(r.merged_into_id, r.id), m.at
+        FROM me_toos m JOIN service_requests r ON r.tenant_id = m.tenant_id AND r.id = m.request_id
+        WHERE m.tenant_id = :tenant AND m.need_id = :need
+    ) j
+    JOIN followed_requests f ON f.tenant_id = :tenant AND f.id = j.id AND f.owner_id <> f.tenant_id
     UNION ALL
     (SELECT 'request', e.payload->>'state', e.payload->>'resolution', NULL,
             min(e.sent_at) OVER (),

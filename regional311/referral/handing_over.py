@@ -111,6 +111,7 @@ def ring_through(
     shared = {**allowed.free, **{name: allowed.asked[name] for name in given}}
     consent_id = new_id() if given else None
     if consent_id is not None:
+        sharing = published.sharing(published.today(to, now))
         put(
             session,
             new_row(
@@ -123,12 +124,14 @@ def ring_through(
                 method="spoken",
                 given_at=now,
                 expires_at=now + timedelta(days=KEPT_DAYS),
-                words=published.sharing(published.today(to, now)).words(
+                words=sharing.words(
                     given,
                     published.names.get(to, to),
                     published.today(sender, now + timedelta(days=KEPT_DAYS)),
+                    detail.contact.language,
                 )
                 or None,
+                language=sharing.asks_in(detail.contact.language),
                 purpose=PURPOSE,
                 recorded_by=scope_of(session).person_id,
             ),

@@ -9,7 +9,8 @@ from sqlalchemy import select
 
 from regional311.database.session import acting_for
 from regional311.errors import InvalidInput
-from regional311.intake import links, me_too, queries, service
+from regional311.intake import links, me_too, needs, queries, service
+from regional311.intake.merging import merge
 from regional311.intake.models import FollowedRequest, Need, RequestUpdate, ServiceRequest
 from regional311.notices.models import OutboxMessage
 from regional311.referral.filing import Place
@@ -201,6 +202,48 @@ def test_whose_it_is_too_still_hears(city, region):
         if each.recipient == "ben@canary.example"
     ]
     assert any("the County says" in each and "A crew is on the bridge." in each for each in sent)
+
+
+def test_a_need_that_was_merged_into_it_is_met_by_its_new_owner(city, region):
+    kept, other = file(city, region, IN_CITY), file(city, region, IN_CITY)
+    merge(
+        city,
+        now=NOW,
+        request_id=other.request_id,
+        version=1,
+        into=kept.request_public_id,
+        message="It is the same hole.",
+    )
+    hand_on(
+        city,
+        region,
+        now=LATER,
+        request_id=kept.request_id,
+        version=row_of(city, CITY, kept.request_id).version,
+        service=BRIDGE,
+        words=WHY,
+        followers=NAMES,
+    )
+
+    def status() -> str:
+        return city.execute(
+            select(Need.status).where(Need.tenant_id == CITY, Need.id == other.need_id)
+        ).scalar_one()
+
+    needs.settle(city, other.need_id)
+    assert status() == "open"
+    with acting_for(city, COUNTY):
+        service.change_request(
+            city,
+            now=LATER,
+            request_id=kept.request_id,
+            version=1,
+            to="closed",
+            resolution="completed",
+            message="The hole on the bridge is filled.",
+            followers=NAMES,
+        )
+    assert status() == "met"
 
 
 def test_its_links_go_along(city, region):

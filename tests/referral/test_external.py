@@ -317,7 +317,8 @@ def test_nothing_is_lost_or_doubled_under_any_interleaving(pair, steps):
         return
     ((over_there, row),) = made["211info"].items()
     if row.state == here["city"].state:
-        assert row.outcome == here["city"].outcome
+        # a result that was on its way when all of it was an error is not heard any more
+        assert row.state == "entered_in_error" or row.outcome == here["city"].outcome
         return
     # only where both ended it at once do they differ, and then people are told on both sides
     assert {row.state, here["city"].state} <= set(lifecycle.CLOSED)

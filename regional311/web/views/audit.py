@@ -98,6 +98,10 @@ def _found(request: Any, listing: Listing, words: Words, limit: int) -> list[Aud
         subject_id=subject,
         since=_midnight(asked["since"], words),
         until=_midnight(asked["until"], words, days=1),
+        # who complained of whom is the coordinators' to read
+        without=None
+        if P.ACCOMMODATION_WORK in request.identity.permissions(request.tenant.id)
+        else "accommodation",
         limit=limit,
     )
 
