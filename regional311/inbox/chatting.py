@@ -42,6 +42,8 @@ class Chat:
     line_key: str
     danger: str | None
     ended: bool
+    left: bool
+    """The person has ended it themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ def find(session: TenantSession, secret: str) -> Chat | None:
             Thread.line_key,
             Thread.danger,
             (Thread.state == "done") | Thread.stopped_at.is_not(None),
+            Thread.stopped_at.is_not(None),
         ).where(
             Thread.tenant_id == scope_of(session).tenant_id,
             Thread.secret_hash == token_hash(secret),
@@ -97,8 +100,7 @@ def find(session: TenantSession, secret: str) -> Chat | None:
     ).one_or_none()
     if row is None:
         return None
-    thread_id, number, line_key, danger, ended = row
-    return Chat(thread_id, number, line_key, danger, ended)
+    return Chat(*row)
 
 
 def said(session: TenantSession, chat: Chat) -> list[Words]:
@@ -125,9 +127,12 @@ def say(
     language: str,
     now: datetime,
 ) -> None:
-    """Add what the person writes. Raises `ChatEnded`, `TooFast`, `InvalidInput`."""
+    """Add what the person writes. Raises `ChatEnded`, `TooFast`, `InvalidInput`.
+
+    What was on its way while it was ended here begins it anew: it is heard all the same.
+    """
     words = _words(text)
-    if chat.ended:
+    if chat.left:
         raise ChatEnded("The chat has ended.")
     written = session.execute(
         select(func.count()).where(

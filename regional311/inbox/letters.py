@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.message import EmailMessage, Message
 from email.utils import getaddresses
+from html import unescape
 from html.parser import HTMLParser
 from typing import Final
 from uuid import UUID
@@ -265,7 +266,7 @@ def _automatic(
     except Exception:  # noqa: BLE001
         kind = ""
     local = sender.partition("@")[0]
-    if kind == "multipart/report" or local in _MACHINES[:2] or not envelope_from.strip("<> "):
+    if kind == "multipart/report" or local in _MACHINES[:2]:
         return "bounce"
     if says("Auto-Submitted").partition(";")[0].strip() not in ("", "no"):
         return "auto-reply"
@@ -275,7 +276,9 @@ def _automatic(
         return "list"
     if says("X-Spam-Flag") == "yes":
         return "spam"
-    return "machine" if local in _MACHINES or not sender else None
+    if local in _MACHINES or not sender or not envelope_from.strip("<> "):
+        return "machine"
+    return None
 
 
 # --- parts ----------------------------------------------------------------------------------------
@@ -339,7 +342,7 @@ def _decoded(part: Message) -> str:
     for charset in (str(part.get_content_charset("utf-8")), "utf-8"):
         try:
             return raw.decode(charset)
-        except (LookupError, UnicodeDecodeError):
+        except (LookupError, ValueError):
             continue
     return raw.decode("utf-8", "replace")
 
@@ -361,7 +364,7 @@ def _take(part: Message, name: str, files: list[Upload], left_out: list[LeftOut]
 class _Words(HTMLParser):
     """The words of a page, without what is never shown."""
 
-    HIDDEN = frozenset({"script", "style", "head", "title", "template", "noscript"})
+    HIDDEN = frozenset({"script", "style", "title", "template", "noscript"})
     BLOCKS = frozenset(
         {"p", "div", "br", "tr", "li", "ul", "ol", "h1", "h2", "h3", "h4", "table", "blockquote"}
     )
@@ -374,6 +377,8 @@ class _Words(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
         if tag in self.HIDDEN:
             self.hidden += 1
+        elif tag == "body":
+            self.hidden = 0
         elif tag in self.BLOCKS:
             self.words.append("\n")
 
@@ -393,9 +398,18 @@ def text_of_html(markup: str) -> str:
 
     >>> text_of_html("<p>Hello <b>you</b></p><script>x()</script><p>1 &lt; 2</p>")
     'Hello you\n\n1 < 2'
+    >>> text_of_html("<head><title>A form<body>Help me"), text_of_html("<![no]>Help me")
+    ('Help me', 'Help me')
     """
-    reader = _Words()
-    reader.feed(markup[:LONGEST_MARKUP])
-    reader.close()
-    lines = (each.strip() for each in "".join(reader.words).split("\n"))
+    reader, markup = _Words(), markup[:LONGEST_MARKUP]
+    try:
+        reader.feed(markup)
+        reader.close()
+    except AssertionError:  # what the library says of declarations that it does not know
+        reader.words = []
+    words = "".join(reader.words)
+    if not words.strip():
+        # better with something that should not be shown than without what somebody wrote
+        words = unescape(re.sub(r"<[^>]*>", "\n", markup))
+    lines = (each.strip() for each in words.split("\n"))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()

@@ -6,6 +6,7 @@ the same moment.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -29,6 +30,8 @@ from regional311.referral.filing import start_contact
 from regional311.referral.snapshot import Line, Published
 
 LONGEST_KEY: Final = 400
+GUESSED: Final = ("auto-reply", "list", "spam", "machine")
+"""Why a letter counts as a machine's although a person may have written it."""
 
 log = structlog.get_logger("regional311.inbox")
 
@@ -85,10 +88,17 @@ def receive(
         {"what": f"threads:{tenant_id}:{came.address or came.thread_id or key}"},
     )
     known = _known(session, key)
+    if known is not None and came.line.channel == "email" and known[1] != came.text:
+        # programs that give every letter the same id send more than one all the same
+        key = f"{key} {hashlib.sha256(came.text.encode()).hexdigest()[:16]}"
+        known = _known(session, key)
     if known is not None:
-        return known
+        return known[0]
     day = published.calendars[came.line.tenant].local_date(now)
     signs = screen(published.screen(day).signs, (), f"{came.subject}\n{came.text}")
+    if signs and came.automatic in GUESSED:
+        # a list or a filter may be wrong about who wrote; nobody who is in danger is left lying
+        came = replace(came, automatic=None)
     if came.automatic is not None:
         signs = ()
     found = _thread(session, came)
@@ -147,9 +157,11 @@ def receive(
     return Received(thread_id, number, message_id, signs)
 
 
-def _known(session: TenantSession, key: str) -> Received | None:
+def _known(session: TenantSession, key: str) -> tuple[Received, str | None] | None:
     row = session.execute(
-        select(Thread.id, Thread.public_id, ThreadMessage.id, ThreadMessage.signs)
+        select(
+            Thread.id, Thread.public_id, ThreadMessage.id, ThreadMessage.signs, ThreadMessage.text
+        )
         .join(
             Thread,
             (Thread.tenant_id == ThreadMessage.tenant_id) & (Thread.id == ThreadMessage.thread_id),
@@ -161,7 +173,7 @@ def _known(session: TenantSession, key: str) -> Received | None:
     ).one_or_none()
     if row is None:
         return None
-    return replace(Received(row[0], row[1], row[2], tuple(row[3])), repeated=True)
+    return Received(row[0], row[1], row[2], tuple(row[3]), repeated=True), row[4]
 
 
 def _thread(session: TenantSession, came: Incoming) -> UUID | None:
@@ -207,11 +219,15 @@ def _by_references(session: TenantSession, came: Incoming) -> UUID | None:
 
 
 def _by_subject(session: TenantSession, came: Incoming) -> UUID | None:
-    """An open thread of the address with the same subject: some programs name no references."""
-    if came.automatic is not None:
+    """An open thread of the address that the subject answers: some programs name no references.
+
+    Several people may write from one address: it must be the same name, as far as it is given.
+    """
+    wanted = base_subject(came.subject)
+    if came.automatic is not None or wanted == " ".join(came.subject.casefold().split()):
         return None
     rows = session.execute(
-        select(Thread.id, Thread.subject)
+        select(Thread.id, Thread.subject, Thread.name)
         .where(
             Thread.tenant_id == scope_of(session).tenant_id,
             Thread.channel == "email",
@@ -222,8 +238,16 @@ def _by_subject(session: TenantSession, came: Incoming) -> UUID | None:
         .order_by(Thread.id.desc())
         .limit(20)
     )
-    wanted = base_subject(came.subject)
-    return next((row.id for row in rows if base_subject(row.subject or "") == wanted), None)
+    return next(
+        (
+            row.id
+            for row in rows
+            if wanted
+            and base_subject(row.subject or "") == wanted
+            and (came.name is None or row.name is None or came.name == row.name)
+        ),
+        None,
+    )
 
 
 def _begins_anew(session: TenantSession, thread: Thread) -> bool:
@@ -284,9 +308,12 @@ def _goes_on(
     thread.before = None
     if came.automatic == "bounce":
         thread.undeliverable_at = now
+        # what was said has not arrived: whoever said it is told by where it now lies
         if thread.state == "waiting":
-            # what was said has not arrived: whoever said it is told by where it now lies
             thread.state, thread.waiting_since = "claimed", now
+        elif thread.state == "done" and thread.automatic is None:
+            thread.state, thread.claimed_by, thread.done_at = "new", None, None
+            thread.waiting_since = now
         return
     if came.automatic is not None:
         return

@@ -18,7 +18,7 @@ from typing import Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, case, select, update
 
 from regional311.database.ids import new_id
 from regional311.database.rows import new_row, put, send
@@ -138,6 +138,19 @@ def take_in(
         return kept
     send(session)
     tenant_id = scope_of(session).tenant_id
+    if word == "stop":
+        # what waits to leave does not leave any more; only the answer to this does
+        session.execute(
+            update(OutboxMessage)
+            .where(
+                OutboxMessage.tenant_id == tenant_id,
+                OutboxMessage.channel == "text",
+                OutboxMessage.subject_id == kept.thread_id,
+                OutboxMessage.state.in_(("pending", "dead")),
+            )
+            .values(state="withdrawn")
+            .execution_options(synchronize_session=False)
+        )
     if word in ("stop", "start"):
         session.execute(
             update(Thread)
@@ -213,7 +226,22 @@ def report(
         session.execute(
             update(Thread)
             .where(Thread.tenant_id == scope_of(session).tenant_id, Thread.id == row.subject_id)
-            .values(undeliverable_at=now)
+            .values(
+                undeliverable_at=now,
+                # whoever said it is told by where it now lies
+                state=case(
+                    (Thread.state == "waiting", "claimed"),
+                    (Thread.state == "done", "new"),
+                    else_=Thread.state,
+                ),
+                claimed_by=case((Thread.state == "done", None), else_=Thread.claimed_by),
+                done_at=None,
+                waiting_since=case(
+                    (Thread.state.in_(("waiting", "done")), now), else_=Thread.waiting_since
+                ),
+                before=None,
+                version=Thread.version + 1,
+            )
             .execution_options(synchronize_session=False)
         )
     return True

@@ -137,11 +137,38 @@ def test_what_came_along_is_kept_by_the_rules_of_uploads(port, mail_engine, tena
     ],
 )
 def test_machines_begin_no_contact(port, mail_engine, tenant, headers, sender, why):
-    made = letter("on fire", **headers)
+    made = letter("Out of the office until Monday", **headers)
     post(port, made, sender=sender)
     thread, message = kept(mail_engine, tenant, made)
     assert (thread.automatic, message.automatic, thread.state) == (why, why, "done")
     assert (thread.contact_id, thread.danger) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"List_Id": "<help.example.org>"}, {"X_Spam_Flag": "YES"}, {"Auto_Submitted": "auto-replied"}],
+)
+def test_whoever_is_in_danger_is_a_person(port, mail_engine, tenant, headers):
+    made = letter("My house is on fire", **headers)
+    post(port, made)
+    thread, message = kept(mail_engine, tenant, made)
+    assert (thread.automatic, thread.state, thread.danger) == (None, "new", message.signs[0])
+    assert thread.contact_id is not None
+
+
+def test_the_same_id_with_other_words_is_another_letter(port, mail_engine, tenant):
+    made = letter("The first")
+    post(port, made)
+    made.set_content("The second")
+    post(port, made)
+    post(port, made)
+    with session_scope(mail_engine, Scope(tenant)) as session:
+        said = session.scalars(
+            select(ThreadMessage.text).where(
+                ThreadMessage.external_key.contains(made["Message-ID"], autoescape=True)
+            )
+        ).all()
+    assert sorted(each.strip() for each in said) == ["The first", "The second"]
 
 
 def test_danger_is_seen_first(port, mail_engine, tenant):

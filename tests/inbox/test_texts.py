@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from webtest import TestApp
 
 from regional311.app import main
@@ -230,6 +230,16 @@ def test_stop_holds_until_start(browser, texts_engine, tenant):
             today=NOW.date(),
             now=NOW,
         )
+    with session_scope(texts_engine, Scope(tenant)) as session:
+        session.execute(update(OutboxMessage).values(state="dead"))
+    bring(browser, **{"from": "+15035550125", "text": "STOP"})
+    with session_scope(texts_engine, Scope(tenant)) as session:
+        states = session.scalars(
+            select(OutboxMessage.state)
+            .where(OutboxMessage.recipient == "+15035550125")
+            .order_by(OutboxMessage.id)
+        ).all()
+    assert states == ["withdrawn", "pending"]
     bring(browser, **{"from": "+15035550125", "text": "START"})
     bring(browser, **{"from": "+15035550125", "text": "ayuda"})
     assert thread_of(texts_engine, tenant, "+15035550125").stopped_at is None
@@ -239,4 +249,4 @@ def test_stop_holds_until_start(browser, texts_engine, tenant):
             .where(OutboxMessage.recipient == "+15035550125")
             .order_by(OutboxMessage.id)
         ).all()
-    assert rows == [("text_stop", "en"), ("text_start", "en"), ("text_help", "es")]
+    assert rows == [("text_stop", "en")] * 2 + [("text_start", "en"), ("text_help", "es")]

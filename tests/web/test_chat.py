@@ -51,10 +51,15 @@ def test_a_chat_is_answered_in_the_inbox_and_ended_there(testapp, sign_in):
     form.submit()
     page = form.submit().follow()
     assert page.html.select_one("#said").text.count("Thank you") == 1
+    late = form_of(page, page.request.path)
     form_of(browser.get(ours.request.path), "/done").submit().follow()
     page = testapp.get(page.request.path)
     assert "The chat has ended." in page
     assert "Your message" not in page
+    late["text"] = "Wait, the depot is on fire"
+    page = late.submit().follow()
+    assert "Call 911 now" in page
+    assert "the depot is on fire" in page.html.select_one("#said").text
 
 
 def test_the_person_ends_it_and_whoever_answers_sees_that(testapp, sign_in):

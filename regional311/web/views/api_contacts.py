@@ -9,6 +9,7 @@ from pydantic import Field
 
 from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
+from regional311.inbox.working import revision_of
 from regional311.intake import queries
 from regional311.intake.service import close_contact, update_contact
 from regional311.referral import filing
@@ -29,6 +30,7 @@ from regional311.web.api.shapes import (
 )
 from regional311.web.tree import ContactRecord, Contacts
 from regional311.web.views.api_requests import Spot
+from regional311.web.written import WRITTEN
 
 GROUP = "Contacts"
 Channel = Literal["phone", "walk_in", "web", "email", "text", "chat", "social", "app", "voicemail"]
@@ -349,6 +351,7 @@ def end_contact(call: Call[Nothing, WrapUp]) -> Any:
         zone_day=tell.today,
         call_type=said.call_type,
         note=said.note,
+        revision=revision_of(call.session, found.id) if found.channel in WRITTEN else 1,
         service_owner_id=owner,
         service_key=key,
         bureau_key=asked_for.bureau or None if asked_for else None,

@@ -29,6 +29,7 @@ from regional311.database.ids import new_token
 from regional311.errors import InvalidInput, Stale
 from regional311.identity.permissions import Permissions as P
 from regional311.inbox.calls import of_contact
+from regional311.inbox.working import revision_of
 from regional311.intake import lifecycle, queries
 from regional311.intake.service import close_contact, record_transfer, update_contact
 from regional311.metering.queries import usage_of_contact
@@ -96,7 +97,7 @@ from regional311.web.wording import (
     kind,
     said,
 )
-from regional311.web.written import said_in_writing, written_on
+from regional311.web.written import WRITTEN, said_in_writing, written_on
 
 PLACE = ("place_kind", "place", "latitude", "longitude")
 CALLER = (
@@ -1218,6 +1219,8 @@ def wrap_up(context: ContactRecord, request: Any) -> Any:
         request.dbsession,
         now=request.now,
         over_at=call.over_at if call else None,
+        # one that was written may have been ended in the inbox, and that taken back
+        revision=revision_of(request.dbsession, found.id) if found.channel in WRITTEN else 1,
         contact_id=found.id,
         version=sent_version(request),
         disposition=disposition,
