@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import aliased
 
@@ -24,7 +24,7 @@ from regional311.errors import Conflict
 from regional311.exchange.service import REQUEST_STATUS, tell
 from regional311.identity.models import TrackingToken
 from regional311.intake import lifecycle
-from regional311.intake.models import MeToo, ServiceRequest
+from regional311.intake.models import FollowedRequest, MeToo, ServiceRequest
 
 
 class NotOpen(Conflict):
@@ -191,6 +191,13 @@ def forget(session: TenantSession, now: datetime) -> int:
             ServiceRequest.tenant_id == tenant_id,
             kept.state == "closed",
             kept.closed_at < now - timedelta(days=lifecycle.REOPEN_DAYS),
+            # who has what was handed on says when it is over
+            kept.handed_to_id.is_(None)
+            | exists().where(
+                FollowedRequest.tenant_id == kept.tenant_id,
+                FollowedRequest.id == kept.id,
+                FollowedRequest.closed_at < now - timedelta(days=lifecycle.REOPEN_DAYS),
+            ),
         )
     )
     forgotten = session.execute(

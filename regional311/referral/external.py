@@ -9,6 +9,7 @@ is forgotten; only what holds now is told, so that nothing comes twice or in the
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID, uuid5
@@ -41,7 +42,7 @@ from regional311.exchange.systems import System
 from regional311.intake.service import NO_FOLLOWERS, Followers, erase_attachments
 from regional311.referral import lifecycle, questions, service
 from regional311.referral.acceptance import DECLINE_REASON
-from regional311.referral.models import Referral, ReferralMessage
+from regional311.referral.models import Referral
 from regional311.referral.prohibition import CONTACT_PROHIBITED
 from regional311.referral.sending import AnswerLink, Outgoing, referral_rows
 from regional311.referral.sending_on import verdict_of
@@ -131,14 +132,15 @@ def receive(
             _take_notes(session, system, referral_id, progress, now)
             return referral_id, True
     _own_task(session, system, referral_id, progress, now)
-    unheard = _take_notes(session, system, referral_id, progress, now)
     taken_back = (
         handover is not None and handover.consent is not None and not handover.consent.active
     )
+    kept = replace(progress, notes=()) if taken_back else progress
+    pending = _take_notes(session, system, referral_id, kept, now)
     if taken_back:
         _erase(session, referral_id, now)
     try:
-        _apply(session, referral_id, progress, now, known, followers, unheard=unheard)
+        _apply(session, referral_id, progress, now, known, followers, pending=pending)
     except Overtaken:
         # a consent is taken back however far both sides have gone
         if not taken_back:
@@ -164,8 +166,8 @@ def update(
     if _state(session, referral_id) is None:
         raise NotFound("There is no such Task.")
     _own_task(session, system, referral_id, progress, now)
-    unheard = _take_notes(session, system, referral_id, progress, now)
-    _apply(session, referral_id, progress, now, known, followers, unheard=unheard)
+    pending = _take_notes(session, system, referral_id, progress, now)
+    _apply(session, referral_id, progress, now, known, followers, pending=pending)
 
 
 def _own_id(identifier: Identifier) -> UUID | None:
@@ -370,6 +372,12 @@ def minimised(
     fields, _missing, days = policy.allowed(
         "referral", kind, consent=holds, written=written, sender=sender
     )
+    if handover.progress.notes and "note" not in fields:
+        raise Fault(
+            "Task.note",
+            "what is written may cross only with a Consent that holds.",
+            "business-rule",
+        )
     if agreed is not None and agreed.expires_at is not None:
         days = min(days, max(0, (agreed.expires_at - now).days))
     # that nobody may contact the person protects them: it comes along whatever the policy says
@@ -389,16 +397,16 @@ def _apply(
     known: Published,
     followers: Followers,
     *,
-    unheard: bool,
+    pending: bool,
 ) -> None:
     """Do in the partner's name what its system says, if it is newer than what was taken.
 
-    ``unheard``: something was written here that it does not know yet, and is told all the same.
+    ``pending``: something was done here that it does not know yet, and is told all the same.
     """
     tenant_id = scope_of(session).tenant_id
 
     def heard(said_at: datetime | None) -> None:
-        _heard(session, referral_id, said_at, unheard=unheard, now=now)
+        _heard(session, referral_id, said_at, pending=pending, now=now)
 
     task = session.execute(
         select(ExchangeTask.heard_at).where(
@@ -453,7 +461,7 @@ def _apply(
 def _take_notes(
     session: TenantSession, system: System, referral_id: UUID, progress: Progress, now: datetime
 ) -> bool:
-    """Keep what was written over there, each line once; say if it lacks something written here.
+    """Keep what was written over there, each line once; say if it lacks something done here.
 
     It speaks for its own partner only: lines of the other side are echoes. A line without an id is
     known again by its words and its time.
@@ -468,17 +476,7 @@ def _take_notes(
         )
         .where(Referral.tenant_id == tenant_id, Referral.id == referral_id)
     ).one()
-    pending = row.state == "waiting" or row.version > row.gathered
-    there = {each.id for each in progress.notes}
-    ours = session.execute(
-        select(ReferralMessage.id).where(
-            ReferralMessage.tenant_id == tenant_id,
-            ReferralMessage.referral_id == referral_id,
-            ReferralMessage.side == _other(row.side),
-            ReferralMessage.body.is_not(None),
-        )
-    ).scalars()
-    unheard = pending and any(str(each) not in there for each in ours)
+    pending = bool(row.state == "waiting" or row.version > row.gathered)
     for each in progress.notes:
         if each.side in (None, row.side):
             questions.take(
@@ -488,7 +486,7 @@ def _take_notes(
                 message_id=_line_id(system, referral_id, each),
                 body=each.text,
             )
-    return unheard
+    return pending
 
 
 def _line_id(system: System, referral_id: UUID, note: Note) -> UUID:
@@ -504,24 +502,29 @@ def _heard(
     referral_id: UUID,
     said_at: datetime | None,
     *,
-    unheard: bool,
+    pending: bool,
     now: datetime,
 ) -> None:
-    """Write that the system knows how it stands: what it told us need not be told to it."""
+    """Write that the system knows how it stands: what it told us need not be told to it.
+
+    While something of ours is ``pending`` only when it was heard is kept: that goes out first.
+    """
     version = _version(session, referral_id)
+    values: dict[str, Any] = {"heard_at": func.coalesce(said_at, ExchangeTask.heard_at)}
+    if not pending:
+        values |= {
+            "version": version,
+            "told_version": version,
+            "state": "told",
+            "due_at": now,
+            "problem": None,
+        }
     session.execute(
         sql_update(ExchangeTask)
         .where(
             ExchangeTask.tenant_id == scope_of(session).tenant_id, ExchangeTask.id == referral_id
         )
-        .values(
-            version=version,
-            told_version=0 if unheard else version,
-            state="waiting" if unheard else "told",
-            due_at=now,
-            problem=None,
-            heard_at=func.coalesce(said_at, ExchangeTask.heard_at),
-        )
+        .values(values)
         .execution_options(synchronize_session=False)
     )
     mark_changed(session)

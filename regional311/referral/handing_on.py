@@ -31,6 +31,7 @@ from regional311.exchange import service as exchange
 from regional311.intake import lifecycle, links
 from regional311.intake.models import (
     Attachment,
+    Contact,
     FollowedRequest,
     RequestHanding,
     RequestUpdate,
@@ -461,9 +462,13 @@ def _arrive(
         .execution_options(synchronize_session=False)
     ).scalar_one_or_none()
     followed = session.execute(
-        select(FollowedRequest.contact_id, FollowedRequest.need_id).where(
-            FollowedRequest.tenant_id == receiver_id, FollowedRequest.id == new.id
+        select(FollowedRequest.contact_id, FollowedRequest.need_id, Contact.inquirer_id)
+        .outerjoin(
+            Contact,
+            (Contact.tenant_id == FollowedRequest.tenant_id)
+            & (Contact.id == FollowedRequest.contact_id),
         )
+        .where(FollowedRequest.tenant_id == receiver_id, FollowedRequest.id == new.id)
     ).one_or_none()
     if followed is not None:
         # it is one's own now, and followed nowhere
@@ -482,6 +487,7 @@ def _arrive(
                 if followed is not None:
                     row.__dict__["contact_id"] = followed.contact_id
                     row.__dict__["need_id"] = followed.need_id
+                    row.__dict__["inquirer_id"] = followed.inquirer_id
         put(session, *rows)
     else:
         put(

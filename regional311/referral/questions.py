@@ -20,7 +20,7 @@ from regional311.database.locking import locked
 from regional311.database.rows import new_row, put, send
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
 from regional311.errors import Conflict, InvalidInput
-from regional311.exchange.service import tell
+from regional311.exchange.service import ERASED, tell
 from regional311.referral import lifecycle
 from regional311.referral.models import Referral, ReferralMessage
 
@@ -74,7 +74,7 @@ def take(
     """Keep a line that the bound partner's own system wrote, once; tell whether it was new.
 
     It is a question of the receiver or the sender's answer to one where it can be; otherwise a note
-    that both sides read and that moves no clock.
+    that both sides read and that moves no clock. After the consent has ended nothing is kept.
     """
     tenant_id = scope_of(session).tenant_id
     send(session)
@@ -89,7 +89,7 @@ def take(
             ReferralMessage.tenant_id == tenant_id, ReferralMessage.id == message_id
         )
     ).one_or_none()
-    if known is not None:
+    if known is not None or referral.shared == ERASED or referral.consent_ended_at is not None:
         return False
     asks = referral.side == lifecycle.RECEIVER
     moves = referral.state in lifecycle.OPEN and (asks or referral.asked_at is not None)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from regional311.database.ids import new_token
+from regional311.database.ids import new_id, new_token
 from regional311.database.session import Scope, make_engine, session_scope
 from regional311.errors import Conflict
 from regional311.exchange import systems
@@ -258,6 +258,30 @@ def test_the_quick_look_finds_what_was_touched_and_the_whole_one_all(pair):
         assert gather(session, now=later, lately=later - timedelta(hours=1), **given) == 0
         assert gather(session, now=later, **given) == 1
     pair.work(0)
+
+
+def test_a_note_that_comes_again_hides_no_answer_of_ours(pair):
+    before = set(pair.rows(1, HELP))
+    referral_id = pair.refer()
+    with pair.session(0, HELP) as session:
+        gather(session, now=pair.now, settings=pair.settings[0])
+        system = systems.opened(session, sealed_by=pair.settings[0].secret).system
+        letters = lease(session, system, published(pair.engines[0]), now=pair.now)
+    content = next(each.content for each in letters if each.id == referral_id)
+    assert pair.deliver(1, content, pair.now) == (None, False)
+    (there,) = set(pair.rows(1, HELP)) - before
+    # its reply is lost; meanwhile the receiver accepts, and a note comes with the same message
+    pair.step(1, HELP, there, "accepted")
+    task = next(
+        each["resource"] for each in content["entry"] if each["resource"]["resourceType"] == "Task"
+    )
+    task["note"] = [{"id": str(new_id()), "text": "Call after nine"}]
+    for _ in range(2):
+        assert pair.deliver(1, content, pair.now) == (None, False)
+    for _ in range(2):
+        pair.work(1)
+        pair.work(0)
+    assert pair.rows(0, CITY)[referral_id].state == "accepted"
 
 
 def test_rounds_look_at_everything_now_and_then(pair, monkeypatch):

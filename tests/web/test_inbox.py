@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from regional311.database.ids import new_id
 from regional311.database.session import Scope, session_scope
@@ -190,6 +191,34 @@ def test_it_is_worked_at_the_desk_with_its_words(browser, come):
     form = page.forms["need"]
     assert form["description"].value == "A pothole on Division"
     assert form["email"].value == "jo@example.org"
+
+
+def test_what_was_done_and_undone_ends_at_the_desk_and_is_metered_once(
+    browser, come, clock, web_engine, people
+):
+    page = press(browser.get(f"{HERE}/{come('Where is the depot?')}"), "/claim").follow()
+    clock.advance(minutes=5)
+    page = press(page, "/done").follow()
+    page = press(page, "/undo").follow()
+    clock.advance(minutes=1)
+    desk = page.click("Work it at the desk")
+    form = next(form for form in desk.forms.values() if form.action.endswith("/danger"))
+    form["answer"] = "none"
+    desk = form.submit().follow()
+    number = desk.request.path.rpartition("/")[2]
+    desk.forms["wrap-up"]["disposition"] = "answered"
+    assert desk.forms["wrap-up"].submit().status_int == 303
+    with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
+        counted = session.execute(
+            text(
+                "SELECT sum(u.quantity) FROM usage_events u JOIN contacts c"
+                " ON c.tenant_id = u.tenant_id AND c.id = u.contact_id"
+                " WHERE u.tenant_id = :me AND c.public_id = :number"
+                " AND u.activity = 'contact_handled'"
+            ),
+            {"me": people.tenants[CITY], "number": number},
+        ).scalar_one()
+    assert counted == 1
 
 
 def test_a_file_is_given_back_to_be_saved(browser, come):

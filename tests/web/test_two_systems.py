@@ -319,6 +319,8 @@ def test_one_that_cannot_be_reached_fetches(two):
     two.b.move(HELP, "rejected", reason="no_capacity")
     two.both()
     assert (two.a.one(CITY).state, two.a.one(CITY).reason) == ("rejected", "no_capacity")
+    # whether B had the referral was not known when it answered: it is told how it stands once more
+    two.both()
     two.both()
     assert (two.a.task(HELP).state, two.b.task(CITY).state) == ("told", "told")
     assert len(two.b.referrals(HELP)) == 1
