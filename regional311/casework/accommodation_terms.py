@@ -45,6 +45,11 @@ def set_terms(session: TenantSession, terms: Terms, *, revision: int, now: datet
     bureaus = [each.bureau for each in terms.coordinators]
     if len(bureaus) != len(set(bureaus)):
         raise InvalidInput("A bureau has one coordinator.", field="coordinators")
+    if bureaus and "" not in bureaus:
+        raise InvalidInput(
+            "Name a coordinator for everything else, too: not everybody knows the office.",
+            field="coordinators",
+        )
     settings: dict[str, Any] = deepcopy(dict(row.settings))
     known = {each.get("name"): each["key"] for each in settings.get("coordinators") or ()}
     settings["accommodation"] = {name: getattr(terms, name) for name in BOUNDS} | (

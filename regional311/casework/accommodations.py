@@ -65,7 +65,9 @@ OUTCOMES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """How each sort can end."""
 
-NEEDS_REASON: Final = frozenset({"granted_differently", "denied", "not_found", "sent_on"})
+NEEDS_REASON: Final = frozenset(
+    {"granted_differently", "denied", "not_found", "sent_on", "withdrawn"}
+)
 MIN_REASON: Final = 10
 LONGEST: Final = 4000
 LONGEST_NAME: Final = 200
@@ -297,7 +299,7 @@ def decide(
 ) -> None:
     """Decide it, with words that the person reads.
 
-    Denying, granting something else and finding nothing need the reason. Raises
+    Whatever gives the person less than they asked for needs the reason. Raises
     :class:`NotWanted`, :class:`AlreadyDecided`, `NotFound` and `Stale`.
     """
     row = _open(session, row_id, version)
@@ -532,8 +534,12 @@ class Group:
     days_to_decide: float | None
 
 
-def counts(session: TenantSession, *, since: datetime, until: datetime) -> list[Group]:
-    """Count what came in between two moments: one statement."""
+def counts(session: TenantSession, *, since: datetime, until: datetime, zone: str) -> list[Group]:
+    """Count what came in between two moments, by days of a time zone: one statement."""
+
+    def day(moment: Any) -> Any:
+        return func.date(func.timezone(zone, moment))
+
     days = func.extract("epoch", Accommodation.decided_at - Accommodation.received_at) / 86_400
     rows = session.execute(
         select(
@@ -542,11 +548,9 @@ def counts(session: TenantSession, *, since: datetime, until: datetime) -> list[
             func.coalesce(Accommodation.bureau_key, ""),
             func.coalesce(Accommodation.outcome, ""),
             func.count(),
-            func.count().filter(
-                func.date(Accommodation.acknowledged_at) <= Accommodation.acknowledge_by
-            ),
+            func.count().filter(day(Accommodation.acknowledged_at) <= Accommodation.acknowledge_by),
             func.count().filter(Accommodation.decided_at.is_not(None)),
-            func.count().filter(func.date(Accommodation.decided_at) <= Accommodation.decide_by),
+            func.count().filter(day(Accommodation.decided_at) <= Accommodation.decide_by),
             func.avg(days).cast(Float),
         )
         .where(

@@ -210,13 +210,26 @@ def acting_for(session: TenantSession, tenant_id: UUID) -> Iterator[TenantSessio
     If the body raises, the transaction must be rolled back: a failed statement has ended it, and
     the scope is put back without asking the database.
     """
+    with _scoped(session, Scope(tenant_id, session.scope.person_id)):
+        yield session
+
+
+@contextmanager
+def in_nobodys_name(session: TenantSession) -> Iterator[TenantSession]:
+    """Do something that names nobody, whoever is signed in, and step back as `acting_for` does."""
+    with _scoped(session, Scope(session.scope.tenant_id, None)):
+        yield session
+
+
+@contextmanager
+def _scoped(session: TenantSession, scope: Scope) -> Iterator[None]:
     home = session.scope
-    if home.tenant_id == tenant_id:
-        yield session
+    if home == scope:
+        yield
         return
-    _switch(session, Scope(tenant_id, home.person_id))
+    _switch(session, scope)
     try:
-        yield session
+        yield
     except BaseException:
         session.expunge_all()
         session._scope = home  # noqa: SLF001

@@ -380,6 +380,12 @@ def tell_linked(session: TenantSession, request: Any, *, now: datetime) -> None:
                     )
 
 
+def end_all(session: TenantSession, request_id: UUID, *, now: datetime) -> None:
+    """End every link of a request of the bound partner, on both sides."""
+    for each in links(session, request_id):
+        unlink(session, request_id, each.id, now=now)
+
+
 def move(
     session: TenantSession, request_id: UUID, *, to: UUID, service_key: str, now: datetime
 ) -> None:

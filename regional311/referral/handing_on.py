@@ -273,7 +273,7 @@ def _go(
     """Leave the history here, and open it there."""
     tenant_id, intake_id = request.tenant_id, request.intake_tenant_id
     need_id, contact_id = request.need_id, request.contact_id
-    linked = request.linked
+    linked, secret = request.linked, request.confidential or new.confidential
     step = {"from_id": tenant_id, "to_id": receiver_id, "how": how, "words": words.strip()}
     told = session.execute(
         select(RequestUpdate.at, RequestUpdate.status, RequestUpdate.message).where(
@@ -374,7 +374,10 @@ def _go(
             ),
         )
         send(session)
-    if linked:
+    if linked and secret:
+        # its new owner may not know of others that are confidential, nor they of it
+        links.end_all(session, new.id, now=now)
+    elif linked:
         links.move(session, new.id, to=receiver_id, service_key=new.service_key, now=now)
 
 

@@ -174,6 +174,22 @@ def test_nothing_tells_of_it_elsewhere(sent, sign_in, web_engine, people):
     assert not any("Zephyrine" in each or "sign_language" in each for each in details)
 
 
+def test_somebody_who_is_signed_in_is_not_named_by_it(sign_in, web_engine, people):
+    worker = sign_in("worker", SLUG)
+    page = fill(worker.get("/accommodation")).submit("submit").follow()
+    form = page.forms["add"]
+    form["words"] = "It was my own supervisor."
+    form.submit("submit").follow()
+    with session_scope(web_engine, Scope(people.tenants[SLUG])) as session:
+        events = session.query(AuditEvent).filter(
+            AuditEvent.subject_kind == "accommodation",
+            AuditEvent.action.in_(("accommodation:take", "accommodation:note")),
+        )
+        person_id = people.known[people.account(SLUG, "worker")]
+        assert events.count() >= 2
+        assert person_id not in {each.person_id for each in events}
+
+
 def test_figures_hide_small_counts(testapp, sign_in, clock):
     clock.now = datetime(2025, 3, 4, 19, tzinfo=UTC)
     for kind, many in (("interpreter", 6), ("large_print", 2)):

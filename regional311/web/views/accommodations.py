@@ -503,7 +503,7 @@ def figures(context: AccommodationFigures, request: Any) -> Any:
     chosen = min(max(chosen, 2000), tell.today.year)
     since = datetime.combine(tell.today.replace(year=chosen, month=1, day=1), time(), tell.zone)
     until = datetime.combine(since.date().replace(year=chosen + 1), time(), tell.zone)
-    groups = accommodations.counts(request.dbsession, since=since, until=until)
+    groups = accommodations.counts(request.dbsession, since=since, until=until, zone=str(tell.zone))
     parts = [_figures(tell, sort, [each for each in groups if each.sort == sort]) for sort in SORTS]
     if wanted(request) == "csv":
         return csv_response(

@@ -10,6 +10,7 @@ from pyramid.view import view_config
 
 from regional311.casework import accommodations
 from regional311.casework.accommodations import APPEAL_DAYS, OPEN, terms_of
+from regional311.database.session import in_nobodys_name
 from regional311.web.accommodations import (
     OUTCOME_WORDS,
     SORT_WORDS,
@@ -101,14 +102,16 @@ def send(context: AccommodationDoor, request: Any) -> Any:
         values.pop("cleared", None)
         partner = request.registry.partners.by_slug(values["owner"].partition("/")[0])
         enter(request, partner)
-        slug, _number, token = take(
-            request,
-            request.dbsession,
-            values,
-            key=key,
-            channel="web",
-            language=page_language(request),
-        )
+        # who complains of their own employer is not named by being signed in
+        with in_nobodys_name(request.dbsession):
+            slug, _number, token = take(
+                request,
+                request.dbsession,
+                values,
+                key=key,
+                channel="web",
+                language=page_language(request),
+            )
         return HTTPSeeOther(location=f"{URL}/{slug}/{token}?new=1")
 
     return handle_form_submission(request, form, on_success, lambda: _page(form, signs))
@@ -212,14 +215,15 @@ def add(context: AccommodationLink, request: Any) -> Any:
     form = make_form(request, WordsForm(), submit=_("Send it"), name="add", action=f"{here}/add")
 
     def on_success(values: dict[str, Any]) -> HTTPSeeOther:
-        accommodations.add_words(
-            request.dbsession,
-            row_id=context.record.id,
-            words=values["words"],
-            internal=False,
-            from_person=True,
-            now=request.now,
-        )
+        with in_nobodys_name(request.dbsession) as session:
+            accommodations.add_words(
+                session,
+                row_id=context.record.id,
+                words=values["words"],
+                internal=False,
+                from_person=True,
+                now=request.now,
+            )
         request.flash("success", _("Thank you. The coordinator reads it."))
         return HTTPSeeOther(location=here)
 
@@ -236,7 +240,8 @@ def add(context: AccommodationLink, request: Any) -> Any:
 )
 def withdraw(context: AccommodationLink, request: Any) -> HTTPSeeOther:
     """The person takes it back."""
-    accommodations.withdraw(request.dbsession, row_id=context.record.id, now=request.now)
+    with in_nobodys_name(request.dbsession) as session:
+        accommodations.withdraw(session, row_id=context.record.id, now=request.now)
     request.flash("success", _("You have taken it back."))
     return HTTPSeeOther(location=request.resource_path(context).rstrip("/"))
 
@@ -256,9 +261,10 @@ def appeal(context: AccommodationLink, request: Any) -> Any:
     )
 
     def on_success(values: dict[str, Any]) -> HTTPSeeOther:
-        accommodations.appeal(
-            request.dbsession, row_id=context.record.id, words=values["words"], now=request.now
-        )
+        with in_nobodys_name(request.dbsession) as session:
+            accommodations.appeal(
+                session, row_id=context.record.id, words=values["words"], now=request.now
+            )
         request.flash("success", _("Thank you. The coordinator reads it."))
         return HTTPSeeOther(location=here)
 
