@@ -7,7 +7,7 @@ merged, because only then does each come from its index in order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -462,11 +462,15 @@ def followed_requests(
     *,
     states: Sequence[str] | None = None,
     owner_id: UUID | None = None,
+    without: Collection[tuple[UUID, str]] = (),
     oldest_first: bool = False,
     after: str | None = None,
     limit: int = PAGE,
 ) -> Page[FollowedItem]:
-    """Give a page of the requests that live with other partners: one statement."""
+    """Give a page of the requests that live with other partners: one statement.
+
+    ``without`` are services, as (owner, key), of which the reader may know nothing.
+    """
     tenant_id = scope_of(session).tenant_id
     query = select(*_of(FollowedRequest, FollowedItem)).where(
         FollowedRequest.tenant_id == tenant_id,
@@ -477,6 +481,9 @@ def followed_requests(
         query = query.where(FollowedRequest.state.in_(states))
     if owner_id is not None:
         query = query.where(FollowedRequest.owner_id == owner_id)
+    if without:
+        asked_for = tuple_(FollowedRequest.owner_id, FollowedRequest.service_key)
+        query = query.where(asked_for.not_in(sorted(without)))
     ordered = _ordered(
         query, FollowedRequest.sent_at, FollowedRequest.id, oldest_first, after, limit
     )

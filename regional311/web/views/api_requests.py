@@ -20,6 +20,7 @@ from regional311.intake.service import add_note, assign_request, change_request
 from regional311.referral import filing
 from regional311.web.answer_links import answer_link
 from regional311.web.api.operations import Call, Told, operation
+from regional311.web.api.secrecy import check_seen, hidden_services
 from regional311.web.api.shapes import (
     Changed,
     Key,
@@ -240,6 +241,9 @@ class Closing(Shape):
 
     resolution: Resolution
     message: Words = Field(min_length=10)
+    parts: Literal["close", "keep"] | None = Field(
+        None, description="What becomes of its open parts; needed when there are any."
+    )
 
 
 class Reopening(Shape):
@@ -298,6 +302,7 @@ def list_followed_requests(call: Call[FollowedAsked, None]) -> Any:
     found = queries.followed_requests(
         call.session,
         states=None if call.query.state is None else (call.query.state,),
+        without=hidden_services(call),
         after=call.after(),
         limit=call.query.limit,
     )
@@ -316,6 +321,7 @@ def read_request(call: Call[Nothing, None]) -> Any:
     """One request; of one that lives with another partner what it told us."""
     row = call.record
     if _follows(row):
+        check_seen(call, row.owner_id, row.service_key)
         return _followed(call, row)
     content = {
         **_entry(call, row),
@@ -652,7 +658,7 @@ def close_request(call: Call[Nothing, Closing]) -> Any:
     Whoever follows it is told.
     """
     said = call.body
-    done = _move(call, "closed", resolution=said.resolution, message=said.message)
+    done = _move(call, "closed", resolution=said.resolution, message=said.message, parts=said.parts)
     return _changed(call, done)
 
 
