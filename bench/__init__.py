@@ -107,36 +107,68 @@ def signed_in(
 ) -> Iterator[Client]:
     """Serve the application with waitress, and give a browser of somebody with this role."""
     import threading
-    from datetime import UTC, datetime
 
     from waitress.server import create_server
 
     from regional311.app import main as make_app
+
+    email, password = member(site, role, tenant)
+    app = make_app({}, configured=site.settings, engine=site.engine, extend=extend)
+    server = create_server(app, host="127.0.0.1", port=0, threads=4)
+    threading.Thread(target=server.run, daemon=True).start()
+    try:
+        client = Client(server.effective_port)
+        client.sign_in(email, password)
+        yield client
+    finally:
+        server.close()
+
+
+def member(site: Site, role: str, tenant: str) -> tuple[str, str]:
+    """Make somebody with this role; give their address and password."""
+    from datetime import UTC, datetime
+
     from regional311.database.ids import new_token
     from regional311.database.session import Scope, session_scope
     from regional311.identity.service import create_person, grant
     from regional311.referral.snapshot import published
 
-    email, password = f"{role}@{tenant}.example", new_token()
+    token, password = new_token(), new_token()
+    email = f"{token[:8].lower()}@{tenant}.example"
     scope = Scope(published(site.engine).ids[tenant])
     with session_scope(site.engine, scope) as session:
         person_id = create_person(
             session, email=email, name="Bench", password=password, now=datetime.now(UTC)
         )
         grant(session, person_id=person_id, name="Bench", email=email, roles=[role])
-    app = make_app({}, configured=site.settings, engine=site.engine, extend=extend)
-    server = create_server(app, host="127.0.0.1", port=0, threads=4)
-    threading.Thread(target=server.run, daemon=True).start()
+    return email, password
+
+
+@contextmanager
+def served(site: Site, processes: int) -> Iterator[int]:
+    """Serve the application as `regional311 serve` does, its worker beside it; give the port."""
+    import threading
+
+    from regional311.web.serve import serve
+
+    stop, ready = threading.Event(), threading.Event()
+    address: list[str] = []
+
+    def told(url: str) -> None:
+        address.append(url)
+        ready.set()
+
+    options = {"port": 0, "processes": processes, "on_ready": told, "stop": stop}
+    running = threading.Thread(
+        target=serve, args=(site.settings, site.database_url), kwargs=options
+    )
+    running.start()
     try:
-        client = Client(server.effective_port)
-        form = client.form("/auth/sign-in", "sign-in")
-        status, page = client.ask(
-            "POST", "/auth/sign-in", form | {"email": email, "password": password}
-        )
-        assert status == 303, page
-        yield client
+        assert ready.wait(90), "the processes did not start"
+        yield int(address[0].rpartition(":")[2])
     finally:
-        server.close()
+        stop.set()
+        running.join()
 
 
 class Client:
@@ -158,6 +190,14 @@ class Client:
                 key, _, rest = value.partition("=")
                 self.cookies[key] = rest.partition(";")[0]
         return answer.status, answer.read().decode()
+
+    def sign_in(self, email: str, password: str) -> None:
+        """Sign in by the form."""
+        form = self.form("/auth/sign-in", "sign-in")
+        status, page = self.ask(
+            "POST", "/auth/sign-in", form | {"email": email, "password": password}
+        )
+        assert status == 303, page
 
     def form(self, path: str, name: str) -> dict[str, str]:
         """Open a page, and give the hidden fields of one of its forms, its button pressed."""
