@@ -150,10 +150,12 @@ def _statement(tables: tuple[Table, ...]) -> Any:
     for place, table in enumerate(tables):
         names = ", ".join(f'"{column.name}"' for column in table.columns if column.computed is None)
         parts.append(
-            f"w{place} AS (INSERT INTO {table.name} ({names}) SELECT {names} "
-            f"FROM json_populate_recordset(NULL::{table.name}, CAST(:rows_{place} AS json)))"
+            f"INSERT INTO {table.name} ({names}) SELECT {names} "
+            f"FROM json_populate_recordset(NULL::{table.name}, CAST(:rows_{place} AS json))"
         )
-    return text(f"WITH {', '.join(parts)} SELECT 1")
+    *others, last = parts
+    also = ", ".join(f"w{place} AS ({part})" for place, part in enumerate(others))
+    return text(f"WITH {also} {last}" if also else last)
 
 
 def _as_json(value: Any) -> Any:

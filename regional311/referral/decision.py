@@ -181,18 +181,21 @@ def screen(signs: Iterable[Sign], ticked: Iterable[str], text: str = "") -> tupl
 
     A ticked sign that the policy no longer has still counts.
     """
-    known = tuple(signs)
     hits = dict.fromkeys(ticked)
     said = f" {_plain(text)} "
-    for sign in known:
-        if any(_is_said(_words(words), said) for words in sign.words if words):
+    for sign in signs:
+        if any(words in said for words in _as_said(sign.words)):
             hits[sign.key] = None
     return tuple(hits)
 
 
-def _is_said(words: str, said: str) -> bool:
-    """Whether words are in a text; Chinese is written without blanks between its words."""
-    return words in said if any(each >= "\u2e80" for each in words) else f" {words} " in said
+@lru_cache(maxsize=4096)
+def _as_said(configured: tuple[str, ...]) -> tuple[str, ...]:
+    """Words as they stand in a plain text: Chinese has no blanks between its words."""
+    plain = [_plain(words) for words in configured if words]
+    return tuple(
+        words if any(each >= "\u2e80" for each in words) else f" {words} " for words in plain
+    )
 
 
 def responsible(region: Region, asked: Service, located: Located, on: date) -> Responsible:
@@ -575,11 +578,6 @@ def _soonest(rules: Iterable[Rule | None]) -> int | None:
 
 def _last(rules: Iterable[Rule | None]) -> str:
     return next((each.priority for each in rules if each and each.priority), "")
-
-
-@lru_cache(maxsize=4096)
-def _words(configured: str) -> str:
-    return _plain(configured)
 
 
 def _plain(text: str) -> str:

