@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import Final, NoReturn
 
@@ -402,8 +403,11 @@ class _Checker:
             return _Typed("number")
         fact = FACTS.get(token.text)
         if fact is None:
+            near = get_close_matches(token.text, FACTS, n=1)
+            meant = f" Did you mean {near[0]}?" if near else ""
             raise BadCondition(
-                f"Unknown fact {token.text!r} at column {token.column}.", reason="unknown-fact"
+                f"Unknown fact {token.text!r} at column {token.column}.{meant}",
+                reason="unknown-fact",
             )
         self.facts.add(token.text)
         return _Typed(fact.type, fact=token.text)

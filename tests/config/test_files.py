@@ -192,7 +192,7 @@ BAD = [
         f"{CITY}/rules.toml",
         'condition = "accommodation"',
         'condition = "accomodation"',
-        "rule[accommodation-follow-up].condition: Unknown fact 'accomodation' at column 1.",
+        "rule[accommodation-follow-up].condition: Unknown fact 'accomodation' at column 1. Did you mean accommodation?",
     ),
     (
         f"{CITY}/rules.toml",
