@@ -44,12 +44,17 @@ class AskedAlready(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What another referral would be: what crosses, what is read out, why it may not be."""
+    """What another referral would be: what crosses, what is read out, why it may not be.
+
+    ``words`` are in ``language``, that of the person or English; ``english`` says the same.
+    """
 
     service: Service
     shared_fields: tuple[str, ...] = ()
     consent_fields: tuple[str, ...] = ()
     words: str = ""
+    language: str = "en"
+    english: str = ""
     written: bool = False
     refused: str | None = None
 
@@ -109,8 +114,18 @@ def offer(
     decision = _decide(published, slug, service, need, contact, now, consent=False)
     if decision.outcome == DECLINE:
         return Offer(service, refused=decision.reason or "other")
-    told = sharing_of(published, slug, decision, on=published.today(slug, now))
-    return Offer(service, told.shared, told.with_consent, told.words, told.written)
+    told = sharing_of(
+        published, slug, decision, on=published.today(slug, now), language=contact.language
+    )
+    return Offer(
+        service,
+        told.shared,
+        told.with_consent,
+        told.words,
+        told.language,
+        told.english,
+        told.written,
+    )
 
 
 def refer_again(

@@ -33,7 +33,7 @@ from regional311.referral.models import Consent, Referral, ReferralOffer
 from regional311.referral.prohibition import CONTACT_PROHIBITED
 from regional311.referral.sending import AnswerLink, Outgoing, referral_rows
 from regional311.referral.service import settle_need
-from regional311.referral.snapshot import Published
+from regional311.referral.snapshot import ENGLISH, Published
 from regional311.referral.waitlist import tell_position
 
 MOST: Final = 8
@@ -321,7 +321,7 @@ def _outgoing(
     )
     if missing:
         raise InvalidInput(f"Nothing may go to {name} unless the person agrees.", field="consent")
-    free = sharing.allowed("referral", kind, consent=False, sender=sender)[0]
+    language = str(content.get("language") or ENGLISH)
     shared = {name: content[name] for name in fields if name in content}
     if "need" in fields:
         shared["need"] = to.service.name
@@ -344,12 +344,8 @@ def _outgoing(
                 method=method,
                 given_at=now,
                 expires_at=now + timedelta(days=expires_days),
-                words=sharing.words(
-                    [each for each in fields if each not in free],
-                    name,
-                    published.today(slug, now) + timedelta(days=expires_days),
-                )
-                or None,
+                words=_words(published, slug, receiver, now, language, written=written) or None,
+                language=sharing.asks_in(language),
                 recorded_by=scope.person_id,
             ),
         )
@@ -371,6 +367,40 @@ def _outgoing(
         part_of_id=referral.id if onward else None,
         offer_id=offer_id,
         code_hash=None if onward else referral.code_hash,
+    )
+
+
+def read_out(
+    published: Published, slug: str, receiver: str, content: Mapping[str, Any], *, now: datetime
+) -> tuple[str, str, str, str]:
+    """Give what is read out before it goes to one more partner; ``content`` as `known_of` gives it.
+
+    The words, their language (the person's, or English), the same in English, and the language
+    that the person speaks. The words are empty where nothing needs consent.
+    """
+    spoken = str(content.get("language") or ENGLISH)
+    asked_in = published.sharing(published.today(slug, now)).asks_in(spoken)
+    words, english = (
+        _words(published, slug, receiver, now, each, written=True) for each in (spoken, ENGLISH)
+    )
+    return words, asked_in, english, spoken
+
+
+def _words(
+    published: Published, slug: str, receiver: str, now: datetime, language: str, *, written: bool
+) -> str:
+    today = published.today(slug, now)
+    sharing = published.sharing(today)
+    kind, sender = (published.partners[each].kind for each in (receiver, slug))
+    free = sharing.allowed("referral", kind, consent=False, sender=sender)[0]
+    fields, _missing, days = sharing.allowed(
+        "referral", kind, consent=True, written=written, sender=sender
+    )
+    return sharing.words(
+        [each for each in fields if each not in free],
+        published.names.get(receiver, receiver),
+        today + timedelta(days=days),
+        language,
     )
 
 

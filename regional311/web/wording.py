@@ -428,3 +428,17 @@ def kind(words: Mapping[str, tuple[Any, str]], key: str | None) -> str:
     """Return the kind of tag in which a state is shown."""
     found = words.get(key or "")
     return found[1] if found else "neutral"
+
+
+def read_out(text: str, language: str, english: str, spoken: str) -> dict[str, Any]:
+    """Give the words of a consent as pages show them: in `language`, with the English beside it.
+
+    `untranslated` names the language that the person speaks when the region has not said it so.
+    """
+    return {
+        "text": text,
+        "language": language,
+        "language_name": said(LANGUAGES, language),
+        "english": english,
+        "untranslated": None if spoken in ("en", language) else said(LANGUAGES, spoken),
+    }

@@ -222,6 +222,14 @@ def test_consent_is_read_in_the_persons_language_and_kept_so(browser, language, 
     kept = browser.get(f"{here}/consents")
     assert legend in kept
     assert "Read out in" in kept
+    need = browser.get(here).html.select_one("[id^=need-]")["id"].removeprefix("need-")
+    listed = browser.get(f"{here}/refer?need={need}").html.select("#service option")
+    county = next(each["value"] for each in listed if each["value"].startswith("multnomah-county/"))
+    another = browser.get(f"{here}/refer?need={need}&service={county}")
+    read = another.html.select_one(f'legend span[lang="{language}"]').text
+    assert read.startswith(asks)
+    assert "Multnomah County" in read
+    assert "In English: “May we share this" in another
 
 
 def test_the_preview_is_a_part_of_the_page_for_htmx(browser):

@@ -95,6 +95,7 @@ from regional311.web.wording import (
     UNMET_REASONS,
     choices,
     kind,
+    read_out,
     said,
 )
 from regional311.web.written import WRITTEN, said_in_writing, written_on
@@ -498,13 +499,9 @@ def _preview(
     personal = intake.asker is not None or decision.outcome == "refer"
     if seen.needs_consent and personal:
         consent = {
-            "text": seen.consent_text,
-            "language": seen.consent_language,
-            "language_name": said(LANGUAGES, seen.consent_language),
-            "english": seen.consent_english,
-            "untranslated": None
-            if intake.language in ("en", seen.consent_language)
-            else said(LANGUAGES, intake.language),
+            **read_out(
+                seen.consent_text, seen.consent_language, seen.consent_english, intake.language
+            ),
             "written": seen.written,
             "partner": tell.partner(target),
             "always": [names.get(name, name) for name in seen.shared_fields],

@@ -17,9 +17,11 @@ from regional311.referral.sending_on import (
     candidates,
     known_of,
     may_send_on,
+    read_out,
     send_on,
 )
 from regional311.referral.undoing import undo
+from regional311.web import wording
 from regional311.web.answer_links import answer_link
 from regional311.web.forms import (
     CheckboxGroupWidget,
@@ -195,12 +197,13 @@ def _send_on_page(
         raise CannotSendOn(_("This referral cannot be sent on as it is now."))
     owner = record.counterparty_id if sent else tell.slug
     asked = tell.service(owner, record.service_key)
+    content = known_of(request.dbsession, record)
     found = (
         candidates(
             tell.published,
             tell.slug,
             asked,
-            known_of(request.dbsession, record),
+            content,
             channel=record.channel,
             except_for=(tell.published.slugs.get(record.counterparty_id, ""),),
             now=request.now,
@@ -249,6 +252,11 @@ def _send_on_page(
         ],
         "form": form,
         "refused": refused,
+        "to_read": [
+            (tell.partner(each), wording.read_out(*told))
+            for each in dict.fromkeys(c.service.tenant for c in found if not c.verdict.refused)
+            if (told := read_out(tell.published, tell.slug, each, content, now=request.now))[0]
+        ],
         "most": MOST,
     }
 

@@ -22,7 +22,7 @@ from regional311.web.i18n import _
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import ContactRecord
 from regional311.web.views.outcomes import need_asked
-from regional311.web.wording import DECLINE_REASONS, said
+from regional311.web.wording import DECLINE_REASONS, read_out, said
 
 
 @view_config(
@@ -156,7 +156,7 @@ def _told(tell: Telling, need: Any, contact: Any, asker: Any, ref: str) -> dict[
         "refused": refused,
         "always": [names.get(each, each) for each in found.shared_fields],
         "fields": [names.get(each, each) for each in found.consent_fields],
-        "words": found.words,
+        "words": read_out(found.words, found.language, found.english, contact.language),
         "written": found.written,
     }
 
