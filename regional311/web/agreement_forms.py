@@ -1,4 +1,4 @@
-"""The form of an agreement: every term, with room for a few sources, discounts and promises.
+"""The form of an agreement: every term, with as many sources, discounts and promises as it has.
 
 What an amendment cannot change, its key and its parties, is not in its form. Percentages are exact
 numbers, amounts dollars and cents; the last day is written as people say it, inclusive.
@@ -37,12 +37,11 @@ from regional311.web.forms import (
     SchemaNode,
     SelectWidget,
     String,
+    rows,
 )
 from regional311.web.i18n import _
 from regional311.web.partners import REGION
 
-SLOTS = {"target": 3, "funding": 2, "discount": 2}
-"""How many of each a form has room for, or as many as the draft has and one more."""
 ALL_BUREAUS = "bureau:"
 OUTSIDE = "outside:"
 CARRIED = ("outside", "payer_reference")
@@ -143,9 +142,9 @@ def agreement_form(request: Any, *, amends: Content | None = None) -> Schema:
     add(_money("not_to_exceed", _("Not to exceed, a fiscal year")))
     add(_percent("overhead_percent", _("Overhead")))
     add(_money("prepay", _("Paid in advance of each period")))
-    for kind, count in _slots(amends).items():
-        for number in range(1, count + 1):
-            add(_SLOT[kind](number))
+    add(_targets())
+    add(_funding())
+    add(_discounts())
     add(
         _node(
             String(8),
@@ -220,31 +219,31 @@ def form_values(request: Any, content: Content | None, note: str | None = None) 
             )
         },
     }
-    values |= {
-        f"target_{number}": _filled(
-            key=each.key,
-            name=each.name,
-            measure=each.measure,
-            goal=int(each.goal),
-            credit_percent=each.credit_percent,
-        )
-        for number, each in enumerate(terms.targets, 1)
-    }
-    values |= {
-        f"funding_{number}": _filled(
-            key=each.key,
-            name=each.name,
-            kind=each.kind,
-            percent=each.percent,
-            authorised=each.authorised_cents,
-        )
-        for number, each in enumerate(terms.funding, 1)
-    }
     return values | {
-        f"discount_{number}": _filled(
-            name=each.name, percent=each.percent, from_amount=each.from_cents
-        )
-        for number, each in enumerate(terms.discounts, 1)
+        "targets": [
+            {
+                "key": each.key,
+                "name": each.name,
+                "measure": each.measure,
+                "goal": int(each.goal),
+                "credit_percent": each.credit_percent,
+            }
+            for each in terms.targets
+        ],
+        "funding": [
+            {
+                "key": each.key,
+                "name": each.name,
+                "kind": each.kind,
+                "percent": each.percent,
+                "authorised": each.authorised_cents,
+            }
+            for each in terms.funding
+        ],
+        "discounts": [
+            {"name": each.name, "percent": each.percent, "from_amount": each.from_cents}
+            for each in terms.discounts
+        ],
     }
 
 
@@ -286,7 +285,7 @@ def said_content(
             "goal": each["goal"],
             **_filled(credit_percent=_plain(each["credit_percent"])),
         }
-        for each in _said(values, "target")
+        for each in values["targets"]
     ]
     terms["funding"] = [
         {
@@ -296,7 +295,7 @@ def said_content(
             "percent": _plain(each["percent"]),
             **_filled(authorised_cents=each["authorised"]),
         }
-        for each in _said(values, "funding")
+        for each in values["funding"]
     ]
     terms["discounts"] = [
         {
@@ -304,7 +303,7 @@ def said_content(
             "percent": _plain(each["percent"]),
             **_filled(from_cents=each["from_amount"]),
         }
-        for each in _said(values, "discount")
+        for each in values["discounts"]
     ]
     fields = {
         "name": values["name"],
@@ -388,87 +387,77 @@ def _money(name: str, title: Any) -> SchemaNode:
     return _optional(Money(), name, title)
 
 
-def _group(name: str, title: Any, *nodes: SchemaNode, hint: Any = None) -> SchemaNode:
+def _group(name: str, title: Any, *nodes: SchemaNode, hint: Any) -> SchemaNode:
     group = SchemaNode(
         colander.Mapping(unknown="raise"),
         name=name,
         title=title,
-        description=hint or _("Left empty, there is none. A saved draft has room for one more."),
+        description=hint,
     )
     for each in nodes:
         group.add(each)
     return group
 
 
-def _target(number: int) -> SchemaNode:
+def _listing(name: str, title: Any, row_title: Any, add: Any, *nodes: SchemaNode) -> SchemaNode:
+    row = Schema()
+    for each in nodes:
+        row.add(each)
+    return rows(
+        name,
+        row,
+        title=title,
+        description=_("None, unless you add one."),
+        row_title=row_title,
+        add=add,
+        spare=0,
+        compact=True,
+    )
+
+
+def _targets() -> SchemaNode:
     measures = [(each, wording.MEASURES[each]) for each in MEASURES]
-    return _group(
-        f"target_{number}",
-        _("Promise ${number}", mapping={"number": number}),
-        _optional(String(200), "name", _("What is promised")),
-        _select("measure", _("Measured in"), measures, missing=None),
-        _optional(Integer(), "goal", _("Goal")),
+    return _listing(
+        "targets",
+        _("What is promised"),
+        _("Promise ${number}"),
+        _("Add a promise"),
+        _node(String(200), "name", _("What is promised")),
+        _select("measure", _("Measured in"), measures),
+        _node(Integer(), "goal", _("Goal")),
         _percent("credit_percent", _("Given back when missed")),
         _optional(String(60), "key", _("Key"), widget=HiddenWidget()),
     )
 
 
-def _funding(number: int) -> SchemaNode:
+def _funding() -> SchemaNode:
     kinds = [(each, wording.FUNDING[each]) for each in FUNDING_KINDS]
-    return _group(
-        f"funding_{number}",
-        _("Source of funding ${number}", mapping={"number": number}),
-        _optional(String(200), "name", _("Name")),
-        _select("kind", _("Kind"), kinds, missing=None),
-        _percent("percent", _("Part of the gross")),
+    return _listing(
+        "funding",
+        _("Sources of funding"),
+        _("Source of funding ${number}"),
+        _("Add a source"),
+        _node(String(200), "name", _("Name")),
+        _select("kind", _("Kind"), kinds),
+        _node(Decimal(), "percent", _("Part of the gross"), widget=NumberWidget(suffix="%")),
         _money("authorised", _("Authorised, a fiscal year")),
         _optional(String(60), "key", _("Key"), widget=HiddenWidget()),
     )
 
 
-def _discount(number: int) -> SchemaNode:
-    return _group(
-        f"discount_{number}",
-        _("Discount ${number}", mapping={"number": number}),
-        _optional(String(200), "name", _("Name")),
-        _percent("percent", _("Part taken off")),
+def _discounts() -> SchemaNode:
+    return _listing(
+        "discounts",
+        _("Discounts"),
+        _("Discount ${number}"),
+        _("Add a discount"),
+        _node(String(200), "name", _("Name")),
+        _node(Decimal(), "percent", _("Part taken off"), widget=NumberWidget(suffix="%")),
         _money("from_amount", _("Only when the period's gross reaches")),
     )
 
 
-_SLOT = {"target": _target, "funding": _funding, "discount": _discount}
-
-
-def _slots(content: Content | None) -> dict[str, int]:
-    if content is None:
-        return dict(SLOTS)
-    terms = Terms.of(content.terms)
-    there = {"target": terms.targets, "funding": terms.funding, "discount": terms.discounts}
-    return {kind: max(SLOTS[kind], len(found) + 1) for kind, found in there.items()}
-
-
 # --- values ---------------------------------------------------------------------------------------
-
-
-def _said(values: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
-    """The groups of a kind that were filled in, in order."""
-    names = sorted(
-        (
-            name
-            for name in values
-            if name.startswith(f"{kind}_") and name[len(kind) + 1 :].isdigit()
-        ),
-        key=lambda name: int(name.rpartition("_")[2]),
-    )
-    found = []
-    for name in names:
-        each = values[name]
-        if all(value is None for value in each.values()):
-            continue
-        if not each["name"]:
-            raise InvalidInput("Give each promise, source and discount a name.", field=name)
-        found.append(dict(each))
-    return found
 
 
 def _filled(**values: Any) -> dict[str, Any]:

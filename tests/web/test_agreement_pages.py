@@ -293,6 +293,8 @@ def test_own_bureaus_agreement_needs_two_people_here_only(sign_in, web_engine):
 def test_an_outside_bodys_agreement_says_its_promise_funding_and_discount(sign_in, web_engine):
     finance = sign_in("finance", CITY)
     form = finance.get(f"/{CITY}/agreements/new").forms["form"]
+    for what in ("targets", "funding", "discounts"):
+        form = form.submit("rows", value=f"add {what}").forms["form"]
     said = {
         "key": "stops",
         "payer": "outside:",
@@ -311,17 +313,17 @@ def test_an_outside_bodys_agreement_says_its_promise_funding_and_discount(sign_i
         "expiry_reminder_days": "60, 10",
         "every": "quarter",
         "number_prefix": "COP",
-        "target_1-name": "Nine in ten within a minute",
-        "target_1-measure": "answer_seconds",
-        "target_1-goal": "60",
-        "target_1-credit_percent": "2",
-        "funding_1-name": "State transit grant",
-        "funding_1-kind": "grant",
-        "funding_1-percent": "25",
-        "funding_1-authorised": "1,000.00",
-        "discount_1-name": "Volume",
-        "discount_1-percent": "5",
-        "discount_1-from_amount": "500.00",
+        "targets-1-name": "Nine in ten within a minute",
+        "targets-1-measure": "answer_seconds",
+        "targets-1-goal": "60",
+        "targets-1-credit_percent": "2",
+        "funding-1-name": "State transit grant",
+        "funding-1-kind": "grant",
+        "funding-1-percent": "25",
+        "funding-1-authorised": "1,000.00",
+        "discounts-1-name": "Volume",
+        "discounts-1-percent": "5",
+        "discounts-1-from_amount": "500.00",
     }
     controls = {each.id: each for several in form.fields.values() for each in several}
     for name, value in said.items():
@@ -330,9 +332,9 @@ def test_an_outside_bodys_agreement_says_its_promise_funding_and_discount(sign_i
     controls["form-outside-name"].value = ""
     assert "Give the outside body a short name" in form.submit("submit", status=400)
     controls["form-outside-name"].value = "Transit district"
-    controls["form-funding_1-name"].value = ""
-    assert "Give each promise, source and discount a name" in form.submit("submit", status=400)
-    controls["form-funding_1-name"].value = "State transit grant"
+    controls["form-funding-1-name"].value = ""
+    assert "Source of funding 1" in form.submit("submit", status=400)
+    controls["form-funding-1-name"].value = "State transit grant"
     page = form.submit("submit").follow()
     for words in (
         "Transit district",
@@ -349,7 +351,8 @@ def test_an_outside_bodys_agreement_says_its_promise_funding_and_discount(sign_i
         assert words in page.text.replace("&#39;", "'"), words
     filled = finance.get(f"{page.request.path}/edit").forms["form"]
     assert filled.fields["interest_percent"][0].value == "4.5"
-    assert "Source of funding 2" in filled.text
+    assert filled.fields["authorised"][0].value == "1000.00"
+    assert "Source of funding 2" in filled.submit("rows", value="add funding")
     approver = sign_in("approver", CITY)
     sign(approver, approver.get(page.request.path), "propose")
     (row,) = versions(web_engine, "stops")

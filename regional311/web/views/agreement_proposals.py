@@ -27,6 +27,7 @@ from regional311.web.forms import (
     form_key,
     handle_form_submission,
     make_form,
+    pressed,
 )
 from regional311.web.i18n import _
 from regional311.web.listing import Column, Filter, Listing
@@ -252,6 +253,8 @@ def _drafted(request: Any, form: Any, amends: Content | None) -> Any:
         request.flash("success", _("The draft was saved. A second person approves it."))
         return HTTPSeeOther(_url(request, "proposals", answer["id"]))
 
+    if pressed(request, form):
+        return _form_page(request, form, amends)
     return handle_form_submission(request, form, save, lambda: _form_page(request, form, amends))
 
 
@@ -292,6 +295,8 @@ def save_edit(context: ProposalRecord, request: Any) -> Any:
         request.flash("success", _("The draft was saved. A second person approves it."))
         return HTTPSeeOther(_url(request, "proposals", context.record.id))
 
+    if pressed(request, form):
+        return _form_page(request, form, before)
     return handle_form_submission(request, form, save, lambda: _form_page(request, form, before))
 
 
