@@ -114,6 +114,8 @@ def serve(var: Path | None, host: str, port: int, processes: int | None) -> None
 
 def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
     """What the worker does for every partner besides delivering, and how often."""
+    from regional311.casework.accommodation_keeping import forget as forget_accommodations
+    from regional311.casework.accommodation_reminders import remind as remind_coordinators
     from regional311.casework.bulk import work as work_bulk
     from regional311.catalog.alike import Finder
     from regional311.catalog.refresh import refresh_everything
@@ -141,6 +143,12 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
         Chore("cover", 15, cover_due),
         Chore("agreement_reminders", 3600, lambda session, at: remind(session, now=at)),
         Chore("payment_reminders", 3600, lambda session, at: remind_payers(session, now=at)),
+        Chore(
+            "accommodation_reminders",
+            3600,
+            lambda session, at: remind_coordinators(session, now=at, url=settings.url),
+        ),
+        Chore("accommodation_details", 86_400, forget_accommodations),
         Chore("budget_warnings", 3600, lambda session, at: warn(session, now=at)),
         Chore("loops", 3600, lambda session, at: keep_loops(session, now=at, url=settings.url)),
         Chore("consents", 60, lambda session, at: end_consents(session, now=at, url=settings.url)),

@@ -9,13 +9,11 @@ from typing import Any
 from sqlalchemy import select, update
 
 from regional311.audit.service import record
-from regional311.casework.accommodations import Terms, terms_of
+from regional311.casework.coordinators import BOUNDS, Terms, terms_of
 from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.errors import InvalidInput, Stale
 from regional311.keys import key_for
-from regional311.tenancy.models import Tenant
-
-BOUNDS = {"acknowledge_days": (1, 60), "decide_days": (1, 365)}
+from regional311.tenancy.models import Bureau, Tenant
 
 
 def set_terms(session: TenantSession, terms: Terms, *, revision: int, now: datetime) -> None:
@@ -42,14 +40,7 @@ def set_terms(session: TenantSession, terms: Terms, *, revision: int, now: datet
             raise InvalidInput(f"Enter a number from {least} to {most}.", field=name)
     if terms.acknowledge_days > terms.decide_days:
         raise InvalidInput("It is acknowledged before it is decided.", field="acknowledge_days")
-    bureaus = [each.bureau for each in terms.coordinators]
-    if len(bureaus) != len(set(bureaus)):
-        raise InvalidInput("A bureau has one coordinator.", field="coordinators")
-    if bureaus and "" not in bureaus:
-        raise InvalidInput(
-            "Name a coordinator for everything else, too: not everybody knows the office.",
-            field="coordinators",
-        )
+    _check_coordinators(session, terms)
     settings: dict[str, Any] = deepcopy(dict(row.settings))
     known = {each.get("name"): each["key"] for each in settings.get("coordinators") or ()}
     settings["accommodation"] = {name: getattr(terms, name) for name in BOUNDS} | (
@@ -68,7 +59,7 @@ def set_terms(session: TenantSession, terms: Terms, *, revision: int, now: datet
                 "name": each.name,
                 **{
                     name: value
-                    for name in ("email", "phone", "bureau")
+                    for name in ("email", "phone", "bureau", "whole")
                     if (value := getattr(each, name))
                 },
             }
@@ -90,3 +81,31 @@ def set_terms(session: TenantSession, terms: Terms, *, revision: int, now: datet
         subject_id=tenant_id,
         detail={"accommodation": settings["accommodation"]},
     )
+
+
+def _check_coordinators(session: TenantSession, terms: Terms) -> None:
+    tenant_id = scope_of(session).tenant_id
+    known = set(
+        session.scalars(
+            select(Bureau.key).where(Bureau.tenant_id == tenant_id, Bureau.ended_on.is_(None))
+        )
+    )
+    for each in terms.coordinators:
+        if each.whole == bool(each.bureau):
+            raise InvalidInput(
+                f"{each.name}: choose a bureau, or the whole partner.", field="coordinators"
+            )
+        if each.bureau and each.bureau not in known:
+            raise InvalidInput(
+                f"{each.name}: there is no bureau {each.bureau}.", field="coordinators"
+            )
+    covered = [each.bureau for each in terms.coordinators]
+    if len(covered) != len(set(covered)):
+        raise InvalidInput(
+            "A bureau has one coordinator, and the whole partner has one.", field="coordinators"
+        )
+    if covered and terms.whole is None:
+        raise InvalidInput(
+            "Name a coordinator for the whole partner, too: not everybody knows the office.",
+            field="coordinators",
+        )

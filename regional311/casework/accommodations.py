@@ -9,21 +9,21 @@ counts without persons.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Float, and_, func, or_, select
+from sqlalchemy import and_, or_, select
 
 from regional311.audit.service import record
+from regional311.casework.accommodation_letters import Letters, tell_coordinator, tell_person
 from regional311.casework.models import Accommodation, AccommodationNote
 from regional311.database.ids import new_id, public_id, token_hash
 from regional311.database.locking import locked
 from regional311.database.rows import new_row, put
 from regional311.database.session import TenantSession, scope_of
 from regional311.errors import Conflict, InvalidInput
-from regional311.notices.service import Translate, outbox_row
 
 REQUEST: Final = "request"
 COMPLAINT: Final = "complaint"
@@ -88,69 +88,6 @@ class NotDecided(Conflict):
 
 
 @dataclass(frozen=True, slots=True)
-class Coordinator:
-    """Who handles accommodations of a bureau; of the whole partner when `bureau` is empty."""
-
-    name: str
-    email: str = ""
-    phone: str = ""
-    bureau: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """A partner's own terms: working days, and what is said of an appeal."""
-
-    acknowledge_days: int = 2
-    decide_days: int = 15
-    appeal: str = ""
-    coordinators: tuple[Coordinator, ...] = ()
-
-    def coordinator(self, bureau: str | None) -> Coordinator | None:
-        """Who handles those of a bureau: its own coordinator, or else the partner's."""
-        own = [each for each in self.coordinators if each.bureau and each.bureau == bureau]
-        whole = [each for each in self.coordinators if not each.bureau]
-        return next(iter([*own, *whole]), None)
-
-    def bureaus_of(self, email: str) -> tuple[str, ...] | None:
-        """The bureaus whose cases somebody sees; None for all.
-
-        Who is named for some bureaus only sees theirs.
-        """
-        mine = [
-            each.bureau
-            for each in self.coordinators
-            if each.email and each.email.casefold() == email.casefold()
-        ]
-        return tuple(mine) if mine and all(mine) else None
-
-
-def terms_of(settings: Mapping[str, Any]) -> Terms:
-    """Read a partner's terms from its settings; left out, the usual days.
-
-    >>> terms_of({}).decide_days
-    15
-    """
-    given = settings.get("accommodation") or {}
-    return Terms(
-        **{
-            name: given[name]
-            for name in ("acknowledge_days", "decide_days", "appeal")
-            if given.get(name) is not None
-        },
-        coordinators=tuple(
-            Coordinator(
-                each.get("name") or "",
-                each.get("email") or "",
-                each.get("phone") or "",
-                each.get("bureau") or "",
-            )
-            for each in settings.get("coordinators") or ()
-        ),
-    )
-
-
-@dataclass(frozen=True, slots=True)
 class Asked:
     """What somebody asks for or complains of, as it comes in by any door.
 
@@ -174,16 +111,6 @@ class Asked:
     """How they want to be reached, in their own words: relay, large print, a friend."""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What letters about it are written with."""
-
-    partner: str
-    url: str
-    terms: Terms = field(default_factory=Terms)
-    translate: Translate | None = None
-
-
 def check(asked: Asked) -> None:
     """Refuse what cannot be taken. Raises :class:`NotWanted`."""
     if asked.sort not in SORTS:
@@ -202,13 +129,15 @@ def check(asked: Asked) -> None:
 def take(
     session: TenantSession,
     asked: Asked,
-    written: Written,
+    letters: Letters,
     *,
     acknowledge_by: date,
     decide_by: date,
     now: datetime,
 ) -> str:
     """Take it in for the bound partner, and tell its coordinator; give its number.
+
+    Where nobody is named to coordinate it, those who name coordinators are told.
 
     The letters say that there is something, and nothing of what. Raises :class:`NotWanted`.
     """
@@ -224,6 +153,7 @@ def take(
             public_id=number,
             source_key=asked.source_key,
             token_hash=token_hash(asked.token),
+            link_token=asked.token if asked.email else None,
             sort=asked.sort,
             kind=asked.kind,
             bureau_key=asked.bureau_key or None,
@@ -246,36 +176,23 @@ def take(
         ),
     )
     _note(session, row_id, "accommodation:take", now, {"channel": asked.channel})
-    options: dict[str, Any] = {}
-    if written.translate is not None:
-        options["translate"] = written.translate
-    coordinator = written.terms.coordinator(asked.bureau_key)
-    if coordinator is not None and coordinator.email:
-        put(
-            session,
-            outbox_row(
-                scope.tenant_id,
-                event="accommodation_new",
-                recipient=coordinator.email,
-                language="en",
-                now=now,
-                subject_id=row_id,
-                values={
-                    "number": number,
-                    "partner": written.partner,
-                    "day": acknowledge_by.isoformat(),
-                },
-                address=f"{written.url}/accommodations/{number}",
-                **options,
-            ),
-        )
+    tell_coordinator(session, letters, row_id, number, asked.bureau_key, acknowledge_by, now=now)
     return number
 
 
 def acknowledge(
-    session: TenantSession, *, row_id: UUID, version: int, words: str | None, now: datetime
+    session: TenantSession,
+    *,
+    row_id: UUID,
+    version: int,
+    words: str | None,
+    letters: Letters,
+    now: datetime,
 ) -> None:
-    """Say that somebody has it. Raises :class:`AlreadyDecided`, `NotFound` and `Stale`."""
+    """Say that somebody has it, and tell the person where to read it.
+
+    Raises :class:`AlreadyDecided`, `NotFound` and `Stale`.
+    """
     row = _open(session, row_id, version)
     if row.acknowledged_at is None:
         row.acknowledged_at = now
@@ -286,6 +203,7 @@ def acknowledge(
     _note(session, row_id, "accommodation:acknowledge", now, {})
     if words and words.strip():
         _say(session, row_id, words, now, internal=False)
+    tell_person(session, letters, row, "accommodation_acknowledged", now=now)
 
 
 def decide(
@@ -295,9 +213,11 @@ def decide(
     version: int,
     outcome: str,
     words: str,
+    today: date,
+    letters: Letters,
     now: datetime,
 ) -> None:
-    """Decide it, with words that the person reads.
+    """Decide it, with words that the person reads; a letter names the last day to disagree.
 
     Whatever gives the person less than they asked for needs the reason. Raises
     :class:`NotWanted`, :class:`AlreadyDecided`, `NotFound` and `Stale`.
@@ -309,13 +229,22 @@ def decide(
         raise NotWanted("Say why, in words that the person understands.", field="words")
     if len(words) > LONGEST:
         raise NotWanted(f"At most {LONGEST} characters.", field="words")
-    _end(session, row, outcome, words, now)
+    until = None if outcome == "withdrawn" else today + timedelta(days=APPEAL_DAYS)
+    _end(session, row, outcome, words, until, now)
+    event = "accommodation_decided" if until else "accommodation_news"
+    tell_person(session, letters, row, event, day=until, now=now)
 
 
 def _end(
-    session: TenantSession, row: Accommodation, outcome: str, words: str, now: datetime
+    session: TenantSession,
+    row: Accommodation,
+    outcome: str,
+    words: str,
+    appeal_until: date | None,
+    now: datetime,
 ) -> None:
     row_id = row.id
+    row.appeal_until = appeal_until
     row.state = "withdrawn" if outcome == "withdrawn" else "decided"
     row.outcome = outcome
     row.outcome_words = words.strip() or None
@@ -328,44 +257,98 @@ def _end(
 
 def withdraw(session: TenantSession, *, row_id: UUID, now: datetime) -> None:
     """The person takes it back, by their own page. Raises :class:`AlreadyDecided`."""
-    _end(session, _open(session, row_id, None), "withdrawn", "", now)
+    _end(session, _open(session, row_id, None), "withdrawn", "", None, now)
 
 
-def appeal(session: TenantSession, *, row_id: UUID, words: str, now: datetime) -> None:
-    """The person does not agree. It is open again for the coordinator to see.
+def may_appeal(row: Any, today: date) -> bool:
+    """Whether the person can say now that they do not agree: once, and through the last day."""
+    return (
+        row.state == "decided"
+        and row.appealed_at is None
+        and row.appeal_until is not None
+        and bool(today <= row.appeal_until)
+        and row.forgotten_at is None
+    )
+
+
+def appeal(
+    session: TenantSession,
+    *,
+    row_id: UUID,
+    words: str,
+    today: date,
+    answer_by: date,
+    letters: Letters,
+    now: datetime,
+) -> None:
+    """The person does not agree. It is open again for the coordinator, who is told.
 
     Raises :class:`NotDecided` and :class:`NotWanted`.
     """
     row = locked(session, Accommodation, row_id, None, {}, "accommodation")
-    if (
-        row.state != "decided"
-        or row.appealed_at is not None
-        or row.decided_at is None
-        or (now - row.decided_at).days >= APPEAL_DAYS
-    ):
+    if not may_appeal(row, today):
         raise NotDecided("It cannot be appealed here now. The coordinator says what can be done.")
     if not words.strip() or len(words) > LONGEST:
         raise NotWanted("Say why you do not agree.", field="words")
-    row.appealed_at, row.appeal = now, words.strip()
+    row.appealed_at, row.appeal, row.appeal_by = now, words.strip(), answer_by
     row.updated_at = now
+    number, bureau = row.public_id, row.bureau_key
     session.flush()
     _note(session, row_id, "accommodation:appeal", now, {})
+    tell_coordinator(
+        session, letters, row_id, number, bureau, answer_by, event="accommodation_appeal", now=now
+    )
 
 
 def answer_appeal(
-    session: TenantSession, *, row_id: UUID, version: int, words: str, now: datetime
+    session: TenantSession,
+    *,
+    row_id: UUID,
+    version: int,
+    outcome: str,
+    words: str,
+    letters: Letters,
+    now: datetime,
 ) -> None:
-    """Say what became of an appeal, in words that the person reads. Raises :class:`NotWanted`."""
+    """Answer an appeal: the decision stays, or another one holds from now on.
+
+    What was decided first stays visible beside it. Raises :class:`NotWanted`,
+    :class:`NotDecided`, :class:`AlreadyDecided` and `Stale`.
+    """
     row = locked(session, Accommodation, row_id, version, {}, "accommodation")
     if row.appealed_at is None:
         raise NotDecided("Nobody has appealed.")
+    if row.appeal_answered_at is not None:
+        raise AlreadyDecided("The appeal is answered already.")
+    if outcome not in on_appeal(row.sort):
+        raise NotWanted("Choose what holds now.", field="outcome")
     if len(words.strip()) < MIN_REASON:
         raise NotWanted(
             "Say what became of it, in words that the person understands.", field="words"
         )
-    row.appeal_answer, row.updated_at = words.strip()[:LONGEST], now
+    if len(words) > LONGEST:
+        raise NotWanted(f"At most {LONGEST} characters.", field="words")
+    before = row.outcome
+    row.appeal_answer, row.appeal_outcome = words.strip(), outcome
+    row.appeal_answered_at = row.updated_at = now
     session.flush()
-    _note(session, row_id, "accommodation:answer_appeal", now, {})
+    _note(
+        session,
+        row_id,
+        "accommodation:answer_appeal",
+        now,
+        {"before": before, "outcome": outcome},
+    )
+    tell_person(session, letters, row, "accommodation_appeal_answered", now=now)
+
+
+def on_appeal(sort: str) -> tuple[str, ...]:
+    """What can hold after an appeal: every outcome but that it was taken back.
+
+    >>> on_appeal("request")
+    ('granted', 'granted_differently', 'denied')
+    """
+    return tuple(each for each in OUTCOMES[sort] if each != "withdrawn")
 
 
 def add_words(
@@ -374,15 +357,27 @@ def add_words(
     row_id: UUID,
     words: str,
     internal: bool,
+    letters: Letters,
     now: datetime,
     from_person: bool = False,
 ) -> None:
-    """Keep words: the coordinator's own, to the person, or from them. Raises :class:`NotWanted`."""
+    """Keep words: the coordinator's own, to the person, or from them; who is meant to read them
+    is told that there are some. Raises :class:`NotWanted` and :class:`AlreadyDecided`.
+    """
     if not words.strip() or len(words) > LONGEST:
         raise NotWanted(f"Write at most {LONGEST} characters.", field="words")
-    locked(session, Accommodation, row_id, None, {}, "accommodation")
+    row = locked(session, Accommodation, row_id, None, {}, "accommodation")
+    if row.forgotten_at is not None:
+        raise AlreadyDecided("What it was about is erased.")
+    number, bureau, day = row.public_id, row.bureau_key, due_on(row) or row.decide_by
     _say(session, row_id, words, now, internal=internal, from_person=from_person)
     _note(session, row_id, "accommodation:note", now, {"internal": internal})
+    if from_person:
+        tell_coordinator(
+            session, letters, row_id, number, bureau, day, event="accommodation_added", now=now
+        )
+    elif not internal:
+        tell_person(session, letters, row, "accommodation_news", now=now)
 
 
 def _say(
@@ -449,14 +444,37 @@ class Item:
     acknowledge_by: date
     decide_by: date
     appealed_at: datetime | None
-    appeal_answer: str | None
+    appeal_by: date | None
+    appeal_outcome: str | None
+    appeal_answered_at: datetime | None
+
+    @property
+    def appealed(self) -> bool:
+        """Whether an appeal waits for its answer."""
+        return self.appealed_at is not None and self.appeal_answered_at is None
+
+    @property
+    def holds(self) -> str | None:
+        """The outcome that holds: that of the appeal, or else the first."""
+        return self.appeal_outcome or self.outcome
 
     @property
     def due_on(self) -> date | None:
         """The next day by which something must be done."""
-        if self.state == "received":
-            return self.acknowledge_by
-        return self.decide_by if self.state == "acknowledged" else None
+        return due_on(self)
+
+
+def due_on(row: Any) -> date | None:
+    """The next day by which something must be done about a row; None when nothing must."""
+    match row.state:
+        case "received":
+            day = row.acknowledge_by
+        case "acknowledged":
+            day = row.decide_by
+        case _:
+            day = row.appeal_by if row.appealed_at and not row.appeal_answered_at else None
+    found: date | None = day
+    return found
 
 
 def listed(
@@ -473,7 +491,7 @@ def listed(
     )
     if bureaus is not None:
         query = query.where(Accommodation.bureau_key.in_(list(bureaus)))
-    waits = and_(Accommodation.appealed_at.is_not(None), Accommodation.appeal_answer.is_(None))
+    waits = and_(Accommodation.appealed_at.is_not(None), Accommodation.appeal_answered_at.is_(None))
     if still_open is not None:
         there = or_(Accommodation.state.in_(OPEN), waits)
         query = query.where(there if still_open else ~there)
@@ -502,6 +520,7 @@ def words_on(session: TenantSession, row_id: UUID, *, public: bool = False) -> l
     query = select(*(getattr(AccommodationNote, name) for name in Words.__slots__)).where(
         AccommodationNote.tenant_id == scope_of(session).tenant_id,
         AccommodationNote.accommodation_id == row_id,
+        AccommodationNote.words != "",
     )
     if public:
         query = query.where(AccommodationNote.internal.is_(False))
@@ -517,52 +536,3 @@ def by_token(session: TenantSession, token: str) -> Any:
             table.c.token_hash == token_hash(token),
         )
     ).one_or_none()
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """How many of one sort, kind, bureau and outcome, and how fast: no person in sight."""
-
-    sort: str
-    kind: str
-    bureau: str
-    outcome: str
-    many: int
-    acknowledged_in_time: int
-    decided: int
-    decided_in_time: int
-    days_to_decide: float | None
-
-
-def counts(session: TenantSession, *, since: datetime, until: datetime, zone: str) -> list[Group]:
-    """Count what came in between two moments, by days of a time zone: one statement."""
-
-    def day(moment: Any) -> Any:
-        return func.date(func.timezone(zone, moment))
-
-    days = func.extract("epoch", Accommodation.decided_at - Accommodation.received_at) / 86_400
-    rows = session.execute(
-        select(
-            Accommodation.sort,
-            Accommodation.kind,
-            func.coalesce(Accommodation.bureau_key, ""),
-            func.coalesce(Accommodation.outcome, ""),
-            func.count(),
-            func.count().filter(day(Accommodation.acknowledged_at) <= Accommodation.acknowledge_by),
-            func.count().filter(Accommodation.decided_at.is_not(None)),
-            func.count().filter(day(Accommodation.decided_at) <= Accommodation.decide_by),
-            func.avg(days).cast(Float),
-        )
-        .where(
-            Accommodation.tenant_id == scope_of(session).tenant_id,
-            Accommodation.received_at >= since,
-            Accommodation.received_at < until,
-        )
-        .group_by(
-            Accommodation.sort,
-            Accommodation.kind,
-            Accommodation.bureau_key,
-            Accommodation.outcome,
-        )
-    )
-    return [Group(*row) for row in rows]

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from regional311.database.base import TENANT, Base, RowId, TenantId, tenant_reference
+from regional311.database.base import APPEND_ONLY, TENANT, Base, RowId, TenantId, tenant_reference
 
 
 class RequestTag(Base):
@@ -164,6 +164,10 @@ class Accommodation(Base):
             " = (decided_at IS NOT NULL AND outcome IS NOT NULL)",
             name="ended_with_an_outcome",
         ),
+        CheckConstraint(
+            "(appeal_outcome IS NULL) = (appeal_answered_at IS NULL)",
+            name="answered_with_an_outcome",
+        ),
         Index(None, "tenant_id", "state", "received_at"),
         Index(None, "tenant_id", "received_at"),
         {"info": TENANT},
@@ -197,11 +201,21 @@ class Accommodation(Base):
     acknowledged_at: Mapped[datetime | None]
     decided_at: Mapped[datetime | None]
     appealed_at: Mapped[datetime | None]
+    appeal_until: Mapped[date | None]
+    """The last day on which the person can say that they do not agree."""
     appeal: Mapped[str | None]
+    appeal_by: Mapped[date | None]
     appeal_answer: Mapped[str | None]
+    appeal_outcome: Mapped[str | None]
+    """What holds since the appeal was answered; `outcome` stays what was decided first."""
+    appeal_answered_at: Mapped[datetime | None]
     taken_by: Mapped[UUID | None]
     """Who of the partner that took it in wrote it down, if not the person."""
     coordinator_id: Mapped[UUID | None]
+    link_token: Mapped[str | None]
+    """The end of the person's link, for letters to them; kept only with an address."""
+    forgotten_at: Mapped[datetime | None]
+    """When everything but what is counted was erased."""
     updated_at: Mapped[datetime]
     version: Mapped[int] = mapped_column(default=1)
 
@@ -225,4 +239,21 @@ class AccommodationNote(Base):
     internal: Mapped[bool]
     from_person: Mapped[bool]
     words: Mapped[str]
+    at: Mapped[datetime]
+
+
+class AccommodationReminder(Base):
+    """A step of reminding that was taken: each once."""
+
+    __tablename__ = "accommodation_reminders"
+    __table_args__ = (
+        tenant_reference("accommodations", "accommodation_id"),
+        UniqueConstraint("tenant_id", "accommodation_id", "step"),
+        {"info": APPEND_ONLY},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    accommodation_id: Mapped[UUID]
+    step: Mapped[str]
     at: Mapped[datetime]

@@ -728,6 +728,7 @@ def _check_about(tenant: _Tenant, about: schema.TenantFile, mark: _Marks) -> Non
         ("queue", [item.key for item in about.queue]),
         ("role", [item.key for item in about.role]),
         ("account", [item.key for item in about.account]),
+        ("coordinator", [item.key for item in about.coordinator]),
     ):
         mark.unique(table, keys)
     mark.unique("holiday", [item.day for item in about.holiday], "day")
@@ -743,6 +744,26 @@ def _check_about(tenant: _Tenant, about: schema.TenantFile, mark: _Marks) -> Non
             mark.known(path, queue.bureau, _bureau_keys(tenant), "bureau")
     if sum(queue.unplaced for queue in about.queue) > 1:
         mark("queue", "more than one queue is marked unplaced")
+    _check_coordinators(tenant, about.coordinator, mark)
+
+
+def _check_coordinators(
+    tenant: _Tenant, coordinators: tuple[schema.Coordinator, ...], mark: _Marks
+) -> None:
+    taken: dict[str | None, str] = {}
+    for each in coordinators:
+        path = f"coordinator[{each.key}]"
+        if each.whole == (each.bureau is not None):
+            mark(path, "give a bureau, or say whole = true: one of the two")
+            continue
+        if "bureaus.toml" not in tenant.unread:
+            mark.known(f"{path}.bureau", each.bureau, _bureau_keys(tenant), "bureau")
+        if each.bureau in taken:
+            what = f"bureau {each.bureau}" if each.bureau else "the whole partner"
+            mark(path, f"{what} is coordinated by {taken[each.bureau]} already")
+        taken.setdefault(each.bureau, each.key)
+    if coordinators and not any(each.whole for each in coordinators):
+        mark("coordinator", "one of them coordinates the whole partner: say whole = true")
 
 
 def _check_week(week: strict.Week, path: str, mark: _Marks) -> None:

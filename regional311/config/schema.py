@@ -239,6 +239,15 @@ class Accommodation(Model):
     decide_days: int = Field(
         default=15, ge=1, le=365, description="Working days until it is decided."
     )
+    appeal_days: int = Field(
+        default=15, ge=1, le=365, description="Working days until an appeal is answered."
+    )
+    keep_days: int = Field(
+        default=1095,
+        ge=90,
+        le=36_500,
+        description="Calendar days after its end until everything but what is counted is erased.",
+    )
     appeal: str | None = Field(
         default=None, max_length=1000, description="What is said of how to appeal a decision."
     )
@@ -253,13 +262,18 @@ class Coordinator(Model):
         default=None,
         max_length=200,
         pattern=r"[^@\s]+@[^@\s]+",
-        description="Where it is told that something came; also the address by which they sign in.",
+        description="Where it is told that something came; also the address by which they sign in, "
+        "without which they see nothing.",
     )
     phone: str | None = Field(
         default=None, max_length=40, description="Telephone, with TTY if any."
     )
-    bureau: Key | None = Field(
-        default=None, description="Bureau whose cases go to them; left out: everything else."
+    bureau: Key | None = Field(default=None, description="Bureau whose cases go to them.")
+    whole: bool = Field(
+        default=False,
+        description="Coordinates the whole partner: sees all of its cases, has those of bureaus "
+        "without a coordinator of their own, and hears what is overdue. One of `bureau` and "
+        "`whole` is said.",
     )
 
 

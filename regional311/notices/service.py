@@ -48,6 +48,61 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
             "stands only there.\n\n{link}"
         ),
     ),
+    "accommodation_unplaced": (
+        "{number} has no coordinator",
+        (
+            "{number} came in at {partner} and something must be done about it by {day}. Nobody is "
+            "named to coordinate it, so that nobody can read it. Name somebody.\n\n{link}"
+        ),
+    ),
+    "accommodation_appeal": (
+        "{number}: the person does not agree",
+        (
+            "The person behind {number} at {partner} does not agree with the decision. They are "
+            "owed an answer by {day}. What they say stands only there.\n\n{link}"
+        ),
+    ),
+    "accommodation_added": (
+        "{number}: the person adds something",
+        (
+            "The person behind {number} at {partner} has written something. It stands only there."
+            "\n\n{link}"
+        ),
+    ),
+    "accommodation_due": (
+        "{number} is due on {day}",
+        "{number} at {partner} must be {task}, by {day}.\n\n{link}",
+    ),
+    "accommodation_overdue": (
+        "{number} is overdue",
+        "{number} at {partner} should have been {task}, by {day}.\n\n{link}",
+    ),
+    "accommodation_acknowledged": (
+        "News on {number}",
+        (
+            "Somebody at {partner} has {number} in hand. What they say to you stands only on your "
+            "own page.\n\n{link}"
+        ),
+    ),
+    "accommodation_decided": (
+        "{number} is decided",
+        (
+            "{partner} has decided {number}. How, and why, stands only on your own page.\n\n"
+            "If you do not agree, you can say so there, through {day}. It costs nothing.\n\n"
+            "{link}"
+        ),
+    ),
+    "accommodation_news": (
+        "News on {number}",
+        "There is something new on {number} of {partner}.\n\n{link}",
+    ),
+    "accommodation_appeal_answered": (
+        "{number} was looked at again",
+        (
+            "You did not agree, and {partner} has looked at {number} again. What became of it "
+            "stands only on your own page.\n\n{link}"
+        ),
+    ),
     "referral_sent": (
         "A message for you",
         "There is something new for you.\n\n{link}",
@@ -178,6 +233,10 @@ TO_PEOPLE: Final = frozenset(
         "me_too_closed",
         "referral_sent",
         "referral_answered",
+        "accommodation_acknowledged",
+        "accommodation_decided",
+        "accommodation_news",
+        "accommodation_appeal_answered",
     }
 )
 """Events that are told to people who ask for help; all others are for partners' staff."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
+from datetime import date
 from typing import Any, Final
 
 from regional311.casework import accommodations
+from regional311.casework.accommodation_letters import Letters
 from regional311.casework.accommodations import (
     BASES,
     COMPLAINT,
@@ -16,9 +18,8 @@ from regional311.casework.accommodations import (
     SORTS,
     Asked,
     NotWanted,
-    Written,
-    terms_of,
 )
+from regional311.casework.coordinators import terms_of
 from regional311.database.session import TenantSession, acting_for
 from regional311.referral.decision import screen
 from regional311.referral.loop import working_days_after
@@ -234,26 +235,36 @@ def take(
     )
     tell = telling(request)
     owner_id = tell.published.ids[slug]
-    terms = terms_of(tell.published.tenant(slug).settings)
-    calendar, today = tell.published.calendars[slug], tell.published.today(slug, request.now)
-    written = Written(
-        tell.partner(slug),
-        f"{request.registry.configured.url}/{slug}",
-        terms,
-        tell.translate,
-    )
+    letters = letters_of(request, slug)
     with acting_for(session, owner_id):
 
         def make() -> dict[str, Any]:
             number = accommodations.take(
                 session,
                 asked,
-                written,
-                acknowledge_by=working_days_after(calendar, today, terms.acknowledge_days),
-                decide_by=working_days_after(calendar, today, terms.decide_days),
+                letters,
+                acknowledge_by=due_after(request, slug, letters.terms.acknowledge_days),
+                decide_by=due_after(request, slug, letters.terms.decide_days),
                 now=request.now,
             )
             return {"number": number}
 
         made = once(session, f"accommodation:{asked.source_key}", dict(values), make)
     return slug, made["number"], asked.token
+
+
+def letters_of(request: Any, slug: str) -> Letters:
+    """What letters of a partner about accommodations are written with, and its own terms."""
+    tell = telling(request)
+    return Letters(
+        tell.partner(slug),
+        slug,
+        request.registry.configured.url,
+        terms_of(tell.published.tenant(slug).settings),
+    )
+
+
+def due_after(request: Any, slug: str, days: int) -> date:
+    """The day that is so many working days of a partner from today."""
+    published = telling(request).published
+    return working_days_after(published.calendars[slug], published.today(slug, request.now), days)

@@ -35,7 +35,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, or_, select
 
 from regional311.allocation.models import AllocationBase, BillSplit, CostPool
-from regional311.casework.accommodations import by_token, terms_of
+from regional311.casework.accommodations import by_token
+from regional311.casework.coordinators import terms_of
 from regional311.casework.models import Accommodation, BulkChange
 from regional311.catalog.article_queries import Shelved, article
 from regional311.catalog.directory import Service as PublishedService
@@ -1148,6 +1149,13 @@ class AccommodationDesk(Collection):
     permission = P.ACCOMMODATION_TAKE
 
 
+def accommodation_bureaus(request: Any) -> tuple[str, ...] | None:
+    """The bureaus whose accommodations whoever asks is named for; None for all of them."""
+    terms = terms_of(telling(request).published.tenant(request.tenant.slug).settings)
+    member = find_member(request.dbsession, request.identity.person_id)
+    return terms.bureaus_of(member.email if member is not None else "")
+
+
 @collection("accommodations")
 class Accommodations(Collection):
     """Accommodation requests and complaints, for coordinators."""
@@ -1157,12 +1165,7 @@ class Accommodations(Collection):
 
     def bureaus(self) -> tuple[str, ...] | None:
         """The bureaus whose cases this person sees; None for all."""
-        request = self.request
-        terms = terms_of(telling(request).published.tenant(request.tenant.slug).settings)
-        if not any(each.bureau for each in terms.coordinators):
-            return None
-        member = find_member(request.dbsession, request.identity.person_id)
-        return terms.bureaus_of(member.email if member is not None else "")
+        return accommodation_bureaus(self.request)
 
     def find(self, name: str) -> Any:
         found = super().find(name)

@@ -74,11 +74,85 @@ def test_what_is_asked_for_is_acknowledged_decided_and_appealed(sent, coordinato
     form["words"] = "Captions do not help me."
     mine = form.submit("submit").follow()
     assert "appealed" in coordinator.get(f"{CITY}/accommodations")
-    form = coordinator.get(f"{CITY}/accommodations/{number}").forms["answer-appeal"]
+    page = coordinator.get(f"{CITY}/accommodations/{number}")
+    assert "Nov 3, 2026" in page  # fifteen working days later, the holiday left out
+    form = page.forms["answer-appeal"]
+    assert form["outcome"].options[0][0] == "denied"
     form["words"] = "We found an interpreter after all."
+    assert "required" in form.submit("submit", status=400).text.lower()
+    form["outcome"] = "granted"
+    page = form.submit("submit").follow()
+    assert "Not granted, now: Granted" in page
+    assert "answer-appeal" not in page.forms
+    mine = sent.goto(sent.request.path)
+    assert "We found an interpreter after all." in mine
+    shown = mine.html.get_text(" ", strip=True)
+    assert "Decision Not granted" in shown
+    assert "What holds now Granted" in shown
+    assert "appeal" not in mine.forms
+    ended = coordinator.get(f"{CITY}/accommodations?show=ended")
+    assert "Granted" in ended.html.find("a", string=number).find_parent("tr").get_text()
+
+
+def test_letters_tell_the_person_where_and_by_when_and_never_what(testapp, coordinator, letters_to):
+    page = fill(testapp.get("/accommodation?_language=es"), email="ines@zephyr.example")
+    mine = page.submit("submit").follow()
+    number, link = number_in(mine), mine.request.path_url
+    at = f"{CITY}/accommodations/{number}"
+    coordinator.get(at).forms["acknowledge"].submit("submit")
+    form = coordinator.get(at).forms["note"]
+    form["audience"], form["words"] = "public", "Which day do you mean?"
     form.submit("submit")
-    assert "We found an interpreter after all." in sent.goto(sent.request.path)
+    form = coordinator.get(at).forms["decide"]
+    form["outcome"], form["words"] = "denied", "There is none on that day."
+    form.submit("submit")
+    form = testapp.get(link).forms["appeal"]
+    form["words"] = "I cannot take part."
+    form.submit("submit")
+    form = coordinator.get(at).forms["answer-appeal"]
+    form["outcome"], form["words"] = "granted", "We found somebody after all."
+    form.submit("submit")
+    letters = letters_to("ines@zephyr.example")
+    assert [each.event.removeprefix("accommodation_") for each in letters] == [
+        *("acknowledged", "news", "decided", "appeal_answered")
+    ]
+    assert all(link.rpartition("/")[2] in each.body for each in letters)
+    said = " ".join(f"{each.heading} {each.body}" for each in letters)
+    assert not re.search(
+        "denied|granted|day do you|somebody after|interpret|sign", said, re.IGNORECASE
+    )
+    told = letters_to("access@pbot.example")
+    assert any(each.event == "accommodation_appeal" and number in each.heading for each in told)
+
+
+def test_a_decision_can_be_disagreed_with_through_the_day_that_the_letter_names(
+    sent, coordinator, clock, letters_to
+):
+    form = coordinator.get(f"{CITY}/accommodations/{number_in(sent)}").forms["decide"]
+    form["outcome"] = "granted"
+    form.submit("submit")
+    assert any("December 12, 2026" in each.body for each in letters_to("z@zephyr.example"))
+    clock.now = datetime(2026, 12, 13, 7, 30, tzinfo=UTC)  # still the twelfth in Portland
+    assert "appeal" in sent.goto(sent.request.path).forms
+    clock.now = datetime(2026, 12, 13, 9, tzinfo=UTC)
     assert "appeal" not in sent.goto(sent.request.path).forms
+
+
+@pytest.fixture
+def letters_to(web_engine, people):
+    """What was written to an address at the City, the first letter first."""
+
+    def find(email):
+        with session_scope(web_engine, Scope(people.tenants[SLUG])) as session:
+            return session.execute(
+                text(
+                    "SELECT event, heading, body, language FROM outbox_messages"
+                    " WHERE recipient = :to ORDER BY id"
+                ),
+                {"to": email},
+            ).all()
+
+    return find
 
 
 def test_the_person_adds_words_and_takes_it_back(sent, coordinator):
@@ -128,6 +202,39 @@ def test_a_coordinator_of_one_bureau_sees_that_bureau(people, sign_in, testapp):
     assert mine in listed
     assert other not in listed
     theirs.get(f"{CITY}/accommodations/{other}", status=404)
+
+
+def test_who_is_not_named_as_coordinator_sees_nothing(people, sign_in, sent):
+    people.make("somebody@else.example", {SLUG: ("coordinator", "supervisor")})
+    theirs = sign_in(SLUG, email="somebody@else.example")
+    page = theirs.get(f"{CITY}/accommodations")
+    assert "You are not named as a coordinator" in page
+    assert number_in(sent) not in page
+    theirs.get(f"{CITY}/accommodations/{number_in(sent)}", status=404)
+    for form in ("csv", "json"):
+        assert "accommodation:" not in theirs.get(f"{CITY}/audit?format={form}")
+
+
+def test_where_nobody_coordinates_those_who_can_name_somebody_hear(
+    testapp, sign_in, people, web_engine
+):
+    people.account("multnomah-county", "administrator")
+    admin = sign_in("administrator", "multnomah-county")
+    form = admin.get("/multnomah-county/settings/accommodation").forms["accommodation"]
+    form.set("email", "", index=0)
+    form.submit("submit").follow()
+    invalidate()
+    number = number_in(
+        fill(testapp.get("/accommodation"), owner="multnomah-county/").submit("submit").follow()
+    )
+    with session_scope(web_engine, Scope(people.tenants["multnomah-county"])) as session:
+        told = session.execute(
+            text("SELECT recipient, body FROM outbox_messages WHERE event = :event"),
+            {"event": "accommodation_unplaced"},
+        ).all()
+    assert any(
+        to == "administrator@multnomah-county.example" and number in body for to, body in told
+    )
 
 
 def test_danger_is_asked_about_first(testapp):
@@ -202,9 +309,46 @@ def test_figures_hide_small_counts(testapp, sign_in, clock):
     assert "few" in page
     assert "withheld" in page
     rows = supervisor.get(f"{CITY}/accommodation-figures?year=2025&format=csv").text
-    assert "2025,request,total,,8" in rows
-    assert "2025,request,kind,large_print,few" in rows
-    assert "2025,complaint,total,,0" in rows
+    assert "2025,2026-01-01,request,total,,8," in rows
+    assert "2025,2026-01-01,request,kind,large_print,few,,,,," in rows
+    assert "2025,2026-01-01,complaint,total,,0,,,,," in rows
+
+
+def test_figures_count_what_holds_after_appeals_and_times_where_they_are_many(
+    testapp, sign_in, coordinator, clock
+):
+    clock.now = datetime(2024, 3, 4, 19, tzinfo=UTC)
+    own = [
+        fill(testapp.get("/accommodation"), owner=f"{SLUG}/parks").submit("submit").follow()
+        for _ in range(6)
+    ]
+    clock.advance(days=4)
+    for place, each in enumerate(own):
+        at = f"{CITY}/accommodations/{number_in(each)}"
+        form = coordinator.get(at).forms["decide"]
+        form["outcome"], form["words"] = "denied", "There is nobody who could."
+        form.submit("submit")
+        form = testapp.get(each.request.path).forms["appeal"]
+        form["words"] = "I do not agree."
+        form.submit("submit")
+        if place:
+            form = coordinator.get(at).forms["answer-appeal"]
+            form["outcome"], form["words"] = "granted", "We found somebody after all."
+            form.submit("submit")
+    clock.now = datetime(2026, 10, 13, 18, tzinfo=UTC)
+    rows = sign_in("supervisor", SLUG).get(f"{CITY}/accommodation-figures?year=2024&format=csv")
+    assert "2024,2025-01-01,request,total,,6,0,100,4,100,83" in rows
+    assert "request,bureau,parks,6,0,100,4,100,83" in rows
+    # one denial that stays would be told by the five that do not
+    assert "request,outcome" not in rows
+
+
+def test_what_comes_in_this_month_is_not_counted_yet(testapp, sign_in):
+    supervisor = sign_in("supervisor", SLUG)
+    before = supervisor.get(f"{CITY}/accommodation-figures?format=csv").text
+    fill(testapp.get("/accommodation")).submit("submit")
+    assert supervisor.get(f"{CITY}/accommodation-figures?format=csv").text == before
+    assert "through Sep 30, 2026" in supervisor.get(f"{CITY}/accommodation-figures")
 
 
 def test_terms_are_kept_in_a_form(sign_in, testapp):
@@ -214,9 +358,16 @@ def test_terms_are_kept_in_a_form(sign_in, testapp):
     page = form.submit("submit", status=400)
     form = page.forms["accommodation"]
     form["acknowledge_days"], form["decide_days"] = "1", "5"
-    names = [each for each in form.fields if each == "name"]
-    form[names[0]] = "Access desk of 211info"
-    form["phone"] = "503-555-0140"
+    form.set("name", "Access desk of 211info", index=0)
+    form.set("bureau", "", index=0)
+    page = form.submit("submit", status=400)
+    form = page.forms["accommodation"]
+    form.set("bureau", "*", index=0)
+    form["keep_days"] = "60"
+    page = form.submit("submit", status=400)
+    assert "from 90 to" in page
+    form = page.forms["accommodation"]
+    form["keep_days"] = "400"
     form.submit("submit").follow()
     invalidate()
     mine = fill(testapp.get("/accommodation"), owner="211info/").submit("submit").follow()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 from typing import Any, Final
 
 from pyramid.httpexceptions import HTTPSeeOther
@@ -11,6 +12,7 @@ from sqlalchemy import select
 
 from regional311.audit.queries import history
 from regional311.casework import accommodations
+from regional311.casework.accommodation_figures import Group, counted_until, counts
 from regional311.casework.accommodation_terms import set_terms
 from regional311.casework.accommodations import (
     LONGEST,
@@ -18,20 +20,22 @@ from regional311.casework.accommodations import (
     OUTCOMES,
     REQUEST,
     SORTS,
-    Coordinator,
-    Terms,
-    terms_of,
+    due_on,
+    on_appeal,
 )
+from regional311.casework.coordinators import Coordinator, Terms, terms_of
 from regional311.identity.members import names_of
 from regional311.identity.permissions import Permissions as P
-from regional311.insight.suppression import FEW, WITHHELD, Counted, suppress
+from regional311.insight.suppression import FEW, THRESHOLD, WITHHELD, Said, suppress
 from regional311.tenancy.models import Tenant
+from regional311.web.accommodation_origins import keep_to_the_cleared, origin_of
 from regional311.web.accommodations import (
     BASIS_WORDS,
     KIND_WORDS,
     OUTCOME_WORDS,
     STATE_WORDS,
     AccommodationForm,
+    letters_of,
     take,
 )
 from regional311.web.forms import (
@@ -81,11 +85,13 @@ class StaffAccommodationForm(AccommodationForm):
         title=_("Language"),
         widget=SelectWidget(values=choices(LANGUAGES), empty=None),
     )
+    origin = SchemaNode(String(20), title="", widget=HiddenWidget(), missing=None)
 
 
 def _door_form(request: Any) -> Any:
     here = f"/{request.tenant.slug}/accommodation"
     get = request.GET
+    origin = origin_of(request, get.get("from"))
     return make_form(
         request,
         StaffAccommodationForm(),
@@ -96,8 +102,10 @@ def _door_form(request: Any) -> Any:
             "owner": f"{request.tenant.slug}/",
             "channel": get.get("channel") if get.get("channel") in CHANNELS else "phone",
             "language": get.get("language") if get.get("language") in LANGUAGES else "en",
+            **({} if origin is None else {**origin.values, "origin": origin.number}),
         },
         once=True,
+        cancel_url=None if origin is None else origin.url,
     )
 
 
@@ -125,6 +133,7 @@ def take_in(context: AccommodationDesk, request: Any) -> Any:
 
     def on_success(values: dict[str, Any]) -> dict[str, Any]:
         channel, language = values.pop("channel"), values.pop("language")
+        origin = origin_of(request, values.pop("origin"))
         slug, number, token = take(
             request,
             request.dbsession,
@@ -133,11 +142,14 @@ def take_in(context: AccommodationDesk, request: Any) -> Any:
             channel=channel,
             language=language,
         )
+        if origin is not None:
+            keep_to_the_cleared(request, origin)
         url = request.registry.configured.url
         return {
             "form": None,
             "made": {
                 "number": number,
+                "back": origin and (origin.url, origin.number, origin.thread_id is not None),
                 "partner": telling(request).partner(slug),
                 "link": f"{url}/accommodation/{slug}/{token}",
             },
@@ -160,8 +172,9 @@ def listed(context: Accommodations, request: Any) -> dict[str, Any]:
     tell = telling(request)
     ended = request.GET.get("show") == "ended"
     sort = request.GET.get("sort") if request.GET.get("sort") in SORTS else None
+    bureaus = context.bureaus()
     found = accommodations.listed(
-        request.dbsession, bureaus=context.bureaus(), still_open=not ended, sort=sort
+        request.dbsession, bureaus=bureaus, still_open=not ended, sort=sort
     )
     here = f"/{tell.slug}/accommodations"
     return {
@@ -177,15 +190,17 @@ def listed(context: Accommodations, request: Any) -> dict[str, Any]:
                 "kind": _kind(each.sort, each.kind),
                 "bureau": tell.bureau(tell.slug, each.bureau_key),
                 "state": said(STATE_WORDS, each.state),
-                "outcome": OUTCOME_WORDS.get(each.outcome or ""),
+                "outcome": OUTCOME_WORDS.get(each.holds or ""),
                 "received": tell.day(each.received_at),
                 "due": tell.day(each.due_on),
                 "late": each.due_on is not None and each.due_on < tell.today,
-                "appeal": each.appealed_at is not None and each.appeal_answer is None,
+                "appeal": each.appealed,
             }
             for each in found
         ],
         "figures_url": f"/{tell.slug}/accommodation-figures",
+        "unnamed": bureaus == (),
+        "whose": None if bureaus is None else [tell.bureau(tell.slug, each) for each in bureaus],
     }
 
 
@@ -247,8 +262,9 @@ class NoteForm(Schema):
 
 
 class AppealForm(Schema):
-    """What became of the appeal."""
+    """What holds after the appeal, and why."""
 
+    outcome = SchemaNode(String(40), title=_("What holds now"))
     words = SchemaNode(
         String(LONGEST, multiline=True),
         title=_("What became of it"),
@@ -256,6 +272,20 @@ class AppealForm(Schema):
         widget=TextAreaWidget(rows=4, maxlength=LONGEST),
     )
     version = SchemaNode(Integer(), title="", widget=HiddenWidget())
+
+    def after_bind(self, node: Any, kw: dict[str, Any]) -> None:
+        row = kw["request"].context.record
+        outcomes = on_appeal(row.sort)
+        self["outcome"].typ = Choice(outcomes)
+        self["outcome"].widget = RadioWidget(
+            values=[
+                (
+                    row.outcome,
+                    _("It stays: ${outcome}", mapping={"outcome": OUTCOME_WORDS[row.outcome]}),
+                ),
+                *((each, OUTCOME_WORDS[each]) for each in outcomes if each != row.outcome),
+            ]
+        )
 
 
 _FORMS: Final = {
@@ -303,13 +333,14 @@ def _page(context: AccommodationRecord, request: Any, **failed: Any) -> dict[str
         },
     )
     still_open = row.state in OPEN
+    appealed = row.appealed_at is not None and row.appeal_answered_at is None
     forms = [
         name
         for name, shown in (
             ("acknowledge", row.state == "received"),
             ("decide", still_open),
-            ("answer-appeal", row.appealed_at is not None and row.appeal_answer is None),
-            ("note", True),
+            ("answer-appeal", appealed),
+            ("note", row.forgotten_at is None),
         )
         if shown
     ]
@@ -318,14 +349,9 @@ def _page(context: AccommodationRecord, request: Any, **failed: Any) -> dict[str
         "title": _kind(row.sort, row.kind),
         "state": said(STATE_WORDS, row.state),
         "details": row.details,
-        "late": any(
-            day < tell.today
-            for day, waits in (
-                (row.acknowledge_by, row.state == "received"),
-                (row.decide_by, still_open),
-            )
-            if waits
-        ),
+        "late": (due := due_on(row)) is not None and due < tell.today,
+        "due": tell.day(due),
+        "forgotten": tell.day(row.forgotten_at),
         "facts": [
             (_("What it is"), said(SORTS_SHORT, row.sort)),
             (_("Bureau"), tell.bureau(tell.slug, row.bureau_key) or None),
@@ -338,10 +364,23 @@ def _page(context: AccommodationRecord, request: Any, **failed: Any) -> dict[str
             (_("Acknowledged"), tell.when(row.acknowledged_at)),
             (_("Decide by"), tell.day(row.decide_by)),
             (_("Decided"), tell.when(row.decided_at)),
-            (_("Outcome"), OUTCOME_WORDS[row.outcome] if row.outcome else None),
+            (
+                _("Decision") if row.appeal_outcome else _("Outcome"),
+                OUTCOME_WORDS[row.outcome] if row.outcome else None,
+            ),
             (_("Why, and what comes next"), row.outcome_words),
+            (_("Can be appealed through"), tell.day(row.appeal_until)),
             (_("Coordinator"), names.get(row.coordinator_id) if row.coordinator_id else None),
             (_("Appeal"), row.appeal),
+            (_("Appealed"), tell.when(row.appealed_at)),
+            (
+                _("Answer the appeal by"),
+                tell.day(row.appeal_by) if appealed else None,
+            ),
+            (
+                _("What holds since the appeal"),
+                OUTCOME_WORDS[row.appeal_outcome] if row.appeal_outcome else None,
+            ),
             (_("What became of the appeal"), row.appeal_answer),
         ],
         "who": [
@@ -374,12 +413,20 @@ def _page(context: AccommodationRecord, request: Any, **failed: Any) -> dict[str
                 "when": tell.when(each.at),
                 "title": said(ACTIONS, each.action),
                 "by": names.get(each.person_id) if each.person_id else None,
-                "note": None,
+                "note": _outcomes(each.detail),
             }
             for each in reversed(past)
         ],
         "crumbs": [(f"/{tell.slug}/accommodations", _("Accommodations")), (None, row.public_id)],
     }
+
+
+def _outcomes(detail: dict[str, Any]) -> Any:
+    """How a step of the history ended it; of an appeal, from what to what."""
+    now, before = (OUTCOME_WORDS.get(detail.get(each, "")) for each in ("outcome", "before"))
+    if now is None or before is None or now == before:
+        return now
+    return _("${before}, now: ${now}", mapping={"before": before, "now": now})
 
 
 def _submitted(context: AccommodationRecord, request: Any, name: str, act: Any, done: Any) -> Any:
@@ -411,6 +458,7 @@ def acknowledge(context: AccommodationRecord, request: Any) -> Any:
             row_id=context.record.id,
             version=values["version"],
             words=values["words"],
+            letters=letters_of(request, request.tenant.slug),
             now=request.now,
         )
 
@@ -434,6 +482,8 @@ def decide(context: AccommodationRecord, request: Any) -> Any:
             version=values["version"],
             outcome=values["outcome"],
             words=values["words"],
+            today=telling(request).today,
+            letters=letters_of(request, request.tenant.slug),
             now=request.now,
         )
 
@@ -456,6 +506,7 @@ def note(context: AccommodationRecord, request: Any) -> Any:
             row_id=context.record.id,
             words=values["words"],
             internal=values["audience"] == "internal",
+            letters=letters_of(request, request.tenant.slug),
             now=request.now,
         )
 
@@ -477,7 +528,9 @@ def answer_appeal(context: AccommodationRecord, request: Any) -> Any:
             request.dbsession,
             row_id=context.record.id,
             version=values["version"],
+            outcome=values["outcome"],
             words=values["words"],
+            letters=letters_of(request, request.tenant.slug),
             now=request.now,
         )
 
@@ -501,42 +554,48 @@ def figures(context: AccommodationFigures, request: Any) -> Any:
         int(year) if year.isdecimal() and year.isascii() and len(year) == 4 else tell.today.year
     )
     chosen = min(max(chosen, 2000), tell.today.year)
-    since = datetime.combine(tell.today.replace(year=chosen, month=1, day=1), time(), tell.zone)
-    until = datetime.combine(since.date().replace(year=chosen + 1), time(), tell.zone)
-    groups = accommodations.counts(request.dbsession, since=since, until=until, zone=str(tell.zone))
-    parts = [_figures(tell, sort, [each for each in groups if each.sort == sort]) for sort in SORTS]
+    first, last = date(chosen, 1, 1), counted_until(chosen, tell.today)
+    groups = counts(
+        request.dbsession,
+        since=datetime.combine(first, time(), tell.zone),
+        until=datetime.combine(last, time(), tell.zone),
+        zone=str(tell.zone),
+    )
+    parts = [
+        figures_of(tell, sort, [each for each in groups if each.sort == sort]) for sort in SORTS
+    ]
     if wanted(request) == "csv":
         return csv_response(
             request,
             f"accommodations-{chosen}.csv",
-            ["year", "sort", "by", "what", "count"],
+            ["year", "until", "sort", "by", "what", "count", *TIME_WORDS],
             [
-                [chosen, part["sort"], by, key, count]
+                [chosen, last, part.sort, by, line.key, line.count, *line.times.values()]
                 for part in parts
-                for by, lines in (("total", [("", "", part["total"])]), *part["tables"].items())
-                for key, _label, count in lines
-            ]
-            + [
-                [chosen, part["sort"], name, "", value]
-                for part in parts
-                for name, value in part["times"].items()
+                for by, lines in (("total", [part.total]), *part.divided.items())
+                for line in lines
             ],
         )
     return {
         "year": chosen,
+        "through": tell.day(last - timedelta(days=1)) if last > first else None,
         "years": list(range(tell.today.year, tell.today.year - 5, -1)),
+        "columns": list(TIME_WORDS.values()),
         "parts": [
             {
-                "title": part["title"],
-                "total": _plain(request, part["total"]),
+                "title": SORTS_SHORT[part.sort],
+                "total": _plain(request, part.total.count),
+                "times": [(TIME_WORDS[name], value) for name, value in part.total.times.items()],
                 "tables": [
                     (
                         BY_WORDS[by],
-                        [(label, _plain(request, count)) for _key, label, count in lines],
+                        [
+                            (each.label, _plain(request, each.count), each.times.values())
+                            for each in lines
+                        ],
                     )
-                    for by, lines in part["tables"].items()
+                    for by, lines in part.divided.items()
                 ],
-                "times": [(TIME_WORDS[name], value) for name, value in part["times"].items()],
             }
             for part in parts
         ],
@@ -547,56 +606,101 @@ def figures(context: AccommodationFigures, request: Any) -> Any:
 
 BY_WORDS: Final = {"kind": _("By kind"), "bureau": _("By bureau"), "outcome": _("By outcome")}
 TIME_WORDS: Final = {
-    "acknowledged_in_time_percent": _("Acknowledged in time, per cent"),
-    "decided_in_time_percent": _("Decided in time, per cent"),
-    "days_to_decide": _("Days until decided, on average"),
+    "acknowledged_in_time_percent": _("Acknowledged in time, %"),
+    "decided_in_time_percent": _("Decided in time, %"),
+    "days_to_decide": _("Days until decided"),
+    "appealed_percent": _("Appealed, %"),
+    "changed_on_appeal_percent": _("Changed on appeal, %"),
 }
-_ENOUGH: Final = 5
 
 
-def _figures(tell: Telling, sort: str, groups: list[accommodations.Group]) -> dict[str, Any]:
-    total = sum(each.many for each in groups)
-    divided: dict[str, dict[str, int]] = {"kind": {}, "bureau": {}, "outcome": {}}
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A count as it may be said, and the times of those it counts, each None where they are few."""
+
+    key: str
+    label: Any
+    count: Said
+    times: dict[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What is said of requests, or of complaints."""
+
+    sort: str
+    total: Line
+    divided: dict[str, list[Line]]
+
+
+def figures_of(tell: Telling, sort: str, groups: list[Group]) -> Figures:
+    """Say of one sort what may be said: nothing of the times of a count that is not said itself."""
+    divided: dict[str, dict[str, list[Group]]] = {"kind": {}, "bureau": {}, "outcome": {}}
     for each in groups:
         for by, cells in divided.items():
-            key = getattr(each, by) or "-"
-            cells[key] = cells.get(key, 0) + each.many
-    counted: Counted = suppress(total, divided)
+            cells.setdefault(getattr(each, by) or "-", []).append(each)
+    counted = suppress(
+        sum(each.many for each in groups),
+        {
+            by: {key: sum(each.many for each in own) for key, own in cells.items()}
+            for by, cells in divided.items()
+        },
+    )
     kinds = KIND_WORDS if sort == REQUEST else BASIS_WORDS
     labels: dict[str, Any] = {
         "kind": lambda key: said(kinds, key),
         "bureau": lambda key: tell.bureau(tell.slug, key) if key != "-" else _("No bureau named"),
         "outcome": lambda key: OUTCOME_WORDS[key] if key != "-" else _("Not decided yet"),
     }
-    decided = sum(each.decided for each in groups)
-    times: dict[str, Any] = dict.fromkeys(TIME_WORDS)
-    if total >= _ENOUGH:
-        in_time = sum(each.acknowledged_in_time for each in groups)
-        times["acknowledged_in_time_percent"] = round(100 * in_time / total)
-    if decided >= _ENOUGH:
-        in_time = sum(each.decided_in_time for each in groups)
-        days = sum((each.days_to_decide or 0) * each.decided for each in groups)
-        times["decided_in_time_percent"] = round(100 * in_time / decided)
-        times["days_to_decide"] = round(days / decided, 1)
-    return {
-        "sort": sort,
-        "title": SORTS_SHORT[sort],
-        "total": counted.total,
-        "tables": {
-            by: [(key, labels[by](key), count) for key, count in sorted((cells or {}).items())]
+    return Figures(
+        sort,
+        Line("", "", counted.total, _times(counted.total, groups)),
+        {
+            by: [
+                Line(key, labels[by](key), count, _times(count, divided[by][key]))
+                for key, count in sorted((cells or {}).items())
+            ]
             for by, cells in counted.divided.items()
         },
-        "times": times,
+    )
+
+
+def _times(count: Said, groups: list[Group]) -> dict[str, float | None]:
+    def many(name: str) -> float:
+        return sum(getattr(each, name) for each in groups)
+
+    decided = many("decided")
+    said_of_all = isinstance(count, int) and count >= THRESHOLD
+    said_of_decided = said_of_all and decided >= THRESHOLD
+    shares = {
+        "acknowledged_in_time_percent": ("acknowledged_in_time", many("many"), said_of_all),
+        "decided_in_time_percent": ("decided_in_time", decided, said_of_decided),
+        "days_to_decide": ("days_to_decide", decided * 100, said_of_decided),
+        "appealed_percent": ("appealed", decided, said_of_decided),
+        "changed_on_appeal_percent": (
+            "changed_on_appeal",
+            many("appealed"),
+            said_of_decided and many("appealed") >= THRESHOLD,
+        ),
+    }
+    # whole numbers: a share to many places would say how many it is of how many
+    return {
+        name: round(100 * many(part) / of) if shown else None
+        for name, (part, of, shown) in shares.items()
     }
 
 
-def _plain(request: Any, count: Any) -> Any:
+def _plain(request: Any, count: Said) -> Any:
     if count == FEW:
         return translated(request, _("few"))
     return translated(request, _("withheld")) if count == WITHHELD else count
 
 
 # --- terms ----------------------------------------------------------------------------------------
+
+
+WHOLE: Final = "*"
+"""The choice of coordinating the whole partner; no key of a bureau looks like it."""
 
 
 class CoordinatorRow(Schema):
@@ -607,7 +711,7 @@ class CoordinatorRow(Schema):
         String(200), title=_("E-mail"), widget=TextWidget(type="email"), missing=None
     )
     phone = SchemaNode(String(40), title=_("Phone"), widget=TextWidget(type="tel"), missing=None)
-    bureau = SchemaNode(String(100), title=_("Bureau"), missing=None)
+    bureau = SchemaNode(String(100), title=_("For which bureau"))
 
     def after_bind(self, node: Any, kw: dict[str, Any]) -> None:
         tell = telling(kw["request"])
@@ -616,9 +720,13 @@ class CoordinatorRow(Schema):
             for ref, row in tell.published.bureaus.items()
             if ref.startswith(f"{tell.slug}/") and row.ended_on is None
         ]
-        self["bureau"].typ = Choice([key for key, _name in bureaus])
+        self["bureau"].typ = Choice([WHOLE, *(key for key, _name in bureaus)])
         self["bureau"].widget = SelectWidget(
-            values=sorted(bureaus, key=lambda each: each[1]), empty=_("Everything else")
+            values=[
+                (WHOLE, _("The whole partner: sees every bureau")),
+                *sorted(bureaus, key=lambda each: each[1]),
+            ],
+            empty=_("Choose"),
         )
 
 
@@ -630,13 +738,15 @@ class TermsForm(Schema):
         for name, title in (
             ("acknowledge_days", _("Working days until it is acknowledged")),
             ("decide_days", _("Working days until it is decided")),
+            ("appeal_days", _("Working days until an appeal is answered")),
+            ("keep_days", _("Days after its end until all but what is counted is erased")),
         ):
             self.add(
                 SchemaNode(
                     Integer(),
                     name=name,
                     title=title,
-                    widget=TextWidget(inputmode="numeric", maxlength=4),
+                    widget=TextWidget(inputmode="numeric", maxlength=5),
                 )
             )
         self.add(
@@ -672,13 +782,15 @@ def _terms_form(request: Any) -> Any:
         values={
             "acknowledge_days": terms.acknowledge_days,
             "decide_days": terms.decide_days,
+            "appeal_days": terms.appeal_days,
+            "keep_days": terms.keep_days,
             "appeal": terms.appeal,
             "coordinators": [
                 {
                     "name": each.name,
                     "email": each.email or None,
                     "phone": each.phone or None,
-                    "bureau": each.bureau or None,
+                    "bureau": WHOLE if each.whole else each.bureau or None,
                 }
                 for each in terms.coordinators
             ],
@@ -726,13 +838,16 @@ def keep_terms(context: Settings, request: Any) -> Any:
             Terms(
                 values["acknowledge_days"],
                 values["decide_days"],
+                values["appeal_days"],
+                values["keep_days"],
                 values["appeal"],
                 tuple(
                     Coordinator(
                         each["name"],
                         each["email"] or "",
                         each["phone"] or "",
-                        each["bureau"] or "",
+                        "" if each["bureau"] == WHOLE else each["bureau"],
+                        each["bureau"] == WHOLE,
                     )
                     for each in values["coordinators"]
                 ),

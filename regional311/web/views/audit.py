@@ -16,7 +16,7 @@ from regional311.web.billing_wording import Words, page
 from regional311.web.i18n import _
 from regional311.web.listing import PAGE_SIZE, Column, Filter, Listing
 from regional311.web.representations import csv_response, json_response, wanted
-from regional311.web.tree import Audit
+from regional311.web.tree import Audit, accommodation_bureaus
 
 EXPORTED = 10_000
 """Rows in one file; a longer trail is exported by dates."""
@@ -98,12 +98,15 @@ def _found(request: Any, listing: Listing, words: Words, limit: int) -> list[Aud
         subject_id=subject,
         since=_midnight(asked["since"], words),
         until=_midnight(asked["until"], words, days=1),
-        # who complained of whom is the coordinators' to read
-        without=None
-        if P.ACCOMMODATION_WORK in request.identity.permissions(request.tenant.id)
-        else "accommodation",
+        # who complained of whom is for who coordinates the whole partner; not even how many
+        without=None if _sees_accommodations(request) else "accommodation",
         limit=limit,
     )
+
+
+def _sees_accommodations(request: Any) -> bool:
+    may_work = P.ACCOMMODATION_WORK in request.identity.permissions(request.tenant.id)
+    return may_work and accommodation_bureaus(request) is None
 
 
 def _facts(row: AuditRow) -> dict[str, Any]:

@@ -700,6 +700,9 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
         "editable": editable,
         "screen": screen if editable and not screened else None,
         "danger": danger,
+        "accommodation_url": f"/{tell.slug}/accommodation?from={found.public_id}"
+        if editable and may(request, P.ACCOMMODATION_TAKE)
+        else None,
         "handover_url": f"{here}/handover"
         if asks and tell.slug in tell.published.partners
         else None,

@@ -267,6 +267,9 @@ def _page(
             "done": open_ and (mine or free),
             "open": not open_ and found.channel != "chat",
             "undo": before["step"] if before else None,
+            "accommodation": f"/{tell.slug}/accommodation?from={found.public_id}"
+            if may(request, P.ACCOMMODATION_TAKE)
+            else None,
         },
         "holder": names.get(found.claimed_by) if not (mine or free) else None,
         "colleagues": [(each, name) for each, name in people.items() if each != found.claimed_by],

@@ -9,13 +9,15 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
 
 from regional311.casework import accommodations
-from regional311.casework.accommodations import APPEAL_DAYS, OPEN, terms_of
+from regional311.casework.accommodations import OPEN, may_appeal
 from regional311.database.session import in_nobodys_name
 from regional311.web.accommodations import (
     OUTCOME_WORDS,
     SORT_WORDS,
     STATE_WORDS,
     AccommodationForm,
+    due_after,
+    letters_of,
     signs_in,
     take,
 )
@@ -134,15 +136,11 @@ class WordsForm(Schema):
 
 def _own(context: AccommodationLink, request: Any, **failed: Any) -> dict[str, Any]:
     tell, row = telling(request), context.record
-    terms = terms_of(tell.published.tenant(context.partner.slug).settings)
+    terms = letters_of(request, context.partner.slug).terms
     coordinator = terms.coordinator(row.bureau_key)
     here = request.resource_path(context).rstrip("/")
     still_open = row.state in OPEN
-    may_appeal = (
-        row.state == "decided"
-        and row.appealed_at is None
-        and (request.now - row.decided_at).days < APPEAL_DAYS
-    )
+    appealable = may_appeal(row, tell.published.today(context.partner.slug, request.now))
     return {
         "number": row.public_id,
         "partner": context.partner.name,
@@ -158,9 +156,22 @@ def _own(context: AccommodationLink, request: Any, **failed: Any) -> dict[str, A
                 tell.day(row.acknowledge_by) if row.state == "received" else None,
             ),
             (_("It is decided by"), tell.day(row.decide_by) if still_open else None),
-            (_("Outcome"), OUTCOME_WORDS[row.outcome] if row.outcome else None),
+            (
+                _("Decision") if row.appeal_outcome else _("Outcome"),
+                OUTCOME_WORDS[row.outcome] if row.outcome else None,
+            ),
             (_("Why, and what comes next"), row.outcome_words),
-            (_("You do not agree, and said so on"), tell.day(row.appealed_at)),
+            (_("You can say that you do not agree through"), tell.day(row.appeal_until))
+            if appealable
+            else (_("You do not agree, and said so on"), tell.day(row.appealed_at)),
+            (
+                _("Somebody looks at it again, and answers by"),
+                tell.day(row.appeal_by) if row.appealed_at and not row.appeal_answered_at else None,
+            ),
+            (
+                _("What holds now"),
+                OUTCOME_WORDS[row.appeal_outcome] if row.appeal_outcome else None,
+            ),
             (_("What became of that"), row.appeal_answer),
         ],
         "coordinator": coordinator,
@@ -185,7 +196,7 @@ def _own(context: AccommodationLink, request: Any, **failed: Any) -> dict[str, A
                 name="appeal",
                 action=f"{here}/appeal",
             )
-            if may_appeal
+            if appealable
             else None
         ),
     }
@@ -222,6 +233,7 @@ def add(context: AccommodationLink, request: Any) -> Any:
                 words=values["words"],
                 internal=False,
                 from_person=True,
+                letters=letters_of(request, context.partner.slug),
                 now=request.now,
             )
         request.flash("success", _("Thank you. The coordinator reads it."))
@@ -255,6 +267,8 @@ def withdraw(context: AccommodationLink, request: Any) -> HTTPSeeOther:
 )
 def appeal(context: AccommodationLink, request: Any) -> Any:
     """The person does not agree with the decision."""
+    slug = context.partner.slug
+    letters = letters_of(request, slug)
     here = request.resource_path(context).rstrip("/")
     form = make_form(
         request, WordsForm(), submit=_("I do not agree"), name="appeal", action=f"{here}/appeal"
@@ -263,7 +277,13 @@ def appeal(context: AccommodationLink, request: Any) -> Any:
     def on_success(values: dict[str, Any]) -> HTTPSeeOther:
         with in_nobodys_name(request.dbsession) as session:
             accommodations.appeal(
-                session, row_id=context.record.id, words=values["words"], now=request.now
+                session,
+                row_id=context.record.id,
+                words=values["words"],
+                today=telling(request).published.today(slug, request.now),
+                answer_by=due_after(request, slug, letters.terms.appeal_days),
+                letters=letters,
+                now=request.now,
             )
         request.flash("success", _("Thank you. The coordinator reads it."))
         return HTTPSeeOther(location=here)

@@ -1,0 +1,97 @@
+"""From what somebody wrote or said to the form for accommodations: nobody types it twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from regional311.casework.accommodations import LONGEST, LONGEST_NAME
+from regional311.identity.permissions import Permissions as P
+from regional311.inbox import queries, working
+from regional311.inbox.letters import split_quoted
+from regional311.intake.models import Contact
+from regional311.intake.queries import contact_detail
+from regional311.web.security import may
+from regional311.web.tree import Collection, Contacts, Inbox
+
+MOST_MESSAGES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A contact or a thread of the inbox, and what of it the form begins with."""
+
+    number: str
+    url: str
+    values: dict[str, Any]
+    thread_id: UUID | None = None
+
+
+def origin_of(request: Any, number: str | None) -> Origin | None:
+    """Find what `C-...` or `T-...` names; None when there is none that this person may see."""
+    if not number or not may(request, P.CONTACT_TAKE):
+        return None
+    if number.startswith("T-"):
+        return _of_thread(request, number)
+    return _of_contact(request, number) if number.startswith("C-") else None
+
+
+def _found(request: Any, kind: type[Collection], number: str) -> Any:
+    name = "inbox" if kind is Inbox else "contacts"
+    return kind(request, name, request.context.__parent__).find(number)
+
+
+def _of_thread(request: Any, number: str) -> Origin | None:
+    found = _found(request, Inbox, number)
+    if found is None:
+        return None
+    words = [
+        split_quoted(each.text)[0].strip()
+        for each in queries.messages(request.dbsession, found.id)[-MOST_MESSAGES:]
+        if each.direction == "in"
+    ]
+    contacts = {"email": "email", "text": "phone"}
+    values = {
+        "channel": found.channel,
+        "language": found.language,
+        "details": "\n\n".join(filter(None, words))[:LONGEST],
+        "name": (found.name or "")[:LONGEST_NAME] or None,
+    }
+    if found.channel in contacts:
+        values[contacts[found.channel]] = found.address
+    return Origin(number, f"/{request.tenant.slug}/inbox/{number}", values, found.id)
+
+
+def _of_contact(request: Any, number: str) -> Origin | None:
+    found: Contact | None = _found(request, Contacts, number)
+    if found is None:
+        return None
+    detail = contact_detail(request.dbsession, found.id)
+    values: dict[str, Any] = {
+        "channel": found.channel,
+        "language": found.language,
+        "details": detail.accommodation,
+    }
+    person = detail.inquirer
+    if person is not None and person.erased_at is None and not person.contact_prohibited:
+        values |= {"name": person.name, "phone": person.phone, "email": person.email}
+    return Origin(number, f"/{request.tenant.slug}/contacts/{number}", values)
+
+
+def keep_to_the_cleared(request: Any, origin: Origin) -> None:
+    """Show a thread that an accommodation came from to cleared people and to whoever has it only.
+
+    One that nobody has is this person's from now on.
+    """
+    if origin.thread_id is None:
+        return
+    found = _found(request, Inbox, origin.number)
+    if found is None:
+        return
+    if found.claimed_by is None and found.state == "new":
+        working.claim(request.dbsession, origin.thread_id, now=request.now)
+    if not found.confidential:
+        working.keep_confidential(
+            request.dbsession, origin.thread_id, None, on=True, now=request.now
+        )
