@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
+
+from sqlalchemy import select
 
 from regional311.casework.accommodations import LONGEST, LONGEST_NAME
 from regional311.identity.permissions import Permissions as P
 from regional311.inbox import queries, working
 from regional311.inbox.letters import split_quoted
+from regional311.inbox.models import Thread
 from regional311.intake.models import Contact
 from regional311.intake.queries import contact_detail
 from regional311.web.security import may
@@ -25,7 +27,10 @@ class Origin:
     number: str
     url: str
     values: dict[str, Any]
-    thread_id: UUID | None = None
+    thread: str | None = None
+    """Number of the thread in which they wrote."""
+    written: bool = True
+    """Whether it is answered in writing: the way back leads to the thread."""
 
 
 def origin_of(request: Any, number: str | None) -> Origin | None:
@@ -60,7 +65,7 @@ def _of_thread(request: Any, number: str) -> Origin | None:
     }
     if found.channel in contacts:
         values[contacts[found.channel]] = found.address
-    return Origin(number, f"/{request.tenant.slug}/inbox/{number}", values, found.id)
+    return Origin(number, f"/{request.tenant.slug}/inbox/{number}", values, number)
 
 
 def _of_contact(request: Any, number: str) -> Origin | None:
@@ -68,15 +73,23 @@ def _of_contact(request: Any, number: str) -> Origin | None:
     if found is None:
         return None
     detail = contact_detail(request.dbsession, found.id)
-    values: dict[str, Any] = {
-        "channel": found.channel,
-        "language": found.language,
-        "details": detail.accommodation,
-    }
+    thread = request.dbsession.execute(
+        select(Thread.public_id).where(
+            Thread.tenant_id == request.tenant.id, Thread.contact_id == found.id
+        )
+    ).scalar_one_or_none()
+    written = None if thread is None else _of_thread(request, thread)
+    values: dict[str, Any] = {"channel": found.channel, "language": found.language}
+    if written is not None:
+        values |= written.values
+    if detail.accommodation:
+        values["details"] = detail.accommodation
     person = detail.inquirer
     if person is not None and person.erased_at is None and not person.contact_prohibited:
-        values |= {"name": person.name, "phone": person.phone, "email": person.email}
-    return Origin(number, f"/{request.tenant.slug}/contacts/{number}", values)
+        known = {"name": person.name, "phone": person.phone, "email": person.email}
+        values |= {name: value for name, value in known.items() if value}
+    url = f"/{request.tenant.slug}/contacts/{number}"
+    return Origin(number, url, values, thread, written=False)
 
 
 def keep_to_the_cleared(request: Any, origin: Origin) -> None:
@@ -84,14 +97,12 @@ def keep_to_the_cleared(request: Any, origin: Origin) -> None:
 
     One that nobody has is this person's from now on.
     """
-    if origin.thread_id is None:
+    if origin.thread is None:
         return
-    found = _found(request, Inbox, origin.number)
+    found = _found(request, Inbox, origin.thread)
     if found is None:
         return
     if found.claimed_by is None and found.state == "new":
-        working.claim(request.dbsession, origin.thread_id, now=request.now)
+        working.claim(request.dbsession, found.id, now=request.now)
     if not found.confidential:
-        working.keep_confidential(
-            request.dbsession, origin.thread_id, None, on=True, now=request.now
-        )
+        working.keep_confidential(request.dbsession, found.id, None, on=True, now=request.now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Mapping
 from datetime import date
 from typing import Any, Final
@@ -101,12 +102,16 @@ class AccommodationForm(Schema):
         title=_("If you need something: what it is"),
         widget=SelectWidget(values=list(KIND_WORDS.items()), empty=_("Choose")),
         missing=None,
+        plain=True,
+        asked_if=json.dumps([[["sort", [REQUEST]]]]),
     )
     basis = SchemaNode(
         Choice(BASES),
         title=_("If you were treated worse: for what"),
         widget=SelectWidget(values=list(BASIS_WORDS.items()), empty=_("Choose")),
         missing=None,
+        plain=True,
+        asked_if=json.dumps([[["sort", [COMPLAINT]]]]),
     )
     details = SchemaNode(
         String(accommodations.LONGEST, multiline=True),

@@ -305,7 +305,7 @@ def test_figures_hide_small_counts(testapp, sign_in, clock):
     clock.now = datetime(2026, 10, 13, 18, tzinfo=UTC)
     supervisor = sign_in("supervisor", SLUG)
     page = supervisor.get(f"{CITY}/accommodation-figures?year=2025")
-    assert "Request: 8" in page
+    assert "Requests: 8" in page
     assert "few" in page
     assert "withheld" in page
     rows = supervisor.get(f"{CITY}/accommodation-figures?year=2025&format=csv").text

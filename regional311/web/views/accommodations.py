@@ -149,7 +149,7 @@ def take_in(context: AccommodationDesk, request: Any) -> Any:
             "form": None,
             "made": {
                 "number": number,
-                "back": origin and (origin.url, origin.number, origin.thread_id is not None),
+                "back": origin and (origin.url, origin.number, origin.written),
                 "partner": telling(request).partner(slug),
                 "link": f"{url}/accommodation/{slug}/{token}",
             },
@@ -205,6 +205,7 @@ def listed(context: Accommodations, request: Any) -> dict[str, Any]:
 
 
 SORTS_SHORT: Final = {"request": _("Request"), "complaint": _("Complaint")}
+SORTS_MANY: Final = {"request": _("Requests"), "complaint": _("Complaints")}
 
 
 def _kind(sort: str, key: str) -> Any:
@@ -291,7 +292,7 @@ class AppealForm(Schema):
 _FORMS: Final = {
     "acknowledge": (AcknowledgeForm, _("Say that you have it")),
     "decide": (DecideForm, _("Decide it")),
-    "note": (NoteForm, _("Keep it")),
+    "note": (NoteForm, _("Add a note")),
     "answer-appeal": (AppealForm, _("Answer the appeal")),
 }
 
@@ -347,7 +348,12 @@ def _page(context: AccommodationRecord, request: Any, **failed: Any) -> dict[str
     return {
         "number": row.public_id,
         "title": _kind(row.sort, row.kind),
-        "state": said(STATE_WORDS, row.state),
+        "state": OUTCOME_WORDS[row.appeal_outcome or row.outcome]
+        if row.outcome
+        else said(STATE_WORDS, row.state),
+        "state_kind": "open" if still_open else "waiting" if appealed else "done",
+        "appeal": row.appeal,
+        "appealed": appealed,
         "details": row.details,
         "late": (due := due_on(row)) is not None and due < tell.today,
         "due": tell.day(due),
@@ -360,18 +366,22 @@ def _page(context: AccommodationRecord, request: Any, **failed: Any) -> dict[str
             (_("Received"), tell.when(row.received_at)),
             (_("Came by"), said(CHANNELS, row.channel)),
             (_("Language"), said(LANGUAGES, row.language)),
-            (_("Acknowledge by"), tell.day(row.acknowledge_by)),
-            (_("Acknowledged"), tell.when(row.acknowledged_at)),
-            (_("Decide by"), tell.day(row.decide_by)),
-            (_("Decided"), tell.when(row.decided_at)),
+            _day_or_moment(
+                tell,
+                (_("Acknowledge by"), row.acknowledge_by),
+                (_("Acknowledged"), row.acknowledged_at),
+            ),
+            _day_or_moment(tell, (_("Decide by"), row.decide_by), (_("Decided"), row.decided_at)),
             (
                 _("Decision") if row.appeal_outcome else _("Outcome"),
                 OUTCOME_WORDS[row.outcome] if row.outcome else None,
             ),
             (_("Why, and what comes next"), row.outcome_words),
-            (_("Can be appealed through"), tell.day(row.appeal_until)),
+            (
+                _("Can be appealed through"),
+                None if row.appealed_at else tell.day(row.appeal_until),
+            ),
             (_("Coordinator"), names.get(row.coordinator_id) if row.coordinator_id else None),
-            (_("Appeal"), row.appeal),
             (_("Appealed"), tell.when(row.appealed_at)),
             (
                 _("Answer the appeal by"),
@@ -404,7 +414,7 @@ def _page(context: AccommodationRecord, request: Any, **failed: Any) -> dict[str
                 name,
                 _FORMS[name][1],
                 failed.get(name) or _form(context, request, name),
-                name in failed,
+                name in failed or name in ("acknowledge", "answer-appeal"),
             )
             for name in forms
         ],
@@ -419,6 +429,13 @@ def _page(context: AccommodationRecord, request: Any, **failed: Any) -> dict[str
         ],
         "crumbs": [(f"/{tell.slug}/accommodations", _("Accommodations")), (None, row.public_id)],
     }
+
+
+def _day_or_moment(
+    tell: Telling, due: tuple[Any, date], done: tuple[Any, datetime | None]
+) -> tuple[Any, Any]:
+    """The day by which something must be done or, since it is, when it was."""
+    return (due[0], tell.day(due[1])) if done[1] is None else (done[0], tell.when(done[1]))
 
 
 def _outcomes(detail: dict[str, Any]) -> Any:
@@ -583,7 +600,7 @@ def figures(context: AccommodationFigures, request: Any) -> Any:
         "columns": list(TIME_WORDS.values()),
         "parts": [
             {
-                "title": SORTS_SHORT[part.sort],
+                "title": SORTS_MANY[part.sort],
                 "total": _plain(request, part.total.count),
                 "times": [(TIME_WORDS[name], value) for name, value in part.total.times.items()],
                 "tables": [
