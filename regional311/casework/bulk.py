@@ -213,7 +213,7 @@ def go_on(
             send(session)
             with session.begin_nested():
                 if undoing:
-                    values = _undo(session, wanted, row, now)
+                    values = _undo(session, wanted, row, now, followers)
                 else:
                     values = _change(session, wanted, row.request_id, now, followers)
                 send(session)
@@ -286,7 +286,9 @@ def _change(
     return {"result": "changed", "before": before, "version": version, "at": now, "why": None}
 
 
-def _undo(session: TenantSession, wanted: Wanted, row: Any, now: datetime) -> dict[str, Any]:
+def _undo(
+    session: TenantSession, wanted: Wanted, row: Any, now: datetime, followers: Followers
+) -> dict[str, Any]:
     match wanted.action:
         case "tag":
             remove_tag(session, row.request_id, wanted.tag or "", now=now)
@@ -317,6 +319,7 @@ def _undo(session: TenantSession, wanted: Wanted, row: Any, now: datetime) -> di
                 version=row.version,
                 before=row.before,
                 changed_at=row.at,
+                followers=followers,
             )
     return {"result": "undone", "why": None}
 

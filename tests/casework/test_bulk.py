@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from regional311.audit.queries import history
 from regional311.casework import bulk
@@ -25,7 +25,9 @@ from regional311.casework.tags import tags
 from regional311.database.session import acting_for, scope_of
 from regional311.errors import InvalidInput, NotFound
 from regional311.intake import queries, service
+from regional311.intake.merging import merge
 from regional311.intake.models import FollowedRequest, Need, ServiceRequest
+from regional311.intake.undoing import TAKEN_BACK
 from regional311.notices.models import OutboxMessage
 from tests.intake.test_requests import NAMES, file
 from tests.little_region import IDS, IN_CITY, NOW, ON_BRIDGE
@@ -122,6 +124,8 @@ def test_who_took_it_in_hears_that_it_was_undone(work, region):
         undo(work, bulk_id, now=LATER)
         do(work, bulk_id)
     assert work.execute(followed).scalar_one() == "received"
+    word = select(FollowedRequest.public_message).where(FollowedRequest.id == bridge.request_id)
+    assert work.execute(word).scalar_one() == TAKEN_BACK
     need = select(Need.status).where(Need.id == bridge.need_id)
     assert work.execute(need).scalar_one() == "open"
     assert {
@@ -129,6 +133,45 @@ def test_who_took_it_in_hears_that_it_was_undone(work, region):
         for each in work.execute(select(OutboxMessage)).scalars()
         if each.event == "request_closed"
     } == {"withdrawn"}
+
+
+def test_who_has_heard_already_hears_that_it_was_taken_back(work, region):
+    """Also whoever filed what was merged into it: theirs are letters about their own request."""
+    (kept, number), (merged, other) = filed(work, region, 2)
+    service.change_request(
+        work, now=NOW, request_id=kept, version=1, to="triaged", message="We come on Monday."
+    )
+    merge(work, now=NOW, request_id=merged, version=1, into=number, message="It is the same one.")
+    bulk_id = ask(work, CLOSE, [(kept, number)], now=LATER)
+    do(work, bulk_id)
+    work.execute(
+        update(OutboxMessage)
+        .where(OutboxMessage.event == "request_closed", OutboxMessage.subject_id == merged)
+        .values(state="sent")
+    )
+    undo(work, bulk_id, now=LATER)
+    do(work, bulk_id, now=LATER + timedelta(minutes=9))
+    letters = work.execute(
+        select(OutboxMessage.subject_id, OutboxMessage.event, OutboxMessage.state)
+        .where(OutboxMessage.created_at >= LATER)
+        .order_by(OutboxMessage.created_at)
+    ).all()
+    assert {tuple(each) for each in letters} == {
+        (kept, "request_closed", "withdrawn"),
+        (merged, "request_closed", "sent"),
+        (merged, "request_status", "pending"),
+    }
+    answer = work.scalars(
+        select(OutboxMessage).where(
+            OutboxMessage.event == "request_status", OutboxMessage.created_at > LATER
+        )
+    ).one()
+    assert other in answer.heading
+    assert TAKEN_BACK in answer.body
+    # what was said before holds again, and the person reads that the rest was a mistake
+    said = [each.text for each in queries.told(work, kept)]
+    assert said[:2] == [TAKEN_BACK, FILLED]
+    assert work.get(ServiceRequest, (IDS["city"], kept)).public_message == "We come on Monday."
 
 
 @pytest.mark.parametrize(

@@ -564,7 +564,11 @@ def _inquirer(found: Any) -> list[tuple[Any, Any]] | None:
 
 def _event(tell: Telling, event: Any, names: Mapping[Any, str]) -> dict[str, Any]:
     note = None
-    if event.detail.get("to"):
+    if event.action == "request:undo" and event.detail.get("from") in lifecycle.CLOSED:
+        note = _(
+            "It is open again: ${state}", mapping={"state": REQUEST_STATES[event.detail["to"]]}
+        )
+    elif event.detail.get("to"):
         note = said(REQUEST_STATES, event.detail["to"])
     elif event.detail.get("state"):
         note = said(REQUEST_STATES, event.detail["state"])

@@ -11,6 +11,7 @@ from pyramid.view import view_config
 
 from regional311.database.session import acting_for
 from regional311.intake import from_person, me_too, queries
+from regional311.intake.undoing import in_words
 from regional311.web.forms import (
     Choice,
     Form,
@@ -125,7 +126,7 @@ def _page(
             {
                 "when": tell.when(each.at),
                 "by": _("You") if each.from_person else tell.partner(found.owner_id),
-                "title": each.text,
+                "title": in_words(each.text, tell.translate),
             }
             for each in messages
             if context.me_too_id is None or not each.from_person
