@@ -111,9 +111,10 @@ def give_back(
     if thread.claimed_by != _me(session):
         raise HasAnother("Somebody else has it.")
     _remember(thread, "give_back", now)
+    thread.handled_seconds += _worked(thread, now)
     if thread.state == "waiting":
         thread.waiting_since = now
-    thread.state, thread.claimed_by = "new", None
+    thread.state, thread.claimed_by, thread.acted_at = "new", None, now
     _note(session, thread, "thread:give_back", now)
 
 
@@ -133,6 +134,7 @@ def hand_on(
     if thread.state == "done":
         raise NotNow("It is done. Open it again first.")
     _remember(thread, "hand_on", now)
+    thread.handled_seconds += _worked(thread, now)
     if thread.state == "new":
         thread.state = "claimed"
     thread.claimed_by, thread.acted_at = to, now
@@ -240,7 +242,7 @@ def undo(
     thread.state = before["state"]
     thread.claimed_by = UUID(before["claimed_by"]) if before["claimed_by"] else None
     thread.waiting_since = datetime.fromisoformat(before["waiting_since"])
-    if before["step"] == "done":
+    if before["step"] in ("done", "give_back", "hand_on"):
         thread.handled_seconds = before["handled_seconds"]
         acted_at = before["acted_at"]
         thread.acted_at = datetime.fromisoformat(acted_at) if acted_at else None
@@ -340,6 +342,9 @@ def _remember(thread: Thread, step: str, now: datetime, *, ended: bool = False) 
 
 
 def _worked(thread: Thread, now: datetime) -> int:
+    """Seconds of work since the last act of whoever has it; nobody works what nobody has."""
+    if thread.claimed_by is None:
+        return 0
     since = max(thread.acted_at or now, thread.waiting_since)
     if thread.state == "waiting":
         return 0

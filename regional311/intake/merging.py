@@ -121,6 +121,7 @@ def take_out(
         version=version,
         to="triaged",
         message=message,
+        taken_out=True,
         followers=followers,
     )
     _count_again(session, kept_id, request_id)

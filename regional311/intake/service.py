@@ -51,6 +51,10 @@ class ContactEnded(Conflict):
     """The contact has ended; it cannot be worked on any more."""
 
 
+MERGED: Final = "It is merged into another request. Take it out of that one first, on its page."
+"""Why nothing is done with a request that goes on as another one, and what can be."""
+
+
 class NoteEmpty(InvalidInput):
     """A note needs words, and not too many."""
 
@@ -424,14 +428,18 @@ def change_request(
     priority: str | None = None,
     expected_at: datetime | None = None,
     parts: str | None = None,
+    taken_out: bool = False,
     followers: Followers = NO_FOLLOWERS,
 ) -> Changed:
     """Move a request to another state, and tell who follows it.
 
     ``message`` is for the person, in plain words; closing needs one, and a resolution. ``parts``
     says what becomes of its open parts when it ends: ``close`` those that are here in the same
-    way, or ``keep`` them open. Raises :class:`NotFound`, :class:`Stale` and the errors of
-    :mod:`regional311.intake.lifecycle`, among them `PartsOpen` when that is not said.
+    way, or ``keep`` them open. What is merged goes on only when it is ``taken_out``, which
+    :mod:`regional311.intake.merging` does.
+
+    Raises :class:`NotFound`, :class:`Stale` and the errors of :mod:`regional311.intake.lifecycle`,
+    among them `PartsOpen` when it is not said what becomes of parts.
     """
     submitted = {"state": to, "resolution": resolution, "public_message": message}
     request = _request(session, request_id, version, submitted)
@@ -440,6 +448,8 @@ def change_request(
         raise lifecycle.StepNotAllowed(
             "It was handed on to another partner, who works it now.", field="state"
         )
+    if request.merged_into_id is not None and not taken_out:
+        raise lifecycle.StepNotAllowed(MERGED, field="state")
     lifecycle.check_transition(
         before,
         to,

@@ -221,6 +221,41 @@ def test_what_was_done_and_undone_ends_at_the_desk_and_is_metered_once(
     assert counted == 1
 
 
+def test_work_counts_whoever_did_it(browser, come, clock, sign_in, web_engine, people):
+    """Handed on and given back, what was worked stays; while nobody has it nothing counts."""
+
+    def worked(number):
+        with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
+            return session.execute(
+                text("SELECT handled_seconds FROM threads WHERE public_id = :number"),
+                {"number": number},
+            ).scalar_one()
+
+    colleague = sign_in("supervisor", CITY)
+    number = come("Who did what")
+    press(browser.get(f"{HERE}/{number}"), "/claim")
+    clock.advance(minutes=4)
+    form = next(
+        form
+        for form in browser.get(f"{HERE}/{number}").forms.values()
+        if form.action.endswith("/hand-on")
+    )
+    form["to"].select(text="Supervisor")
+    form.submit()
+    assert worked(number) == 240
+    clock.advance(minutes=3)
+    press(colleague.get(f"{HERE}/{number}"), "/give-back")
+    assert worked(number) == 420
+    press(colleague.get(f"{HERE}/{number}"), "/undo")
+    assert worked(number) == 240
+    press(colleague.get(f"{HERE}/{number}"), "/give-back")
+    clock.advance(minutes=30)
+    press(browser.get(f"{HERE}/{number}"), "/claim")
+    clock.advance(minutes=2)
+    press(browser.get(f"{HERE}/{number}"), "/done")
+    assert worked(number) == 540
+
+
 def test_a_file_is_given_back_to_be_saved(browser, come):
     number = come("Look", files=(upload("1", "hole.jpg", JPEG),))
     saved = browser.get(f"{HERE}/{number}").click("Save file 1")

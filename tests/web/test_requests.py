@@ -235,6 +235,48 @@ def test_perhaps_the_same_is_shown_merged_and_taken_out(worker, filed):
     assert "Perhaps the same" in again
 
 
+def test_what_is_merged_is_opened_again_by_taking_it_out_only(worker, filed):
+    number, other = filed().request_public_id, filed().request_public_id
+    form = worker.get(f"{CITY}/requests/{number}").forms["merge"]
+    form["into"], form["message"] = other, "It is the same as another one."
+    page = form.submit("submit").follow()
+    assert "reopen" not in page.forms
+    token = next(iter(page.forms.values()))["csrf_token"].value
+    version = next(f for f in page.forms.values() if f.action.endswith("/take-out"))["version"]
+    refused = worker.post(
+        f"{CITY}/requests/{number}/reopen",
+        {"csrf_token": token, "version": version.value, "message": ""},
+        status=409,
+    )
+    assert "Take it out of that one first" in refused
+    assert "reopen" not in press(worker.get(f"{CITY}/requests/{number}"), "/take-out").forms
+
+
+def test_a_request_is_given_to_a_team_and_a_colleague_and_back(worker, filed, sign_in, people):
+    people.account("city-of-portland", "supervisor")
+    sign_in("supervisor", "city-of-portland")
+    path = f"{CITY}/requests/{filed().request_public_id}"
+    form = worker.get(path).forms["triage"]
+    form["assignee"].select(text="Supervisor")
+    page = form.submit("submit").follow()
+    assert "Supervisor" in page.html.select_one(".r-summary").get_text()
+    assert "Assigned" in page
+    form = page.forms["triage"]
+    assert form["assignee"].value
+    form["assignee"] = ""
+    page = form.submit("submit").follow()
+    assert "Supervisor" not in page.html.select_one(".r-summary").get_text()
+    assert "Sorted" in page
+    take = next(f for f in page.forms.values() if f.action.endswith("/assign"))
+    fields = {"csrf_token": take["csrf_token"].value, "version": take["version"].value}
+    for wrong in ({"queue": "no-such"}, {"assignee": "nobody"}):
+        worker.post(f"{path}/assign", fields | wrong, status=400)
+    person = form["assignee"].options
+    somebody = next(value for value, _chosen, label in person if label == "Supervisor")
+    worker.post(f"{path}/assign", fields | {"assignee": somebody}).follow()
+    assert "Supervisor" in worker.get(path).html.select_one(".r-summary").get_text()
+
+
 def test_a_merge_that_cannot_be_says_why(worker, filed):
     number = filed().request_public_id
     form = worker.get(f"{CITY}/requests/{number}").forms["merge"]

@@ -13,12 +13,14 @@ from regional311.casework.tags import add_tag, remove_tag, tags
 from regional311.catalog.answers import kept_from
 from regional311.catalog.queries import forms
 from regional311.database.session import Scope, open_session
+from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
 from regional311.intake import lifecycle, queries
+from regional311.intake.giving import give
 from regional311.intake.links import open_parts
 from regional311.intake.merging import merge, take_out
 from regional311.intake.nearby import near
-from regional311.intake.service import add_note, assign_request, change_request
+from regional311.intake.service import MERGED, add_note, change_request
 from regional311.web import request_list
 from regional311.web.forms import (
     Choice,
@@ -291,13 +293,13 @@ class WaitForm(Schema):
 class TriageForm(Schema):
     """Queue, priority and who works it."""
 
-    queue = SchemaNode(String(100), title=_("Queue"), missing=None)
+    queue = SchemaNode(String(100), title=_("Team"), missing=None)
+    assignee = SchemaNode(String(40), title=_("Worked by"), missing=None)
     priority = SchemaNode(
         Choice(lifecycle.PRIORITIES),
         title=_("Priority"),
         widget=RadioWidget(values=choices(PRIORITIES)),
     )
-    assignee = SchemaNode(String(40), title=_("Worked by"), missing=None)
     version = _version()
 
     def after_bind(self, node: Any, kw: dict[str, Any]) -> None:
@@ -305,10 +307,10 @@ class TriageForm(Schema):
             (str(each.person_id), each.name) for each in request_list.colleagues(kw["request"])
         ]
         self["assignee"].typ = Choice([key for key, _name in people])
-        self["assignee"].widget = SelectWidget(values=people, empty=_("As it is"))
+        self["assignee"].widget = SelectWidget(values=people, empty=_("Nobody yet"))
         queues = list(telling(kw["request"]).published.queues(kw["request"].tenant.slug).items())
         self["queue"].typ = Choice(queues)
-        self["queue"].widget = SelectWidget(values=queues, empty=_("None"))
+        self["queue"].widget = SelectWidget(values=queues, empty=_("No team"))
 
 
 class ReopenForm(Schema):
@@ -398,7 +400,7 @@ def page_of_own(context: RequestRecord, request: Any, **failed: Any) -> dict[str
         "close_form": None,
         "wait_form": None,
         "triage_form": None,
-        "triage_label": _("Change queue, priority or who works it"),
+        "triage_label": _("Give it to a team or a colleague, or change its priority"),
         "reopen_form": None,
         "note_form": None,
         "notes": [],
@@ -504,6 +506,7 @@ def _to_do(context: RequestRecord, request: Any, failed: dict[str, Any]) -> dict
         "version": found.version,
         "queue": found.queue,
         "priority": found.priority,
+        "assignee": str(found.assignee_id) if found.assignee_id else None,
         "into": request.GET.get("into", "")[:40],
         "message": request.localizer.translate(SAME_AS_ANOTHER)
         if request.GET.get("into")
@@ -533,9 +536,9 @@ def _to_do(context: RequestRecord, request: Any, failed: dict[str, Any]) -> dict
         "triage_form": form("triage", TriageForm(), _("Sort it"))
         if found.state in lifecycle.OPEN
         else None,
-        "triage_label": _("Sort it: queue, priority, who works it")
+        "triage_label": _("Sort it: team, who works it, priority")
         if found.state == "received"
-        else _("Change queue, priority or who works it"),
+        else _("Give it to a team or a colleague, or change its priority"),
         "reopen_form": form("reopen", ReopenForm(), _("Open it again"))
         if found.state == "closed"
         else None,
@@ -611,21 +614,37 @@ def _submitted(
 
 @view_config(context=RequestRecord, name="assign", permission=P.REQUEST_WORK, request_method="POST")
 def assign(context: RequestRecord, request: Any) -> HTTPSeeOther:
-    """Take the request oneself."""
-    values = {
-        "now": request.now,
-        "request_id": context.record.id,
-        "version": sent_version(request),
-        "assignee_id": request.identity.person_id,
-    }
-    if "assigned" in lifecycle.next_states(context.record.state):
-        change_request(
-            request.dbsession, to="assigned", followers=telling(request).followers(), **values
-        )
-    else:
-        assign_request(request.dbsession, **values)
-    request.flash("success", _("The request is yours."))
+    """Take the request oneself or, when they are named, give it to a team and a colleague."""
+    team, person_id = _given(context, request)
+    give(
+        request.dbsession,
+        now=request.now,
+        request_id=context.record.id,
+        version=sent_version(request),
+        team=team,
+        person_id=person_id,
+        followers=telling(request).followers(),
+    )
+    mine = person_id == request.identity.person_id
+    request.flash("success", _("The request is yours.") if mine else _("It is given on."))
     return _back(context, request)
+
+
+def _given(context: RequestRecord, request: Any) -> tuple[str | None, UUID | None]:
+    """To which team and to whom; left out, it stays with its team, and whoever asks takes it."""
+    queries.own_request(request.dbsession, context.record.id)
+    queue, assignee = request.POST.get("queue"), request.POST.get("assignee")
+    if queue is None and assignee is None:
+        return context.record.queue, request.identity.person_id
+    if queue and queue not in telling(request).published.queues(request.tenant.slug):
+        raise InvalidInput(_("There is no such queue."), field="queue")
+    able = {str(each.person_id): each.person_id for each in request_list.colleagues(request)}
+    if assignee and assignee not in able:
+        raise InvalidInput(_("Choose one of those listed."), field="assignee")
+    return (
+        context.record.queue if queue is None else queue or None,
+        context.record.assignee_id if assignee is None else able.get(assignee),
+    )
 
 
 @view_config(context=RequestRecord, name="start", permission=P.REQUEST_WORK, request_method="POST")
@@ -651,31 +670,19 @@ def start(context: RequestRecord, request: Any) -> HTTPSeeOther:
     renderer="requests/request.jinja2",
 )
 def triage(context: RequestRecord, request: Any) -> Any:
-    """Set queue and priority; a new request is sorted by it."""
+    """Set team, priority and who works it; a new request is sorted by it."""
 
     def act(values: dict[str, Any]) -> None:
-        assignee = UUID(values["assignee"]) if values["assignee"] else None
-        given = {
-            "queue": values["queue"],
-            "priority": values["priority"],
-            "assignee_id": assignee,
-        }
-        known = {
-            "now": request.now,
-            "request_id": context.record.id,
-            "version": values["version"],
-        }
-        state = context.record.state
-        if state == "received" or (assignee and "assigned" in lifecycle.next_states(state)):
-            change_request(
-                request.dbsession,
-                to="assigned" if assignee else "triaged",
-                followers=telling(request).followers(),
-                **known,
-                **given,
-            )
-        else:
-            assign_request(request.dbsession, **known, **given)
+        give(
+            request.dbsession,
+            now=request.now,
+            request_id=context.record.id,
+            version=values["version"],
+            team=values["queue"],
+            person_id=UUID(values["assignee"]) if values["assignee"] else None,
+            priority=values["priority"],
+            followers=telling(request).followers(),
+        )
 
     return _submitted(
         context,
@@ -684,7 +691,7 @@ def triage(context: RequestRecord, request: Any) -> Any:
         TriageForm(),
         _("Sort it"),
         act,
-        _("Queue, priority and who works it are set."),
+        _("Team, priority and who works it are set."),
     )
 
 
@@ -804,7 +811,9 @@ def take_out_again(context: RequestRecord, request: Any) -> HTTPSeeOther:
     renderer="requests/request.jinja2",
 )
 def reopen(context: RequestRecord, request: Any) -> Any:
-    """Open a closed request again."""
+    """Open a closed request again; a merged one is taken out of the other instead."""
+    if getattr(context.record, "merged_into_id", None) is not None:
+        raise lifecycle.StepNotAllowed(MERGED, field="state")
 
     def act(values: dict[str, Any]) -> None:
         change_request(
