@@ -88,6 +88,20 @@ class Listing:
     def filtered(self) -> bool:
         return any(each.value for each in self.filters)
 
+    @property
+    def narrowed(self) -> int:
+        """How many of the filters that a person sees are set."""
+        return sum(1 for each in self.filters if each.value and each.type != "hidden")
+
+    @property
+    def unfiltered_url(self) -> str:
+        """The address of the same list, on the same tab, with no filter set.
+
+        It says so, as a list may open with filters of its own when its address says nothing.
+        """
+        kept = {each.name: each.value for each in self.filters if each.type == "hidden"}
+        return f"{self.path}?{urlencode(kept or {each.name: '' for each in self.filters[:1]})}"
+
     def fill(
         self,
         rows: Sequence[Any],

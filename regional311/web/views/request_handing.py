@@ -33,6 +33,7 @@ from regional311.web.forms import (
     make_form,
 )
 from regional311.web.i18n import _
+from regional311.web.service_choices import grouped
 from regional311.web.telling import telling
 from regional311.web.tree import RequestRecord
 
@@ -58,12 +59,13 @@ class HandOnForm(Schema):
     def after_bind(self, node: Any, kw: dict[str, Any]) -> None:
         request = kw["request"]
         tell = telling(request)
-        found = [
-            (each.ref, f"{tell.partner(each.tenant)}: {each.name}")
-            for each in targets(tell.published, tell.slug, now=request.now)
-        ]
-        self["service"].typ = Choice([ref for ref, _name in found])
-        self["service"].widget = SelectWidget(values=found, empty=_("Choose"))
+        found = targets(tell.published, tell.slug, now=request.now)
+        key = request.context.record.service_key
+        mine = next(
+            (each for each in tell.published.directory.of(tell.slug) if each.key == key), None
+        )
+        self["service"].typ = Choice([each.ref for each in found])
+        self["service"].widget = SelectWidget(values=grouped(tell, found, mine), empty=_("Choose"))
 
 
 class SendBackForm(Schema):
@@ -151,6 +153,8 @@ def _page(context: RequestRecord, request: Any, form: Any) -> dict[str, Any]:
         if suggested.service
         else None,
         "sentences": suggested.sentences,
+        "where": tell.place(found),
+        "description": found.description,
         "crumbs": [
             (f"/{tell.slug}/requests", _("Requests")),
             (f"/{tell.slug}/requests/{found.public_id}", found.public_id),

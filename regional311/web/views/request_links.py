@@ -30,6 +30,7 @@ from regional311.web.forms import (
 )
 from regional311.web.forms.rows import pressed, rows
 from regional311.web.i18n import _
+from regional311.web.service_choices import grouped
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import RequestRecord
 from regional311.web.wording import LINKS, REQUEST_STATES, choices, kind, said
@@ -75,17 +76,9 @@ class PartRow(Schema):
 
     def after_bind(self, node: Any, kw: dict[str, Any]) -> None:
         tell = telling(kw["request"])
-        services = [
-            (
-                each.ref,
-                each.name
-                if each.tenant == tell.slug
-                else f"{tell.partner(each.tenant)}: {each.name}",
-            )
-            for each in services_for_parts(tell.published, tell.slug, now=kw["request"].now)
-        ]
-        self["service"].typ = Choice([ref for ref, _name in services])
-        self["service"].widget = SelectWidget(values=services, empty=_("Choose"))
+        services = services_for_parts(tell.published, tell.slug, now=kw["request"].now)
+        self["service"].typ = Choice([each.ref for each in services])
+        self["service"].widget = SelectWidget(values=grouped(tell, services), empty=_("Choose"))
 
 
 class SplitForm(Schema):
@@ -213,6 +206,8 @@ def _split_page(context: RequestRecord, request: Any, form: Any) -> dict[str, An
         "form": form,
         "found": found,
         "service": tell.service_name(tell.slug, found.service_key),
+        "where": tell.place(found),
+        "description": found.description,
         "crumbs": [
             (f"/{tell.slug}/requests", _("Requests")),
             (f"/{tell.slug}/requests/{found.public_id}", found.public_id),
