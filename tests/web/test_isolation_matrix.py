@@ -19,7 +19,8 @@ from sqlalchemy import select, text, update
 from webtest import TestApp
 
 from regional311.calendars import Period
-from regional311.casework.accommodations import Asked, Written
+from regional311.casework.accommodation_letters import Letters
+from regional311.casework.accommodations import Asked
 from regional311.casework.accommodations import take as take_accommodation
 from regional311.casework.models import Accommodation, BulkChange
 from regional311.catalog.alike import keep_pairs
@@ -848,7 +849,7 @@ def found(web_engine, people) -> dict[str, str]:
         take_accommodation(
             session,
             Asked("request", "interpreter", "matrix", "matrix", "m" * 30),
-            Written(CITY, ""),
+            Letters(CITY, CITY, ""),
             acknowledge_by=NOW.date(),
             decide_by=NOW.date(),
             now=NOW,
