@@ -86,6 +86,7 @@ class Listing:
 
     @property
     def filtered(self) -> bool:
+        """Whether not everything is listed, be it by a tab."""
         return any(each.value for each in self.filters)
 
     @property

@@ -38,6 +38,9 @@ def test_a_request_goes_to_whose_it_is_and_comes_back_once(
     form["words"], form["message"] = WHY, "The County looks after this one."
     page = form.submit("submit").follow()
     assert "Multnomah County has it now" in page
+    shown = page.html.select_one("main").get_text(" ", strip=True)
+    assert "Handed on" in shown
+    assert "There it is: Received" in shown
     assert "close" not in page.forms
     assert "reopen" not in page.forms
     tracked = testapp.get(f"/track/{made.token}")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.view import view_config
+from sqlalchemy import select
 
 from regional311.identity.permissions import Permissions as P
 from regional311.intake import lifecycle
+from regional311.intake.models import FollowedRequest
 from regional311.referral.handing_on import (
     LONGEST,
     SENT_BACK,
@@ -36,6 +39,7 @@ from regional311.web.i18n import _
 from regional311.web.service_choices import grouped
 from regional311.web.telling import telling
 from regional311.web.tree import RequestRecord
+from regional311.web.wording import REQUEST_STATES, kind, said
 
 
 class HandOnForm(Schema):
@@ -87,9 +91,17 @@ def shown(request: Any, context: RequestRecord) -> dict[str, Any]:
     works = request.has_permission(P.REQUEST_WORK, context)
     moved = found.handed_to_id is not None or found.handed_from_id is not None
     steps = way(request.dbsession, found.id) if moved else []
+    there = None if found.handed_to_id is None else _there(request, found.id)
     back = works and may_send_back(found, steps, request.tenant.id)
     return {
         "handed_to": tell.partner(found.handed_to_id) if found.handed_to_id else None,
+        "there": there
+        and {
+            "state": said(REQUEST_STATES, there.state),
+            "kind": kind(REQUEST_STATES, there.state),
+            "expected": None if there.closed_at else tell.day(there.expected_at),
+            "message": there.public_message,
+        },
         "way": [
             {
                 "title": _("${one} sent it back to ${other}", mapping=_ends(tell, each))
@@ -103,6 +115,18 @@ def shown(request: Any, context: RequestRecord) -> dict[str, Any]:
         "hand_on_url": f"{here}/hand-on" if works and found.state in lifecycle.OPEN else None,
         "send_back_form": _back_form(context, request) if back else None,
     }
+
+
+def _there(request: Any, request_id: UUID) -> Any:
+    """What its new owner says of a request that was handed on. One statement."""
+    return request.dbsession.execute(
+        select(
+            FollowedRequest.state,
+            FollowedRequest.expected_at,
+            FollowedRequest.closed_at,
+            FollowedRequest.public_message,
+        ).where(FollowedRequest.tenant_id == request.tenant.id, FollowedRequest.id == request_id)
+    ).one_or_none()
 
 
 def _ends(tell: Any, each: Any) -> dict[str, str]:

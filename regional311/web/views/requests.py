@@ -172,7 +172,9 @@ def _followed(request: Any) -> Any:
                 "state",
                 _("Status"),
                 choices=[("open", _("Open")), *choices(REQUEST_STATES)],
-            )
+            ),
+            # the tab, so that filtering it stays there
+            Filter("with", _("With"), choices=[("partners", "")], type="hidden"),
         ],
     )
     state = listing.values["state"]
@@ -385,10 +387,11 @@ def page_of_own(context: RequestRecord, request: Any, **failed: Any) -> dict[str
     service = tell.service_name(owner_id, found.service_key)
     detail = queries.request_detail(request.dbsession, found.id)
     names: Mapping[Any, str] = detail.people
+    handed = getattr(found, "handed_to_id", None) is not None
     common = {
         "found": found,
         "service": service,
-        "state": said(REQUEST_STATES, found.state),
+        "state": _("Handed on") if handed else said(REQUEST_STATES, found.state),
         "kind": kind(REQUEST_STATES, found.state),
         "late": _late(found, request),
         "followed": follows,
