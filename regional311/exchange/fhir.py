@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 from regional311.errors import InvalidInput
@@ -71,6 +71,12 @@ MOST_NOTES: Final = 50
 LONGEST: Final = 10_000
 """Characters of one text."""
 
+LONGEST_TITLE: Final = 200
+"""Characters of the name of a paper."""
+
+LONGEST_CODE: Final = 35
+"""Characters of a language's code."""
+
 
 class Fault(InvalidInput):
     """A resource that cannot be taken; ``path`` is where in it, as FHIRPath writes it."""
@@ -119,6 +125,18 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Paper:
+    """The paper on which a consent was given: named, never shown.
+
+    ``title`` says what it is and who keeps it, and names no person; ``signed_on`` is its day.
+    """
+
+    title: str
+    signed_on: date | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Agreed:
     """The consent that personal fields rest on, by reference only."""
 
@@ -127,8 +145,8 @@ class Agreed:
     expires_at: datetime | None = None
     active: bool = True
     """False when it was taken back: what rested on it is to be erased."""
-    written: bool = False
-    """Whether it was given on paper: the message names the paper as its source."""
+    paper: Paper | None = None
+    """The paper on which it was given, where the message names one as its source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +163,8 @@ class Handover:
     number: str | None = None
     consent: Agreed | None = None
     shared: Mapping[str, Any] = field(default_factory=dict)
+    language: str | None = None
+    """The language in which the partner that tells it writes (BCP 47)."""
 
 
 # --- writing --------------------------------------------------------------------------------------
@@ -172,6 +192,8 @@ def write_task(of: Handover, task_id: str) -> dict[str, Any]:
         "requester": _partner(of.sender),
         "owner": _partner(of.receiver),
     }
+    if of.language:
+        task["language"] = of.language
     if of.number:
         task["identifier"].append(_identifier(Identifier(NUMBERS, of.number)))
     if said.reason:
@@ -265,6 +287,8 @@ def _request(of: Handover, task_id: str) -> dict[str, Any]:
         request["reasonCode"] = [{"text": shared["need"]}]
     if _mapped("note", shared.get("note")):
         request["note"] = [{"text": shared["note"]}]
+    if of.language:
+        request["language"] = of.language
     if of.consent is not None:
         request["supportingInfo"] = [{"reference": f"Consent/{task_id}"}]
     return request
@@ -311,9 +335,21 @@ def _consent(of: Agreed, task_id: str) -> dict[str, Any]:
         ],
         "dateTime": _instant(of.given_at),
     }
+    if of.paper is not None:
+        consent["sourceAttachment"] = _attachment(of.paper)
     if of.expires_at is not None:
         consent["provision"] = {"period": {"end": _instant(of.expires_at)}}
     return consent
+
+
+def _attachment(of: Paper) -> dict[str, Any]:
+    """Name a paper. Its picture stays where it is kept: there is neither `data` nor `url`."""
+    named: dict[str, Any] = {"title": of.title}
+    if of.language:
+        named["language"] = of.language
+    if of.signed_on is not None:
+        named["creation"] = of.signed_on.isoformat()
+    return named
 
 
 def _partner(slug: str) -> dict[str, Any]:
@@ -527,7 +563,20 @@ def _agreed(node: _Node) -> Agreed:
         consent["dateTime"].moment(),
         period["end"].moment() if period and period["end"] else None,
         status == "active",
-        bool(consent["sourceAttachment"]),
+        _paper(consent["sourceAttachment"]) if consent["sourceAttachment"] else None,
+    )
+
+
+def _paper(node: _Node) -> Paper:
+    """Read what paper is named; whatever of it came along is left alone."""
+    paper = node.object()
+    title = paper["title"].text()
+    if len(title) > LONGEST_TITLE:
+        raise Fault(f"{node.path}.title", f"is longer than {LONGEST_TITLE} characters.", "too-long")
+    return Paper(
+        title,
+        paper["creation"].day() if paper["creation"] else None,
+        paper["language"].text()[:LONGEST_CODE] if paper["language"] else None,
     )
 
 
@@ -607,6 +656,14 @@ class _Node:
         if at.tzinfo is None or not 1900 <= at.year <= 9000:
             raise self._wrong("a time with its zone")
         return at
+
+    def day(self) -> date:
+        """The day of a date, or of a moment where it was."""
+        text = self.text()
+        try:
+            return date.fromisoformat(text[:10]) if len(text) == 10 else self.moment().date()
+        except ValueError:
+            raise self._wrong("a date such as 2026-10-05") from None
 
     def _wrong(self, wanted: str) -> Fault:
         if self.value is None:

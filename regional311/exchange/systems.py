@@ -407,8 +407,18 @@ def failed(
     mark_changed(session)
 
 
-def told(session: TenantSession, task_id: UUID, version: int, *, now: datetime) -> None:
-    """Write that a version was taken; a later one that came up meanwhile still waits."""
+def told(
+    session: TenantSession,
+    task_id: UUID,
+    version: int,
+    *,
+    now: datetime,
+    problem: str | None = None,
+) -> None:
+    """Write that a version was taken; a later one that came up meanwhile still waits.
+
+    ``problem`` says what of it was not.
+    """
     send(session)
     session.execute(
         update(ExchangeTask)
@@ -419,7 +429,7 @@ def told(session: TenantSession, task_id: UUID, version: int, *, now: datetime) 
             attempts=0,
             leased_until=None,
             told_at=now,
-            problem=None,
+            problem=problem,
         )
         .execution_options(synchronize_session=False)
     )

@@ -9,8 +9,9 @@ is forgotten; only what holds now is told, so that nothing comes twice or in the
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid5
 
@@ -29,6 +30,7 @@ from regional311.errors import Conflict, NotFound
 from regional311.exchange import service as exchange
 from regional311.exchange.fhir import (
     URI,
+    Agreed,
     Fault,
     Handover,
     Identifier,
@@ -36,21 +38,27 @@ from regional311.exchange.fhir import (
     Progress,
     read_message,
 )
-from regional311.exchange.models import ExchangeTask
+from regional311.exchange.models import Envelope, ExchangeTask
 from regional311.exchange.service import ERASED
 from regional311.exchange.systems import System
 from regional311.intake.service import NO_FOLLOWERS, Followers, erase_attachments
-from regional311.referral import lifecycle, questions, service
+from regional311.referral import lifecycle, papers, questions, service
 from regional311.referral.acceptance import DECLINE_REASON
-from regional311.referral.models import Referral
+from regional311.referral.models import Referral, ReferralMessage
 from regional311.referral.prohibition import CONTACT_PROHIBITED
 from regional311.referral.sending import AnswerLink, Outgoing, referral_rows
 from regional311.referral.sending_on import verdict_of
-from regional311.referral.snapshot import Published
+from regional311.referral.snapshot import Published, Sharing
 from regional311.referral.undoing import undo
 
 CHANNEL: Final = "app"
 """The channel by which a referral from outside counts as taken in."""
+
+
+NOTE_PATH: Final = "Task.note"
+NOT_WITHOUT_CONSENT: Final = "what is written may cross only with a Consent that holds."
+A_DAY: Final = timedelta(days=1)
+"""A day begins earlier elsewhere: a paper of tomorrow's date there was signed."""
 
 
 class Overtaken(Conflict):
@@ -129,14 +137,15 @@ def receive(
                 followers=followers,
                 link=link,
             )
-            _take_notes(session, system, referral_id, progress, now)
+            _take_notes(session, system, referral_id, progress, now, known, handover.consent)
             return referral_id, True
     _own_task(session, system, referral_id, progress, now)
     taken_back = (
         handover is not None and handover.consent is not None and not handover.consent.active
     )
     kept = replace(progress, notes=()) if taken_back else progress
-    pending = _take_notes(session, system, referral_id, kept, now)
+    agreed = handover.consent if handover is not None else None
+    pending = _take_notes(session, system, referral_id, kept, now, known, agreed)
     if taken_back:
         _erase(session, referral_id, now)
     try:
@@ -166,7 +175,7 @@ def update(
     if _state(session, referral_id) is None:
         raise NotFound("There is no such Task.")
     _own_task(session, system, referral_id, progress, now)
-    pending = _take_notes(session, system, referral_id, progress, now)
+    pending = _take_notes(session, system, referral_id, progress, now, known)
     _apply(session, referral_id, progress, now, known, followers, pending=pending)
 
 
@@ -272,6 +281,8 @@ def _open(
         days=verdict.answer_days,
         expires_days=days,
         verdict=None if verdict.refused else verdict,
+        agreed_outside=_holds(handover.consent, now),
+        paper=handover.consent.paper if handover.consent else None,
         id=referral_id,
     )
     own, received = referral_rows(known, out, now=now, link=link)
@@ -348,11 +359,7 @@ def minimised(
     that holds, or without one on paper where the policy asks for that.
     """
     policy, agreed = known.sharing(today), handover.consent
-    holds = (
-        agreed is not None
-        and agreed.active
-        and (agreed.expires_at is None or agreed.expires_at > now)
-    )
+    holds = _holds(agreed, now)
     personal = sorted(key for key in handover.shared if key in policy.personal)
     if personal and not holds:
         raise Fault(
@@ -361,23 +368,17 @@ def minimised(
             "business-rule",
         )
     kind, sender = (known.tenants[each].kind for each in (handover.receiver, slug))
-    written = agreed is not None and holds and agreed.written
+    written = _on_paper(agreed, now)
     if handover.shared and not written and policy.needs_paper("referral", kind, sender=sender):
         raise Fault(
             "ServiceRequest.supportingInfo",
-            "nothing crosses between these partners without a consent on paper: name it as the"
-            " Consent's sourceAttachment.",
+            "nothing crosses between these partners without a consent on paper: name it, with its"
+            " title and its day, as the Consent's sourceAttachment.",
             "business-rule",
         )
-    fields, _missing, days = policy.allowed(
-        "referral", kind, consent=holds, written=written, sender=sender
-    )
+    fields, days = _allowed(policy, agreed, kind, sender, now)
     if handover.progress.notes and "note" not in fields:
-        raise Fault(
-            "Task.note",
-            "what is written may cross only with a Consent that holds.",
-            "business-rule",
-        )
+        raise Fault(NOTE_PATH, NOT_WITHOUT_CONSENT, "business-rule")
     if agreed is not None and agreed.expires_at is not None:
         days = min(days, max(0, (agreed.expires_at - now).days))
     # that nobody may contact the person protects them: it comes along whatever the policy says
@@ -387,6 +388,37 @@ def minimised(
         if key in fields or key == CONTACT_PROHIBITED
     }
     return shared, days
+
+
+def _holds(agreed: Agreed | None, now: datetime) -> bool:
+    return (
+        agreed is not None
+        and agreed.active
+        and (agreed.expires_at is None or agreed.expires_at > now)
+    )
+
+
+def _on_paper(agreed: Agreed | None, now: datetime) -> bool:
+    """Whether a consent holds and names the paper, and the day on which that was signed."""
+    return (
+        agreed is not None
+        and _holds(agreed, now)
+        and agreed.paper is not None
+        and (agreed.paper.signed_on or agreed.given_at.date()) <= now.date() + A_DAY
+    )
+
+
+def _allowed(
+    policy: Sharing, agreed: Agreed | None, kind: str, sender: str, now: datetime
+) -> tuple[tuple[str, ...], int]:
+    fields, _missing, days = policy.allowed(
+        "referral",
+        kind,
+        consent=_holds(agreed, now),
+        written=_on_paper(agreed, now),
+        sender=sender,
+    )
+    return fields, days
 
 
 def _apply(
@@ -459,17 +491,24 @@ def _apply(
 
 
 def _take_notes(
-    session: TenantSession, system: System, referral_id: UUID, progress: Progress, now: datetime
+    session: TenantSession,
+    system: System,
+    referral_id: UUID,
+    progress: Progress,
+    now: datetime,
+    known: Published,
+    agreed: Agreed | None = None,
 ) -> bool:
     """Keep what was written over there, each line once; say if it lacks something done here.
 
     It speaks for its own partner only: lines of the other side are echoes. A line without an id is
-    known again by its words and its time.
+    known again by its words and its time. What who refers writes crosses as the sharing policy
+    says: with the consent ``agreed`` that came along, or the one that the referral rests on.
     """
     tenant_id = scope_of(session).tenant_id
     row = session.execute(
         select(Referral.side, Referral.version, ExchangeTask.version.label("gathered"))
-        .add_columns(ExchangeTask.state)
+        .add_columns(ExchangeTask.state, Referral.counterparty_id, Referral.shared)
         .join(
             ExchangeTask,
             (ExchangeTask.tenant_id == tenant_id) & (ExchangeTask.id == Referral.id),
@@ -477,16 +516,74 @@ def _take_notes(
         .where(Referral.tenant_id == tenant_id, Referral.id == referral_id)
     ).one()
     pending = bool(row.state == "waiting" or row.version > row.gathered)
-    for each in progress.notes:
-        if each.side in (None, row.side):
-            questions.take(
-                session,
-                now=now,
-                referral_id=referral_id,
-                message_id=_line_id(system, referral_id, each),
-                body=each.text,
-            )
+    lines = {
+        _line_id(system, referral_id, each): each.text
+        for each in progress.notes
+        if each.side in (None, row.side)
+    }
+    # once a consent has ended nothing is kept any more, and nothing is asked of the policy
+    fresh = [] if row.shared.get("erased") else _unknown(session, lines)
+    if fresh and row.side == lifecycle.SENDER:
+        _check_note(session, referral_id, row.counterparty_id, agreed, now, known)
+    for message_id in fresh:
+        questions.take(
+            session,
+            now=now,
+            referral_id=referral_id,
+            message_id=message_id,
+            body=lines[message_id],
+        )
     return pending
+
+
+def _unknown(session: TenantSession, ids: Iterable[UUID]) -> list[UUID]:
+    """Give those lines that are not kept here, in their order."""
+    ids = list(ids)
+    if not ids:
+        return []
+    kept = set(
+        session.scalars(
+            select(ReferralMessage.id).where(
+                ReferralMessage.tenant_id == scope_of(session).tenant_id,
+                ReferralMessage.id.in_(ids),
+            )
+        )
+    )
+    return [each for each in ids if each not in kept]
+
+
+def _check_note(
+    session: TenantSession,
+    referral_id: UUID,
+    receiver_id: UUID,
+    agreed: Agreed | None,
+    now: datetime,
+    known: Published,
+) -> None:
+    """Refuse a line about a person that the sharing policy does not let go to who was asked."""
+    tenant_id = scope_of(session).tenant_id
+    if agreed is None:
+        with acting_for(session, receiver_id):
+            agreed = _agreed_before(session, referral_id)
+    slug, receiver = known.slugs[tenant_id], known.slugs[receiver_id]
+    kind, sender = (known.tenants[each].kind for each in (receiver, slug))
+    policy = known.sharing(known.today(receiver, now))
+    if "note" not in _allowed(policy, agreed, kind, sender, now)[0]:
+        raise Fault(NOTE_PATH, NOT_WITHOUT_CONSENT, "business-rule")
+
+
+def _agreed_before(session: TenantSession, referral_id: UUID) -> Agreed | None:
+    """The consent that a referral rests on, as the bound receiver's envelope tells of it."""
+    row = session.execute(
+        select(Envelope.payload, Envelope.consent_id, Envelope.sent_at, Envelope.expires_at).where(
+            Envelope.tenant_id == scope_of(session).tenant_id,
+            Envelope.kind == exchange.REFERRAL,
+            Envelope.subject_id == referral_id,
+        )
+    ).one_or_none()
+    if row is None or not (row.consent_id or papers.rests_on_consent(row.payload)):
+        return None
+    return Agreed(referral_id.urn, row.sent_at, row.expires_at, paper=papers.named(row.payload))
 
 
 def _line_id(system: System, referral_id: UUID, note: Note) -> UUID:

@@ -41,8 +41,8 @@ from regional311.exchange.models import Envelope, ExchangeTask
 from regional311.exchange.sealing import SealBroken
 from regional311.exchange.systems import Opened, System
 from regional311.exchange.transport import AddressRefused, Reply, Unreachable, ask
-from regional311.referral import lifecycle
-from regional311.referral.external import receive
+from regional311.referral import lifecycle, papers
+from regional311.referral.external import NOTE_PATH, receive
 from regional311.referral.models import Referral, ReferralMessage
 from regional311.referral.snapshot import Published, published
 from regional311.settings import Settings
@@ -62,6 +62,11 @@ INSIDE: Final = ("answers",)
 
 FINAL: Final = (400, 404, 409, 410, 413, 415, 422)
 """Answers that another attempt would not change."""
+
+
+NOTES_REFUSED: Final = (
+    "What was written about it may not cross there without consent; say it by telephone."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +197,7 @@ def written(
             ExchangeTask.changed_at,
             Envelope.consent_id,
             Envelope.expires_at,
+            Envelope.payload,
         )
         .join(
             ExchangeTask,
@@ -287,11 +293,18 @@ def _handover(
         urgency=referral.urgency,
         number=referral.public_id,
         consent=Agreed(
-            (row.consent_id or referral.id).urn, referral.sent_at, row.expires_at, not taken_back
+            (row.consent_id or referral.id).urn,
+            referral.sent_at,
+            row.expires_at,
+            not taken_back,
+            papers.named(row.payload),
         )
-        if taken_back or any(key in personal for key in crossing)
+        if taken_back
+        or any(key in personal for key in crossing)
+        or (received and not over and papers.rests_on_consent(row.payload))
         else None,
         shared=crossing,
+        language=(known.tenants[mine].settings.get("languages") or [None])[0],
     )
 
 
@@ -405,10 +418,15 @@ def _tell(
     down: str | None = None
     done = 0
     for letter in letters:
-        problem, final = down, False
+        problem, final, withheld = down, False, None
         if down is None:
             try:
                 reply = _ask(found, "POST", "", clock(), settings, content=letter.content)
+                if _refuses_notes(reply):
+                    # where it stands is heard all the same; what was written is for the telephone
+                    withheld = NOTES_REFUSED
+                    bare = without_notes(letter.content)
+                    reply = _ask(found, "POST", "", clock(), settings, content=bare)
             except Unreachable as error:
                 problem = down = str(error)
             except AddressRefused as error:
@@ -418,13 +436,28 @@ def _tell(
         with session_scope(engine, scope) as session:
             now = clock()
             if problem is None:
-                systems.told(session, letter.id, letter.version, now=now)
-                systems.note(session, found.system.id, told_at=now, problem=None)
+                systems.told(session, letter.id, letter.version, now=now, problem=withheld)
+                systems.note(session, found.system.id, told_at=now, problem=withheld)
                 done += 1
             else:
                 systems.failed(session, letter.id, letter.attempt, problem, final=final, now=now)
                 systems.note(session, found.system.id, problem=problem)
     return done
+
+
+def _refuses_notes(reply: Reply) -> bool:
+    return reply.status == 422 and _first_issue(reply)[1] == NOTE_PATH
+
+
+def without_notes(bundle: dict[str, Any]) -> dict[str, Any]:
+    """Give a message without what people wrote to each other in its Task."""
+    entries = []
+    for each in bundle["entry"]:
+        resource = dict(each["resource"])
+        if resource["resourceType"] == "Task":
+            resource.pop("note", None)
+        entries.append({**each, "resource": resource})
+    return {**bundle, "entry": entries}
 
 
 def judged(reply: Reply) -> str | None:
@@ -434,14 +467,19 @@ def judged(reply: Reply) -> str | None:
     """
     if 200 <= reply.status < 300:
         return None
+    about = ", ".join(each[:100] for each in _first_issue(reply) if each is not None)
+    return f"The other system refused it: {reply.status}{f' ({about})' if about else ''}."
+
+
+def _first_issue(reply: Reply) -> tuple[str | None, str | None]:
+    """The code and the path of an OperationOutcome's first issue; the words are left out."""
     content = reply.content if isinstance(reply.content, dict) else {}
     issues = content.get("issue")
     issue = issues[0] if isinstance(issues, list) and issues else {}
     code = issue.get("code") if isinstance(issue, dict) else None
     where = issue.get("expression") if isinstance(issue, dict) else None
     path = where[0] if isinstance(where, list) and where else None
-    about = ", ".join(str(each)[:100] for each in (code, path) if isinstance(each, str))
-    return f"The other system refused it: {reply.status}{f' ({about})' if about else ''}."
+    return code if isinstance(code, str) else None, path if isinstance(path, str) else None
 
 
 def _ask(

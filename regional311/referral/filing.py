@@ -68,6 +68,7 @@ from regional311.referral.lifecycle import UNMET_BY_DECLINE
 from regional311.referral.loop import loop_of, working_days_after
 from regional311.referral.models import Consent
 from regional311.referral.models import Decision as StoredDecision
+from regional311.referral.papers import paper_of
 from regional311.referral.person_links import code_of, link_rows
 from regional311.referral.rules import (
     DANGER,
@@ -1127,6 +1128,12 @@ class Planner:
             self.contact_id,
             self.need_id,
             replaces=self.replaces,
+            paper=paper_of(
+                self.intake.consent_method if consent_id else None,
+                self.published.names.get(self.slug, self.slug),
+                self.today,
+                self.consent_language,
+            ),
             code_hash=token_hash(code) if code else None,
         )
         own, received = referral_rows(self.published, out, now=self.now, link=self.link)

@@ -17,7 +17,9 @@ from regional311.database.base import Base
 from regional311.database.ids import new_id, public_id
 from regional311.database.rows import new_row
 from regional311.exchange import service as exchange
+from regional311.exchange.fhir import Paper
 from regional311.notices.service import outbox_row
+from regional311.referral import papers
 from regional311.referral.acceptance import ACCEPT, WAITLIST, Verdict
 from regional311.referral.models import Referral, WaitlistPlace
 from regional311.referral.snapshot import Published
@@ -50,6 +52,10 @@ class Outgoing:
     part_of_id: UUID | None = None
     offer_id: UUID | None = None
     person_id: UUID | None = None
+    agreed_outside: bool = False
+    """Whether it rests on a consent that another system keeps."""
+    paper: Paper | None = None
+    """The paper on which the consent was given, where it was: it is named to the receiver."""
     code_hash: bytes | None = None
     """Digest of the person's code, by which the receiver's desk finds it."""
     id: UUID = field(default_factory=new_id)
@@ -74,6 +80,7 @@ def referral_rows(
     sender_id, receiver_id = published.ids[out.sender], published.ids[out.receiver]
     asked = published.directory.find(f"{out.receiver}/{out.service_key}")
     taken = out.state != "requested"
+    agreed = out.consent_id is not None or out.agreed_outside
     finish_days = out.verdict.finish_days if out.verdict else 0
     due_at = now + timedelta(days=out.days)
     common: dict[str, Any] = {
@@ -86,7 +93,7 @@ def referral_rows(
         "channel": out.channel,
         "state": out.state,
         "reason": "waitlist" if out.waits else None,
-        "use_until": now + timedelta(days=out.expires_days) if out.consent_id else None,
+        "use_until": now + timedelta(days=out.expires_days) if agreed else None,
         "code_hash": out.code_hash,
         "offer_id": out.offer_id,
         "sent_at": now,
@@ -119,7 +126,8 @@ def referral_rows(
                 "urgency": out.urgency,
                 "due_at": due_at.isoformat(),
                 "shared": dict(out.shared),
-            },
+            }
+            | (papers.kept(out.paper) if agreed else {}),
             now=now,
             consent_id=out.consent_id,
             expires_at=now + timedelta(days=out.expires_days),

@@ -30,6 +30,7 @@ from regional311.referral import lifecycle
 from regional311.referral.acceptance import ASK, Offer, Verdict
 from regional311.referral.filing import ConsentNotWritten, NotAccepted
 from regional311.referral.models import Consent, Referral, ReferralOffer
+from regional311.referral.papers import paper_of
 from regional311.referral.prohibition import CONTACT_PROHIBITED
 from regional311.referral.sending import AnswerLink, Outgoing, referral_rows
 from regional311.referral.service import settle_need
@@ -366,6 +367,9 @@ def _outgoing(
         None if onward else referral.need_id,
         part_of_id=referral.id if onward else None,
         offer_id=offer_id,
+        paper=paper_of(
+            method if given else None, published.names.get(slug, slug), published.today(slug, now)
+        ),
         code_hash=None if onward else referral.code_hash,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Annotated, Any, Literal
 
@@ -23,6 +24,7 @@ from regional311.exchange.fhir import (
     Handover,
     Identifier,
     Note,
+    Paper,
     Progress,
     outcome,
     read_message,
@@ -41,7 +43,12 @@ HANDOVER = Handover(
     sent_at=AT - timedelta(hours=1),
     service_name="A bed for tonight",
     number="F-00000-0CT7W",
-    consent=Agreed("urn:uuid:2", AT, AT + timedelta(days=180)),
+    consent=Agreed(
+        "urn:uuid:2",
+        AT,
+        AT + timedelta(days=180),
+        paper=Paper("Consent signed on paper, kept by the City", AT.date(), "es"),
+    ),
     shared={
         "name": "Dana Reed",
         "phone": "503 555 0101",
@@ -105,6 +112,7 @@ class TaskShape(Strict):
 
     resourceType: Literal["Task"]
     id: str
+    language: str | None = None
     meta: Meta
     identifier: Annotated[list[BusinessId], Field(min_length=1)]
     status: Literal[
@@ -150,6 +158,7 @@ class RequestShape(Strict):
 
     resourceType: Literal["ServiceRequest"]
     id: str
+    language: str | None = None
     meta: Meta
     status: Literal["draft", "active", "revoked", "completed", "entered-in-error"]
     intent: Literal["order"]
@@ -184,6 +193,14 @@ class PatientShape(Strict):
     communication: list[Spoken] | None = None
 
 
+class AttachmentShape(Strict):
+    """What names a paper: neither its bytes nor where they are."""
+
+    title: str
+    language: str | None = None
+    creation: str | None = None
+
+
 class ConsentShape(Strict):
     """SDOHCC Consent, by reference."""
 
@@ -195,6 +212,7 @@ class ConsentShape(Strict):
     scope: Concept
     category: list[Concept]
     dateTime: str
+    sourceAttachment: AttachmentShape | None = None
     provision: dict[str, Any] | None = None
 
 
@@ -261,7 +279,15 @@ handovers = st.builds(
     service_name=words,
     urgency=st.sampled_from(["low", "normal", "high", "urgent"]),
     number=st.none() | words,
-    consent=st.none() | st.builds(Agreed, words, moments, st.none() | moments, st.booleans()),
+    consent=st.none()
+    | st.builds(
+        Agreed,
+        words,
+        moments,
+        st.none() | moments,
+        st.booleans(),
+        st.none() | st.builds(Paper, words, st.none() | moments.map(datetime.date), st.none()),
+    ),
     shared=st.dictionaries(
         st.sampled_from(["name", "phone", "email", "language", "need", "note", "place", "other"]),
         values,
@@ -295,11 +321,20 @@ def test_it_has_the_shape_of_the_guide():
     assert check_shape(bundle) == ["Task", "ServiceRequest", "Patient", "Consent"]
     task, request, patient, consent = (entry["resource"] for entry in bundle["entry"])
     assert task["meta"]["profile"] == [TASK_PROFILE]
+    spanish = write_bundle(replace(HANDOVER, language="es"), "id-1")
+    assert check_shape(spanish)[0] == "Task"
+    assert [each["resource"].get("language") for each in spanish["entry"][:2]] == ["es", "es"]
     assert task["focus"] == {"reference": "ServiceRequest/id-1"}
     assert task["for"] == request["subject"] == {"reference": "Patient/id-1"}
     assert request["supportingInfo"] == [{"reference": "Consent/id-1"}]
     assert patient["name"] == [{"text": "Dana Reed"}]
     assert consent["provision"]["period"]["end"].startswith("2027-04-03")
+    # the paper is named, and never goes along
+    assert consent["sourceAttachment"] == {
+        "title": "Consent signed on paper, kept by the City",
+        "language": "es",
+        "creation": "2026-10-05",
+    }
     done = Progress(HANDOVER.progress.identifier, "completed", AT, outcome="met")
     output = write_task(Handover(done, "a", "b", "c", AT), "1")["output"]
     assert output[0]["type"]["coding"][0] == {

@@ -17,13 +17,22 @@ from regional311.database.ids import new_id, new_token
 from regional311.database.session import Scope, make_engine, session_scope
 from regional311.errors import Conflict
 from regional311.exchange import systems
-from regional311.exchange.fhir import Agreed, Fault, Handover, Identifier, Progress
+from regional311.exchange.fhir import (
+    Agreed,
+    Fault,
+    Handover,
+    Identifier,
+    Note,
+    Paper,
+    Progress,
+    write_bundle,
+)
 from regional311.exchange.models import ExchangeTask
 from regional311.exchange.sealing import new_secret
 from regional311.exchange.transport import Reply
-from regional311.referral import external_delivery, lifecycle, service
+from regional311.referral import external_delivery, lifecycle, questions, service
 from regional311.referral.external import minimised, receive, steps_to
-from regional311.referral.external_delivery import Errands, gather, judged, lease
+from regional311.referral.external_delivery import Errands, gather, judged, lease, written
 from regional311.referral.filing import Asker, Intake, take_in
 from regional311.referral.models import Referral
 from regional311.referral.snapshot import published
@@ -97,7 +106,13 @@ def test_from_outside_a_consent_on_paper_is_asked_for_on_both_sides(region, monk
     monkeypatch.setattr(region, "sharing", lambda _on: policy)
     progress = Progress(Identifier("urn:x", "1"), "requested", NOW)
     spoken = Agreed("1", NOW)
-    for agreed in (None, spoken, replace(spoken, written=True, active=False)):
+    paper = Paper("Signed", NOW.date())
+    for agreed in (
+        None,
+        spoken,
+        replace(spoken, paper=paper, active=False),
+        replace(spoken, paper=replace(paper, signed_on=NOW.date() + timedelta(days=2))),
+    ):
         sent = Handover(
             progress,
             "city",
@@ -109,7 +124,7 @@ def test_from_outside_a_consent_on_paper_is_asked_for_on_both_sides(region, monk
         )
         with pytest.raises(Fault):
             minimised(region, sent, "city", NOW.date(), NOW)
-    sent = replace(sent, consent=replace(spoken, written=True))
+    sent = replace(sent, consent=replace(spoken, paper=paper))
     assert minimised(region, sent, "city", NOW.date(), NOW)[0] == {"name": "Dana"}
 
 
@@ -183,7 +198,7 @@ class Pair:
             return error.code, True
         return None, False
 
-    def refer(self) -> UUID:
+    def refer(self, consent: str = "given") -> UUID:
         with self.session(0, CITY) as session:
             filed = take_in(
                 session,
@@ -195,7 +210,7 @@ class Pair:
                     started_at=NOW,
                     service="211info/bed",
                     asker=Asker(name="Dana Reed"),
-                    consent="given",
+                    consent=consent,
                     danger_answer="none",
                 ),
                 now=NOW,
@@ -294,6 +309,39 @@ def test_rounds_look_at_everything_now_and_then(pair, monkeypatch):
         at[0] = NOW + timedelta(minutes=minutes)
         errands(pair.engines[0], HELP, lambda: at[0])
     assert [each is None for each in seen] == [True, False, False, True, False]
+
+
+def test_what_the_sender_writes_later_crosses_only_with_a_consent(pair):
+    """A referral without names needs none; words about the person do, whenever they come."""
+    before = set(pair.rows(1, HELP))
+    referral_id = pair.refer(consent="refused")
+    pair.work(0)
+    (there,) = set(pair.rows(1, HELP)) - before
+    with pair.session(0, HELP) as session:
+        system = systems.opened(session, sealed_by=pair.settings[0].secret).system
+        _version, told = written(
+            session, system, [referral_id], published(pair.engines[0]), now=NOW
+        )[referral_id]
+    assert told.consent is None
+
+    def deliver(**more: Any) -> int:
+        """Let the City's system write another line; give the lines that B keeps."""
+        line = Note("Dana sleeps on Oak Street.", "sent", str(new_id()), NOW)
+        said = replace(told.progress, changed_at=pair.now, notes=(line,))
+        content = write_bundle(replace(told, progress=said, **more), "1")
+        pair.deliver(1, content, pair.now)
+        with pair.session(1, HELP) as session:
+            return len(questions.thread(session, there))
+
+    # not in the City's name, whatever its state; B's rows are as they were
+    with pytest.raises(Fault, match=r"Task\.note"):
+        deliver()
+    assert pair.rows(1, HELP)[there].state == "requested"
+    assert deliver(consent=Agreed("1", NOW)) == 1
+    # a Task alone is held against what the referral rested on when it came
+    with pytest.raises(Fault, match=r"Task\.note"):
+        deliver()
+    assert deliver(consent=Agreed("1", NOW)) == 2
 
 
 fates = st.sampled_from(["arrives", "lost", "reply lost", "twice", "worker died"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -24,7 +24,7 @@ from regional311.intake.models import Need
 from regional311.referral import consents, questions, service, snapshot
 from regional311.referral.capacity import set_room
 from regional311.referral.external_delivery import Errands, try_out
-from regional311.referral.filing import Asker, Intake, take_in
+from regional311.referral.filing import Asker, ConsentNotWritten, Intake, take_in
 from regional311.referral.models import Consent, Referral
 from regional311.referral.snapshot import published
 from regional311.referral.undoing import undo
@@ -177,7 +177,7 @@ class Two:
             )
         assert made is None
 
-    def refer(self) -> None:
+    def refer(self, **more: Any) -> None:
         """The City refers somebody who needs a bed, with consent."""
         intake = Intake(
             source="desk",
@@ -187,8 +187,8 @@ class Two:
             service="211info/bed",
             description="sleeps in a car",
             asker=Asker(name="Dana Reed", phone="503 555 0101"),
-            consent="given",
             danger_answer="none",
+            **{"consent": "given", **more},
         )
         with session_scope(self.a.engine, Scope(CITY, UUID(int=42))) as session:
             take_in(session, published(self.a.engine), intake, now=self.clock.now)
@@ -274,6 +274,53 @@ def test_referred_there_worked_there_seen_here(two):
     assert [
         len(each.referrals(IDS[slug])) for each in (two.a, two.b) for slug in ("city", "211info")
     ] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("ways", [("push", "push"), ("they_poll", "we_poll")])
+def test_what_needs_a_consent_on_paper_goes_over_with_the_paper_named(two, monkeypatch, ways):
+    real = snapshot.Published.sharing
+
+    def strict(known: snapshot.Published, on: date) -> snapshot.Sharing:
+        return replace(real(known, on), paper_kinds=frozenset({"community"}))
+
+    monkeypatch.setattr(snapshot.Published, "sharing", strict)
+    two.connect(*ways)
+    with pytest.raises(ConsentNotWritten):
+        two.refer()
+    two.refer(consent_method="written")
+    two.both()
+    assert two.b.one(HELP).shared["name"] == "Dana Reed"
+    with two.b.session(HELP) as session:
+        (kept,) = session.scalars(select(Envelope.payload).where(Envelope.kind == "referral"))
+    assert kept["consent"] == {
+        "title": "Consent signed on paper, kept by City",
+        "on": "2026-10-05",
+        "language": "en",
+    }
+    # what is written later rests on the same paper, and the answer comes back
+    two.b.write(HELP, questions.ask, "Is there a dog?")
+    two.both()
+    two.a.write(CITY, questions.answer, "A small one.")
+    two.both()
+    assert two.b.lines(HELP)[-1] == ("sent", "A small one.")
+    two.b.move(HELP, "accepted")
+    two.both()
+    assert two.a.one(CITY).state == "accepted"
+
+
+def test_words_that_may_not_cross_hold_up_no_step(two):
+    two.connect()
+    two.refer(consent="refused")
+    two.both()
+    two.b.write(HELP, questions.ask, "Is there a dog?")
+    two.both()
+    two.a.write(CITY, questions.answer, "Dana has a small one.")
+    two.both()
+    assert two.b.lines(HELP) == [("received", "Is there a dog?")]
+    assert "telephone" in two.a.task(HELP).problem
+    two.a.move(CITY, "cancelled", reason="sender_withdrew")
+    two.both()
+    assert (two.b.one(HELP).state, two.a.task(HELP).state) == ("cancelled", "told")
 
 
 def test_one_is_down_for_a_while_and_nothing_is_lost_or_doubled(two):
