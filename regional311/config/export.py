@@ -128,6 +128,8 @@ def _models(slug: str, things: Things) -> Iterator[tuple[str, strict.Model]]:
                 acceptance=_all(things, "acceptance"), progress=_all(things, "progress")
             ),
         )
+    for connection in things["connection"].values():
+        yield "connection.toml", schema.ConnectionFile(connection=connection)
     yield "bureaus.toml", schema.BureausFile(bureau=_all(things, "bureau"))
     if things["organization"]:
         organizations = _all(things, "organization")

@@ -107,6 +107,7 @@ class TenantFiles:
     synonyms: tuple[content.Synonym, ...] = ()
     acceptance: tuple[Acceptance, ...] = ()
     progress: tuple[Progress, ...] = ()
+    connection: schema.Connection | None = None
     rules: schema.RulesFile | None = None
     rates: tuple[schema.Rate, ...] = ()
     pools: tuple[schema.Pool, ...] = ()
@@ -200,6 +201,7 @@ class _Tenant:
     articles: schema.ArticlesFile | None = None
     synonyms: schema.SynonymsFile | None = None
     receiving: schema.ReceivingFile | None = None
+    connection: schema.ConnectionFile | None = None
     rules: schema.RulesFile | None = None
     rates: schema.RatesFile | None = None
     pools: schema.PoolsFile | None = None
@@ -249,6 +251,7 @@ class _Tenant:
             synonyms=self.synonyms.synonym if self.synonyms else (),
             acceptance=self.receiving.acceptance if self.receiving else (),
             progress=self.receiving.progress if self.receiving else (),
+            connection=self.connection.connection if self.connection else None,
             rules=self.rules,
             rates=self.rates.rate if self.rates else (),
             pools=self.pools.pool if self.pools else (),
@@ -969,6 +972,8 @@ def _check_region(region: _Region, partners: dict[str, _Tenant], found: list[Con
             _check_rules_across(tenant, tenant.rules, region, partners, agencies, found)
         if tenant.receiving is not None:
             _check_receiving(tenant, tenant.receiving, partners, found)
+        if tenant.connection is not None:
+            _check_connection(tenant, tenant.connection.connection, found)
         _check_money_across(tenant, partners, found)
     if region.danger is not None:
         mark = _Marks(f"{policy}/danger-screen.toml", found)
@@ -1177,6 +1182,18 @@ def _check_receiving(
             mark.known(f"{path}.senders", key, partners, "partner")
             if key == tenant.slug:
                 mark(f"{path}.senders", "a partner does not refer to itself")
+
+
+def _check_connection(
+    tenant: _Tenant, connection: schema.Connection, found: list[ConfigError]
+) -> None:
+    mark = _Marks(tenant.path("connection.toml"), found)
+    asked = connection.way != "they_poll"
+    if asked and connection.address is None:
+        mark("connection.address", "is missing: with this way the other system is asked")
+    if not asked and connection.address is not None:
+        mark("connection.address", "is left out with they_poll: that system is never asked")
+    mark.unique("connection.service", [each.key for each in connection.service])
 
 
 def _known_elsewhere(

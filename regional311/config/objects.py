@@ -52,6 +52,7 @@ from regional311.database.ids import new_id
 from regional311.database.rows import put, send
 from regional311.database.session import TenantSession
 from regional311.errors import AlreadyInForce
+from regional311.exchange import systems
 from regional311.identity.permissions import Permissions
 from regional311.ledger.models import Account, GlMapping
 from regional311.referral.acceptance import Acceptance, Progress
@@ -982,6 +983,76 @@ class ProgressKind(KeyedRow[Progress]):
         return {"name": model.name, "state": model.state}
 
 
+class ConnectionKind(Kind[schema.Connection]):
+    """The system of its own in which the partner works; the secret is no file's to say.
+
+    One that a file makes has none yet: nothing goes or comes until somebody makes or enters it.
+    """
+
+    name = "connection"
+    permission = Permissions.SETTINGS_EDIT
+
+    def said(
+        self,
+        files: TenantFiles,
+        policies: Policies | None,  # noqa: ARG002
+    ) -> Iterator[tuple[str, schema.Connection]]:
+        """Give the one connection, if there is one."""
+        if files.connection is not None:
+            yield self.name, files.connection
+
+    def stored(self, desk: Desk) -> dict[str, Stored[schema.Connection]]:
+        """Give the current connection."""
+        found = (each for each in systems.systems(desk.session) if each.ended_at is None)
+        current = next(found, None)
+        return {} if current is None else {self.name: Stored(current.id, self._read(current))}
+
+    def _read(self, row: systems.System) -> schema.Connection:
+        service = [{"key": ours, "known_as": theirs} for ours, theirs in row.services.items()]
+        content = {
+            name: getattr(row, name) for name in ("name", "way", "address", "key_id", "known_as")
+        }
+        return from_plain(schema.Connection, content | {"service": service})
+
+    def content(self, model: schema.Connection) -> dict[str, Any]:
+        """Give what counts: the order of services means nothing."""
+        found = canonical(model)
+        if "service" in found:
+            found["service"] = sorted(found["service"], key=lambda each: str(each["key"]))
+        return found
+
+    def _values(self, model: schema.Connection) -> dict[str, Any]:
+        return {
+            **model.model_dump(exclude={"service"}),
+            "services": {each.key: each.known_as for each in model.service},
+        }
+
+    def add(
+        self,
+        desk: Desk,
+        key: str,  # noqa: ARG002
+        new: schema.Connection,
+        old: Stored[schema.Connection] | None,  # noqa: ARG002
+    ) -> UUID:
+        """Make it, without a secret."""
+        return systems.prepare(desk.session, **self._values(new), now=desk.now)
+
+    def change(
+        self,
+        desk: Desk,
+        key: str,  # noqa: ARG002
+        new: schema.Connection,
+        old: Stored[schema.Connection],
+    ) -> UUID:
+        """Change it in place; its secret and how far it has come stay."""
+        systems.amend(desk.session, old.id, **self._values(new), now=desk.now)
+        return old.id
+
+    def end(self, desk: Desk, key: str, old: Stored[schema.Connection]) -> None:  # noqa: ARG002
+        """End it now: what is open is worked here again."""
+        systems.end(desk.session, old.id, now=desk.now)
+
+
 class RulesKind(Kind[schema.RulesFile]):
     """The partner's rules as one set; a changed set is a new version."""
 
@@ -1737,6 +1808,7 @@ KINDS: tuple[Kind[Any], ...] = (
     SynonymKind(),
     AcceptanceKind(),
     ProgressKind(),
+    ConnectionKind(),
     RulesKind(),
     RateKind(),
     BaseKind(),

@@ -365,6 +365,18 @@ said = ["mandado", "víveres"]
 means = ["comida"]
 both_ways = true
 """,
+    "tenants/<slug>/connection.toml": """\
+[connection]
+name = "Yard and fleet"
+way = "push"
+address = "https://yard.example.org/fhir"
+key_id = "yard-1"
+known_as = "town-yard"
+
+[[connection.service]]
+key = "pothole"
+known_as = "STREET-HOLE"
+""",
     "tenants/<slug>/receiving.toml": """\
 [[acceptance]]
 key = "potholes-from-211"

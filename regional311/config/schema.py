@@ -411,6 +411,49 @@ class ReceivingFile(Model):
     progress: tuple[Progress, ...] = Field(default=(), description="Own words for how far it is.")
 
 
+# --- connection.toml ------------------------------------------------------------------------------
+
+Named = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")]
+"""What a key, or a partner, is called between two systems."""
+
+
+class ConnectedService(Model):
+    """A service that has another key in the other system."""
+
+    key: Key = Field(description="Key of the partner's service here.")
+    known_as: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = (
+        Field(description="Its key over there.")
+    )
+
+
+class Connection(Model):
+    """The system of its own in which the partner works; its secret is in no file."""
+
+    name: Annotated[
+        str, StringConstraints(min_length=1, max_length=100, pattern=r"^\S(.*\S)?$")
+    ] = Field(description="What the other system is called.")
+    way: Literal["push", "they_poll", "we_poll"] = Field(
+        description="Who sends: `push`, each to the other; `they_poll`, it fetches from here; "
+        "`we_poll`, it cannot reach us and we fetch from it."
+    )
+    address: WebAddress | None = Field(
+        default=None,
+        description="Where its FHIR interface begins; left out only with `they_poll`. The host is "
+        "one of `REGIONAL311_EXCHANGE_HOSTS`.",
+    )
+    key_id: Named = Field(description="Name of the key, the same on both sides.")
+    known_as: Named = Field(description="What this partner is called over there.")
+    service: tuple[ConnectedService, ...] = Field(
+        default=(), description="Services with another key there; others keep theirs."
+    )
+
+
+class ConnectionFile(Model):
+    """`connection.toml`: the system of its own in which the partner works."""
+
+    connection: Connection = Field(description="The connection; there is one at a time.")
+
+
 # --- rules.toml -----------------------------------------------------------------------------------
 
 
@@ -1214,6 +1257,7 @@ TENANT_FILES: dict[str, type[Model]] = {
     "synonyms.toml": SynonymsFile,
     "articles.toml": ArticlesFile,
     "receiving.toml": ReceivingFile,
+    "connection.toml": ConnectionFile,
     "rules.toml": RulesFile,
     "rates.toml": RatesFile,
     "pools.toml": PoolsFile,

@@ -73,7 +73,8 @@ class ExternalSystem(Base):
     address: Mapped[str | None]
     """Where its FHIR interface begins, such as https://partner.example/city/fhir."""
     key_id: Mapped[str]
-    sealed_secret: Mapped[str]
+    sealed_secret: Mapped[str | None]
+    """None while a connection that a file made waits for its secret: nothing goes or comes."""
     sealed_former: Mapped[str | None]
     """The secret before, good for what comes in until `former_until`."""
     former_until: Mapped[datetime | None]

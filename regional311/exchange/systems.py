@@ -49,6 +49,7 @@ class System:
     services: Mapping[str, str]
     made_at: datetime
     ended_at: datetime | None
+    waits_for_secret: bool
     gathered_at: datetime
     cursor: datetime | None
     polled_at: datetime | None
@@ -79,8 +80,16 @@ class Queue:
     """Since when the first that waits has waited."""
 
 
+_COMPUTED: Final[Mapping[str, Any]] = {
+    "waits_for_secret": ExternalSystem.sealed_secret.is_(None).label("waits_for_secret")
+}
+
+
 def _columns() -> list[Any]:
-    return [getattr(ExternalSystem, each.name) for each in fields(System)]
+    return [
+        _COMPUTED[each.name] if each.name in _COMPUTED else getattr(ExternalSystem, each.name)
+        for each in fields(System)
+    ]
 
 
 def systems(session: Session) -> list[System]:
@@ -131,7 +140,76 @@ def connect(
     :raises InvalidInput: naming the field: name, way, address, key_id, secret, known_as.
     :raises ConnectedAlready: when there is a connection that has not ended.
     """
-    scope = scope_of(session)
+    checked = _checked(name, way, address, key_id, known_as, services)
+    if checked["address"] is not None:
+        check_address(checked["address"], hosts)
+    made = None if secret else new_secret()
+    system_id = new_id()
+    sealed = seal(
+        secret_bytes(secret or made or ""),
+        by=sealed_by,
+        tenant_id=scope_of(session).tenant_id,
+        row_id=system_id,
+    )
+    _make(session, system_id, {**checked, "sealed_secret": sealed}, now)
+    return made
+
+
+def prepare(
+    session: TenantSession,
+    *,
+    name: str,
+    way: str,
+    address: str | None,
+    key_id: str,
+    known_as: str,
+    services: Mapping[str, str],
+    now: datetime,
+) -> UUID:
+    """Set up a connection without its secret: it waits until somebody makes or enters one.
+
+    Whether its host is allowed shows when it is asked. Raises as :func:`connect`.
+    """
+    system_id = new_id()
+    checked = _checked(name, way, address, key_id, known_as, services)
+    _make(session, system_id, {**checked, "sealed_secret": None}, now)
+    return system_id
+
+
+def amend(
+    session: TenantSession,
+    system_id: UUID,
+    *,
+    name: str,
+    way: str,
+    address: str | None,
+    key_id: str,
+    known_as: str,
+    services: Mapping[str, str],
+    now: datetime,
+    hosts: Sequence[str] | None = None,
+) -> None:
+    """Change a connection in place: its secret, its queue and how far it has come stay.
+
+    With ``hosts`` the address is held against what the operator allows. Raises as
+    :func:`connect`, and :class:`NotFound` for one that has ended.
+    """
+    checked = _checked(name, way, address, key_id, known_as, services)
+    if checked["address"] is not None and hosts is not None:
+        check_address(checked["address"], hosts)
+    _change(session, system_id, {**checked, "problem": None})
+    told = {"way": way, "address": checked["address"]}
+    _audit(session, now, "system:change", system_id, told)
+
+
+def _checked(
+    name: str,
+    way: str,
+    address: str | None,
+    key_id: str,
+    known_as: str,
+    services: Mapping[str, str],
+) -> dict[str, Any]:
     if not name.strip():
         raise InvalidInput("Give the system a name.", field="name")
     if way not in WAYS:
@@ -144,36 +222,35 @@ def connect(
         address = None
     elif address is None:
         raise InvalidInput("Give the address at which it is asked.", field="address")
-    else:
-        check_address(address, hosts)
+    return {
+        "name": name.strip(),
+        "way": way,
+        "address": address,
+        "key_id": key_id,
+        "known_as": known_as,
+        "services": dict(services),
+    }
+
+
+def _make(
+    session: TenantSession, system_id: UUID, values: Mapping[str, Any], now: datetime
+) -> None:
+    scope = scope_of(session)
     if any(each.ended_at is None for each in systems(session)):
         raise ConnectedAlready("End the connection that there is before making another.")
-    made = None if secret else new_secret()
-    system_id = new_id()
     put(
         session,
         ExternalSystem(
             tenant_id=scope.tenant_id,
             id=system_id,
-            name=name.strip(),
-            way=way,
-            address=address,
-            key_id=key_id,
-            sealed_secret=seal(
-                secret_bytes(secret or made or ""),
-                by=sealed_by,
-                tenant_id=scope.tenant_id,
-                row_id=system_id,
-            ),
-            known_as=known_as,
-            services=dict(services),
+            **values,
             made_by=scope.person_id,
             made_at=now,
             gathered_at=now,
         ),
     )
-    _audit(session, now, "system:connect", system_id, {"way": way, "address": address})
-    return made
+    detail = {"way": values["way"], "address": values["address"]}
+    _audit(session, now, "system:connect", system_id, detail)
 
 
 def change_secret(
@@ -235,7 +312,10 @@ def retry(session: TenantSession, task_id: UUID, *, now: datetime) -> None:
 
 
 def opened(session: TenantSession, *, sealed_by: str, lock: bool = False) -> Opened | None:
-    """Give the current connection with its secret, or nothing; ``lock`` for gathering."""
+    """Give the current connection with its secret, or nothing; ``lock`` for gathering.
+
+    One that waits for its secret is as good as none.
+    """
     tenant_id = scope_of(session).tenant_id
     query = select(
         *_columns(),
@@ -244,7 +324,7 @@ def opened(session: TenantSession, *, sealed_by: str, lock: bool = False) -> Ope
         ExternalSystem.former_until,
     ).where(ExternalSystem.tenant_id == tenant_id, ExternalSystem.ended_at.is_(None))
     row = session.execute(query.with_for_update() if lock else query).one_or_none()
-    if row is None:
+    if row is None or row.waits_for_secret:
         return None
     *values, sealed, sealed_former, until = row
     system = System(*values)

@@ -14,10 +14,11 @@ from regional311.chargeback.models import Agreement, Rate
 from regional311.config.apply import ChangedOnBothSides, NeedsApproval, apply, apply_directories
 from regional311.config.directories import import_directory
 from regional311.config.export import export
-from regional311.config.files import read_region
+from regional311.config.files import ConfigInvalid, read_region
 from regional311.config.plan import NOBODY, KeyImported, Verdict, plan
 from regional311.database.session import Scope, open_session, session_scope
 from regional311.errors import AlreadyInForce, Forbidden, NotFound
+from regional311.exchange import systems
 from regional311.referral.loop_settings import set_loop
 from regional311.referral.models import RuleSet
 from regional311.referral.snapshot import Published
@@ -641,3 +642,74 @@ def test_days_set_in_the_form_are_the_databases_own(applied, root):
     export(applied, root, tenant="city-of-portland", now=NOW)
     assert "expire_days = 20" in (root / "tenants/city-of-portland/tenant.toml").read_text()
     assert str(plan(applied, root, now=NOW)) == "No changes."
+
+
+CONNECTION = """\
+[connection]
+name = "Care platform"
+way = "push"
+address = "https://care.example/city/fhir"
+key_id = "care-1"
+known_as = "pdx"
+
+[[connection.service]]
+key = "pothole"
+known_as = "STREET-1"
+"""
+
+
+def test_a_connection_goes_by_files_without_its_secret(applied, root, tmp_path):
+    """What a file makes waits for its secret; the secret is in no file, and changes keep it."""
+    file = root / "tenants/211info/connection.toml"
+    file.write_text(CONNECTION, encoding="utf-8")
+    apply(applied, root, now=NOW)
+    scope = Scope(tenant_id(applied, "211info"))
+    sealed = "the secret of this installation.."
+    with session_scope(applied, scope) as session:
+        (made,) = systems.systems(session)
+        assert made.waits_for_secret
+        assert systems.opened(session, sealed_by=sealed) is None
+        systems.change_secret(session, made.id, None, sealed_by=sealed, now=NOW)
+        opened = systems.opened(session, sealed_by=sealed)
+    assert str(plan(applied, root, now=NOW)) == "No changes."
+    replace(file, 'address = "https://care.example/city/fhir"', 'address = "https://b.example/f"')
+    apply(applied, root, now=NOW)
+    with session_scope(applied, scope) as session:
+        now_opened = systems.opened(session, sealed_by=sealed)
+        assert now_opened.system.address == "https://b.example/f"
+        assert (now_opened.secret, now_opened.system.id) == (opened.secret, made.id)
+        # changed in the forms: the export takes it into the file
+        values = {"name": "Care", "way": "they_poll", "address": None, "key_id": "care-2"}
+        systems.amend(session, made.id, **values, known_as="pdx", services={}, now=NOW)
+    (ahead,) = [each for each in plan(applied, root, now=NOW).items if each.kind == "connection"]
+    assert ahead.verdict is Verdict.AHEAD
+    export(applied, tmp_path, now=NOW)
+    written = file.read_text(encoding="utf-8")
+    assert 'way = "they_poll"' in written
+    assert "secret" not in written
+    assert str(plan(applied, root, now=NOW)) == "No changes."
+    apply(applied, root, now=NOW)
+    file.unlink()
+    apply(applied, root, now=NOW)
+    with session_scope(applied, scope) as session:
+        (ended,) = systems.systems(session)
+        assert ended.ended_at is not None
+    assert str(plan(applied, root, now=NOW)) == "No changes."
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('address = "https://care.example/city/fhir"', "", "connection.address"),
+        ('way = "push"', 'way = "they_poll"', "connection.address"),
+        ('way = "push"', 'way = "carrier-pigeon"', "connection.way"),
+        ('key_id = "care-1"', 'key_id = "A key"', "connection.key_id"),
+        ('key_id = "care-1"', 'key_id = "care-1"\nsecret = "x"', "connection.secret"),
+    ],
+)
+def test_what_is_wrong_with_a_connection_is_named(root, old, new, says):
+    file = root / "tenants/211info/connection.toml"
+    file.write_text(CONNECTION.replace(old, new), encoding="utf-8")
+    with pytest.raises(ConfigInvalid) as raised:
+        read_region(root)
+    assert f"tenants/211info/connection.toml: {says}" in str(raised.value)

@@ -9,9 +9,11 @@ import pytest
 from sqlalchemy import select, update
 
 from regional311.database.session import Scope, session_scope
+from regional311.exchange import systems
 from regional311.exchange.models import ExchangeTask, ExternalSystem
 from regional311.referral.external_delivery import gather, run_errand
 from regional311.settings import Settings
+from tests.little_region import NOW
 from tests.web.test_insight import sent
 
 __all__ = ["sent"]
@@ -153,3 +155,33 @@ def test_a_secret_that_cannot_be_opened_is_said_and_not_fatal(
     done = run_errand(web_engine, people.tenants["211info"], clock, settings=elsewhere)
     assert done == 0
     assert "Enter the connection" in administrator.get(HERE)
+
+
+def test_one_from_a_file_waits_for_its_secret_and_is_changed_in_place(
+    administrator, web_engine, people
+):
+    given = {"name": "Care", "way": "push", "key_id": "care-1", "known_as": "211info"}
+    with session_scope(web_engine, Scope(people.tenants["211info"])) as session:
+        made = systems.prepare(
+            session, **given, address="https://partner.example/fhir", services={"bed": "b"}, now=NOW
+        )
+    page = administrator.get(HERE)
+    assert "It has no secret yet" in page
+    assert "Send a test" not in page
+    form = form_of(administrator.get(f"{HERE}/{made}/secret"), "secret")
+    assert re.search(r"<code[^>]*>([\w-]{43})</code>", form.submit("submit").text)
+    assert "It has no secret yet" not in administrator.get(HERE)
+    page = administrator.get(f"{HERE}/{made}/change")
+    form = form_of(page, "key_id")
+    assert "secret" not in form.fields
+    assert form["services"].value == "bed = b"
+    form["address"] = BAD_HOST
+    assert "is not allowed" in form.submit("submit", status=400)
+    form["address"] = "https://partner.example/elsewhere"
+    form.submit("submit", status=303)
+    with session_scope(web_engine, Scope(people.tenants["211info"])) as session:
+        found = [each for each in systems.systems(session) if each.ended_at is None]
+    assert [(each.id, each.address) for each in found] == [
+        (made, "https://partner.example/elsewhere")
+    ]
+    assert not found[0].waits_for_secret

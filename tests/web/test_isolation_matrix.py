@@ -394,6 +394,8 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     **{
         ("ConnectionRecord", name, method): (f"connections/{{connection}}/{name}", "administrator")
         for name, method in (
+            ("change", "GET"),
+            ("change", "POST"),
             ("end", "POST"),
             ("secret", "GET"),
             ("secret", "POST"),

@@ -40,7 +40,9 @@ WAYS: Final = {
     "we_poll": _("It cannot reach us: we fetch from it and send to it"),
 }
 COLUMNS: Final = ("name", "way", "address", "key_id", "made_at", "told_at", "heard_at", "ended_at")
-_SERVICE: Final = re.compile(r"\s*([a-z0-9][a-z0-9-]*)\s*=\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*")
+_SERVICE: Final = re.compile(
+    r"\s*([a-z0-9][a-z0-9-]{0,63})\s*=\s*([A-Za-z0-9][A-Za-z0-9._-]{0,99})\s*"
+)
 
 
 def _secret() -> SchemaNode:
@@ -67,7 +69,7 @@ class ConnectionForm(Schema):
         widget=RadioWidget(values=list(WAYS.items())),
     )
     address = SchemaNode(
-        String(500),
+        String(300),
         title=_("Address of its FHIR interface"),
         description=_(
             "Such as https://partner.example/city/fhir. Empty when it fetches from here. Whoever"
@@ -281,6 +283,59 @@ def _made(request: Any, name: str, secret: str | None) -> Any:
     return answer
 
 
+def _change_form(request: Any, record: Any) -> Any:
+    services = "\n".join(f"{ours} = {theirs}" for ours, theirs in record.services.items())
+    values = {name: getattr(record, name) for name in ("name", "way", "key_id", "known_as")}
+    schema = ConnectionForm()
+    del schema["secret"]
+    return make_form(
+        request,
+        schema,
+        submit=_("Save"),
+        values=values | {"address": record.address or "", "services": services},
+        once=True,
+        cancel_url=f"/{request.tenant.slug}/connections",
+    )
+
+
+@view_config(
+    context=ConnectionRecord,
+    name="change",
+    permission=P.SETTINGS_EDIT,
+    request_method="GET",
+    renderer="connections/new.jinja2",
+)
+def change(context: ConnectionRecord, request: Any) -> dict[str, Any]:
+    """The form that changes a connection in place."""
+    return {"form": _change_form(request, context.record), "title": _("Change the connection")}
+
+
+@view_config(
+    context=ConnectionRecord,
+    name="change",
+    permission=P.SETTINGS_EDIT,
+    request_method="POST",
+    renderer="connections/new.jinja2",
+)
+def save_change(context: ConnectionRecord, request: Any) -> Any:
+    """Change it: its secret, what waits and how far it has come stay."""
+    form = _change_form(request, context.record)
+
+    def on_success(values: dict[str, Any]) -> Any:
+        systems.amend(
+            request.dbsession,
+            context.record.id,
+            **{**values, "services": _services(values["services"])},
+            hosts=request.registry.configured.exchange_hosts,
+            now=request.now,
+        )
+        request.flash("success", _("Saved. Nothing that waited is lost."))
+        return HTTPSeeOther(location=f"/{request.tenant.slug}/connections")
+
+    found = {"form": form, "title": _("Change the connection")}
+    return handle_form_submission(request, form, on_success, lambda: found)
+
+
 def _secret_form(request: Any) -> Any:
     return make_form(
         request,
@@ -338,7 +393,7 @@ def test(context: ConnectionRecord, request: Any) -> HTTPSeeOther:
     try:
         found = systems.opened(request.dbsession, sealed_by=configured.secret)
         problem = (
-            _("This connection has ended.")
+            _("This connection has ended, or has no secret yet.")
             if found is None or found.system.id != context.record.id
             else try_out(found, now=request.now, settings=configured)
         )
