@@ -1,13 +1,18 @@
-"""`python -m bench [NAME ...]`: run the benchmarks; fails when a promise is not kept."""
+"""`python -m bench [NAME ...]`: run the benchmarks; fails when a promise is not kept.
+
+`--json` gives the figures to programs; `--minutes` shortens or lengthens what takes its time.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import time
 import warnings
 from dataclasses import asdict
 from importlib import import_module
+from inspect import signature
 from pkgutil import iter_modules
 
 import bench
@@ -16,8 +21,14 @@ import bench
 def main(arguments: list[str]) -> int:
     # Known, and settled by pinning setuptools.
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated as an API")
-    as_json = "--json" in arguments
-    wanted = [each for each in arguments if not each.startswith("-")]
+    parser = argparse.ArgumentParser(prog="bench")
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--minutes", type=float)
+    asked = parser.parse_args(arguments)
+    as_json, wanted = asked.json, asked.names
+    if asked.minutes is not None and not 0 < asked.minutes <= 120:
+        parser.error("--minutes is more than 0, and at most 120.")
     known = [found.name for found in iter_modules(bench.__path__) if found.name != "__main__"]
     unknown = sorted(set(wanted) - set(known))
     if unknown:
@@ -33,8 +44,10 @@ def main(arguments: list[str]) -> int:
                 failed = bool(module.main()) or failed
             continue
         begun = time.perf_counter()
+        timed = asked.minutes is not None and "minutes" in signature(module.run).parameters
+        options = {"minutes": asked.minutes} if timed else {}
         with bench.site() as site:
-            figures = module.run(site)
+            figures = module.run(site, **options)
         everything += figures
         if not as_json:
             print(f"{name} ({time.perf_counter() - begun:.0f} s)")

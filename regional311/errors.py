@@ -47,6 +47,10 @@ class AlreadyInForce(Conflict):
     """What has been in force would be rewritten; history stays, a new entry follows it."""
 
 
+class ComeAgain(Conflict):
+    """The same form was done while this one was on its way: from the start it gets that answer."""
+
+
 class KeyReused(Conflict):
     """The same idempotency key came with different content."""
 

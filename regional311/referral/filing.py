@@ -31,7 +31,7 @@ from regional311.database.base import Base
 from regional311.database.ids import new_id, public_id, token_hash
 from regional311.database.rows import new_row, put, send
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
-from regional311.errors import Conflict, InvalidInput, KeyReused, NotFound, Stale
+from regional311.errors import ComeAgain, Conflict, InvalidInput, KeyReused, NotFound, Stale
 from regional311.exchange import service as exchange
 from regional311.identity.models import TrackingToken
 from regional311.intake import lifecycle as intake_lifecycle
@@ -152,7 +152,7 @@ class ConsentNotWritten(InvalidInput):
     """Partners of this kind see and show nothing without a consent on paper, with its day."""
 
 
-class AlreadyTaken(Conflict):
+class AlreadyTaken(ComeAgain):
     """The same form was filed before; :func:`first_answer` gives what was answered then.
 
     The transaction cannot be used any more: roll it back first.
@@ -479,7 +479,13 @@ def take_in(
         # the contact points to the person, who must be there first
         put(session, *(row for row in rows if isinstance(row, Inquirer)))
         rows = [row for row in rows if not isinstance(row, Inquirer)]
-        filed = replace(filed, contact_public_id=_continue(session, intake, made.continues))
+        try:
+            filed = replace(filed, contact_public_id=_continue(session, intake, made.continues))
+        except Stale as error:
+            if first_answer(session, intake) is None:
+                raise
+            # it was this same form, pressed twice, that changed the contact meanwhile
+            raise AlreadyTaken("This was filed before.") from error
         for row in rows:
             if isinstance(row, IdempotencyKey):
                 row.__dict__["answer"] = _stored(filed)

@@ -30,7 +30,7 @@ from pyramid.csrf import get_csrf_token
 from pyramid_jinja2 import IJinja2Environment
 
 from regional311.database.ids import new_token
-from regional311.errors import DomainError, Forbidden, InvalidInput, NotFound, Stale
+from regional311.errors import ComeAgain, DomainError, Forbidden, InvalidInput, NotFound, Stale
 from regional311.web.forms.rows import RowsWidget, path_of, pressed, rows
 from regional311.web.forms.types import (
     Boolean,
@@ -270,7 +270,8 @@ def handle_form_submission(
 
     Everything is rolled back before `on_failure` renders the form again, with status 400 and the
     errors in it. A rule broken in `on_success` (`DomainError`) is shown in the form too; a stale,
-    missing or forbidden record goes on to its own error page.
+    missing or forbidden record goes on to its own error page, and what was done by the same form a
+    moment ago is asked for again.
     """
     try:
         values = form.validate(list(request.POST.items()))
@@ -279,7 +280,7 @@ def handle_form_submission(
         return on_failure()
     try:
         return on_success(values)
-    except (Stale, NotFound, Forbidden):
+    except (Stale, NotFound, Forbidden, ComeAgain):
         raise
     except DomainError as error:
         start_over(request)

@@ -21,11 +21,20 @@ from pyramid.httpexceptions import (
 from pyramid.renderers import render
 from pyramid.response import Response
 from pyramid.view import exception_view_config, forbidden_view_config, notfound_view_config
+from pyramid_retry import mark_error_retryable
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from regional311.database.ids import new_token
-from regional311.errors import Conflict, DomainError, Forbidden, KeyReused, NotFound, Stale
+from regional311.errors import (
+    ComeAgain,
+    Conflict,
+    DomainError,
+    Forbidden,
+    KeyReused,
+    NotFound,
+    Stale,
+)
 from regional311.exchange.fhir import outcome
 from regional311.exchange.transport import JSON as FHIR_JSON
 from regional311.identity.attempts import WINDOW, TooManyTries
@@ -215,6 +224,13 @@ def too_many(error: TooManyTries, request: Any) -> Response:
         code=error.code,
         headers={"Retry-After": str(int(WINDOW.total_seconds()))},
     )
+
+
+@exception_view_config(ComeAgain)
+def come_again(error: ComeAgain, request: Any) -> Response:
+    """The same form was done a moment ago: the request is made again, and gets that answer."""
+    mark_error_retryable(error)
+    return broken_rule(error, request)
 
 
 @exception_view_config(DomainError)

@@ -21,7 +21,7 @@ from regional311.catalog.directory import Service
 from regional311.cover.emergency import told
 from regional311.database.ids import is_public_id, new_token
 from regional311.database.session import Scope, open_session
-from regional311.errors import Conflict, DomainError
+from regional311.errors import ComeAgain, Conflict, DomainError
 from regional311.identity.clients import KeyRefused, TooOften, use_key
 from regional311.identity.queries import tracked
 from regional311.intake import open_requests as requests_of
@@ -414,6 +414,8 @@ def take_request(call: Call) -> Response:
             look_first=True,
             link=answer_link(call.request),
         )
+    except ComeAgain:
+        raise
     except Conflict as error:
         raise Refused(409, error.message) from None
     except DomainError as error:
