@@ -25,6 +25,8 @@ class Permissions(StrEnum):
     """Start, change and end emergencies and drills; lend help and take it."""
     INBOX_EDIT = "inbox:edit"
     """Write the templates of answers."""
+    MESSAGE_WORK = "message:work"
+    """See what was written to whom, word for word; have it sent again, or set it aside."""
     REQUEST_READ = "request:read"
     REQUEST_WORK = "request:work"
     ACCOMMODATION_TAKE = "accommodation:take"
@@ -123,6 +125,7 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[Permissions]] = {
         P.AUDIT_READ,
         P.EMERGENCY_RUN,
         P.INBOX_EDIT,
+        P.MESSAGE_WORK,
         P.ACCOMMODATION_READ,
     },
     "coordinator": frozenset(
@@ -198,6 +201,7 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[Permissions]] = {
             P.EMERGENCY_READ,
             P.EMERGENCY_RUN,
             P.INBOX_EDIT,
+            P.MESSAGE_WORK,
             P.ACCOMMODATION_READ,
         }
     ),

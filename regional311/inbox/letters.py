@@ -41,7 +41,9 @@ LONGEST_LOCAL: Final = 64
 _BAD = r"\s\x00-\x20\x7f-\x9f\ud800-\udfff"
 """What no address and no id has: spaces, controls, halves of characters."""
 _ID = re.compile(rf"<[^<>{_BAD}]{{3,300}}>")
-_OURS = re.compile(r"<([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})@")
+_OURS = re.compile(
+    r"<([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})(?:\.\d{1,9})?@"
+)
 _TOKEN = re.compile(r"\+t([a-z2-7]{42})@")
 _ATOM = rf"[^{_BAD}.@<>()\[\],;:\\\"]+"
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"

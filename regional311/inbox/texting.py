@@ -286,7 +286,7 @@ def post(letter: Letter, settings: Settings, tenant_id: UUID) -> Outcome:
     headers = {
         "Authorization": f"Bearer {settings.text_key}",
         "Content-Type": "application/json",
-        "Idempotency-Key": str(letter.id),
+        "Idempotency-Key": letter.key,
     }
     host, port = parts.hostname or "", parts.port
     connection: HTTPConnection

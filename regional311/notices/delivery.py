@@ -1,7 +1,8 @@
 """Delivering the outbox by SMTP: lease, send outside any transaction, record the result.
 
 A message is delivered at least once. Its Message-ID is its outbox id, so that a mailbox which gets
-it twice (a worker died between sending and recording) can tell. What a mail server answers is kept
+it twice (a worker died between sending and recording) can tell; one that a person sends again has
+another, so that no mailbox takes it for the one before. What a mail server answers is kept
 as a code and a reason of ours, never in its own words: those may repeat somebody's address.
 """
 
@@ -23,7 +24,7 @@ from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 from uuid import UUID
 
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, case, select, update
 from sqlalchemy.orm import Session
 
 from regional311.database.session import Scope, scope_of, session_scope
@@ -34,8 +35,8 @@ BATCH = 20
 LEASE = timedelta(minutes=5)
 SMTP_SECONDS = 15.0
 FIRST_RETRY = timedelta(seconds=30)
-LONGEST_RETRY = timedelta(hours=6)
-MAX_ATTEMPTS = 12
+LONGEST_RETRY = timedelta(hours=1)
+MAX_ATTEMPTS = 104
 NO_SERVER = "No mail server is configured (REGIONAL311_SMTP_URL)."
 
 
@@ -61,6 +62,17 @@ class Letter:
     event: str = ""
     headers: Mapping[str, Any] | None = None
     """Of an answer: `from` (name and address), `reply_to`, `sender`, and `references`."""
+    sendings: int = 1
+
+    @property
+    def key(self) -> str:
+        """What tells it from every other, and one that a person sent again from the one before.
+
+        >>> key = Letter(UUID(int=7), 1, "", "en", "", "", sendings=2).key
+        >>> key.endswith("000000000007.2")
+        True
+        """
+        return f"{self.id}.{self.sendings}" if self.sendings > 1 else str(self.id)
 
 
 Complete = Callable[[Session, Sequence[Letter], datetime], list[Letter]]
@@ -84,14 +96,15 @@ class Outcome:
 def retry_after(attempt: int) -> timedelta | None:
     """How long to wait after the given failed attempt (1 is the first); None is giving up.
 
-    The wait doubles from 30 seconds to 6 hours, so that a server may be down for a day and a half.
+    The wait doubles from 30 seconds to an hour, so that what waited leaves within an hour of a
+    server's return. It is given up after four days, as mail servers do (RFC 5321, 4.5.4.1).
 
-    >>> [str(retry_after(attempt)) for attempt in (1, 2, 11, 12)]
-    ['0:00:30', '0:01:00', '6:00:00', 'None']
+    >>> [str(retry_after(attempt)) for attempt in (1, 2, 7, 8, 103, 104)]
+    ['0:00:30', '0:01:00', '0:32:00', '1:00:00', '1:00:00', 'None']
     """
     if attempt >= MAX_ATTEMPTS:
         return None
-    return min(FIRST_RETRY * (1 << (attempt - 1)), LONGEST_RETRY)
+    return min(FIRST_RETRY * (1 << min(attempt - 1, 12)), LONGEST_RETRY)
 
 
 def deliver_due(
@@ -155,6 +168,7 @@ def lease(
             OutboxMessage.body,
             OutboxMessage.event,
             OutboxMessage.headers,
+            OutboxMessage.sendings,
         )
         .execution_options(synchronize_session=False)
     )
@@ -168,7 +182,12 @@ def record(session: Session, outcome: Outcome, *, now: datetime) -> None:
     wait = retry_after(letter.attempt)
     match outcome.fate:
         case Fate.SENT:
-            values |= {"state": "sent", "sent_at": now}
+            differs = OutboxMessage.body != letter.body
+            values |= {
+                "state": "sent",
+                "sent_at": now,
+                "sent_body": case((differs, letter.body), else_=None),
+            }
         case Fate.UNTRIED:
             values |= {"attempts": letter.attempt - 1}
         case Fate.RETRY if wait is not None:
@@ -186,22 +205,6 @@ def record(session: Session, outcome: Outcome, *, now: datetime) -> None:
         .values(values)
         .execution_options(synchronize_session=False)
     )
-
-
-def retry(session: Session, message_id: UUID, *, now: datetime) -> bool:
-    """Put a dead message back, due now with a fresh count; False when it is not a dead one."""
-    changed = session.execute(
-        update(OutboxMessage)
-        .where(
-            OutboxMessage.tenant_id == scope_of(session).tenant_id,
-            OutboxMessage.id == message_id,
-            OutboxMessage.state == "dead",
-        )
-        .values(state="pending", attempts=0, due_at=now, leased_until=None)
-        .returning(OutboxMessage.id)
-        .execution_options(synchronize_session=False)
-    )
-    return changed.first() is not None
 
 
 def note_no_server(session: Session, *, channel: str = "email", why: str = NO_SERVER) -> None:
@@ -299,7 +302,7 @@ def compose(letter: Letter, *, mail_from: str, now: datetime) -> EmailMessage:
     message["To"] = Address(addr_spec=letter.recipient)
     message["Subject"] = letter.heading
     message["Date"] = format_datetime(now)
-    message["Message-ID"] = f"<{letter.id}@{mail_from.rpartition('@')[2]}>"
+    message["Message-ID"] = f"<{letter.key}@{mail_from.rpartition('@')[2]}>"
     message.set_content(letter.body)
     message["Content-Language"] = letter.language
     return message

@@ -306,6 +306,7 @@ def withdraw(session: TenantSession, subject_id: UUID) -> None:
             recipient="",
             heading="",
             body="",
+            sent_body=None,
             state=case((OutboxMessage.state == "sent", "sent"), else_="withdrawn"),
         ),
         execution_options={"synchronize_session": False},

@@ -48,6 +48,12 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
                 P.INBOX_EDIT,
                 within="inbox",
             ),
+            Entry(
+                "messages",
+                _("Messages sent"),
+                _("What was written to whom, and what did not arrive."),
+                P.MESSAGE_WORK,
+            ),
             Entry("contacts", _("Contacts"), _("What was asked, and the answer."), P.CONTACT_READ),
             Entry(
                 "emergencies",

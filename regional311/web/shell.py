@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 from pyramid.events import BeforeRender
 from pyramid.static import QueryStringConstantCacheBuster
 
+from regional311.identity.permissions import Permissions as P
 from regional311.web.emergencies import banners
 from regional311.web.i18n import ASKED, page_language
 from regional311.web.navigation import beside, menu_for
@@ -84,6 +85,14 @@ class Shell:
         if self.tenant is None or self.identity is None or not self.identity.roles(self.tenant.id):
             return None
         return str(self.url(self.tenant.slug, "me"))
+
+    def messages_url(self, subject_id: Any) -> str | None:
+        """Where the messages about something are listed, for who may see them."""
+        if self.tenant is None or self.identity is None:
+            return None
+        if P.MESSAGE_WORK not in self.identity.permissions(self.tenant.id):
+            return None
+        return f"{self.url(self.tenant.slug, 'messages')}?about={subject_id}"
 
     @property
     def other_tenants(self) -> list[Any]:

@@ -81,6 +81,7 @@ from regional311.intake.models import Contact, FollowedRequest, ServiceRequest
 from regional311.keeping.models import Suggestion
 from regional311.ledger.exports import batch_numbered
 from regional311.ledger.models import Account, JournalEntry, LedgerPeriod
+from regional311.notices.models import OutboxMessage
 from regional311.referral import person_links
 from regional311.referral.models import AcceptancePolicy, Backtest, FollowUp, Referral, RuleSet
 from regional311.referral.snapshot import NOBODY
@@ -1108,6 +1109,18 @@ class AnswerTemplates(Collection):
 
     permission = P.INBOX_EDIT
     model, member, by = AnswerTemplate, AnswerTemplateRecord, "id"
+
+
+class MessageRecord(Record):
+    """A message that the partner wrote, by id."""
+
+
+@collection("messages")
+class Messages(Collection):
+    """What the partner wrote to people, by mail and by text."""
+
+    permission = P.MESSAGE_WORK
+    model, member, by = OutboxMessage, MessageRecord, "id"
 
 
 @collection("contacts")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -24,9 +25,9 @@ from regional311.notices.delivery import (
     compose,
     deliver_due,
     lease,
-    retry,
     retry_after,
 )
+from regional311.notices.handling import bring_back, dead, send_again, set_aside
 from regional311.notices.models import OutboxMessage
 from regional311.notices.worker import work
 from regional311.settings import Settings
@@ -160,10 +161,69 @@ def test_a_message_is_given_up_and_a_person_can_send_it_again(
     deliver_due(own_engine, settings_for(None, port=1), tenant_id, clock=lambda: NOW)
     assert read(own_engine, tenant_id, message_id).state == "dead"
     with session_scope(own_engine, Scope(tenant_id)) as session:
-        assert retry(session, message_id, now=NOW)
-        assert not retry(session, message_id, now=NOW)
+        assert send_again(session, [message_id], now=NOW) == 1
+        assert send_again(session, [message_id], now=NOW) == 0
     assert work(own_engine, settings_for(controller), once=True, clock=lambda: NOW)[Fate.SENT] == 1
+    # a mailbox that had the first one after all does not throw this one away
+    (message,) = box.messages
+    assert message["Message-ID"] == f"<{message_id}.2@portland.example>"
+
+
+def test_what_a_person_sets_aside_waits_for_nobody(own_engine, tenant_id) -> None:
+    one = write(own_engine, tenant_id, state="dead")
+    sent = write(own_engine, tenant_id, state="sent")
+    with session_scope(own_engine, Scope(tenant_id)) as session:
+        before = dead(session)
+        assert set_aside(session, [one, sent], now=NOW) == 1
+        assert dead(session) == before - 1
+        assert bring_back(session, [one, sent], now=NOW) == 1
+        assert dead(session) == before
+    assert read(own_engine, tenant_id, sent).state == "sent"
+    with session_scope(own_engine, Scope(tenant_id)) as session:
+        trail = session.execute(
+            text("SELECT action FROM audit_events WHERE subject_id = :id ORDER BY id"), {"id": one}
+        ).scalars()
+        assert list(trail) == ["message:aside", "message:bring_back"]
+
+
+def test_a_mail_server_may_be_down_for_a_day(own_engine, tenant_id, mailbox) -> None:
+    """Every attempt of a day fails; when the server is back the letter leaves, within an hour."""
+    box, controller = mailbox
+    message_id = write(own_engine, tenant_id)
+    now, ends = NOW, NOW + timedelta(days=1)
+    while now < ends:
+        deliver_due(own_engine, settings_for(None, port=1), tenant_id, clock=lambda at=now: at)
+        row = read(own_engine, tenant_id, message_id)
+        assert row.state == "pending"
+        now = row.due_at
+    assert now - ends <= timedelta(hours=1)
+    work(own_engine, settings_for(controller), once=True, clock=lambda: now)
+    assert read(own_engine, tenant_id, message_id).state == "sent"
     assert len(box.messages) == 1
+
+
+def test_a_letter_is_given_up_after_four_days() -> None:
+    waits = [retry_after(attempt) for attempt in range(1, delivery.MAX_ATTEMPTS)]
+    assert waits[:3] == [timedelta(seconds=30), timedelta(minutes=1), timedelta(minutes=2)]
+    assert retry_after(delivery.MAX_ATTEMPTS) is None
+    assert timedelta(days=4) <= sum(waits, timedelta()) < timedelta(days=5)
+
+
+def test_what_left_is_kept_word_for_word(own_engine, tenant_id, mailbox) -> None:
+    box, controller = mailbox
+    plain = write(own_engine, tenant_id)
+
+    def more(_session, letters, _now):
+        return [replace(each, body=f"{each.body}\n\nThe library is closed.\n") for each in letters]
+
+    work(own_engine, settings_for(controller), once=True, clock=lambda: NOW)
+    added = write(own_engine, tenant_id)
+    work(own_engine, settings_for(controller), once=True, clock=lambda: NOW, complete=more)
+    assert read(own_engine, tenant_id, plain).sent_body is None
+    row = read(own_engine, tenant_id, added)
+    assert row.body == "Número R-7K3M9-QP4TX"
+    assert row.sent_body == "Número R-7K3M9-QP4TX\n\nThe library is closed.\n"
+    assert box.messages[1].get_content().split() == row.sent_body.split()
 
 
 @pytest.mark.parametrize(
@@ -281,13 +341,6 @@ def test_a_worker_stops_when_told(own_engine, tenant_id) -> None:
     stop = threading.Event()
     stop.set()
     assert not work(own_engine, settings_for(None), stop_event=stop)
-
-
-def test_waits_double_to_six_hours_then_end() -> None:
-    waits = [retry_after(attempt) for attempt in range(1, 14)]
-    assert waits[:3] == [timedelta(seconds=30), timedelta(minutes=1), timedelta(minutes=2)]
-    assert waits[10] == timedelta(hours=6)
-    assert waits[11:] == [None, None]
 
 
 def test_a_letter_in_another_language() -> None:

@@ -66,6 +66,7 @@ from regional311.keeping.suggestions import Wish, suggest
 from regional311.ledger.books import credit, debit
 from regional311.ledger.exports import make_batch
 from regional311.ledger.service import NewEntry, open_accounts, post
+from regional311.notices.models import OutboxMessage
 from regional311.referral import backtest
 from regional311.referral.acceptance import Acceptance
 from regional311.referral.drafting import Content as RuleContent
@@ -96,6 +97,7 @@ ROLES = (
 EVERYBODY = " ".join(ROLES)
 NOW = datetime(2026, 11, 3, 18, tzinfo=UTC)
 BATCH = new_id()
+MESSAGE = new_id()
 
 TAKES = "specialist supervisor"
 CONTACTS = "specialist supervisor partner finance approver auditor"
@@ -161,6 +163,13 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("AnswerTemplateRecord", "", "GET"): ("answer-templates/{template}", RUNS),
     ("AnswerTemplateRecord", "", "POST"): ("answer-templates/{template}", RUNS),
     ("AnswerTemplateRecord", "end", "POST"): ("answer-templates/{template}/end", RUNS),
+    ("Messages", "", "GET"): ("messages", RUNS),
+    ("Messages", "again", "POST"): ("messages/again", RUNS),
+    ("Messages", "aside", "POST"): ("messages/aside", RUNS),
+    ("MessageRecord", "", "GET"): ("messages/{message}", RUNS),
+    ("MessageRecord", "again", "POST"): ("messages/{message}/again", RUNS),
+    ("MessageRecord", "aside", "POST"): ("messages/{message}/aside", RUNS),
+    ("MessageRecord", "back", "POST"): ("messages/{message}/back", RUNS),
     ("Contacts", "", "GET"): ("contacts", CONTACTS),
     ("ContactRecord", "", "GET"): ("contacts/{contact}", CONTACTS),
     ("ContactRecord", "danger", "POST"): ("contacts/{contact}/danger", TAKES),
@@ -659,7 +668,6 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("PersonRecord", "end", "POST"): ("people/{person}/end", "administrator"),
     ("PersonRecord", "languages", "POST"): ("people/{person}/languages", "administrator"),
     ("Settings", "", "GET"): ("settings", "administrator auditor"),
-    ("Settings", "retry", "POST"): ("settings/retry", "administrator"),
     ("Settings", "loop", "GET"): ("settings/loop", "administrator"),
     ("Settings", "loop", "POST"): ("settings/loop", "administrator"),
     ("Audit", "", "GET"): ("audit", "supervisor administrator auditor"),
@@ -867,6 +875,20 @@ def found(web_engine, people) -> dict[str, str]:
             .where(StatementLine.statement_id == statement_id, StatementLine.kind == "usage")
             .limit(1)
         ).one()
+        put(
+            session,
+            OutboxMessage(
+                tenant_id=me,
+                id=MESSAGE,
+                event="request_received",
+                recipient="a@example.org",
+                heading="Try",
+                body="Try",
+                state="dead",
+                created_at=NOW,
+                due_at=NOW,
+            ),
+        )
         need_id = _photos(session, me, first)
         came = Incoming(
             line=region.lines[f"{CITY}/email"],
@@ -879,6 +901,7 @@ def found(web_engine, people) -> dict[str, str]:
         return settled(session, people.tenants, statement_id, line_id, position) | {
             "script": f"{CITY}/matrix:",
             "thread": written.public_id,
+            "message": str(MESSAGE),
             "thread_message": str(written.message_id),
             "template": str(
                 keep_template(

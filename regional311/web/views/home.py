@@ -12,6 +12,7 @@ from pyramid.view import view_config
 from regional311.catalog.article_queries import notices
 from regional311.database.session import open_session
 from regional311.identity.permissions import Permissions as P
+from regional311.notices.handling import dead
 from regional311.referral.snapshot import NOBODY
 from regional311.web.answering_now import answering_now
 from regional311.web.emergencies import pinned
@@ -66,9 +67,12 @@ def track(context: Track, request: Any) -> HTTPSeeOther:
 )
 def tenant_home(context: TenantNode, request: Any) -> dict[str, Any]:
     """A card for each place that one's role opens."""
-    groups = menu_for(request.identity.permissions(context.partner.id))
+    permissions = request.identity.permissions(context.partner.id)
+    groups = menu_for(permissions)
     return {
         "partner": context.partner,
+        "dead": dead(request.dbsession) if P.MESSAGE_WORK in permissions else 0,
+        "dead_url": f"/{context.partner.slug}/messages?state=dead",
         "groups": [
             (
                 title,

@@ -1,18 +1,14 @@
-"""A partner's facts as its files give them, and the messages that could not be sent."""
+"""A partner's facts as its files give them, and how many messages could not be sent."""
 
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
-from pyramid.httpexceptions import HTTPBadRequest, HTTPNotFound, HTTPSeeOther
 from pyramid.view import view_config
 from sqlalchemy import select
 
-from regional311.audit.service import record
 from regional311.identity.permissions import Permissions as P
-from regional311.notices.delivery import retry
-from regional311.notices.queries import dead_letters
+from regional311.notices.handling import dead
 from regional311.tenancy.models import Bureau, Line, Tenant
 from regional311.web.billing_wording import Words, page
 from regional311.web.i18n import _, translated
@@ -23,15 +19,6 @@ from regional311.web.security import may
 from regional311.web.tree import Settings
 from regional311.web.wording import WEEKDAYS
 
-EVENTS = {
-    "request_received": _("A request was received"),
-    "request_status": _("A request moved on"),
-    "request_closed": _("A request was closed"),
-    "me_too_status": _("News on a request that others have too"),
-    "me_too_closed": _("A request that others have too was closed"),
-    "referral_sent": _("A referral was sent"),
-    "referral_answered": _("A referral was answered"),
-}
 KINDS = {
     "city": _("City"),
     "county": _("County"),
@@ -75,7 +62,6 @@ def settings(context: Settings, request: Any) -> Any:
         .where(Bureau.tenant_id == me, Bureau.ended_on.is_(None))
         .order_by(Bureau.name, Bureau.key)
     ).all()
-    dead = dead_letters(session)
     return page(
         request,
         source=_source(request, tenant),
@@ -100,44 +86,11 @@ def settings(context: Settings, request: Any) -> Any:
             ],
         ),
         bureaus=_table(request, [_("Bureau"), _("Fund"), _("Cost centre")], bureaus),
-        dead=_table(
-            request,
-            [_("About"), _("Written"), _("Attempts"), _("Last error"), _("Send again")],
-            [
-                {
-                    "id": row.id,
-                    "event": EVENTS.get(row.event, row.event.replace("_", " ").capitalize()),
-                    "created_at": row.created_at,
-                    "attempts": row.attempts,
-                    "last_error": row.last_error,
-                }
-                for row in dead
-            ],
-        ),
+        dead=dead(session),
+        messages_url=f"/{request.tenant.slug}/messages" if may(request, P.MESSAGE_WORK) else None,
         may_edit=may(request, P.SETTINGS_EDIT),
         url=f"/{request.tenant.slug}/settings",
     )
-
-
-@view_config(context=Settings, name="retry", permission=P.SETTINGS_EDIT, request_method="POST")
-def send_again(context: Settings, request: Any) -> HTTPSeeOther:
-    """Put a message that could not be sent back into the queue."""
-    try:
-        message_id = UUID(request.POST.get("message", ""))
-    except ValueError:
-        raise HTTPBadRequest from None
-    if not retry(request.dbsession, message_id, now=request.now):
-        raise HTTPNotFound
-    request.dbsession.mark_changed(request.dbsession)
-    record(
-        request.dbsession,
-        now=request.now,
-        action="message:retry",
-        subject_kind="message",
-        subject_id=message_id,
-    )
-    request.flash("success", _("The message will be sent again."))
-    return HTTPSeeOther(location=f"/{request.tenant.slug}/settings#messages")
 
 
 def _source(request: Any, tenant: Any) -> Any:

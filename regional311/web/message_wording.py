@@ -1,0 +1,63 @@
+"""The words of messages that were written: what they tell of, and how far they are."""
+
+from __future__ import annotations
+
+import re
+
+from regional311.web.i18n import _
+
+EVENTS = {
+    "request_received": _("A request was received"),
+    "request_status": _("A request moved on"),
+    "request_closed": _("A request was closed"),
+    "me_too_status": _("News on a request that others have too"),
+    "me_too_closed": _("A request that others have too was closed"),
+    "accommodation_new": _("An accommodation request came in"),
+    "referral_sent": _("A referral was sent"),
+    "referral_answered": _("A referral was answered"),
+    "referral_waits": _("A referral waits for an answer"),
+    "referral_unanswered": _("A referral has no answer"),
+    "referral_new": _("A referral came, with a link to answer"),
+    "referral_taken": _("A referral was taken as a policy says"),
+    "agreement_expiring": _("An agreement ends soon"),
+    "reviews_due": _("Entries are due to be looked at"),
+    "suggestions_new": _("Somebody suggests corrections"),
+    "publishing_refused": _("Something was not published on its day"),
+    "suggestion_approved": _("A suggestion was taken over"),
+    "suggestion_declined": _("A suggestion was not taken over"),
+    "budget_warning": _("A budget may not last"),
+    "payment_due_soon": _("A payment is due soon"),
+    "payment_due": _("A payment is due"),
+    "payment_overdue": _("A payment is overdue"),
+    "dispute_unanswered": _("A dispute has no answer"),
+    "thread_answer": _("An answer from the inbox"),
+    "text_stop": _("Texts were ended"),
+    "text_start": _("Texts begin again"),
+    "text_help": _("What texts are for"),
+}
+STATES = {
+    "pending": _("Waiting to leave"),
+    "sent": _("Sent"),
+    "dead": _("Could not be sent"),
+    "aside": _("Set aside"),
+    "withdrawn": _("Taken back"),
+}
+KINDS = {
+    "pending": "waiting",
+    "sent": "done",
+    "dead": "danger",
+    "aside": "neutral",
+    "withdrawn": "neutral",
+}
+CHANNELS = {"email": _("E-mail"), "text": _("Text")}
+
+_KEYS = re.compile(r"(/(?:track|mine|answer|chat|letters)/)([\w.-]{4})[\w.~-]{6,}")
+
+
+def without_keys(words: str) -> str:
+    """Give the words of a message without what opens its links: those are the person's own.
+
+    >>> without_keys("See https://311.example/track/abcdefghijklmnopqrst.")
+    'See https://311.example/track/abcd…'
+    """
+    return _KEYS.sub(r"\1\2…", words)
