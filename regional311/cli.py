@@ -174,7 +174,10 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
                 tenant_id,
                 clock,
                 followers=lambda engine: Followers(
-                    published(engine).names_of_all, settings.url, in_language
+                    published(engine).names_of_all,
+                    settings.url,
+                    in_language,
+                    wording=published(engine).wording,
                 ),
             ),
         ),

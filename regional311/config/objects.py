@@ -294,6 +294,7 @@ class TenantKind(Kind[TenantRecord]):
             "loop": settings.get("loop"),
             "accommodation": settings.get("accommodation"),
             "coordinator": settings.get("coordinators") or [],
+            "wording": settings.get("wording") or [],
             "outline": settings.get("outline"),
         }
 
@@ -315,6 +316,7 @@ class TenantKind(Kind[TenantRecord]):
             "loop": content.get("loop"),
             "accommodation": content.get("accommodation"),
             "coordinators": content.get("coordinator") or None,
+            "wording": content.get("wording") or None,
             "branding": content.get("branding"),
             "legal_name": about.legal_name,
             "host": about.host,

@@ -8,9 +8,9 @@ from.
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from regional311.catalog.articles import Article
 from regional311.catalog.content import (
@@ -26,6 +26,11 @@ from regional311.catalog.content import (
     Verb,
 )
 from regional311.cover.emergency import EmergencyKind
+from regional311.errors import InvalidInput, NotFound
+from regional311.notices.service import TO_PEOPLE
+from regional311.notices.wording import Words as MessageWords
+from regional311.notices.wording import check as check_words
+from regional311.notices.wording_settings import standard
 from regional311.referral.acceptance import Acceptance, Progress
 from regional311.referral.cases import Case
 from regional311.strict import (
@@ -277,6 +282,27 @@ class Coordinator(Model):
     )
 
 
+class Worded(Model):
+    """What the partner itself says in a message to people, in one language."""
+
+    event: str = Field(description="What the message tells of, such as `request_closed`.")
+    language: Language = Field(description="Language of these words.")
+    heading: str = Field(description="Subject; places such as `{number}` are filled in.")
+    body: str = Field(description="Text; it has the places that the usual text needs.")
+
+    @model_validator(mode="after")
+    def _can_be_sent(self) -> Self:
+        try:
+            usual = standard(self.event)
+            check_words(MessageWords(self.heading, self.body), usual)
+        except NotFound:
+            named = ", ".join(sorted(TO_PEOPLE))
+            raise ValueError(f"event: there is no {self.event!r}; there are {named}") from None
+        except InvalidInput as error:
+            raise ValueError(f"{error.field}: {error.message}") from None
+        return self
+
+
 class RoleName(Model):
     """What the partner calls one of the roles."""
 
@@ -320,7 +346,20 @@ class TenantFile(Model):
     coordinator: tuple[Coordinator, ...] = Field(
         default=(), description="Who handles accommodation requests and complaints."
     )
+    wording: tuple[Worded, ...] = Field(
+        default=(), description="Own words in messages to people; left out: the usual ones."
+    )
     account: tuple[Account, ...] = Field(default=(), description="Chart of accounts.")
+
+    @model_validator(mode="after")
+    def _worded_once(self) -> Self:
+        seen: set[tuple[str, str]] = set()
+        for each in self.wording:
+            key = (each.event, each.language)
+            if key in seen:
+                raise ValueError(f"wording: {each.event} is worded twice in {each.language}")
+            seen.add(key)
+        return self
 
 
 # --- bureaus.toml ---------------------------------------------------------------------------------

@@ -41,7 +41,8 @@ from regional311.intake.needs import settle
 from regional311.intake.uploads import Upload
 from regional311.metering import service as metering
 from regional311.notices.models import OutboxMessage
-from regional311.notices.service import Translate, outbox_row
+from regional311.notices.service import STATES, Translate, as_written, outbox_row
+from regional311.notices.wording import Wording, usual
 
 MAX_NOTE: Final = 4000
 TRANSFER_RESULTS: Final = ("taken_over", "returned", "refused")
@@ -83,7 +84,8 @@ class Followers:
 
     ``names`` maps partners' ids and services' ``partner/key`` to names; ``url`` is the address of
     this site without a slash at the end. ``hold`` is how long letters wait before they leave, so
-    that what they tell of can still be undone; ``silent`` writes none.
+    that what they tell of can still be undone; ``silent`` writes none. ``wording`` has partners'
+    own words.
     """
 
     names: Mapping[str, str]
@@ -91,6 +93,7 @@ class Followers:
     translate: Translate | None = None
     hold: timedelta = timedelta()
     silent: bool = False
+    wording: Wording = usual
 
     def name(self, key: object) -> str:
         """Give a name, or the key when there is none."""
@@ -985,11 +988,12 @@ def _letter(
         language=reader.language,
         now=now,
         hold=followers.hold,
+        wording=followers.wording,
         subject_id=status.request_id,
         values={
             "number": status.public_id,
             "partner": followers.name(status.owner_id),
-            "state": status.state.replace("_", " "),
+            "state": (followers.translate or as_written)(STATES[status.state], reader.language),
             "message": status.message or "",
         },
         **options,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from babel import Locale
+from babel.dates import format_date
 from sqlalchemy import case, update
 
 from regional311.database.ids import new_id
 from regional311.database.rows import new_row, send
 from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.notices.models import OutboxMessage
+from regional311.notices.wording import Wording, Words, fill, usual
 
 Translate = Callable[[str, str], str]
 """From a text and a language to the text in that language."""
@@ -241,6 +244,18 @@ TO_PEOPLE: Final = frozenset(
 )
 """Events that are told to people who ask for help; all others are for partners' staff."""
 
+STATES: Final[Mapping[str, str]] = {
+    "received": "received",
+    "triaged": "looked at",
+    "assigned": "with somebody who works on it",
+    "in_progress": "in progress",
+    "waiting_person": "waiting for you",
+    "waiting_partner": "waiting for somebody else",
+    "closed": "closed",
+    "merged": "joined with another request",
+}
+"""How far a request is, in a sentence."""
+
 DUE: Final = "- {name} (by {day})"
 NOT_PUBLISHED: Final = "- {name}, version {number}: {why}"
 AND_MORE: Final = "- and {number} more"
@@ -250,7 +265,8 @@ EXPECTED: Final = "We expect to be done by {day}.\n\n"
 LINK: Final = "Follow it here: {address}\n"
 
 
-def _as_written(text: str, _language: str) -> str:
+def as_written(text: str, _language: str) -> str:
+    """Leave a text in the language in which it was written."""
     return text
 
 
@@ -265,17 +281,20 @@ def outbox_row(
     values: Mapping[str, str],
     expected_on: str = "",
     address: str = "",
-    translate: Translate = _as_written,
+    translate: Translate = as_written,
+    wording: Wording = usual,
     hold: timedelta = timedelta(),
 ) -> OutboxMessage:
     """Make an outbox row in the person's language; ``values`` fill the event's text.
 
-    It leaves after ``hold`` at the earliest.
+    That is the partner's own where ``wording`` has one, else the usual one. It leaves after
+    ``hold`` at the earliest.
     """
-    heading, body = (translate(text, language) for text in TEXTS[event])
-    expected = translate(EXPECTED, language).format(day=expected_on) if expected_on else ""
-    link = translate(LINK, language).format(address=address) if address else ""
-    filled = {"message": "", **values, "expected": expected, "link": link}
+    words = wording(tenant_id, event, language) if event in TO_PEOPLE else None
+    words = words or Words(*(translate(text, language) for text in TEXTS[event]))
+    filled = with_fragments(
+        values, language=language, expected_on=expected_on, address=address, translate=translate
+    )
     return new_row(
         OutboxMessage,
         tenant_id=tenant_id,
@@ -284,13 +303,39 @@ def outbox_row(
         subject_id=subject_id,
         recipient=recipient,
         language=language,
-        heading=heading.format(**filled),
-        body=body.format(**filled).rstrip("\n") + "\n",
+        heading=fill(words.heading, filled),
+        body=fill(words.body, filled).rstrip("\n") + "\n",
         state="pending",
         attempts=0,
         created_at=now,
         due_at=now + hold,
     )
+
+
+def with_fragments(
+    values: Mapping[str, str],
+    *,
+    language: str,
+    expected_on: str,
+    address: str,
+    translate: Translate,
+) -> dict[str, str]:
+    """Give values with the sentences that a message has only where there is something to say."""
+    expected = link = ""
+    if expected_on:
+        expected = fill(translate(EXPECTED, language), {"day": _day(expected_on, language)})
+    if address:
+        link = fill(translate(LINK, language), {"address": address})
+    return {"message": "", **values, "expected": expected, "link": link}
+
+
+def _day(on: str, language: str) -> str:
+    """A day as a language writes it.
+
+    >>> _day("2026-11-03", "en"), _day("2026-11-03", "es")
+    ('November 3, 2026', '3 de noviembre de 2026')
+    """
+    return format_date(date.fromisoformat(on), "long", locale=Locale.parse(language, sep="-"))
 
 
 def withdraw(session: TenantSession, subject_id: UUID) -> None:

@@ -1385,6 +1385,7 @@ class Planner:
                 },
                 expected_on=expected,
                 address=self._follow_at(filed),
+                wording=self.published.wording,
                 **options,
             )
         )

@@ -27,6 +27,7 @@ from regional311.intake.service import Followers
 from regional311.keeping.letters import Letterhead, letterhead
 from regional311.locale.sentences import in_language
 from regional311.notices.service import outbox_row
+from regional311.notices.wording import Words, own_words
 from regional311.referral import lifecycle
 from regional311.referral.consents import expire_consents
 from regional311.referral.leaving import bring_back
@@ -69,13 +70,17 @@ def come_back(session: TenantSession, *, now: datetime, url: str) -> int:
 
 
 def _followers(session: TenantSession, url: str) -> Followers:
-    names = {
-        str(row.id): row.name
-        for row in session.execute(
-            select(Tenant.id, Tenant.name).where(Tenant.tenant_id == Tenant.id)
+    rows = session.execute(
+        select(Tenant.id, Tenant.name, Tenant.settings["wording"].label("wording")).where(
+            Tenant.tenant_id == Tenant.id
         )
-    }
-    return Followers(names, url, in_language)
+    ).all()
+    worded = {row.id: row.wording for row in rows if row.wording}
+
+    def wording(tenant_id: UUID, event: str, language: str) -> Words | None:
+        return own_words(worded.get(tenant_id, ()), event, language)
+
+    return Followers({str(row.id): row.name for row in rows}, url, in_language, wording=wording)
 
 
 def keep_loops(session: TenantSession, *, now: datetime, url: str) -> int:

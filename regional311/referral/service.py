@@ -426,6 +426,7 @@ def receive_answer(
             subject_id=answer.referral_id,
             values={},
             address=f"{followers.url}/mine/{person.code}" if person.code and followers.url else "",
+            wording=followers.wording,
             **options,
         ),
     )

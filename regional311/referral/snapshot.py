@@ -30,6 +30,7 @@ from regional311.cover.queries import emergencies_kept
 from regional311.database.session import Scope, open_session
 from regional311.errors import NotFound
 from regional311.locale.sentences import in_language
+from regional311.notices.wording import Words, own_words
 from regional311.referral.acceptance import Acceptance, Progress, Reception, Room
 from regional311.referral.capacity import rooms
 from regional311.referral.decision import Partner, Region, Sign, rule_name_key
@@ -598,6 +599,13 @@ class Published:
     def names_of_all(self) -> dict[str, str]:
         """Names of partners by id, and of everything else that has one by its key."""
         return {**self.names, **{str(key): self.names[slug] for key, slug in self.slugs.items()}}
+
+    def wording(self, tenant_id: UUID, event: str, language: str) -> Words | None:
+        """Give a partner's own words for a message to people; None where it says the usual ones."""
+        slug = self.slugs.get(tenant_id)
+        if slug is None:
+            return None
+        return own_words(self.tenants[slug].settings.get("wording") or (), event, language)
 
     def queues(self, slug: str) -> Mapping[str, str]:
         """Give a partner's queues: key to name."""

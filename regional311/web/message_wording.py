@@ -30,6 +30,7 @@ EVENTS = {
     "payment_due": _("A payment is due"),
     "payment_overdue": _("A payment is overdue"),
     "dispute_unanswered": _("A dispute has no answer"),
+    "wording_test": _("A message to try its words"),
     "thread_answer": _("An answer from the inbox"),
     "text_stop": _("Texts were ended"),
     "text_start": _("Texts begin again"),

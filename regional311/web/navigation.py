@@ -54,6 +54,13 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
                 _("What was written to whom, and what did not arrive."),
                 P.MESSAGE_WORK,
             ),
+            Entry(
+                "message-words",
+                _("Words of messages"),
+                _("What messages to people say, in each language."),
+                P.SETTINGS_EDIT,
+                within="messages",
+            ),
             Entry("contacts", _("Contacts"), _("What was asked, and the answer."), P.CONTACT_READ),
             Entry(
                 "emergencies",

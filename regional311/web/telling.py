@@ -161,6 +161,7 @@ class Telling:
             self.request.registry.configured.url,
             self.translate,
             hold,
+            wording=self.published.wording,
         )
 
     def translate(self, sentence: str, language: str | None = None) -> str:

@@ -82,6 +82,8 @@ from regional311.keeping.models import Suggestion
 from regional311.ledger.exports import batch_numbered
 from regional311.ledger.models import Account, JournalEntry, LedgerPeriod
 from regional311.notices.models import OutboxMessage
+from regional311.notices.service import TO_PEOPLE
+from regional311.notices.wording import LANGUAGES as WORDED_IN
 from regional311.referral import person_links
 from regional311.referral.models import AcceptancePolicy, Backtest, FollowUp, Referral, RuleSet
 from regional311.referral.snapshot import NOBODY
@@ -1121,6 +1123,22 @@ class Messages(Collection):
 
     permission = P.MESSAGE_WORK
     model, member, by = OutboxMessage, MessageRecord, "id"
+
+
+class MessageWordsRecord(Record):
+    """message-words/<event>.<language>: what the partner says in a message, in a language."""
+
+
+@collection("message-words")
+class MessageWords(Collection):
+    """What messages to people say, by event and language."""
+
+    permission = P.SETTINGS_EDIT
+    member = MessageWordsRecord
+
+    def find(self, name: str) -> tuple[str, str] | None:
+        event, _dot, language = name.partition(".")
+        return (event, language) if event in TO_PEOPLE and language in WORDED_IN else None
 
 
 @collection("contacts")

@@ -170,6 +170,13 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("MessageRecord", "again", "POST"): ("messages/{message}/again", RUNS),
     ("MessageRecord", "aside", "POST"): ("messages/{message}/aside", RUNS),
     ("MessageRecord", "back", "POST"): ("messages/{message}/back", RUNS),
+    ("MessageWords", "", "GET"): ("message-words", "administrator"),
+    ("MessageWordsRecord", "", "GET"): ("message-words/request_closed.es", "administrator"),
+    ("MessageWordsRecord", "", "POST"): ("message-words/request_closed.es", "administrator"),
+    ("MessageWordsRecord", "usual", "POST"): (
+        "message-words/request_closed.es/usual",
+        "administrator",
+    ),
     ("Contacts", "", "GET"): ("contacts", CONTACTS),
     ("ContactRecord", "", "GET"): ("contacts/{contact}", CONTACTS),
     ("ContactRecord", "danger", "POST"): ("contacts/{contact}/danger", TAKES),

@@ -1,0 +1,100 @@
+"""Change what a partner says in messages to people, from a form; files see it as their own."""
+
+from __future__ import annotations
+
+import hashlib
+from copy import deepcopy
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, update
+
+from regional311.audit.service import record
+from regional311.database.session import TenantSession, mark_changed, scope_of
+from regional311.errors import InvalidInput, NotFound, Stale
+from regional311.notices.service import TEXTS, TO_PEOPLE
+from regional311.notices.wording import LANGUAGES, Words, check, own_words
+from regional311.tenancy.models import Tenant
+
+
+def standard(event: str) -> Words:
+    """The usual words of an event, in English. Raises `NotFound` for one that is not to people."""
+    if event not in TO_PEOPLE:
+        raise NotFound("There is no such message to people.")
+    return Words(*TEXTS[event])
+
+
+def set_wording(
+    session: TenantSession,
+    *,
+    event: str,
+    language: str,
+    words: Words | None,
+    seen: str,
+    now: datetime,
+) -> None:
+    """Say these words in a message from now on, or the usual ones again (None).
+
+    `seen` is `mark` of what the form showed. The trail keeps the words before and after. Raises
+    `NotFound`, `InvalidInput` and `Stale`.
+    """
+    usual = standard(event)
+    if language not in LANGUAGES:
+        raise InvalidInput(f"The language is one of {', '.join(LANGUAGES)}.", field="language")
+    if words is not None:
+        words = Words(words.heading.strip(), words.body.strip().replace("\r\n", "\n"))
+        check(words, usual)
+    tenant_id = scope_of(session).tenant_id
+    row = session.execute(
+        select(Tenant.settings)
+        .where(Tenant.tenant_id == tenant_id, Tenant.id == tenant_id)
+        .with_for_update()
+    ).one()
+    settings: dict[str, Any] = deepcopy(dict(row.settings))
+    rows: list[dict[str, Any]] = settings.get("wording") or []
+    before = own_words(rows, event, language)
+    if mark(before) != seen:
+        raise Stale(
+            "Somebody else has changed these words.",
+            current=_plain(before) or {},
+            submitted=_plain(words) or {},
+        )
+    if before == words:
+        return
+    rows = [each for each in rows if (each["event"], each["language"]) != (event, language)]
+    if words is not None:
+        rows.append({"event": event, "language": language, **(_plain(words) or {})})
+    settings["wording"] = sorted(rows, key=lambda each: (each["event"], each["language"]))
+    if not rows:
+        del settings["wording"]
+    session.execute(
+        update(Tenant)
+        .where(Tenant.tenant_id == tenant_id, Tenant.id == tenant_id)
+        .values(settings=settings, revision=Tenant.revision + 1)
+        .execution_options(synchronize_session=False)
+    )
+    mark_changed(session)
+    record(
+        session,
+        now=now,
+        action="settings:wording",
+        subject_kind="tenant",
+        subject_id=tenant_id,
+        detail={
+            "event": event,
+            "language": language,
+            "before": _plain(before),
+            "after": _plain(words),
+        },
+    )
+
+
+def mark(words: Words | None) -> str:
+    """What tells words from others when a form comes back; empty for the usual ones."""
+    if words is None:
+        return ""
+    return hashlib.sha256(f"{words.heading}\n{words.body}".encode()).hexdigest()[:32]
+
+
+def _plain(words: Words | None) -> dict[str, str] | None:
+    return None if words is None else {"heading": words.heading, "body": words.body}
