@@ -993,7 +993,9 @@ def _letter(
         values={
             "number": status.public_id,
             "partner": followers.name(status.owner_id),
-            "state": (followers.translate or as_written)(STATES[status.state], reader.language),
+            "state": (followers.translate or as_written)(
+                STATES.get(status.state, status.state), reader.language
+            ),
             "message": status.message or "",
         },
         **options,
