@@ -12,6 +12,7 @@ import errno
 import ipaddress
 import os
 import secrets
+import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,7 @@ VARIABLES = (
     "REGIONAL311_ADMIN_DATABASE_URL",
     "REGIONAL311_URL",
     "REGIONAL311_SMTP_URL",
+    "REGIONAL311_SMTP_CA",
     "REGIONAL311_MAIL_FROM",
     "REGIONAL311_SECRET",
     "REGIONAL311_TRUSTED_PROXY",
@@ -57,7 +59,8 @@ class Settings:
 
     `database_url` (application role) and `owner_database_url` (migrations) are None for the
     embedded server, which knows its own. `admin_database_url` is only needed by `regional311 init`
-    on an outside server. Without `smtp_url`, mail stays in the outbox with that reason shown.
+    on an outside server. Without `smtp_url`, mail stays in the outbox with that reason shown;
+    `smtp_ca` has the certificates by which its server is known, where no public authority does.
     `trusted_proxy` is the IP address of the one proxy whose X-Forwarded headers are believed.
     `exchange_hosts` are the only hosts whose systems are asked about referrals. `mail_listen` is
     where mail to lines is received; without it none is. `text_url` is the one address that texts
@@ -72,6 +75,7 @@ class Settings:
     owner_database_url: str | None = field(default=None, repr=False)
     admin_database_url: str | None = field(default=None, repr=False)
     smtp_url: str | None = field(default=None, repr=False)
+    smtp_ca: Path | None = None
     mail_from: str = DEFAULT_MAIL_FROM
     trusted_proxy: str | None = None
     exchange_hosts: tuple[str, ...] = ()
@@ -105,7 +109,8 @@ class Settings:
             admin_database_url=_url(
                 values, "REGIONAL311_ADMIN_DATABASE_URL", ("postgresql", "postgres")
             ),
-            smtp_url=_url(values, "REGIONAL311_SMTP_URL", ("smtp", "smtps")),
+            smtp_url=_url(values, "REGIONAL311_SMTP_URL", ("smtp", "smtps", "smtp+tls")),
+            smtp_ca=_smtp_ca(values),
             mail_from=_mail_from(values),
             trusted_proxy=_trusted_proxy(values),
             exchange_hosts=_exchange_hosts(values),
@@ -124,6 +129,7 @@ class Settings:
             "REGIONAL311_OWNER_DATABASE_URL": self.owner_database_url,
             "REGIONAL311_URL": self.url,
             "REGIONAL311_SMTP_URL": self.smtp_url,
+            "REGIONAL311_SMTP_CA": str(self.smtp_ca) if self.smtp_ca else None,
             "REGIONAL311_MAIL_FROM": self.mail_from,
             "REGIONAL311_SECRET": self.secret,
             "REGIONAL311_TRUSTED_PROXY": self.trusted_proxy,
@@ -168,6 +174,23 @@ def _url(values: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> str 
     if not parts.hostname:
         raise SettingRefused(f"{name} must name a host, like {schemes[0]}://host.", field=name)
     return value
+
+
+def _smtp_ca(values: Mapping[str, str]) -> Path | None:
+    """A file of certificates by which the mail server is known, when no public authority is."""
+    name = "REGIONAL311_SMTP_CA"
+    value = values.get(name, "").strip()
+    if not value:
+        return None
+    path = Path(value).absolute()
+    try:
+        ssl.create_default_context(cafile=str(path))
+    except (OSError, ssl.SSLError) as error:
+        raise SettingRefused(
+            f"{name} must be a file of certificates in PEM; {path} cannot be read as one.",
+            field=name,
+        ) from error
+    return path
 
 
 def _mail_from(values: Mapping[str, str]) -> str:
