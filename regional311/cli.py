@@ -124,6 +124,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
     from regional311.config.directories import work_packages
     from regional311.cover.due import cover_due
     from regional311.forecast.warnings import warn
+    from regional311.inbox import bounces
     from regional311.inbox.texting import Texts
     from regional311.insight.publishing import publish_months
     from regional311.intake import front_desk, me_too
@@ -132,6 +133,8 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
     from regional311.keeping.reminders import keep
     from regional311.ledger.seals import seal_everything
     from regional311.locale.sentences import in_language
+    from regional311.notices.choosing import gather
+    from regional311.notices.leaving import leaving
     from regional311.notices.worker import Chore, Errand
     from regional311.referral import backtest
     from regional311.referral.external_delivery import Errands
@@ -181,7 +184,9 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
                 ),
             ),
         ),
-        Errand("texts", 1, Texts(settings)),
+        Errand("texts", 1, Texts(settings, leaving(settings))),
+        Chore("answers_back", 5, bounces.bring_back),
+        Chore("digests", 60, lambda session, at: gather(session, at, url=settings.url)),
         Chore("backtests", 0.5, backtest.work_all if once else backtest.work),
         Chore("search_documents", 86_400, refresh_everything),
         Chore("search_words", 86_400, forget_words),
@@ -199,6 +204,7 @@ def work(var: Path | None, once: bool) -> None:
     """Deliver the outbox: what must be told after a commit."""
     from regional311.cover.letters import with_emergencies
     from regional311.logs import configure_logging
+    from regional311.notices.leaving import leaving
     from regional311.notices.worker import work as work_outbox
     from regional311.web.serve import attach_to_parent
 
@@ -215,7 +221,7 @@ def work(var: Path | None, once: bool) -> None:
             once=once,
             stop_event=stop,
             chores=chores(settings, once=once),
-            complete=with_emergencies,
+            complete=leaving(settings, with_emergencies),
         )
     click.echo(
         ", ".join(f"{count} {fate.value}" for fate, count in fates.items()) or "Nothing due."

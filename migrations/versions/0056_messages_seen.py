@@ -10,18 +10,18 @@ down_revision = "0055"
 branch_labels = None
 depends_on = None
 
-STATE = op.f("ck_outbox_messages_state_known")
+STATE = "ck_outbox_messages_state_known"
 
 
 def upgrade() -> None:
     op.add_column(
-        "outbox_messages", sa.Column("sendings", sa.Integer(), nullable=False, server_default="1")
+        "outbox_messages", sa.Column("sendings", sa.BigInteger(), nullable=False, server_default="1")
     )
     op.add_column("outbox_messages", sa.Column("sent_body", sa.Text()))
     op.add_column("outbox_messages", sa.Column("bounced_at", sa.DateTime(timezone=True)))
-    op.drop_constraint(STATE, "outbox_messages", type_="check")
+    op.drop_constraint(op.f(STATE), "outbox_messages", type_="check")
     op.create_check_constraint(
-        STATE, "outbox_messages", "state IN ('pending', 'sent', 'dead', 'aside', 'withdrawn')"
+        op.f(STATE), "outbox_messages", "state IN ('pending', 'sent', 'dead', 'aside', 'withdrawn')"
     )
     op.create_index(
         "ix_outbox_messages_dead",
@@ -39,12 +39,12 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     # what somebody set aside was given up before
-    op.drop_constraint(STATE, "outbox_messages", type_="check")
+    op.drop_constraint(op.f(STATE), "outbox_messages", type_="check")
     op.execute("ALTER TABLE outbox_messages NO FORCE ROW LEVEL SECURITY")
     op.execute("UPDATE outbox_messages SET state = 'dead' WHERE state = 'aside'")
     op.execute("ALTER TABLE outbox_messages FORCE ROW LEVEL SECURITY")
     op.create_check_constraint(
-        STATE, "outbox_messages", "state IN ('pending', 'sent', 'dead', 'withdrawn')"
+        op.f(STATE), "outbox_messages", "state IN ('pending', 'sent', 'dead', 'withdrawn')"
     )
     op.drop_index("ix_outbox_messages_subject", "outbox_messages")
     op.drop_index("ix_outbox_messages_dead", "outbox_messages")

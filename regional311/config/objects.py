@@ -295,6 +295,7 @@ class TenantKind(Kind[TenantRecord]):
             "accommodation": settings.get("accommodation"),
             "coordinator": settings.get("coordinators") or [],
             "wording": settings.get("wording") or [],
+            "notices": settings.get("notices"),
             "outline": settings.get("outline"),
         }
 
@@ -317,6 +318,7 @@ class TenantKind(Kind[TenantRecord]):
             "accommodation": content.get("accommodation"),
             "coordinators": content.get("coordinator") or None,
             "wording": content.get("wording") or None,
+            "notices": content.get("notices"),
             "branding": content.get("branding"),
             "legal_name": about.legal_name,
             "host": about.host,

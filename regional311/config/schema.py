@@ -27,6 +27,7 @@ from regional311.catalog.content import (
 )
 from regional311.cover.emergency import EmergencyKind
 from regional311.errors import InvalidInput, NotFound
+from regional311.notices.quiet import check as check_hours
 from regional311.notices.service import TO_PEOPLE
 from regional311.notices.wording import Words as MessageWords
 from regional311.notices.wording import check as check_words
@@ -303,6 +304,25 @@ class Worded(Model):
         return self
 
 
+class Notices(Model):
+    """Within which hours messages to people leave, on the partner's clock."""
+
+    texts: str | None = Field(
+        default=None, description="Hours for texts, like `08:00-21:00`; left out: just these."
+    )
+    mail: str | None = Field(
+        default=None, description="Hours for mail, like `07:00-22:00`; left out: at any time."
+    )
+
+    @model_validator(mode="after")
+    def _hours(self) -> Self:
+        for name, said in (("texts", self.texts), ("mail", self.mail)):
+            problem = None if said is None else check_hours(said)
+            if problem is not None:
+                raise ValueError(f"{name}: {problem}")
+        return self
+
+
 class RoleName(Model):
     """What the partner calls one of the roles."""
 
@@ -345,6 +365,9 @@ class TenantFile(Model):
     )
     coordinator: tuple[Coordinator, ...] = Field(
         default=(), description="Who handles accommodation requests and complaints."
+    )
+    notices: Notices | None = Field(
+        default=None, description="When messages leave; left out: the usual hours."
     )
     wording: tuple[Worded, ...] = Field(
         default=(), description="Own words in messages to people; left out: the usual ones."

@@ -23,8 +23,9 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from regional311.database.session import Scope, session_scope
-from regional311.inbox import letters
+from regional311.inbox import bounces, letters
 from regional311.inbox.receiving import Incoming, receive
+from regional311.notices.ways_out import read_return
 from regional311.referral.snapshot import Line, Published, published
 from regional311.settings import Settings
 
@@ -72,6 +73,14 @@ def take_in(
     except letters.GoesInCircles:
         return CIRCLE
     region = published(engine)
+    tenants = list(region.slugs)
+    for each in recipients:
+        ours = read_return(each, secret, tenants)
+        if ours is not None:
+            tenant_id, message_id = ours
+            with session_scope(engine, Scope(tenant_id)) as session:
+                known = bounces.take(session, message_id, content, now=now)
+            log.info("mail_back", message=str(message_id), report=known)
     named = dict.fromkeys(line_of(region, each, secret) for each in recipients)
     for found in named:
         if found is None:
@@ -95,6 +104,8 @@ def take_in(
         )
         with session_scope(engine, Scope(region.ids[line.tenant])) as session:
             kept = receive(session, region, came, now=now)
+            if thread_id is not None and came.automatic == "bounce" and not kept.repeated:
+                bounces.take_of_thread(session, thread_id, content, now=now)
         log.info(
             "mail",
             line=line.ref,
@@ -145,7 +156,8 @@ class _Receiver:
 
     def _known(self, address: str) -> str:
         region = published(self.engine)
-        return TAKEN if line_of(region, address, self.secret) is not None else NOBODY
+        ours = read_return(address, self.secret, list(region.slugs)) is not None
+        return TAKEN if ours or line_of(region, address, self.secret) is not None else NOBODY
 
     def _keep(self, envelope: Envelope) -> str:
         content = envelope.content or b""

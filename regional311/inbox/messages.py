@@ -23,8 +23,6 @@ from regional311.notices.models import OutboxMessage
 from regional311.referral.models import Referral
 
 PAGE: Final = 50
-STATES: Final = ("pending", "sent", "dead", "aside", "withdrawn")
-CHANNELS: Final = ("email", "text")
 SORTS: Final[Mapping[str, Any]] = {
     "written": OutboxMessage.created_at,
     "event": OutboxMessage.event,

@@ -29,9 +29,11 @@ from regional311.inbox.phones import e164
 from regional311.inbox.receiving import Incoming, Received, receive
 from regional311.notices.delivery import (
     LEASE,
+    Complete,
     Fate,
     Letter,
     Outcome,
+    as_written,
     lease,
     note_no_server,
     record,
@@ -252,6 +254,7 @@ class Texts:
     """The errand of the worker: deliver each partner's due texts."""
 
     settings: Settings
+    complete: Complete = as_written
 
     def __call__(self, engine: Engine, tenant_id: UUID, clock: Callable[[], datetime]) -> int:
         scope = Scope(tenant_id)
@@ -259,8 +262,10 @@ class Texts:
             if self.settings.text_url is None:
                 note_no_server(session, channel="text", why=NO_PROVIDER)
                 return 0
-            leased = lease(session, now=clock(), until=clock() + LEASE, channel="text")
-        for each in leased:
+            now = clock()
+            leased = lease(session, now=now, until=now + LEASE, channel="text")
+            leaves = self.complete(session, leased, now)
+        for each in leaves:
             outcome = post(each, self.settings, tenant_id)
             with session_scope(engine, scope) as session:
                 record(session, outcome, now=clock())

@@ -30,6 +30,8 @@ WITHIN: Final = timedelta(minutes=10)
 """How long the last step can be taken back."""
 MOST_AT_ONCE: Final = timedelta(minutes=15)
 """Work that is counted between two acts at most: what is longer was spent on something else."""
+LIVE: Final = timedelta(hours=1)
+"""Since the last word of a thread: so long they write each other, and a text leaves at any hour."""
 LONGEST: Final = {"email": 20_000, "text": 1_500, "chat": 4_000}
 """Characters of an answer, by channel."""
 SUBJECT_OF_ONE_WITHOUT: Final = "Your message"
@@ -177,6 +179,7 @@ def answer(
     if thread.claimed_by is None:
         _on_contact(session, thread, me, now)
         thread.acted_at = thread.acted_at or now
+    live = now - thread.last_at <= LIVE
     thread.handled_seconds += _worked(thread, now)
     thread.state, thread.claimed_by, thread.acted_at = "waiting", me, now
     thread.waiting_since, thread.last_at, thread.before = now, now, None
@@ -195,7 +198,7 @@ def answer(
         )
     ]
     if thread.channel != "chat":
-        rows.append(_outgoing(session, thread, message_id, words, sender, now))
+        rows.append(_outgoing(session, thread, message_id, words, sender, now, live=live))
     session.flush()
     put(session, *rows)
     _note(session, thread, "thread:answer", now, {"message": str(message_id)})
@@ -409,9 +412,13 @@ def _outgoing(
     words: str,
     sender: From,
     now: datetime,
+    *,
+    live: bool,
 ) -> Any:
     headers: dict[str, Any] = {"from": [sender.line, sender.address]}
     heading, body = "", words
+    if thread.channel == "text" and live:
+        headers["live"] = True
     if thread.channel == "email":
         answered = [
             each.partition(":")[2].partition(":")[2].partition(" ")[0]

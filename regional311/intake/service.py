@@ -84,7 +84,8 @@ class Followers:
 
     ``names`` maps partners' ids and services' ``partner/key`` to names; ``url`` is the address of
     this site without a slash at the end. ``hold`` is how long letters wait before they leave, so
-    that what they tell of can still be undone; ``silent`` writes none. ``wording`` has partners'
+    that what they tell of can still be undone, ``cause_id`` what that is; ``silent`` writes none.
+    ``wording`` has partners'
     own words.
     """
 
@@ -93,6 +94,7 @@ class Followers:
     translate: Translate | None = None
     hold: timedelta = timedelta()
     silent: bool = False
+    cause_id: UUID | None = None
     wording: Wording = usual
 
     def name(self, key: object) -> str:
@@ -988,6 +990,7 @@ def _letter(
         language=reader.language,
         now=now,
         hold=followers.hold,
+        cause_id=followers.cause_id,
         wording=followers.wording,
         subject_id=status.request_id,
         values={

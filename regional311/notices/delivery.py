@@ -29,6 +29,7 @@ from sqlalchemy.orm import Session
 
 from regional311.database.session import Scope, scope_of, session_scope
 from regional311.notices.models import OutboxMessage
+from regional311.notices.troubles import note_trouble
 from regional311.settings import Settings
 
 BATCH = 20
@@ -47,6 +48,8 @@ class Fate(Enum):
     RETRY = "retry"
     DEAD = "dead"
     UNTRIED = "untried"
+    HELD = "held"
+    """It was not to leave now, or not at all: what completes letters has said why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,13 @@ class Letter:
     headers: Mapping[str, Any] | None = None
     """Of an answer: `from` (name and address), `reply_to`, `sender`, and `references`."""
     sendings: int = 1
+    subject_id: UUID | None = None
+    tenant_id: UUID | None = None
+    channel: str = "email"
+    way_out: str = ""
+    """Where the person stops such letters with one press (RFC 8058)."""
+    returns_to: str = ""
+    """Where mail servers say that it did not arrive; empty: to the site's own address."""
 
     @property
     def key(self) -> str:
@@ -91,6 +101,8 @@ class Outcome:
     letter: Letter
     fate: Fate
     reason: str | None = None
+    nobody: str = ""
+    """The code by which a mail server said that nobody is at the address."""
 
 
 def retry_after(attempt: int) -> timedelta | None:
@@ -127,8 +139,10 @@ def deliver_due(
             return []
         leased_until = clock() + LEASE
         now = clock()
-        letters = complete(session, lease(session, now=now, until=leased_until), now)
-    outcomes = []
+        leased = lease(session, now=now, until=leased_until)
+        letters = complete(session, leased, now)
+    leaves = {each.id for each in letters}
+    outcomes = [Outcome(each, Fate.HELD) for each in leased if each.id not in leaves]
     if letters:
         for outcome in send_all(letters, settings, clock=clock, until=leased_until):
             with session_scope(engine, scope) as session:
@@ -149,6 +163,7 @@ def lease(
             OutboxMessage.state == "pending",
             OutboxMessage.channel == channel,
             OutboxMessage.due_at <= now,
+            OutboxMessage.digest.is_(False),
             (OutboxMessage.leased_until.is_(None)) | (OutboxMessage.leased_until <= now),
         )
         .order_by(OutboxMessage.due_at, OutboxMessage.id)
@@ -169,6 +184,9 @@ def lease(
             OutboxMessage.event,
             OutboxMessage.headers,
             OutboxMessage.sendings,
+            OutboxMessage.subject_id,
+            OutboxMessage.tenant_id,
+            OutboxMessage.channel,
         )
         .execution_options(synchronize_session=False)
     )
@@ -193,8 +211,8 @@ def record(session: Session, outcome: Outcome, *, now: datetime) -> None:
         case Fate.RETRY if wait is not None:
             values |= {"due_at": now + wait}
         case _:
-            values |= {"state": "dead"}
-    session.execute(
+            values |= {"state": "dead", "died_at": now}
+    recorded = session.execute(
         update(OutboxMessage)
         .where(
             OutboxMessage.tenant_id == scope_of(session).tenant_id,
@@ -203,8 +221,13 @@ def record(session: Session, outcome: Outcome, *, now: datetime) -> None:
             OutboxMessage.state == "pending",
         )
         .values(values)
+        .returning(OutboxMessage.id)
         .execution_options(synchronize_session=False)
-    )
+    ).one_or_none()
+    if recorded is not None and outcome.nobody:
+        note_trouble(
+            session, letter.recipient, outcome.nobody, message_id=letter.id, lasting=True, now=now
+        )
 
 
 def note_no_server(session: Session, *, channel: str = "email", why: str = NO_SERVER) -> None:
@@ -263,12 +286,14 @@ def send_one(server: smtplib.SMTP, letter: Letter, settings: Settings, *, now: d
     except Exception:  # noqa: BLE001 - whatever one letter's own words raise holds up no other
         return Outcome(letter, Fate.DEAD, "The address or the subject is not valid in an e-mail.")
     try:
-        sender = (letter.headers or {}).get("sender", settings.mail_from)
+        usual = letter.returns_to or settings.mail_from
+        sender = (letter.headers or {}).get("sender", usual)
         server.send_message(message, from_addr=sender, to_addrs=[letter.recipient])
     except smtplib.SMTPRecipientsRefused as error:
         code = max((answer[0] for answer in error.recipients.values()), default=0)
         fate = Fate.DEAD if code >= 500 else Fate.RETRY
-        outcome = Outcome(letter, fate, f"The mail server refused the recipient ({code}).")
+        nobody = str(code) if code >= 500 else ""
+        outcome = Outcome(letter, fate, f"The mail server refused the recipient ({code}).", nobody)
     except smtplib.SMTPDataError as error:
         fate = Fate.DEAD if error.smtp_code >= 500 else Fate.RETRY
         outcome = Outcome(letter, fate, f"The mail server refused the message ({_code(error)}).")
@@ -299,6 +324,9 @@ def compose(letter: Letter, *, mail_from: str, now: datetime) -> EmailMessage:
     else:
         message["From"] = Address(addr_spec=mail_from)
         message["Auto-Submitted"] = "auto-generated"
+    if letter.way_out:
+        message["List-Unsubscribe"] = f"<{letter.way_out}>"
+        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     message["To"] = Address(addr_spec=letter.recipient)
     message["Subject"] = letter.heading
     message["Date"] = format_datetime(now)
@@ -311,34 +339,41 @@ def compose(letter: Letter, *, mail_from: str, now: datetime) -> EmailMessage:
 def connect(settings: Settings) -> smtplib.SMTP:
     """Open and, where the address has a user, authenticate a connection to REGIONAL311_SMTP_URL.
 
-    `smtps://` is TLS from the start; `smtp://` turns to TLS when the server offers it. A password
-    is never sent in the clear to another machine. Raises OSError or smtplib.SMTPException.
+    `smtps://` is TLS from the start, `smtp+tls://` turns to TLS or sends nothing, `smtp://` turns
+    to TLS when another machine offers it. A password is never sent in the clear to another machine.
+    Raises OSError or smtplib.SMTPException.
     """
     assert settings.smtp_url is not None
     parts = urlsplit(settings.smtp_url)
     host = parts.hostname or ""
     server: smtplib.SMTP
+    context = ssl.create_default_context(cafile=settings.smtp_ca)
     if parts.scheme == "smtps":
-        context = ssl.create_default_context()
         server = smtplib.SMTP_SSL(host, parts.port or 465, timeout=SMTP_SECONDS, context=context)
         private = True
     else:
-        server = smtplib.SMTP(host, parts.port or 25, timeout=SMTP_SECONDS)
-        private = _is_loopback(host)
+        must = parts.scheme == "smtp+tls"
+        port = parts.port or (587 if must else 25)
+        server = smtplib.SMTP(host, port, timeout=SMTP_SECONDS)
+        private = _is_loopback(host) and not must
     try:
-        _authenticate(server, parts, private=private)
+        _authenticate(server, parts, context, private=private)
     except BaseException:
         server.close()
         raise
     return server
 
 
-def _authenticate(server: smtplib.SMTP, parts: SplitResult, *, private: bool) -> None:
+def _authenticate(
+    server: smtplib.SMTP, parts: SplitResult, context: ssl.SSLContext, *, private: bool
+) -> None:
     server.ehlo()
     if not private and server.has_extn("starttls"):
-        server.starttls(context=ssl.create_default_context())
+        server.starttls(context=context)
         server.ehlo()
         private = True
+    if parts.scheme == "smtp+tls" and not private:
+        raise smtplib.SMTPNotSupportedError("the server does not offer STARTTLS")
     if parts.username:
         if not private:
             raise smtplib.SMTPNotSupportedError("STARTTLS is needed before a password")

@@ -38,6 +38,8 @@ def send_again(session: TenantSession, ids: Sequence[UUID], *, now: datetime) ->
             "due_at": now,
             "leased_until": None,
             "bounced_at": None,
+            "died_at": None,
+            "digest": False,
             "sendings": OutboxMessage.sendings + 1,
         },
     )

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, text
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from regional311.database.base import TENANT, Base, RowId, TenantId
@@ -16,13 +16,15 @@ class OutboxMessage(Base):
     """One message to one address, delivered at least once; its id is the message's id.
 
     `state`: pending, sent, dead (given up: a person sees it, has it sent again or sets it aside),
-    aside (a dead one that somebody left at that), withdrawn (nobody should get it any more).
+    aside (a dead one that somebody left at that), withdrawn (nobody should get it any more),
+    gathered (it left with others in one letter of the day).
     """
 
     __tablename__ = "outbox_messages"
     __table_args__ = (
         CheckConstraint(
-            "state IN ('pending', 'sent', 'dead', 'aside', 'withdrawn')", name="state_known"
+            "state IN ('pending', 'sent', 'dead', 'aside', 'withdrawn', 'gathered')",
+            name="state_known",
         ),
         CheckConstraint("channel IN ('email', 'text')", name="channel_known"),
         Index(
@@ -40,6 +42,12 @@ class OutboxMessage(Base):
             "subject_id",
             "id",
             postgresql_where=text("subject_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_outbox_messages_cause",
+            "tenant_id",
+            "cause_id",
+            postgresql_where=text("cause_id IS NOT NULL AND state = 'pending'"),
         ),
         {"info": TENANT},
     )
@@ -72,3 +80,68 @@ class OutboxMessage(Base):
     """What left, word for word, where that was not exactly `body`."""
     bounced_at: Mapped[datetime | None]
     """When it was said that it did not arrive."""
+    died_at: Mapped[datetime | None]
+    """When it was given up."""
+    cause_id: Mapped[UUID | None]
+    """What it was written by that may yet be undone: a row of a change of many."""
+    digest: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    """It waits for the letter of the day, in which it leaves with others."""
+
+
+class NoticeStop(Base):
+    """A person wants no notices: about one thing, or none at all (no subject)."""
+
+    __tablename__ = "notice_stops"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "address", "subject_id", postgresql_nulls_not_distinct=True),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    address: Mapped[str]
+    subject_id: Mapped[UUID | None]
+    stopped_at: Mapped[datetime | None]
+    """Null once they want them again."""
+    changed_at: Mapped[datetime]
+
+
+class NoticeChoice(Base):
+    """How a colleague gets one kind of notice by mail: at once, once a day, never."""
+
+    __tablename__ = "notice_choices"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "person_id", "event"),
+        CheckConstraint("how IN ('at_once', 'daily', 'never')", name="how_known"),
+        Index(None, "tenant_id", "address"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    person_id: Mapped[UUID]
+    address: Mapped[str]
+    """Where they get it, in lower case: letters are known by that."""
+    event: Mapped[str]
+    how: Mapped[str]
+
+
+class MailTrouble(Base):
+    """An address at which mail did not arrive; nothing more is sent there while it is stopped."""
+
+    __tablename__ = "mail_troubles"
+    __table_args__ = (UniqueConstraint("tenant_id", "address"), {"info": TENANT})
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    address: Mapped[str]
+    passing: Mapped[int] = mapped_column(default=0)
+    """How often mail did not arrive for a reason that passes."""
+    reason: Mapped[str]
+    """The code that mail servers gave, such as 5.1.1."""
+    message_id: Mapped[UUID | None]
+    last_at: Mapped[datetime]
+    stopped_at: Mapped[datetime | None]
+    lifted_at: Mapped[datetime | None]
+    """When somebody said that mail arrives there again."""
+    lifted_by: Mapped[UUID | None]

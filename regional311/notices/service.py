@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from babel import Locale
 from babel.dates import format_date
-from sqlalchemy import case, update
+from sqlalchemy import ARRAY, Uuid, any_, case, literal, select, update
 
 from regional311.database.ids import new_id
 from regional311.database.rows import new_row, send
-from regional311.database.session import TenantSession, mark_changed, scope_of
+from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
 from regional311.notices.models import OutboxMessage
 from regional311.notices.wording import Wording, Words, fill, usual
+from regional311.tenancy.models import Tenant
 
 Translate = Callable[[str, str], str]
 """From a text and a language to the text in that language."""
@@ -217,6 +218,13 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
             "disputed and {days} days overdue. If it was paid, tell {partner} day and reference.\n"
         ),
     ),
+    "digest": (
+        "{number} notices from {partner}",
+        (
+            "What {partner} has to tell you on {day}:\n\n\n{notices}\n\n\n"
+            "What you get by mail, and when: {address}\n"
+        ),
+    ),
     "dispute_unanswered": (
         "Dispute {number} should have been answered",
         (
@@ -263,6 +271,8 @@ AND_MORE: Final = "- and {number} more"
 
 EXPECTED: Final = "We expect to be done by {day}.\n\n"
 LINK: Final = "Follow it here: {address}\n"
+WAY_OUT: Final = "What you get from us, and how to stop it: {address}"
+"""Below every message to people who ask for help."""
 
 
 def as_written(text: str, _language: str) -> str:
@@ -284,11 +294,12 @@ def outbox_row(
     translate: Translate = as_written,
     wording: Wording = usual,
     hold: timedelta = timedelta(),
+    cause_id: UUID | None = None,
 ) -> OutboxMessage:
     """Make an outbox row in the person's language; ``values`` fill the event's text.
 
     That is the partner's own where ``wording`` has one, else the usual one. It leaves after
-    ``hold`` at the earliest.
+    ``hold`` at the earliest; ``cause_id`` is what may yet be undone (`release`, `withdraw_caused`).
     """
     words = wording(tenant_id, event, language) if event in TO_PEOPLE else None
     words = words or Words(*(translate(text, language) for text in TEXTS[event]))
@@ -309,7 +320,42 @@ def outbox_row(
         attempts=0,
         created_at=now,
         due_at=now + hold,
+        cause_id=cause_id,
     )
+
+
+def release(session: TenantSession, causes: Sequence[UUID], *, at: datetime) -> None:
+    """Let what these causes wrote leave at a moment, at whichever partner it was written."""
+    _everywhere(session, causes, {"due_at": at})
+
+
+def withdraw_caused(session: TenantSession, causes: Sequence[UUID]) -> None:
+    """Withdraw what was written by these causes and has not left, at whichever partner."""
+    gone = {"state": "withdrawn", "recipient": "", "heading": "", "body": ""}
+    _everywhere(session, causes, gone)
+
+
+def _everywhere(
+    session: TenantSession, causes: Sequence[UUID], values: Mapping[str, object]
+) -> None:
+    if not causes:
+        return
+    partners = session.scalars(select(Tenant.id).where(Tenant.tenant_id == Tenant.id)).all()
+    for partner_id in partners:
+        with acting_for(session, partner_id):
+            changed = session.execute(
+                update(OutboxMessage)
+                .where(
+                    OutboxMessage.tenant_id == partner_id,
+                    OutboxMessage.cause_id == any_(literal(list(causes), ARRAY(Uuid))),
+                    OutboxMessage.state == "pending",
+                )
+                .values(dict(values))
+                .returning(OutboxMessage.id)
+                .execution_options(synchronize_session=False)
+            ).first()
+            if changed is not None:
+                mark_changed(session)
 
 
 def with_fragments(

@@ -30,6 +30,7 @@ EVENTS = {
     "payment_due": _("A payment is due"),
     "payment_overdue": _("A payment is overdue"),
     "dispute_unanswered": _("A dispute has no answer"),
+    "digest": _("The notices of a day"),
     "wording_test": _("A message to try its words"),
     "thread_answer": _("An answer from the inbox"),
     "text_stop": _("Texts were ended"),
@@ -41,7 +42,8 @@ STATES = {
     "sent": _("Sent"),
     "dead": _("Could not be sent"),
     "aside": _("Set aside"),
-    "withdrawn": _("Taken back"),
+    "withdrawn": _("Not sent"),
+    "gathered": _("In the letter of the day"),
 }
 KINDS = {
     "pending": "waiting",
@@ -49,6 +51,7 @@ KINDS = {
     "dead": "danger",
     "aside": "neutral",
     "withdrawn": "neutral",
+    "gathered": "done",
 }
 CHANNELS = {"email": _("E-mail"), "text": _("Text")}
 

@@ -55,6 +55,13 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
                 P.MESSAGE_WORK,
             ),
             Entry(
+                "mail-addresses",
+                _("Where mail does not arrive"),
+                _("Addresses to which no more is sent."),
+                P.MESSAGE_WORK,
+                within="messages",
+            ),
+            Entry(
                 "message-words",
                 _("Words of messages"),
                 _("What messages to people say, in each language."),

@@ -17,6 +17,7 @@ from pyramid.events import BeforeRender
 from pyramid.static import QueryStringConstantCacheBuster
 
 from regional311.identity.permissions import Permissions as P
+from regional311.notices.troubles import did_not_arrive
 from regional311.web.emergencies import banners
 from regional311.web.i18n import ASKED, page_language
 from regional311.web.navigation import beside, menu_for
@@ -93,6 +94,10 @@ class Shell:
         if P.MESSAGE_WORK not in self.identity.permissions(self.tenant.id):
             return None
         return f"{self.url(self.tenant.slug, 'messages')}?about={subject_id}"
+
+    def did_not_arrive(self, subject_id: Any) -> bool:
+        """Whether mail about something does not reach the person. One statement."""
+        return did_not_arrive(self.request.dbsession, subject_id)
 
     @property
     def other_tenants(self) -> list[Any]:

@@ -81,8 +81,9 @@ from regional311.intake.models import Contact, FollowedRequest, ServiceRequest
 from regional311.keeping.models import Suggestion
 from regional311.ledger.exports import batch_numbered
 from regional311.ledger.models import Account, JournalEntry, LedgerPeriod
-from regional311.notices.models import OutboxMessage
+from regional311.notices.models import MailTrouble, OutboxMessage
 from regional311.notices.service import TO_PEOPLE
+from regional311.notices.ways_out import read_token as read_stop
 from regional311.notices.wording import LANGUAGES as WORDED_IN
 from regional311.referral import person_links
 from regional311.referral.models import AcceptancePolicy, Backtest, FollowUp, Referral, RuleSet
@@ -160,6 +161,8 @@ class Root(Resource):
             return Track(self.request, name, self)
         if name == "answer":
             return AnswerLinks(self.request, name, self)
+        if name == "letters":
+            return LetterLinks(self.request, name, self)
         if name == "mine":
             return Mine(self.request, name, self)
         if name == "services":
@@ -222,6 +225,29 @@ class TrackedRequest(Resource):
         self.partner = partner
         self.request_id = found.request_id
         self.me_too_id = found.me_too_id
+
+
+class LetterLinks(Resource):
+    """Where the links in messages lead by which people stop them."""
+
+    def child(self, name: str) -> Resource | None:
+        found = read_stop(self.request.registry.configured.secret, name)
+        partner = None if found is None else self.request.registry.partners.by_id(found[0])
+        if found is None or partner is None:
+            return None
+        enter(self.request, partner)
+        return LetterLink(self.request, name, self, partner, found[1])
+
+
+class LetterLink(Resource):
+    """What somebody gets who was sent a message, for whoever holds the link in it."""
+
+    def __init__(
+        self, request: Any, name: str, parent: Resource, partner: Partner, message_id: UUID
+    ) -> None:
+        super().__init__(request, name, parent)
+        self.partner = partner
+        self.message_id = message_id
 
 
 class AnswerLinks(Resource):
@@ -1123,6 +1149,18 @@ class Messages(Collection):
 
     permission = P.MESSAGE_WORK
     model, member, by = OutboxMessage, MessageRecord, "id"
+
+
+class MailTroubleRecord(Record):
+    """An address at which mail did not arrive, by id."""
+
+
+@collection("mail-addresses")
+class MailTroubles(Collection):
+    """Addresses at which mail did not arrive."""
+
+    permission = P.MESSAGE_WORK
+    model, member, by = MailTrouble, MailTroubleRecord, "id"
 
 
 class MessageWordsRecord(Record):

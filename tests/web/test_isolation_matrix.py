@@ -66,7 +66,7 @@ from regional311.keeping.suggestions import Wish, suggest
 from regional311.ledger.books import credit, debit
 from regional311.ledger.exports import make_batch
 from regional311.ledger.service import NewEntry, open_accounts, post
-from regional311.notices.models import OutboxMessage
+from regional311.notices.models import MailTrouble, OutboxMessage
 from regional311.referral import backtest
 from regional311.referral.acceptance import Acceptance
 from regional311.referral.drafting import Content as RuleContent
@@ -98,6 +98,7 @@ EVERYBODY = " ".join(ROLES)
 NOW = datetime(2026, 11, 3, 18, tzinfo=UTC)
 BATCH = new_id()
 MESSAGE = new_id()
+TROUBLE = new_id()
 
 TAKES = "specialist supervisor"
 CONTACTS = "specialist supervisor partner finance approver auditor"
@@ -170,6 +171,12 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("MessageRecord", "again", "POST"): ("messages/{message}/again", RUNS),
     ("MessageRecord", "aside", "POST"): ("messages/{message}/aside", RUNS),
     ("MessageRecord", "back", "POST"): ("messages/{message}/back", RUNS),
+    ("MailTroubles", "", "GET"): ("mail-addresses", RUNS),
+    ("MailTroubleRecord", "lift", "POST"): ("mail-addresses/{trouble}/lift", RUNS),
+    ("TenantNode", "notices", "GET"): ("notices", EVERYBODY),
+    ("TenantNode", "notices", "POST"): ("notices", EVERYBODY),
+    ("Settings", "notices", "GET"): ("settings/notices", "administrator"),
+    ("Settings", "notices", "POST"): ("settings/notices", "administrator"),
     ("MessageWords", "", "GET"): ("message-words", "administrator"),
     ("MessageWordsRecord", "", "GET"): ("message-words/request_closed.es", "administrator"),
     ("MessageWordsRecord", "", "POST"): ("message-words/request_closed.es", "administrator"),
@@ -692,6 +699,7 @@ PUBLIC = {
     "Auth",
     "Track",
     "TrackedRequest",
+    "LetterLink",
     "AnswerLinks",
     "AnswerLink",
     "Mine",
@@ -895,6 +903,14 @@ def found(web_engine, people) -> dict[str, str]:
                 created_at=NOW,
                 due_at=NOW,
             ),
+            MailTrouble(
+                tenant_id=me,
+                id=TROUBLE,
+                address="gone@example.org",
+                reason="5.1.1",
+                last_at=NOW,
+                stopped_at=NOW,
+            ),
         )
         need_id = _photos(session, me, first)
         came = Incoming(
@@ -909,6 +925,7 @@ def found(web_engine, people) -> dict[str, str]:
             "script": f"{CITY}/matrix:",
             "thread": written.public_id,
             "message": str(MESSAGE),
+            "trouble": str(TROUBLE),
             "thread_message": str(written.message_id),
             "template": str(
                 keep_template(

@@ -147,7 +147,7 @@ def _row(request: Any, tell: Telling, each: written.Message) -> dict[str, Any]:
         "state": said(STATES, each.state),
         "kind": KINDS[each.state],
         "attempts": each.attempts,
-        "reason": each.last_error if each.state in ("pending", "dead") else None,
+        "reason": each.last_error if each.state != "sent" else None,
     }
 
 

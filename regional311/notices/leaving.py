@@ -1,0 +1,161 @@
+"""What happens to messages at the moment at which they leave: who wants them, when, and how.
+
+Nothing is decided before, so that a person who stops notices, or mail that does not arrive, counts
+at once for what was written already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from regional311.database.session import mark_changed, scope_of
+from regional311.locale.sentences import in_language
+from regional311.notices.delivery import Complete, Letter, as_written
+from regional311.notices.models import MailTrouble, NoticeChoice, NoticeStop, OutboxMessage
+from regional311.notices.quiet import hours_of, leaves_at, next_digest
+from regional311.notices.service import TO_PEOPLE, WAY_OUT
+from regional311.notices.ways_out import make_token, return_address
+from regional311.notices.wording import fill
+from regional311.settings import Settings
+from regional311.tenancy.models import Tenant
+
+ANSWERS: Final = frozenset({"thread_answer"})
+"""What a person of ours wrote to somebody who wrote to us."""
+
+STOPPED: Final = "The person wants no such messages any more."
+NOT_WANTED: Final = "Whoever it was for gets no such messages by mail."
+NO_MAIL: Final = "Mail does not arrive at this address; none is sent there until that is lifted."
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of the addresses of a batch."""
+
+    zone: ZoneInfo
+    settings: Mapping[str, Any]
+    stops: AbstractSet[tuple[str, UUID | None]]
+    troubled: AbstractSet[str]
+    choices: Mapping[tuple[str, str], str]
+
+
+def leaving(settings: Settings, more: Complete = as_written) -> Complete:
+    """Give what completes letters: who may get them gets them, with `more` and with a way out."""
+
+    def complete(session: Session, letters: Sequence[Letter], now: datetime) -> list[Letter]:
+        kept = who_gets(session, letters, now)
+        return [with_way_out(each, settings) for each in more(session, kept, now)]
+
+    return complete
+
+
+def who_gets(session: Session, letters: Sequence[Letter], now: datetime) -> list[Letter]:
+    """Give the leased letters that leave now; what becomes of the others is written down.
+
+    Three statements, and one a reason.
+    """
+    if not letters:
+        return []
+    known = _known(session, letters)
+    kept: list[Letter] = []
+    for letter in letters:
+        values = _instead(letter, known, now)
+        if values is None:
+            kept.append(letter)
+            continue
+        session.execute(
+            update(OutboxMessage)
+            .where(
+                OutboxMessage.tenant_id == scope_of(session).tenant_id,
+                OutboxMessage.id == letter.id,
+            )
+            .values(leased_until=None, attempts=letter.attempt - 1, **values)
+            .execution_options(synchronize_session=False)
+        )
+        mark_changed(session)
+    return kept
+
+
+def _instead(letter: Letter, known: _Known, now: datetime) -> dict[str, Any] | None:
+    """What is written down of a letter that does not leave now; None: it leaves."""
+    address, to_people = letter.recipient.lower(), letter.event in TO_PEOPLE
+    if to_people and not known.stops.isdisjoint({(address, None), (address, letter.subject_id)}):
+        return {"state": "withdrawn", "last_error": STOPPED}
+    if letter.channel == "email" and address in known.troubled:
+        # an answer must be given in another way: a person has to know
+        dead = {"state": "dead", "died_at": now} if letter.event in ANSWERS else None
+        return {**(dead or {"state": "withdrawn"}), "last_error": NO_MAIL}
+    if not to_people and letter.channel == "email":
+        how = known.choices.get((address, letter.event))
+        if how == "never":
+            return {"state": "withdrawn", "last_error": NOT_WANTED}
+        if how == "daily":
+            return {"digest": True, "due_at": next_digest(now, known.zone)}
+    live = letter.channel == "text" and bool((letter.headers or {}).get("live"))
+    if (to_people or (letter.channel == "text" and letter.event in ANSWERS)) and not live:
+        due = leaves_at(now, hours_of(known.settings, letter.channel), known.zone)
+        if due > now:
+            return {"due_at": due}
+    return None
+
+
+def _known(session: Session, letters: Sequence[Letter]) -> _Known:
+    tenant_id = scope_of(session).tenant_id
+    addresses = sorted({each.recipient.lower() for each in letters})
+    mine = session.execute(
+        select(Tenant.zone, Tenant.settings).where(
+            Tenant.tenant_id == tenant_id, Tenant.id == tenant_id
+        )
+    ).one()
+    stops = session.execute(
+        select(NoticeStop.address, NoticeStop.subject_id).where(
+            NoticeStop.tenant_id == tenant_id,
+            NoticeStop.address.in_(addresses),
+            NoticeStop.stopped_at.is_not(None),
+        )
+    )
+    troubled = session.scalars(
+        select(MailTrouble.address).where(
+            MailTrouble.tenant_id == tenant_id,
+            MailTrouble.address.in_(addresses),
+            MailTrouble.stopped_at.is_not(None),
+            MailTrouble.lifted_at.is_(None),
+        )
+    )
+    choices = session.execute(
+        select(NoticeChoice.address, NoticeChoice.event, NoticeChoice.how).where(
+            NoticeChoice.tenant_id == tenant_id, NoticeChoice.address.in_(addresses)
+        )
+    )
+    return _Known(
+        ZoneInfo(mine.zone),
+        mine.settings,
+        {(row.address, row.subject_id) for row in stops},
+        set(troubled),
+        {(row.address, row.event): row.how for row in choices},
+    )
+
+
+def with_way_out(letter: Letter, settings: Settings) -> Letter:
+    """Give a letter with where it comes back to and, to people, the link that stops them."""
+    if letter.channel != "email" or letter.tenant_id is None or not settings.secret:
+        return letter
+    secret, tenant_id = settings.secret, letter.tenant_id
+    if letter.headers is None and settings.mail_listen is not None:
+        returns = return_address(settings.mail_from, secret, tenant_id, letter.id)
+        letter = replace(letter, returns_to=returns)
+    if letter.event not in TO_PEOPLE or not settings.url:
+        return letter
+    link = f"{settings.url}/letters/{make_token(secret, tenant_id, letter.id)}"
+    said = fill(in_language(WAY_OUT, letter.language), {"address": link})
+    return replace(
+        letter, body=f"{letter.body.rstrip()}\n\n-- \n{said}\n", way_out=f"{link}/one-click"
+    )
