@@ -38,6 +38,7 @@ from regional311.intake.service import (
     change_request,
 )
 from regional311.intake.undoing import as_it_was, put_back
+from regional311.notices.service import release, withdraw_caused
 
 ACTIONS: Final = ("assign", "move", "close", "tag", "untag", "note")
 MOST: Final = 5000
@@ -51,6 +52,9 @@ PART: Final = 50
 
 UNDO: Final = timedelta(minutes=10)
 """How long a change can be undone once it is done; letters about it wait as long."""
+
+HELD: Final = timedelta(days=30)
+"""How long letters wait at most while a change goes on; its end lets them leave after `UNDO`."""
 
 MOVES: Final = ("triaged", "in_progress", *lifecycle.WAITING)
 """States to which many can be moved; closing and assigning are changes of their own."""
@@ -195,7 +199,7 @@ def go_on(
     if change is None or change.state not in ("waiting", "running", "undoing"):
         return 0
     undoing, wanted = change.state == "undoing", wanted_from(change.action, change.wanted)
-    may = _may_work(session)
+    may, undone = _may_work(session), list[UUID]()
     rows = session.execute(
         select(BulkRow.id, BulkRow.request_id, BulkRow.before, BulkRow.version, BulkRow.at)
         .where(
@@ -215,8 +219,11 @@ def go_on(
                 if undoing:
                     values = _undo(session, wanted, row, now, followers)
                 else:
-                    values = _change(session, wanted, row.request_id, now, followers)
+                    held = replace(followers, hold=HELD, cause_id=row.id)
+                    values = _change(session, wanted, row.request_id, now, held)
                 send(session)
+            if undoing:
+                undone.append(row.id)
         except DomainError as error:
             values = {"result": "kept" if undoing else "refused", "why": error.message}
         session.execute(
@@ -225,6 +232,7 @@ def go_on(
             .values(values)
             .execution_options(synchronize_session=False)
         )
+    withdraw_caused(session, undone)
     over = len(rows) < most
     state = ("undone" if undoing else "done") if over else ("undoing" if undoing else "running")
     ended: dict[str, Any] = {"state": state}
@@ -232,6 +240,7 @@ def go_on(
         ended["undone_at"] = now
     elif over:
         ended |= {"ended_at": now, "undo_until": now + UNDO}
+        release(session, _changed_rows(session, bulk_id), at=now + UNDO)
     session.execute(
         update(BulkChange)
         .where(BulkChange.tenant_id == scope_of(session).tenant_id, BulkChange.id == bulk_id)
@@ -240,6 +249,18 @@ def go_on(
     )
     mark_changed(session)
     return len(rows)
+
+
+def _changed_rows(session: TenantSession, bulk_id: UUID) -> list[UUID]:
+    return list(
+        session.scalars(
+            select(BulkRow.id).where(
+                BulkRow.tenant_id == scope_of(session).tenant_id,
+                BulkRow.bulk_id == bulk_id,
+                BulkRow.result == "changed",
+            )
+        )
+    )
 
 
 def _change(
@@ -443,7 +464,7 @@ def work(
                     session,
                     each.id,
                     now=clock(),
-                    followers=replace(followers(engine), hold=UNDO),
+                    followers=followers(engine),
                 )
         except DBAPIError as error:
             # two at the same requests: the part is done again in the next round

@@ -92,7 +92,7 @@ def put_back(
     request.updated_at = now
     session.flush()
     changed = Changed(request_id, request.version, request.state)
-    intake_id, need_id = request.intake_tenant_id, request.need_id
+    intake_id, need_id, me_toos = request.intake_tenant_id, request.need_id, request.me_too
     record(
         session,
         now=now,
@@ -111,6 +111,8 @@ def put_back(
         tell_followers(session, request, now, words, replace(NO_FOLLOWERS, silent=True))
         if need_id is not None and was in lifecycle.CLOSED:
             settle(session, need_id)
+        if me_toos and was in lifecycle.CLOSED:
+            _settle_me_toos(session, request_id, now)
         if intake_id != scope_of(session).tenant_id:
             with acting_for(session, intake_id):
                 theirs = session.execute(
@@ -128,6 +130,22 @@ def put_back(
         with acting_for(session, tenant_id):
             _answer_letters(session, subjects, changed_at, here, changed.state, now, followers)
     return changed
+
+
+def _settle_me_toos(session: TenantSession, request_id: UUID, now: datetime) -> None:
+    """Whoever said *me too* waits again, too, and the partners at which they said it hear so."""
+    home = scope_of(session).tenant_id
+    request = session.get_one(ServiceRequest, (home, request_id))
+    said = me_too.Standing(request.state, request.resolution, request.closed_at)
+    for each in me_too.listeners(session, request_id):
+        if each.need_id is None:
+            continue
+        if each.intake_tenant_id == home:
+            settle(session, each.need_id)
+            continue
+        me_too.tell_need(session, each.intake_tenant_id, each.need_id, said, now=now)
+        with acting_for(session, each.intake_tenant_id):
+            settle(session, each.need_id)
 
 
 def in_words(text: str, translate: Callable[[str], str]) -> str:

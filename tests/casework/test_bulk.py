@@ -24,7 +24,7 @@ from regional311.casework.models import BulkChange
 from regional311.casework.tags import tags
 from regional311.database.session import acting_for, scope_of
 from regional311.errors import InvalidInput, NotFound
-from regional311.intake import queries, service
+from regional311.intake import me_too, queries, service
 from regional311.intake.merging import merge
 from regional311.intake.models import FollowedRequest, Need, ServiceRequest
 from regional311.intake.undoing import TAKEN_BACK
@@ -33,7 +33,6 @@ from tests.intake.test_requests import NAMES, file
 from tests.little_region import IDS, IN_CITY, NOW, ON_BRIDGE
 
 LATER = NOW + timedelta(hours=1)
-HELD = replace(NAMES, hold=bulk.UNDO)
 FILLED = "All holes of this street were filled today."
 CLOSE = Wanted("close", resolution="completed", message=FILLED)
 
@@ -44,7 +43,7 @@ def filed(session, region, many=3):
 
 
 def do(session, bulk_id, now=LATER, most=bulk.PART):
-    while go_on(session, bulk_id, now=now, followers=HELD, most=most) == most:
+    while go_on(session, bulk_id, now=now, followers=NAMES, most=most) == most:
         pass
 
 
@@ -107,6 +106,65 @@ def test_undoing_puts_back_what_nobody_has_touched_since(work, region):
         if each.contact_id == work.get(ServiceRequest, (IDS["city"], chosen[1][0])).contact_id
     ]
     assert needs == ["open"]
+
+
+def dues(session, event):
+    session.expire_all()
+    rows = session.execute(
+        select(OutboxMessage.state, OutboxMessage.due_at).where(OutboxMessage.event == event)
+    )
+    return [(row.state, row.due_at) for row in rows]
+
+
+def test_letters_of_a_long_change_wait_until_all_of_it_can_no_more_be_undone(work, region):
+    """Parts are hours apart; nothing leaves while there is more to do, or it can be undone."""
+    chosen = filed(work, region, many=4)
+    bulk_id = ask(work, CLOSE, chosen, now=LATER)
+    for hours in range(2):
+        now = LATER + timedelta(hours=hours)
+        assert go_on(work, bulk_id, now=now, followers=NAMES, most=2) == 2
+        assert all(due > now + timedelta(days=1) for _state, due in dues(work, "request_closed"))
+    ended = LATER + timedelta(hours=5)
+    assert go_on(work, bulk_id, now=ended, followers=NAMES, most=2) == 0
+    assert dues(work, "request_closed") == [("pending", ended + bulk.UNDO)] * 4
+
+
+def test_who_has_it_too_hears_nothing_of_what_was_undone(work, region):
+    """Letters to those who said *me too* are withdrawn, at this partner and at others."""
+    ((request_id, number),) = filed(work, region, many=1)
+    me_too.join(
+        work,
+        me_too.Joins(
+            number=number,
+            service_keys=("pothole",),
+            source_key="web:bulk",
+            at=LATER,
+            intake_tenant_id=IDS["city"],
+            token="secret of bulk",
+            email="eva@me.example",
+        ),
+    )
+    bridge = file(work, region, ON_BRIDGE)
+    bulk_id = ask(work, CLOSE, [(request_id, number)], now=LATER)
+    do(work, bulk_id)
+    assert dues(work, "me_too_closed") == [("pending", LATER + bulk.UNDO)]
+    undo(work, bulk_id, now=LATER)
+    do(work, bulk_id)
+    assert [state for state, _due in dues(work, "me_too_closed")] == ["withdrawn"]
+    person = scope_of(work).person_id
+    with acting_for(work, IDS["county"]):
+        from regional311.identity.service import grant
+
+        grant(work, person_id=person, name="Wren", email="w@county.example", roles=["worker"])
+        theirs = ask(work, CLOSE, [(bridge.request_id, bridge.request_public_id)], now=LATER)
+        do(work, theirs)
+    before = dues(work, "request_closed")
+    # the letter of the partner that took it in waits, too, and goes with the undoing
+    assert ("pending", LATER + bulk.UNDO) in before
+    with acting_for(work, IDS["county"]):
+        undo(work, theirs, now=LATER)
+        do(work, theirs)
+    assert "pending" not in [state for state, _due in dues(work, "request_closed")]
 
 
 def test_who_took_it_in_hears_that_it_was_undone(work, region):

@@ -426,7 +426,7 @@ def change(context: Requests, request: Any) -> Any:
                 )
             bulk_id = bulk.ask(session, _wanted(action, values), chosen.rows, now=request.now)
             if len(chosen.rows) <= AT_ONCE:
-                followers = telling(request).followers(hold=bulk.UNDO)
+                followers = telling(request).followers()
                 bulk.go_on(session, bulk_id, now=request.now, followers=followers, most=AT_ONCE + 1)
             return {"id": str(bulk_id)}
 
