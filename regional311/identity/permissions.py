@@ -20,6 +20,8 @@ class Permissions(StrEnum):
     CONTACT_EDIT = "contact:edit"
     INQUIRER_READ = "inquirer:read"
     """Who asked, in whose words, and where: without it a contact shows facts and codes only."""
+    FLOOR_RUN = "floor:run"
+    """See who is on what and who waits; look along, take contacts over, give work to others."""
     EMERGENCY_READ = "emergency:read"
     EMERGENCY_RUN = "emergency:run"
     """Start, change and end emergencies and drills; lend help and take it."""
@@ -123,6 +125,7 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[Permissions]] = {
         P.REFERRAL_ACCEPT,
         P.PEOPLE_READ,
         P.AUDIT_READ,
+        P.FLOOR_RUN,
         P.EMERGENCY_RUN,
         P.INBOX_EDIT,
         P.MESSAGE_WORK,

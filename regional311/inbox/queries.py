@@ -128,6 +128,7 @@ def listed(
     channel: str | None = None,
     line: str | None = None,
     language: str | None = None,
+    claimed_by: UUID | None = None,
     words: str | None = None,
     after: str | None = None,
     limit: int = PAGE,
@@ -140,6 +141,7 @@ def listed(
         (Thread.channel, channel),
         (Thread.line_key, line),
         (Thread.language, language),
+        (Thread.claimed_by, claimed_by),
     ):
         if value is not None:
             asked = asked.where(column == value)

@@ -15,7 +15,7 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, or_, select, text, update
 
 from regional311.audit.service import record
 from regional311.database.ids import new_id
@@ -112,6 +112,7 @@ def call(
 ) -> tuple[int, str]:
     """Call somebody, or whoever has waited longest; give the number and the contact's.
 
+    Who waits for the acting person comes first, who waits for somebody else is left to them.
     `begin` starts the contact for a visit and its seconds of waiting. Two who call at once call
     two people. `line_key` keeps to one front desk; `to` is the window. Raises `NobodyWaits`,
     `NotWaiting`, `InvalidInput`.
@@ -128,7 +129,10 @@ def call(
     else:
         if line_key is not None:
             waiting = waiting.where(Visit.line_key == line_key)
-        waiting = waiting.order_by(Visit.number).limit(1).with_for_update(skip_locked=True)
+        mine = Visit.for_id == scope.person_id
+        waiting = waiting.where(or_(Visit.for_id.is_(None), mine))
+        waiting = waiting.order_by(Visit.for_id.is_(None), Visit.number)
+        waiting = waiting.limit(1).with_for_update(skip_locked=True)
     visit = session.execute(waiting.execution_options(populate_existing=True)).scalar_one_or_none()
     if visit is None:
         if visit_id is not None:
@@ -235,6 +239,7 @@ class Seen:
     called_by: UUID | None
     called_to: str | None
     left_at: datetime | None
+    for_id: UUID | None
     contact: str | None
     ended_at: datetime | None
 

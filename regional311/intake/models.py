@@ -120,6 +120,8 @@ class Contact(Base):
     danger_answer: Mapped[str | None]
     """`none`, or the key of the sign that was named; null until the screen was asked."""
     note: Mapped[str | None]
+    gone_at: Mapped[datetime | None]
+    """When the person was gone, as was said at the desk: from then on it is wrapped up."""
     version: Mapped[int] = mapped_column(default=1)
 
     __mapper_args__ = {"version_id_col": version, "version_id_generator": lambda v: (v or 0) + 1}
@@ -242,6 +244,12 @@ class ServiceRequest(Base):
             "service_key",
             "place_words",
             postgresql_where=f"place_words IS NOT NULL AND {SEEN}",
+        ),
+        Index(
+            "ix_service_requests_promised",
+            "tenant_id",
+            "expected_at",
+            postgresql_where="expected_at IS NOT NULL AND state NOT IN ('closed', 'merged')",
         ),
         {"info": TENANT},
     )
@@ -560,6 +568,8 @@ class Visit(Base):
     contact_id: Mapped[UUID | None]
     """The contact that began when they were called."""
     left_at: Mapped[datetime | None]
+    for_id: Mapped[UUID | None]
+    """For whom they wait; anybody calls whoever waits for nobody in particular."""
 
 
 class Attachment(Base):

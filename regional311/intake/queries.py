@@ -390,7 +390,9 @@ def requests(
     assignee_id: UUID | None = None,
     unassigned: bool = False,
     among: Select[Any] | None = None,
+    unqueued: bool = False,
     overdue_at: datetime | None = None,
+    due_from: datetime | None = None,
     heard: bool = False,
     number: str | None = None,
     cleared: bool = False,
@@ -401,8 +403,9 @@ def requests(
     """Give a page of the partner's requests, the newest first: one statement.
 
     Confidential requests are left out unless the reader is ``cleared`` for them. Only open
-    requests are overdue. ``heard`` leaves those whose person wrote and had no answer yet,
-    ``unassigned`` those that nobody works, ``among`` those whose id it gives.
+    requests are overdue, and of those from ``due_from`` on if it is given. ``heard`` leaves those
+    whose person wrote and had no answer yet, ``unassigned`` those that nobody works, ``unqueued``
+    those in no queue, ``among`` those whose id it gives.
     """
     query = select(*_of(ServiceRequest, RequestItem)).where(
         ServiceRequest.tenant_id == scope_of(session).tenant_id
@@ -418,6 +421,10 @@ def requests(
     if overdue_at is not None:
         query = query.where(ServiceRequest.expected_at < overdue_at)
         states = [each for each in states or lifecycle.OPEN if each in lifecycle.OPEN]
+    if due_from is not None:
+        query = query.where(ServiceRequest.expected_at >= due_from)
+    if unqueued:
+        query = query.where(ServiceRequest.queue.is_(None))
     if heard:
         query = query.where(ServiceRequest.heard_at.is_not(None))
     if unassigned:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -23,6 +23,9 @@ from regional311.referral.queries import ReferralItem
 
 MOST: Final = 999
 """Beyond this a tab says *more than*."""
+
+SOON: Final = timedelta(days=1)
+"""What is due within this is due soon."""
 
 WORKED: Final = ("accepted", "in_progress")
 
@@ -46,7 +49,17 @@ TABS: Final[Mapping[str, tuple[tuple[str, ...], Condition]]] = {
         ("requested",),
         lambda now, _person: _received(Referral.asked_at.is_(None), Referral.due_at < now),
     ),
+    "soon": (
+        ("requested",),
+        lambda now, _person: _received(
+            Referral.asked_at.is_(None), Referral.due_at >= now, Referral.due_at < now + SOON
+        ),
+    ),
     "ageing": (WORKED, lambda now, _person: _received(Referral.finish_by < now)),
+    "ending": (
+        WORKED,
+        lambda now, _person: _received(Referral.finish_by >= now, Referral.finish_by < now + SOON),
+    ),
     "work": (WORKED, lambda _now, _person: _received()),
     "asked": (
         lifecycle.OPEN,
@@ -112,6 +125,8 @@ def listed(
     service_key: str | None = None,
     counterparty_id: UUID | None = None,
     urgency: str | None = None,
+    claimed_by: UUID | None = None,
+    unclaimed: bool = False,
     without: Iterable[tuple[UUID, str]] = (),
     sort: str = "sent",
     oldest_first: bool = True,
@@ -133,9 +148,12 @@ def listed(
         (Referral.service_key, service_key),
         (Referral.counterparty_id, counterparty_id),
         (Referral.urgency, urgency),
+        (Referral.claimed_by, claimed_by),
     ):
         if value is not None:
             query = query.where(column == value)
+    if unclaimed:
+        query = query.where(Referral.claimed_by.is_(None))
     me = scope_of(session).tenant_id
     for owner_id, key in without:
         at_owner = (

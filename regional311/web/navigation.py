@@ -68,6 +68,12 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
                 P.SETTINGS_EDIT,
                 within="messages",
             ),
+            Entry(
+                "floor",
+                _("Floor"),
+                _("Who is on what, who waits, what is late."),
+                P.FLOOR_RUN,
+            ),
             Entry("contacts", _("Contacts"), _("What was asked, and the answer."), P.CONTACT_READ),
             Entry(
                 "emergencies",

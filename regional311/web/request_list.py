@@ -11,6 +11,7 @@ from regional311.casework.tags import tagged
 from regional311.identity.permissions import Permissions as P
 from regional311.identity.queries import Member, who_may
 from regional311.intake import lifecycle
+from regional311.referral.worklist import SOON
 from regional311.web.i18n import _
 from regional311.web.listing import Filter
 from regional311.web.telling import telling
@@ -19,6 +20,7 @@ from regional311.web.wording import PRIORITIES, REQUEST_STATES, choices
 OWN_STATES: Final = tuple(state for state in REQUEST_STATES if state != "in_transit")
 ME: Final = "me"
 NOBODY: Final = "nobody"
+NO_QUEUE: Final = "none"
 NAMES: Final = (
     "state",
     "queue",
@@ -49,7 +51,11 @@ def filters(request: Any) -> list[Filter]:
             _("Status"),
             choices=[("open", _("Open")), *choices(REQUEST_STATES, OWN_STATES)],
         ),
-        Filter("queue", _("Queue"), choices=list(tell.published.queues(tell.slug).items())),
+        Filter(
+            "queue",
+            _("Queue"),
+            choices=[*tell.published.queues(tell.slug).items(), (NO_QUEUE, _("No queue"))],
+        ),
         Filter("service", _("Service"), choices=sorted(services, key=lambda each: each[1])),
         Filter("priority", _("Priority"), choices=choices(PRIORITIES)),
         Filter(
@@ -62,7 +68,11 @@ def filters(request: Any) -> list[Filter]:
             ],
         ),
         Filter("tag", _("Tag")),
-        Filter("overdue", _("Overdue"), choices=[("yes", _("Only overdue"))]),
+        Filter(
+            "overdue",
+            _("Overdue"),
+            choices=[("yes", _("Only overdue")), ("soon", _("Due within a day"))],
+        ),
         Filter("heard", _("News"), choices=[("yes", _("The person wrote"))]),
     ]
 
@@ -70,6 +80,8 @@ def filters(request: Any) -> list[Filter]:
 def asked(request: Any, values: Mapping[str, str | None]) -> dict[str, Any]:
     """Give what `intake.queries.requests` is asked for with these values of the filters."""
     state, who, tag = values.get("state"), values.get("who"), values.get("tag")
+    queue = values.get("queue")
+    late_at = {"yes": request.now, "soon": request.now + SOON}.get(values.get("overdue") or "")
     assignee = None
     if who == ME:
         assignee = request.identity.person_id
@@ -80,13 +92,15 @@ def asked(request: Any, values: Mapping[str, str | None]) -> dict[str, Any]:
         states = lifecycle.OPEN
     return {
         "states": states,
-        "queue": values.get("queue"),
+        "queue": queue if queue != NO_QUEUE else None,
+        "unqueued": queue == NO_QUEUE,
         "service_key": values.get("service"),
         "priority": values.get("priority"),
         "assignee_id": assignee,
         "unassigned": who == NOBODY,
         "among": tagged(request.dbsession, tag) if tag else None,
-        "overdue_at": request.now if values.get("overdue") else None,
+        "overdue_at": late_at,
+        "due_from": request.now if values.get("overdue") == "soon" else None,
         "heard": bool(values.get("heard")),
         "cleared": request.identity.cleared(request.tenant.id),
     }

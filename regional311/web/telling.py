@@ -97,6 +97,16 @@ class Telling:
         slug = self.published.slugs.get(owner) if isinstance(owner, UUID) else owner
         return self.published.directory.find(f"{slug}/{key}")
 
+    @cached_property
+    def confidential_services(self) -> frozenset[tuple[UUID, str]]:
+        """The services that are asked for in confidence, as (owner, key)."""
+        ids = self.published.ids
+        return frozenset(
+            (ids[each.tenant], each.key)
+            for each in self.published.directory.services
+            if each.confidential and each.tenant in ids
+        )
+
     def service_name(self, owner: UUID | str | None, key: str) -> str:
         """A service's name; its key when nobody has such a service any more."""
         found = self.service(owner, key)

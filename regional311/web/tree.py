@@ -67,12 +67,13 @@ from regional311.database import ids
 from regional311.database.base import Base
 from regional311.database.session import open_session
 from regional311.exchange.models import ExternalSystem
+from regional311.floor.watching import contact_is_confidential
 from regional311.forecast.models import Budget, Scenario
 from regional311.identity import attempts
 from regional311.identity.members import find_member
 from regional311.identity.models import ApiClient, Membership
 from regional311.identity.permissions import Permissions as P
-from regional311.identity.queries import Tracked, tracked
+from regional311.identity.queries import Identity, Tracked, tracked
 from regional311.inbox import chatting
 from regional311.inbox.models import AnswerTemplate, Thread
 from regional311.inbox.queries import Viewer
@@ -770,6 +771,10 @@ class ContactRecord(Record):
     """C-...: one contact."""
 
 
+class SecretContactRecord(Record):
+    """C-...: a confidential contact, for who may know no more than that there is one."""
+
+
 class RequestRecord(Record):
     """R-...: one service request."""
 
@@ -1097,6 +1102,13 @@ class Desk(Collection):
     permission = P.CONTACT_TAKE
 
 
+@collection("floor")
+class Floor(Collection):
+    """Who is on what, who waits, what is late: for who runs the floor."""
+
+    permission = P.FLOOR_RUN
+
+
 @collection("front-desk")
 class FrontDesk(Collection):
     """Who waits for a person, and who is called."""
@@ -1183,6 +1195,25 @@ class MessageWords(Collection):
 class Contacts(Collection):
     permission = P.CONTACT_READ
     model, member, prefix = Contact, ContactRecord, "C"
+
+    def child(self, name: str) -> Resource | None:
+        found = super().child(name)
+        if isinstance(found, ContactRecord) and self._is_secret(found.record):
+            return SecretContactRecord(self.request, name, self, found.record)
+        return found
+
+    def _is_secret(self, found: Any) -> bool:
+        """Whether it is confidential, and neither theirs nor are they cleared for such."""
+        identity = self.request.identity
+        if (
+            identity is None
+            or not isinstance(identity, Identity)
+            or identity.cleared(self.request.tenant.id)
+            or found.specialist_id == identity.person_id
+        ):
+            return False
+        secret = telling(self.request).confidential_services
+        return contact_is_confidential(self.request.dbsession, found.id, secret)
 
 
 @collection("requests")

@@ -56,9 +56,11 @@ from regional311.forecast.service import Comparison
 from regional311.forecast.service import save as save_scenario
 from regional311.identity.clients import make_client
 from regional311.identity.models import ApiClient
+from regional311.inbox.models import Thread
 from regional311.inbox.receiving import Incoming
 from regional311.inbox.receiving import receive as receive_message
 from regional311.inbox.templates import keep as keep_template
+from regional311.inbox.working import keep_confidential
 from regional311.intake.models import Contact, Need, ServiceRequest
 from regional311.intake.service import attachment_rows
 from regional311.intake.uploads import upload
@@ -144,6 +146,12 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
         ("FrontDesk", name, "POST"): (f"front-desk/{name}", TAKES)
         for name in ("back", "call", "leave")
     },
+    ("FrontDesk", "direct", "POST"): ("front-desk/direct", "supervisor"),
+    ("Floor", "", "GET"): ("floor", "supervisor"),
+    ("ContactRecord", "company", "GET"): ("contacts/{contact}/company", TAKES),
+    ("ContactRecord", "give", "POST"): ("contacts/{contact}/give", "supervisor"),
+    ("ContactRecord", "gone", "POST"): ("contacts/{contact}/gone", TAKES),
+    ("SecretContactRecord", "", "GET"): ("contacts/{secret_contact}", CONTACTS),
     ("Inbox", "", "GET"): ("inbox", TAKES),
     ("Inbox", "next", "POST"): ("inbox/next", TAKES),
     ("ThreadRecord", "", "GET"): ("inbox/{thread}", TAKES),
@@ -921,7 +929,15 @@ def found(web_engine, people) -> dict[str, str]:
             files=(upload("1", "a.pdf", b"%PDF-"),),
         )
         written = receive_message(session, region, came, now=NOW)
+        hushed = receive_message(
+            session, region, replace(came, key="hushed", address="b@example.org"), now=NOW
+        )
+        keep_confidential(session, hushed.thread_id, None, on=True, now=NOW)
+        secret_id = session.scalars(
+            select(Thread.contact_id).where(Thread.tenant_id == me, Thread.id == hushed.thread_id)
+        ).one()
         return settled(session, people.tenants, statement_id, line_id, position) | {
+            "secret_contact": first(Contact, "public_id", Contact.id == secret_id),
             "script": f"{CITY}/matrix:",
             "thread": written.public_id,
             "message": str(MESSAGE),

@@ -27,8 +27,10 @@ from regional311.catalog.directory import Service
 from regional311.catalog.queries import forms
 from regional311.database.ids import new_token
 from regional311.errors import InvalidInput, Stale
+from regional311.floor.giving import look_along
 from regional311.identity.permissions import Permissions as P
 from regional311.inbox.calls import of_contact
+from regional311.inbox.queries import colleagues
 from regional311.inbox.working import revision_of
 from regional311.intake import lifecycle, queries
 from regional311.intake.service import close_contact, record_transfer, update_contact
@@ -38,6 +40,7 @@ from regional311.referral import queries as referrals
 from regional311.referral.decision import explain_stored
 from regional311.web.answer_links import answer_link
 from regional311.web.answering_now import number_to_give
+from regional311.web.company import company_of, to_give_to
 from regional311.web.desk_search import LONGEST_QUESTION, hits_of, record_pick
 from regional311.web.entry_alerts import entry_alerts
 from regional311.web.forms import (
@@ -150,7 +153,14 @@ def contacts(context: Contacts, request: Any) -> Any:
         filters=[
             Filter("state", _("State"), choices=[("open", _("Open")), ("ended", _("Ended"))]),
             Filter("channel", _("Channel"), choices=choices(CHANNELS)),
-            Filter("specialist", _("Taken by"), choices=[("me", _("Me"))]),
+            Filter(
+                "specialist",
+                _("Taken by"),
+                choices=[
+                    ("me", _("Me")),
+                    *((str(each), name) for each, name in colleagues(request.dbsession).items()),
+                ],
+            ),
             Filter("from", _("From day"), type="date"),
             Filter("until", _("Until day"), type="date"),
         ],
@@ -164,7 +174,7 @@ def contacts(context: Contacts, request: Any) -> Any:
         session,
         ended={"open": False, "ended": True}.get(asked["state"] or ""),
         channel=asked["channel"],
-        specialist_id=request.identity.person_id if asked["specialist"] else None,
+        specialist_id=_specialist(request, asked["specialist"]),
         since=_start_of(tell, asked["from"]),
         until=_start_of(tell, asked["until"], following=True),
         oldest_first=listing.sort == "started",
@@ -215,6 +225,13 @@ def contacts(context: Contacts, request: Any) -> Any:
     )
     takes = P.CONTACT_TAKE in request.identity.permissions(request.tenant.id)
     return {"listing": listing, "desk_url": f"/{tell.slug}/desk" if takes else None}
+
+
+def _specialist(request: Any, asked: str | None) -> UUID | None:
+    if asked is None:
+        return None
+    found: UUID = request.identity.person_id if asked == "me" else UUID(asked)
+    return found
 
 
 def _start_of(tell: Telling, day: str | None, *, following: bool = False) -> datetime | None:
@@ -594,6 +611,7 @@ class Work:
 def contact(context: ContactRecord, request: Any) -> dict[str, Any]:
     """One contact: what to do next while it is open, and all that came of it."""
     work = Work(walked=request.GET.get("walk", ""))
+    look_along(request.dbsession, context.record, now=request.now)
     asked = request.GET.get("service", "")[:LONGEST_QUESTION]
     if asked and _editable(context, request) and context.record.danger_answer == "none":
         work.service = offered(request, asked)
@@ -666,6 +684,9 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
         if asks
         else None
     )
+    company = company_of(request, found, detail.history, detail.people) if editable else None
+    if company is not None and company["give_url"]:
+        company["colleagues"] = to_give_to(request, found)
     answered = {each.id: None if searching else kept_from(each.answers) for each in detail.needs}
     asked = forms(session, [each.form for each in answered.values() if each is not None])
     return {
@@ -698,6 +719,13 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
             },
         },
         "editable": editable,
+        "company": company,
+        "gone": {
+            "url": f"{here}/gone",
+            "at": tell.when(found.gone_at),
+        }
+        if editable and screened
+        else None,
         "screen": screen if editable and not screened else None,
         "danger": danger,
         "accommodation_url": f"/{tell.slug}/accommodation?from={found.public_id}"
@@ -1218,7 +1246,7 @@ def wrap_up(context: ContactRecord, request: Any) -> Any:
     close_contact(
         request.dbsession,
         now=request.now,
-        over_at=call.over_at if call else None,
+        over_at=found.gone_at or (call.over_at if call else None),
         # one that was written may have been ended in the inbox, and that taken back
         revision=revision_of(request.dbsession, found.id) if found.channel in WRITTEN else 1,
         contact_id=found.id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote, unquote
 from uuid import UUID
@@ -11,8 +12,10 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
 
 from regional311.errors import InvalidInput
+from regional311.floor.giving import direct_visit
 from regional311.identity.members import names_of
 from regional311.identity.permissions import Permissions as P
+from regional311.inbox.queries import colleagues
 from regional311.intake import front_desk
 from regional311.intake.front_desk import Seen
 from regional311.intake.models import Visit
@@ -33,6 +36,7 @@ from regional311.web.forms import (
     make_form,
 )
 from regional311.web.i18n import _
+from regional311.web.security import may
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import FrontDesk, WaitingRoom, enter
 from regional311.web.wording import LANGUAGES, choices, said
@@ -115,7 +119,11 @@ def index(context: FrontDesk, request: Any) -> dict[str, Any]:
 def _page(request: Any, form: Any) -> dict[str, Any]:
     tell = telling(request)
     seen = front_desk.visits(request.dbsession, tell.today)
-    names = names_of(request.dbsession, {each.called_by for each in seen if each.called_by})
+    runs = may(request, P.FLOOR_RUN)
+    people = colleagues(request.dbsession) if runs else {}
+    names = names_of(
+        request.dbsession, {who for each in seen for who in (each.called_by, each.for_id) if who}
+    )
     desks = dict(_desks(tell))
     rows = {
         state: [_row(tell, request, each, names, desks) for each in seen if where(each)]
@@ -131,10 +139,20 @@ def _page(request: Any, form: Any) -> dict[str, Any]:
         "here": f"/{tell.slug}/front-desk",
         "screen_url": f"/waiting/{tell.slug}",
         "rows": rows,
+        "colleagues": list(people.items()),
+        "runs": runs,
+        "next": _next(seen, request.identity.person_id),
         "usual": None if usual is None else tell.minutes(usual),
         "late": sum(each["late"] for each in rows["waiting"]),
         "last_place": unquote(request.cookies.get(PLACE, ""))[: front_desk.LONGEST_NAME],
     }
+
+
+def _next(seen: Sequence[Seen], me: UUID) -> int | None:
+    """The number that is called next: who waits for this person, then who waits for anybody."""
+    waits = [each for each in seen if each.state == "waiting" and each.for_id in (None, me)]
+    first = min(waits, key=lambda each: (each.for_id is None, each.number), default=None)
+    return None if first is None else first.number
 
 
 PLACE = "called_to"
@@ -158,6 +176,8 @@ def _row(
         "waited": tell.minutes(waited),
         "late": each.state == "waiting" and waited > front_desk.LATE,
         "by": names.get(each.called_by),
+        "for": names.get(each.for_id) if each.for_id else None,
+        "for_id": each.for_id,
         "to": each.called_to,
         "contact": each.contact,
         "contact_url": f"/{tell.slug}/contacts/{each.contact}" if each.contact else None,
@@ -254,6 +274,32 @@ def back(context: FrontDesk, request: Any) -> HTTPSeeOther:
         request.dbsession, visit_id=_asked(request), today=tell.today, now=request.now
     )
     request.flash("success", _("Number ${number} waits again.", mapping={"number": number}))
+    return HTTPSeeOther(location=f"/{tell.slug}/front-desk")
+
+
+@view_config(context=FrontDesk, name="direct", permission=P.FLOOR_RUN, request_method="POST")
+def direct(context: FrontDesk, request: Any) -> HTTPSeeOther:
+    """Let somebody wait for one colleague, or for anybody again."""
+    tell, chosen = telling(request), request.POST.get("for", "")
+    try:
+        to = UUID(chosen) if chosen else None
+    except ValueError:
+        raise InvalidInput(_("Choose one of those listed."), field="for") from None
+    people = colleagues(request.dbsession)
+    number = direct_visit(
+        request.dbsession,
+        _asked(request),
+        to=to,
+        colleagues=people,
+        today=tell.today,
+        now=request.now,
+    )
+    request.flash(
+        "success",
+        _("Number ${number} waits for ${name}.", mapping={"number": number, "name": people[to]})
+        if to
+        else _("Number ${number} waits for anybody.", mapping={"number": number}),
+    )
     return HTTPSeeOther(location=f"/{tell.slug}/front-desk")
 
 

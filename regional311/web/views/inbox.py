@@ -87,6 +87,8 @@ def listed(context: Inbox, request: Any) -> dict[str, Any]:
     tell = telling(request)
     session, who = request.dbsession, viewer(request)
     lines = _lines(tell)
+    shared = request.GET.get("tab", "") in ("others", "waiting")
+    holders = [(str(each), name) for each, name in queries.colleagues(session).items() if shared]
     listing = Listing(
         request,
         columns=[
@@ -105,6 +107,7 @@ def listed(context: Inbox, request: Any) -> dict[str, Any]:
             ),
             Filter("language", _("Language"), choices=choices(LANGUAGES)),
             *([Filter("line", _("Line"), choices=lines)] if len(lines) > 1 else []),
+            *([Filter("who", _("With"), choices=holders)] if holders else []),
         ],
     )
     for each in listing.filters:
@@ -121,6 +124,7 @@ def listed(context: Inbox, request: Any) -> dict[str, Any]:
         channel=asked["channel"],
         language=asked["language"],
         line=asked.get("line"),
+        claimed_by=UUID(asked["who"]) if asked.get("who") else None,
         words=asked["words"],
         after=listing.after,
     )

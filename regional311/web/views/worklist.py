@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.view import view_config
 
 from regional311.errors import DomainError, InvalidInput
 from regional311.identity.permissions import Permissions as P
+from regional311.identity.queries import who_may
 from regional311.intake.queries import EXPORT, PAGE, people
 from regional311.referral import capacity, lifecycle, service, waiting, worklist
 from regional311.referral.acceptance import ROOM_STATES as STATES
@@ -50,7 +52,9 @@ TABS: Final[Mapping[str, Any]] = {
     "new": _("New"),
     "mine": _("Mine"),
     "overdue": _("Overdue"),
+    "soon": _("Due within a day"),
     "ageing": _("Ageing"),
+    "ending": _("Ending within a day"),
     "work": _("In work"),
     "asked": _("Asked back"),
     "on_hold": _("On hold"),
@@ -64,7 +68,9 @@ LEADS: Final[Mapping[str, Any]] = {
     "new": _("Nobody has answered these yet."),
     "mine": _("Open, and yours."),
     "overdue": _("Should have been answered by now."),
+    "soon": _("To be answered within a day."),
     "ageing": _("Accepted, and not done in the agreed time."),
+    "ending": _("Accepted, and to be done within a day."),
     "work": _("Accepted or in progress."),
     "asked": _("We asked the sender something: their clock runs, ours stands still."),
     "on_hold": _("Waiting for something other than a place."),
@@ -74,6 +80,7 @@ LEADS: Final[Mapping[str, Any]] = {
     "sent": _("What we referred to others."),
     "closed": _("Done, declined or ended."),
 }
+NOBODY: Final = "nobody"
 MOST_AT_ONCE: Final = 50
 COLUMNS: Final = (
     "number",
@@ -149,7 +156,7 @@ def _counted(number: int) -> str:
 
 
 def _listing(request: Any, tell: Telling, chosen: str, *, from_us: bool) -> Listing:
-    late = chosen in ("ageing", "work")
+    late = chosen in ("ageing", "ending", "work")
     return Listing(
         request,
         columns=[
@@ -167,6 +174,17 @@ def _listing(request: Any, tell: Telling, chosen: str, *, from_us: bool) -> List
             Filter("view", _("Show"), choices=list(TABS.items()), type="hidden"),
             Filter("state", _("Status"), choices=choices(REFERRAL_STATES)),
             Filter("urgency", _("Urgency"), choices=choices(PRIORITIES)),
+            Filter(
+                "who",
+                _("With"),
+                choices=[
+                    (NOBODY, _("Nobody yet")),
+                    *(
+                        (str(each.person_id), each.name)
+                        for each in who_may(request.dbsession, P.REFERRAL_ACCEPT)
+                    ),
+                ],
+            ),
             Filter(
                 "partner",
                 _("Partner"),
@@ -192,6 +210,8 @@ def _page(request: Any, listing: Listing, chosen: str, limit: int) -> Any:
         person_id=request.identity.person_id,
         state=asked["state"],
         urgency=asked["urgency"],
+        claimed_by=UUID(asked["who"]) if asked["who"] not in (None, NOBODY) else None,
+        unclaimed=asked["who"] == NOBODY,
         counterparty_id=tell.published.ids.get(asked["partner"] or ""),
         sort=sort if sort in worklist.SORTS else "sent",
         oldest_first=not (listing.sort or "").startswith("-"),
