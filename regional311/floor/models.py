@@ -1,4 +1,4 @@
-"""What somebody should know of, and what they have seen of it."""
+"""What somebody should know of, what they have seen of it, and notes for colleagues."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from regional311.database.base import TENANT, Base, RowId, TenantId
 
 KINDS = ("mentioned", "given", "taken", "looked")
+NOTED = ("contact", "referral", "thread")
 SUBJECTS = ("request", "contact", "referral", "thread", "visit")
 
 
@@ -54,3 +55,22 @@ class ForYouSeen(Base):
     item: Mapped[str] = mapped_column(primary_key=True)
     """What it is, as `for_you.Item.key` says it."""
     seen_at: Mapped[datetime]
+
+
+class InternalNote(Base):
+    """A note for colleagues on a contact, a referral or a thread; it never leaves the partner."""
+
+    __tablename__ = "internal_notes"
+    __table_args__ = (
+        CheckConstraint(_among("subject_kind", NOTED), name="subject_known"),
+        Index(None, "tenant_id", "subject_id", "id"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    subject_kind: Mapped[str]
+    subject_id: Mapped[UUID]
+    author_id: Mapped[UUID | None]
+    text: Mapped[str]
+    at: Mapped[datetime]

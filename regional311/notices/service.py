@@ -107,6 +107,13 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
             "stands only on your own page.\n\n{link}"
         ),
     ),
+    "mentioned": (
+        "You are mentioned: {number}",
+        (
+            "A colleague mentions you in a note on {number}. What it says stands only there: "
+            "{address}\n"
+        ),
+    ),
     "referral_sent": (
         "A message for you",
         "There is something new for you.\n\n{link}",

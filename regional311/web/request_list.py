@@ -9,11 +9,13 @@ from uuid import UUID
 
 from regional311.casework.tags import tagged
 from regional311.identity.permissions import Permissions as P
-from regional311.identity.queries import Member, who_may
+from regional311.identity.permissions import permissions_of
+from regional311.identity.queries import Member
 from regional311.intake import lifecycle
 from regional311.referral.worklist import SOON
 from regional311.web.i18n import _
 from regional311.web.listing import Filter
+from regional311.web.noting import everybody
 from regional311.web.telling import telling
 from regional311.web.wording import PRIORITIES, REQUEST_STATES, choices
 
@@ -37,7 +39,9 @@ def colleagues(request: Any) -> list[Member]:
     """Who works requests here, by name; asked once a page."""
     found: list[Member] | None = getattr(request, "made_colleagues", None)
     if found is None:
-        found = request.made_colleagues = who_may(request.dbsession, P.REQUEST_WORK)
+        found = request.made_colleagues = [
+            each for each in everybody(request) if P.REQUEST_WORK in permissions_of(each.roles)
+        ]
     return found
 
 

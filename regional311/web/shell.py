@@ -100,6 +100,11 @@ class Shell:
         return did_not_arrive(self.request.dbsession, subject_id)
 
     @property
+    def for_you_url(self) -> str | None:
+        """The list of what is for this person, at the partner whose pages these are."""
+        return self.url(self.tenant.slug, "for-you") if self.me_url else None
+
+    @property
     def other_tenants(self) -> list[Any]:
         current = self.tenant.id if self.tenant else None
         return [each for each in self.memberships if each.id != current]

@@ -1102,6 +1102,13 @@ class Desk(Collection):
     permission = P.CONTACT_TAKE
 
 
+@collection("for-you")
+class ForYou(Collection):
+    """What is for the person who looks."""
+
+    permission = P.TENANT_ENTER
+
+
 @collection("floor")
 class Floor(Collection):
     """Who is on what, who waits, what is late: for who runs the floor."""

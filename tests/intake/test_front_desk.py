@@ -187,6 +187,7 @@ def seen(waited, state="called", called=True):
         called_by=None,
         called_to=None,
         left_at=None,
+        for_id=None,
         contact=None,
         ended_at=None,
     )

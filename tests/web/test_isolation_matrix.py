@@ -147,6 +147,13 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
         for name in ("back", "call", "leave")
     },
     ("FrontDesk", "direct", "POST"): ("front-desk/direct", "supervisor"),
+    ("ForYou", "", "GET"): ("for-you", EVERYBODY),
+    ("ForYou", "count", "GET"): ("for-you/count", EVERYBODY),
+    ("ForYou", "seen", "POST"): ("for-you/seen", EVERYBODY),
+    ("ForYou", "undo", "POST"): ("for-you/undo", EVERYBODY),
+    ("ContactRecord", "note", "POST"): ("contacts/{contact}/note", TAKES),
+    ("ThreadRecord", "note", "POST"): ("inbox/{thread}/note", TAKES),
+    ("ReferralRecord", "note", "POST"): ("referrals/{referral}/note", REFERRALS),
     ("Floor", "", "GET"): ("floor", "supervisor"),
     ("ContactRecord", "company", "GET"): ("contacts/{contact}/company", TAKES),
     ("ContactRecord", "give", "POST"): ("contacts/{contact}/give", "supervisor"),

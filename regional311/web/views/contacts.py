@@ -67,6 +67,7 @@ from regional311.web.forms import (
 from regional311.web.freshness import freshness
 from regional311.web.i18n import _
 from regional311.web.listing import Column, Filter, Listing
+from regional311.web.noting import contact_subject, notes_shown
 from regional311.web.offering import (
     CONDITION,
     NOTHING_OFFERED,
@@ -781,6 +782,13 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
         else None,
         "facts": _facts(tell, found, detail, personal=personal),
         "inquirer": _inquirer(detail.inquirer) if personal else None,
+        "internal": notes_shown(
+            request,
+            contact_subject(request, found),
+            writes=may(request, P.CONTACT_TAKE),
+        )
+        if personal and not searching
+        else None,
         "usage": [_usage(tell, each) for each in usage_of_contact(session, found.id)]
         if money
         else [],

@@ -21,7 +21,7 @@ from regional311.intake.links import open_parts
 from regional311.intake.merging import merge, take_out
 from regional311.intake.nearby import near
 from regional311.intake.service import MERGED, add_note, change_request
-from regional311.web import request_list
+from regional311.web import noting, request_list
 from regional311.web.forms import (
     Choice,
     HiddenWidget,
@@ -406,6 +406,7 @@ def page_of_own(context: RequestRecord, request: Any, **failed: Any) -> dict[str
         "triage_label": _("Give it to a team or a colleague, or change its priority"),
         "reopen_form": None,
         "note_form": None,
+        "handles": [],
         "notes": [],
         "inquirer": None,
         "asked": [],
@@ -549,6 +550,7 @@ def _to_do(context: RequestRecord, request: Any, failed: dict[str, Any]) -> dict
         if "merged" in next_states
         else None,
         "take_out": f"{here}/take-out" if found.merged_into_id is not None else None,
+        "handles": noting.to_mention(request, noting.request_subject(request, found)),
         "note_form": failed.get("note")
         or make_form(
             request, NoteForm(), submit=_("Add the note"), name="note", action=f"{here}/note"
@@ -846,14 +848,19 @@ def note(context: RequestRecord, request: Any) -> Any:
     """Add a note for colleagues, or for the person."""
 
     def act(values: dict[str, Any]) -> None:
+        internal = values["audience"] == "internal"
+        subject = noting.request_subject(request, context.record)
+        # what the person reads names no colleague
+        found, unknown = noting.meant(request, subject, values["text"] if internal else "")
         add_note(
             request.dbsession,
             now=request.now,
             request_id=context.record.id,
             text=values["text"],
-            internal=values["audience"] == "internal",
+            internal=internal,
             followers=telling(request).followers(),
         )
+        noting.tell_who_is_meant(request, subject, found, unknown)
 
     return _submitted(
         context, request, "note", NoteForm(), _("Add the note"), act, _("The note is added.")
