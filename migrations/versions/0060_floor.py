@@ -7,8 +7,8 @@ from alembic import op
 
 from regional311.database.protection import protect
 
-revision = "0056"
-down_revision = "0055"
+revision = "0060"
+down_revision = "0059"
 branch_labels = None
 depends_on = None
 
