@@ -235,5 +235,5 @@ def test_the_worker_forgets_no_chore(tmp_path):
         *("partners_left", "keeping", "trends", "ledger_seals", "catalogue_due", "cover"),
         *("outside_systems", "backtests", "search_documents", "search_words", "alike_entries"),
         *("front_desk_names", "me_too_addresses", "packages", "bulk_changes", "texts"),
-        *("accommodation_reminders", "accommodation_details"),
+        *("accommodation_reminders", "accommodation_details", "answers_back", "digests"),
     }

@@ -29,6 +29,9 @@ HOWS: Final = ("at_once", "daily", "never")
 ALWAYS: Final = frozenset(
     {
         "accommodation_new",
+        "accommodation_unplaced",
+        "accommodation_appeal",
+        "accommodation_overdue",
         "referral_new",
         "referral_unanswered",
         "publishing_refused",
