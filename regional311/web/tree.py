@@ -1259,8 +1259,9 @@ class AccommodationDesk(Collection):
 def accommodation_bureaus(request: Any) -> tuple[str, ...] | None:
     """The bureaus whose accommodations whoever asks is named for; None for all of them."""
     terms = terms_of(telling(request).published.tenant(request.tenant.slug).settings)
-    member = find_member(request.dbsession, request.identity.person_id)
-    return terms.bureaus_of(member.email if member is not None else "")
+    identity = request.identity
+    member = None if identity is None else find_member(request.dbsession, identity.person_id)
+    return () if member is None else terms.bureaus_of(member.email)
 
 
 @collection("accommodations")
