@@ -351,6 +351,34 @@ def on_appeal(sort: str) -> tuple[str, ...]:
     return tuple(each for each in OUTCOMES[sort] if each != "withdrawn")
 
 
+def give_to(
+    session: TenantSession,
+    *,
+    row_id: UUID,
+    version: int,
+    bureau: str | None,
+    letters: Letters,
+    now: datetime,
+) -> None:
+    """Give it to another bureau, or with None to who coordinates the whole partner, who is told.
+
+    Its days stay. Raises :class:`NotWanted` for where it is already, :class:`AlreadyDecided` when
+    nothing is left to do, `NotFound` and `Stale`.
+    """
+    row = locked(session, Accommodation, row_id, version, {}, "accommodation")
+    day, before, number = due_on(row), row.bureau_key, row.public_id
+    if day is None:
+        raise AlreadyDecided("It has ended already.")
+    if bureau == before:
+        raise NotWanted("It is there already.", field="bureau")
+    row.bureau_key, row.coordinator_id, row.updated_at = bureau, None, now
+    session.flush()
+    _note(session, row_id, "accommodation:give", now, {"from": before, "to": bureau})
+    tell_coordinator(
+        session, letters, row_id, number, bureau, day, event="accommodation_given", now=now
+    )
+
+
 def add_words(
     session: TenantSession,
     *,

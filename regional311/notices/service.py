@@ -66,6 +66,13 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
             "owed an answer by {day}. What they say stands only there.\n\n{link}"
         ),
     ),
+    "accommodation_given": (
+        "{number} is yours now",
+        (
+            "{number} of {partner} was given to you. Something must be done about it by {day}. "
+            "What it is about stands only there.\n\n{link}"
+        ),
+    ),
     "accommodation_added": (
         "{number}: the person adds something",
         (

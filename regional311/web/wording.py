@@ -272,6 +272,7 @@ ACTIONS: Final[Mapping[str, Any]] = {
     "accommodation:note": _("Note added"),
     "accommodation:appeal": _("Appealed by the person"),
     "accommodation:answer_appeal": _("Appeal answered"),
+    "accommodation:give": _("Given to another office"),
     "accommodation:forget": _("Erased, but for what is counted"),
     "bulk:ask": _("Change of several asked for"),
     "bulk:undo": _("Change of several undone"),

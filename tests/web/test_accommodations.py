@@ -192,7 +192,8 @@ def test_the_desk_takes_one_in_for_a_partner_and_does_not_see_it_again(sign_in, 
 
 
 def test_a_coordinator_of_one_bureau_sees_that_bureau(people, sign_in, testapp):
-    people.make("access@pbot.example", {SLUG: ("coordinator",)})
+    if "access@pbot.example" not in people.known:
+        people.make("access@pbot.example", {SLUG: ("coordinator",)})
     theirs = sign_in(SLUG, email="access@pbot.example")
     mine = number_in(fill(testapp.get("/accommodation")).submit("submit").follow())
     other = number_in(
@@ -202,6 +203,31 @@ def test_a_coordinator_of_one_bureau_sees_that_bureau(people, sign_in, testapp):
     assert mine in listed
     assert other not in listed
     theirs.get(f"{CITY}/accommodations/{other}", status=404)
+
+
+def test_it_is_given_to_the_office_that_it_is_about(people, sign_in, testapp, letters_to, clock):
+    clock.now = datetime(2026, 10, 14, 18, tzinfo=UTC)
+    number = number_in(
+        fill(testapp.get("/accommodation"), owner=f"{SLUG}/").submit("submit").follow()
+    )
+    whole = sign_in("coordinator", SLUG)
+    form = whole.get(f"{CITY}/accommodations/{number}").forms["office"]
+    form["bureau"] = "pbot"
+    page = form.submit("submit").follow()
+    assert "Bureau of Transportation" in page.html.select_one(".r-timeline").get_text()
+    told = letters_to("access@pbot.example")
+    assert any(each.event == "accommodation_given" and number in each.heading for each in told)
+    if "access@pbot.example" not in people.known:
+        people.make("access@pbot.example", {SLUG: ("coordinator",)})
+    theirs = sign_in(SLUG, email="access@pbot.example")
+    form = theirs.get(f"{CITY}/accommodations/{number}").forms["office"]
+    assert "pbot" not in [value for value, _chosen, _label in form["bureau"].options]
+    form["bureau"] = "parks"
+    page = form.submit("submit").follow()
+    assert "It is given on" in page
+    assert number not in page.html.select_one("main").get_text()
+    theirs.get(f"{CITY}/accommodations/{number}", status=404)
+    assert whole.get(f"{CITY}/accommodations/{number}").forms["office"]
 
 
 def test_who_is_not_named_as_coordinator_sees_nothing(people, sign_in, sent):

@@ -266,7 +266,7 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
             f"accommodations/{{accommodation}}/{name}",
             "coordinator",
         )
-        for name in ("acknowledge", "answer-appeal", "decide", "note")
+        for name in ("acknowledge", "answer-appeal", "decide", "note", "office")
     },
     ("AccommodationFigures", "", "GET"): (
         "accommodation-figures",

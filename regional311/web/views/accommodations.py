@@ -63,10 +63,12 @@ from regional311.web.tree import (
     AccommodationRecord,
     Accommodations,
     Settings,
+    accommodation_bureaus,
 )
 from regional311.web.wording import ACTIONS, CHANNELS, LANGUAGES, choices, said
 
-COLOURS: Final = {"received": "new", "acknowledged": "open"}
+WHOLE: Final = "*"
+"""The choice of the whole partner; no key of a bureau looks like it."""
 
 
 # --- the door for staff ---------------------------------------------------------------------------
@@ -289,10 +291,27 @@ class AppealForm(Schema):
         )
 
 
+class OfficeForm(Schema):
+    """Which office it is about after all."""
+
+    bureau = SchemaNode(String(100), title=_("Office"))
+    version = SchemaNode(Integer(), title="", widget=HiddenWidget())
+
+    def after_bind(self, node: Any, kw: dict[str, Any]) -> None:
+        request = kw["request"]
+        own = request.context.record.bureau_key
+        offices = [(WHOLE, _("Whoever coordinates the whole partner")), *_bureaus(request)]
+        self["bureau"].typ = Choice([key for key, _name in offices])
+        self["bureau"].widget = SelectWidget(
+            values=[each for each in offices if each[0] != (own or WHOLE)], empty=_("Choose")
+        )
+
+
 _FORMS: Final = {
     "acknowledge": (AcknowledgeForm, _("Say that you have it")),
     "decide": (DecideForm, _("Decide it")),
     "note": (NoteForm, _("Add a note")),
+    "office": (OfficeForm, _("Give it to another office")),
     "answer-appeal": (AppealForm, _("Answer the appeal")),
 }
 
@@ -342,6 +361,7 @@ def _page(context: AccommodationRecord, request: Any, **failed: Any) -> dict[str
             ("decide", still_open),
             ("answer-appeal", appealed),
             ("note", row.forgotten_at is None),
+            ("office", due_on(row) is not None),
         )
         if shown
     ]
@@ -423,7 +443,8 @@ def _page(context: AccommodationRecord, request: Any, **failed: Any) -> dict[str
                 "when": tell.when(each.at),
                 "title": said(ACTIONS, each.action),
                 "by": names.get(each.person_id) if each.person_id else None,
-                "note": _outcomes(each.detail),
+                "note": _outcomes(each.detail)
+                or (tell.bureau(tell.slug, each.detail.get("to")) or None),
             }
             for each in reversed(past)
         ],
@@ -552,6 +573,38 @@ def answer_appeal(context: AccommodationRecord, request: Any) -> Any:
         )
 
     return _submitted(context, request, "answer-appeal", act, _("Answered. The person sees it."))
+
+
+@view_config(
+    context=AccommodationRecord,
+    name="office",
+    permission=P.ACCOMMODATION_WORK,
+    request_method="POST",
+    renderer="accommodations/one.jinja2",
+)
+def give_to_office(context: AccommodationRecord, request: Any) -> Any:
+    """Give it to another office; whoever does not coordinate that one sees it no more."""
+    form = _form(context, request, "office")
+
+    def on_success(values: dict[str, Any]) -> HTTPSeeOther:
+        bureau = None if values["bureau"] == WHOLE else values["bureau"]
+        accommodations.give_to(
+            request.dbsession,
+            row_id=context.record.id,
+            version=values["version"],
+            bureau=bureau,
+            letters=letters_of(request, request.tenant.slug),
+            now=request.now,
+        )
+        request.flash("success", _("It is given on, and its coordinator is told."))
+        mine = accommodation_bureaus(request)
+        seen = mine is None or bureau in mine
+        back = context if seen else context.__parent__
+        return HTTPSeeOther(location=request.resource_path(back).rstrip("/"))
+
+    return handle_form_submission(
+        request, form, on_success, lambda: _page(context, request, office=form)
+    )
 
 
 # --- figures --------------------------------------------------------------------------------------
@@ -716,8 +769,15 @@ def _plain(request: Any, count: Said) -> Any:
 # --- terms ----------------------------------------------------------------------------------------
 
 
-WHOLE: Final = "*"
-"""The choice of coordinating the whole partner; no key of a bureau looks like it."""
+def _bureaus(request: Any) -> list[tuple[str, str]]:
+    """The partner's bureaus that are there now, by name."""
+    tell = telling(request)
+    bureaus = [
+        (ref.partition("/")[2], row.name)
+        for ref, row in tell.published.bureaus.items()
+        if ref.startswith(f"{tell.slug}/") and row.ended_on is None
+    ]
+    return sorted(bureaus, key=lambda each: each[1])
 
 
 class CoordinatorRow(Schema):
@@ -731,17 +791,12 @@ class CoordinatorRow(Schema):
     bureau = SchemaNode(String(100), title=_("For which bureau"))
 
     def after_bind(self, node: Any, kw: dict[str, Any]) -> None:
-        tell = telling(kw["request"])
-        bureaus = [
-            (ref.partition("/")[2], row.name)
-            for ref, row in tell.published.bureaus.items()
-            if ref.startswith(f"{tell.slug}/") and row.ended_on is None
-        ]
+        bureaus = _bureaus(kw["request"])
         self["bureau"].typ = Choice([WHOLE, *(key for key, _name in bureaus)])
         self["bureau"].widget = SelectWidget(
             values=[
                 (WHOLE, _("The whole partner: sees every bureau")),
-                *sorted(bureaus, key=lambda each: each[1]),
+                *bureaus,
             ],
             empty=_("Choose"),
         )
