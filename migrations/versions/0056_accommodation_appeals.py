@@ -82,6 +82,21 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    # the release before refuses what it does not know
+    op.execute("ALTER TABLE tenants NO FORCE ROW LEVEL SECURITY")
+    op.execute(
+        "UPDATE tenants SET settings = jsonb_set(settings, '{coordinators}', ("
+        "  SELECT jsonb_agg(each - 'whole' ORDER BY place)"
+        "  FROM jsonb_array_elements(settings -> 'coordinators') WITH ORDINALITY AS every(each, place)"
+        "))"
+        " WHERE jsonb_array_length(coalesce(settings -> 'coordinators', '[]')) > 0"
+    )
+    op.execute(
+        "UPDATE tenants SET settings = settings"
+        " #- '{accommodation,appeal_days}' #- '{accommodation,keep_days}'"
+        " WHERE settings -> 'accommodation' IS NOT NULL"
+    )
+    op.execute("ALTER TABLE tenants FORCE ROW LEVEL SECURITY")
     op.drop_table("accommodation_reminders")
     op.drop_constraint(op.f("ck_accommodations_answered_with_an_outcome"), "accommodations")
     for name in COLUMNS:

@@ -117,6 +117,34 @@ def test_down_and_up_again_leaves_the_same_schema(empty_database, owner) -> None
     assert snapshot(owner, CATALOGUE | PROTECTION) == before
 
 
+def test_who_coordinated_everything_still_does_after_the_migration(committed_database) -> None:
+    """Under forced row security an update of the owner's would change nothing, silently."""
+    (path,) = (ROOT / "migrations" / "versions").glob("*_accommodation_appeals.py")
+    before = run_path(str(path))["down_revision"]
+    engine = create_engine(committed_database.owner_url, poolclass=NullPool)
+    coordinators = text(
+        "SELECT slug, settings -> 'coordinators' FROM tenants WHERE settings ? 'coordinators'"
+    )
+
+    def read() -> dict[str, list[dict[str, object]]]:
+        with engine.begin() as connection:
+            connection.execute(text("ALTER TABLE tenants NO FORCE ROW LEVEL SECURITY"))
+            rows = connection.execute(coordinators).all()
+            connection.execute(text("ALTER TABLE tenants FORCE ROW LEVEL SECURITY"))
+        return {str(slug): found for slug, found in rows}
+
+    now = read()
+    with engine.connect() as connection:
+        configuration = alembic_configuration()
+        configuration.attributes["connection"] = connection
+        command.downgrade(configuration, before)
+    older = read()
+    assert older.keys() == now.keys() == {"211info", "city-of-portland", "multnomah-county"}
+    assert not any("whole" in each for found in older.values() for each in found)
+    migrate(committed_database.owner_url)
+    assert read() == now
+
+
 def test_the_whole_schema_prints_without_a_server_and_makes_the_same(
     tmp_path, server, owner
 ) -> None:
