@@ -363,10 +363,13 @@ def test_figures_count_what_holds_after_appeals_and_times_where_they_are_many(
             form.submit("submit")
     clock.now = datetime(2026, 10, 13, 18, tzinfo=UTC)
     rows = sign_in("supervisor", SLUG).get(f"{CITY}/accommodation-figures?year=2024&format=csv")
-    assert "2024,2025-01-01,request,total,,6,0,100,4,100,83" in rows
-    assert "request,bureau,parks,6,0,100,4,100,83" in rows
-    # one denial that stays would be told by the five that do not
+    # nobody was told within two days; one denial that stays would be told by the five that do not
+    assert "2024,2025-01-01,request,total,,6,0,100,4,100," in rows
+    assert "request,bureau,parks,6,0,100,4,," in rows
+    assert "100,83" not in rows
     assert "request,outcome" not in rows
+    page = sign_in("auditor", SLUG).get(f"{CITY}/accommodation-figures?year=2024")
+    assert "By outcome: withheld" in page
 
 
 def test_what_comes_in_this_month_is_not_counted_yet(testapp, sign_in):

@@ -650,7 +650,7 @@ def figures(context: AccommodationFigures, request: Any) -> Any:
         "year": chosen,
         "through": tell.day(last - timedelta(days=1)) if last > first else None,
         "years": list(range(tell.today.year, tell.today.year - 5, -1)),
-        "columns": list(TIME_WORDS.values()),
+        "columns": [TIME_WORDS[name] for name in TIMES],
         "parts": [
             {
                 "title": SORTS_MANY[part.sort],
@@ -660,7 +660,11 @@ def figures(context: AccommodationFigures, request: Any) -> Any:
                     (
                         BY_WORDS[by],
                         [
-                            (each.label, _plain(request, each.count), each.times.values())
+                            (
+                                each.label,
+                                _plain(request, each.count),
+                                [each.times[name] for name in TIMES],
+                            )
                             for each in lines
                         ],
                     )
@@ -682,6 +686,10 @@ TIME_WORDS: Final = {
     "appealed_percent": _("Appealed, %"),
     "changed_on_appeal_percent": _("Changed on appeal, %"),
 }
+
+
+TIMES: Final = ("acknowledged_in_time_percent", "decided_in_time_percent", "days_to_decide")
+"""What is said of each kind, bureau and outcome, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -724,7 +732,7 @@ def figures_of(tell: Telling, sort: str, groups: list[Group]) -> Figures:
     }
     return Figures(
         sort,
-        Line("", "", counted.total, _times(counted.total, groups)),
+        Line("", "", counted.total, _times(counted.total, groups, whole=True)),
         {
             by: [
                 Line(key, labels[by](key), count, _times(count, divided[by][key]))
@@ -735,22 +743,34 @@ def figures_of(tell: Telling, sort: str, groups: list[Group]) -> Figures:
     )
 
 
-def _times(count: Said, groups: list[Group]) -> dict[str, float | None]:
+def _times(count: Said, groups: list[Group], *, whole: bool = False) -> dict[str, float | None]:
+    """Times and shares of a count; those of appeals of the whole only, as parts would add up."""
+
     def many(name: str) -> float:
         return sum(getattr(each, name) for each in groups)
 
-    decided = many("decided")
+    def tells_none(part: float, of: float) -> bool:
+        """Whether a share leaves nobody alone: what it counts, and what it leaves, is not few."""
+        return all(each == 0 or each >= THRESHOLD for each in (part, of - part))
+
+    decided, appealed, changed = (
+        many(name) for name in ("decided", "appealed", "changed_on_appeal")
+    )
     said_of_all = isinstance(count, int) and count >= THRESHOLD
     said_of_decided = said_of_all and decided >= THRESHOLD
     shares = {
         "acknowledged_in_time_percent": ("acknowledged_in_time", many("many"), said_of_all),
         "decided_in_time_percent": ("decided_in_time", decided, said_of_decided),
         "days_to_decide": ("days_to_decide", decided * 100, said_of_decided),
-        "appealed_percent": ("appealed", decided, said_of_decided),
+        "appealed_percent": (
+            "appealed",
+            decided,
+            whole and said_of_decided and tells_none(appealed, decided),
+        ),
         "changed_on_appeal_percent": (
             "changed_on_appeal",
-            many("appealed"),
-            said_of_decided and many("appealed") >= THRESHOLD,
+            appealed,
+            whole and said_of_decided and appealed >= THRESHOLD and tells_none(changed, appealed),
         ),
     }
     # whole numbers: a share to many places would say how many it is of how many
