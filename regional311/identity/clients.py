@@ -29,6 +29,7 @@ API_SCOPES: Final[tuple[str, ...]] = (
     Permissions.REFERRAL_ACCEPT,
     Permissions.CONTACT_READ,
     Permissions.CONTACT_TAKE,
+    Permissions.CONTACT_EDIT,
     Permissions.INQUIRER_READ,
     Permissions.SERVICE_READ,
     Permissions.STATEMENT_READ,

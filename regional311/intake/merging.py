@@ -25,6 +25,10 @@ class CannotMerge(InvalidInput):
     """These two cannot be one: not both open here, not equally confidential, or the same."""
 
 
+class StillMerged(Conflict):
+    """The request is merged into another one: it is taken out before it is opened again."""
+
+
 class NotMerged(Conflict):
     """The request is not merged into another one."""
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
@@ -450,18 +451,26 @@ def requests(
     return page_of(rows, limit, lambda row: row.opened_at)
 
 
-def every_request(session: Session, *, at_once: int = 2_000, **asked: Any) -> Iterator[RequestItem]:
-    """Give all requests that :func:`requests` would page through, in bounded memory.
+def every_page(
+    read: Callable[..., Page[Row]], *, at_once: int = 2_000, **asked: Any
+) -> Iterator[list[Row]]:
+    """Give all that a list would page through, ``at_once`` rows at a time, in bounded memory.
 
-    One statement for ``at_once`` of them, each from where the last one ended.
+    ``read`` gives a page by ``after`` and ``limit``; each begins where the last one ended.
     """
     after: str | None = None
     while True:
-        page = requests(session, after=after, limit=at_once, **asked)
-        yield from page.rows
+        page = read(after=after, limit=at_once, **asked)
+        yield page.rows
         after = page.after
         if after is None:
             return
+
+
+def every_request(session: Session, *, at_once: int = 2_000, **asked: Any) -> Iterator[RequestItem]:
+    """Give all requests that :func:`requests` would page through, in bounded memory."""
+    for rows in every_page(partial(requests, session), at_once=at_once, **asked):
+        yield from rows
 
 
 def followed_requests(
@@ -895,7 +904,7 @@ def _ordered(
     query: Select[Any], column: Any, key: Any, oldest_first: bool, after: str | None, limit: int
 ) -> Select[Any]:
     if after is not None:
-        query = query.where(_beyond(column, key, after, oldest_first=oldest_first))
+        query = query.where(beyond(column, key, after, oldest_first=oldest_first))
     if oldest_first:
         return query.order_by(column, key).limit(limit + 1)
     return query.order_by(column.desc(), key.desc()).limit(limit + 1)
@@ -930,7 +939,8 @@ def by_state(
     return merged.order_by(column.desc(), key.desc()).limit(limit + 1)
 
 
-def _beyond(column: Any, key: Any, after: str, *, oldest_first: bool) -> ColumnElement[bool]:
+def beyond(column: Any, key: Any, after: str, *, oldest_first: bool) -> ColumnElement[bool]:
+    """Give the condition for what comes after a place in a list. Raises :class:`BadCursor`."""
     at, row_id = _cursor(after)
     place = tuple_(column, key)
     mark = tuple_(literal(at, column.type), literal(row_id, key.type))

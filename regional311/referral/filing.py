@@ -1649,8 +1649,12 @@ def _continue(session: TenantSession, intake: Intake, values: Mapping[str, Any])
 
 
 def _token(intake: Intake) -> str:
-    """The tracking secret, which only who knows the form's key can make again."""
-    secret = hashlib.sha256(f"track:{intake.key}".encode()).digest()
+    return tracking_token(intake.key)
+
+
+def tracking_token(key: str) -> str:
+    """Give the tracking secret of what was filed by `key`: only who knows that can make it."""
+    secret = hashlib.sha256(f"track:{key}".encode()).digest()
     return base64.urlsafe_b64encode(secret).rstrip(b"=").decode()
 
 

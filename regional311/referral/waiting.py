@@ -11,7 +11,7 @@ from sqlalchemy import func, select, update
 
 from regional311.audit.service import record
 from regional311.database.locking import locked
-from regional311.database.rows import put, rewrite
+from regional311.database.rows import put, rewrite, send
 from regional311.database.session import TenantSession, scope_of
 from regional311.errors import Conflict
 from regional311.intake.service import NO_FOLLOWERS, Changed, Followers
@@ -176,6 +176,17 @@ def _record(session: TenantSession, now: datetime, verb: str, referral_id: UUID)
         subject_kind="referral",
         subject_id=referral_id,
     )
+
+
+def stands(session: TenantSession, referral_id: UUID) -> Changed:
+    """Give where a referral of the bound partner stands now: one statement."""
+    send(session)
+    row = session.execute(
+        select(Referral.version, Referral.state).where(
+            Referral.tenant_id == scope_of(session).tenant_id, Referral.id == referral_id
+        )
+    ).one()
+    return Changed(referral_id, row.version, row.state)
 
 
 def waiting_list(

@@ -75,7 +75,11 @@ def guard_factory(handler, registry):
 
 
 def _largest(request) -> int:
-    with_files = request.content_type == "multipart/form-data"
+    """How much may be sent: files come in parts, or in JSON with what a program files."""
+    with_files = request.content_type == "multipart/form-data" or (
+        request.content_type == "application/json"
+        and request.environ.get("PATH_INFO", "").split("/")[2:] == ["requests"]
+    )
     return LARGEST_UPLOAD if with_files else LARGEST_BODY
 
 

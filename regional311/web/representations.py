@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -18,6 +18,7 @@ from uuid import UUID
 from pyramid.response import Response
 from translationstring import TranslationString
 
+from regional311.database.session import Scope, TenantSession, open_session
 from regional311.spreadsheets import defused
 from regional311.web.i18n import translated
 
@@ -80,6 +81,24 @@ def csv_stream(
     response.content_disposition = f'attachment; filename="{name}"'
     response.vary = ("Accept", "Cookie")
     return response
+
+
+def csv_of_session(
+    request: Any,
+    name: str,
+    columns: Sequence[Any],
+    read: Callable[[TenantSession], Iterable[Sequence[Any]]],
+) -> Response:
+    """Return what `read` gives from a session of its own, bound as this request's, as a stream."""
+    scope = Scope(request.tenant.id, request.identity.person_id)
+    engine = request.registry.engine
+
+    def rows() -> Iterator[Sequence[Any]]:
+        with open_session(engine, scope) as session:
+            yield from read(session)
+            session.rollback()
+
+    return csv_stream(request, name, columns, rows())
 
 
 def exported(

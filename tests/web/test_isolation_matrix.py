@@ -127,7 +127,15 @@ PROGRAMS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("Requests", "", "POST"): ("requests", TAKES),
     ("Requests", "followed", "GET"): ("requests/followed", REQUESTS),
     ("Requests", "workers", "GET"): ("requests/workers", WORKS),
-    ("RequestRecord", "notes", "GET"): ("requests/{request}/notes", REQUESTS),
+    **{
+        ("RequestRecord", name, "GET"): (f"requests/{{request}}/{name}", REQUESTS)
+        for name in ("attachments", "duplicates", "notes", "tags")
+    },
+    ("RequestRecord", "attachment", "GET"): ("requests/{request}/attachment?question=x", REQUESTS),
+    ("RequestRecord", "claim", "POST"): ("requests/{request}/claim", WORKS),
+    ("RequestRecord", "untag", "POST"): ("requests/{request}/untag", WORKS),
+    ("ContactRecord", "needs", "GET"): ("contacts/{contact}/needs", CONTACTS),
+    ("ReferralRecord", "messages", "GET"): ("referrals/{referral}/messages", REFERRALS),
     ("RequestRecord", "progress", "POST"): ("requests/{request}/progress", WORKS),
 }
 """Operations of the API that have no page beside them: they are asked for in JSON."""

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from regional311 import __version__
 from regional311.identity.clients import CONFIDENTIAL, SCOPES
-from regional311.web.api.operations import FORMAT, LONGEST_KEY, OPERATIONS, Operation
+from regional311.web.api.operations import FORMAT, KEY_PATTERN, LONGEST_KEY, OPERATIONS, Operation
 from regional311.web.problems import PROBLEM
 from regional311.web.programs import JSON
 
@@ -143,7 +143,7 @@ def document(url: str) -> dict[str, Any]:
                 "session": {
                     "type": "apiKey",
                     "in": "cookie",
-                    "name": "session",
+                    "name": "__Host-session" if url.startswith("https:") else "session",
                     "description": "A signed-in person; a change also sends X-CSRF-Token.",
                 },
             },
@@ -256,7 +256,7 @@ def _sent(operation: Operation) -> list[dict[str, Any]]:
                     "type": "string",
                     "minLength": 1,
                     "maxLength": LONGEST_KEY,
-                    "pattern": "^[!-~]+$",
+                    "pattern": KEY_PATTERN,
                 },
             }
         )

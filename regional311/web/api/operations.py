@@ -8,8 +8,9 @@ refused changes nothing.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import urlencode
 
@@ -28,13 +29,16 @@ from regional311.tenancy.once import once
 from regional311.web.api.cursors import open_cursor, seal
 from regional311.web.api.shapes import Nothing, Paged, Shape
 from regional311.web.problems import problem
-from regional311.web.programs import JSON
+from regional311.web.programs import JSON, secret_key
 from regional311.web.telling import Telling, telling
 
 FORMAT: Final = "format"
 """The parameter that asks for JSON instead of `Accept`; every operation that reads takes it."""
 
 LONGEST_KEY: Final = 200
+KEY_PATTERN: Final = "^[!-~]+$"
+"""What an `Idempotency-Key` is written in: visible ASCII without blanks."""
+
 _VARY: Final = ("Accept", "Authorization", "Cookie")
 
 
@@ -63,6 +67,8 @@ class Operation:
     creates: bool
     changes: bool
     tagged: bool
+    secret: Callable[[Any, Any, str], Any] | None = field(default=None, compare=False)
+    """Makes the answer's secret parts from the call, the rest, and the key of what is done once."""
 
     @property
     def needs_body(self) -> bool:
@@ -159,6 +165,18 @@ class Call(Generic[Query, Body]):
         following = None if after is None else seal(self._secret, self._walk, after)
         return {"items": items, "next": following}
 
+    def part(self, items: Sequence[Mapping[str, Any]], key: str) -> dict[str, Any]:
+        """Return a page of a list that is there whole; `key` names what tells one from others.
+
+        What a cursor stands for may be gone by then: the walk begins anew.
+        """
+        after, limit = self.after(), self.query.limit
+        keys = [str(each[key]) for each in items]
+        begin = keys.index(after) + 1 if after in keys else 0
+        shown = items[begin : begin + limit]
+        more = begin + limit < len(items)
+        return self.page(shown, str(shown[-1][key]) if more else None)
+
     @property
     def _secret(self) -> str:
         return str(self.request.registry.configured.secret)
@@ -184,8 +202,12 @@ def operation(
     creates: bool = False,
     changes: bool = False,
     tagged: bool = False,
+    secret: Callable[[Any, Any, str], Any] | None = None,
 ) -> Callable[[Any], Any]:
     """Register a function `(call) -> answer` as an operation, and as the view that does it.
+
+    ``secret`` makes what of an answer is for who asked only, such as a link that opens something:
+    it is made again when the call comes again, and stored nowhere.
 
     The function's name in camel case is the operation's id; the first line of its docstring is
     what people read in lists, the rest explains.
@@ -211,6 +233,7 @@ def operation(
             creates=creates,
             changes=changes,
             tagged=tagged or changes,
+            secret=secret,
         )
         if known.id in OPERATIONS and OPERATIONS[known.id] != known:
             raise ValueError(known.id)
@@ -364,8 +387,8 @@ def _idempotency_key(operation: Operation, request: Any) -> str | None:
         fault = "Is missing: it keeps a call that is sent again from being done twice."
     elif not sent and "Idempotency-Key" in request.headers:
         fault = "Is empty."
-    elif len(sent) > LONGEST_KEY or not sent.isascii() or not sent.isprintable():
-        fault = f"Must be at most {LONGEST_KEY} visible characters of ASCII."
+    elif len(sent) > LONGEST_KEY or (sent and re.fullmatch(KEY_PATTERN, sent) is None):
+        fault = f"Must be at most {LONGEST_KEY} visible characters of ASCII, without blanks."
     if fault is not None:
         raise Refused(
             400,
@@ -422,6 +445,11 @@ def _version(tag: str) -> int | None:
 
 
 def _once(call: Call[Any, Any], function: Callable[[Call[Any, Any]], Any], key: str) -> Response:
+    """Do it the first time that its key comes.
+
+    The key is kept as a keyed digest, and what is secret in an answer not at all: it is made again
+    from the call.
+    """
     fresh = []
 
     def do() -> dict[str, Any]:
@@ -430,10 +458,11 @@ def _once(call: Call[Any, Any], function: Callable[[Call[Any, Any]], Any], key: 
         return asdict(told)
 
     request = call.request
+    key = secret_key(request, request.identity.person_id, key)
     body = call.body.model_dump(mode="json") if call.body is not None else None
     content = {"operation": call.operation.id, "path": request.path, "body": body}
     try:
-        kept = once(call.session, f"call:{request.identity.person_id}:{key}", content, do)
+        kept = once(call.session, f"call:{key}", content, do)
     except KeyReused:
         raise Refused(
             422,
@@ -442,6 +471,8 @@ def _once(call: Call[Any, Any], function: Callable[[Call[Any, Any]], Any], key: 
             code="KeyReused",
             errors=[{"header": "Idempotency-Key", "detail": "Was used for another call."}],
         ) from None
+    if call.operation.secret is not None:
+        kept["content"] = {**kept["content"], **call.operation.secret(call, kept["content"], key)}
     return _response(call, Told(**kept), replayed=not fresh)
 
 

@@ -62,6 +62,10 @@ class Paged(Shape):
     limit: Whole = Field(50, ge=1, le=200, description="Entries of a page, at most.")
 
 
+class PartAsked(Paged):
+    """Which part of a list that takes no filters."""
+
+
 Entry = TypeVar("Entry", bound=Shape)
 
 

@@ -199,7 +199,7 @@ def list_referrals(call: Call[ReferralsAsked, None]) -> Any:
 )
 def read_referral(call: Call[Nothing, None]) -> Any:
     """One referral: exactly what was shared, and its history."""
-    _check_seen(call)
+    check_referral_seen(call)
     detail = queries.referral_detail(call.session, call.record.id)
     content = {
         **_entry(call, detail.referral),
@@ -218,7 +218,8 @@ def read_referral(call: Call[Nothing, None]) -> Any:
     return Told(content, detail.referral.version)
 
 
-def _check_seen(call: Call[Any, Any]) -> None:
+def check_referral_seen(call: Call[Any, Any]) -> None:
+    """Answer 404 for a referral that asks for what is confidential to who asks."""
     row = call.record
     owner = call.request.tenant.id if row.side == lifecycle.RECEIVER else row.counterparty_id
     check_seen(call, owner, row.service_key)
@@ -315,7 +316,7 @@ def cancel_referral(call: Call[Nothing, End]) -> Any:
 
 
 def _moved(call: Call[Any, Any], to: str, **values: Any) -> Told:
-    _check_seen(call)
+    check_referral_seen(call)
     if to == "accepted":
         values["finish_days"] = finish_days(call.tell, call.record)
     done = service.move(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 from pyramid.httpexceptions import HTTPNotFound
 
 from regional311.catalog.answers import Reply, check, kept_from
@@ -15,8 +17,9 @@ from regional311.catalog.answers import reply as reply_to
 from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
 from regional311.identity.queries import who_may
-from regional311.intake import lifecycle, queries
+from regional311.intake import lifecycle, merging, queries
 from regional311.intake.service import add_note, assign_request, change_request
+from regional311.intake.uploads import FileRefused, Upload, upload
 from regional311.referral import filing
 from regional311.web.answer_links import answer_link
 from regional311.web.api.operations import Call, Told, operation
@@ -30,6 +33,7 @@ from regional311.web.api.shapes import (
     Nothing,
     Page,
     Paged,
+    PartAsked,
     Shape,
     Short,
     Text,
@@ -124,6 +128,7 @@ class FollowedEntry(Shape):
 class Note(Shape):
     """A note on a request."""
 
+    id: str
     audience: Literal["internal", "public"]
     from_person: bool
     text: str
@@ -170,6 +175,16 @@ class NewPerson(Shape):
     wants_updates: bool = Field(default=False, description="News by e-mail.")
 
 
+class NewFile(Shape):
+    """A file that answers a question: a picture or a PDF of at most 8 MB."""
+
+    question: Key = Field(description="Key of one of the service's questions for a file.")
+    name: Line
+    content: Annotated[str, StringConstraints(min_length=4, max_length=11_500_000)] = Field(
+        description="In base64.", json_schema_extra={"contentEncoding": "base64"}
+    )
+
+
 class NewRequest(Shape):
     """What somebody needs, as every other door takes it, too."""
 
@@ -182,6 +197,7 @@ class NewRequest(Shape):
     answers: dict[Key, Words | list[Line]] = Field(
         default_factory=dict, description="To the service's questions, by key."
     )
+    files: list[NewFile] = Field(default_factory=list, max_length=5)
     urgency: Priority = "normal"
     language: Literal["en", "es", "vi", "zh-Hant", "ru"] = "en"
     consent: Literal["given", "written", "refused"] = Field(
@@ -320,7 +336,7 @@ def list_followed_requests(call: Call[FollowedAsked, None]) -> Any:
 def read_request(call: Call[Nothing, None]) -> Any:
     """One request; of one that lives with another partner what it told us."""
     row = call.record
-    if _follows(row):
+    if follows(row):
         check_seen(call, row.owner_id, row.service_key)
         return _followed(call, row)
     content = {
@@ -340,15 +356,17 @@ def read_request(call: Call[Nothing, None]) -> Any:
     context=RequestRecord,
     name="notes",
     permission=P.REQUEST_READ,
-    answer=list[Note],
+    query=PartAsked,
+    answer=Page[Note],
 )
-def list_notes(call: Call[Nothing, None]) -> Any:
+def list_notes(call: Call[PartAsked, None]) -> Any:
     """The notes on a request, the oldest first."""
-    if _follows(call.record):
+    if follows(call.record):
         raise HTTPNotFound
     detail = queries.request_detail(call.session, call.record.id)
-    return [
+    items = [
         {
+            "id": str(each.id),
             "audience": "internal" if each.internal else "public",
             "from_person": each.from_person,
             "text": each.text,
@@ -357,6 +375,7 @@ def list_notes(call: Call[Nothing, None]) -> Any:
         }
         for each in detail.notes
     ]
+    return call.part(items, "id")
 
 
 def answers_of(content: Any) -> dict[str, str]:
@@ -368,7 +387,7 @@ def answers_of(content: Any) -> dict[str, str]:
             for key, said in part.items()}  # fmt: skip
 
 
-def _follows(row: Any) -> bool:
+def follows(row: Any) -> bool:
     return not hasattr(row, "intake_tenant_id")
 
 
@@ -410,6 +429,18 @@ def _followed(call: Call[Any, Any], row: Any) -> dict[str, Any]:
     }
 
 
+TRACKED = "by its secret link"
+"""What is kept where the answer has a secret link."""
+
+
+def _track_url(call: Call[Any, Any], content: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Make the link by which a request is followed: it is derived from the call's key."""
+    if content["track_url"] != TRACKED:
+        return {}
+    base = call.request.registry.configured.url.rstrip("/")
+    return {"track_url": f"{base}/track/{filing.tracking_token(key)}"}
+
+
 # --- filing ---------------------------------------------------------------------------------------
 
 
@@ -423,6 +454,7 @@ def _followed(call: Call[Any, Any], row: Any) -> dict[str, Any]:
     answer=FiledAnswer,
     status=201,
     creates=True,
+    secret=_track_url,
 )
 def file_request(call: Call[Nothing, NewRequest]) -> Any:
     """File what somebody needs.
@@ -450,7 +482,6 @@ def file_request(call: Call[Nothing, NewRequest]) -> Any:
         translate=tell.translate,
         link=answer_link(request),
     )
-    base = request.registry.configured.url.rstrip("/")
     return {
         "outcome": filed.outcome,
         "contact": filed.contact_public_id,
@@ -459,7 +490,8 @@ def file_request(call: Call[Nothing, NewRequest]) -> Any:
         "owner": filed.owner or None,
         "expected_at": filed.expected_at,
         "sentences": list(filed.sentences) + list(filed.notes),
-        "track_url": f"{base}/track/{filed.token}" if filed.token else None,
+        # kept so, whoever reads the database; `_track_url` makes the link for who asks
+        "track_url": TRACKED if filed.token else None,
     }
 
 
@@ -492,10 +524,13 @@ def _intake(call: Call[Nothing, NewRequest]) -> filing.Intake:
         wants_updates=person.wants_updates and bool(person.email),
     )
     known = asker.name or asker.phone or asker.email
+    files = tuple(_upload(at, each) for at, each in enumerate(said.files))
     return filing.Intake(
         source="api",
         key=secret_key(
-            call.request, call.request.identity.person_id, call.request.headers["Idempotency-Key"]
+            call.request,
+            call.request.identity.person_id,
+            call.request.headers["Idempotency-Key"].strip(),
         ),
         channel="app",
         started_at=call.request.now,
@@ -505,7 +540,8 @@ def _intake(call: Call[Nothing, NewRequest]) -> filing.Intake:
         place=where,
         description=said.description.strip().replace("\r\n", "\n"),
         urgency=said.urgency,
-        reply=_reply(call, service),
+        reply=_reply(call, service, files),
+        files=files,
         consent="refused" if said.consent == "refused" else "given",
         consent_method="written" if said.consent == "written" else "spoken",
     )
@@ -515,23 +551,44 @@ def _degrees(value: float) -> Decimal:
     return round(Decimal(str(value)), 6)
 
 
-def _reply(call: Call[Nothing, NewRequest], service: Any) -> Reply | None:
+def _upload(at: int, sent: NewFile) -> Upload:
+    try:
+        content = base64.b64decode(sent.content, validate=True)
+    except ValueError:
+        raise InvalidInput("Is not base64.", field=f"files/{at}/content") from None
+    try:
+        return upload(sent.question, sent.name, content)
+    except FileRefused as error:
+        raise InvalidInput(error.message, field=f"files/{at}/content") from None
+
+
+def _reply(call: Call[Nothing, NewRequest], service: Any, files: Sequence[Upload]) -> Reply | None:
     form = call.tell.published.form(service)
+    asked = {each.key for each in form.questions if each.kind == "file"}
+    questions = [each.question for each in files]
+    for at, question in enumerate(questions):
+        if question not in asked:
+            fault = "This service asks for no such file."
+            raise InvalidInput(fault, field=f"files/{at}/question")
+        if question in questions[:at]:
+            raise InvalidInput("One file answers a question.", field=f"files/{at}/question")
     sent = call.body.answers
     known = {each.key for each in form.questions}
     if unknown := sorted(set(sent) - known):
         raise InvalidInput("This service asks no such question.", field=f"answers/{unknown[0]}")
     if not form.questions:
         return None
-    given = {
+    if words := sorted(asked & set(sent)):
+        raise InvalidInput("A file comes in files, not in words.", field=f"answers/{words[0]}")
+    given = {each.question: [each.name] for each in files} | {
         key: list(value) if isinstance(value, (list, tuple)) else [value]
         for key, value in sent.items()
     }
     checked = check(form, given, today=call.tell.today, zone=call.tell.zone)
     if checked.faults:
-        fault = checked.faults[0]
+        wrong = checked.faults[0]
         raise InvalidInput(
-            str(fault).partition(": ")[2] or str(fault), field=f"answers/{fault.question}"
+            str(wrong).partition(": ")[2] or str(wrong), field=f"answers/{wrong.question}"
         )
     return reply_to(form, checked.answers)
 
@@ -539,7 +596,7 @@ def _reply(call: Call[Nothing, NewRequest], service: Any) -> Reply | None:
 # --- working --------------------------------------------------------------------------------------
 
 
-def _changed(call: Call[Any, Any], done: Any) -> Told:
+def changed(call: Call[Any, Any], done: Any) -> Told:
     number = call.record.public_id
     content = {
         "number": number,
@@ -550,7 +607,7 @@ def _changed(call: Call[Any, Any], done: Any) -> Told:
     return Told(content, done.version)
 
 
-def _own(call: Call[Any, Any]) -> dict[str, Any]:
+def own(call: Call[Any, Any]) -> dict[str, Any]:
     """What every step needs."""
     return {
         "now": call.request.now,
@@ -580,13 +637,13 @@ class Worker(Shape):
     context=Requests,
     name="workers",
     permission=P.REQUEST_WORK,
-    answer=list[Worker],
+    query=PartAsked,
+    answer=Page[Worker],
 )
-def list_workers(call: Call[Nothing, None]) -> Any:
+def list_workers(call: Call[PartAsked, None]) -> Any:
     """Who of this partner can be given a request, by name."""
-    return [
-        {"id": each.person_id, "name": each.name} for each in who_may(call.session, P.REQUEST_WORK)
-    ]
+    found = who_may(call.session, P.REQUEST_WORK)
+    return call.part([{"id": each.person_id, "name": each.name} for each in found], "id")
 
 
 @operation(
@@ -600,10 +657,10 @@ def list_workers(call: Call[Nothing, None]) -> Any:
 def assign(call: Call[Nothing, Assignment]) -> Any:
     """Say who works a request, in which queue, how urgently.
 
-    A new one counts as sorted by that; whoever is named becomes who works it. The person hears
-    nothing of it.
+    A new one counts as sorted by that; whoever is named becomes who works it. Where the state
+    changes by it, whoever follows the request is told, and a person who wanted news gets a letter.
     """
-    said, state = call.body, call.record.state
+    said = call.body
     given = {name: value for name, value in said if value is not None}
     if not given:
         raise InvalidInput("Give assignee, queue or priority.", field="assignee")
@@ -613,20 +670,27 @@ def assign(call: Call[Nothing, Assignment]) -> Any:
         able = {each.person_id for each in who_may(call.session, P.REQUEST_WORK)}
         if said.assignee not in able:
             raise InvalidInput("Nobody with this id works requests here.", field="assignee")
-    values = {
-        **_own(call),
-        "assignee_id": said.assignee,
-        "queue": said.queue,
-        "priority": said.priority,
-    }
-    to = "assigned" if said.assignee is not None else "triaged" if state == "received" else None
+    return give(call, assignee=said.assignee, queue=said.queue, priority=said.priority)
+
+
+def give(
+    call: Call[Any, Any],
+    *,
+    assignee: UUID | None = None,
+    queue: str | None = None,
+    priority: str | None = None,
+) -> Told:
+    """Say who works an open request, in which queue, how urgently; what is None stays."""
+    state = call.record.state
+    values = {**own(call), "assignee_id": assignee, "queue": queue, "priority": priority}
+    to = "assigned" if assignee is not None else "triaged" if state == "received" else None
     if to is not None and to in lifecycle.next_states(state):
         done = change_request(call.session, to=to, followers=call.tell.followers(), **values)
     elif state in lifecycle.OPEN:
         done = assign_request(call.session, **values)
     else:
         raise lifecycle.StepNotAllowed("Open the request again first.", field="state")
-    return _changed(call, done)
+    return changed(call, done)
 
 
 @operation(
@@ -641,7 +705,7 @@ def move_request(call: Call[Nothing, Progress]) -> Any:
     """Say where an open request goes next: sorted, in progress, or waiting for somebody."""
     if call.record.state in lifecycle.CLOSED:
         raise lifecycle.StepNotAllowed("Open the request again first.", field="state")
-    return _changed(call, _move(call, call.body.state, message=call.body.message))
+    return changed(call, _move(call, call.body.state, message=call.body.message))
 
 
 @operation(
@@ -659,7 +723,7 @@ def close_request(call: Call[Nothing, Closing]) -> Any:
     """
     said = call.body
     done = _move(call, "closed", resolution=said.resolution, message=said.message, parts=said.parts)
-    return _changed(call, done)
+    return changed(call, done)
 
 
 @operation(
@@ -671,15 +735,24 @@ def close_request(call: Call[Nothing, Closing]) -> Any:
     changes=True,
 )
 def reopen_request(call: Call[Nothing, Reopening]) -> Any:
-    """Open a closed request again."""
+    """Open a closed request again.
+
+    One that is merged into another is taken out of that first (`take-out`).
+    """
     if call.record.state not in lifecycle.CLOSED:
         raise lifecycle.StepNotAllowed("The request is open.", field="state")
-    return _changed(call, _move(call, "triaged", message=call.body.message))
+    if call.record.state == "merged":
+        raise merging.StillMerged(
+            "It is merged into another request: take it out first (POST .../take-out), which opens"
+            " it again, or open the other one.",
+            field="state",
+        )
+    return changed(call, _move(call, "triaged", message=call.body.message))
 
 
 def _move(call: Call[Any, Any], to: str, **values: Any) -> Any:
     return change_request(
-        call.session, to=to, followers=call.tell.followers(), **_own(call), **values
+        call.session, to=to, followers=call.tell.followers(), **own(call), **values
     )
 
 
@@ -694,7 +767,7 @@ def _move(call: Call[Any, Any], to: str, **values: Any) -> Any:
 )
 def add_request_note(call: Call[Nothing, NewNote]) -> Any:
     """Add a note to a request; a public one is told to the person."""
-    if _follows(call.record):
+    if follows(call.record):
         raise HTTPNotFound
     said = call.body
     note_id = add_note(

@@ -10,7 +10,7 @@ from pyramid.httpexceptions import HTTPNotFound
 from regional311.catalog.definitions import json_schema
 from regional311.identity.permissions import Permissions as P
 from regional311.web.api.operations import Call, operation
-from regional311.web.api.shapes import Nothing, Page, Paged, Shape
+from regional311.web.api.shapes import Nothing, Page, Paged, PartAsked, Shape
 from regional311.web.tree import LineRecord, Lines, ServiceRecord, Services
 
 
@@ -121,16 +121,18 @@ def _service(call: Call[Any, Any], found: Any) -> dict[str, Any]:
     path="/lines",
     context=Lines,
     permission=P.SERVICE_READ,
-    answer=list[LineEntry],
+    query=PartAsked,
+    answer=Page[LineEntry],
 )
-def list_lines(call: Call[Nothing, None]) -> Any:
+def list_lines(call: Call[PartAsked, None]) -> Any:
     """Every line of the partner, and who answers it now."""
     tell = call.tell
-    return [
+    items = [
         _line(call, each)
         for each in tell.published.lines.values()
         if each.tenant == tell.slug and not each.ended
     ]
+    return call.part(items, "line")
 
 
 @operation(

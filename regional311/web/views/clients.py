@@ -49,6 +49,7 @@ SCOPES = {
     "contact:read": _("Read contacts: facts and codes, nobody’s words"),
     "inquirer:read": _("Read in contacts who asked, in whose words, and where"),
     "contact:take": _("Log contacts and file requests"),
+    "contact:edit": _("Say what became of needs"),
     "service:read": _("Read services, their questions, and who answers which line"),
     "statement:read": _("Read statements"),
 }

@@ -7,11 +7,12 @@ filed; before that it is looked at in memory.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal as Number
 from decimal import InvalidOperation
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -76,7 +77,7 @@ from regional311.web.offering import (
     offered_to,
 )
 from regional311.web.questions import add_questions, asking, files_of, told_again
-from regional311.web.representations import csv_response, file_response, wanted
+from regional311.web.representations import csv_of_session, file_response, wanted
 from regional311.web.same_already import same_already, told
 from regional311.web.security import may
 from regional311.web.shelf import shelf
@@ -169,41 +170,19 @@ def contacts(context: Contacts, request: Any) -> Any:
         csv=True,
     )
     asked = listing.values
-    as_csv = wanted(request) == "csv"
     session = request.dbsession
-    page = queries.contacts(
-        session,
-        ended={"open": False, "ended": True}.get(asked["state"] or ""),
-        channel=asked["channel"],
-        specialist_id=_specialist(request, asked["specialist"]),
-        since=_start_of(tell, asked["from"]),
-        until=_start_of(tell, asked["until"], following=True),
-        oldest_first=listing.sort == "started",
-        after=listing.after,
-        limit=queries.EXPORT if as_csv else queries.PAGE,
-    )
-    asked_for = {
-        contact_id: [f"{tell.published.slugs.get(owner, '')}/{key}" for owner, key in needs]
-        for contact_id, needs in queries.needed(session, [row.id for row in page.rows]).items()
+    chosen: dict[str, Any] = {
+        "ended": {"open": False, "ended": True}.get(asked["state"] or ""),
+        "channel": asked["channel"],
+        "specialist_id": _specialist(request, asked["specialist"]),
+        "since": _start_of(tell, asked["from"]),
+        "until": _start_of(tell, asked["until"], following=True),
+        "oldest_first": listing.sort == "started",
     }
-    if as_csv:
-        return csv_response(
-            request,
-            "contacts.csv",
-            ["number", "started", "ended", "channel", "language", "disposition", "services"],
-            [
-                [
-                    row.public_id,
-                    row.started_at,
-                    row.ended_at,
-                    row.channel,
-                    row.language,
-                    row.disposition,
-                    " ".join(asked_for.get(row.id, ())),
-                ]
-                for row in page.rows
-            ],
-        )
+    if wanted(request) == "csv":
+        return _exported(request, tell, chosen)
+    page = queries.contacts(session, after=listing.after, **chosen)
+    asked_for = _services_of(tell, session, page.rows)
     people: Mapping[Any, str] = queries.people(session, [row.specialist_id for row in page.rows])
     listing.fill(
         [
@@ -233,6 +212,38 @@ def _specialist(request: Any, asked: str | None) -> UUID | None:
         return None
     found: UUID = request.identity.person_id if asked == "me" else UUID(asked)
     return found
+
+
+def _services_of(tell: Telling, session: Any, rows: Sequence[Any]) -> dict[Any, list[str]]:
+    """What each of these contacts was about, as partner/key: one statement."""
+    found = queries.needed(session, [row.id for row in rows])
+    return {
+        contact_id: [f"{tell.published.slugs.get(owner, '')}/{key}" for owner, key in needs]
+        for contact_id, needs in found.items()
+    }
+
+
+_COLUMNS = ("number", "started", "ended", "channel", "language", "disposition", "services")
+
+
+def _exported(request: Any, tell: Telling, chosen: dict[str, Any]) -> Any:
+    """All of them, however many, as CSV that is written while they are read."""
+
+    def rows(session: Any) -> Iterator[Sequence[Any]]:
+        for page in queries.every_page(partial(queries.contacts, session), **chosen):
+            asked_for = _services_of(tell, session, page)
+            for row in page:
+                yield (
+                    row.public_id,
+                    row.started_at,
+                    row.ended_at,
+                    row.channel,
+                    row.language,
+                    row.disposition,
+                    " ".join(asked_for.get(row.id, ())),
+                )
+
+    return csv_of_session(request, "contacts.csv", _COLUMNS, rows)
 
 
 def _start_of(tell: Telling, day: str | None, *, following: bool = False) -> datetime | None:

@@ -130,12 +130,12 @@ def forbidden(error: Any, request: Any) -> Any:
     identity = current_identity(request)
     tenant = getattr(request, "tenant", None)
     if isinstance(identity, Program) and not isinstance(error, DomainError):
-        result = getattr(error, "result", None)
+        said = getattr(getattr(error, "result", None), "msg", "")
         return error_page(
             request,
             403,
             "This key is not good for that",
-            f"{getattr(result, 'msg', '')}.".capitalize(),
+            f"{said}.".capitalize() if said else "What is asked for is for people of the partner.",
             code="ScopeMissing",
         )
     if identity is None and not isinstance(error, DomainError):

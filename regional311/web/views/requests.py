@@ -12,7 +12,6 @@ from pyramid.view import view_config
 from regional311.casework.tags import add_tag, remove_tag, tags
 from regional311.catalog.answers import kept_from
 from regional311.catalog.queries import forms
-from regional311.database.session import Scope, open_session
 from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
 from regional311.intake import lifecycle, queries
@@ -40,7 +39,7 @@ from regional311.web.forms import (
 from regional311.web.i18n import _
 from regional311.web.listing import Column, Filter, Listing
 from regional311.web.questions import told_again
-from regional311.web.representations import csv_stream, file_response, wanted
+from regional311.web.representations import csv_of_session, file_response, wanted
 from regional311.web.same_already import sought, told
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import RequestRecord, Requests
@@ -134,25 +133,21 @@ _COLUMNS = ("number", "service", "status", "priority", "queue", "place", "opened
 
 def _exported(request: Any, tell: Telling, chosen: dict[str, Any]) -> Any:
     """All of them, however many, as CSV that is written while they are read."""
-    scope = Scope(request.tenant.id, request.identity.person_id)
-    engine = request.registry.engine
 
-    def rows() -> Iterator[Sequence[Any]]:
-        with open_session(engine, scope) as session:
-            for row in queries.every_request(session, **chosen):
-                yield (
-                    row.public_id,
-                    row.service_key,
-                    row.state,
-                    row.priority,
-                    row.queue,
-                    tell.place(row),
-                    row.opened_at,
-                    row.expected_at,
-                )
-            session.rollback()
+    def rows(session: Any) -> Iterator[Sequence[Any]]:
+        for row in queries.every_request(session, **chosen):
+            yield (
+                row.public_id,
+                row.service_key,
+                row.state,
+                row.priority,
+                row.queue,
+                tell.place(row),
+                row.opened_at,
+                row.expected_at,
+            )
 
-    return csv_stream(request, "requests.csv", _COLUMNS, rows())
+    return csv_of_session(request, "requests.csv", _COLUMNS, rows)
 
 
 def _followed(request: Any) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from pyramid.view import view_config
 from regional311.errors import DomainError, InvalidInput
 from regional311.identity.permissions import Permissions as P
 from regional311.identity.queries import who_may
-from regional311.intake.queries import EXPORT, PAGE, people
+from regional311.intake.queries import PAGE, every_page, people
 from regional311.referral import capacity, lifecycle, service, waiting, worklist
 from regional311.referral.acceptance import ROOM_STATES as STATES
 from regional311.referral.snapshot import invalidate
@@ -35,7 +36,7 @@ from regional311.web.i18n import _
 from regional311.web.listing import Column, Filter, Listing
 from regional311.web.offering import room_shown
 from regional311.web.receiving import finish_days, progress_said
-from regional311.web.representations import csv_response, wanted
+from regional311.web.representations import csv_of_session, wanted
 from regional311.web.security import may
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import Referrals
@@ -110,14 +111,15 @@ def referrals(context: Referrals, request: Any) -> Any:
     chosen = chosen if chosen in TABS else "new"
     from_us = chosen in ("sent", "questions")
     listing = _listing(request, tell, chosen, from_us=from_us)
-    page = _page(request, listing, chosen, EXPORT if wanted(request) == "csv" else PAGE)
+    asked = _chosen(request, listing)
     if wanted(request) == "csv":
-        return csv_response(
-            request,
-            f"referrals-{chosen}.csv",
-            list(COLUMNS),
-            [list(_plain(tell, row).values()) for row in page.rows],
-        )
+
+        def rows(session: Any) -> Iterator[Sequence[Any]]:
+            for some in every_page(partial(worklist.listed, session, chosen), **asked):
+                yield from (list(_plain(tell, row).values()) for row in some)
+
+        return csv_of_session(request, f"referrals-{chosen}.csv", COLUMNS, rows)
+    page = worklist.listed(request.dbsession, chosen, after=listing.after, limit=PAGE, **asked)
     listing.fill([_row(tell, request, row) for row in page.rows], after=page.after)
     here = f"/{tell.slug}/referrals"
     numbers = worklist.counts(
@@ -200,24 +202,20 @@ def _listing(request: Any, tell: Telling, chosen: str, *, from_us: bool) -> List
     )
 
 
-def _page(request: Any, listing: Listing, chosen: str, limit: int) -> Any:
+def _chosen(request: Any, listing: Listing) -> dict[str, Any]:
     tell, asked = telling(request), listing.values
     sort = (listing.sort or "sent").removeprefix("-")
-    return worklist.listed(
-        request.dbsession,
-        chosen,
-        now=request.now,
-        person_id=request.identity.person_id,
-        state=asked["state"],
-        urgency=asked["urgency"],
-        claimed_by=UUID(asked["who"]) if asked["who"] not in (None, NOBODY) else None,
-        unclaimed=asked["who"] == NOBODY,
-        counterparty_id=tell.published.ids.get(asked["partner"] or ""),
-        sort=sort if sort in worklist.SORTS else "sent",
-        oldest_first=not (listing.sort or "").startswith("-"),
-        after=listing.after,
-        limit=limit,
-    )
+    return {
+        "now": request.now,
+        "person_id": request.identity.person_id,
+        "state": asked["state"],
+        "urgency": asked["urgency"],
+        "claimed_by": UUID(asked["who"]) if asked["who"] not in (None, NOBODY) else None,
+        "unclaimed": asked["who"] == NOBODY,
+        "counterparty_id": tell.published.ids.get(asked["partner"] or ""),
+        "sort": sort if sort in worklist.SORTS else "sent",
+        "oldest_first": not (listing.sort or "").startswith("-"),
+    }
 
 
 def _service_name(tell: Telling, row: Any) -> str:
