@@ -10,12 +10,12 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from regional311.audit.service import record
 from regional311.database.session import TenantSession, mark_changed, scope_of
-from regional311.notices.models import OutboxMessage
+from regional311.notices.models import MailTrouble, OutboxMessage
 
 AT_ONCE: Final = 1000
 """Messages that one press of a button touches."""
@@ -24,7 +24,8 @@ AT_ONCE: Final = 1000
 def send_again(session: TenantSession, ids: Sequence[UUID], *, now: datetime) -> int:
     """Put dead messages back, due now with a fresh count; give how many there were.
 
-    Each is a sending of its own: whoever gets it does not take it for the one before.
+    Each is a sending of its own: whoever gets it does not take it for the one before. What would go
+    where mail does not arrive stays as it is.
     """
     return _move(
         session,
@@ -42,6 +43,28 @@ def send_again(session: TenantSession, ids: Sequence[UUID], *, now: datetime) ->
             "digest": False,
             "sendings": OutboxMessage.sendings + 1,
         },
+        ~_stopped(),
+    )
+
+
+def nowhere(session: Session, message_id: UUID) -> bool:
+    """Whether a message goes to an address at which mail does not arrive. One statement."""
+    found = session.execute(
+        select(OutboxMessage.id).where(
+            OutboxMessage.tenant_id == scope_of(session).tenant_id,
+            OutboxMessage.id == message_id,
+            _stopped(),
+        )
+    )
+    return found.first() is not None
+
+
+def _stopped() -> ColumnElement[bool]:
+    return (OutboxMessage.channel == "email") & exists().where(
+        MailTrouble.tenant_id == OutboxMessage.tenant_id,
+        MailTrouble.address == func.lower(OutboxMessage.recipient),
+        MailTrouble.stopped_at.is_not(None),
+        MailTrouble.lifted_at.is_(None),
     )
 
 
@@ -62,6 +85,7 @@ def _move(
     action: str,
     now: datetime,
     values: dict[str, object],
+    *conditions: ColumnElement[bool],
 ) -> int:
     moved = session.execute(
         update(OutboxMessage)
@@ -70,6 +94,7 @@ def _move(
             OutboxMessage.id.in_(ids[:AT_ONCE]),
             OutboxMessage.state.in_(states),
             OutboxMessage.recipient != "",
+            *conditions,
         )
         .values(values)
         .returning(OutboxMessage.id)

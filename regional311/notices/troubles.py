@@ -169,7 +169,10 @@ def troubles(session: Session, *, stopped: bool | None = None) -> list[Trouble]:
 
 
 def did_not_arrive(session: Session, subject_id: UUID) -> bool:
-    """Whether the latest word about something did not reach the person. One statement."""
+    """Whether what was written about something did not reach who filed it. One statement.
+
+    Who said *me too* is somebody else.
+    """
     tenant_id = scope_of(session).tenant_id
     latest = (
         select(OutboxMessage.state, MailTrouble.id)
@@ -183,6 +186,7 @@ def did_not_arrive(session: Session, subject_id: UUID) -> bool:
         .where(
             OutboxMessage.tenant_id == tenant_id,
             OutboxMessage.subject_id == subject_id,
+            ~OutboxMessage.event.startswith("me_too"),
             or_(OutboxMessage.state == "dead", MailTrouble.id.is_not(None)),
         )
         .limit(1)

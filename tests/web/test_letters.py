@@ -61,9 +61,11 @@ def gets(web_engine, people):
     return found
 
 
-def press(page, **fields):
-    """Press the button whose form sends these values."""
+def press(page, end="", **fields):
+    """Press the button whose form sends these values, or goes to an address that ends so."""
     for form in page.forms.values():
+        if end and not form.action.endswith(end):
+            continue
         if all(name in form.fields and form[name].value == v for name, v in fields.items()):
             return form.submit().follow()
     raise AssertionError(f"no button sends {fields}")
@@ -167,7 +169,7 @@ def test_hours_are_set_and_checked(sign_in, web_engine):
     assert "notices" not in published(web_engine).tenants[CITY].settings
 
 
-def test_an_address_is_lifted_by_a_person(sign_in, web_engine, people, clock):
+def test_an_address_is_lifted_by_a_person(sign_in, web_engine, people, clock, sent):
     tenant_id, trouble_id = people.tenants[CITY], new_id()
     with session_scope(web_engine, Scope(tenant_id)) as session:
         put(
@@ -182,6 +184,9 @@ def test_an_address_is_lifted_by_a_person(sign_in, web_engine, people, clock):
             ),
         )
     browser = sign_in("supervisor", CITY)
+    dead, _url = sent(recipient="Moved@example.org", state="dead", last_error="It came back.")
+    again = press(browser.get(f"/{CITY}/messages/{dead}"), end=f"{dead}/again")
+    assert "Say first that it does again" in again
     page = browser.get(f"/{CITY}/mail-addresses?state=stopped")
     assert "moved@example.org" in page
     form = next(f for f in page.forms.values() if f.action.endswith(f"{trouble_id}/lift"))
@@ -192,4 +197,7 @@ def test_an_address_is_lifted_by_a_person(sign_in, web_engine, people, clock):
         lifted = session.execute(
             text("SELECT lifted_by FROM mail_troubles WHERE id = :id"), {"id": trouble_id}
         ).scalar_one()
+    assert "will be sent again" in press(
+        browser.get(f"/{CITY}/messages/{dead}"), end=f"{dead}/again"
+    )
     assert lifted == people.known[people.account(CITY, "supervisor")]

@@ -9,6 +9,7 @@ import pytest
 
 from regional311.database.ids import new_token
 from regional311.database.session import Scope, session_scope
+from regional311.notices.troubles import note_trouble
 from regional311.referral.filing import Asker, Intake, Place, take_in
 from regional311.referral.snapshot import published
 
@@ -79,6 +80,19 @@ def test_a_request_goes_from_the_queue_to_its_end(worker, filed):
     assert "The hole was filled today." in page
     titles = [each.text for each in page.html.select(".r-timeline__title")]
     assert titles == ["Closed", "Work started", "Assigned", "Request opened"]
+
+
+def test_that_mail_does_not_reach_the_person_is_said(worker, filed, web_engine, people, clock):
+    asker = Asker(name="Ana", email="ana@moved.example", wants_updates=True)
+    made = filed(asker=asker)
+    page = worker.get(f"{CITY}/requests/{made.request_public_id}")
+    assert "Mail does not reach the person" not in page
+    with session_scope(web_engine, Scope(people.tenants["city-of-portland"])) as session:
+        note_trouble(
+            session, "Ana@moved.example", "550", message_id=None, lasting=True, now=clock.now
+        )
+    page = worker.get(f"{CITY}/requests/{made.request_public_id}")
+    assert "Mail does not reach the person" in page
 
 
 def test_closing_needs_plain_words(worker, filed):

@@ -260,6 +260,8 @@ def message(context: MessageRecord, request: Any) -> dict[str, Any]:
     if found is None:
         raise HTTPNotFound
     each = found.message
+    left = found.sent if found.sent is not None else found.written
+    words = without_keys(left)
     return {
         "message": each,
         "event": said(EVENTS, each.event),
@@ -284,7 +286,8 @@ def message(context: MessageRecord, request: Any) -> dict[str, Any]:
         "state": said(STATES, each.state),
         "kind": KINDS[each.state],
         "about": _about(request, tell, each),
-        "words": without_keys(found.sent if found.sent is not None else found.written),
+        "words": words,
+        "cut": words != left,
         "erased": each.readable and not each.recipient and not found.written,
         "here": f"/{tell.slug}/messages",
     }
@@ -314,6 +317,12 @@ def _one(context: MessageRecord, request: Any, act: Callable[..., int], done: An
         raise HTTPNotFound
     if act(request.dbsession, [context.record.id], now=request.now):
         request.flash("success", done)
+    elif act is handling.send_again and handling.nowhere(request.dbsession, context.record.id):
+        request.flash(
+            "error",
+            _("Mail does not arrive at this address. Say first that it does again: see there."),
+        )
+        return HTTPSeeOther(location=f"/{request.tenant.slug}/mail-addresses?state=stopped")
     else:
         request.flash("info", _("It is not in that state any more: see below."))
     return HTTPSeeOther(location=f"/{request.tenant.slug}/messages/{context.record.id}")

@@ -23,6 +23,7 @@ from regional311.web.forms import (
 from regional311.web.i18n import _
 from regional311.web.message_wording import EVENTS
 from regional311.web.tree import TenantNode
+from regional311.web.wording import said
 
 HOWS: Final = {
     "at_once": _("At once"),
@@ -61,7 +62,7 @@ def _form(request: Any) -> Form:
                 SchemaNode(
                     Choice(there),
                     name=event,
-                    title=EVENTS[event],
+                    title=said(EVENTS, event),
                     widget=SelectWidget(values=there, empty=None),
                 )
             )
@@ -83,7 +84,7 @@ def _page(request: Any, form: Form) -> dict[str, Any]:
     return {
         "form": form,
         "any": any(each not in ALWAYS for each in mine),
-        "always": [EVENTS[each] for each in mine if each in ALWAYS],
+        "always": [said(EVENTS, each) for each in mine if each in ALWAYS],
         "crumbs": [(f"{here}/me", request.identity.name), (None, _("What I get by mail"))],
     }
 

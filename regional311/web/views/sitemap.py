@@ -125,7 +125,7 @@ def _index(request: Any, parts: int) -> str:
 )
 def robots(context: Root, request: Any) -> Response:
     """Public pages may be read by programs; forms, tracking links and staff pages may not."""
-    kept = ["/auth/", "/found", "/report", "/search?", "/suggest", "/track"]
+    kept = ["/auth/", "/found", "/letters/", "/report", "/search?", "/suggest", "/track"]
     kept += [f"/{each.slug}" for each in request.registry.partners.all()]
     lines = ["User-agent: *", *(f"Disallow: {each}" for each in kept), "Allow: /", ""]
     lines.append(f"Sitemap: {address_of(request, '/sitemap.xml')}")
