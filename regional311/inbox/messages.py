@@ -208,9 +208,9 @@ def every(session: Session, reader: Reader, wanted: Wanted) -> Iterator[Message]
 def chosen(
     session: Session, reader: Reader, wanted: Wanted, *, state: str, limit: int
 ) -> list[UUID]:
-    """Give the ids of those that match and are in this state and the reader's to read."""
+    """Give the ids of those that match and are in this state, whether or not they may be read."""
     query = _matching(session, _joined(OutboxMessage.id), reader, wanted)
-    query = query.where(OutboxMessage.state == state, _readable(reader))
+    query = query.where(OutboxMessage.state == state)
     return list(session.scalars(query.order_by(OutboxMessage.id).limit(limit)))
 
 

@@ -19,6 +19,9 @@ from regional311.config.plan import NOBODY, KeyImported, Verdict, plan
 from regional311.database.session import Scope, open_session, session_scope
 from regional311.errors import AlreadyInForce, Forbidden, NotFound
 from regional311.exchange import systems
+from regional311.notices.quiet_settings import set_hours
+from regional311.notices.wording import Words
+from regional311.notices.wording_settings import set_wording
 from regional311.referral.loop_settings import set_loop
 from regional311.referral.models import RuleSet
 from regional311.referral.snapshot import Published
@@ -713,3 +716,65 @@ def test_what_is_wrong_with_a_connection_is_named(root, old, new, says):
     with pytest.raises(ConfigInvalid) as raised:
         read_region(root)
     assert f"tenants/211info/connection.toml: {says}" in str(raised.value)
+
+
+WORDED = '''
+[notices]
+texts = "09:00-20:00"
+
+[[wording]]
+event = "request_closed"
+language = "es"
+heading = "Listo: {number}"
+body = """{message}
+
+{link}"""
+'''
+
+
+def test_words_and_hours_of_messages_go_into_the_database_and_back(applied, root):
+    path = root / "tenants/city-of-portland/tenant.toml"
+    path.write_text(path.read_text() + WORDED)
+    apply(applied, root, now=NOW)
+    assert str(plan(applied, root, now=NOW)) == "No changes."
+    city = tenant_id(applied, "city-of-portland")
+    with session_scope(applied, Scope(city)) as session:
+        row = session.execute(
+            select(Tenant.settings, Tenant.revision).where(Tenant.id == city)
+        ).one()
+        assert row.settings["notices"] == {"texts": "09:00-20:00"}
+        assert row.settings["wording"][0]["heading"] == "Listo: {number}"
+        set_hours(session, texts=None, mail="07:00-22:00", revision=row.revision, now=NOW)
+        own = Words("{number}!", "{message} {link}")
+        set_wording(session, event="request_closed", language="vi", words=own, seen="", now=NOW)
+    export(applied, root, tenant="city-of-portland", now=NOW)
+    written = path.read_text()
+    assert 'mail = "07:00-22:00"' in written
+    assert 'heading = "{number}!"' in written
+    assert str(plan(applied, root, now=NOW)) == "No changes."
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("09:00-20:00", "9-20", "Write hours like 08:00-21:00"),
+        ("{link}", "", "The text needs {link}"),
+        ("{message}", "{message.__class__}", "Braces stand only around"),
+        ("request_closed", "reviews_due", "there is no 'reviews_due'"),
+        ("{number}", "{who}", "There is no {who}"),
+    ],
+)
+def test_words_and_hours_that_are_wrong_say_where(root, old, new, says):
+    path = root / f"{CITY}/tenant.toml"
+    path.write_text(path.read_text() + WORDED.replace(old, new, 1))
+    (said,) = refused(root)
+    assert said.startswith(f"{CITY}/tenant.toml: ")
+    assert says in said
+
+
+def test_an_event_is_worded_once_in_a_language(root):
+    path = root / f"{CITY}/tenant.toml"
+    again = WORDED.partition("[[wording]]")
+    path.write_text(path.read_text() + WORDED + "".join(again[1:]))
+    (said,) = refused(root)
+    assert "request_closed is worded twice in es" in said

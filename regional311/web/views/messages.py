@@ -312,9 +312,6 @@ def back(context: MessageRecord, request: Any) -> HTTPSeeOther:
 
 
 def _one(context: MessageRecord, request: Any, act: Callable[..., int], done: Any) -> HTTPSeeOther:
-    found = written.one(request.dbsession, reader(request), context.record.id)
-    if found is None or not found.message.readable:
-        raise HTTPNotFound
     if act(request.dbsession, [context.record.id], now=request.now):
         request.flash("success", done)
     elif act is handling.send_again and handling.nowhere(request.dbsession, context.record.id):
