@@ -20,6 +20,7 @@ from regional311.database.session import TenantSession, scope_of
 from regional311.errors import InvalidInput
 from regional311.floor.models import InternalNote
 from regional311.floor.telling import tell_person
+from regional311.identity.models import Membership
 from regional311.notices.service import outbox_row
 
 LONGEST: Final = 4000
@@ -31,7 +32,7 @@ class Note:
     """An internal note."""
 
     id: UUID
-    author_id: UUID | None
+    author: str | None
     text: str
     at: datetime
 
@@ -39,7 +40,12 @@ class Note:
 def notes(session: TenantSession, subject_id: UUID) -> list[Note]:
     """Give the notes on a record, the latest first. One statement."""
     rows = session.execute(
-        select(InternalNote.id, InternalNote.author_id, InternalNote.text, InternalNote.at)
+        select(InternalNote.id, Membership.name, InternalNote.text, InternalNote.at)
+        .outerjoin(
+            Membership,
+            (Membership.tenant_id == InternalNote.tenant_id)
+            & (Membership.person_id == InternalNote.author_id),
+        )
         .where(
             InternalNote.tenant_id == scope_of(session).tenant_id,
             InternalNote.subject_id == subject_id,
@@ -47,7 +53,7 @@ def notes(session: TenantSession, subject_id: UUID) -> list[Note]:
         .order_by(InternalNote.id.desc())
         .limit(SHOWN)
     )
-    return [Note(row.id, row.author_id, row.text, row.at) for row in rows]
+    return [Note(row.id, row.name, row.text, row.at) for row in rows]
 
 
 def write_note(

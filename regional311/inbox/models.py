@@ -166,11 +166,16 @@ class Call(Base):
 
 
 class AnswerTemplate(Base):
-    """Words that a partner's people answer with often, in one language."""
+    """Words that a partner's people answer with often, or close requests with, in one language."""
 
     __tablename__ = "answer_templates"
     __table_args__ = (
         CheckConstraint("channel IS NULL OR " + _among("channel", CHANNELS), name="channel_known"),
+        CheckConstraint(
+            "(purpose = 'answer' AND service_key IS NULL AND resolution IS NULL)"
+            " OR (purpose = 'closing' AND channel IS NULL)",
+            name="purpose_known",
+        ),
         Index(None, "tenant_id", "language", "name"),
         {"info": TENANT},
     )
@@ -181,6 +186,10 @@ class AnswerTemplate(Base):
     language: Mapped[str]
     channel: Mapped[str | None]
     """Where it is offered; everywhere when there is none."""
+    purpose: Mapped[str] = mapped_column(default="answer", server_default="answer")
+    """answer, or closing: then for one service and outcome, or for all."""
+    service_key: Mapped[str | None]
+    resolution: Mapped[str | None]
     text: Mapped[str]
     changed_at: Mapped[datetime]
     changed_by: Mapped[UUID | None]

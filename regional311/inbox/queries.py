@@ -280,6 +280,7 @@ def templates(session: TenantSession, *, ended: bool = False) -> list[Template]:
         select(*(getattr(AnswerTemplate, each.name) for each in fields(Template)))
         .where(
             AnswerTemplate.tenant_id == scope_of(session).tenant_id,
+            AnswerTemplate.purpose == "answer",
             AnswerTemplate.ended_at.is_not(None) if ended else AnswerTemplate.ended_at.is_(None),
         )
         .order_by(AnswerTemplate.language, AnswerTemplate.name, AnswerTemplate.id)

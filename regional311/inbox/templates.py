@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from string import Formatter
 from typing import Final
@@ -23,12 +23,12 @@ LONGEST_NAME: Final = 100
 LONGEST: Final = 10_000
 
 
-def check_text(text: str) -> None:
+def check_text(text: str, places: Sequence[str] = PLACES) -> None:
     """Refuse places that nothing fills. Raises `InvalidInput` that names the first of them.
 
     >>> check_text("Dear {name}, thank you. {{as it is}}")
     """
-    allowed = ", ".join(f"{{{each}}}" for each in PLACES)
+    allowed = ", ".join(f"{{{each}}}" for each in places)
     try:
         parts = list(Formatter().parse(text))
     except ValueError:
@@ -37,20 +37,20 @@ def check_text(text: str) -> None:
             field="text",
         ) from None
     for _words, place, form, conversion in parts:
-        if place is not None and (place not in PLACES or form or conversion):
+        if place is not None and (place not in places or form or conversion):
             raise InvalidInput(
                 f"{{{place}}} is no place that can be filled in. Places are {allowed}.",
                 field="text",
             )
 
 
-def filled(text: str, values: Mapping[str, str]) -> str:
+def filled(text: str, values: Mapping[str, str], places: Sequence[str] = PLACES) -> str:
     """Fill a template's places; one without a value is left empty.
 
     >>> filled("Hello {name}!", {"name": "Ana"})
     'Hello Ana!'
     """
-    return text.format(**{each: values.get(each, "") for each in PLACES})
+    return text.format(**{each: values.get(each, "") for each in places})
 
 
 def keep(

@@ -34,7 +34,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session, aliased
 
 from regional311.audit.models import AuditEvent
-from regional311.audit.queries import AuditRow, history
+from regional311.audit.queries import AuditRow
 from regional311.database.ids import parse_public_id
 from regional311.database.session import scope_of
 from regional311.errors import InvalidInput, NotFound
@@ -622,23 +622,26 @@ def _history(session: Session, subject_id: UUID) -> tuple[list[AuditRow], dict[U
 
 
 def request_detail(session: Session, request_id: UUID) -> RequestDetail:
-    """Give what stands around a request, one's own or followed: four statements.
+    """Give what stands around a request, one's own or followed: three statements.
 
     The request itself is the caller's, who found it by its number.
     """
     tenant_id = scope_of(session).tenant_id
-    notes = [
-        NoteRow(*row)
-        for row in session.execute(
-            select(*_of(RequestNote, NoteRow))
-            .where(
-                RequestNote.tenant_id == tenant_id,
-                RequestNote.request_id == request_id,
-                RequestNote.withdrawn_at.is_(None),
-            )
-            .order_by(RequestNote.id)
+    noted = session.execute(
+        select(
+            *_of(RequestNote, NoteRow),
+            func.coalesce(Membership.name, ApiClient.name).label("author"),
         )
-    ]
+        .outerjoin(Membership, _by(Membership, RequestNote.author_id, tenant_id))
+        .outerjoin(ApiClient, _by(ApiClient, RequestNote.author_id, tenant_id))
+        .where(
+            RequestNote.tenant_id == tenant_id,
+            RequestNote.request_id == request_id,
+            RequestNote.withdrawn_at.is_(None),
+        )
+        .order_by(RequestNote.id)
+    ).all()
+    notes = [NoteRow(*row[:-1]) for row in noted]
     own = (
         select(ServiceRequest.contact_id, ServiceRequest.inquirer_id, ServiceRequest.assignee_id)
         .where(ServiceRequest.tenant_id == tenant_id, ServiceRequest.id == request_id)
@@ -655,23 +658,33 @@ def request_detail(session: Session, request_id: UUID) -> RequestDetail:
         .subquery()
     )
     row = session.execute(
-        select(Contact.public_id, own.c.assignee_id, *_of(Inquirer, InquirerRow))
+        select(
+            Contact.public_id,
+            own.c.assignee_id,
+            Membership.name.label("assignee"),
+            *_of(Inquirer, InquirerRow),
+        )
         .select_from(own)
+        .outerjoin(Membership, _by(Membership, own.c.assignee_id, tenant_id))
         .outerjoin(Contact, and_(Contact.tenant_id == tenant_id, Contact.id == own.c.contact_id))
         .outerjoin(
             Inquirer, and_(Inquirer.tenant_id == tenant_id, Inquirer.id == own.c.inquirer_id)
         )
     ).one_or_none()
-    past = history(session, request_id)
-    found = tuple(row) if row is not None else (None, None, None)
-    named = [found[1], *(each.author_id for each in notes), *(each.person_id for each in past)]
+    past, names = _history(session, request_id)
+    contact, assignee_id, assignee, *inquirer = tuple(row) if row is not None else (None,) * 4
+    names |= {each.author_id: each.author for each in noted if each.author is not None}
+    if assignee is not None:
+        names[assignee_id] = assignee
     return RequestDetail(
-        notes,
-        InquirerRow(*found[2:]) if found[2] else None,
-        found[0],
-        past,
-        people(session, named),
+        notes, InquirerRow(*inquirer) if inquirer[0] else None, contact, past, names
     )
+
+
+def _by(model: Any, who: Any, tenant_id: UUID) -> ColumnElement[bool]:
+    """Somebody of the partner's, or a program, by id."""
+    key = model.person_id if model is Membership else model.id
+    return and_(model.tenant_id == tenant_id, key == who)
 
 
 def own_request(session: Session, request_id: UUID) -> UUID:

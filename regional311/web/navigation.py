@@ -89,6 +89,13 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
             ),
             Entry("requests", _("Requests"), _("Work that is open or done."), P.REQUEST_READ),
             Entry(
+                "closing-texts",
+                _("Texts for closing"),
+                _("What a request is closed with, by service and language."),
+                P.INBOX_EDIT,
+                within="requests",
+            ),
+            Entry(
                 "accommodations",
                 _("Accommodations"),
                 _("Accessibility and equal treatment: what must be decided."),

@@ -10,7 +10,6 @@ from uuid import UUID
 from regional311.floor.mentions import handles, who_is_meant
 from regional311.floor.notes import LONGEST, Mentioned, notes, tell_mentioned, write_note
 from regional311.floor.watching import contact_is_confidential
-from regional311.identity.members import names_of
 from regional311.identity.permissions import Permissions as P
 from regional311.identity.permissions import permissions_of
 from regional311.identity.queries import Member, members
@@ -167,24 +166,20 @@ def note_form(request: Any, subject: Subject) -> Form:
     )
 
 
-def notes_shown(request: Any, subject: Subject, *, writes: bool) -> dict[str, Any]:
-    """The notes on a record, and the form of the next; two statements, three for a contact."""
+def notes_shown(
+    request: Any, found: Any, place: str, *, writes: bool, any_there: bool = True
+) -> dict[str, Any]:
+    """The notes on a record, and where the next is written; one statement.
+
+    None when it is known that there are none yet (``any_there``).
+    """
     tell = telling(request)
-    found = notes(request.dbsession, subject.id)
-    people = {each.person_id: each.name for each in everybody(request)}
-    gone = {each.author_id for each in found} - set(people)
-    people |= names_of(request.dbsession, gone)
     return {
         "notes": [
-            {
-                "text": each.text,
-                "when": tell.when(each.at),
-                "by": people.get(each.author_id) if each.author_id else None,
-            }
-            for each in found
+            {"text": each.text, "when": tell.when(each.at), "by": each.author}
+            for each in (notes(request.dbsession, found.id) if any_there else ())
         ],
-        "form": note_form(request, subject) if writes else None,
-        "handles": to_mention(request, subject) if writes else [],
+        "url": f"/{tell.slug}/{place}/{found.public_id}/note" if writes else None,
     }
 
 

@@ -1157,6 +1157,26 @@ class AnswerTemplates(Collection):
     permission = P.INBOX_EDIT
     model, member, by = AnswerTemplate, AnswerTemplateRecord, "id"
 
+    def find(self, name: str) -> Any:
+        found = super().find(name)
+        return found if found is not None and found.purpose == "answer" else None
+
+
+class ClosingTextRecord(Record):
+    """A text for closing requests, by id."""
+
+
+@collection("closing-texts")
+class ClosingTexts(Collection):
+    """What the partner's people say when they close a request."""
+
+    permission = P.INBOX_EDIT
+    model, member, by = AnswerTemplate, ClosingTextRecord, "id"
+
+    def find(self, name: str) -> Any:
+        found = super().find(name)
+        return found if found is not None and found.purpose == "closing" else None
+
 
 class MessageRecord(Record):
     """A message that the partner wrote, by id."""

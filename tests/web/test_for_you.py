@@ -56,7 +56,7 @@ def new_request(city, people, clock):
 
 
 def note(browser, url, text, **chosen):
-    page = browser.get(url)
+    page = browser.get(url if chosen else f"{url}/note")
     form = next(form for form in page.forms.values() if form.action.endswith("/note"))
     form["text"] = text
     for name, value in chosen.items():

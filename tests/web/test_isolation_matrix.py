@@ -56,6 +56,7 @@ from regional311.forecast.service import Comparison
 from regional311.forecast.service import save as save_scenario
 from regional311.identity.clients import make_client
 from regional311.identity.models import ApiClient
+from regional311.inbox.closing_texts import keep as keep_closing_text
 from regional311.inbox.models import Thread
 from regional311.inbox.receiving import Incoming
 from regional311.inbox.receiving import receive as receive_message
@@ -162,6 +163,9 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("ForYou", "count", "GET"): ("for-you/count", EVERYBODY),
     ("ForYou", "seen", "POST"): ("for-you/seen", EVERYBODY),
     ("ForYou", "undo", "POST"): ("for-you/undo", EVERYBODY),
+    ("ContactRecord", "note", "GET"): ("contacts/{contact}/note", TAKES),
+    ("ThreadRecord", "note", "GET"): ("inbox/{thread}/note", TAKES),
+    ("ReferralRecord", "note", "GET"): ("referrals/{referral}/note", REFERRALS),
     ("ContactRecord", "note", "POST"): ("contacts/{contact}/note", TAKES),
     ("ThreadRecord", "note", "POST"): ("inbox/{thread}/note", TAKES),
     ("ReferralRecord", "note", "POST"): ("referrals/{referral}/note", REFERRALS),
@@ -210,6 +214,12 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
         "message-words/request_closed.es/usual",
         "administrator",
     ),
+    ("ClosingTexts", "", "GET"): ("closing-texts", RUNS),
+    ("ClosingTexts", "new", "GET"): ("closing-texts/new", RUNS),
+    ("ClosingTexts", "new", "POST"): ("closing-texts/new", RUNS),
+    ("ClosingTextRecord", "", "GET"): ("closing-texts/{closing_text}", RUNS),
+    ("ClosingTextRecord", "", "POST"): ("closing-texts/{closing_text}", RUNS),
+    ("ClosingTextRecord", "end", "POST"): ("closing-texts/{closing_text}/end", RUNS),
     ("Contacts", "", "GET"): ("contacts", CONTACTS),
     ("ContactRecord", "", "GET"): ("contacts/{contact}", CONTACTS),
     ("ContactRecord", "danger", "POST"): ("contacts/{contact}/danger", TAKES),
@@ -969,6 +979,19 @@ def found(web_engine, people) -> dict[str, str]:
                     name="Try",
                     language="en",
                     channel=None,
+                    text="Try",
+                    now=NOW,
+                )
+            ),
+            "closing_text": str(
+                keep_closing_text(
+                    session,
+                    text_id=None,
+                    version=None,
+                    name="Try",
+                    language="en",
+                    service_key=None,
+                    resolution=None,
                     text="Try",
                     now=NOW,
                 )

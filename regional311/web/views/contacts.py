@@ -68,7 +68,7 @@ from regional311.web.forms import (
 from regional311.web.freshness import freshness
 from regional311.web.i18n import _
 from regional311.web.listing import Column, Filter, Listing
-from regional311.web.noting import contact_subject, notes_shown
+from regional311.web.noting import notes_shown
 from regional311.web.offering import (
     CONDITION,
     NOTHING_OFFERED,
@@ -795,8 +795,10 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
         "inquirer": _inquirer(detail.inquirer) if personal else None,
         "internal": notes_shown(
             request,
-            contact_subject(request, found),
+            found,
+            "contacts",
             writes=may(request, P.CONTACT_TAKE),
+            any_there=any(each.action == "contact:note" for each in detail.history),
         )
         if personal and not searching
         else None,

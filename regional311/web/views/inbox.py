@@ -28,7 +28,7 @@ from regional311.tenancy.once import once
 from regional311.web.forms import form_key, sent_version, start_over
 from regional311.web.i18n import _
 from regional311.web.listing import Column, Filter, Listing
-from regional311.web.noting import notes_shown, thread_subject
+from regional311.web.noting import notes_shown
 from regional311.web.representations import file_response
 from regional311.web.security import may
 from regional311.web.telling import Telling, telling
@@ -278,7 +278,7 @@ def _page(
         },
         "holder": names.get(found.claimed_by) if not (mine or free) else None,
         "colleagues": [(each, name) for each, name in people.items() if each != found.claimed_by],
-        "internal": notes_shown(request, thread_subject(request, found), writes=True),
+        "internal": notes_shown(request, found, "inbox", writes=True),
         "templates": _templates(session, found),
         "longest": working.LONGEST[found.channel],
         "text": text,

@@ -8,7 +8,7 @@ from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.view import view_config
 
 from regional311.identity.permissions import Permissions as P
-from regional311.web.forms import handle_form_submission
+from regional311.web.forms import Form, handle_form_submission
 from regional311.web.i18n import _
 from regional311.web.noting import (
     Subject,
@@ -22,8 +22,19 @@ from regional311.web.noting import (
 from regional311.web.tree import ContactRecord, ReferralRecord, ThreadRecord
 
 
+def _page(request: Any, subject: Subject, form: Form) -> dict[str, Any]:
+    return {
+        "form": form,
+        "handles": to_mention(request, subject),
+        "number": subject.number,
+        "url": subject.url,
+    }
+
+
 def _note(request: Any, subject: Subject) -> Any:
     form = note_form(request, subject)
+    if request.method == "GET":
+        return _page(request, subject, form)
 
     def on_success(values: dict[str, Any]) -> HTTPSeeOther:
         keep_note(request, subject, values["text"])
@@ -33,12 +44,7 @@ def _note(request: Any, subject: Subject) -> Any:
     def on_failure() -> dict[str, Any]:
         # what was asked before the transaction began anew is not known any more
         request.made_members = None
-        return {
-            "form": form,
-            "handles": to_mention(request, subject),
-            "number": subject.number,
-            "url": subject.url,
-        }
+        return _page(request, subject, form)
 
     return handle_form_submission(request, form, on_success, on_failure)
 
@@ -47,8 +53,15 @@ def _note(request: Any, subject: Subject) -> Any:
     context=ContactRecord,
     name="note",
     permission=P.CONTACT_TAKE,
+    request_method="GET",
+    renderer="notes/note.jinja2",
+)
+@view_config(
+    context=ContactRecord,
+    name="note",
+    permission=P.CONTACT_TAKE,
     request_method="POST",
-    renderer="notes/again.jinja2",
+    renderer="notes/note.jinja2",
 )
 def contact_note(context: ContactRecord, request: Any) -> Any:
     """A note on a contact, open or ended."""
@@ -59,8 +72,15 @@ def contact_note(context: ContactRecord, request: Any) -> Any:
     context=ReferralRecord,
     name="note",
     permission=P.REFERRAL_READ,
+    request_method="GET",
+    renderer="notes/note.jinja2",
+)
+@view_config(
+    context=ReferralRecord,
+    name="note",
+    permission=P.REFERRAL_READ,
     request_method="POST",
-    renderer="notes/again.jinja2",
+    renderer="notes/note.jinja2",
 )
 def referral_note(context: ReferralRecord, request: Any) -> Any:
     """A note on a referral: it stays on this side."""
@@ -71,8 +91,15 @@ def referral_note(context: ReferralRecord, request: Any) -> Any:
     context=ThreadRecord,
     name="note",
     permission=P.CONTACT_TAKE,
+    request_method="GET",
+    renderer="notes/note.jinja2",
+)
+@view_config(
+    context=ThreadRecord,
+    name="note",
+    permission=P.CONTACT_TAKE,
     request_method="POST",
-    renderer="notes/again.jinja2",
+    renderer="notes/note.jinja2",
 )
 def thread_note(context: ThreadRecord, request: Any) -> Any:
     """A note beside what was written; it is never sent."""

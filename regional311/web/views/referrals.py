@@ -27,7 +27,7 @@ from regional311.web.forms import (
     sent_version,
 )
 from regional311.web.i18n import _
-from regional311.web.noting import notes_shown, referral_subject
+from regional311.web.noting import notes_shown
 from regional311.web.questions import told_again
 from regional311.web.receiving import (
     ANSWERS,
@@ -179,7 +179,7 @@ def _page(context: ReferralRecord, request: Any, **failed: Any) -> dict[str, Any
             (f"/{tell.slug}/referrals" + ("?view=sent" if sent else ""), _("Referrals")),
             (None, found.public_id),
         ],
-        "internal": notes_shown(request, referral_subject(request, found), writes=True),
+        "internal": notes_shown(request, found, "referrals", writes=True),
         "facts": [
             (_("To") if sent else _("From"), other),
             (_("Contact"), contact),

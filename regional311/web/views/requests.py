@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
@@ -20,9 +20,10 @@ from regional311.intake.links import open_parts
 from regional311.intake.merging import merge, take_out
 from regional311.intake.nearby import near
 from regional311.intake.service import MERGED, add_note, change_request
-from regional311.web import noting, request_list
+from regional311.web import closing, noting, request_list
 from regional311.web.forms import (
     Choice,
+    Form,
     HiddenWidget,
     Integer,
     RadioWidget,
@@ -239,6 +240,12 @@ class CloseForm(Schema):
         title=_("How it was resolved"),
         widget=SelectWidget(values=choices(RESOLUTIONS)),
     )
+    text = SchemaNode(
+        String(40),
+        title=_("A text to begin with"),
+        description=_("Choose one and press “Put the text in”; then change it as you like."),
+        missing=None,
+    )
     message = SchemaNode(
         String(2000, multiline=True),
         title=_("Words for the person"),
@@ -263,6 +270,12 @@ class CloseForm(Schema):
 
     def after_bind(self, node: Any, kw: dict[str, Any]) -> None:
         request = kw["request"]
+        texts = closing.choices_of(request, request.context.record)
+        if texts:
+            self["text"].typ = Choice([key for key, _words in texts])
+            self["text"].widget = SelectWidget(values=texts, empty=_("None"))
+        else:
+            del self["text"]
         if not open_parts(request_links.linked(request, request.context.record)):
             del self["parts"]
 
@@ -526,7 +539,7 @@ def _to_do(context: RequestRecord, request: Any, failed: dict[str, Any]) -> dict
         main.append({"url": f"{here}/assign", "label": _("Assign to me")})
     return {
         "main": main,
-        "close_form": form("close", CloseForm(), _("Close the request"))
+        "close_form": failed.get("close") or _close_form(request, here, values)
         if "closed" in next_states
         else None,
         "wait_form": form("wait", WaitForm(), _("Put on wait"))
@@ -551,6 +564,24 @@ def _to_do(context: RequestRecord, request: Any, failed: dict[str, Any]) -> dict
             request, NoteForm(), submit=_("Add the note"), name="note", action=f"{here}/note"
         ),
     }
+
+
+PUT_IN: Final = "put_in"
+"""The button that puts a text for closing into the form."""
+
+
+def _close_form(request: Any, here: str, values: Mapping[str, Any] | None = None) -> Form:
+    shown = ("version", "resolution", "text", "message", "parts")
+    offers = bool(closing.texts_for(request, request.context.record))
+    return make_form(
+        request,
+        CloseForm(),
+        submit=_("Close the request"),
+        buttons=((PUT_IN, _("Put the text in")),) if offers else (),
+        values={name: (values or {}).get(name) for name in shown},
+        name="close",
+        action=f"{here}/close",
+    )
 
 
 def _inquirer(found: Any) -> list[tuple[Any, Any]] | None:
@@ -594,13 +625,17 @@ def _submitted(
     context: RequestRecord,
     request: Any,
     name: str,
-    schema: Schema,
+    schema: Schema | Form,
     submit: Any,
     act: Callable[[dict[str, Any]], Any],
     done: Any,
 ) -> Any:
     here = request.resource_path(context).rstrip("/")
-    form = make_form(request, schema, submit=submit, name=name, action=f"{here}/{name}")
+    form = (
+        schema
+        if isinstance(schema, Form)
+        else make_form(request, schema, submit=submit, name=name, action=f"{here}/{name}")
+    )
 
     def on_success(values: dict[str, Any]) -> HTTPSeeOther:
         act(values)
@@ -729,7 +764,11 @@ def wait(context: RequestRecord, request: Any) -> Any:
     renderer="requests/request.jinja2",
 )
 def close(context: RequestRecord, request: Any) -> Any:
-    """Close with a resolution and plain words."""
+    """Close with a resolution and plain words; or put a text in first, which keeps nothing."""
+    if PUT_IN in request.POST:
+        here = request.resource_path(context).rstrip("/")
+        values = closing.with_text(request, context.record)
+        return page_of_own(context, request, close=_close_form(request, here, values))
 
     def act(values: dict[str, Any]) -> None:
         change_request(
@@ -748,7 +787,7 @@ def close(context: RequestRecord, request: Any) -> Any:
         context,
         request,
         "close",
-        CloseForm(),
+        _close_form(request, request.resource_path(context).rstrip("/")),
         _("Close the request"),
         act,
         _("The request is closed, and whoever follows it is told."),

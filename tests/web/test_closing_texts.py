@@ -1,0 +1,120 @@
+"""Texts for closing: kept by service, outcome and language; put in, changed, and sent."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import select
+
+from regional311.database.ids import new_id, public_id
+from regional311.database.rows import new_row, put
+from regional311.database.session import Scope, session_scope
+from regional311.inbox.models import AnswerTemplate
+from regional311.intake.models import Inquirer
+from regional311.intake.service import NewRequest, open_request
+
+CITY = "city-of-portland"
+TEXTS = f"/{CITY}/closing-texts"
+
+
+@pytest.fixture(autouse=True)
+def tuesday(clock):
+    clock.now = datetime(2026, 10, 13, 18, tzinfo=UTC)
+
+
+@pytest.fixture
+def spanish(web_engine, people, clock):
+    """The number of a request that somebody asked for in Spanish."""
+    tenant, person, number = people.tenants[CITY], new_id(), public_id("R")
+    with session_scope(web_engine, Scope(tenant)) as session:
+        row = new_row(Inquirer, tenant_id=tenant, id=person, name="Rosa", language="es")
+        put(session, row)
+        made = NewRequest(
+            new_id(),
+            number,
+            tenant,
+            "pothole",
+            clock.now,
+            inquirer_id=person,
+            place_kind="address",
+            place_text="SE Division 12",
+        )
+        open_request(session, made, now=clock.now)
+    return number
+
+
+def add(browser, **values):
+    form = browser.get(f"{TEXTS}/new").forms["closing-text"]
+    for name, value in values.items():
+        form[name] = value
+    return form.submit("submit", status="*")
+
+
+def closing_form(browser, number):
+    return browser.get(f"/{CITY}/requests/{number}").forms["close"]
+
+
+def test_a_text_is_put_in_in_the_persons_language_changed_and_sent(sign_in, spanish):
+    supervisor = sign_in("supervisor", CITY)
+    assert "Saved." in add(supervisor, name="Hole filled", text="We filled {place}.").follow()
+    add(
+        supervisor,
+        name="Bache tapado",
+        language="es",
+        service_key="pothole",
+        resolution="completed",
+        text="Tapamos el bache en {place} el {closed} ({number}).",
+    )
+    listed = supervisor.get(TEXTS)
+    assert "Bache tapado" in listed
+    assert "Hole filled" in listed
+    worker = sign_in("worker", CITY)
+    form = closing_form(worker, spanish)
+    named = [words for _value, _chosen, words in form["text"].options]
+    assert named[1].startswith("Bache tapado · Spanish")
+    form["text"] = form["text"].options[1][0]
+    form["message"] = "Hola Rosa:"
+    page = form.submit("put_in")
+    form = page.forms["close"]
+    words = form["message"].value
+    assert words.startswith("Hola Rosa:\n\nTapamos el bache en SE Division 12 el 13 de octubre de")
+    assert spanish in words
+    assert form["resolution"].value == "completed"
+    assert "It is closed" not in worker.get(f"/{CITY}/requests/{spanish}")
+    form["message"] = words.replace("Hola Rosa:", "Hola:")
+    form.submit("submit").follow()
+    closed = worker.get(f"/{CITY}/requests/{spanish}")
+    assert "Hola:" in closed
+    assert "Tapamos el bache" in closed
+
+
+def test_bad_input_names_the_field_and_keeps_nothing(sign_in, web_engine, people):
+    supervisor = sign_in("supervisor", CITY)
+    refused = add(supervisor, name="Bad", text="Dear {name}")
+    assert refused.status_int == 400
+    assert "{name} is no place that can be filled in. Places are {number}, {service}" in refused
+    assert add(supervisor, name="", text="Words").status_int == 400
+    with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
+        kept = session.scalars(
+            select(AnswerTemplate.name).where(AnswerTemplate.name.in_(["Bad", ""]))
+        ).all()
+    assert kept == []
+
+
+def test_one_that_is_offered_no_more_and_those_of_answers_are_apart(sign_in, spanish):
+    supervisor = sign_in("supervisor", CITY)
+    add(supervisor, name="Once only", text="Done.")
+    page = supervisor.get(TEXTS)
+    link = next(a["href"] for a in page.html.select("th a") if a.text == "Once only")
+    path = link.removeprefix("http://localhost")
+    end = next(f for f in page.forms.values() if f.action == f"{link}/end")
+    assert "It is offered no more." in end.submit().follow()
+    form = closing_form(sign_in("worker", CITY), spanish)
+    offered = form["text"].options if "text" in form.fields else []
+    assert not [words for _value, _chosen, words in offered if words.startswith("Once only")]
+    assert "Once only" in supervisor.get(f"{TEXTS}?state=ended")
+    assert "Once only" not in supervisor.get(f"/{CITY}/answer-templates")
+    text_id = path.rpartition("/")[2]
+    supervisor.get(f"/{CITY}/answer-templates/{text_id}", status=404)
+    supervisor.get(path)
