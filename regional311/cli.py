@@ -127,7 +127,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
     from regional311.inbox import bounces
     from regional311.inbox.texting import Texts
     from regional311.insight.publishing import publish_months
-    from regional311.intake import front_desk, me_too
+    from regional311.intake import front_desk, held_files, me_too
     from regional311.intake.service import Followers
     from regional311.keeping.days import publish_on_their_day
     from regional311.keeping.reminders import keep
@@ -191,6 +191,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
         Chore("search_documents", 86_400, refresh_everything),
         Chore("search_words", 86_400, forget_words),
         Chore("front_desk_names", 3600, front_desk.forget),
+        Chore("held_files", 600, held_files.forget),
         Chore("me_too_addresses", 86_400, me_too.forget),
         Chore("alike_entries", 60, Finder()),
         Chore("packages", 1, lambda session, at: work_packages(session, at, url=settings.url)),

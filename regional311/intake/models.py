@@ -595,3 +595,29 @@ class Attachment(Base):
     content: Mapped[bytes | None] = mapped_column(LargeBinary)
     stored_at: Mapped[datetime]
     erased_at: Mapped[datetime | None]
+
+
+class HeldFile(Base):
+    """A file that was sent with a form that is not done yet; emptied after some hours."""
+
+    __tablename__ = "held_files"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "token_hash"),
+        Index(
+            "ix_held_files_there",
+            "tenant_id",
+            "held_at",
+            postgresql_where=text("content IS NOT NULL"),
+        ),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    token_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    """Of the secret that the form carries."""
+    question: Mapped[str]
+    name: Mapped[str]
+    media_type: Mapped[str]
+    content: Mapped[bytes | None] = mapped_column(LargeBinary)
+    held_at: Mapped[datetime]

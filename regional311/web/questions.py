@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import colander
@@ -46,12 +46,12 @@ from regional311.web.forms import (
     TextAreaWidget,
     TextWidget,
 )
+from regional311.web.held import given_back, kept_with
 from regional311.web.i18n import _, page_language, translated
 from regional311.web.telling import Telling, telling
 
 PREFIX = "answer-"
 _FILE_LIMITS = _("A picture or a PDF of at most ${size} MB.")
-_CHOOSE_AGAIN = _("Choose the file again: it is not kept while something is corrected.")
 MOST_IN_SIGHT = 7
 """Answers to choose from that are all shown; more are a drop-down list."""
 
@@ -75,7 +75,13 @@ class Answer(colander.SchemaType):
         return appstruct[:16] if self.asked.kind == "date_time" else appstruct
 
     def deserialize(self, node: Any, cstruct: Any) -> Any:
-        if not self.counts or cstruct is colander.null:
+        if not self.counts:
+            return colander.null
+        if self.asked.kind == "file" and cstruct is colander.null:
+            request = self.asking.tell.request
+            found = given_back(request, self.asking.form.owner, self.asked.key)
+            return found or colander.null
+        if cstruct is colander.null:
             return colander.null
         if self.asked.kind == "file":
             return self._file(node, cstruct)
@@ -180,8 +186,6 @@ class Asking:
         if asked.kind == "file":
             size = {"size": LARGEST_MEGABYTES}
             limits = [translated(self.tell.request, _FILE_LIMITS % size)]
-            if getattr(self.tell.request.POST.get(PREFIX + asked.key), "filename", None):
-                limits.append(translated(self.tell.request, _CHOOSE_AGAIN))
         return Markup(" ").join([*hint, *limits])
 
     def _widget(self, asked: Asked) -> Any:
@@ -200,7 +204,10 @@ class Asking:
             case "date_time":
                 return DateTimeWidget()
             case "file":
-                return FileWidget(accept=",".join(media_type for media_type, *_rest in TYPES))
+                return FileWidget(
+                    accept=",".join(media_type for media_type, *_rest in TYPES),
+                    keeps=lambda: self._kept(asked),
+                )
             case "long_text":
                 return TextAreaWidget(maxlength=answers.longest(asked))
             case "phone":
@@ -208,6 +215,14 @@ class Asking:
             case "email":
                 return TextWidget(type="email", maxlength=answers.longest(asked))
         return TextWidget(maxlength=answers.longest(asked))
+
+    def _kept(self, asked: Asked) -> tuple[str, str] | Literal[False] | None:
+        """What is held of a file that was sent with this form before."""
+        request = self.tell.request
+        if request.method != "POST":
+            return None
+        sent = request.POST.get(PREFIX + asked.key)
+        return kept_with(request, self.form.owner, asked.key, sent)
 
     def _days(self, asked: Asked) -> dict[str, str]:
         early, late = answers.day_limits(asked, self.today)

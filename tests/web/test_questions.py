@@ -347,6 +347,51 @@ def test_what_is_no_picture_is_refused_and_must_be_chosen_again(testapp, asked_f
     assert "A photo?: The picture is damaged." in page
 
 
+def test_a_photo_stays_while_something_else_is_corrected(testapp, sign_in, asked_for_photos, clock):
+    form = testapp.get(asked_for_photos).forms["report"]
+    form["answer-photo"] = Upload("hole.jpg", JPEG, "image/jpeg")
+    form["email"] = "no address"
+    for name, value in elsewhere().items():
+        form[name] = value
+    page = form.submit("submit", status=400)
+    assert "Kept: hole.jpg." in page
+    form = page.forms["report"]
+    form["email"] = "still none"
+    page = form.submit("submit", status=400)
+    assert "Kept: hole.jpg." in page
+    late = page.forms["report"]
+    form = page.forms["report"]
+    form["email"] = ""
+    number = number_of(form.submit("submit"))
+    worker = sign_in("worker", CITY)
+    page = worker.get(f"/{CITY}/requests/{number}")
+    assert page.html.select_one(".r-answers a").text == "hole.jpg"
+    assert worker.get(page.html.select_one(".r-answers a")["href"]).body == bare("image/jpeg", JPEG)
+    # a token that is nobody's, or too old, brings no file
+    clock.advance(hours=3)
+    assert "Kept:" not in late.submit("submit", status=400)
+
+
+def test_a_photo_stays_when_it_is_asked_whether_it_is_known(testapp, sign_in, asked_for_photos):
+    place = elsewhere()
+
+    def send(**values):
+        form = testapp.get(asked_for_photos).forms["report"]
+        for name, value in (place | values).items():
+            form[name] = value
+        return form.submit("submit")
+
+    number_of(send())
+    page = send(**{"answer-photo": Upload("mine.jpg", JPEG, "image/jpeg")})
+    assert "Others have reported something here" in page
+    assert "Kept: mine.jpg." in page
+    form = page.forms["report"]
+    form["same_as"] = "other"
+    number = number_of(form.submit("submit"))
+    page = sign_in("worker", CITY).get(f"/{CITY}/requests/{number}")
+    assert page.html.select_one(".r-answers a").text == "mine.jpg"
+
+
 def test_a_file_is_not_taken_where_none_is_asked_for(testapp):
     form = report(testapp, **{"answer-size": "small"})
     fields = [*form.submit_fields(), ("submit", "submit")]

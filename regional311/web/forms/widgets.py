@@ -13,7 +13,9 @@ from deform import widget
 
 from regional311.web.i18n import _
 
-RESERVED = frozenset({"csrf_token", "form_key", "form_name", "__formid__", "_charset_"})
+RESERVED = frozenset(
+    {"csrf_token", "form_key", "form_name", "__formid__", "_charset_", "held_files"}
+)
 """What the form itself carries beside its fields."""
 
 
@@ -101,15 +103,17 @@ class TextAreaWidget(_Control):
 class FileWidget(_Control):
     """A file to send. `accept` lists media types that the browser offers; the server looks itself.
 
-    The value is what the browser sent, with `filename` and `file`.
+    The value is what the browser sent, with `filename` and `file`. A browser fills in no file:
+    `keeps` gives what is held of the one that was sent, as (value, name); False when it is not.
     """
 
     template = "file"
     accept = ""
     sends_files = True
+    keeps: Any = None
 
     def serialize(self, field, cstruct, **kw):
-        # a browser fills in no file: what was sent must be chosen again
+        kw["kept"] = self.keeps() if self.keeps else None
         return field.renderer(self.template, **self.get_template_values(field, "", kw))
 
     def deserialize(self, field, pstruct):
