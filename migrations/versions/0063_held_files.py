@@ -7,8 +7,8 @@ from alembic import op
 
 from regional311.database.protection import protect
 
-revision = "0059"
-down_revision = "0058"
+revision = "0063"
+down_revision = "0062"
 branch_labels = None
 depends_on = None
 
