@@ -26,6 +26,8 @@ from regional311.referral.decision import screen
 from regional311.referral.loop import working_days_after
 from regional311.tenancy.once import once
 from regional311.web.forms import (
+    Boolean,
+    CheckboxWidget,
     Choice,
     Date,
     DateWidget,
@@ -158,6 +160,10 @@ class AccommodationForm(Schema):
         missing=None,
     )
 
+    cleared = SchemaNode(
+        Boolean(), title=_("Nobody is in danger now"), widget=CheckboxWidget(), missing=False
+    )
+
     def after_bind(self, node: Any, kw: dict[str, Any]) -> None:
         offices = offices_of(kw["request"])
         self["owner"].typ = Choice([value for value, _label in offices])
@@ -202,6 +208,13 @@ def signs_in(request: Any, words: str) -> tuple[Any, ...]:
     known = tell.published.screen(tell.published.today(_first(tell), request.now)).signs
     hits = screen(known, (), words)
     return tuple(each for each in known if each.key in hits)
+
+
+def warning(request: Any, signs: tuple[Any, ...]) -> dict[str, Any]:
+    """What a page says of signs of danger: their names, and what to do."""
+    tell = telling(request)
+    say = tell.published.screen(tell.published.today(_first(tell), request.now)).say
+    return {"signs": [each.name for each in signs], "say": say if signs else ""}
 
 
 def take(

@@ -273,6 +273,16 @@ def test_danger_is_asked_about_first(testapp):
     assert "We have it" in form.submit("submit").follow()
 
 
+def test_the_desk_is_asked_about_danger_too(sign_in):
+    form = fill(sign_in("specialist", SLUG).get(f"{CITY}/accommodation"))
+    form["details"] = "my house is on fire"
+    page = form.submit("submit", status=400)
+    assert "Call 911 now" in page
+    form = page.forms["accommodation"]
+    form["cleared"].checked = True
+    assert number_in(form.submit("submit"))
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("owner", ""), ("kind", ""), ("details", ""), ("details", "x" * 5000), ("name", "x" * 300)],

@@ -36,7 +36,9 @@ from regional311.web.accommodations import (
     STATE_WORDS,
     AccommodationForm,
     letters_of,
+    signs_in,
     take,
+    warning,
 )
 from regional311.web.forms import (
     Choice,
@@ -90,13 +92,16 @@ class StaffAccommodationForm(AccommodationForm):
     origin = SchemaNode(String(20), title="", widget=HiddenWidget(), missing=None)
 
 
-def _door_form(request: Any) -> Any:
+def _door_form(request: Any, *, warned: bool = False) -> Any:
     here = f"/{request.tenant.slug}/accommodation"
     get = request.GET
     origin = origin_of(request, get.get("from"))
+    schema = StaffAccommodationForm()
+    if not warned:
+        del schema["cleared"]
     return make_form(
         request,
-        StaffAccommodationForm(),
+        schema,
         submit=_("Take it in"),
         name="accommodation",
         action=here,
@@ -119,7 +124,11 @@ def _door_form(request: Any) -> Any:
 )
 def door(context: AccommodationDesk, request: Any) -> dict[str, Any]:
     """Write one down for somebody on the phone, at the front desk or in a message."""
-    return {"form": _door_form(request), "made": None}
+    return _door(request, _door_form(request))
+
+
+def _door(request: Any, form: Any, signs: tuple[Any, ...] = ()) -> dict[str, Any]:
+    return {"form": form, "made": None, **warning(request, signs)}
 
 
 @view_config(
@@ -129,11 +138,15 @@ def door(context: AccommodationDesk, request: Any) -> dict[str, Any]:
     renderer="accommodations/door.jinja2",
 )
 def take_in(context: AccommodationDesk, request: Any) -> Any:
-    """Take it in, and show number and link once: afterwards only the coordinator sees it."""
-    form = _door_form(request)
+    """Take it in, after danger has been asked about, and show number and link once."""
+    signs = signs_in(request, request.POST.get("details", "")[:LONGEST])
+    form = _door_form(request, warned=bool(signs))
     key = form_key(request)
 
     def on_success(values: dict[str, Any]) -> dict[str, Any]:
+        if not values.pop("cleared", not signs):
+            request.response.status_int = 400
+            return _door(request, form, signs)
         channel, language = values.pop("channel"), values.pop("language")
         origin = origin_of(request, values.pop("origin"))
         slug, number, token = take(
@@ -157,7 +170,7 @@ def take_in(context: AccommodationDesk, request: Any) -> Any:
             },
         }
 
-    return handle_form_submission(request, form, on_success, lambda: {"form": form, "made": None})
+    return handle_form_submission(request, form, on_success, lambda: _door(request, form, signs))
 
 
 # --- the coordinator's ----------------------------------------------------------------------------

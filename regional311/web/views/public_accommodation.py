@@ -20,10 +20,9 @@ from regional311.web.accommodations import (
     letters_of,
     signs_in,
     take,
+    warning,
 )
 from regional311.web.forms import (
-    Boolean,
-    CheckboxWidget,
     Schema,
     SchemaNode,
     String,
@@ -44,9 +43,6 @@ URL = "/accommodation"
 class PublicAccommodationForm(AccommodationForm):
     """The form for everybody, with what only programs fill in."""
 
-    cleared = SchemaNode(
-        Boolean(), title=_("Nobody is in danger now"), widget=CheckboxWidget(), missing=False
-    )
     homepage = SchemaNode(
         String(300), title=_("Leave this empty"), widget=TrapWidget(), missing=None
     )
@@ -68,8 +64,8 @@ def _form(request: Any, *, warned: bool) -> Any:
     )
 
 
-def _page(form: Any, signs: tuple[Any, ...] = (), say: str = "") -> dict[str, Any]:
-    return {"form": form, "signs": [each.name for each in signs], "say": say}
+def _page(request: Any, form: Any, signs: tuple[Any, ...] = ()) -> dict[str, Any]:
+    return {"form": form, **warning(request, signs)}
 
 
 @view_config(
@@ -80,7 +76,7 @@ def _page(form: Any, signs: tuple[Any, ...] = (), say: str = "") -> dict[str, An
 )
 def door(context: AccommodationDoor, request: Any) -> dict[str, Any]:
     """One form for every partner and every bureau."""
-    return _page(_form(request, warned=False))
+    return _page(request, _form(request, warned=False))
 
 
 @view_config(
@@ -100,7 +96,7 @@ def send(context: AccommodationDoor, request: Any) -> Any:
             return HTTPSeeOther(location=URL)
         if signs and not values.pop("cleared"):
             request.response.status_int = 400
-            return _page(form, signs, telling(request).published.screen(_today(request)).say)
+            return _page(request, form, signs)
         values.pop("cleared", None)
         partner = request.registry.partners.by_slug(values["owner"].partition("/")[0])
         enter(request, partner)
@@ -116,12 +112,7 @@ def send(context: AccommodationDoor, request: Any) -> Any:
             )
         return HTTPSeeOther(location=f"{URL}/{slug}/{token}?new=1")
 
-    return handle_form_submission(request, form, on_success, lambda: _page(form, signs))
-
-
-def _today(request: Any) -> Any:
-    tell = telling(request)
-    return tell.published.today(next(iter(sorted(tell.published.tenants))), request.now)
+    return handle_form_submission(request, form, on_success, lambda: _page(request, form, signs))
 
 
 class WordsForm(Schema):
