@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Text, case, cast, func, or_, select, update
+from sqlalchemy import Text, cast, func, or_, select, update
 
 from regional311.audit.service import audit_row
 from regional311.casework.accommodations import APPEAL_DAYS
@@ -17,10 +17,10 @@ from regional311.casework.coordinators import terms_of
 from regional311.casework.models import Accommodation, AccommodationNote
 from regional311.database.rows import put
 from regional311.database.session import TenantSession, mark_changed, scope_of
-from regional311.notices.models import OutboxMessage
+from regional311.notices.service import withdraw
 from regional311.tenancy.models import Tenant
 
-AT_ONCE: Final = 500
+AT_ONCE: Final = 200
 PERSONAL: Final = (
     "needed_on",
     "place",
@@ -101,18 +101,9 @@ def forget(session: TenantSession, now: datetime) -> int:
         .values(words="", author_id=None)
         .execution_options(synchronize_session=False)
     )
-    # letters say nothing of what it was about, and yet to whom they went
-    session.execute(
-        update(OutboxMessage)
-        .where(OutboxMessage.tenant_id == tenant_id, OutboxMessage.subject_id.in_(ids))
-        .values(
-            recipient="",
-            heading="",
-            body="",
-            state=case((OutboxMessage.state == "sent", "sent"), else_="withdrawn"),
-        )
-        .execution_options(synchronize_session=False)
-    )
+    for each in ids:
+        # letters say nothing of what it was about, and yet to whom they went
+        withdraw(session, each)
     mark_changed(session)
     put(
         session,
