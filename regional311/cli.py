@@ -125,6 +125,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
     from regional311.cover.due import cover_due
     from regional311.forecast.warnings import warn
     from regional311.inbox import bounces
+    from regional311.inbox.forgetting import forget as forget_conversations
     from regional311.inbox.texting import Texts
     from regional311.insight.publishing import publish_months
     from regional311.intake import front_desk, held_files, me_too
@@ -190,6 +191,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
         Chore("backtests", 0.5, backtest.work_all if once else backtest.work),
         Chore("search_documents", 86_400, refresh_everything),
         Chore("search_words", 86_400, forget_words),
+        Chore("conversations", 3600, forget_conversations),
         Chore("front_desk_names", 3600, front_desk.forget),
         Chore("held_files", 600, held_files.forget),
         Chore("me_too_addresses", 86_400, me_too.forget),

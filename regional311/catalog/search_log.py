@@ -5,9 +5,8 @@ Only what was asked in the end is kept, never each letter that was typed, and ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -19,7 +18,8 @@ from regional311.catalog.words import masked
 from regional311.database.ids import new_id
 from regional311.database.rows import new_row, put, send
 from regional311.database.session import TenantSession, mark_changed, scope_of
-from regional311.tenancy.queries import PolicyRow, policies, slug_of
+from regional311.tenancy.queries import policies, slug_of
+from regional311.tenancy.retention import keep_days
 
 KEEP_DAYS: Final = 180
 """Words are kept so long where the region's policy of retention says nothing else."""
@@ -187,30 +187,15 @@ def forget_words(session: TenantSession, now: datetime) -> int:
 
     How old says the region's policy of retention. That there was a search stays counted.
     """
-    keep_days = _keep_days(policies(session), slug_of(session), now.date())
+    days = keep_days(policies(session), "search", slug_of(session), now.date(), otherwise=KEEP_DAYS)
     done = session.execute(
         update(SearchAsked)
         .where(
             SearchAsked.tenant_id == scope_of(session).tenant_id,
-            SearchAsked.at < now - timedelta(days=keep_days),
+            SearchAsked.at < now - timedelta(days=days),
             SearchAsked.words != "",
         )
         .values(words=""),
         execution_options={"synchronize_session": False},
     )
     return int(done.rowcount)  # type: ignore[attr-defined]
-
-
-def _keep_days(rows: Iterable[PolicyRow], slug: str, on: date) -> int:
-    """Give for how many days a partner keeps words: its own period, else everybody's."""
-    periods = [
-        each
-        for row in rows
-        if row.key == "retention"
-        and row.valid_from <= on
-        and (row.valid_to is None or on < row.valid_to)
-        for each in row.body.get("retention") or ()
-        if each.get("kind") == "search" and each.get("tenant") in (None, slug)
-    ]
-    own = [each for each in periods if each.get("tenant") == slug]
-    return min((int(each["keep_days"]) for each in own or periods), default=KEEP_DAYS)

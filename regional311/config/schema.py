@@ -1099,7 +1099,15 @@ class Retention(Model):
 
     key: Key = Field(description="Key, unique in the policy.")
     kind: Literal[
-        "contact", "inquirer", "request", "referral", "envelope", "message", "session", "search"
+        "contact",
+        "inquirer",
+        "request",
+        "referral",
+        "envelope",
+        "message",
+        "session",
+        "search",
+        "conversation",
     ] = Field(description="Kind of record.")
     tenant: Key | None = Field(default=None, description="For one partner only.")
     keep_days: int = Field(ge=1, le=36525, description="Days after closing.")

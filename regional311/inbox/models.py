@@ -14,6 +14,7 @@ from regional311.database.base import TENANT, Base, RowId, TenantId, tenant_refe
 CHANNELS = ("email", "text", "chat")
 STATES = ("new", "claimed", "waiting", "done")
 DIRECTIONS = ("in", "out")
+HOOKS = ("texts", "calls")
 
 
 def _among(column: str, values: tuple[str, ...]) -> str:
@@ -87,6 +88,8 @@ class Thread(Base):
     handled_seconds: Mapped[int] = mapped_column(default=0)
     closings: Mapped[int] = mapped_column(default=0)
     """How often its contact was ended; each is work of its own revision."""
+    erased_at: Mapped[datetime | None]
+    """When its words and who wrote them were forgotten, because their time was up."""
     secret_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
     """The link of a chat, as a hash."""
     before: Mapped[dict[str, Any] | None]
@@ -163,6 +166,34 @@ class Call(Base):
     settled_at: Mapped[datetime | None]
     """When somebody called back whom nobody had answered, or left it at that."""
     settled_by: Mapped[UUID | None]
+
+
+class HookSecret(Base):
+    """The secret by which what brings a partner texts, or tells of its calls, signs."""
+
+    __tablename__ = "hook_secrets"
+    __table_args__ = (
+        CheckConstraint(_among("hook", HOOKS), name="hook_known"),
+        Index(
+            "ix_hook_secrets_one",
+            "tenant_id",
+            "hook",
+            unique=True,
+            postgresql_where=text("revoked_at IS NULL"),
+        ),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    hook: Mapped[str]
+    sealed_secret: Mapped[str]
+    sealed_former: Mapped[str | None]
+    """The secret before, good until `former_until`."""
+    former_until: Mapped[datetime | None]
+    made_at: Mapped[datetime]
+    made_by: Mapped[UUID | None]
+    revoked_at: Mapped[datetime | None]
 
 
 class AnswerTemplate(Base):

@@ -18,7 +18,7 @@ from typing import Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from sqlalchemy import Engine, case, select, update
+from sqlalchemy import Engine, select, update
 
 from regional311.database.ids import new_id
 from regional311.database.rows import new_row, put, send
@@ -27,6 +27,7 @@ from regional311.inbox.letters import clean, language_of
 from regional311.inbox.models import Thread
 from regional311.inbox.phones import e164
 from regional311.inbox.receiving import Incoming, Received, receive
+from regional311.inbox.working import came_back
 from regional311.notices.delivery import (
     LEASE,
     Complete,
@@ -224,28 +225,8 @@ def report(
     if row is None:
         return False
     mark_changed(session)
-    if not arrived:
-        session.execute(
-            update(Thread)
-            .where(Thread.tenant_id == scope_of(session).tenant_id, Thread.id == row.subject_id)
-            .values(
-                undeliverable_at=now,
-                # whoever said it is told by where it now lies
-                state=case(
-                    (Thread.state == "waiting", "claimed"),
-                    (Thread.state == "done", "new"),
-                    else_=Thread.state,
-                ),
-                claimed_by=case((Thread.state == "done", None), else_=Thread.claimed_by),
-                done_at=None,
-                waiting_since=case(
-                    (Thread.state.in_(("waiting", "done")), now), else_=Thread.waiting_since
-                ),
-                before=None,
-                version=Thread.version + 1,
-            )
-            .execution_options(synchronize_session=False)
-        )
+    if not arrived and row.subject_id is not None:
+        came_back(session, row.subject_id, now=now)
     return True
 
 

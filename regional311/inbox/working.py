@@ -12,13 +12,13 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import case, select, update
 
 from regional311.audit.service import record
 from regional311.database.ids import new_id
 from regional311.database.locking import locked
-from regional311.database.rows import new_row, put
-from regional311.database.session import TenantSession, scope_of
+from regional311.database.rows import new_row, put, send
+from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.errors import Conflict, InvalidInput
 from regional311.inbox.letters import clean, reply_address
 from regional311.inbox.models import Thread, ThreadMessage
@@ -101,6 +101,49 @@ def claim_next(session: TenantSession, *, now: datetime) -> str | None:
         return None
     claim(session, found.id, now=now)
     return str(found.public_id)
+
+
+def came_back(session: TenantSession, thread_id: UUID, *, now: datetime) -> bool:
+    """Bring a thread back to the inbox whose answer did not arrive; False when it is no thread.
+
+    Whoever answered has it again, and one that was done is new: they see by where it lies that the
+    person heard nothing. For a report of the telephone company, a bounce, or a mail server that
+    refuses for good. Doing it twice changes nothing more than the moment.
+    """
+    send(session)
+    found = session.execute(
+        update(Thread)
+        .where(Thread.tenant_id == scope_of(session).tenant_id, Thread.id == thread_id)
+        .values(
+            undeliverable_at=now,
+            state=case(
+                (Thread.state == "waiting", "claimed"),
+                (Thread.state == "done", "new"),
+                else_=Thread.state,
+            ),
+            claimed_by=case((Thread.state == "done", None), else_=Thread.claimed_by),
+            done_at=None,
+            waiting_since=case(
+                (Thread.state.in_(("waiting", "done")), now), else_=Thread.waiting_since
+            ),
+            before=None,
+            version=Thread.version + 1,
+        )
+        .returning(Thread.id)
+        .execution_options(synchronize_session=False)
+    ).one_or_none()
+    mark_changed(session)
+    if found is None:
+        return False
+    record(
+        session,
+        now=now,
+        action="thread:undelivered",
+        subject_kind="thread",
+        subject_id=thread_id,
+        detail={},
+    )
+    return True
 
 
 def give_back(

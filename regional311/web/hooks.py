@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from pyramid.response import Response
 
 from regional311.exchange.signing import SignatureRefused
 from regional311.exchange.webhooks import key_of, verify
+from regional311.inbox import hook_secrets
+from regional311.web.partners import Partner
 from regional311.web.representations import json_response
+from regional311.web.tree import enter
 
 
 def refuse(status: int, message: str, field: str | None = None) -> Response:
@@ -19,14 +23,48 @@ def refuse(status: int, message: str, field: str | None = None) -> Response:
     return answer
 
 
-def signed(request: Any, secret: str | None) -> tuple[str, dict[str, str]] | Response:
-    """Give the type and the data of a message that was rightly signed; otherwise the refusal."""
-    if secret is None:
-        return refuse(404, "Nothing is received here: no secret is configured.")
+def unproven(request: Any) -> dict[str, str]:
+    """Give the texts that a message says of itself, before anybody knows who sent it.
+
+    Good for one thing: to find whose secret must have signed it.
+    """
     try:
-        verify(request.headers, request.body, key=key_of(secret), now=request.now)
-    except SignatureRefused as error:
-        return refuse(401, error.message)
+        data = json.loads(request.body.decode())["data"]
+    except (ValueError, RecursionError, TypeError, KeyError):
+        return {}
+    found = data.items() if isinstance(data, dict) else ()
+    return {key: value for key, value in found if isinstance(value, str)}
+
+
+def keys_of(request: Any, hook: str, partner: Partner | None, shared: str | None) -> list[bytes]:
+    """Give the keys that are good for a partner: its own where it has one, else the installation's.
+
+    Enters the partner.
+    """
+    own = None
+    if partner is not None:
+        enter(request, partner)
+        own = hook_secrets.keys(
+            request.dbsession, hook, sealed_by=request.registry.configured.secret, now=request.now
+        )
+    if own is not None:
+        return own
+    return [] if shared is None else [key_of(shared)]
+
+
+def signed(request: Any, keys: Sequence[bytes]) -> tuple[str, dict[str, str]] | Response:
+    """Give the type and the data of a message that was rightly signed; otherwise the refusal."""
+    refused: Response | None = refuse(404, "Nothing is received here: no secret is configured.")
+    for key in keys:
+        try:
+            verify(request.headers, request.body, key=key, now=request.now)
+        except SignatureRefused as error:
+            refused = refuse(401, error.message)
+        else:
+            refused = None
+            break
+    if refused is not None:
+        return refused
     try:
         sent = json.loads(request.body.decode())
         kind, data = sent["type"], sent["data"]

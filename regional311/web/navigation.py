@@ -326,6 +326,13 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
                 P.SETTINGS_READ,
                 within="settings",
             ),
+            Entry(
+                "hooks",
+                _("Texts and calls"),
+                _("Who brings them, and how they sign."),
+                P.SETTINGS_READ,
+                within="settings",
+            ),
             Entry("settings", _("Settings"), _("Names, hours, boundaries."), P.SETTINGS_READ),
             Entry("audit", _("Audit trail"), _("Who changed what, when."), P.AUDIT_READ),
         ),

@@ -96,12 +96,17 @@ def _target(tell: Telling, name: str) -> str:
 
 
 def stop_of(tell: Telling, row: Any) -> dict[str, Any] | None:
-    """Why what came along may not be used any more, and whether the other desk has seen so."""
+    """Why what came along may not be used any more, and whether the other desk has seen so.
+
+    Where nobody took over there was nobody to see it: what had come along is erased, that is all.
+    """
     if row.consent_ended_at is None:
         return None
     return {
         "why": said(CONSENT_ENDS, row.consent_ended),
-        "seen": tell.when(row.stop_seen_at) if row.stop_seen_at else None,
+        "seen": tell.when(row.stop_seen_at)
+        if row.stop_seen_at and row.state == "taken_over"
+        else None,
         "asked": row.side == "in" and row.stop_seen_at is None,
     }
 

@@ -1765,6 +1765,13 @@ class Clients(Collection):
     model, member, by = ApiClient, ClientRecord, "id"
 
 
+@collection("hooks")
+class Hooks(Collection):
+    """Where texts and calls come in, and the partner's own secrets for them."""
+
+    permission = P.SETTINGS_READ
+
+
 class ConnectionRecord(Record):
     """The system of its own in which the partner works, or worked, by id."""
 

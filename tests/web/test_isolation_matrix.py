@@ -132,7 +132,10 @@ PROGRAMS: dict[tuple[str, str, str], tuple[str, str]] = {
         ("RequestRecord", name, "GET"): (f"requests/{{request}}/{name}", REQUESTS)
         for name in ("attachments", "duplicates", "notes", "tags")
     },
-    ("RequestRecord", "attachment", "GET"): ("requests/{request}/attachment?question=x", REQUESTS),
+    ("RequestRecord", "attachment", "GET"): (
+        "requests/{request}/attachment?question=photo",
+        REQUESTS,
+    ),
     ("RequestRecord", "claim", "POST"): ("requests/{request}/claim", WORKS),
     ("RequestRecord", "untag", "POST"): ("requests/{request}/untag", WORKS),
     ("ContactRecord", "needs", "GET"): ("contacts/{contact}/needs", CONTACTS),
@@ -444,6 +447,11 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("Clients", "new", "POST"): ("clients/new", "administrator"),
     ("ClientRecord", "rotate", "POST"): ("clients/{client}/rotate", "administrator"),
     ("ClientRecord", "revoke", "POST"): ("clients/{client}/revoke", "administrator"),
+    ("Hooks", "", "GET"): ("hooks", "administrator auditor"),
+    **{
+        ("Hooks", name, "POST"): (f"hooks/{name}", "administrator")
+        for name in ("make", "replace", "revoke")
+    },
     ("Connections", "", "GET"): ("connections", "administrator auditor"),
     **{
         ("Connections", "new", method): ("connections/new", "administrator")

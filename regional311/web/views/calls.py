@@ -23,7 +23,7 @@ from regional311.inbox.phones import e164
 from regional311.intake.service import Started
 from regional311.referral.filing import start_contact
 from regional311.referral.snapshot import Line
-from regional311.web.hooks import refuse, signed
+from regional311.web.hooks import keys_of, refuse, signed, unproven
 from regional311.web.i18n import _
 from regional311.web.representations import json_response
 from regional311.web.telling import Telling, telling
@@ -41,7 +41,11 @@ LONGEST = 200
 )
 def told(context: Root, request: Any) -> Response:
     """Keep what a telephone system says of a call."""
-    said = signed(request, request.registry.configured.phone_secret)
+    tell = telling(request)
+    line = _line(tell, unproven(request).get("to", ""))
+    partner = None if line is None else request.registry.partners.by_slug(line.tenant)
+    keys = keys_of(request, "calls", partner, request.registry.configured.phone_secret)
+    said = signed(request, keys)
     if isinstance(said, Response):
         return said
     kind, data = said
@@ -51,8 +55,6 @@ def told(context: Root, request: Any) -> Response:
     key = data.get("id", "").strip()
     if not key or len(key) > LONGEST:
         return refuse(400, f"Give the call's id, at most {LONGEST} characters.", "id")
-    tell = telling(request)
-    line = _line(tell, data.get("to", ""))
     if line is None:
         return refuse(404, "No telephone line has this number.", "to")
     enter(request, request.registry.partners.by_slug(line.tenant))

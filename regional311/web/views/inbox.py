@@ -270,7 +270,7 @@ def _page(
             and (found.channel == "chat" or bool(found.address))
             and found.stopped_at is None,
             "done": open_ and (mine or free),
-            "open": not open_ and found.channel != "chat",
+            "open": not open_ and found.channel != "chat" and found.erased_at is None,
             "undo": before["step"] if before else None,
             "accommodation": f"/{tell.slug}/accommodation?from={found.public_id}"
             if may(request, P.ACCOMMODATION_TAKE)

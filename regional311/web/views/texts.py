@@ -18,7 +18,7 @@ from pyramid.view import view_config
 
 from regional311.inbox import texting
 from regional311.inbox.phones import e164
-from regional311.web.hooks import refuse, signed
+from regional311.web.hooks import keys_of, refuse, signed, unproven
 from regional311.web.representations import json_response
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import Root, enter
@@ -35,17 +35,34 @@ LONGEST = 200
 )
 def texts(context: Root, request: Any) -> Response:
     """Take a text or a report in."""
-    said = signed(request, request.registry.configured.text_secret)
+    tell = telling(request)
+    partner = _partner(tell, request, unproven(request))
+    keys = keys_of(request, "texts", partner, request.registry.configured.text_secret)
+    said = signed(request, keys)
     if isinstance(said, Response):
         return said
     kind, data = said
-    tell = telling(request)
     if kind == "message.received":
         return _received(tell, request, data)
     if kind in ("message.delivered", "message.failed"):
         return _reported(tell, request, data, arrived=kind == "message.delivered")
     # kinds that come later are not ours, and are not sent again
     return json_response({"kept": False})
+
+
+def _partner(tell: Telling, request: Any, data: dict[str, str]) -> Any:
+    """Whose text it is: by the number that it came to, or by the reference of ours."""
+    line = texting.line_with(tell.published, e164(data.get("to", "")) or "")
+    if line is not None:
+        return request.registry.partners.by_slug(line.tenant)
+    return _sender(request, data)
+
+
+def _sender(request: Any, data: dict[str, str]) -> Any:
+    try:
+        return request.registry.partners.by_id(UUID(data.get("reference", "").partition("/")[0]))
+    except ValueError:
+        return None
 
 
 def _received(tell: Telling, request: Any, data: dict[str, str]) -> Response:
@@ -72,10 +89,9 @@ def _received(tell: Telling, request: Any, data: dict[str, str]) -> Response:
 
 
 def _reported(tell: Telling, request: Any, data: dict[str, str], *, arrived: bool) -> Response:
-    tenant, _slash, message = data.get("reference", "").partition("/")
+    partner = _sender(request, data)
     try:
-        partner = request.registry.partners.by_id(UUID(tenant))
-        message_id = UUID(message)
+        message_id = UUID(data.get("reference", "").partition("/")[2])
     except ValueError:
         partner = None
     if partner is None:
