@@ -199,16 +199,29 @@ def _latest(session: TenantSession, line: Line, number: str) -> Thread | None:
 
 
 def report(
-    session: TenantSession, message_id: UUID, *, arrived: bool, reason: str, now: datetime
+    session: TenantSession,
+    message_id: UUID,
+    *,
+    arrived: bool,
+    reason: str,
+    now: datetime,
+    sendings: int = 1,
 ) -> bool:
     """Keep what the telephone company said of a text of ours; False when there is no such text.
+
+    `sendings` says which sending it is about: one that a person sent again is not that of before.
 
     One that did not arrive is a dead letter, which a person sees and can send again.
     """
     values: dict[str, object] = (
         {"delivered_at": now, "last_error": None}
         if arrived
-        else {"state": "dead", "last_error": f"It did not arrive ({reason})."}
+        else {
+            "state": "dead",
+            "bounced_at": now,
+            "died_at": now,
+            "last_error": f"It did not arrive ({reason}).",
+        }
     )
     row = session.execute(
         update(OutboxMessage)
@@ -217,6 +230,7 @@ def report(
             OutboxMessage.id == message_id,
             OutboxMessage.channel == "text",
             OutboxMessage.state == "sent",
+            OutboxMessage.sendings == sendings,
         )
         .values(values)
         .returning(OutboxMessage.subject_id)
@@ -262,7 +276,7 @@ def post(letter: Letter, settings: Settings, tenant_id: UUID) -> Outcome:
     parts = urlsplit(settings.text_url)
     body = json.dumps(
         {
-            "reference": f"{tenant_id}/{letter.id}",
+            "reference": f"{tenant_id}/{letter.key}",
             "from": sender,
             "to": letter.recipient,
             "text": letter.body,

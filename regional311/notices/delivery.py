@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8
+from email.policy import EmailPolicy
 from email.utils import format_datetime
 from enum import Enum
 from typing import Any
@@ -39,6 +39,31 @@ FIRST_RETRY = timedelta(seconds=30)
 LONGEST_RETRY = timedelta(hours=1)
 MAX_ATTEMPTS = 104
 NO_SERVER = "No mail server is configured (REGIONAL311_SMTP_URL)."
+
+
+class _AsWritten(EmailPolicy):
+    """Folds headers as everybody does, but never inside an address or an id.
+
+    The library writes what is longer than a line in encoded words; no mail program looks for an
+    address to unsubscribe (RFC 8058) or for an answered message in those.
+    """
+
+    WHOLE = frozenset({"list-unsubscribe", "references", "in-reply-to"})
+
+    def fold(self, name: str, value: Any) -> str:
+        """Give a header as text."""
+        if name.lower() not in self.WHOLE:
+            return str(super().fold(name, value))
+        return f"{name}: " + f"{self.linesep} ".join(str(value).split()) + self.linesep
+
+    def fold_binary(self, name: str, value: Any) -> bytes:
+        """Give a header as bytes."""
+        if name.lower() not in self.WHOLE:
+            return bytes(super().fold_binary(name, value))
+        return self.fold(name, value).encode("utf-8" if self.utf8 else "ascii", "surrogateescape")
+
+
+MAIL = _AsWritten(linesep="\r\n")
 
 
 class Fate(Enum):
@@ -282,7 +307,7 @@ def send_one(server: smtplib.SMTP, letter: Letter, settings: Settings, *, now: d
     """Send one letter over an open connection."""
     try:
         message = compose(letter, mail_from=settings.mail_from, now=now)
-        message.as_bytes(policy=SMTPUTF8)
+        message.as_bytes(policy=MAIL.clone(utf8=True))
     except Exception:  # noqa: BLE001 - whatever one letter's own words raise holds up no other
         return Outcome(letter, Fate.DEAD, "The address or the subject is not valid in an e-mail.")
     try:
@@ -312,7 +337,7 @@ def compose(letter: Letter, *, mail_from: str, now: datetime) -> EmailMessage:
 
     An answer of somebody's comes from its line, names what it answers, and is no automatic mail.
     """
-    message = EmailMessage(policy=SMTP)
+    message = EmailMessage(policy=MAIL)
     answer = letter.headers
     if answer is not None:
         name, mail_from = answer["from"]

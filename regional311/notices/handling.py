@@ -38,6 +38,7 @@ def send_again(session: TenantSession, ids: Sequence[UUID], *, now: datetime) ->
             "attempts": 0,
             "due_at": now,
             "leased_until": None,
+            "delivered_at": None,
             "bounced_at": None,
             "died_at": None,
             "digest": False,

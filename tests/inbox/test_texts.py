@@ -23,6 +23,7 @@ from regional311.inbox.models import Thread, ThreadMessage
 from regional311.inbox.phones import e164
 from regional311.inbox.texting import Texts
 from regional311.inbox.working import From, NotNow, answer
+from regional311.notices.handling import send_again
 from regional311.notices.models import OutboxMessage
 from regional311.referral.snapshot import invalidate
 from regional311.settings import Settings
@@ -208,6 +209,18 @@ def test_an_answer_leaves_by_the_provider_and_is_reported(
     assert letter().state == "dead"
     assert thread_of(texts_engine, tenant, "+15035550124").undeliverable_at == NOW
     bring(browser, kind="message.failed", status=404, reference="nonsense")
+    # a person sends it again: for the provider that is another text, and an old report is not of it
+    with session_scope(texts_engine, Scope(tenant, new_id())) as session:
+        assert send_again(session, [made], now=later) == 1
+    errand(texts_engine, tenant, lambda: later)
+    headers, again = provider.got[-1]
+    assert headers["Idempotency-Key"] == f"{made}.2"
+    assert again["reference"] == f"{tenant}/{made}.2"
+    assert letter().state == "sent"
+    old = {"reference": sent["reference"], "reason": "late"}
+    assert bring(browser, kind="message.failed", **old).json == {"kept": False}
+    assert letter().state == "sent"
+    assert bring(browser, kind="message.delivered", reference=again["reference"]).json["kept"]
 
 
 def test_stop_holds_until_start(browser, texts_engine, tenant):

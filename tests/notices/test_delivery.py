@@ -343,6 +343,19 @@ def test_a_worker_stops_when_told(own_engine, tenant_id) -> None:
     assert not work(own_engine, settings_for(None), stop_event=stop)
 
 
+def test_ids_of_what_is_answered_are_never_broken() -> None:
+    """Large providers make ids that are longer than a line of a header."""
+    ids = [f"<{'x' * 90}{number}@mail.example>" for number in range(3)]
+    headers = {"from": ["311", "311@portland.example"], "reply_to": "311@portland.example"}
+    letter = Letter(
+        new_id(), 1, "ana@example.org", "en", "Re: Ñ", "Hi", headers=headers | {"references": ids}
+    )
+    content = compose(letter, mail_from="311@portland.example", now=NOW).as_bytes()
+    assert f"In-Reply-To: {ids[2]}\r\n".encode() in content
+    assert "References: {}\r\n".format("\r\n ".join(ids)).encode() in content
+    assert b"Subject: Re: =?utf-8?" in content
+
+
 def test_a_letter_in_another_language() -> None:
     letter = Letter(new_id(), 1, "ana@example.org", "vi", "Yêu cầu của bạn", "Cảm ơn")
     message = compose(letter, mail_from="311@portland.example", now=NOW)

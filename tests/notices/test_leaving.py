@@ -277,6 +277,8 @@ def test_messages_to_people_carry_the_way_out(tmp_path):
     out = with_way_out(letter, settings)
     made = compose(out, mail_from="311@city.example", now=NOW)
     link = made["List-Unsubscribe"].strip("<>")
+    # mail programs read the header as it is: in one piece, in no encoding
+    assert f"List-Unsubscribe: <{link}>\r\n".encode() in made.as_bytes()
     assert made["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert link.startswith("https://311.example/letters/")
     assert link.endswith("/one-click")

@@ -91,7 +91,8 @@ def test_lists_are_filtered_sorted_and_exported(admin, write):
     assert str(ids[0]) in page
     assert str(ids[1]) not in page
     assert "(503) 555-0123" in admin.get(f"{HERE}?channel=text")
-    assert str(text_one) in admin.get(f"{HERE}?to=%2B15035550123")
+    for spelled in ("%2B15035550123", "503-555-0123", "(503)+555+0123"):
+        assert str(text_one) in admin.get(f"{HERE}?to={spelled}")
     found = admin.get(f"{HERE}?to={ids[1]}@EXAMPLE.org")
     assert str(ids[1]) in found
     assert str(ids[0]) not in found

@@ -13,7 +13,7 @@ from pyramid.view import view_config
 from regional311.database.session import Scope, open_session
 from regional311.identity.permissions import Permissions as P
 from regional311.inbox import messages as written
-from regional311.inbox.phones import shown
+from regional311.inbox.phones import e164, shown
 from regional311.notices import handling
 from regional311.web.i18n import _
 from regional311.web.listing import Column, Filter, Listing
@@ -94,7 +94,7 @@ def _wanted(values: dict[str, str | None]) -> written.Wanted | None:
         state=values["state"],
         event=values["event"],
         channel=values["channel"],
-        to=values["to"].lower() if values["to"] else None,
+        to=_address(values["to"]) if values["to"] else None,
         about=about,
     )
 
@@ -132,6 +132,11 @@ def listed(context: Messages, request: Any) -> Any:
         "acts": asked is not None and listing.values["state"] in (None, "dead") and dead > 0,
         "here": here,
     }
+
+
+def _address(typed: str) -> str:
+    """An e-mail address in lower case, or a number as texts are kept by it."""
+    return typed.lower() if "@" in typed else e164(typed) or typed
 
 
 def _row(request: Any, tell: Telling, each: written.Message) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def texts(context: Root, request: Any) -> Response:
     if kind == "message.received":
         return _received(tell, request, data)
     if kind in ("message.delivered", "message.failed"):
-        return _reported(tell, request, data, arrived=kind == "message.delivered")
+        return _reported(request, partner, data, arrived=kind == "message.delivered")
     # kinds that come later are not ours, and are not sent again
     return json_response({"kept": False})
 
@@ -88,13 +88,16 @@ def _received(tell: Telling, request: Any, data: dict[str, str]) -> Response:
     return json_response({"kept": True, "thread": kept.public_id, "repeated": kept.repeated})
 
 
-def _reported(tell: Telling, request: Any, data: dict[str, str], *, arrived: bool) -> Response:
-    partner = _sender(request, data)
+def _reported(request: Any, partner: Any, data: dict[str, str], *, arrived: bool) -> Response:
+    reference = data.get("reference", "")[:LONGEST]
+    message, _dot, again = reference.partition("/")[2].partition(".")
     try:
-        message_id = UUID(data.get("reference", "").partition("/")[2])
+        message_id = UUID(message)
+        sendings = int(again) if again.isascii() and again.isdecimal() else 1
     except ValueError:
         partner = None
-    if partner is None:
+    # who signed it speaks of its own texts only
+    if partner is None or partner != _sender(request, data) or len(again) > 9:
         return refuse(404, "There is no such text.", "reference")
     enter(request, partner)
     reason = "".join(
@@ -106,5 +109,6 @@ def _reported(tell: Telling, request: Any, data: dict[str, str], *, arrived: boo
         arrived=arrived,
         reason=reason or "no reason given",
         now=request.now,
+        sendings=sendings,
     )
     return json_response({"kept": found})
