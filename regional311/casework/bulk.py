@@ -238,9 +238,10 @@ def go_on(
     ended: dict[str, Any] = {"state": state}
     if over and undoing:
         ended["undone_at"] = now
+        release(session, _rows_with(session, bulk_id, "kept"), at=now)
     elif over:
         ended |= {"ended_at": now, "undo_until": now + UNDO}
-        release(session, _changed_rows(session, bulk_id), at=now + UNDO)
+        release(session, _rows_with(session, bulk_id, "changed"), at=now + UNDO)
     session.execute(
         update(BulkChange)
         .where(BulkChange.tenant_id == scope_of(session).tenant_id, BulkChange.id == bulk_id)
@@ -251,13 +252,13 @@ def go_on(
     return len(rows)
 
 
-def _changed_rows(session: TenantSession, bulk_id: UUID) -> list[UUID]:
+def _rows_with(session: TenantSession, bulk_id: UUID, result: str) -> list[UUID]:
     return list(
         session.scalars(
             select(BulkRow.id).where(
                 BulkRow.tenant_id == scope_of(session).tenant_id,
                 BulkRow.bulk_id == bulk_id,
-                BulkRow.result == "changed",
+                BulkRow.result == result,
             )
         )
     )
@@ -356,6 +357,8 @@ def undo(session: TenantSession, bulk_id: UUID, *, now: datetime) -> None:
         raise CannotUndo("The time to undo it is over: letters may have left.")
     change.state = "undoing"
     session.flush()
+    # none leaves while there is more to undo
+    release(session, _rows_with(session, bulk_id, "changed"), at=now + HELD)
     record(session, now=now, action="bulk:undo", subject_kind="bulk", subject_id=bulk_id)
 
 

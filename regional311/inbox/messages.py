@@ -12,8 +12,21 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, case, false, func, or_, select, true, tuple_
-from sqlalchemy.orm import Session
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Uuid,
+    case,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
+from sqlalchemy.orm import Session, aliased
 
 from regional311.casework.models import Accommodation
 from regional311.database.session import scope_of
@@ -160,11 +173,14 @@ def _matching(session: Session, query: Select[Any], reader: Reader, wanted: Want
     if wanted.to is not None:
         query = query.where(func.lower(OutboxMessage.recipient) == wanted.to, _readable(reader))
     if wanted.about is not None:
-        subjects = [
-            model.contact_id == wanted.about
-            for model in (ServiceRequest, FollowedRequest, Referral, Thread)
+        # named apart from what is joined, so that the few subjects are found first
+        kinds: list[Any] = [ServiceRequest, FollowedRequest, Referral, Thread]
+        of_contact = [
+            select(each.id).where(each.tenant_id == me, each.contact_id == wanted.about)
+            for each in map(aliased, kinds)
         ]
-        query = query.where(or_(OutboxMessage.subject_id == wanted.about, *subjects))
+        subjects = union_all(select(literal(wanted.about, Uuid)), *of_contact)
+        query = query.where(OutboxMessage.subject_id.in_(subjects))
     return query
 
 

@@ -129,6 +129,21 @@ def test_letters_of_a_long_change_wait_until_all_of_it_can_no_more_be_undone(wor
     assert dues(work, "request_closed") == [("pending", ended + bulk.UNDO)] * 4
 
 
+def test_letters_wait_for_an_undoing_that_takes_long(work, region):
+    chosen = filed(work, region)
+    bulk_id = ask(work, CLOSE, chosen, now=LATER)
+    do(work, bulk_id)
+    service.change_request(work, now=LATER, request_id=chosen[0][0], version=2, to="triaged")
+    last = LATER + bulk.UNDO - timedelta(seconds=1)
+    undo(work, bulk_id, now=last)
+    assert all(due > last + bulk.UNDO for _state, due in dues(work, "request_closed"))
+    ended = LATER + timedelta(hours=1)
+    do(work, bulk_id, now=ended, most=2)
+    # what somebody has touched since stays closed, and its letter leaves
+    assert min(dues(work, "request_closed")) == ("pending", ended)
+    assert [state for state, _due in dues(work, "request_closed")].count("withdrawn") == 2
+
+
 def test_who_has_it_too_hears_nothing_of_what_was_undone(work, region):
     """Letters to those who said *me too* are withdrawn, at this partner and at others."""
     ((request_id, number),) = filed(work, region, many=1)
