@@ -116,7 +116,7 @@ def gather(session: TenantSession, now: datetime, *, url: str) -> int:
             OutboxMessage.digest,
             OutboxMessage.due_at <= now,
         )
-        .values(state="gathered", sent_at=now)
+        .values(state="gathered", sent_at=now, last_error=None)
         .returning(
             OutboxMessage.id,
             func.lower(OutboxMessage.recipient).label("address"),

@@ -33,6 +33,8 @@ ANSWERS: Final = frozenset({"thread_answer"})
 
 STOPPED: Final = "The person wants no such messages any more."
 NOT_WANTED: Final = "Whoever it was for gets no such messages by mail."
+QUIET: Final = "It waits for the hours in which messages leave."
+GATHERS: Final = "It waits for the letter of the day."
 NO_MAIL: Final = "Mail does not arrive at this address; none is sent there until that is lifted."
 
 
@@ -98,12 +100,13 @@ def _instead(letter: Letter, known: _Known, now: datetime) -> dict[str, Any] | N
         if how == "never":
             return {"state": "withdrawn", "last_error": NOT_WANTED}
         if how == "daily":
-            return {"digest": True, "due_at": next_digest(now, known.zone)}
+            due = next_digest(now, known.zone)
+            return {"digest": True, "due_at": due, "last_error": GATHERS}
     live = letter.channel == "text" and bool((letter.headers or {}).get("live"))
     if (to_people or (letter.channel == "text" and letter.event in ANSWERS)) and not live:
         due = leaves_at(now, hours_of(known.settings, letter.channel), known.zone)
         if due > now:
-            return {"due_at": due}
+            return {"due_at": due, "last_error": QUIET}
     return None
 
 

@@ -149,6 +149,7 @@ def test_texts_wait_for_the_morning_but_not_in_a_conversation(city):
     assert who_gets(city, [late, live, stop], NIGHT) == [live, stop]
     due = row_of(city, late).due_at
     assert due.astimezone(ZONE).time() == TEXTS.opens
+    assert "waits for the hours" in row_of(city, late).last_error
     assert who_gets(city, [late], due) == [late]
 
 

@@ -174,6 +174,13 @@ def test_what_is_confidential_is_for_who_may_read_it(
         state="dead",
         last_error=REASON,
     )
+    with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
+        contact = session.execute(
+            text("SELECT contact_id FROM threads WHERE id = :id"), {"id": kept.thread_id}
+        ).scalar_one()
+    # from its contact, too
+    assert str(secret) in admin.get(f"{HERE}?about={contact}")
+    assert "Nothing matches" in admin.get(f"{HERE}?about={new_id()}")
     page = admin.get(f"{HERE}?about={kept.thread_id}")
     assert str(secret) in page
     assert "Confidential" in page

@@ -72,6 +72,7 @@ SENT: Final = {
     "pending": _("On its way"),
     "sent": _("Sent"),
     "dead": _("Could not be sent"),
+    "aside": _("Could not be sent"),
     "withdrawn": _("Withdrawn"),
 }
 WRITTEN: Final = ("email", "text", "chat")
