@@ -128,7 +128,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
     from regional311.inbox.forgetting import forget as forget_conversations
     from regional311.inbox.texting import Texts
     from regional311.insight.publishing import publish_months
-    from regional311.intake import front_desk, held_files, me_too
+    from regional311.intake import drafts, front_desk, held_files, me_too
     from regional311.intake.service import Followers
     from regional311.keeping.days import publish_on_their_day
     from regional311.keeping.reminders import keep
@@ -194,6 +194,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
         Chore("conversations", 3600, forget_conversations),
         Chore("front_desk_names", 3600, front_desk.forget),
         Chore("held_files", 600, held_files.forget),
+        Chore("contact_drafts", 3600, drafts.forget),
         Chore("me_too_addresses", 86_400, me_too.forget),
         Chore("alike_entries", 60, Finder()),
         Chore("packages", 1, lambda session, at: work_packages(session, at, url=settings.url)),

@@ -7,7 +7,15 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, LargeBinary, Numeric, UniqueConstraint, text
+from sqlalchemy import (
+    CheckConstraint,
+    Computed,
+    Index,
+    LargeBinary,
+    Numeric,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from regional311.database.base import APPEND_ONLY, TENANT, Base, RowId, TenantId, tenant_reference
@@ -54,6 +62,18 @@ class Inquirer(Base):
             " (safe_to_call OR may_leave_message OR wants_updates OR may_follow_up)",
             name="prohibited_is_prohibited",
         ),
+        Index(
+            "ix_inquirers_phone_key",
+            "tenant_id",
+            "phone_key",
+            postgresql_where=text("phone_key IS NOT NULL"),
+        ),
+        Index(
+            "ix_inquirers_name_key",
+            "tenant_id",
+            "name_key",
+            postgresql_where=text("name_key IS NOT NULL"),
+        ),
         {"info": TENANT},
     )
 
@@ -72,6 +92,11 @@ class Inquirer(Base):
     """Contact would put them in danger: nobody calls, writes or leaves a message, ever."""
     retain_until: Mapped[datetime | None]
     erased_at: Mapped[datetime | None]
+    phone_key: Mapped[str | None] = mapped_column(
+        Computed("right(regexp_replace(phone, '[^0-9]', '', 'g'), 10)", persisted=True)
+    )
+    """The last ten digits, by which the person is found again."""
+    name_key: Mapped[str | None] = mapped_column(Computed("lower(name)", persisted=True))
 
 
 class Contact(Base):
@@ -91,6 +116,13 @@ class Contact(Base):
             "tenant_id",
             "specialist_id",
             postgresql_where=text("ended_at IS NULL"),
+        ),
+        Index(
+            "ix_contacts_inquirer",
+            "tenant_id",
+            "inquirer_id",
+            "started_at",
+            postgresql_where=text("inquirer_id IS NOT NULL"),
         ),
         {"info": TENANT},
     )
@@ -122,6 +154,8 @@ class Contact(Base):
     note: Mapped[str | None]
     gone_at: Mapped[datetime | None]
     """When the person was gone, as was said at the desk: from then on it is wrapped up."""
+    draft: Mapped[dict[str, Any] | None]
+    """What is being written of a need, as `drafts` keeps it; null when nothing is."""
     version: Mapped[int] = mapped_column(default=1)
 
     __mapper_args__ = {"version_id_col": version, "version_id_generator": lambda v: (v or 0) + 1}

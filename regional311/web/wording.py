@@ -194,6 +194,8 @@ ACTIONS: Final[Mapping[str, Any]] = {
     "contact:note": _("Note added"),
     "referral:note": _("Note added"),
     "thread:note": _("Note added"),
+    "contact:lookup": _("Caller looked up, with consent"),
+    "contact:caller": _("Who is calling was said"),
     "contact:look": _("A colleague looked along"),
     "contact:give": _("Given to a colleague"),
     "contact:gone": _("The person has gone: wrap-up"),

@@ -51,6 +51,21 @@
     (next < 0 ? box : hits[Math.min(next, hits.length - 1)] || box).focus();
   });
 
+  // How long a contact has taken; it is told in minutes without this.
+  document.addEventListener("DOMContentLoaded", () => {
+    document.querySelectorAll("[data-timer]").forEach((place) => {
+      const since = Date.parse(place.dataset.timer);
+      const tick = () => {
+        const seconds = Math.max(0, Math.floor((Date.now() - since) / 1000));
+        const minutes = String(Math.floor(seconds / 60) % 60).padStart(seconds < 3600 ? 1 : 2, "0");
+        const hours = seconds < 3600 ? "" : `${Math.floor(seconds / 3600)}:`;
+        place.textContent = `${hours}${minutes}:${String(seconds % 60).padStart(2, "0")}`;
+      };
+      tick();
+      setInterval(tick, 1000);
+    });
+  });
+
   document.addEventListener("DOMContentLoaded", () => {
     document.querySelectorAll("[data-single-keys]").forEach((box) => {
       box.closest("[hidden]")?.removeAttribute("hidden");

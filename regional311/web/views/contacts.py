@@ -28,12 +28,14 @@ from regional311.catalog.directory import Service
 from regional311.catalog.queries import forms
 from regional311.database.ids import new_token
 from regional311.errors import InvalidInput, Stale
+from regional311.floor.callers import details_of
 from regional311.floor.giving import look_along
 from regional311.identity.permissions import Permissions as P
 from regional311.inbox.calls import of_contact
 from regional311.inbox.queries import colleagues
 from regional311.inbox.working import revision_of
 from regional311.intake import lifecycle, queries
+from regional311.intake.drafts import drop_draft, keep_draft
 from regional311.intake.service import close_contact, record_transfer, update_contact
 from regional311.metering.queries import usage_of_contact
 from regional311.referral import filing
@@ -439,6 +441,18 @@ def _intake(
     )
 
 
+_NOT_KEPT = frozenset({*ASIDE, "csrf_token", "form_key", "preview", "walk", "held_files"})
+
+
+def _written(request: Any) -> list[tuple[str, str]]:
+    """What was typed in the form so far; what is agreed and looked at is asked anew."""
+    return [
+        (name, value)
+        for name, value in request.POST.items()
+        if isinstance(value, str) and value and name not in _NOT_KEPT
+    ]
+
+
 def asker_of(values: dict[str, Any]) -> filing.Asker | None:
     """Make the person of what was typed; nobody when they said nothing of themselves."""
     given = {name: values.get(name) for name in ("name", "phone", "email")}
@@ -628,7 +642,14 @@ def contact(context: ContactRecord, request: Any) -> dict[str, Any]:
     if asked and _editable(context, request) and context.record.danger_answer == "none":
         work.service = offered(request, asked)
         record_pick(request, f"service:{work.service.ref}")
-        work.form = _need_form(context, request, work.service, said_in_writing(request, context))
+        begins = said_in_writing(request, context) | details_of(
+            request.dbsession, context.record.inquirer_id
+        )
+        work.form = _need_form(context, request, work.service, begins)
+        draft = context.record.draft
+        if draft and draft["service"] == work.service.ref:
+            work.form.take_unfinished([tuple(each) for each in draft["fields"]])
+            work.caller_open = any(name in CALLER and value for name, value in draft["fields"])
         work.preview = (
             _preview(context, request, work.service, {"place_kind": "none"})
             if work.service.place == "none"
@@ -732,6 +753,17 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
         },
         "editable": editable,
         "company": company,
+        "since": found.started_at.isoformat() if editable and found.gone_at is None else None,
+        "taken": tell.minutes((found.gone_at or request.now) - found.started_at)
+        if editable
+        else None,
+        "draft": {
+            "url": f"{here}?{urlencode({'service': found.draft['service']})}",
+            "service": tell.service_name(*found.draft["service"].split("/", 1)),
+        }
+        if asks and found.draft and work.service is None
+        else None,
+        "languages": choices(LANGUAGES),
         "gone": {
             "url": f"{here}/gone",
             "at": tell.when(found.gone_at),
@@ -1077,8 +1109,11 @@ def answer_transfer(context: ContactRecord, request: Any) -> HTTPSeeOther:
     renderer="contacts/contact.jinja2",
 )
 def preview(context: ContactRecord, request: Any) -> Any:
-    """Say who is responsible and why, before anything is filed; nothing is stored."""
+    """Say who is responsible and why, before anything is filed; what is written is kept as such."""
     service = offered(request, request.POST.get("service", ""))
+    keep_draft(
+        request.dbsession, context.record.id, service.ref, _written(request), now=request.now
+    )
     values = _as_typed(request)
     seen = _preview(context, request, service, values)
     if "HX-Request" in request.headers:
@@ -1172,6 +1207,7 @@ def file_need(context: ContactRecord, request: Any) -> Any:
             translate=tell.translate,
             link=answer_link(request),
         )
+        drop_draft(request.dbsession, context.record.id)
         _read_again(context)
         return _page(context, request, Work(filed=_filed(tell, request, service, filed)))
 
