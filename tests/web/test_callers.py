@@ -79,6 +79,8 @@ def test_who_agrees_is_found_and_the_form_begins_with_them(browser, called_befor
     assert "Rosa Quintero" in page
     assert number in page
     assert "Pothole" in page
+    assert ("503-555-0142" in page) == (words[-4:] == "0142")
+    assert "0142" in page
     choose = next(f for f in page.forms.values() if f.action.endswith("/known"))
     assert "The form begins with what is known of them." in choose.submit().follow()
     form = browser.get(f"{place}?service={POTHOLE}").forms["need"]

@@ -8,7 +8,7 @@ from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.view import view_config
 
 from regional311.errors import DomainError, InvalidInput
-from regional311.floor.callers import Caller, find_callers, say_who
+from regional311.floor.callers import Caller, asked_by, find_callers, say_who
 from regional311.identity.permissions import Permissions as P
 from regional311.intake.service import update_contact
 from regional311.web.forms import sent_version, start_over
@@ -51,17 +51,24 @@ def _page(
         "words": words,
         "problem": problem,
         "known": context.record.inquirer_id is not None,
-        "found": None if found is None else [_shown(request, each) for each in found],
+        "found": None
+        if found is None
+        else [_shown(request, each, whole=asked_by(words)[0] == "phone") for each in found],
     }
 
 
-def _shown(request: Any, each: Caller) -> dict[str, Any]:
+def _shown(request: Any, each: Caller, *, whole: bool) -> dict[str, Any]:
+    """One who was found; of several by a name, only the end of the number tells them apart."""
     tell = telling(request)
     cleared = request.identity.cleared(request.tenant.id)
     return {
         "id": each.id,
         "name": each.name or _("No name given"),
-        "reach": " · ".join(filter(None, (each.phone, each.email))),
+        "reach": " · ".join(filter(None, (each.phone, each.email)))
+        if whole
+        else f"… {each.phone[-4:]}"
+        if each.phone
+        else "",
         "language": said(LANGUAGES, each.language),
         "prohibited": each.contact_prohibited,
         "contacts": [
