@@ -1,4 +1,4 @@
-"""A specialist by keyboard alone from signing in to a closed contact; a supervisor takes one over."""
+"""By keyboard alone from signing in to a closed contact; a supervisor takes a contact over."""
 
 from __future__ import annotations
 
