@@ -7,8 +7,8 @@ from alembic import op
 
 from regional311.database.protection import protect
 
-revision = "0057"
-down_revision = "0056"
+revision = "0064"
+down_revision = "0063"
 branch_labels = None
 depends_on = None
 
