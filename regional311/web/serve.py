@@ -290,6 +290,7 @@ NOT_TENANTS = frozenset(
             "chat",
             "healthz",
             "hsds",
+            "letters",
             "metrics",
             "mine",
             "open311",
@@ -297,7 +298,7 @@ NOT_TENANTS = frozenset(
         *("open311", "static", "texts", "track", "waiting"),
     }
 )
-SECRET_AFTER = frozenset({"answer", "auth", "mine", "search", "track"})
+SECRET_AFTER = frozenset({"answer", "auth", "letters", "mine", "search", "track"})
 """Segments after which one comes that nobody else may read."""
 
 PLAIN_SEGMENT = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}|[A-Z]{1,2}-[0-9A-Z-]{1,20}")
