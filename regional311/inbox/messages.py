@@ -213,12 +213,14 @@ def listed(
     return rows[:PAGE], str(rows[PAGE - 1].id) if len(rows) > PAGE else None
 
 
-def every(session: Session, reader: Reader, wanted: Wanted) -> Iterator[Message]:
-    """Give all messages that match, the newest first, read a part at a time."""
-    query = _matching(session, _joined(*_columns(reader)), reader, wanted)
+def every(session: Session, reader: Reader, wanted: Wanted) -> Iterator[tuple[Message, str]]:
+    """Give all messages that match with what they say, the newest first, read a part at a time."""
+    said = func.coalesce(OutboxMessage.sent_body, OutboxMessage.body)
+    words = case((_readable(reader), said), else_="")
+    query = _matching(session, _joined(words, *_columns(reader)), reader, wanted)
     query = query.order_by(OutboxMessage.id.desc()).execution_options(yield_per=500)
     for row in session.execute(query):
-        yield Message(*row)
+        yield Message(*row[1:]), row[0]
 
 
 def chosen(

@@ -30,6 +30,7 @@ _COLUMNS: Final = (
     "channel",
     "to",
     "heading",
+    "text",
     "state",
     "sent",
     "attempts",
@@ -176,7 +177,7 @@ def _exported(request: Any, asked: written.Wanted | None, who: written.Reader) -
         if asked is None:
             return
         with open_session(engine, scope) as session:
-            for each in written.every(session, who, asked):
+            for each, words in written.every(session, who, asked):
                 yield (
                     each.id,
                     each.created_at,
@@ -184,6 +185,7 @@ def _exported(request: Any, asked: written.Wanted | None, who: written.Reader) -
                     each.channel,
                     each.recipient,
                     each.heading,
+                    without_keys(words),
                     each.state,
                     each.sent_at,
                     each.attempts,
