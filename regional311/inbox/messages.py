@@ -48,8 +48,8 @@ SORTS: Final[Mapping[str, Any]] = {
 class Reader:
     """Who looks: what is confidential is there for cleared people.
 
-    `coordinates`: they work on accommodation requests. `confidential` are the services, as
-    (partner's id, key), that are confidential by themselves.
+    `coordinates`: they work on the accommodation requests of the whole partner. `confidential` are
+    the services, as (partner's id, key), that are confidential by themselves.
     """
 
     person_id: UUID

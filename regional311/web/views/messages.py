@@ -20,7 +20,7 @@ from regional311.web.listing import Column, Filter, Listing
 from regional311.web.message_wording import CHANNELS, EVENTS, KINDS, STATES, without_keys
 from regional311.web.representations import csv_stream, wanted
 from regional311.web.telling import Telling, telling
-from regional311.web.tree import MessageRecord, Messages
+from regional311.web.tree import MessageRecord, Messages, accommodation_bureaus
 from regional311.web.wording import LANGUAGES, choices, said
 
 _COLUMNS: Final = (
@@ -53,7 +53,8 @@ def reader(request: Any) -> written.Reader:
     return written.Reader(
         identity.person_id,
         identity.cleared(request.tenant.id),
-        P.ACCOMMODATION_WORK in identity.permissions(request.tenant.id),
+        P.ACCOMMODATION_WORK in identity.permissions(request.tenant.id)
+        and accommodation_bureaus(request) is None,
         tuple(
             (ids[each.tenant], each.key)
             for each in tell.published.directory.services
