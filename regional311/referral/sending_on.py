@@ -368,7 +368,10 @@ def _outgoing(
         part_of_id=referral.id if onward else None,
         offer_id=offer_id,
         paper=paper_of(
-            method if given else None, published.names.get(slug, slug), published.today(slug, now)
+            method if given else None,
+            published.names.get(slug, slug),
+            published.today(slug, now),
+            sharing.asks_in(language),
         ),
         code_hash=None if onward else referral.code_hash,
     )
