@@ -37,7 +37,7 @@ from regional311.referral.models import Referral
 
 PAGE: Final = 50
 SORTS: Final[Mapping[str, Any]] = {
-    "written": OutboxMessage.created_at,
+    "written": OutboxMessage.id,
     "event": OutboxMessage.event,
     "state": OutboxMessage.state,
     "attempts": OutboxMessage.attempts,
@@ -198,7 +198,10 @@ def listed(
     """
     name, falling = sort.removeprefix("-"), sort.startswith("-")
     column = SORTS[name]
-    query = _matching(session, _joined(*_columns(reader)), reader, wanted)
+    order = (column.desc(), OutboxMessage.id.desc()) if falling else (column, OutboxMessage.id)
+    # the page is found first, and only its few rows are joined with what they are about
+    page = select(OutboxMessage.id) if wanted.to is None else _joined(OutboxMessage.id)
+    page = _matching(session, page, reader, wanted)
     seen = _cursor(after)
     if seen is not None:
         last = (
@@ -207,9 +210,17 @@ def listed(
             .subquery()
         )
         key, other = tuple_(column, OutboxMessage.id), tuple_(*last.c)
-        query = query.join(last, true()).where(key < other if falling else key > other)
-    order = (column.desc(), OutboxMessage.id.desc()) if falling else (column, OutboxMessage.id)
-    rows = [Message(*row) for row in session.execute(query.order_by(*order).limit(PAGE + 1))]
+        page = page.join(last, true()).where(key < other if falling else key > other)
+    found = page.order_by(*order).limit(PAGE + 1).cte("page").prefix_with("MATERIALIZED")
+    query = (
+        _joined(*_columns(reader))
+        .where(
+            OutboxMessage.tenant_id == scope_of(session).tenant_id,
+            OutboxMessage.id.in_(select(found.c.id)),
+        )
+        .order_by(*order)
+    )
+    rows = [Message(*row) for row in session.execute(query)]
     return rows[:PAGE], str(rows[PAGE - 1].id) if len(rows) > PAGE else None
 
 
