@@ -17,6 +17,8 @@ from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.errors import Conflict, InvalidInput
 
 LONGEST: Final = 40
+TAGGED: Final = "request:tag"
+"""What the trail of a request says when a tag is put on."""
 MOST: Final = 12
 """Tags of one request."""
 
@@ -69,7 +71,7 @@ def add_tag(session: TenantSession, request_id: UUID, words: str, *, now: dateti
     if made is None:
         raise TaggedAlready(f"It has the tag {tag!r} already.", field="tag")
     mark_changed(session)
-    _note(session, request_id, "request:tag", tag, now)
+    _note(session, request_id, TAGGED, tag, now)
     return tag
 
 

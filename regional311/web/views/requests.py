@@ -9,7 +9,7 @@ from uuid import UUID
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.view import view_config
 
-from regional311.casework.tags import add_tag, remove_tag, tags
+from regional311.casework.tags import TAGGED, add_tag, remove_tag, tags
 from regional311.catalog.answers import kept_from
 from regional311.catalog.queries import forms
 from regional311.errors import InvalidInput
@@ -475,7 +475,7 @@ def page_of_own(context: RequestRecord, request: Any, **failed: Any) -> dict[str
         **_together(context, request),
         **request_links.shown(request, context),
         **request_handing.shown(request, context),
-        "tags": tags(request.dbsession, found.id),
+        "tags": tags(request.dbsession, found.id) if _was_tagged(detail.history) else [],
         "tag_url": f"{here}/tag" if works else None,
     }
     for name in ("link", "send-back"):
@@ -483,6 +483,11 @@ def page_of_own(context: RequestRecord, request: Any, **failed: Any) -> dict[str
             common[f"{name.replace('-', '_')}_form"] = failed[name]
     works = works and found.handed_to_id is None
     return common | (_to_do(context, request, failed) if works else {})
+
+
+def _was_tagged(history: Sequence[Any]) -> bool:
+    """Whether there may be tags: whoever put one on is in the trail, as far as that was read."""
+    return len(history) >= queries.HISTORY or any(each.action == TAGGED for each in history)
 
 
 def _together(context: RequestRecord, request: Any) -> dict[str, Any]:
