@@ -21,6 +21,7 @@ from regional311.identity.permissions import Permissions
 from regional311.identity.queries import who_may
 from regional311.locale.sentences import in_language
 from regional311.notices.service import outbox_row
+from regional311.notices.wording import Wording, usual
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Letters:
     slug: str
     url: str
     terms: Terms = field(default_factory=Terms)
+    wording: Wording = usual
 
 
 def day_in(day: date | None, language: str) -> str:
@@ -119,5 +121,6 @@ def tell_person(
             },
             address=link,
             translate=in_language,
+            wording=letters.wording,
         ),
     )

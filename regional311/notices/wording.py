@@ -17,7 +17,7 @@ from regional311.errors import InvalidInput
 LONGEST_HEADING: Final = 150
 LONGEST_BODY: Final = 4_000
 LANGUAGES: Final = ("en", "es", "vi", "zh-Hant", "ru")
-NEEDED: Final = ("message", "link", "address")
+NEEDED: Final = ("message", "link", "address", "day")
 """Places without which a message would be of no use; needed where the usual text has them."""
 
 _PLACE: Final = re.compile(r"\{([a-z_]{1,40})\}")

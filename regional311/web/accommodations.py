@@ -279,6 +279,7 @@ def letters_of(request: Any, slug: str) -> Letters:
         slug,
         request.registry.configured.url,
         terms_of(tell.published.tenant(slug).settings),
+        tell.published.wording,
     )
 
 

@@ -14,6 +14,7 @@ EVENTS = {
     "me_too_closed": _("A request that others have too was closed"),
     "accommodation_new": _("An accommodation request came in"),
     "accommodation_unplaced": _("An accommodation request has no coordinator"),
+    "accommodation_given": _("An accommodation request was given to somebody"),
     "accommodation_added": _("Somebody adds to an accommodation request"),
     "accommodation_appeal": _("Somebody does not agree with a decision"),
     "accommodation_due": _("An accommodation request is due"),
@@ -65,7 +66,9 @@ KINDS = {
 }
 CHANNELS = {"email": _("E-mail"), "text": _("Text")}
 
-_KEYS = re.compile(r"(/(?:track|mine|answer|chat|letters)/)([\w.-]{4})[\w.~-]{6,}")
+_KEYS = re.compile(
+    r"(/(?:(?:track|mine|answer|letters)|(?:chat|accommodation)/[\w-]+)/)([\w.-]{4})[\w.~-]{6,}"
+)
 
 
 def without_keys(words: str) -> str:

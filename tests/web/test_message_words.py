@@ -85,6 +85,14 @@ def test_a_test_goes_to_oneself(admin, web_engine, people):
     assert tuple(row) == (address, "Try: R-7K3M9-QP4TX")
 
 
+def test_what_is_said_of_accommodations_is_worded_too(admin):
+    page = admin.get(f"{HERE}/accommodation_decided.en")
+    refused = fill(page, "Decided", "See {link}").submit("submit", status=400)
+    assert "needs {day}" in refused
+    shown = fill(page, "{number}", "Say so through {day}. {link}").submit("preview")
+    assert "Say so through October 10, 2026." in shown
+
+
 def test_two_who_change_the_same_words(admin, sign_in, people, web_engine):
     people.make("second@city.example", {CITY: ("administrator",)})
     other = sign_in(CITY, email="second@city.example")

@@ -103,7 +103,7 @@ def test_lists_are_filtered_sorted_and_exported(admin, write):
     )
     assert [rows[0]["id"], rows[1]["id"]] == [str(ids[2]), str(ids[0])]
     assert rows[0]["text"] == "It is fixed.\n\nhttps://311.example/track/abcd…\n"
-    assert "Nothing matches" in admin.get(f"{HERE}?about=nonsense")
+    assert "written about this" in admin.get(f"{HERE}?about=nonsense")
     assert admin.get(f"{HERE}?after=nonsense&sort=nonsense").status_int == 200
 
 
@@ -181,7 +181,7 @@ def test_what_is_confidential_is_for_who_may_read_it(
         ).scalar_one()
     # from its contact, too
     assert str(secret) in admin.get(f"{HERE}?about={contact}")
-    assert "Nothing matches" in admin.get(f"{HERE}?about={new_id()}")
+    assert "written about this" in admin.get(f"{HERE}?about={new_id()}")
     page = admin.get(f"{HERE}?about={kept.thread_id}")
     assert str(secret) in page
     assert "Confidential" in page
@@ -218,6 +218,9 @@ def test_the_list_takes_few_statements(admin, write, statements):
 def test_only_keys_are_cut():
     assert without_keys("https://a.example/city/requests/R-7K3M9-QP4TX") == (
         "https://a.example/city/requests/R-7K3M9-QP4TX"
+    )
+    assert without_keys("/accommodation/city-of-portland/abcdefghijklmnop") == (
+        "/accommodation/city-of-portland/abcd…"
     )
     assert (
         without_keys("/answer/abcdefghijk and /mine/M-ABCDE-FGHIJ")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Final
 
+from babel import Locale
+from babel.dates import format_date
 from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.view import view_config
 
@@ -58,6 +60,7 @@ PLACES: Final = {
     "service": _("what was asked for"),
     "state": _("how far it is"),
     "message": _("what was said to the person; needed"),
+    "day": _("until which day; needed"),
     "expected": _("until when it should be done, a sentence of its own"),
     "link": _("where the person follows it, a sentence of its own; needed"),
 }
@@ -189,8 +192,10 @@ def _page(
 def _example(request: Any, event: str, language: str, words: Words) -> Words:
     """The words with examples in their places, as the person would get them."""
     tell = telling(request)
+    day = format_date(tell.today + timedelta(days=5), "long", locale=Locale.parse(language, "-"))
     values = {name: tell.translate(str(text), language) for name, text in EXAMPLES.items()} | {
-        "partner": request.tenant.name
+        "partner": request.tenant.name,
+        "day": day,
     }
     filled = with_fragments(
         values,
