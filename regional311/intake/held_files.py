@@ -20,20 +20,21 @@ from regional311.intake.uploads import Upload
 FOR: Final = timedelta(hours=2)
 """How long a file is held: as long as somebody may leave the form alone."""
 MOST: Final = 500
-"""Files that are held for one partner at a time; beyond that the file must be chosen again."""
+MOST_BYTES: Final = 512 * 1024 * 1024
+"""What is held for one partner at a time; beyond that the file must be chosen again."""
 
 
 def hold(session: TenantSession, file: Upload, *, now: datetime) -> str | None:
     """Hold a file; give the token that has it back, or None when too many are held."""
     tenant_id = scope_of(session).tenant_id
-    held = session.execute(
-        select(func.count()).where(
+    number, size = session.execute(
+        select(func.count(), func.coalesce(func.sum(func.octet_length(HeldFile.content)), 0)).where(
             HeldFile.tenant_id == tenant_id,
             HeldFile.content.is_not(None),
             HeldFile.held_at > now - FOR,
         )
-    ).scalar_one()
-    if held >= MOST:
+    ).one()
+    if number >= MOST or size + len(file.content) > MOST_BYTES:
         return None
     token = new_token()
     put(
