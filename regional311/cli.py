@@ -123,6 +123,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
     from regional311.chargeback.agreement_reminders import remind
     from regional311.config.directories import work_packages
     from regional311.cover.due import cover_due
+    from regional311.floor import notes
     from regional311.forecast.warnings import warn
     from regional311.inbox import bounces
     from regional311.inbox.forgetting import forget as forget_conversations
@@ -195,6 +196,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
         Chore("front_desk_names", 3600, front_desk.forget),
         Chore("held_files", 600, held_files.forget),
         Chore("contact_drafts", 3600, drafts.forget),
+        Chore("internal_notes", 300, notes.forget),
         Chore("me_too_addresses", 86_400, me_too.forget),
         Chore("alike_entries", 60, Finder()),
         Chore("packages", 1, lambda session, at: work_packages(session, at, url=settings.url)),

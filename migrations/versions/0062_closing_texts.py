@@ -26,7 +26,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("ALTER TABLE answer_templates NO FORCE ROW LEVEL SECURITY")
     op.execute("DELETE FROM answer_templates WHERE purpose = 'closing'")
+    op.execute("ALTER TABLE answer_templates FORCE ROW LEVEL SECURITY")
     op.drop_constraint(
         op.f("ck_answer_templates_purpose_known"), "answer_templates", type_="check"
     )

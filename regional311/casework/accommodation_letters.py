@@ -11,16 +11,13 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from babel import Locale
-from babel.dates import format_date
-
 from regional311.casework.coordinators import Terms
 from regional311.database.rows import put
 from regional311.database.session import TenantSession, scope_of
 from regional311.identity.permissions import Permissions
 from regional311.identity.queries import who_may
 from regional311.locale.sentences import in_language
-from regional311.notices.service import outbox_row
+from regional311.notices.service import day_in, outbox_row
 from regional311.notices.wording import Wording, usual
 
 
@@ -33,15 +30,6 @@ class Letters:
     url: str
     terms: Terms = field(default_factory=Terms)
     wording: Wording = usual
-
-
-def day_in(day: date | None, language: str) -> str:
-    """A day as a language writes it.
-
-    >>> day_in(date(2026, 12, 5), "es")
-    '5 de diciembre de 2026'
-    """
-    return "" if day is None else format_date(day, "long", locale=Locale.parse(language, sep="-"))
 
 
 def tell_coordinator(

@@ -47,6 +47,8 @@ def asked_by(words: str) -> tuple[str, str]:
     digits = re.sub(r"[^0-9]", "", words)
     letters = re.sub(r"[\W\d_]", "", words)
     if len(digits) >= 7 and len(letters) < 4:
+        if len(digits) < 10:
+            raise InvalidInput("Write the number with its area code.", field="q")
         return "phone", digits[-10:]
     name = " ".join(words.split()).lower()
     if len(name) < SHORTEST_NAME:

@@ -11,17 +11,19 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from regional311.audit.service import record
 from regional311.database.ids import new_id
 from regional311.database.rows import new_row, put
-from regional311.database.session import TenantSession, scope_of
+from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.errors import InvalidInput
 from regional311.floor.models import InternalNote
 from regional311.floor.telling import tell_person
 from regional311.identity.models import Membership
+from regional311.inbox.models import Thread
 from regional311.notices.service import outbox_row
+from regional311.referral.models import Referral
 
 LONGEST: Final = 4000
 SHOWN: Final = 100
@@ -49,6 +51,7 @@ def notes(session: TenantSession, subject_id: UUID) -> list[Note]:
         .where(
             InternalNote.tenant_id == scope_of(session).tenant_id,
             InternalNote.subject_id == subject_id,
+            InternalNote.text != "",
         )
         .order_by(InternalNote.id.desc())
         .limit(SHOWN)
@@ -86,6 +89,29 @@ def write_note(
         detail={"note": str(note_id), "internal": True},
     )
     return note_id
+
+
+def forget(session: TenantSession, now: datetime) -> int:
+    """Empty notes on what was forgotten, or whose consent has ended; give how many."""
+    tenant_id = scope_of(session).tenant_id
+    threads = select(Thread.id).where(Thread.tenant_id == tenant_id, Thread.erased_at <= now)
+    referrals = select(Referral.id).where(
+        Referral.tenant_id == tenant_id, Referral.consent_ended_at <= now
+    )
+    done = session.execute(
+        update(InternalNote)
+        .where(
+            InternalNote.tenant_id == tenant_id,
+            InternalNote.text != "",
+            InternalNote.subject_id.in_(threads) | InternalNote.subject_id.in_(referrals),
+        )
+        .values(text="")
+        .returning(InternalNote.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    if done:
+        mark_changed(session)
+    return len(done)
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,10 +85,10 @@ def _forget_threads(session: TenantSession, threads: list[Any], now: datetime) -
         update(OutboxMessage)
         .where(
             OutboxMessage.tenant_id == tenant_id,
-            OutboxMessage.id.in_(messages),
+            or_(OutboxMessage.id.in_(messages), OutboxMessage.subject_id.in_(threads)),
             OutboxMessage.state != "pending",
         )
-        .values(recipient="", heading="", body="", headers=None)
+        .values(recipient="", heading="", body="", sent_body=None, headers=None)
         .execution_options(synchronize_session=False)
     )
     session.execute(

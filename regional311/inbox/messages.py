@@ -114,7 +114,8 @@ class Message:
 
 def _readable(reader: Reader) -> ColumnElement[bool]:
     """Whether a message is the reader's to read; a subject that is there no more hides nothing."""
-    hidden: list[ColumnElement[bool]] = []
+    # a letter of the day is its receiver's own
+    hidden: list[ColumnElement[bool]] = [OutboxMessage.event == "digest"]
     if not reader.cleared:
         hidden += [
             func.coalesce(ServiceRequest.confidential, false()),

@@ -185,6 +185,7 @@ def _thread(session: TenantSession, came: Incoming) -> UUID | None:
                 Thread.tenant_id == tenant_id,
                 Thread.id == came.thread_id,
                 Thread.channel == channel,
+                Thread.erased_at.is_(None),
             )
         ).scalar_one_or_none()
     if channel == "email":
@@ -209,8 +210,13 @@ def _by_references(session: TenantSession, came: Incoming) -> UUID | None:
     keys = [f"email:{came.line.key}:{each}"[:LONGEST_KEY] for each in came.references]
     return session.execute(
         select(ThreadMessage.thread_id)
+        .join(
+            Thread,
+            (Thread.tenant_id == ThreadMessage.tenant_id) & (Thread.id == ThreadMessage.thread_id),
+        )
         .where(
             ThreadMessage.tenant_id == scope_of(session).tenant_id,
+            Thread.erased_at.is_(None),
             ThreadMessage.id.in_(came.answers) | ThreadMessage.external_key.in_(keys),
         )
         .order_by(ThreadMessage.id.desc())

@@ -149,7 +149,7 @@ def take_in(
                 OutboxMessage.tenant_id == tenant_id,
                 OutboxMessage.channel == "text",
                 OutboxMessage.subject_id == kept.thread_id,
-                OutboxMessage.state.in_(("pending", "dead")),
+                OutboxMessage.state.in_(("pending", "dead", "aside")),
             )
             .values(state="withdrawn")
             .execution_options(synchronize_session=False)
@@ -258,6 +258,7 @@ class Texts:
                 note_no_server(session, channel="text", why=NO_PROVIDER)
                 return 0
             now = clock()
+            _withdraw_stopped(session)
             leased = lease(session, now=now, until=now + LEASE, channel="text")
             leaves = self.complete(session, leased, now)
         for each in leaves:
@@ -265,6 +266,27 @@ class Texts:
             with session_scope(engine, scope) as session:
                 record(session, outcome, now=clock())
         return len(leased)
+
+
+def _withdraw_stopped(session: TenantSession) -> None:
+    """Withdraw answers to people who have sent STOP since; one may have been sent again."""
+    tenant_id = scope_of(session).tenant_id
+    stopped = select(Thread.id).where(Thread.tenant_id == tenant_id, Thread.stopped_at.is_not(None))
+    done = session.execute(
+        update(OutboxMessage)
+        .where(
+            OutboxMessage.tenant_id == tenant_id,
+            OutboxMessage.channel == "text",
+            OutboxMessage.event == "thread_answer",
+            OutboxMessage.state == "pending",
+            OutboxMessage.subject_id.in_(stopped),
+        )
+        .values(state="withdrawn", last_error="The person has sent STOP.")
+        .returning(OutboxMessage.id)
+        .execution_options(synchronize_session=False)
+    ).first()
+    if done is not None:
+        mark_changed(session)
 
 
 def post(letter: Letter, settings: Settings, tenant_id: UUID) -> Outcome:

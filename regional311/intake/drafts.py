@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import null, update
 
 from regional311.database.rows import send
 from regional311.database.session import TenantSession, mark_changed, scope_of
@@ -28,13 +28,23 @@ def keep_draft(
     service: str,
     fields: Sequence[tuple[str, str]],
     *,
+    version: int,
     now: datetime,
 ) -> None:
-    """Keep the fields of a form that is being written; the contact's version stays as it is."""
+    """Keep the fields of a form that is being written; the contact's version stays as it is.
+
+    ``version`` is the contact's as the form began: what comes after the need was filed is late.
+    """
     if sum(len(name) + len(value) for name, value in fields) > LONGEST:
         return
     draft = {"service": service, "fields": [list(each) for each in fields], "at": now.isoformat()}
-    _set(session, Contact.id == contact_id, Contact.ended_at.is_(None), draft=draft)
+    _set(
+        session,
+        Contact.id == contact_id,
+        Contact.version == version,
+        Contact.ended_at.is_(None),
+        draft=draft,
+    )
 
 
 def drop_draft(session: TenantSession, contact_id: UUID) -> None:
@@ -47,7 +57,7 @@ def forget(session: TenantSession, now: datetime) -> int:
     return _set(
         session,
         Contact.draft.is_not(None),
-        (Contact.ended_at.is_not(None)) | (Contact.started_at < now - FOR),
+        (Contact.ended_at.is_not(None)) | (Contact.draft["at"].astext < (now - FOR).isoformat()),
         draft=None,
     )
 
@@ -57,7 +67,7 @@ def _set(session: TenantSession, *conditions: object, draft: Mapping[str, object
     done = session.execute(
         update(Contact)
         .where(Contact.tenant_id == scope_of(session).tenant_id, *conditions)  # type: ignore[arg-type]
-        .values(draft=draft)
+        .values(draft=null() if draft is None else draft)
         .execution_options(synchronize_session=False)
     )
     changed: int = done.rowcount  # type: ignore[attr-defined]

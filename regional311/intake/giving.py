@@ -48,7 +48,7 @@ def give(
     """
     given = {"queue": team, "assignee_id": person_id, "priority": priority}
     request = locked(session, ServiceRequest, request_id, version, given, "request")
-    state = request.state
+    state, had = request.state, request.assignee_id
     if state not in lifecycle.OPEN:
         raise lifecycle.StepNotAllowed("It has ended; nobody works it.", field="state")
     # whoever had it does not have it any more, also when nobody has it next
@@ -60,7 +60,8 @@ def give(
         "version": request.version,
         **given,
     }
-    to = state_after(state, person_id)
+    # work that goes on, or waits, goes on so unless somebody else has it now
+    to = state_after(state, person_id) if state == "received" or person_id != had else None
     if to is None:
         return assign_request(session, **known)
     return change_request(session, to=to, followers=followers, **known)

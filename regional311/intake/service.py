@@ -227,6 +227,7 @@ def close_contact(
     contact = _contact(session, contact_id, version, {"disposition": disposition})
     if contact.ended_at is not None:
         raise ContactEnded("This contact has ended already.")
+    over_at = contact.gone_at or over_at
     contact.ended_at = now if over_at is None else max(min(over_at, now), contact.started_at)
     if handle_seconds is None:
         handle_seconds = max(0, int((contact.ended_at - contact.started_at).total_seconds()))
@@ -278,7 +279,7 @@ def open_contact_again(
     contact = locked(session, Contact, contact_id, None, {}, "contact")
     if contact.ended_at is None:
         return
-    contact.ended_at = contact.disposition = None
+    contact.ended_at = contact.disposition = contact.gone_at = None
     session.flush()
     metering.correct(
         session, _handled(contact_id, revision), None, received_at=now, booked_on=zone_day

@@ -31,6 +31,8 @@ ALWAYS: Final = frozenset(
         "accommodation_new",
         "accommodation_unplaced",
         "accommodation_appeal",
+        "accommodation_due",
+        "accommodation_given",
         "accommodation_overdue",
         "referral_new",
         "referral_unanswered",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import re
 import smtplib
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,7 +30,7 @@ from sqlalchemy.orm import Session
 
 from regional311.database.session import Scope, scope_of, session_scope
 from regional311.notices.models import OutboxMessage
-from regional311.notices.troubles import note_trouble
+from regional311.notices.troubles import NOBODY, note_trouble
 from regional311.settings import Settings
 
 BATCH = 20
@@ -315,9 +316,9 @@ def send_one(server: smtplib.SMTP, letter: Letter, settings: Settings, *, now: d
         sender = (letter.headers or {}).get("sender", usual)
         server.send_message(message, from_addr=sender, to_addrs=[letter.recipient])
     except smtplib.SMTPRecipientsRefused as error:
-        code = max((answer[0] for answer in error.recipients.values()), default=0)
+        code, said = max(error.recipients.values(), default=(0, b""))
         fate = Fate.DEAD if code >= 500 else Fate.RETRY
-        nobody = str(code) if code >= 500 else ""
+        nobody = _nobody(code, said)
         outcome = Outcome(letter, fate, f"The mail server refused the recipient ({code}).", nobody)
     except smtplib.SMTPDataError as error:
         fate = Fate.DEAD if error.smtp_code >= 500 else Fate.RETRY
@@ -410,6 +411,17 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _nobody(code: int, said: bytes) -> str:
+    """The code, when a server says that there is nobody; "" when it refuses for another reason.
+
+    >>> _nobody(550, b"5.1.1 no such user"), _nobody(550, b"5.7.1 relay denied"), _nobody(450, b"")
+    ('550', '', '')
+    """
+    status = re.search(r"\b5\.\d{1,3}\.\d{1,3}\b", said.decode("ascii", "replace"))
+    there = NOBODY.match(status[0]) is not None if status else code in (550, 551)
+    return str(code) if code >= 500 and there else ""
 
 
 def _code(error: Exception) -> str:

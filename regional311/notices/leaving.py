@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from regional311.database.session import mark_changed, scope_of
 from regional311.locale.sentences import in_language
+from regional311.notices.choosing import ALWAYS
 from regional311.notices.delivery import Complete, Letter, as_written
 from regional311.notices.models import MailTrouble, NoticeChoice, NoticeStop, OutboxMessage
 from regional311.notices.quiet import hours_of, leaves_at, next_digest
@@ -92,11 +93,12 @@ def _instead(letter: Letter, known: _Known, now: datetime) -> dict[str, Any] | N
     if to_people and not known.stops.isdisjoint({(address, None), (address, letter.subject_id)}):
         return {"state": "withdrawn", "last_error": STOPPED}
     if letter.channel == "email" and address in known.troubled:
-        # an answer must be given in another way: a person has to know
-        dead = {"state": "dead", "died_at": now} if letter.event in ANSWERS else None
-        return {**(dead or {"state": "withdrawn"}), "last_error": NO_MAIL}
+        # what somebody waits for must be given in another way: a person has to know
+        waits = to_people or letter.event in ANSWERS | ALWAYS
+        return {"state": "dead" if waits else "aside", "died_at": now, "last_error": NO_MAIL}
     if not to_people and letter.channel == "email":
-        how = known.choices.get((address, letter.event))
+        chosen = known.choices.get((address, letter.event))
+        how = None if letter.event in ALWAYS else chosen
         if how == "never":
             return {"state": "withdrawn", "last_error": NOT_WANTED}
         if how == "daily":

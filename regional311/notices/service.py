@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from babel import Locale
+from babel import Locale, UnknownLocaleError
 from babel.dates import format_date
-from sqlalchemy import ARRAY, Uuid, any_, case, literal, select, update
+from sqlalchemy import ARRAY, ColumnElement, Uuid, any_, case, exists, literal, select, update
+from sqlalchemy.orm import aliased
 
 from regional311.database.ids import new_id
 from regional311.database.rows import new_row, send
@@ -338,19 +339,35 @@ def outbox_row(
     )
 
 
+_GONE: Final[Mapping[str, Any]] = {"state": "withdrawn", "recipient": "", "heading": "", "body": ""}
+
+
 def release(session: TenantSession, causes: Sequence[UUID], *, at: datetime) -> None:
-    """Let what these causes wrote leave at a moment, at whichever partner it was written."""
+    """Let what these causes wrote leave at a moment, at whichever partner it was written.
+
+    What a later letter to the same person about the same thing has overtaken does not leave.
+    """
+    later = aliased(OutboxMessage)
+    overtaken = exists().where(
+        later.tenant_id == OutboxMessage.tenant_id,
+        later.subject_id == OutboxMessage.subject_id,
+        later.recipient == OutboxMessage.recipient,
+        later.created_at > OutboxMessage.created_at,
+    )
+    _everywhere(session, causes, _GONE, overtaken)
     _everywhere(session, causes, {"due_at": at})
 
 
 def withdraw_caused(session: TenantSession, causes: Sequence[UUID]) -> None:
     """Withdraw what was written by these causes and has not left, at whichever partner."""
-    gone = {"state": "withdrawn", "recipient": "", "heading": "", "body": ""}
-    _everywhere(session, causes, gone)
+    _everywhere(session, causes, _GONE)
 
 
 def _everywhere(
-    session: TenantSession, causes: Sequence[UUID], values: Mapping[str, object]
+    session: TenantSession,
+    causes: Sequence[UUID],
+    values: Mapping[str, object],
+    *conditions: ColumnElement[bool],
 ) -> None:
     if not causes:
         return
@@ -363,6 +380,7 @@ def _everywhere(
                     OutboxMessage.tenant_id == partner_id,
                     OutboxMessage.cause_id == any_(literal(list(causes), ARRAY(Uuid))),
                     OutboxMessage.state == "pending",
+                    *conditions,
                 )
                 .values(dict(values))
                 .returning(OutboxMessage.id)
@@ -383,19 +401,24 @@ def with_fragments(
     """Give values with the sentences that a message has only where there is something to say."""
     expected = link = ""
     if expected_on:
-        expected = fill(translate(EXPECTED, language), {"day": _day(expected_on, language)})
+        day = day_in(date.fromisoformat(expected_on), language)
+        expected = fill(translate(EXPECTED, language), {"day": day})
     if address:
         link = fill(translate(LINK, language), {"address": address})
     return {"message": "", **values, "expected": expected, "link": link}
 
 
-def _day(on: str, language: str) -> str:
-    """A day as a language writes it.
+def day_in(day: date | None, language: str) -> str:
+    """A day as a language writes it, in English where the language is none of those known.
 
-    >>> _day("2026-11-03", "en"), _day("2026-11-03", "es")
-    ('November 3, 2026', '3 de noviembre de 2026')
+    >>> day_in(date(2026, 11, 3), "other"), day_in(date(2026, 11, 3), "es"), day_in(None, "en")
+    ('November 3, 2026', '3 de noviembre de 2026', '')
     """
-    return format_date(date.fromisoformat(on), "long", locale=Locale.parse(language, sep="-"))
+    try:
+        locale = Locale.parse(language, sep="-")
+    except (UnknownLocaleError, ValueError):
+        locale = Locale("en")
+    return "" if day is None else format_date(day, "long", locale=locale)
 
 
 def withdraw(session: TenantSession, subject_id: UUID) -> None:

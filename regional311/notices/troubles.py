@@ -6,12 +6,13 @@ commits or looks at the clock.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import case, or_, select, update
+from sqlalchemy import case, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -20,8 +21,12 @@ from regional311.database.ids import new_id
 from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.errors import NotFound
 from regional311.notices.models import MailTrouble, OutboxMessage
+from regional311.notices.service import TO_PEOPLE
 
 PAGE: Final = 50
+TO_WHO_FILED: Final = tuple(sorted(e for e in TO_PEOPLE if not e.startswith("me_too")))
+NOBODY: Final = re.compile(r"5\.(?:1\.[1236]|2\.1)\b")
+"""Codes of RFC 3463 that say that nobody gets mail there; others are about the message or us."""
 
 
 def note_trouble(
@@ -88,7 +93,8 @@ def bounced(
     ).one_or_none()
     if row is None or not row.recipient:
         return None
-    note_trouble(session, row.recipient, status, message_id=message_id, lasting=lasting, now=now)
+    gone = lasting and NOBODY.match(status) is not None
+    note_trouble(session, row.recipient, status, message_id=message_id, lasting=gone, now=now)
     if lasting:
         session.execute(
             update(OutboxMessage)
@@ -97,7 +103,9 @@ def bounced(
                 state="dead",
                 bounced_at=now,
                 died_at=now,
-                last_error=f"It came back: nobody gets mail at this address ({status}).",
+                last_error=f"It came back: nobody gets mail at this address ({status})."
+                if gone
+                else f"It came back ({status}).",
             )
             .execution_options(synchronize_session=False)
         )
@@ -179,15 +187,19 @@ def did_not_arrive(session: Session, subject_id: UUID) -> bool:
         .outerjoin(
             MailTrouble,
             (MailTrouble.tenant_id == OutboxMessage.tenant_id)
-            & (MailTrouble.address == OutboxMessage.recipient)
+            & (MailTrouble.address == func.lower(OutboxMessage.recipient))
             & MailTrouble.stopped_at.is_not(None)
             & MailTrouble.lifted_at.is_(None),
         )
         .where(
             OutboxMessage.tenant_id == tenant_id,
             OutboxMessage.subject_id == subject_id,
-            ~OutboxMessage.event.startswith("me_too"),
-            or_(OutboxMessage.state == "dead", MailTrouble.id.is_not(None)),
+            OutboxMessage.event.in_(TO_WHO_FILED),
+            or_(
+                OutboxMessage.state == "dead",
+                MailTrouble.id.is_not(None),
+                (OutboxMessage.state == "withdrawn") & OutboxMessage.last_error.is_not(None),
+            ),
         )
         .limit(1)
     )

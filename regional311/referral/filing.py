@@ -20,7 +20,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import orjson
-from sqlalchemy import select, update
+from sqlalchemy import case, exists, select, update
 from sqlalchemy.exc import IntegrityError
 
 from regional311.audit.service import audit_row
@@ -1612,6 +1612,10 @@ def _continue(session: TenantSession, intake: Intake, values: Mapping[str, Any])
     }
     if new_inquirer is not None:
         changed["inquirer_id"] = new_inquirer
+    elif intake.source == "desk" and intake.asker is None and intake.service:
+        # the form began with whoever was looked up: what was left blank at first means nobody
+        before = exists().where(Need.tenant_id == tenant_id, Need.contact_id == intake.contact_id)
+        changed["inquirer_id"] = case((before, Contact.inquirer_id), else_=None)
     del changed["handle_seconds"]
     if intake.ends:
         changed["handle_seconds"] = values["handle_seconds"]

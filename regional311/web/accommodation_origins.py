@@ -15,7 +15,7 @@ from regional311.inbox.models import Thread
 from regional311.intake.models import Contact
 from regional311.intake.queries import contact_detail
 from regional311.web.security import may
-from regional311.web.tree import Collection, Contacts, Inbox
+from regional311.web.tree import Collection, ContactRecord, Contacts, Inbox, ThreadRecord
 
 MOST_MESSAGES = 20
 
@@ -44,7 +44,9 @@ def origin_of(request: Any, number: str | None) -> Origin | None:
 
 def _found(request: Any, kind: type[Collection], number: str) -> Any:
     name = "inbox" if kind is Inbox else "contacts"
-    return kind(request, name, request.context.__parent__).find(number)
+    # through the tree, which shows of what is confidential that it is there and nothing else
+    child = kind(request, name, request.context.__parent__).child(number)
+    return child.record if isinstance(child, ContactRecord | ThreadRecord) else None
 
 
 def _of_thread(request: Any, number: str) -> Origin | None:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from regional311.errors import InvalidInput
+from regional311.floor.watching import contact_is_confidential
 from regional311.identity.permissions import Permissions as P
 from regional311.inbox.working import revision_of
 from regional311.intake import queries
@@ -179,11 +180,14 @@ def read_contact(call: Call[Nothing, None]) -> Any:
     detail = queries.contact_detail(call.session, call.record.id)
     came = referrals.referrals_of_contact(call.session, call.record.id)
     hidden = hidden_services(call)
+    secret = not call.cleared and contact_is_confidential(
+        call.session, call.record.id, call.tell.confidential_services
+    )
     needs = [
         each for each in detail.needs if (each.service_owner_id, each.service_key) not in hidden
     ]
     # a note and a name could say what is confidential, and whose it is
-    whole = call.may(P.INQUIRER_READ) and len(needs) == len(detail.needs)
+    whole = call.may(P.INQUIRER_READ) and len(needs) == len(detail.needs) and not secret
     row, person = detail.contact, detail.inquirer
     shown = whole and person is not None and person.erased_at is None
     kept = [(each.service_owner_id, each.service_key) for each in needs]

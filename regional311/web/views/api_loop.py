@@ -7,7 +7,9 @@ from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import Field
+from pyramid.httpexceptions import HTTPNotFound
 
+from regional311.floor.watching import contact_is_confidential
 from regional311.identity.permissions import Permissions as P
 from regional311.intake import needs, queries
 from regional311.referral import questions, waiting
@@ -108,6 +110,10 @@ class Line(Shape):
 def list_needs(call: Call[Nothing, None]) -> Any:
     """The needs of a contact, and what became of each."""
     detail, hidden = queries.contact_detail(call.session, call.record.id), hidden_services(call)
+    if not call.cleared and contact_is_confidential(
+        call.session, call.record.id, call.tell.confidential_services
+    ):
+        raise HTTPNotFound
     slugs = call.tell.published.slugs
     items = [
         {

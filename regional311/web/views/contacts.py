@@ -217,10 +217,22 @@ def _specialist(request: Any, asked: str | None) -> UUID | None:
 
 
 def _services_of(tell: Telling, session: Any, rows: Sequence[Any]) -> dict[Any, list[str]]:
-    """What each of these contacts was about, as partner/key: one statement."""
+    """What each of these contacts was about, as partner/key: one statement.
+
+    What is confidential is left out for who is not cleared, but for contacts of their own.
+    """
+    identity = tell.request.identity
+    hidden = frozenset(tell.confidential_services)
+    if identity.cleared(tell.request.tenant.id):
+        hidden = frozenset()
+    own = {row.id for row in rows if row.specialist_id == identity.person_id}
     found = queries.needed(session, [row.id for row in rows])
     return {
-        contact_id: [f"{tell.published.slugs.get(owner, '')}/{key}" for owner, key in needs]
+        contact_id: [
+            f"{tell.published.slugs.get(owner, '')}/{key}"
+            for owner, key in needs
+            if contact_id in own or (owner, key) not in hidden
+        ]
         for contact_id, needs in found.items()
     }
 
@@ -648,7 +660,17 @@ def contact(context: ContactRecord, request: Any) -> dict[str, Any]:
         work.form = _need_form(context, request, work.service, begins)
         draft = context.record.draft
         if draft and draft["service"] == work.service.ref:
-            work.form.take_unfinished([tuple(each) for each in draft["fields"]])
+            written = [(str(name), str(value)) for name, value in draft["fields"]]
+            names = {name for name, value in written if value}
+            # what was found out of the caller since then, above all that nobody may call them
+            found = [
+                (name, "true" if value is True else str(value))
+                for name, value in begins.items()
+                if value and name not in names
+            ]
+            work.form.take_unfinished(
+                [each for each in written if each[0] not in dict(found)] + found
+            )
             work.caller_open = any(name in CALLER and value for name, value in draft["fields"])
         work.preview = (
             _preview(context, request, work.service, {"place_kind": "none"})
@@ -830,7 +852,8 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
             found,
             "contacts",
             writes=may(request, P.CONTACT_TAKE),
-            any_there=any(each.action == "contact:note" for each in detail.history),
+            any_there=len(detail.history) >= queries.HISTORY
+            or any(each.action == "contact:note" for each in detail.history),
         )
         if personal and not searching
         else None,
@@ -1112,7 +1135,12 @@ def preview(context: ContactRecord, request: Any) -> Any:
     """Say who is responsible and why, before anything is filed; what is written is kept as such."""
     service = offered(request, request.POST.get("service", ""))
     keep_draft(
-        request.dbsession, context.record.id, service.ref, _written(request), now=request.now
+        request.dbsession,
+        context.record.id,
+        service.ref,
+        _written(request),
+        version=sent_version(request),
+        now=request.now,
     )
     values = _as_typed(request)
     seen = _preview(context, request, service, values)
@@ -1303,7 +1331,7 @@ def wrap_up(context: ContactRecord, request: Any) -> Any:
     close_contact(
         request.dbsession,
         now=request.now,
-        over_at=found.gone_at or (call.over_at if call else None),
+        over_at=call.over_at if call else None,
         # one that was written may have been ended in the inbox, and that taken back
         revision=revision_of(request.dbsession, found.id) if found.channel in WRITTEN else 1,
         contact_id=found.id,
