@@ -93,8 +93,9 @@ def _instead(letter: Letter, known: _Known, now: datetime) -> dict[str, Any] | N
     if to_people and not known.stops.isdisjoint({(address, None), (address, letter.subject_id)}):
         return {"state": "withdrawn", "last_error": STOPPED}
     if letter.channel == "email" and address in known.troubled:
-        # what somebody waits for must be given in another way: a person has to know
-        waits = to_people or letter.event in ANSWERS | ALWAYS
+        # what somebody waits for must be given in another way: a person has to know; all else is
+        # there to be sent again once the address is lifted
+        waits = letter.event in ANSWERS | ALWAYS or letter.event.startswith("accommodation")
         return {"state": "dead" if waits else "aside", "died_at": now, "last_error": NO_MAIL}
     if not to_people and letter.channel == "email":
         chosen = known.choices.get((address, letter.event))

@@ -8,7 +8,7 @@ from decimal import Decimal
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from regional311.audit.queries import history, trail
 from regional311.database.ids import new_id, public_id
@@ -16,7 +16,8 @@ from regional311.database.rows import new_row, put
 from regional311.database.session import Scope, acting_for, open_session, session_scope
 from regional311.errors import InvalidInput, KeyReused, NotFound, Stale
 from regional311.exchange.models import Envelope
-from regional311.intake import lifecycle, needs, queries, service
+from regional311.intake import drafts, lifecycle, needs, queries, service
+from regional311.intake.giving import give
 from regional311.intake.models import (
     Contact,
     FollowedRequest,
@@ -136,6 +137,46 @@ def test_own_request_through_its_life(city, region):
         "request:close",
         "request:reopen",
     ]
+
+
+def test_another_priority_leaves_work_as_it_is(city, region):
+    filed = file(city, region, IN_CITY)
+    who = UUID(int=42)
+    steps = (
+        {"to": "assigned", "assignee_id": who},
+        {"to": "in_progress"},
+        {"to": "waiting_person"},
+    )
+    for version, step in enumerate(steps, start=1):
+        service.change_request(
+            city, now=LATER, request_id=filed.request_id, version=version, **step
+        )
+    given = {"now": LATER, "request_id": filed.request_id, "team": None}
+    version = only(city, ServiceRequest).version
+    give(city, **given, version=version, person_id=who, priority="urgent")
+    request = only(city, ServiceRequest)
+    assert (request.state, request.priority) == ("waiting_person", "urgent")
+    give(city, **given, version=request.version, person_id=UUID(int=43))
+    assert only(city, ServiceRequest).assignee_id == UUID(int=43)
+
+
+def test_a_caller_of_another_language_hears_of_a_day(city, region):
+    filed = file(city, region, IN_CITY, language="other")
+    assert filed.expected_at is not None
+    assert only(city, OutboxMessage).language == "other"
+
+
+def test_a_late_preview_brings_no_draft_back(city, region):
+    contact = file(city, region, IN_CITY).contact_id
+    city.execute(update(Contact).values(ended_at=None))
+    version = only(city, Contact).version
+    fields = [("description", "A hole")]
+    drafts.keep_draft(city, contact, "city/pothole", fields, version=version - 1, now=NOW)
+    assert only(city, Contact).draft is None
+    drafts.keep_draft(city, contact, "city/pothole", fields, version=version, now=NOW)
+    assert drafts.forget(city, NOW + timedelta(days=1)) == 0
+    drafts.drop_draft(city, contact)
+    assert drafts.forget(city, NOW + timedelta(days=9)) == 0
 
 
 def test_who_saved_first_is_shown(city, region):

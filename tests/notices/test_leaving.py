@@ -215,7 +215,7 @@ def test_what_bounces_for_good_stops_further_mail_until_lifted(city):
     news = leased(city, recipient=letter.recipient)
     answer = leased(city, event="thread_answer", recipient=letter.recipient)
     assert who_gets(city, [news, answer], NOW) == []
-    assert (row_of(city, news).state, row_of(city, answer).state) == ("withdrawn", "dead")
+    assert (row_of(city, news).state, row_of(city, answer).state) == ("aside", "dead")
     (found,) = [each for each in troubles(city) if each.address == letter.recipient.lower()]
     lift(city, found.id, now=NOW)
     assert who_gets(city, [news], NOW) == [news]
