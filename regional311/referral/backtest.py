@@ -26,7 +26,12 @@ from regional311.database.ids import new_id
 from regional311.database.rows import new_row, put, send
 from regional311.database.session import TenantSession, scope_of
 from regional311.errors import Conflict, DomainError, InvalidInput, NotFound
-from regional311.metering.service import CONTACT_HANDLED, REQUEST_TAKEN_IN, WARM_TRANSFER
+from regional311.metering.service import (
+    CONTACT_HANDLED,
+    REFERRAL_CLOSED,
+    REQUEST_TAKEN_IN,
+    WARM_TRANSFER,
+)
 from regional311.referral.again import Again, Came
 from regional311.referral.drafting import Content
 from regional311.referral.models import Backtest, Decision, RuleSet
@@ -173,7 +178,11 @@ class Past:
 
 
 def _work(past: Past, came: Came) -> Iterator[str]:
-    """Give the pieces of work that filing records for an outcome: what may be charged."""
+    """Give the pieces of work that are recorded for an outcome: what may be charged.
+
+    All are done here, but that a referral is closed: that is its receiver's work, and the receiver
+    stands where the owner of the service otherwise does.
+    """
     facts = past.facts
     owner = came.target if came.outcome == REQUEST else came.owner
     area = (facts.get("boundaries") or [""])[0].partition("/")[0]
@@ -193,6 +202,9 @@ def _work(past: Past, came: Came) -> Iterator[str]:
         yield f"{REQUEST_TAKEN_IN}|{about}"
     elif came.outcome == TRANSFER:
         yield f"{WARM_TRANSFER}|{about}"
+    elif came.outcome == REFER:
+        channel, language = (str(facts.get(name) or "") for name in ("channel", "language"))
+        yield f"{REFERRAL_CLOSED}|{came.target}|{came.service}||{channel}|{language}||"
 
 
 # --- asking for one -------------------------------------------------------------------------------

@@ -275,6 +275,10 @@ def test_a_backtest_is_asked_for_followed_and_read(admin, sign_in, web_engine, p
     assert "had said it had at the moment of each contact" in part
     assert "Nothing said: " in part
     assert "What it would have cost" in part
+    rows = cost_rows(part)
+    assert rows[0] == ["211info", "City of Portland", "Rated", "-1", "-$12.50"]
+    assert {row[0] for row in rows} == {"211info", "City of Portland", "Multnomah County"}
+    assert all("City of Portland" in row[:2] for row in rows)
     assert "hx-get" not in part
     assert "All to the County" in admin.get(f"{here}?format=csv")
     assert admin.get(f"{here}?format=json").json["state"] == "done"
@@ -286,6 +290,11 @@ def test_a_backtest_is_asked_for_followed_and_read(admin, sign_in, web_engine, p
     admin.get(here)
     assert len(statements) <= 10, statements
     invalidate()
+
+
+def cost_rows(page) -> list[list[str]]:
+    table = page.html.find("h3", id="cost").find_next("table")
+    return [[cell.text.strip() for cell in row.find_all(["th", "td"])] for row in table.tbody("tr")]
 
 
 def test_what_differs_is_said_rule_by_rule(admin):

@@ -14,8 +14,10 @@ from pyramid.renderers import render_to_response
 from pyramid.view import view_config
 
 from regional311.chargeback.pricing import Case, price_alike
+from regional311.database.session import Scope, open_session
 from regional311.identity.permissions import Permissions as P
 from regional311.intake.queries import contact_numbers
+from regional311.metering.service import REFERRAL_CLOSED
 from regional311.referral import backtest
 from regional311.referral.acceptance import ROOM_STATES as ROOMS
 from regional311.referral.acceptance import UNKNOWN
@@ -408,49 +410,61 @@ def _table(kind: str, rows: list[tuple[str, str, int, int | None]]) -> dict[str,
 
 
 def _costs(request: Any, record: Any, tally: Tally) -> list[dict[str, Any]]:
-    """Price the work that would have been more or less, by who would have paid: two statements.
+    """Price the work that would have been more or less, by who would have done and paid it.
 
-    By the agreements and rates of the period's last day; a piece of each kind is priced alone.
+    By the agreements and rates of the period's last day; a piece of each kind is priced alone. Two
+    statements, and two for each partner that would have closed more referrals of ours, or fewer;
+    of its prices those are shown that we would have paid.
     """
     tell, words = telling(request), Words(request)
-    ids = tell.published.ids
+    ids, me = tell.published.ids, request.tenant.id
     on = record.until_on - timedelta(days=1)
-    pieces = [(key.split("|"), many) for key, many in sorted(tally.work.items()) if many]
-    cases = [
-        Case(
+    work: dict[UUID, list[tuple[Case, int]]] = {}
+    for key, many in sorted(tally.work.items()):
+        activity, owner, service, bureau, channel, language, after, area = key.split("|")
+        theirs = activity == REFERRAL_CLOSED
+        provider = ids.get(owner) if theirs else me
+        if not many or provider is None:
+            continue
+        case = Case(
             activity=activity,
             channel=channel or "phone",
             done_on=on,
             language=language or "en",
             after_hours=bool(after),
-            service_owner_id=ids.get(owner) or request.tenant.id,
+            service_owner_id=ids.get(owner) or me,
             service_key=service or None,
             bureau_key=bureau or None,
             jurisdiction_id=ids.get(area),
-            line_owner_id=request.tenant.id,
+            referrer_id=me if theirs else None,
+            line_owner_id=provider,
         )
-        for (activity, owner, service, bureau, channel, language, after, area), _many in pieces
-    ]
-    if not cases:
-        return []
-    sums: dict[tuple[Any, str], list[Any]] = {}
-    for (_key, many), told in zip(pieces, price_alike(request.dbsession, cases, on), strict=True):
-        amount = (told.amount or Decimal(0)) * many
-        key = (told.payer_id, told.state)
-        entry = sums.setdefault(key, [0, Decimal(0)])
-        entry[0] += many
-        entry[1] += amount
+        work.setdefault(provider, []).append((case, many))
+    sums: dict[tuple[UUID, Any, str], list[Any]] = {}
+    for provider, pieces in work.items():
+        with open_session(request.registry.engine, Scope(provider)) as session:
+            prices = price_alike(session, [case for case, _many in pieces], on)
+            session.rollback()
+        for (_case, many), told in zip(pieces, prices, strict=True):
+            if me not in (provider, told.payer_id):
+                continue
+            entry = sums.setdefault((provider, told.payer_id, told.state), [0, Decimal(0)])
+            entry[0] += many
+            entry[1] += (told.amount or Decimal(0)) * many
     found = []
-    for (payer, state), (many, amount) in sums.items():
+    for (provider, payer, state), (many, amount) in sums.items():
         if not many and not amount:
             continue
         sign = "+" if amount > 0 else ""
         found.append(
             {
+                "provider": tell.partner(provider),
                 "payer": tell.partner(payer),
                 "state": words("charge_state", state),
                 "pieces": f"{'+' if many > 0 else ''}{many}",
                 "amount": f"{sign}{words.money_rounded(amount)}" if state == "rated" else "–",
             }
         )
-    return sorted(found, key=lambda each: (str(each["payer"]), str(each["state"])))
+    return sorted(
+        found, key=lambda each: (str(each["provider"]), str(each["payer"]), str(each["state"]))
+    )
