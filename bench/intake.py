@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from functools import partial
 from statistics import median
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 import psycopg
@@ -200,7 +201,7 @@ def run(site: Site) -> list[Figure]:
 def _posting(client: Client) -> Callable[[str, int], None]:
     """Send the message to a view of the desk, each time a new one."""
     form = client.form(f"/{CITY}/desk/message?service={SERVICE}", "message")
-    today = datetime.now(UTC).date().isoformat()
+    today = datetime.now(ZoneInfo("America/Los_Angeles")).date().isoformat()
 
     def post(view: str, expected: int) -> None:
         sent = form | FIELDS | {"form_key": new_token(), "received_on": today}
