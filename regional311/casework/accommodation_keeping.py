@@ -17,7 +17,7 @@ from regional311.casework.coordinators import terms_of
 from regional311.casework.models import Accommodation, AccommodationNote
 from regional311.database.rows import put
 from regional311.database.session import TenantSession, mark_changed, scope_of
-from regional311.notices.service import withdraw
+from regional311.notices.service import forget_whom
 from regional311.tenancy.models import Tenant
 
 AT_ONCE: Final = 200
@@ -103,7 +103,7 @@ def forget(session: TenantSession, now: datetime) -> int:
     )
     for each in ids:
         # letters say nothing of what it was about, and yet to whom they went
-        withdraw(session, each)
+        forget_whom(session, each)
     mark_changed(session)
     put(
         session,

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from regional311.audit.service import record
 from regional311.casework.coordinators import BOUNDS, Terms, terms_of
-from regional311.database.session import TenantSession, mark_changed, scope_of
+from regional311.database.session import TenantSession, scope_of
 from regional311.errors import InvalidInput, Stale
 from regional311.keys import key_for
-from regional311.tenancy.models import Bureau, Tenant
+from regional311.tenancy.models import Bureau
+from regional311.tenancy.own_settings import keep_settings, locked_settings
 
 
 def set_terms(session: TenantSession, terms: Terms, *, revision: int, now: datetime) -> None:
@@ -22,14 +21,9 @@ def set_terms(session: TenantSession, terms: Terms, *, revision: int, now: datet
     `revision` is the one that was seen. A coordinator who was there keeps their key. Raises
     `Stale` and `InvalidInput`.
     """
-    tenant_id = scope_of(session).tenant_id
-    row = session.execute(
-        select(Tenant.settings, Tenant.revision)
-        .where(Tenant.tenant_id == tenant_id, Tenant.id == tenant_id)
-        .with_for_update()
-    ).one()
-    if row.revision != revision:
-        before = terms_of(row.settings)
+    settings, seen = locked_settings(session)
+    if seen != revision:
+        before = terms_of(settings)
         raise Stale(
             "Somebody else has changed these settings.",
             current={name: getattr(before, name) for name in BOUNDS},
@@ -41,7 +35,6 @@ def set_terms(session: TenantSession, terms: Terms, *, revision: int, now: datet
     if terms.acknowledge_days > terms.decide_days:
         raise InvalidInput("It is acknowledged before it is decided.", field="acknowledge_days")
     _check_coordinators(session, terms)
-    settings: dict[str, Any] = deepcopy(dict(row.settings))
     known = {each.get("name"): each["key"] for each in settings.get("coordinators") or ()}
     settings["accommodation"] = {name: getattr(terms, name) for name in BOUNDS} | (
         {"appeal": terms.appeal} if terms.appeal else {}
@@ -66,19 +59,13 @@ def set_terms(session: TenantSession, terms: Terms, *, revision: int, now: datet
         )
     if not settings["coordinators"]:
         del settings["coordinators"]
-    session.execute(
-        update(Tenant)
-        .where(Tenant.tenant_id == tenant_id, Tenant.id == tenant_id)
-        .values(settings=settings, revision=Tenant.revision + 1)
-        .execution_options(synchronize_session=False)
-    )
-    mark_changed(session)
+    keep_settings(session, settings)
     record(
         session,
         now=now,
         action="settings:accommodation",
         subject_kind="tenant",
-        subject_id=tenant_id,
+        subject_id=scope_of(session).tenant_id,
         detail={"accommodation": settings["accommodation"]},
     )
 

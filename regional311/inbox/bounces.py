@@ -13,10 +13,11 @@ from email import message_from_bytes, policy
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import case, or_, select, update
+from sqlalchemy import or_, select, update
 
 from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.inbox.models import Thread
+from regional311.inbox.working import as_it_comes_back, note_undelivered
 from regional311.notices.models import OutboxMessage
 from regional311.notices.troubles import bounced
 
@@ -109,24 +110,13 @@ def bring_back(session: TenantSession, now: datetime) -> int:
                 Thread.undeliverable_at < OutboxMessage.died_at,
             ),
         )
-        .values(
-            undeliverable_at=OutboxMessage.died_at,
-            state=case(
-                (Thread.state == "waiting", "claimed"),
-                (Thread.state == "done", "new"),
-                else_=Thread.state,
-            ),
-            claimed_by=case((Thread.state == "done", None), else_=Thread.claimed_by),
-            done_at=None,
-            waiting_since=case(
-                (Thread.state.in_(("waiting", "done")), now), else_=Thread.waiting_since
-            ),
-            before=None,
-            version=Thread.version + 1,
-        )
+        .values(as_it_comes_back(OutboxMessage.died_at, now))
         .returning(Thread.id)
         .execution_options(synchronize_session=False)
     ).all()
-    if rows:
+    threads = {row.id for row in rows}
+    for each in sorted(threads):
+        note_undelivered(session, each, now=now)
+    if threads:
         mark_changed(session)
-    return len({row.id for row in rows})
+    return len(threads)

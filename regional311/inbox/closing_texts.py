@@ -13,15 +13,10 @@ from uuid import UUID
 
 from sqlalchemy import func, or_, select
 
-from regional311.audit.service import record
-from regional311.database.ids import new_id
-from regional311.database.locking import locked
-from regional311.database.rows import new_row, put
 from regional311.database.session import TenantSession, scope_of
 from regional311.errors import InvalidInput
-from regional311.inbox.letters import clean
 from regional311.inbox.models import AnswerTemplate
-from regional311.inbox.templates import LONGEST_NAME, check_text, filled
+from regional311.inbox.templates import filled, write
 from regional311.intake import lifecycle
 from regional311.intake.models import Contact, Inquirer
 
@@ -110,43 +105,19 @@ def keep(
     now: datetime,
 ) -> UUID:
     """Add a text, or change one. Raises `InvalidInput`, `Stale`, `NotFound`."""
-    words = clean(text).strip()
-    if not name.strip() or len(name.strip()) > LONGEST_NAME:
-        raise InvalidInput(f"Give it a name of at most {LONGEST_NAME} characters.", field="name")
-    if not words or len(words) > LONGEST:
-        raise InvalidInput(f"Write something, at most {LONGEST} characters.", field="text")
     if resolution is not None and resolution not in lifecycle.RESOLUTIONS:
         raise InvalidInput("Choose one of the outcomes listed.", field="resolution")
-    check_text(words, PLACES)
-    scope = scope_of(session)
-    values = {
-        "name": name.strip(),
-        "language": language,
-        "service_key": service_key,
-        "resolution": resolution,
-        "text": words,
-    }
-    if text_id is None:
-        made = new_id()
-        put(
-            session,
-            new_row(
-                AnswerTemplate,
-                tenant_id=scope.tenant_id,
-                id=made,
-                purpose="closing",
-                **values,
-                changed_at=now,
-                changed_by=scope.person_id,
-                version=1,
-            ),
-        )
-    else:
-        made = text_id
-        row = locked(session, AnswerTemplate, text_id, version, values, "text")
-        for field, value in values.items():
-            setattr(row, field, value)
-        row.changed_at, row.changed_by = now, scope.person_id
-        session.flush()
-    record(session, now=now, action="template:keep", subject_kind="template", subject_id=made)
-    return made
+    return write(
+        session,
+        row_id=text_id,
+        version=version,
+        name=name,
+        text=text,
+        places=PLACES,
+        longest=LONGEST,
+        now=now,
+        purpose="closing",
+        language=language,
+        service_key=service_key,
+        resolution=resolution,
+    )

@@ -65,17 +65,47 @@ def keep(
     now: datetime,
 ) -> UUID:
     """Add a template, or change one. Raises `InvalidInput`, `Stale`, `NotFound`."""
+    if channel is not None and channel not in CHANNELS:
+        raise InvalidInput("Choose one of the channels listed.", field="channel")
+    return write(
+        session,
+        row_id=template_id,
+        version=version,
+        name=name,
+        text=text,
+        places=PLACES,
+        longest=LONGEST,
+        now=now,
+        language=language,
+        channel=channel,
+    )
+
+
+def write(
+    session: TenantSession,
+    *,
+    row_id: UUID | None,
+    version: int | None,
+    name: str,
+    text: str,
+    places: Sequence[str],
+    longest: int,
+    now: datetime,
+    **more: str | None,
+) -> UUID:
+    """Add a row with words that have these places, or change one; `more` are its other columns.
+
+    Raises `InvalidInput`, `Stale`, `NotFound`.
+    """
     words = clean(text).strip()
     if not name.strip() or len(name.strip()) > LONGEST_NAME:
         raise InvalidInput(f"Give it a name of at most {LONGEST_NAME} characters.", field="name")
-    if not words or len(words) > LONGEST:
-        raise InvalidInput(f"Write something, at most {LONGEST} characters.", field="text")
-    if channel is not None and channel not in CHANNELS:
-        raise InvalidInput("Choose one of the channels listed.", field="channel")
-    check_text(words)
+    if not words or len(words) > longest:
+        raise InvalidInput(f"Write something, at most {longest} characters.", field="text")
+    check_text(words, places)
     scope = scope_of(session)
-    values = {"name": name.strip(), "language": language, "channel": channel, "text": words}
-    if template_id is None:
+    values = {"name": name.strip(), "text": words, **more}
+    if row_id is None:
         made = new_id()
         put(
             session,
@@ -90,8 +120,8 @@ def keep(
             ),
         )
     else:
-        made = template_id
-        row = locked(session, AnswerTemplate, template_id, version, values, "template")
+        made = row_id
+        row = locked(session, AnswerTemplate, row_id, version, values, "template")
         for field, value in values.items():
             setattr(row, field, value)
         row.changed_at, row.changed_by = now, scope.person_id

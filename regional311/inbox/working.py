@@ -103,6 +103,39 @@ def claim_next(session: TenantSession, *, now: datetime) -> str | None:
     return str(found.public_id)
 
 
+def as_it_comes_back(at: Any, now: datetime) -> dict[str, Any]:
+    """What changes of a thread whose answer did not arrive: whoever answered has it again, and one
+    that was done is new. `at` is when that was known.
+    """
+    return {
+        "undeliverable_at": at,
+        "state": case(
+            (Thread.state == "waiting", "claimed"),
+            (Thread.state == "done", "new"),
+            else_=Thread.state,
+        ),
+        "claimed_by": case((Thread.state == "done", None), else_=Thread.claimed_by),
+        "done_at": None,
+        "waiting_since": case(
+            (Thread.state.in_(("waiting", "done")), now), else_=Thread.waiting_since
+        ),
+        "before": None,
+        "version": Thread.version + 1,
+    }
+
+
+def note_undelivered(session: TenantSession, thread_id: UUID, *, now: datetime) -> None:
+    """Keep in a thread's trail that an answer did not arrive."""
+    record(
+        session,
+        now=now,
+        action="thread:undelivered",
+        subject_kind="thread",
+        subject_id=thread_id,
+        detail={},
+    )
+
+
 def came_back(session: TenantSession, thread_id: UUID, *, now: datetime) -> bool:
     """Bring a thread back to the inbox whose answer did not arrive; False when it is no thread.
 
@@ -114,35 +147,14 @@ def came_back(session: TenantSession, thread_id: UUID, *, now: datetime) -> bool
     found = session.execute(
         update(Thread)
         .where(Thread.tenant_id == scope_of(session).tenant_id, Thread.id == thread_id)
-        .values(
-            undeliverable_at=now,
-            state=case(
-                (Thread.state == "waiting", "claimed"),
-                (Thread.state == "done", "new"),
-                else_=Thread.state,
-            ),
-            claimed_by=case((Thread.state == "done", None), else_=Thread.claimed_by),
-            done_at=None,
-            waiting_since=case(
-                (Thread.state.in_(("waiting", "done")), now), else_=Thread.waiting_since
-            ),
-            before=None,
-            version=Thread.version + 1,
-        )
+        .values(as_it_comes_back(now, now))
         .returning(Thread.id)
         .execution_options(synchronize_session=False)
     ).one_or_none()
     mark_changed(session)
     if found is None:
         return False
-    record(
-        session,
-        now=now,
-        action="thread:undelivered",
-        subject_kind="thread",
-        subject_id=thread_id,
-        detail={},
-    )
+    note_undelivered(session, thread_id, now=now)
     return True
 
 

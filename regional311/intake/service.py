@@ -85,8 +85,7 @@ class Followers:
     ``names`` maps partners' ids and services' ``partner/key`` to names; ``url`` is the address of
     this site without a slash at the end. ``hold`` is how long letters wait before they leave, so
     that what they tell of can still be undone, ``cause_id`` what that is; ``silent`` writes none.
-    ``wording`` has partners'
-    own words.
+    ``wording`` has partners' own words.
     """
 
     names: Mapping[str, str]

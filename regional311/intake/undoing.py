@@ -30,7 +30,7 @@ from regional311.intake.service import (
     update_row,
 )
 from regional311.notices.models import OutboxMessage
-from regional311.notices.service import outbox_row
+from regional311.notices.service import STATES, as_written, outbox_row
 
 TAKEN_BACK: Final = "What was said of it last was a mistake and is taken back."
 """What those who follow a request read when a change of it is undone."""
@@ -229,7 +229,7 @@ def _answer_letters(
             if token is None:
                 continue
             options["address"] = f"{followers.url}/track/{token}"
-        say = followers.translate or (lambda text, _language: text)
+        say = followers.translate or as_written
         put(
             session,
             outbox_row(
@@ -239,10 +239,11 @@ def _answer_letters(
                 language=each.language,
                 now=now,
                 subject_id=each.subject_id,
+                wording=followers.wording,
                 values={
                     "number": numbers[each.subject_id],
                     "partner": followers.name(owner_id),
-                    "state": state.replace("_", " "),
+                    "state": say(STATES.get(state, state), each.language),
                     "message": say(TAKEN_BACK, each.language),
                 },
                 **options,

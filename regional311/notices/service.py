@@ -9,13 +9,25 @@ from uuid import UUID
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date
-from sqlalchemy import ARRAY, ColumnElement, Uuid, any_, case, exists, literal, select, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Text,
+    Uuid,
+    any_,
+    case,
+    cast,
+    exists,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.orm import aliased
 
 from regional311.database.ids import new_id
 from regional311.database.rows import new_row, send
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
-from regional311.notices.models import OutboxMessage
+from regional311.notices.models import MailTrouble, NoticeStop, OutboxMessage
 from regional311.notices.wording import Wording, Words, fill, usual
 from regional311.tenancy.models import Tenant
 
@@ -406,6 +418,29 @@ def with_fragments(
     if address:
         link = fill(translate(LINK, language), {"address": address})
     return {"message": "", **values, "expected": expected, "link": link}
+
+
+def forget_whom(session: TenantSession, subject_id: UUID) -> None:
+    """Withdraw what has not left about a subject, and keep nowhere to whom it was written."""
+    withdraw(session, subject_id)
+    tenant_id = scope_of(session).tenant_id
+    # a stop belongs to one address; its id takes that place
+    session.execute(
+        update(NoticeStop)
+        .where(NoticeStop.tenant_id == tenant_id, NoticeStop.subject_id == subject_id)
+        .values(address=cast(NoticeStop.id, Text)),
+        execution_options={"synchronize_session": False},
+    )
+    written = select(OutboxMessage.id).where(
+        OutboxMessage.tenant_id == tenant_id, OutboxMessage.subject_id == subject_id
+    )
+    session.execute(
+        update(MailTrouble)
+        .where(MailTrouble.tenant_id == tenant_id, MailTrouble.message_id.in_(written))
+        .values(message_id=None),
+        execution_options={"synchronize_session": False},
+    )
+    mark_changed(session)
 
 
 def day_in(day: date | None, language: str) -> str:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from copy import deepcopy
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
-
 from regional311.audit.service import record
-from regional311.database.session import TenantSession, mark_changed, scope_of
+from regional311.database.session import TenantSession, scope_of
 from regional311.errors import InvalidInput, NotFound, Stale
 from regional311.notices.service import TEXTS, TO_PEOPLE
 from regional311.notices.wording import LANGUAGES, Words, check, own_words
-from regional311.tenancy.models import Tenant
+from regional311.tenancy.own_settings import keep_settings, locked_settings
 
 
 def standard(event: str) -> Words:
@@ -44,13 +41,7 @@ def set_wording(
     if words is not None:
         words = Words(words.heading.strip(), words.body.strip().replace("\r\n", "\n"))
         check(words, usual)
-    tenant_id = scope_of(session).tenant_id
-    row = session.execute(
-        select(Tenant.settings)
-        .where(Tenant.tenant_id == tenant_id, Tenant.id == tenant_id)
-        .with_for_update()
-    ).one()
-    settings: dict[str, Any] = deepcopy(dict(row.settings))
+    settings, _revision = locked_settings(session)
     rows: list[dict[str, Any]] = settings.get("wording") or []
     before = own_words(rows, event, language)
     if mark(before) != seen:
@@ -67,19 +58,13 @@ def set_wording(
     settings["wording"] = sorted(rows, key=lambda each: (each["event"], each["language"]))
     if not rows:
         del settings["wording"]
-    session.execute(
-        update(Tenant)
-        .where(Tenant.tenant_id == tenant_id, Tenant.id == tenant_id)
-        .values(settings=settings, revision=Tenant.revision + 1)
-        .execution_options(synchronize_session=False)
-    )
-    mark_changed(session)
+    keep_settings(session, settings)
     record(
         session,
         now=now,
         action="settings:wording",
         subject_kind="tenant",
-        subject_id=tenant_id,
+        subject_id=scope_of(session).tenant_id,
         detail={
             "event": event,
             "language": language,

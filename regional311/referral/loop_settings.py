@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 from datetime import datetime
-from typing import Any, Final
-
-from sqlalchemy import select, update
+from typing import Final
 
 from regional311.audit.service import record
-from regional311.database.session import TenantSession, mark_changed, scope_of
+from regional311.database.session import TenantSession, scope_of
 from regional311.errors import InvalidInput, Stale
 from regional311.referral.loop import loop_of
-from regional311.tenancy.models import Tenant
+from regional311.tenancy.own_settings import keep_settings, locked_settings
 
 BOUNDS: Final[Mapping[str, tuple[int, int]]] = {
     "attempts": (1, 20),
@@ -40,14 +37,9 @@ def set_loop(
     `revision` is the one that was seen. An urgency without a service level of the partner's has no
     days of its own. Raises :class:`Stale` and :class:`InvalidInput`.
     """
-    tenant_id = scope_of(session).tenant_id
-    row = session.execute(
-        select(Tenant.settings, Tenant.revision)
-        .where(Tenant.tenant_id == tenant_id, Tenant.id == tenant_id)
-        .with_for_update()
-    ).one()
-    if row.revision != revision:
-        before = loop_of(row.settings)
+    settings, seen = locked_settings(session)
+    if seen != revision:
+        before = loop_of(settings)
         raise Stale(
             "Somebody else has changed these settings.",
             current={name: getattr(before, name) for name in BOUNDS},
@@ -55,26 +47,19 @@ def set_loop(
         )
     for name, (least, most) in BOUNDS.items():
         _check(name, numbers[name], least, most)
-    settings: dict[str, Any] = deepcopy(dict(row.settings))
     settings["loop"] = {name: numbers[name] for name in BOUNDS}
     for level in settings.get("service_levels") or ():
         days = follow_up_days.get(level["priority"])
         if days is not None:
             _check(f"follow_up_{level['priority']}", days, *FOLLOW_UP)
             level["follow_up_days"] = days
-    session.execute(
-        update(Tenant)
-        .where(Tenant.tenant_id == tenant_id, Tenant.id == tenant_id)
-        .values(settings=settings, revision=Tenant.revision + 1)
-        .execution_options(synchronize_session=False)
-    )
-    mark_changed(session)
+    keep_settings(session, settings)
     record(
         session,
         now=now,
         action="settings:loop",
         subject_kind="tenant",
-        subject_id=tenant_id,
+        subject_id=scope_of(session).tenant_id,
         detail={"loop": settings["loop"]},
     )
 
