@@ -87,6 +87,7 @@ from regional311.notices.service import TO_PEOPLE
 from regional311.notices.ways_out import read_token as read_stop
 from regional311.notices.wording import LANGUAGES as WORDED_IN
 from regional311.referral import person_links
+from regional311.referral.lifecycle import SENDER
 from regional311.referral.models import AcceptancePolicy, Backtest, FollowUp, Referral, RuleSet
 from regional311.referral.snapshot import NOBODY
 from regional311.settlement.models import BalanceConfirmation, Dispute, NettingSet, Payment
@@ -1316,6 +1317,30 @@ class Referrals(Collection):
 
     permission = P.REFERRAL_READ
     model, member, prefix = Referral, ReferralRecord, "F"
+
+    def find(self, name: str) -> Any:
+        found = super().find(name)
+        return None if found is not None and self._is_secret(found) else found
+
+    def _is_secret(self, found: Any) -> bool:
+        """Whether it went to a confidential service, and neither did they send it nor are they
+        cleared. What came in is its receiver's work.
+        """
+        identity = self.request.identity
+        if (
+            not isinstance(identity, Identity)
+            or found.side != SENDER
+            or identity.cleared(self.request.tenant.id)
+            or (found.counterparty_id, found.service_key)
+            not in telling(self.request).confidential_services
+        ):
+            return False
+        sent_by = self.request.dbsession.execute(
+            select(Contact.specialist_id).where(
+                Contact.tenant_id == self.request.tenant.id, Contact.id == found.contact_id
+            )
+        ).scalar_one_or_none()
+        return sent_by is None or sent_by != identity.person_id
 
 
 class InsightFigure(Resource):

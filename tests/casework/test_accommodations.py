@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from regional311.casework import accommodations
 from regional311.casework.accommodation_keeping import forget
@@ -16,8 +16,9 @@ from regional311.casework.accommodation_reminders import TASKS, remind, step_on
 from regional311.casework.accommodations import Asked
 from regional311.casework.coordinators import terms_of
 from regional311.casework.models import Accommodation, AccommodationNote
+from regional311.database.ids import new_id
 from regional311.database.session import Scope, scope_of
-from regional311.notices.models import OutboxMessage
+from regional311.notices.models import NoticeStop, OutboxMessage
 from regional311.tenancy.models import Tenant
 
 RECEIVED = datetime(2026, 10, 13, 18, tzinfo=UTC)
@@ -146,6 +147,15 @@ def test_only_what_is_counted_is_left_when_the_time_is_over(dbsession, taken, le
         dbsession, row_id=taken.id, words="Zephyrine", internal=True, letters=letters, now=on(13)
     )
     decide(dbsession, taken, letters, on(14))
+    dbsession.execute(
+        insert(NoticeStop).values(
+            tenant_id=taken.tenant_id,
+            id=new_id(),
+            address="zephyrine@canary.example",
+            subject_id=taken.id,
+            changed_at=on(14),
+        )
+    )
     kept = letters.terms.keep_days
     assert forget(dbsession, on(14) + timedelta(days=kept)) == 0
     assert forget(dbsession, on(15) + timedelta(days=kept)) == 1
@@ -164,6 +174,10 @@ def test_only_what_is_counted_is_left_when_the_time_is_over(dbsession, taken, le
         *("forgotten_at", "updated_at", "version"),
     }
     assert "Zephyrine" not in str(dict(row))
+    stop = dbsession.execute(
+        select(NoticeStop.id, NoticeStop.address).where(NoticeStop.subject_id == taken.id)
+    ).one()
+    assert stop.address == str(stop.id)
     assert accommodations.by_token(dbsession, "a secret of more than twenty") is None
     notes = dbsession.scalars(
         select(AccommodationNote.words).where(AccommodationNote.accommodation_id == taken.id)

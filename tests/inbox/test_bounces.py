@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, text
 
+from regional311.audit.queries import history
 from regional311.database.ids import new_id
 from regional311.database.rows import put
 from regional311.database.session import Scope, session_scope
@@ -223,3 +224,5 @@ def test_an_answer_that_was_given_up_brings_its_thread_back(
         assert found.state == then
         assert (found.undeliverable_at is not None) is comes
         assert found.version == (2 if comes else 1)
+        trail = [each.action for each in history(session, thread_id)]
+        assert trail.count("thread:undelivered") == (1 if comes else 0)

@@ -10,6 +10,7 @@ from regional311.database.ids import new_token
 from regional311.database.session import Scope, session_scope
 from regional311.referral.filing import Asker, Intake, take_in
 from regional311.referral.snapshot import published
+from regional311.web.telling import Telling
 
 CITY, HELP = "/city-of-portland", "/211info"
 
@@ -159,3 +160,22 @@ def test_the_export(partner, sent):
     export = partner.get(f"{HELP}/referrals?format=csv")
     assert number in export
     assert "Dana" not in export
+
+
+def test_who_is_not_cleared_sees_their_own_confidential_referrals_only(
+    sign_in, people, sent, monkeypatch
+):
+    secret = (people.tenants["211info"], "shelter")
+    monkeypatch.setattr(Telling, "confidential_services", frozenset({secret}))
+    number = sent().referral_public_id
+    mine = sign_in("specialist", "city-of-portland")
+    assert "Dana Reed" in mine.get(f"{CITY}/referrals/{number}")
+    people.make("other@specialists.example", {"city-of-portland": ("specialist",)})
+    other = sign_in("city-of-portland", email="other@specialists.example")
+    other.get(f"{CITY}/referrals/{number}", status=404)
+    assert number not in other.get(f"{CITY}/referrals?view=sent")
+    cleared = sign_in("supervisor", "city-of-portland")
+    assert number in cleared.get(f"{CITY}/referrals?view=sent")
+    cleared.get(f"{CITY}/referrals/{number}")
+    # whoever received it works it, confidential or not
+    assert number in sign_in("partner", "211info").get(f"{HELP}/referrals")

@@ -213,9 +213,18 @@ def _chosen(request: Any, listing: Listing) -> dict[str, Any]:
         "claimed_by": UUID(asked["who"]) if asked["who"] not in (None, NOBODY) else None,
         "unclaimed": asked["who"] == NOBODY,
         "counterparty_id": tell.published.ids.get(asked["partner"] or ""),
+        "without": _hidden(request, tell),
         "sort": sort if sort in worklist.SORTS else "sent",
         "oldest_first": not (listing.sort or "").startswith("-"),
     }
+
+
+def _hidden(request: Any, tell: Telling) -> list[tuple[UUID, str]]:
+    """Others' confidential services: what was sent there is not for who is not cleared."""
+    if request.identity.cleared(request.tenant.id):
+        return []
+    me = request.tenant.id
+    return sorted(each for each in tell.confidential_services if each[0] != me)
 
 
 def _service_name(tell: Telling, row: Any) -> str:
