@@ -744,16 +744,24 @@ def published(engine: Engine) -> Published:
         held = _kept.get(key)
         if held is not None and now - held[0] < CHECK_SECONDS:
             return held[1]
-        # everything is read as of one moment: never half of a change
-        steady = engine.execution_options(isolation_level="REPEATABLE READ")
-        with steady.connect() as connection:
-            if held is not None and tenancy.revision(connection) == held[1].revision:
-                snapshot = held[1]
-            else:
-                with open_session(connection, NOBODY) as session:
-                    snapshot = Published.load(session)
+        snapshot = None if held is None else held[1]
+        if snapshot is None or snapshot.revision != _newest(engine):
+            # everything is read as of one moment: never half of a change
+            steady = engine.execution_options(isolation_level="REPEATABLE READ")
+            with steady.connect() as connection, open_session(connection, NOBODY) as session:
+                snapshot = Published.load(session)
         _kept[key] = (time.monotonic(), snapshot)
         return snapshot
+
+
+def _newest(engine: Engine) -> int:
+    """The newest revision, asked outside transactions.
+
+    At the end of one that is rolled back the driver forgets what it has prepared on the connection,
+    and this would happen every second.
+    """
+    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        return tenancy.revision(connection)
 
 
 def invalidate() -> None:
