@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from pyramid.httpexceptions import HTTPMethodNotAllowed, HTTPNotFound
+from pyramid.httpexceptions import HTTPMethodNotAllowed, HTTPNotFound, HTTPRedirection
 from pyramid.response import Response
 from pyramid.static import static_view
 from pyramid.tweens import INGRESS
@@ -62,6 +62,8 @@ def guard_factory(handler, registry):
             except Exception:
                 log.exception("an error page could not be made")
                 response = _plain(500, "Something went wrong. Nothing was saved.")
+        if isinstance(response, HTTPRedirection):
+            response.empty_body = True  # no browser shows the page that would be made of it
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         if configured.secure:

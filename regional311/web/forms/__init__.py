@@ -44,6 +44,7 @@ from regional311.web.forms.types import (
     Schema,
     Secret,
     String,
+    complete,
 )
 from regional311.web.forms.widgets import (
     CheckboxGroupWidget,
@@ -208,18 +209,18 @@ def make_form(
     cancel_url: str | None = None,
     buttons: tuple[tuple[str, Any], ...] = (),
 ) -> Form:
-    """Return a form for this request.
+    """Return a form for this request, of a schema that was made for it.
 
     `values` fill the fields. `once=True` adds a key by which a form that is sent twice is
     recognised (`form_key(request)`). `buttons` holds (name, label) of further submit buttons;
     which one was pressed is in `request.POST`. `name` must differ between forms of one page: it
     opens the ids of all controls.
     """
-    bound = schema.bind(request=request)
-    _choose_widgets(bound)
-    bound.widget = FormWidget()
+    complete(schema, request)
+    _choose_widgets(schema)
+    schema.widget = FormWidget()
     form = Form(
-        bound,
+        schema,
         action=action,
         formid=name,
         focus="off",
@@ -231,7 +232,7 @@ def make_form(
     )
     form.cancel_url = cancel_url
     if values is not None:
-        known = {child.name for child in bound.children}
+        known = {child.name for child in schema.children}
         form.set_appstruct({key: _shown(each) for key, each in values.items() if key in known})
     if once:
         sent = request.POST.get("form_key", "") if request.method == "POST" else ""

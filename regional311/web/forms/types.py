@@ -12,7 +12,7 @@ import decimal
 import re
 import unicodedata
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import Any
 
 import colander
 
@@ -244,23 +244,19 @@ class Schema(colander.MappingSchema):
     def schema_type(self) -> colander.Mapping:
         return colander.Mapping(unknown="raise")
 
-    def bind(self, **kw: Any) -> Self:
-        """Give a copy for one request, after every `after_bind(node, kw)`, the innermost first.
 
-        Colander looks through all that each node has for deferred values, of which these forms
-        have none: it took as long as validating.
-        """
-        bound = self.clone()
-        _after_bind(bound, kw)
-        return bound
+def complete(node: colander.SchemaNode, request: Any) -> None:
+    """Call every `after_bind(node, kw)` of a schema that was made for this request.
 
-
-def _after_bind(node: colander.SchemaNode, kw: dict[str, Any]) -> None:
+    The innermost come first. Colander's own `bind` copies the schema, which is new already, and
+    looks through all that each node has for deferred values, of which these forms have none: it
+    took longer than validating.
+    """
     for child in node.children:
-        _after_bind(child, kw)
-    node.bindings = kw
+        complete(child, request)
+    node.bindings = {"request": request}
     if getattr(node, "after_bind", None):
-        node.after_bind(node, kw)
+        node.after_bind(node, node.bindings)
 
 
 def _value_of(choice: Any) -> str:
