@@ -14,6 +14,7 @@ from datetime import date
 from typing import Any, Final
 
 from regional311.catalog.directory import Service
+from regional311.referral.acceptance import Acceptance, policy_for
 from regional311.referral.conditions import BadCondition, Facts, compile_condition
 from regional311.referral.decision import Region
 from regional311.referral.rules import (
@@ -34,6 +35,9 @@ ERROR: Final = "error"
 WARNING: Final = "warning"
 DECIDED: Final = "decided"
 SAMPLED: Final = "sampled"
+_NAMED: Final = 4
+"""Services that a problem names one by one."""
+
 _RELATIONS: Final = frozenset({"self", "other", "nobody"})
 _SET_FIELDS: Final = (
     "services",
@@ -72,7 +76,8 @@ class Known:
     ``services`` and ``boundaries`` are ``partner/key``; ``partnerships`` are the partners this one
     has an agreement with; ``others`` are the other partners' rules and ``offered`` the terms of
     each partner's services. ``ended`` are services that can be asked for no more, ``branches`` the
-    terms of taxonomies, ``directory`` the services that are offered.
+    terms of taxonomies, ``directory`` the services that are offered, ``taking`` what each partner
+    takes from others.
     """
 
     tenant: str
@@ -89,6 +94,7 @@ class Known:
     ended: frozenset[str] = frozenset()
     branches: frozenset[str] = frozenset()
     directory: tuple[Service, ...] = ()
+    taking: Mapping[str, tuple[Acceptance, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -129,6 +135,7 @@ class Known:
             ended,
             frozenset(branches),
             offered,
+            region.reception.policies,
         )
 
 
@@ -153,6 +160,7 @@ def check_rules(rules: Iterable[Rule], known: Known) -> list[Problem]:
     seen: dict[str, int] = {}
     names: dict[str, str] = {}
     plain = [_plain(rule.match, known.tenant) for rule in rules]
+    ways = _ways_back(known)
     for at, rule in enumerate(rules):
         if rule.key in seen:
             problems.append(_problem(rule, "duplicate", "Another rule has the same key."))
@@ -164,7 +172,7 @@ def check_rules(rules: Iterable[Rule], known: Known) -> list[Problem]:
             continue
         problems.extend(_unknown(rule, known))
         problems.extend(_cannot_be_done(rule, known))
-        problems.extend(_loops(rule, known))
+        problems.extend(_loops(rule, known, ways))
         shadow = next(
             (each for each in range(at) if _covers(rules[each], rule, plain[each], plain[at])), None
         )
@@ -340,12 +348,59 @@ def _cannot_be_done(rule: Rule, known: Known) -> Iterator[Problem]:
         and rule.target not in known.partnerships
     ):
         yield _problem(rule, "no-agreement", f"There is no agreement with {rule.target}.")
+    if rule.outcome in CROSSING:
+        for partner in sorted(_sent_to(rule) & known.partners - {known.tenant}):
+            yield from _nothing_taken(rule, partner, known)
     if known.directory and _fits_no_service(rule, known):
         yield _problem(
             rule, "unreachable", "No service fits what it says of services, kinds and verbs."
         )
     if rule.target == "owner" and rule.match.owners == {"nobody"}:
         yield _problem(rule, "unreachable", "It sends to the owner where nobody is responsible.")
+
+
+def _sent_to(rule: Rule) -> frozenset[str]:
+    """The partners, as far as it names them, to which a rule sends."""
+    return rule.match.owners if rule.target in ("", "owner") else frozenset({rule.target})
+
+
+def _nothing_taken(rule: Rule, partner: str, known: Known) -> Iterator[Problem]:
+    """Say where a partner takes nothing by its own policy: of all that the rule sends, or a part.
+
+    A policy that is open at some hours, or has no room today, is no such policy: what it says is
+    asked again for each contact.
+    """
+    policies = known.taking.get(partner, ())
+    if not any(each.mode == "closed" for each in policies):
+        return
+    match, wanted = rule.match, qualified(rule.match.services, known.tenant)
+    kinds = match.terms | {
+        each.term for each in known.directory if each.ref in wanted and each.term
+    }
+    sent = [
+        each
+        for each in known.directory
+        if each.tenant == partner
+        and (each.ref in wanted or each.term in kinds or not (wanted or match.terms))
+    ]
+    shut: list[str] = []
+    taken: list[str] = []
+    for key, name in [(each.key, each.name) for each in sent] or [("", partner)]:
+        policy = policy_for(policies, key, known.tenant)
+        (shut if policy is not None and policy.mode == "closed" else taken).append(name)
+    if shut and not taken:
+        yield _problem(
+            rule, "closed", f"By its own policy {partner} takes nothing of this at present."
+        )
+    elif shut:
+        more = f" and {len(shut) - _NAMED} more" if len(shut) > _NAMED else ""
+        yield _problem(
+            rule,
+            "closed",
+            f"By its own policy {partner} does not take this at present:"
+            f" {', '.join(shut[:_NAMED])}{more}.",
+            WARNING,
+        )
 
 
 def _fits_no_service(rule: Rule, known: Known) -> bool:
@@ -362,50 +417,105 @@ def _fits_no_service(rule: Rule, known: Known) -> bool:
     return True
 
 
-def _loops(rule: Rule, known: Known) -> Iterator[Problem]:
+_Ways = Mapping[str, list[tuple[Rule, list[str]]]]
+"""Of each other partner the rules by which something may come back to us, and to whom they send."""
+
+
+def _ways_back(known: Known) -> _Ways:
+    """Give the rules of others that send to us, or to somebody whose rules lead to us."""
+    sending = {
+        partner: [
+            (each, _sent_to(each) - {partner})
+            for each in rules
+            if not (each.continues or each.off) and each.outcome in CROSSING
+        ]
+        for partner, rules in known.others.items()
+    }
+    leading = {known.tenant}
+    while more := {
+        partner
+        for partner, rules in sending.items()
+        if partner not in leading and any(to & leading for _rule, to in rules)
+    }:
+        leading |= more
+    return {
+        partner: [(rule, sorted(to & leading)) for rule, to in rules if to & leading]
+        for partner, rules in sending.items()
+        if partner in leading
+    }
+
+
+def _loops(rule: Rule, known: Known, ways: _Ways) -> Iterator[Problem]:
+    """Say by which other partners' rules what this one sends away comes back, the shortest way.
+
+    Each rule on it must be able to match together with this one and with the one before it;
+    conditions are taken as able to hold.
+    """
     if rule.continues or rule.outcome not in CROSSING:
         return
-    target = rule.match.owners if rule.target in ("", "owner") else {rule.target}
-    for partner in sorted(target & known.others.keys()):
-        for back in known.others[partner]:
-            if (
-                not (back.continues or back.off)
-                and back.outcome in CROSSING
-                and back.target == known.tenant
-                and _overlap(rule, back, known, partner)
+    steps = [
+        f"ule {each.name!r} of {partner} sends the same"
+        f" {'back to' if to == known.tenant else 'on to'} {to}"
+        for partner, each, to in _way_back(rule, known, ways)
+    ]
+    if steps:
+        yield _problem(rule, "loop", f"R{', and r'.join(steps)}.")
+
+
+_Step = tuple[str, Rule, str]
+"""A partner, its rule, and to whom that rule sends."""
+
+
+def _way_back(rule: Rule, known: Known, ways: _Ways) -> list[_Step]:
+    """Find the shortest chain of other partners' rules that ends at this partner."""
+    reached: list[tuple[str, str, Rule, list[_Step]]] = [
+        (known.tenant, partner, rule, []) for partner in sorted(_sent_to(rule) & ways.keys())
+    ]
+    seen: set[tuple[str, str, str]] = set()
+    for sender, partner, sent_by, so_far in reached:
+        for each, targets in ways[partner]:
+            if not (
+                _overlap(rule, known.tenant, each, partner, known)
+                and (sent_by is rule or _overlap(sent_by, sender, each, partner, known))
             ):
-                yield _problem(
-                    rule,
-                    "loop",
-                    f"Rule {back.name!r} of {partner} sends the same back to {known.tenant}.",
-                )
-                break
+                continue
+            for to in targets:
+                way = [*so_far, (partner, each, to)]
+                if to == known.tenant:
+                    return way
+                if (partner, each.key, to) not in seen:
+                    seen.add((partner, each.key, to))
+                    reached.append((partner, to, each, way))
+    return []
 
 
-def _overlap(one: Rule, other: Rule, known: Known, partner: str) -> bool:
-    """Whether some contact could match both; conditions are taken as able to hold."""
-    tenant = known.tenant
-    if not _days_meet(one, other):
-        return False
+def _overlap(one: Rule, of_one: str, other: Rule, of_other: str, known: Known) -> bool:
+    """Whether some contact could match two partners' rules; conditions are taken to hold."""
     first, second = one.match, other.match
-    mine, theirs = _owners(first, known, tenant), _owners(second, known, partner)
-    owners = mine & theirs
-    if not owners:
-        return False
-    terms = first.terms & second.terms or first.terms or second.terms
-    if terms and not any(terms & known.offered.get(owner, terms) for owner in owners):
-        return False
-    for name in ("verbs", "terms", "channels", "languages", "urgency"):
-        mine, theirs = getattr(first, name), getattr(second, name)
+    for mine, theirs in (
+        (first.terms, second.terms),
+        (first.verbs, second.verbs),
+        (first.channels, second.channels),
+        (first.languages, second.languages),
+        (first.urgency, second.urgency),
+    ):
         if mine and theirs and mine.isdisjoint(theirs):
             return False
-    services = {each.partition("/")[2] for each in qualified(first.services, tenant)}
-    back = {each.partition("/")[2] for each in qualified(second.services, partner)}
-    if services and back and services.isdisjoint(back):
-        return False
     if first.hours and second.hours and first.hours != second.hours:
         return False
-    return first.confidential is None or second.confidential in (None, first.confidential)
+    if first.confidential is not None and second.confidential not in (None, first.confidential):
+        return False
+    if not _days_meet(one, other):
+        return False
+    owners = _owners(first, known, of_one) & _owners(second, known, of_other)
+    terms = first.terms & second.terms or first.terms or second.terms
+    if not owners or (
+        terms and not any(terms & known.offered.get(owner, terms) for owner in owners)
+    ):
+        return False
+    services = {each.partition("/")[2] for each in qualified(first.services, of_one)}
+    back = {each.partition("/")[2] for each in qualified(second.services, of_other)}
+    return not (services and back and services.isdisjoint(back))
 
 
 def _owners(match: Matchers, known: Known, tenant: str) -> frozenset[str]:

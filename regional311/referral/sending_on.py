@@ -2,7 +2,8 @@
 
 While nobody has answered, the sender may offer the need to others as well: who accepts first has
 it. A receiver refers onward what it has: a new referral, in its own name, that is part of the one
-that it received. What was declined, or came to nothing, is referred again (`further.py`).
+that it received. What was declined, or came to nothing, is referred again (`further.py`). It never
+goes to a partner through whose hands it came: nobody waits in a circle (`rings.py`).
 
 Only what both the sharing policy and the person allow crosses. Each new receiver is another one to
 whom the person is asked to agree; without it only what needs no consent goes.
@@ -32,6 +33,7 @@ from regional311.referral.filing import ConsentNotWritten, NotAccepted
 from regional311.referral.models import Consent, Referral, ReferralOffer
 from regional311.referral.papers import paper_of
 from regional311.referral.prohibition import CONTACT_PROHIBITED
+from regional311.referral.rings import came_through
 from regional311.referral.sending import AnswerLink, Outgoing, referral_rows
 from regional311.referral.service import settle_need
 from regional311.referral.snapshot import ENGLISH, Published
@@ -43,6 +45,10 @@ MOST: Final = 8
 
 class CannotSendOn(Conflict):
     """The referral is not in a state from which this side can send it on."""
+
+
+class InRing(InvalidInput):
+    """The person would come back to a partner that has passed them on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +153,7 @@ def send_on(
     to accept has it. Raises :class:`CannotSendOn`, :class:`NotAccepted`, `NotFound`, `Stale` and
     :class:`InvalidInput`.
     """
+    before = came_through(session, referral_id)
     referral = locked(session, Referral, referral_id, version, {"state": None}, "referral")
     how = may_send_on(referral.side, referral.state)
     if not how:
@@ -186,6 +193,12 @@ def send_on(
     chosen = []
     for ref in targets:
         found = known.get(ref)
+        if published.ids.get(ref.partition("/")[0]) in before:
+            raise InRing(
+                f"{published.names.get(ref.partition('/')[0], ref)} passed the person on before:"
+                " decline it or end it with a reason instead, so that they can look again.",
+                field="targets",
+            )
         if found is None:
             raise InvalidInput(f"{ref} cannot be chosen here.", field="targets")
         if found.verdict.refused:
@@ -220,11 +233,12 @@ def send_on(
 
 def _others_asked(referral: Referral) -> Any:
     """Whom the referral went to already: of the same need, or as part of the same referral."""
-    same = (
-        Referral.need_id == referral.need_id
-        if referral.side == lifecycle.SENDER
-        else Referral.part_of_id == referral.id
-    )
+    if referral.side == lifecycle.RECEIVER:
+        same = Referral.part_of_id == referral.id
+    elif referral.part_of_id is not None:
+        same = Referral.part_of_id == referral.part_of_id
+    else:
+        same = Referral.need_id == referral.need_id
     return select(Referral.counterparty_id).where(
         Referral.tenant_id == referral.tenant_id, Referral.side == lifecycle.SENDER, same
     )
@@ -331,6 +345,7 @@ def _outgoing(
         shared[CONTACT_PROHIBITED] = True
     consent_id = new_id() if given else None
     onward = how == "onward"
+    part_of_id = referral.id if onward else referral.part_of_id
     if consent_id is not None:
         put(
             session,
@@ -339,7 +354,7 @@ def _outgoing(
                 tenant_id=scope.tenant_id,
                 id=consent_id,
                 contact_id=None if onward else referral.contact_id,
-                referral_id=referral.id if onward else None,
+                referral_id=part_of_id,
                 to_tenant_id=published.ids[receiver],
                 fields=list(fields),
                 method=method,
@@ -365,7 +380,7 @@ def _outgoing(
         consent_id,
         None if onward else referral.contact_id,
         None if onward else referral.need_id,
-        part_of_id=referral.id if onward else None,
+        part_of_id=part_of_id,
         offer_id=offer_id,
         paper=paper_of(
             method if given else None,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from itertools import pairwise
 
 import pytest
 
 from regional311.catalog.directory import Service
+from regional311.referral.acceptance import Acceptance
 from regional311.referral.checks import (
     Known,
     Sample,
@@ -160,6 +162,61 @@ def test_no_loop_when_nothing_can_match_both(apart):
     assert check_rules(rules, later) == []
 
 
+def chain(*, terms=("shelter",), way=("county", "211info", "city")) -> Known:
+    """The County sends what it gets to 211, and 211 to the City."""
+    return replace(
+        KNOWN,
+        others={
+            partner: rules_from(
+                [
+                    {"key": "on", "name": f"On from {partner}", "outcome": "refer", "target": to,
+                     "terms": list(terms)},
+                ]
+            )
+            for partner, to in pairwise(way)
+        },
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("way", "said"),
+    [
+        (("county", "city"), "Rule 'On from county' of county sends the same back to city."),
+        (
+            ("county", "211info", "city"),
+            (
+                "Rule 'On from county' of county sends the same on to 211info,"
+                " and rule 'On from 211info' of 211info sends the same back to city."
+            ),
+        ),
+        (("county", "211info", "lonely"), None),
+        (("211info", "county", "211info"), None),
+    ],
+)
+def test_a_circle_over_any_number_of_partners_is_found(way, said):
+    """Only a circle through our own rule is ours to mend."""
+    rules = rules_from([{"key": "a", "outcome": "refer", "target": "county", "terms": ["shelter"]}])
+    messages = [each.message for each in check_rules(rules, chain(way=way))]
+    assert messages == ([said] if said else [])
+
+
+def test_a_circle_that_no_contact_can_walk_is_none():
+    rules = rules_from([{"key": "a", "outcome": "refer", "target": "county", "terms": ["shelter"]}])
+    assert check_rules(rules, chain(terms=("pothole",))) == []
+
+
+def test_a_circle_of_others_ends_the_search():
+    known = replace(
+        KNOWN,
+        others={
+            partner: rules_from([{"key": "r", "outcome": "refer", "target": to}])
+            for partner, to in (("county", "211info"), ("211info", "county"))
+        },
+    )
+    rules = rules_from([{"key": "a", "outcome": "refer", "target": "county"}])
+    assert check_rules(rules, known) == []
+
+
 def test_known_of_the_region(region):
     from tests.little_region import NOW
 
@@ -199,6 +256,63 @@ def found(*rules, known=WHOLE) -> list[tuple[str, str]]:
 )
 def test_what_the_directory_decides(rule, code):
     assert found(rule) == [("r0", code)]
+
+
+BEDS = (
+    Service("211info", "bed", "A bed", verb="request", term="shelter"),
+    Service("211info", "food", "Food", verb="request", term="food"),
+)
+
+
+@pytest.mark.parametrize(
+    ("policies", "rule", "level"),
+    [
+        ([{"mode": "closed"}], {}, "error"),
+        ([{"mode": "closed"}], {"outcome": "warm_transfer"}, "error"),
+        ([{"mode": "closed"}], {"target": "owner", "owners": ["211info"]}, "error"),
+        ([{"mode": "closed"}], {"terms": ["shelter"]}, "error"),
+        ([{"mode": "closed", "services": ("bed",)}], {"services": ["211info/bed"]}, "error"),
+        ([{"mode": "closed", "services": ("bed",)}], {"terms": ["shelter"]}, "error"),
+        ([{"mode": "closed", "services": ("bed",)}], {}, "warning"),
+        ([{"mode": "closed", "services": ("bed",)}], {"terms": ["food"]}, None),
+        ([{"mode": "closed", "senders": ("county",)}], {}, None),
+        ([{"mode": "warm"}], {}, None),
+        ([{"mode": "closed"}, {"key": "city", "senders": ("city",)}], {}, None),
+        ([{"mode": "closed"}], {"outcome": "information"}, None),
+    ],
+)
+def test_a_target_that_takes_nothing_is_named(policies, rule, level):
+    known = replace(
+        KNOWN,
+        terms=KNOWN.terms | {"food"},
+        services=KNOWN.services | {each.ref for each in BEDS},
+        directory=BEDS,
+        taking={
+            "211info": tuple(
+                Acceptance(**{"key": "all", "name": "All", **each}) for each in policies
+            )
+        },
+    )
+    contents = [{"key": "r", "outcome": "refer", "target": "211info", **rule}]
+    seen = [(each.code, each.level, each.how) for each in check_contents(contents, known)]
+    assert seen == ([("closed", level, "decided")] if level else [])
+
+
+def test_many_services_that_are_not_taken_are_not_all_named():
+    many = tuple(Service("211info", f"s{at}", f"Service {at}") for at in range(6))
+    known = replace(
+        KNOWN,
+        directory=(*many, *BEDS),
+        taking={
+            "211info": (
+                Acceptance(
+                    key="all", name="All", mode="closed", services=tuple(each.key for each in many)
+                ),
+            )
+        },
+    )
+    (seen,) = check_contents([{"key": "r", "outcome": "refer", "target": "211info"}], known)
+    assert seen.message.endswith(": Service 0, Service 1, Service 2, Service 3 and 2 more.")
 
 
 def test_what_can_be_reached_by_a_service_of_the_same_kind_is_no_problem():

@@ -11,7 +11,9 @@ from webtest import Upload
 
 from regional311.database.session import Scope, session_scope
 from regional311.referral import backtest
+from regional311.referral.acceptance import Acceptance
 from regional311.referral.filing import Intake, Place, take_in
+from regional311.referral.policies import end_policy, write_policy
 from regional311.referral.snapshot import invalidate, published
 
 CITY, COUNTY = "city-of-portland", "multnomah-county"
@@ -189,6 +191,29 @@ def test_a_second_person_approves_what_was_checked_and_it_decides(admin, people,
     differs = second.get(f"{url}/diff")
     assert "Left out" in differs
     assert admin.get(f"{url}/rule", status=409)
+
+
+def test_what_has_ended_since_is_named_beside_the_rules_that_decide(admin, web_engine, people):
+    """Nothing tells a rule that its target closes its door: the page of the rules does."""
+    changed = "What these rules rest on has changed"
+    assert changed not in admin.get(f"/{CITY}/rules")
+    there, now = Scope(people.tenants["211info"]), datetime.now(UTC)
+    shut = Acceptance(key="shut", name="Nothing for now", mode="closed", senders=(CITY,))
+    with session_scope(web_engine, there) as session:
+        row_id = write_policy(session, shut, None, now=now)
+    invalidate()
+    page = admin.get(f"/{CITY}/rules")
+    assert changed in page
+    rule = page.html.select_one("#community-services")
+    assert "By its own policy 211info does not take this at present:" in rule.text
+    assert "(decided)" in rule.text
+    one = admin.get(page.html.select_one("th[scope=row] a")["href"])
+    assert changed in one
+    assert changed not in admin.get(f"/{CITY}/rules?as_of=2026-01-01")
+    with session_scope(web_engine, there) as session:
+        end_policy(session, row_id, "shut", today=now.date(), now=now)
+    invalidate()
+    assert changed not in admin.get(f"/{CITY}/rules")
 
 
 def test_a_version_goes_out_as_a_file_and_comes_in_the_same(admin):

@@ -11,6 +11,7 @@ from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
 from regional311.referral import lifecycle, questions, service, waiting
 from regional311.referral.decision import said as sentences
+from regional311.referral.rings import came_through
 from regional311.referral.sending_on import (
     MOST,
     CannotSendOn,
@@ -198,6 +199,7 @@ def _send_on_page(
     owner = record.counterparty_id if sent else tell.slug
     asked = tell.service(owner, record.service_key)
     content = known_of(request.dbsession, record)
+    before = came_through(request.dbsession, record.id)
     found = (
         candidates(
             tell.published,
@@ -205,7 +207,9 @@ def _send_on_page(
             asked,
             content,
             channel=record.channel,
-            except_for=(tell.published.slugs.get(record.counterparty_id, ""),),
+            except_for=[
+                tell.published.slugs.get(each, "") for each in (record.counterparty_id, *before)
+            ],
             now=request.now,
         )
         if asked

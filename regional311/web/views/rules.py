@@ -105,12 +105,16 @@ def rules(context: Rules, request: Any) -> Any:
             for row in rows
         ]
     )
+    told = sentences(request, current.rules) if current else []
+    general = _problems_beside(request, current, told) if current and day == words.today else []
     return page(
         request,
         url=rules_url(request),
         day=day,
         current=current,
-        sentences=sentences(request, current.rules) if current else [],
+        sentences=told,
+        general=general,
+        unfit=len(general) + sum(bool(each.problems) for each in told),
         versions=listing,
         new_url=rules_url(request, "new") if may(request, P.RULE_EDIT) else None,
     )
@@ -198,14 +202,13 @@ def _version_page(context: RuleSetRecord, request: Any, form: Any) -> dict[str, 
     changed_by: set[Any] = set()
     general: list[dict[str, Any]] = []
     rows = versions(request.dbsession)
+    decides = state_of(record, words.today) in ("published", "approved")
+    if open_ or decides:
+        general = _problems_beside(request, record, told)
     if open_:
         current = decides_on(rows, words.today)
         if current is not None:
             removed = _compare(told, record.rules, current.rules)
-        by_key = {each.key: each for each in told}
-        for problem in problems_of(request, record):
-            holder = by_key.get(problem.rule)
-            (holder.problems if holder else general).append(problem_words(problem))
         edits = history(request.dbsession, record.id)
         changed_by = editors(request.dbsession, record.id) if len(edits) >= 30 else set()
         changed_by |= {each.made_by for each in edits}
@@ -234,6 +237,7 @@ def _version_page(context: RuleSetRecord, request: Any, form: Any) -> dict[str, 
         sentences=told,
         removed=removed,
         general=general,
+        unfit=len(general) + sum(bool(each.problems) for each in told) if decides else 0,
         form=form if may_approve and record.state == "checked" else None,
         hint=hint,
         url=url,
@@ -253,6 +257,20 @@ def _version_page(context: RuleSetRecord, request: Any, form: Any) -> dict[str, 
             (_("Fingerprint"), record.digest[:16]),
         ],
     )
+
+
+def _problems_beside(request: Any, row: Any, told: list[Said]) -> list[dict[str, Any]]:
+    """Put what is wrong with a version beside its rules; give what is wrong with the whole of it.
+
+    Of one that decides this is what the region has changed since: what a rule rests on may have
+    ended after it was approved.
+    """
+    by_key = {each.key: each for each in told}
+    general: list[dict[str, Any]] = []
+    for problem in problems_of(request, row):
+        holder = by_key.get(problem.rule)
+        (holder.problems if holder else general).append(problem_words(problem))
+    return general
 
 
 def _version_words(number: int | None) -> Any:

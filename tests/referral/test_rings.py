@@ -1,0 +1,78 @@
+"""Nobody is sent round in a circle, however many partners are in it and whoever sends them."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import select
+
+from regional311.database.session import acting_for
+from regional311.errors import InvalidInput
+from regional311.referral import rings, sending_on, service
+from regional311.referral.models import Referral
+from regional311.referral.snapshot import Published
+from tests.little_region import IDS, county_bed
+from tests.referral.test_receiving import LATER, THERE, refer
+
+COUNTY = IDS["county"]
+
+
+@pytest.fixture
+def three(city) -> Published:
+    """A region in which three partners help with the same."""
+    county_bed(city)
+    return Published.load(city)
+
+
+def onward(session, found, referral_id, tenant_id, target) -> Referral:
+    """Accept a referral as its receiver and refer it onward; give the receiver's new row."""
+    with acting_for(session, tenant_id):
+        service.move(session, now=LATER, referral_id=referral_id, version=1, to="accepted")
+        (number,) = sending_on.send_on(
+            session,
+            found,
+            now=LATER,
+            referral_id=referral_id,
+            version=2,
+            targets=[target],
+            consent="given",
+        )
+        return session.execute(
+            select(Referral).where(Referral.tenant_id == tenant_id, Referral.public_id == number)
+        ).scalar_one()
+
+
+def test_who_passed_somebody_on_does_not_get_them_again(city, three):
+    """The City refers to 211, 211 onward to the County, and the County would refer to the City."""
+    first = refer(city, three).referral_id
+    second = onward(city, three, first, THERE, "county/bed")
+    with acting_for(city, COUNTY):
+        service.move(city, now=LATER, referral_id=second.id, version=1, to="accepted")
+        assert rings.came_through(city, second.id) == {THERE, IDS["city"]}
+        with pytest.raises(InvalidInput, match="City passed the person on before") as refused:
+            sending_on.send_on(
+                city,
+                three,
+                now=LATER,
+                referral_id=second.id,
+                version=2,
+                targets=["city/shelter"],
+                consent="given",
+            )
+        assert refused.value.field == "targets"
+        sent = select(Referral.id).where(Referral.side == "sent", Referral.tenant_id == COUNTY)
+        assert city.execute(sent).first() is None
+
+
+def test_nor_when_it_is_offered_to_others_on_the_way(city, three):
+    first = refer(city, three).referral_id
+    second = onward(city, three, first, THERE, "county/bed")
+    with acting_for(city, THERE), pytest.raises(InvalidInput, match="passed the person on before"):
+        sending_on.send_on(
+            city,
+            three,
+            now=LATER,
+            referral_id=second.id,
+            version=second.version,
+            targets=["city/shelter"],
+            consent="given",
+        )
