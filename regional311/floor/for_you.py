@@ -297,7 +297,7 @@ def _sent(me: UUID, person: UUID, now: datetime) -> Any:
             Contact.specialist_id == person,
             Referral.sent_at > now - 3 * KEPT_FOR,
             or_(
-                and_(asked, Referral.state.in_(referral_states.OPEN)),
+                and_(asked, Referral.state.in_((*referral_states.OPEN, "failed"))),
                 and_(
                     Referral.state.in_(("rejected", "failed")),
                     Referral.closed_at > now - KEPT_FOR,

@@ -77,6 +77,9 @@ END_REASONS: Final = (
     "error",
     "other",
 )
+EXPIRED: Final = "expired"
+"""Why a referral failed about which nobody said anything."""
+
 BY_THEMSELVES: Final = frozenset({"consent_ended", "expired", "taken_elsewhere", "partner_left"})
 """Ends that come about without anybody choosing them."""
 HOLD_REASONS: Final = (
@@ -160,3 +163,14 @@ def check_transition(
 
 def _said(state: str) -> str:
     return state.replace("_", " ") or "new"
+
+
+def may_be_asked_about(state: str, reason: str | None) -> bool:
+    """Whether the two sides still write about a referral: open, or expired and answered late.
+
+    >>> may_be_asked_about("on_hold", None), may_be_asked_about("failed", EXPIRED)
+    (True, True)
+    >>> may_be_asked_about("failed", "no_show"), may_be_asked_about("cancelled", None)
+    (False, False)
+    """
+    return state in OPEN or (state == "failed" and reason == EXPIRED)

@@ -2,6 +2,9 @@
 
 What is written crosses in an envelope and is kept by both sides under the same id. While a question
 waits, the receiver's time for an answer stands still; the sender's answer opens it again.
+
+Of a referral that expired the receiver can still say what became of the person. The referral stays
+as it ended; the line waits among the sender's questions until somebody has answered it.
 """
 
 from __future__ import annotations
@@ -47,10 +50,13 @@ class Message:
 def ask(
     session: TenantSession, *, now: datetime, referral_id: UUID, version: int, body: str
 ) -> None:
-    """Ask the sender something about an open referral; the time for an answer stands still."""
+    """Ask the sender something about an open referral; the time for an answer stands still.
+
+    Of one that has expired: say late what became of it.
+    """
     referral = locked(session, Referral, referral_id, version, {"asked_at": now}, "referral")
-    if referral.side != lifecycle.RECEIVER or referral.state not in lifecycle.OPEN:
-        raise NothingAsked("Only the receiver of an open referral asks about it.")
+    if referral.side != lifecycle.RECEIVER or not _speaks(referral):
+        raise NothingAsked("Only the receiver of an open or expired referral writes about it.")
     _write(session, referral, _checked(body), now)
 
 
@@ -59,11 +65,7 @@ def answer(
 ) -> None:
     """Answer what the receiver asked: the referral is new to it again, with the time it lost."""
     referral = locked(session, Referral, referral_id, version, {"asked_at": None}, "referral")
-    if (
-        referral.side != lifecycle.SENDER
-        or referral.state not in lifecycle.OPEN
-        or referral.asked_at is None
-    ):
+    if referral.side != lifecycle.SENDER or not _speaks(referral) or referral.asked_at is None:
         raise NothingAsked("Nothing is asked about this referral.")
     _write(session, referral, _checked(body), now)
 
@@ -95,6 +97,14 @@ def take(
     moves = referral.state in lifecycle.OPEN and (asks or referral.asked_at is not None)
     _write(session, referral, body, now, message_id=message_id, moves=moves)
     return True
+
+
+def _speaks(referral: Referral) -> bool:
+    """Whether something can be written; of an expired one only while the consent holds."""
+    return lifecycle.may_be_asked_about(referral.state, referral.reason) and (
+        referral.state in lifecycle.OPEN
+        or (referral.shared != ERASED and referral.consent_ended_at is None)
+    )
 
 
 def _checked(body: str) -> str:
@@ -140,7 +150,9 @@ def _write(
             "before": None,
         }
     put(session, _row(scope.tenant_id, message_id, referral_id, side, body, scope.person_id, now))
-    verb = "ask" if asks else "reply"
+    late = asks and moves and referral.state not in lifecycle.OPEN
+    verb = ("late" if late else "ask") if asks else "reply"
+    heard = ("told_late" if late else "asked") if asks else "replied"
     record(
         session,
         now=now,
@@ -163,7 +175,7 @@ def _write(
             audit_row(
                 other_id,
                 at=now,
-                action="referral:asked" if asks else "referral:replied",
+                action=f"referral:{heard}",
                 subject_kind="referral",
                 subject_id=referral_id,
             ),

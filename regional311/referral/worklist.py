@@ -74,7 +74,7 @@ TABS: Final[Mapping[str, tuple[tuple[str, ...], Condition]]] = {
         lambda _now, _person: _received(Referral.waitlist_position.is_not(None)),
     ),
     "questions": (
-        lifecycle.OPEN,
+        (*lifecycle.OPEN, "failed"),
         lambda _now, _person: and_(
             Referral.side == lifecycle.SENDER, Referral.asked_at.is_not(None)
         ),

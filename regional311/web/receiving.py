@@ -83,7 +83,11 @@ def more_of(
             }
             for each in lines
         ],
-        "write": _write(tell, here, found) if may and is_open else None,
+        "write": _write(tell, here, found)
+        if may
+        and lifecycle.may_be_asked_about(found.state, found.reason)
+        and (is_open or found.consent_ended_at is None)
+        else None,
         "undo": {"url": f"{here}/undo", "until": tell.when(undo_until)}
         if may and undo_until is not None and request.now <= undo_until
         else None,
@@ -129,6 +133,17 @@ def _how(each: Any, found: Any, detail: queries.ReferralDetail) -> Any:
 
 def _write(tell: Telling, here: str, found: Any) -> dict[str, Any] | None:
     partner = tell.partner(found.counterparty_id)
+    if found.side == lifecycle.RECEIVER and found.state not in lifecycle.OPEN:
+        return {
+            "url": f"{here}/ask",
+            "label": _("Say what became of the person all the same"),
+            "hint": _(
+                "It expired because nobody answered in time. ${partner} reads this and records"
+                " what became of the person.",
+                mapping={"partner": partner},
+            ),
+            "submit": _("Tell them"),
+        }
     if found.side == lifecycle.RECEIVER:
         return {
             "url": f"{here}/ask",

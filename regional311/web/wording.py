@@ -303,6 +303,8 @@ ACTIONS: Final[Mapping[str, Any]] = {
     "referral:progress": _("Progress said"),
     "referral:ask": _("Question asked back"),
     "referral:asked": _("The receiver asked a question"),
+    "referral:late": _("Said what became of it, after it had expired"),
+    "referral:told_late": _("The receiver said what became of it, after it had expired"),
     "referral:reply": _("Question answered"),
     "referral:replied": _("The sender answered"),
     "referral:waitlist": _("Put on the waitlist"),

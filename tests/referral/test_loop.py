@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import func, select, text
 
+from regional311.audit.models import AuditEvent
 from regional311.cover import handovers
 from regional311.cover import queries as cover
 from regional311.cover.models import Handover
@@ -34,6 +35,7 @@ from regional311.referral import (
     person_links,
     prohibition,
     queries,
+    questions,
     service,
     worklist,
 )
@@ -256,6 +258,62 @@ def test_who_answers_after_it_expired_is_told_how_it_stands(city, region, people
         keep_loops(city, now=days(count), url=URL)
     with pytest.raises(lifecycle.StepNotAllowed):
         as_receiver(city, filed, "accepted")
+
+
+def expired(city, region):
+    filed = refer(city, region)
+    for count in range(40):
+        keep_loops(city, now=days(count), url=URL)
+    assert (one(city, Referral)[0].state, one(city, Referral)[0].reason) == ("failed", "expired")
+    return filed
+
+
+def late_word(city, filed, body="She came all the same, and has a bed.") -> None:
+    with acting_for(city, THERE):
+        (row,) = one(city, Referral, Referral.id == filed.referral_id)
+        questions.ask(
+            city, now=days(50), referral_id=filed.referral_id, version=row.version, body=body
+        )
+
+
+def test_what_the_receiver_says_after_it_expired_reaches_the_sender(city, region, people):
+    """The referral stays as it ended; the word waits among the sender's questions."""
+    filed = expired(city, region)
+    late_word(city, filed)
+    (row,) = one(city, Referral, Referral.id == filed.referral_id)
+    assert (row.state, row.reason, row.asked_at) == ("failed", "expired", days(50))
+    waiting = worklist.listed(city, "questions", now=days(50), person_id=None).rows
+    assert [each.id for each in waiting] == [filed.referral_id]
+    assert worklist.counts(city, now=days(50), person_id=None)["questions"] == 1
+    history = [
+        each.action for each in one(city, AuditEvent, AuditEvent.subject_id == filed.referral_id)
+    ]
+    assert "referral:told_late" in history
+    with acting_for(city, THERE):
+        assert worklist.listed(city, "asked", now=days(50), person_id=None).rows == []
+        history = [
+            each.action
+            for each in one(city, AuditEvent, AuditEvent.subject_id == filed.referral_id)
+        ]
+        assert "referral:late" in history
+    questions.answer(
+        city, now=days(51), referral_id=row.id, version=row.version, body="Good to know."
+    )
+    assert worklist.counts(city, now=days(51), person_id=None)["questions"] == 0
+    assert one(city, Referral, Referral.id == filed.referral_id)[0].state == "failed"
+
+
+def test_nothing_is_said_late_once_the_consent_is_over_or_about_what_ended_otherwise(
+    city, region, people
+):
+    filed = expired(city, region)
+    consents.revoke_consent(city, now=days(45), consent_id=one(city, Consent)[0].id)
+    with pytest.raises(questions.NothingAsked):
+        late_word(city, filed)
+    other = refer(city, region)
+    as_receiver(city, other, "rejected", reason="no_capacity")
+    with pytest.raises(questions.NothingAsked):
+        late_word(city, other)
 
 
 # --- follow-ups -----------------------------------------------------------------------------------

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from regional311.database.ids import new_token
 from regional311.database.session import Scope, session_scope
 from regional311.referral.filing import Asker, Intake, take_in
+from regional311.referral.reminders import keep_loops
 from regional311.referral.snapshot import published
 
 CITY, HELP = "/city-of-portland", "/211info"
@@ -221,6 +222,31 @@ def test_steps_ahead_on_the_senders_page(city, partner, sent):
     reject(partner, answer)
     page = city.get(f"{CITY}/referrals/{answer.referral_public_id}")
     assert "They are reminded" not in page
+
+
+def test_what_is_said_after_it_expired_is_read_and_answered(sign_in, sent, web_engine, clock):
+    answer, begun = sent(), clock.now
+    sender = Scope(published(web_engine).ids["city-of-portland"])
+    for count in range(40):
+        with session_scope(web_engine, sender) as session:
+            keep_loops(session, now=begun + timedelta(days=count), url="http://localhost")
+    clock.now = begun + timedelta(days=40)
+    city, partner = sign_in("specialist", "city-of-portland"), sign_in("partner", "211info")
+    here = f"{HELP}/referrals/{answer.referral_public_id}"
+    page = partner.get(here)
+    form = form_to(page, "/ask")
+    assert "Say what became of the person all the same" in page
+    form["body"] = "She came all the same."
+    assert "They record what became of the person" in form.submit().follow()
+    assert answer.referral_public_id in city.get(f"{CITY}/referrals?view=questions")
+    page = city.get(f"{CITY}/referrals/{answer.referral_public_id}")
+    assert "She came all the same." in page
+    assert "The receiver said what became of it, after it had expired" in page
+    form = form_to(page, "/reply")
+    form["body"] = "Thank you, it is recorded."
+    form.submit().follow()
+    assert answer.referral_public_id not in city.get(f"{CITY}/referrals?view=questions")
+    assert "Thank you, it is recorded." in partner.get(here)
 
 
 # --- the person's own page ------------------------------------------------------------------------

@@ -80,8 +80,10 @@ def unclaim(context: ReferralRecord, request: Any) -> HTTPSeeOther:
     context=ReferralRecord, name="ask", permission=P.REFERRAL_ACCEPT, request_method="POST"
 )
 def ask(context: ReferralRecord, request: Any) -> HTTPSeeOther:
-    """Ask the sender something; the time for an answer stands still."""
+    """Ask the sender something; of one that expired: say what became of it."""
     questions.ask(request.dbsession, body=request.POST.get("body", ""), **_step(context, request))
+    if context.record.state not in lifecycle.OPEN:
+        return _back(context, request, _("Told. They record what became of the person."))
     return _back(context, request, _("Asked. It comes back here when they have answered."))
 
 
