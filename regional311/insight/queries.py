@@ -102,6 +102,17 @@ class Between:
 
 
 @dataclass(frozen=True, slots=True)
+class Whose:
+    """Needs, and contacts, about one partner's services."""
+
+    partner_id: UUID
+    needs: Part
+    unmet: Part
+    avoided: Part
+    transferred: Part
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """All figures of a period; each mapping is keyed by what it is divided by."""
 
@@ -116,6 +127,7 @@ class Overview:
     unmet_by: Mapping[str, list[Part]]
     avoided: Part
     transferred: Part
+    whose: list[Whose]
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,8 +307,9 @@ def overview(session: TenantSession, chosen: Chosen) -> Overview:
     """Give every figure of the bound tenant for a period and the one before: four statements."""
     totals, partners, services = _loops(session, chosen)
     reasons, outcomes = _ends(session, chosen)
-    needs, unmet, unmet_by = _needs(session, chosen)
-    avoided, transferred = _contacts(session, chosen)
+    needs, unmet_by = _needs(session, chosen)
+    contacts = _contacts(session, chosen)
+    total = _whose(ALL, needs, contacts)
     return Overview(
         now=totals.get(True, Loop()),
         before=totals.get(False, Loop()),
@@ -304,11 +317,18 @@ def overview(session: TenantSession, chosen: Chosen) -> Overview:
         services=services,
         reasons=reasons,
         outcomes=outcomes,
-        needs=needs,
-        unmet=unmet,
+        needs=total.needs,
+        unmet=total.unmet,
         unmet_by=unmet_by,
-        avoided=avoided,
-        transferred=transferred,
+        avoided=total.avoided,
+        transferred=total.transferred,
+        whose=sorted(
+            (
+                _whose(owner, needs, contacts)
+                for owner in {owner for owner, _is_now in (*needs, *contacts) if owner != ALL}
+            ),
+            key=lambda each: (-each.needs.now, -each.needs.before, str(each.partner_id)),
+        ),
     )
 
 
@@ -393,47 +413,77 @@ def _ends(session: TenantSession, chosen: Chosen) -> tuple[list[Part], list[Part
     )
 
 
-def _needs(session: TenantSession, chosen: Chosen) -> tuple[Part, Part, dict[str, list[Part]]]:
+ALL: Final = UUID(int=0)
+"""Stands for all owners together in a count."""
+
+_Counts = dict[tuple[UUID, bool], tuple[int, int]]
+"""Two counts by whose service it is about and whether it is of now."""
+
+
+def _whose(of: UUID, needs: _Counts, contacts: _Counts) -> Whose:
+    (asked_now, unmet_now), (asked_then, unmet_then) = (
+        needs.get((of, is_now), (0, 0)) for is_now in (True, False)
+    )
+    (here_now, on_now), (here_then, on_then) = (
+        contacts.get((of, is_now), (0, 0)) for is_now in (True, False)
+    )
+    return Whose(
+        of,
+        Part("needs", asked_now, asked_then),
+        Part("unmet", unmet_now, unmet_then),
+        Part("avoided", here_now, here_then),
+        Part("transferred", on_now, on_then),
+    )
+
+
+def _needs(session: TenantSession, chosen: Chosen) -> tuple[_Counts, dict[str, list[Part]]]:
     of = asked(scope_of(session).tenant_id, chosen.before, chosen.until).c
     now = (of.started_at >= chosen.first).label("now")
     by = FIGURES["unmet"].by
-    columns = [getattr(of, name) for name in by]
+    columns = [*(getattr(of, name) for name in by), of.service_owner_id]
     unmet = func.count().filter(FIGURES["unmet"].counts(of))
     found = session.execute(
         select(now, func.grouping(*columns), *columns, func.count(), unmet)
         .where(*_of_need(of, chosen))
         .group_by(func.grouping_sets(tuple_(now), *(tuple_(now, each) for each in columns)))
     ).all()
-    everything = (1 << len(by)) - 1
-    alone = {everything ^ (1 << (len(by) - 1 - at)): at for at in range(len(by))}
+    everything = (1 << len(columns)) - 1
+    alone = {everything ^ (1 << (len(columns) - 1 - at)): at for at in range(len(columns))}
     parts: dict[str, list[tuple[bool, Any, int]]] = {name: [] for name in by}
-    needs, lacking = {True: 0, False: 0}, {True: 0, False: 0}
+    counts: _Counts = {}
     for is_now, kind, *values, count, count_unmet in found:
-        if kind == everything:
-            needs[is_now], lacking[is_now] = count, count_unmet
+        at = alone.get(kind)
+        if at is None:
+            counts[ALL, is_now] = count, count_unmet
+        elif at == len(by):
+            counts[values[at], is_now] = count, count_unmet
         elif count_unmet:
-            at = alone[kind]
             parts[by[at]].append((is_now, values[at], count_unmet))
-    return (
-        Part("needs", needs[True], needs[False]),
-        Part("unmet", lacking[True], lacking[False]),
-        {name: _parts(each) for name, each in parts.items()},
-    )
+    return counts, {name: _parts(each) for name, each in parts.items()}
 
 
-def _contacts(session: TenantSession, chosen: Chosen) -> tuple[Part, Part]:
-    of = taken(scope_of(session).tenant_id, chosen).c
+def _contacts(session: TenantSession, chosen: Chosen) -> _Counts:
+    """Count contacts by whose services they were about: one about two partners' counts for each."""
+    tenant_id = scope_of(session).tenant_id
+    of = taken(tenant_id, chosen).c
     now = (of.started_at >= chosen.first).label("now")
+    owner = Need.service_owner_id
     found = session.execute(
         select(
             now,
-            func.count().filter(FIGURES["avoided"].counts(of)),
-            func.count().filter(FIGURES["transferred"].counts(of)),
-        ).group_by(now)
-    ).all()
-    counts = {is_now: (avoided, transferred) for is_now, avoided, transferred in found}
-    this, last = counts.get(True, (0, 0)), counts.get(False, (0, 0))
-    return Part("avoided", this[0], last[0]), Part("transferred", this[1], last[1])
+            func.grouping(owner),
+            owner,
+            func.count(of.id.distinct()).filter(FIGURES["avoided"].counts(of), owner != tenant_id),
+            func.count(of.id.distinct()).filter(FIGURES["transferred"].counts(of)),
+        )
+        .join(Need, and_(Need.tenant_id == tenant_id, Need.contact_id == of.id))
+        .where(*_of_need(Need, chosen))
+        .group_by(func.grouping_sets(tuple_(now), tuple_(now, owner)))
+    )
+    return {
+        (ALL if whole else owner_id, is_now): (avoided, transferred)
+        for is_now, whole, owner_id, avoided, transferred in found
+    }
 
 
 def _parts(found: Any) -> list[Part]:

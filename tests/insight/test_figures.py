@@ -8,9 +8,12 @@ from uuid import UUID
 
 import pytest
 
+from regional311.database.ids import new_id
+from regional311.database.rows import put
 from regional311.database.session import acting_for
 from regional311.insight.figures import FIGURES
 from regional311.insight.queries import Chosen, Part, overview, rows_of
+from regional311.intake.models import Need
 from tests.insight.rows import DAY, HOUR, need, referral
 from tests.little_region import IDS, NOW
 
@@ -231,6 +234,45 @@ def test_each_figure_opens_to_as_many_rows_as_it_says(city, filters):
     for name, parts in found.unmet_by.items():
         for part in parts:
             assert len(rows_of(city, "unmet", chosen, narrowed={name: part.key}).rows) == part.now
+
+
+def test_needs_and_contacts_stand_by_whose_services_they_are_about(city):
+    """A contact about two partners' services counts for each of them, and once in all."""
+    need(city, disposition="answered")
+    need(city, service_owner_id=IDS["county"], disposition="transferred", status="unmet")
+    need(city, service_owner_id=IDS["city"], disposition="answered")
+    both = need(city, disposition="answered")
+    put(
+        city,
+        Need(
+            tenant_id=city.scope.tenant_id,
+            id=new_id(),
+            contact_id=both.id,
+            created_at=NOW,
+            service_owner_id=IDS["county"],
+            service_key="clinic",
+            term="clinic",
+            status="open",
+        ),
+    )
+    found = overview(city, WEEK)
+    said = {
+        each.partner_id: tuple(
+            part.now for part in (each.needs, each.unmet, each.avoided, each.transferred)
+        )
+        for each in found.whose
+    }
+    assert said == {
+        IDS["211info"]: (2, 0, 2, 0),
+        IDS["county"]: (2, 1, 1, 1),
+        IDS["city"]: (1, 0, 0, 0),
+    }
+    assert (found.needs.now, found.unmet.now) == (5, 1)
+    assert (found.avoided.now, found.transferred.now) == (2, 1)
+    for partner_id, counts in said.items():
+        chosen = replace(WEEK, partner_id=partner_id)
+        names = ("needs", "unmet", "avoided", "transferred")
+        assert tuple(len(rows_of(city, name, chosen).rows) for name in names) == counts
 
 
 def test_rows_go_on_from_page_to_page_each_once(city):

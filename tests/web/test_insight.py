@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -86,6 +87,24 @@ def test_each_figure_opens_to_its_rows(sign_in, sent):
     assert "Why they were rejected" in narrowed
 
 
+def test_what_was_before_and_how_long_it_took_open_to_their_rows(sign_in, sent, clock):
+    """Seven days later the same referrals are those of the time before."""
+    browser = sign_in("specialist", "city-of-portland")
+    page = browser.get(f"{CITY}/insight?from=2026-10-08&to=2026-10-14")
+    took = page.html.find("h2", string="By partner").find_next("table")
+    rows = browser.get(took.select_one("a[href*='/completed?']")["href"])
+    assert sent[1] in rows
+    assert sent[0] not in rows
+    about = page.html.find("h2", string=re.compile("by whose services")).find_next("table")
+    assert "211info" in about.text
+    clock.now = datetime(2026, 10, 21, 18, tzinfo=UTC)
+    browser = sign_in("specialist", "city-of-portland")
+    page = browser.get(f"{CITY}/insight?from=2026-10-15&to=2026-10-21")
+    before = page.html.select_one("a[href*='/rejected?from=2026-10-08&to=2026-10-14']")
+    assert before.text.startswith("1")
+    assert sent[0] in browser.get(before["href"])
+
+
 def test_filters_stay_on_the_way_to_the_rows(sign_in, sent):
     browser = sign_in("specialist", "city-of-portland")
     page = browser.get(f"{CITY}/insight?partner=multnomah-county&side=sent")
@@ -104,6 +123,8 @@ def test_rows_and_figures_as_csv(sign_in, sent):
     }
     assert counts["referrals", "sent"] == "6"
     assert counts["rejected:reason", "no_capacity"] == "1"
+    assert counts["received:city-of-portland", "sent"] == "6"
+    assert counts["received:city-of-portland:shelter", "rejected"] == "1"
     rows = browser.get(f"{HELP}/insight/sent?format=csv")
     found = list(csv.DictReader(io.StringIO(rows.text)))
     assert {row["number"] for row in found} == set(sent)
@@ -170,3 +191,21 @@ def test_trends_are_read_by_all_and_name_nobody(sign_in, sent, web_engine, peopl
     assert {row["partner"] for row in rows} == {"city-of-portland"}
     totals = {row["measure"]: row["count"] for row in rows if not row["divided_by"]}
     assert totals == {"unmet": "0", "sent": "6"}
+    assert "month by month" not in page
+    november, clock.now = (datetime(2026, month, 12, 18, tzinfo=UTC) for month in (11, 12))
+    asked = Intake(
+        source="desk",
+        key=new_token(),
+        channel="phone",
+        started_at=november,
+        service="211info/shelter",
+        danger_answer="none",
+        consent="given",
+    )
+    with session_scope(web_engine, Scope(people.tenants["city-of-portland"])) as session:
+        take_in(session, published(web_engine), asked, now=november)
+    with session_scope(web_engine, Scope(people.tenants["city-of-portland"])) as session:
+        assert publish_months(session, now=clock.now) == 1
+    page = sign_in("keeper", "multnomah-county").get("/multnomah-county/trends?month=2026-10")
+    course = page.html.find("h2", string="Referrals: month by month").find_next("table")
+    assert [cell.text.strip() for cell in course.select("tbody td")] == ["fewer than 5", "6"]

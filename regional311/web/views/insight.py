@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -18,7 +18,7 @@ from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
 from regional311.insight import publishing, queries
 from regional311.insight.figures import FIGURES
-from regional311.insight.queries import Between, Chosen, Loop, Overview, Part, Row
+from regional311.insight.queries import Between, Chosen, Loop, Overview, Part, Row, Whose
 from regional311.insight.suppression import FEW, WITHHELD
 from regional311.intake.queries import EXPORT
 from regional311.web.i18n import _, translated
@@ -49,6 +49,8 @@ from regional311.web.wording import (
 DAYS: Final = 30
 MOST_DAYS: Final = 1100
 SHOWN: Final = 15
+COURSE: Final = 12
+"""Months that stand side by side in the trends."""
 """Rows of a table of the page; the file has all."""
 
 SIDES: Final = {"sent": _("Sent by us"), "received": _("Received by us")}
@@ -69,6 +71,12 @@ class Asked:
     @property
     def days(self) -> int:
         return (self.last - self.first).days + 1
+
+    @property
+    def previous(self) -> Asked:
+        """The time directly before, of the same length, with the same filters."""
+        days = timedelta(days=self.days)
+        return replace(self, first=self.first - days, last=self.last - days)
 
     def query(self, **more: str) -> str:
         """The filters as the end of an address, with what more is asked."""
@@ -165,7 +173,8 @@ def insight(context: Insight, request: Any) -> Any:
     tables = _tables(request, tell, asked, found)
     if wanted(request) == "csv":
         columns = ["table", "key", "now", "before"]
-        return exported(request, "csv", "insight.csv", columns, _plain_rows(tables))
+        rows = [*_plain_rows(tables), *_plain_pairs(tell, found)]
+        return exported(request, "csv", "insight.csv", columns, rows)
     listing = Listing(request, columns=[])
     # what was asked for and is shown, not what stands in the address
     listing.filters = _filters(tell, asked)
@@ -185,6 +194,7 @@ def insight(context: Insight, request: Any) -> Any:
         ],
         "pairs": _pairs(request, tell, asked, found.partners),
         "services": _pairs(request, tell, asked, found.services)[:SHOWN],
+        "whose": _whose(tell, asked, found.whose),
         "csv_url": here + asked.query(format="csv"),
         "trends_url": f"/{tell.slug}/trends",
     }
@@ -205,6 +215,34 @@ def _plain_rows(tables: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         for table in tables
         for row in table["rows"]
     ]
+
+
+_OF_PAIRS: Final = (
+    *("sent", "closed", "never_known", "open", "waiting", "accepted", "rejected", "completed"),
+    *("ping_pong", "accept_median", "accept_90", "outcome_median", "outcome_90"),
+)
+"""Figures of a pair of partners in the file; times are seconds."""
+
+
+def _plain_pairs(tell: Telling, found: Overview) -> Iterable[dict[str, Any]]:
+    """The tables by partner, each figure of each pair in a row of its own."""
+    for pair in (*found.partners, *found.services):
+        table = ":".join(
+            (pair.side, tell.published.slugs.get(pair.partner_id, ""), pair.service_key or "")
+        ).rstrip(":")
+        for name in _OF_PAIRS:
+            now, before = getattr(pair.now, name), getattr(pair.before, name)
+            if now or before:
+                yield {"table": table, "key": name, "now": now, "before": before}
+    for row in found.whose:
+        whose = tell.published.slugs.get(row.partner_id, "")
+        for each in (row.needs, row.unmet, row.avoided, row.transferred):
+            yield {
+                "table": f"about:{whose}",
+                "key": each.key,
+                "now": each.now,
+                "before": each.before,
+            }
 
 
 def _period(tell: Telling, first: date, last: date) -> str:
@@ -235,6 +273,7 @@ def _presets(tell: Telling, asked: Asked) -> list[tuple[str, Any, bool]]:
 def _tables(request: Any, tell: Telling, asked: Asked, found: Overview) -> list[dict[str, Any]]:
     """The tables of counts: what stands in each row, now and before, and where its rows are."""
     here = f"/{tell.slug}/insight/"
+    previous = asked.previous
 
     def counted(name: str, now: int, before: int, note: Any = None) -> dict[str, Any]:
         title, meaning = FIGURE_NAMES[name]
@@ -246,6 +285,7 @@ def _tables(request: Any, tell: Telling, asked: Asked, found: Overview) -> list[
             "before": before,
             "shown": (str(now), str(before), change(now, before)),
             "url": here + name + asked.query() if now else None,
+            "url_before": here + name + previous.query() if before else None,
             "note": note,
         }
 
@@ -262,6 +302,7 @@ def _tables(request: Any, tell: Telling, asked: Asked, found: Overview) -> list[
             "before": None if before is None else round(before, 4),
             "shown": (say(now) or "–", say(before) or "–", ""),
             "url": here + figure + asked.query() if now is not None else None,
+            "url_before": here + figure + previous.query() if before is not None else None,
             "note": None,
         }
 
@@ -283,6 +324,9 @@ def _tables(request: Any, tell: Telling, asked: Asked, found: Overview) -> list[
                     "before": row.before,
                     "shown": (str(row.now), str(row.before), change(row.now, row.before)),
                     "url": here + figure + asked.query(**{by: row.key}) if row.now else None,
+                    "url_before": here + figure + previous.query(**{by: row.key})
+                    if row.before
+                    else None,
                     "note": None,
                 }
                 for row in rows
@@ -370,6 +414,22 @@ def _pairs(
             }
         )
     return found
+
+
+def _whose(tell: Telling, asked: Asked, rows: Iterable[Whose]) -> list[dict[str, Any]]:
+    """The rows of the table of needs and contacts by whose services they are about."""
+    return [
+        {
+            "partner": _("Our own services") if slug == tell.slug else tell.partner(slug),
+            "query": replace(asked, partner=slug).query(),
+            "cells": [
+                (each.key, FIGURE_NAMES[each.key][0], each.now, change(each.now, each.before))
+                for each in (row.needs, row.unmet, row.avoided, row.transferred)
+            ],
+        }
+        for row in rows
+        for slug in (tell.published.slugs.get(row.partner_id, ""),)
+    ]
 
 
 def _half_and_nine(request: Any, loop: Loop, what: str) -> Any:
@@ -548,7 +608,10 @@ def trends(context: Trends, request: Any) -> Any:
         (each for each in months if f"{each:%Y-%m}" == request.GET.get("month")),
         months[0] if months else None,
     )
-    found = publishing.trends(session, since=chosen, until=chosen) if chosen else []
+    year = publishing.trends(session, since=months[:COURSE][-1], until=months[0]) if months else []
+    found = [row for row in year if row.month_on == chosen]
+    if chosen and not found:  # an older month than those of the course
+        found = publishing.trends(session, since=chosen, until=chosen)
     form = wanted(request)
     if form != "html":
         columns = ["month", "partner", "measure", "divided_by", "key", "count", "published_at"]
@@ -569,6 +632,7 @@ def trends(context: Trends, request: Any) -> Any:
             for row in found
         ],
         "tables_of": _trend_tables(request, tell, found),
+        "courses": _courses(request, tell, year),
     }
 
 
@@ -576,6 +640,34 @@ def _month(tell: Telling, month: date) -> str:
     from babel.dates import format_date
 
     return format_date(month, "MMMM y", locale=tell.locale)
+
+
+def _courses(request: Any, tell: Telling, year: list[publishing.TrendRow]) -> list[dict[str, Any]]:
+    """How each partner's totals went from month to month, the latest first."""
+    months = sorted({row.month_on for row in year}, reverse=True)
+    if len(months) < 2:
+        return []
+    partners = sorted({row.tenant_id for row in year}, key=tell.partner)
+    said = {(row.month_on, row.tenant_id): row for row in year}
+    return [
+        {
+            "title": FIGURE_NAMES[measure][0],
+            "partners": [tell.short(each) for each in partners],
+            "rows": [
+                (
+                    _month(tell, month),
+                    [
+                        _say(request, row.figures[measure]["total"], row.threshold)
+                        if (row := said.get((month, each))) is not None
+                        else "–"
+                        for each in partners
+                    ],
+                )
+                for month in months
+            ],
+        }
+        for measure in ("unmet", "sent")
+    ]
 
 
 def _trend_tables(
