@@ -1,5 +1,6 @@
 """Take in what somebody wrote: danger first, then the thread it belongs to, and a contact.
 
+Who writes of a danger is told at once which number to call (`danger_numbers.py`).
 Nothing here looks at the clock or commits. What comes twice is taken once, also when both come at
 the same moment.
 """
@@ -20,12 +21,13 @@ from regional311.database.ids import new_id, public_id
 from regional311.database.locking import locked
 from regional311.database.rows import new_row, put, send
 from regional311.database.session import TenantSession, scope_of
+from regional311.inbox.danger_numbers import CHANNELS, number_said
 from regional311.inbox.letters import LeftOut, base_subject
 from regional311.inbox.models import Thread, ThreadMessage
 from regional311.intake.models import Contact
 from regional311.intake.service import attachment_rows
 from regional311.intake.uploads import Upload
-from regional311.referral.decision import screen
+from regional311.referral.decision import Sign, screen
 from regional311.referral.filing import start_contact
 from regional311.referral.snapshot import Line, Published
 
@@ -154,7 +156,24 @@ def receive(
     )
     for sign in signs:
         log.warning("danger_sign", channel=came.line.channel, sign=sign, thread=number)
+    if signs and came.address and came.line.channel in CHANNELS:
+        said = number_said(
+            session,
+            came.line,
+            _first(published.screen(day).signs, signs).spoken(came.language),
+            thread_id=thread_id,
+            recipient=came.address,
+            language=came.language,
+            answers=came.key,
+            now=now,
+        )
+        put(session, *filter(None, (said,)))
     return Received(thread_id, number, message_id, signs)
+
+
+def _first(known: tuple[Sign, ...], found: tuple[str, ...]) -> Sign:
+    """Give the sign that counts: the first of the region's that was found."""
+    return next(each for each in known if each.key in found)
 
 
 def _known(session: TenantSession, key: str) -> tuple[Received, str | None] | None:

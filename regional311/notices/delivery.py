@@ -336,7 +336,8 @@ def send_one(server: smtplib.SMTP, letter: Letter, settings: Settings, *, now: d
 def compose(letter: Letter, *, mail_from: str, now: datetime) -> EmailMessage:
     """Build the e-mail; raises ValueError for an address or heading that would forge a header.
 
-    An answer of somebody's comes from its line, names what it answers, and is no automatic mail.
+    An answer of somebody's comes from its line, names what it answers, and is no automatic mail;
+    one that nobody wrote says so, so that no machine answers it.
     """
     message = EmailMessage(policy=MAIL)
     answer = letter.headers
@@ -347,6 +348,8 @@ def compose(letter: Letter, *, mail_from: str, now: datetime) -> EmailMessage:
         if answer["references"]:
             message["In-Reply-To"] = answer["references"][-1]
             message["References"] = " ".join(answer["references"])
+        if answer.get("automatic"):
+            message["Auto-Submitted"] = "auto-replied"
     else:
         message["From"] = Address(addr_spec=mail_from)
         message["Auto-Submitted"] = "auto-generated"

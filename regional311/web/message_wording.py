@@ -44,6 +44,7 @@ EVENTS = {
     "digest": _("The notices of a day"),
     "wording_test": _("A message to try its words"),
     "thread_answer": _("An answer from the inbox"),
+    "danger_number": _("The number to call in danger"),
     "text_stop": _("Texts were ended"),
     "text_start": _("Texts begin again"),
     "text_help": _("What texts are for"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -23,7 +23,9 @@ from regional311.inbox.models import Thread, ThreadMessage
 from regional311.inbox.phones import e164
 from regional311.inbox.texting import Texts
 from regional311.inbox.working import From, NotNow, answer
+from regional311.notices.delivery import Letter
 from regional311.notices.handling import send_again
+from regional311.notices.leaving import who_gets
 from regional311.notices.models import OutboxMessage
 from regional311.referral.snapshot import invalidate
 from regional311.settings import Settings
@@ -221,6 +223,32 @@ def test_an_answer_leaves_by_the_provider_and_is_reported(
     assert bring(browser, kind="message.failed", **old).json == {"kept": False}
     assert letter().state == "sent"
     assert bring(browser, kind="message.delivered", reference=again["reference"]).json["kept"]
+
+
+def test_who_texts_of_danger_is_told_the_number_by_night_too(browser, texts_engine, tenant):
+    for words in ("I want to kill myself", "I want to die, I will kill myself"):
+        bring(browser, **{"from": "+15035550141", "text": words})
+    with session_scope(texts_engine, Scope(tenant)) as session:
+        (said,) = session.scalars(
+            select(OutboxMessage).where(OutboxMessage.recipient == "+15035550141")
+        )
+        assert (said.event, said.channel, said.heading) == ("danger_number", "text", "")
+        assert "988" in said.body
+        assert "kill" not in said.body
+        night = datetime(2026, 10, 6, 10, tzinfo=UTC)
+        letter = Letter(
+            said.id,
+            1,
+            said.recipient,
+            said.language,
+            said.heading,
+            said.body,
+            event=said.event,
+            headers=said.headers,
+            subject_id=said.subject_id,
+            channel="text",
+        )
+        assert who_gets(session, [letter], night) == [letter]
 
 
 def test_stop_holds_until_start(browser, texts_engine, tenant):
