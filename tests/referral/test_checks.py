@@ -7,6 +7,8 @@ from datetime import date
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from regional311.catalog.directory import Service
 from regional311.referral.acceptance import Acceptance
@@ -203,6 +205,41 @@ def test_a_circle_over_any_number_of_partners_is_found(way, said):
 def test_a_circle_that_no_contact_can_walk_is_none():
     rules = rules_from([{"key": "a", "outcome": "refer", "target": "county", "terms": ["shelter"]}])
     assert check_rules(rules, chain(terms=("pothole",))) == []
+
+
+PARTNERS = ("city", "p1", "p2", "p3", "p4")
+
+
+@given(st.lists(st.tuples(st.sampled_from(PARTNERS[1:]), st.sampled_from(PARTNERS)), max_size=12))
+def test_a_circle_is_found_exactly_when_there_is_one(sent):
+    """Held against reaching our partner over who sends to whom, in whatever order they are."""
+    known = Known(
+        "city",
+        frozenset(),
+        frozenset(),
+        frozenset(),
+        frozenset(PARTNERS),
+        partnerships=frozenset(PARTNERS[1:]),
+        others={
+            partner: rules_from(
+                [
+                    {"key": f"r{at}", "name": f"R{at}", "outcome": "refer", "target": to}
+                    for at, (sender, to) in enumerate(sent)
+                    if sender == partner
+                ]
+            )
+            for partner in PARTNERS[1:]
+        },
+    )
+    reached, todo = set(), ["p1"]
+    while todo:
+        at = todo.pop()
+        if at not in reached:
+            reached.add(at)
+            todo.extend(to for sender, to in sent if sender == at and at != "city")
+    rules = rules_from([{"key": "a", "outcome": "refer", "target": "p1"}])
+    codes = [each.code for each in check_rules(rules, known)]
+    assert codes == (["loop"] if "city" in reached else [])
 
 
 def test_a_circle_of_others_ends_the_search():
