@@ -25,6 +25,13 @@ class UsageEvent(Base):
         CheckConstraint("handle_seconds >= 0", name="seconds_not_negative"),
         Index(None, "tenant_id", "occurred_at", "received_at"),
         Index(None, "tenant_id", "contact_id"),
+        Index(
+            "ix_usage_events_taking_back",
+            "tenant_id",
+            "received_at",
+            "id",
+            postgresql_where="reverses_id IS NOT NULL",
+        ),
         {"info": APPEND_ONLY},
     )
 

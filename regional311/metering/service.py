@@ -156,7 +156,7 @@ def correct(
     :raises KeyReused: when the key of `usage` stands for other work.
     """
     tenant_id = scope_of(session).tenant_id
-    if usage is not None and usage.source_key in (original_key, _reversal_key(original_key)):
+    if usage is not None and usage.source_key in (original_key, reversal_key(original_key)):
         raise NoRevision("Corrected work needs the key of its next revision.", field="source_key")
     original = session.execute(
         select(UsageEvent).where(
@@ -171,7 +171,7 @@ def correct(
     reversal = Usage(
         **said
         | {
-            "source_key": _reversal_key(original_key),
+            "source_key": reversal_key(original_key),
             "quantity": -original.quantity,
             "reverses_id": original.id,
             "received_at": received_at,
@@ -201,7 +201,8 @@ def next_revision(source_key: str) -> str:
     return f"{source_key}:2"
 
 
-def _reversal_key(source_key: str) -> str:
+def reversal_key(source_key: str) -> str:
+    """The key of the event that takes recorded work back."""
     return f"{source_key}:reversed"
 
 

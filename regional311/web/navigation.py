@@ -146,6 +146,13 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
                 within="billing",
             ),
             Entry(
+                "work",
+                _("Corrected work"),
+                _("Recorded work that was wrong."),
+                P.BILLING_READ,
+                within="billing",
+            ),
+            Entry(
                 "memos",
                 _("Corrections and memos"),
                 _("Statements about statements."),

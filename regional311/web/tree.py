@@ -82,6 +82,7 @@ from regional311.intake.models import Contact, FollowedRequest, ServiceRequest
 from regional311.keeping.models import Suggestion
 from regional311.ledger.exports import batch_numbered
 from regional311.ledger.models import Account, JournalEntry, LedgerPeriod
+from regional311.metering.models import UsageEvent
 from regional311.notices.models import MailTrouble, OutboxMessage
 from regional311.notices.service import TO_PEOPLE
 from regional311.notices.ways_out import read_token as read_stop
@@ -1028,6 +1029,10 @@ class LatePeriodRecord(Record):
     """A billed period, by its label, whose late and changed work is billed by corrections."""
 
 
+class WorkRecord(Record):
+    """A piece of recorded work, by the id of its usage event."""
+
+
 class FiscalYearRecord(Record):
     """A fiscal year by the calendar year in which it ends; `record` is that number."""
 
@@ -1636,6 +1641,14 @@ class Corrections(Collection):
 
     def find(self, name: str) -> Any:
         return name if _PERIOD.fullmatch(name) or _SPAN.fullmatch(name) else None
+
+
+@collection("work")
+class Work(Collection):
+    """Recorded work and its corrections."""
+
+    permission = P.BILLING_READ
+    model, member, by = UsageEvent, WorkRecord, "id"
 
 
 @collection("memos")

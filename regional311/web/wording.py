@@ -185,6 +185,9 @@ LINKS: Final[Mapping[str, Any]] = {
 """What another request is to this one."""
 
 ACTIONS: Final[Mapping[str, Any]] = {
+    "work:correct": _("Recorded work corrected"),
+    "work:take_back": _("Recorded work taken back"),
+    "work:keep": _("Recorded work looked at and kept"),
     "aid:accepted": _("Help accepted"),
     "aid:declined": _("Help declined"),
     "aid:ended": _("Help ended"),

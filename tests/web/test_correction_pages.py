@@ -144,6 +144,60 @@ def test_late_work_is_shown_tried_and_drafted(issued, sign_in, issue, web_engine
     assert payer.get(f"/{COUNTY}/statements/{correction}/1").status_int == 200
 
 
+def test_recorded_work_is_corrected_by_a_person_and_billed_as_a_difference(
+    issued, sign_in, issue, web_engine, clock
+):
+    browser = sign_in("finance", CITY)
+    usage = browser.get(f"/{CITY}/billing/2026-10/usage?format=json").json
+    event = next(row for row in usage if row["activity"] == "contact_handled")
+    url = f"/{CITY}/work/{event['id']}"
+    page = browser.get(f"/{CITY}/billing/2026-10/usage").click(href=f"/work/{event['id']}")
+    sent = page.forms["correct"]
+    sent["channel"] = "web"
+    sent["reason"] = "wrong_facts"
+    tried = sent.submit("try")
+    assert "What it would cost" in tried
+    assert "$0.20" in tried
+    assert len(browser.get(f"{url}?format=json").json) == 1
+    same = browser.get(url).forms["correct"]
+    same["reason"] = "agreed"
+    assert "recorded already" in same.submit("submit", status=400)
+    wrong = browser.get(url).forms["correct"]
+    wrong["reason"], wrong["quantity"] = "agreed", "-1"
+    assert "above zero" in wrong.submit("submit", status=400)
+    sent = tried.forms["correct"]
+    corrected = sent.submit("submit")
+    again = sent.submit("submit")
+    assert again.location == corrected.location
+    after = corrected.follow()
+    assert "The rating has not seen the correction yet" in after
+    rows = browser.get(f"{url}?format=json").json
+    assert [float(row["quantity"]) for row in rows] == [1, -1, 1]
+    assert "There is a later revision" in browser.get(url)
+    assert "correct" not in browser.get(url).forms
+    listed = browser.get(f"/{CITY}/work")
+    assert "Time, channel, language or hours were wrong" in listed
+    (row,) = browser.get(f"/{CITY}/work?format=json").json
+    assert (row["event"], row["reason"]) == (event["id"], "wrong_facts")
+    assert "wrong_facts" in browser.get(f"/{CITY}/work?format=csv")
+    due = form(browser.get(f"/{CITY}/corrections/2026-10"), "/preview").submit()
+    assert "What would be billed" in due
+    taken = browser.get(corrected.location).forms["correct"]
+    taken["reason"] = "entered_in_error"
+    gone = taken.submit("take_back").follow()
+    assert "This work was taken back" in gone
+    rows = browser.get(f"{url}?format=json").json
+    assert sum(float(row["quantity"]) for row in rows) == 0
+    reader = sign_in("auditor", CITY)
+    assert "correct" not in reader.get(url).forms
+    clock.now = DECEMBER + timedelta(hours=1)
+    drafted = form(browser.get(f"/{CITY}/corrections/2026-10"), "/draft").submit()
+    assert "corrections are ready" in drafted.follow()
+    assert issue(clock.now)
+    assert "rating has not seen" not in browser.get(url)
+    clock.now = DECEMBER
+
+
 def test_a_period_that_was_not_issued_says_what_to_do(issued, sign_in):
     browser = sign_in("finance", CITY)
     page = browser.get(f"/{CITY}/corrections/2026-09")

@@ -69,6 +69,7 @@ from regional311.keeping.suggestions import Wish, suggest
 from regional311.ledger.books import credit, debit
 from regional311.ledger.exports import make_batch
 from regional311.ledger.service import NewEntry, open_accounts, post
+from regional311.metering.models import UsageEvent
 from regional311.notices.models import MailTrouble, OutboxMessage
 from regional311.referral import backtest
 from regional311.referral.acceptance import Acceptance
@@ -619,6 +620,10 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("PeriodRecord", "", "GET"): ("billing/2026-10", MONEY),
     ("PeriodRecord", "usage", "GET"): ("billing/2026-10/usage", MONEY),
     ("PeriodRecord", "checks", "GET"): ("billing/2026-10/checks", MONEY),
+    ("Work", "", "GET"): ("work", MONEY),
+    ("WorkRecord", "", "GET"): ("work/{usage}", MONEY),
+    ("WorkRecord", "correct", "POST"): ("work/{usage}/correct", "finance"),
+    ("WorkRecord", "keep", "POST"): ("work/{usage}/keep", "finance"),
     ("PeriodRecord", "draft", "POST"): ("billing/2026-10/draft", "finance"),
     ("PeriodRecord", "bills", "GET"): ("billing/2026-10/bills", MONEY),
     ("PeriodRecord", "submit", "POST"): ("billing/2026-10/submit", "finance"),
@@ -1027,6 +1032,7 @@ def found(web_engine, people) -> dict[str, str]:
             "client": str(first(ApiClient, "id")),
             "connection": str(first(ExternalSystem, "id")),
             "contact": first(Contact, "public_id"),
+            "usage": str(first(UsageEvent, "id")),
             "need": need_id,
             "request": first(ServiceRequest, "public_id"),
             "bulk": str(BATCH),

@@ -372,6 +372,7 @@ def usage(context: PeriodRecord, request: Any) -> Any:
     listing.fill(
         [
             {
+                "id": row.id,
                 "occurred_at": row.occurred_at,
                 "activity": row.activity,
                 "channel": row.channel,
@@ -397,6 +398,7 @@ def usage(context: PeriodRecord, request: Any) -> Any:
         request,
         period=period,
         listing=listing,
+        work_url=f"/{slug}/work",
         billing_url=f"/{slug}/billing",
         month_url=f"/{slug}/billing/{period}",
     )
