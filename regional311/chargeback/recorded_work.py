@@ -161,8 +161,8 @@ class Doubtful:
 # was merged into one known before; unless somebody took the work back, or looked and kept it.
 _DOUBTFUL = text("""
 WITH gone AS (
-    SELECT 'referral\\:' || id || '\\:closed\\:1' AS source_key, 'entered_in_error' AS why, public_id,
-        coalesce(closed_at, sent_at) AS since
+    SELECT 'referral\\:' || id || '\\:closed\\:1' AS source_key, 'entered_in_error' AS why,
+        public_id, coalesce(closed_at, sent_at) AS since
     FROM referrals
     WHERE tenant_id = :tenant AND side = 'received' AND state = 'entered_in_error'
     UNION ALL

@@ -7,13 +7,16 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from regional311.chargeback import billing, memos
 from regional311.chargeback.checks import check_region
+from regional311.chargeback.given_back import given_back_twice, twice_cents
 from regional311.chargeback.memos import CreditExceedsLine, NotIssuedYet, creditable, draft_memo
-from regional311.chargeback.rerating import draft_corrections
+from regional311.chargeback.rerating import draft_corrections, preview_corrections
 from regional311.chargeback.statement import PreparerMayNotApprove
 from regional311.errors import InvalidInput, NotFound
+from regional311.metering.service import correct
 from tests.chargeback.test_billing import NOW, OCTOBER, rate_and_draft, rows, through
 
 LATER = NOW + timedelta(days=20)
@@ -114,6 +117,70 @@ def test_credits_never_exceed_the_line_with_its_corrections_and_debits(issued):
     memo(issued, (1, 2000, "The rest"))
     through(issued, "city", [memo(issued, (1, 700, "Forgotten"), kind="debit_memo")])
     assert left(issued) == [700]
+
+
+def test_what_was_credited_and_is_taken_back_as_well_is_named_until_a_debit_memo_settles_it(issued):
+    """20.00 credited for two calls; then three calls turn out never to have been: 20.00 twice."""
+
+    def named(dues=None):
+        with issued.of("city", issued.preparer) as session:
+            return [
+                (
+                    each.number,
+                    each.line,
+                    each.credited_cents,
+                    each.taken_back_cents,
+                    each.twice_cents,
+                )
+                for each in given_back_twice(session, OCTOBER, dues)
+            ]
+
+    through(issued, "city", [memo(issued, (1, 2000, "Two of these were test calls"))])
+    assert named() == []
+    with issued.of("city", issued.preparer) as session:
+        keys = list(session.execute(text("SELECT source_key FROM usage_events LIMIT 3")).scalars())
+        for key in keys:
+            correct(session, key, None, received_at=ARRIVED, booked_on=ARRIVED.date())
+    with issued.of("city", issued.preparer) as session:
+        dues = preview_corrections(session, OCTOBER, now=LATER)
+    assert named(dues) == [("CITY-00001", 1, 2000, 3000, 2000)]
+    assert named() == []
+    with issued.of("city", issued.preparer) as session:
+        (draft,) = draft_corrections(session, OCTOBER, now=LATER)
+    assert named() == [("CITY-00001", 1, 2000, 3000, 2000)]
+    through(issued, "city", [draft])
+    assert left(issued) == [0]
+    assert named() == [("CITY-00001", 1, 2000, 3000, 2000)]
+    part = memo(issued, (1, 500, "A part of it"), kind="debit_memo")
+    assert named() == [("CITY-00001", 1, 1500, 3000, 1500)]
+    with issued.of("city", issued.preparer) as session:
+        billing.void(session, part, reason="All of it", now=LATER)
+    settling = memo(issued, (1, 2000, "Credited before"), kind="debit_memo")
+    assert named() == []
+    through(issued, "city", [settling])
+    billed = (
+        "SELECT sum(total_cents)::bigint FROM statements s WHERE side = 'issued' AND EXISTS"
+        " (SELECT FROM statement_events e WHERE e.statement_id = s.id AND e.state = 'issued')"
+    )
+    assert rows(issued, "city", billed)[0][0] == 2000
+    memo(issued, (1, 500, "Agreed afterwards"))
+    assert named() == []
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["credit", "debit", "correction"]), st.integers(1, 5000)),
+        max_size=12,
+    )
+)
+def test_nothing_is_given_back_twice_but_what_was_credited_and_taken_back(steps):
+    def sum_of(what):
+        return sum(cents for each, cents in steps if each == what)
+
+    twice = twice_cents(steps)
+    assert 0 <= twice <= min(sum_of("credit"), sum_of("correction"))
+    assert twice_cents([*steps, ("debit", twice or 1)]) == 0
+    assert twice_cents([*steps, ("credit", 700)]) == twice
 
 
 @pytest.mark.commits

@@ -8,6 +8,7 @@ from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.view import view_config
 
 from regional311.chargeback.calendar import period_of
+from regional311.chargeback.given_back import Twice, given_back_twice
 from regional311.chargeback.rerating import (
     Due,
     LateWork,
@@ -104,8 +105,28 @@ def _page(context: LatePeriodRecord, request: Any, **values: Any) -> dict[str, A
         rates_url=f"/{slug}/rates",
         may_run=may(request, P.BILLING_RUN),
         form_key=new_token(),
-        **{"dues": None, "total_cents": 0} | values,
+        **{"dues": None, "total_cents": 0}
+        | {"twice": _twice(request, given_back_twice(request.dbsession, _period(context)))}
+        | values,
     )
+
+
+def _twice(request: Any, rows: list[Twice]) -> list[dict[str, Any]]:
+    """What would be given back twice, with where its debit memo is drafted."""
+    url = f"/{request.tenant.slug}/statements"
+    drafts = may(request, P.STATEMENT_PREPARE)
+    return [
+        {
+            "row": row,
+            "payer": payer_name(request, row.payer),
+            "url": f"{url}/{row.statement}/{row.line}",
+            "memo_url": f"{url}/{row.statement}/memo?line={row.line}&kind=debit_memo"
+            f"&cents={row.twice_cents}"
+            if drafts
+            else None,
+        }
+        for row in rows
+    ]
 
 
 @view_config(
@@ -138,6 +159,7 @@ def preview(context: LatePeriodRecord, request: Any) -> Any:
         context,
         request,
         dues=[_told(request, words, due) for due in dues],
+        twice=_twice(request, given_back_twice(request.dbsession, _period(context), dues)),
         total_cents=sum(due.total_cents for due in dues),
     )
 

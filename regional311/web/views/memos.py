@@ -159,7 +159,12 @@ def draft(context: StatementRecord, request: Any) -> Any:
 
 def _form(context: StatementRecord, request: Any) -> Any:
     asked = request.GET.get("line", "")
-    values = {"kind": "credit_memo"} | ({"line": int(asked)} if _small(asked) else {})
+    kind, cents = request.GET.get("kind", ""), request.GET.get("cents", "")
+    values: dict[str, Any] = {"kind": kind if kind in memos.KINDS else memos.CREDIT_MEMO}
+    if _small(asked):
+        values["line"] = int(asked)
+    if _small(cents):
+        values["amount"] = int(cents)
     return make_form(
         request,
         MemoForm(),

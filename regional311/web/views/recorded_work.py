@@ -12,6 +12,7 @@ from sqlalchemy import select
 from regional311.chargeback import recorded_work
 from regional311.chargeback.correcting import Really, correct_work, keep_work
 from regional311.chargeback.pricing import Told, case_of, price_work
+from regional311.chargeback.rate_cards import plain
 from regional311.identity.models import Membership
 from regional311.identity.permissions import Permissions as P
 from regional311.intake.queries import contact_numbers
@@ -296,7 +297,7 @@ def _form(context: WorkRecord, request: Any) -> Any:
             "channel": event.channel,
             "language": event.language,
             "after_hours": event.after_hours,
-            "quantity": event.quantity,
+            "quantity": plain(event.quantity),
             "handle_seconds": event.handle_seconds,
         },
         once=True,
