@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, and_, func, or_, select
+from sqlalchemy import Row, and_, func, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
@@ -216,11 +216,16 @@ def known_rates(
     on: date | None = None,
     known_at: datetime | None = None,
     provider_id: UUID | None = None,
+    activity: str | None = None,
+    card: str | None = None,
+    after: RatePlace | None = None,
+    limit: int | None = None,
 ) -> list[Row[Any]]:
     """A partner's rates (this one's unless told), as they were known at an instant.
 
-    `on` keeps those that hold on a day; `known_at` None is what is known now. A correction counts
-    from the instant at which it was recorded. In the order of cards, work and days.
+    `on` keeps those that hold on a day, `activity` and `card` those of some work and of a card;
+    `known_at` None is what is known now. A correction counts from the instant at which it was
+    recorded. In the order of cards, work and days; a page begins `after` the place of a rate.
     """
     table = Rate.__table__
     begun, ended = func.lower(table.c.recorded), func.upper(table.c.recorded)
@@ -236,19 +241,76 @@ def known_rates(
         )
     if on is not None:
         conditions.append(table.c.valid.contains(on))
-    return list(
-        session.execute(
-            select(table)
-            .where(*conditions)
-            .order_by(
-                table.c.card_key,
-                table.c.activity,
-                table.c.channel.nulls_first(),
-                table.c.service_key.nulls_first(),
-                table.c.language.nulls_first(),
-                table.c.hours,
-                func.lower(table.c.valid).nulls_first(),
-                table.c.key,
+    if activity is not None:
+        conditions.append(table.c.activity == activity)
+    if card is not None:
+        conditions.append(table.c.card_key == card)
+    place = (
+        table.c.card_key,
+        table.c.activity,
+        func.coalesce(table.c.channel, ""),
+        func.coalesce(table.c.service_key, ""),
+        func.coalesce(table.c.language, ""),
+        table.c.hours,
+        func.coalesce(func.lower(table.c.valid), date.min),
+        table.c.key,
+    )
+    if after is not None:
+        conditions.append(tuple_(*place) > tuple_(*after.values))
+    return list(session.execute(select(table).where(*conditions).order_by(*place).limit(limit)))
+
+
+@dataclass(frozen=True, slots=True)
+class RatePlace:
+    """Where a rate stands in the order of cards, work and days."""
+
+    values: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, row: Any) -> RatePlace:
+        """The place of a row."""
+        return cls(
+            (
+                row.card_key,
+                row.activity,
+                row.channel or "",
+                row.service_key or "",
+                row.language or "",
+                row.hours,
+                row.valid.lower or date.min,
+                row.key,
             )
         )
+
+    @classmethod
+    def read(cls, said: str | None) -> RatePlace | None:
+        """Read what `str` wrote; None for anything else.
+
+        >>> str(RatePlace.read("intake|contact_handled|||es|any|2026-07-01|phone"))
+        'intake|contact_handled|||es|any|2026-07-01|phone'
+        """
+        parts: list[Any] = (said or "").split("|")
+        if len(parts) != _PLACES:
+            return None
+        try:
+            parts[_DAY] = date.fromisoformat(parts[_DAY])
+        except ValueError:
+            return None
+        return cls(tuple(parts))
+
+    def __str__(self) -> str:
+        return "|".join(str(each) for each in self.values)
+
+
+_PLACES, _DAY = 8, 6
+
+
+def rated_work(session: Session) -> list[tuple[str, str]]:
+    """Every card and activity that this partner has or had rates for: one statement."""
+    rows = session.execute(
+        select(Rate.card_key, Rate.activity)
+        .where(Rate.tenant_id == scope_of(session).tenant_id, ~func.isempty(Rate.recorded))
+        .distinct()
+        .order_by(Rate.card_key, Rate.activity)
     )
+    return [(row.card_key, row.activity) for row in rows]

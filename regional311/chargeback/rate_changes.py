@@ -16,8 +16,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select, update
-from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy import Row, cast, func, select, update
+from sqlalchemy.dialects.postgresql import JSONPATH, Range
 
 from regional311.audit.service import record
 from regional311.chargeback.models import Rate, RateProposal
@@ -230,14 +230,36 @@ def propose(
     return proposal_id
 
 
-def proposals(session: TenantSession) -> list[Row[Any]]:
-    """This partner's proposals, the latest first."""
+def proposals(
+    session: TenantSession,
+    *,
+    state: str | None = None,
+    before: UUID | None = None,
+    limit: int | None = None,
+    keys: int | None = None,
+) -> list[Row[Any]]:
+    """This partner's proposals, the latest first, with how many `changes` each has and their keys.
+
+    A proposal may change every rate there is: `keys` says how many of its keys are wanted, and what
+    each rate will say stays where it is (`changes_of`). A page begins after the proposal `before`.
+    """
     table = RateProposal.__table__
+    path = "$[*].key" if keys is None else f"$[0 to {keys - 1}].key"
+    conditions = [table.c.tenant_id == scope_of(session).tenant_id]
+    if state is not None:
+        conditions.append(table.c.state == state)
+    if before is not None:
+        conditions.append(table.c.id < before)
     return list(
         session.execute(
-            select(table)
-            .where(table.c.tenant_id == scope_of(session).tenant_id)
-            .order_by(table.c.proposed_at.desc(), table.c.id.desc())
+            select(
+                *(each for each in table.c if each.name != "changes"),
+                func.jsonb_array_length(table.c.changes).label("count_of_changes"),
+                func.jsonb_path_query_array(table.c.changes, cast(path, JSONPATH)).label("names"),
+            )
+            .where(*conditions)
+            .order_by(table.c.id.desc())
+            .limit(limit)
         )
     )
 

@@ -13,6 +13,8 @@ from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import Range
 
 from regional311.chargeback.models import Rate
+from regional311.chargeback.rate_cards import RateSaid
+from regional311.chargeback.rate_changes import Change, propose
 from regional311.chargeback.rate_sheets import COLUMNS
 from regional311.config.export import export
 from regional311.config.plan import plan
@@ -385,3 +387,62 @@ def test_a_past_contact_is_priced_by_what_was_metered(finance, people, web_engin
     assert "Warm transfer" in page
     assert "warm-transfer" in page
     assert "phone-2026" in page
+
+
+def test_a_card_of_many_rates_is_read_by_pages_each_rate_once(finance, people, web_engine):
+    card, tenant = f"many-{new_id().hex[-12:]}", people.tenants[CITY]
+    with session_scope(web_engine, Scope(tenant)) as session:
+        for number in range(120):
+            put(
+                session,
+                priced(
+                    tenant,
+                    f"{card}-{number}",
+                    card_key=card,
+                    channel=("phone", "web", None)[number % 3],
+                    service_key=None if number < 3 else f"service-{number // 3}",
+                ),
+            )
+    url = f"/{CITY}/rates?card={card}&as_of=2026-11-03"
+    everything = [row["key"] for row in finance.get(f"{url}&format=json").json]
+    assert len(everything) == len(set(everything)) == 120
+    page, seen = finance.get(url), []
+    while True:
+        found = [
+            link["href"].rpartition("/")[2] for link in page.html.select("main tbody th a[href]")
+        ]
+        assert 0 < len(found) <= 50
+        seen += found
+        if not page.html.select("a[rel=next]"):
+            break
+        page = page.click(href=".*after=")
+    assert seen == everything
+    assert "Nothing matches" not in finance.get(f"{url}&after=nonsense")
+    assert len(finance.get(f"{url}&format=csv").text.splitlines()) == 121
+
+
+def test_proposals_are_read_by_pages_however_many_rates_each_changes(finance, people, web_engine):
+    tenant, person = people.tenants[CITY], people.known[people.account(CITY, "finance")]
+    card = f"sheet-{new_id().hex[-12:]}"
+
+    def said(number, amount):
+        return RateSaid(
+            key=f"{card}-{number}",
+            card=card,
+            activity="follow_up",
+            amount=Decimal(amount),
+            valid_from=date(2026, 7, 1),
+            service=f"service-{number}",
+        )
+
+    with session_scope(web_engine, Scope(tenant, person)) as session:
+        for amount in range(1, 53):
+            changes = [Change(f"{card}-{n}", None, said(n, amount)) for n in range(5)]
+            propose(session, changes, note=None, now=NOW)
+    first = finance.get(f"/{CITY}/rates/proposals?state=draft")
+    assert "and 2 more" in first
+    assert len(first.html.select("main tbody tr")) == 50
+    later = first.click(href=".*after=")
+    assert len(later.html.select("main tbody tr")) >= 2
+    rows = finance.get(f"/{CITY}/rates/proposals?state=draft&format=json").json
+    assert rows[0]["keys"] == [f"{card}-{number}" for number in range(5)]

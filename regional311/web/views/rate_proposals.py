@@ -52,7 +52,7 @@ from regional311.web.forms import (
     start_over,
 )
 from regional311.web.i18n import _
-from regional311.web.listing import Column, Filter, Listing
+from regional311.web.listing import PAGE_SIZE, Column, Filter, Listing
 from regional311.web.representations import json_response, wanted
 from regional311.web.security import may
 from regional311.web.tree import RateProposalRecord, RateProposals, RateRecord, Rates
@@ -67,6 +67,8 @@ from regional311.web.views.rates import (
     title_of,
 )
 
+KEYS_SHOWN = 3
+EXPORTED = 1_000
 STATES = {
     "draft": _("Draft"),
     "proposed": _("Waits for approval"),
@@ -411,7 +413,6 @@ def _new_form(request: Any) -> Any:
 def proposals(context: RateProposals, request: Any) -> Any:
     """Changes of prices that wait, and those that were decided."""
     words = Words(request)
-    rows = service.proposals(request.dbsession)
     listing = Listing(
         request,
         columns=[
@@ -422,15 +423,22 @@ def proposals(context: RateProposals, request: Any) -> Any:
         ],
         filters=[Filter("state", _("State"), choices=list(STATES.items()))],
     )
-    rows = [row for row in rows if listing.values["state"] in (None, row.state)]
+    form = wanted(request)
+    rows = service.proposals(
+        request.dbsession,
+        state=listing.values["state"],
+        before=_id(listing.after),
+        limit=PAGE_SIZE + 1 if form == "html" else EXPORTED,
+        keys=KEYS_SHOWN if form == "html" else None,
+    )
     people = names_of(request.dbsession, (row.proposed_by for row in rows))
-    if wanted(request) == "json":
+    if form == "json":
         return json_response(
             [
                 {
                     "id": row.id,
                     "state": row.state,
-                    "keys": [change["key"] for change in row.changes],
+                    "keys": row.names,
                     "note": row.note,
                     "proposed_at": row.proposed_at,
                     "decided_at": row.decided_at,
@@ -442,20 +450,28 @@ def proposals(context: RateProposals, request: Any) -> Any:
         [
             {
                 "id": row.id,
-                "keys": [change["key"] for change in row.changes][:3],
-                "more": max(0, len(row.changes) - 3),
+                "keys": row.names,
+                "more": max(0, row.count_of_changes - KEYS_SHOWN),
                 "state": STATES[row.state],
                 "kind": STATE_KINDS[row.state],
                 "by": people.get(row.proposed_by),
                 "when": words.when(row.proposed_at),
             }
-            for row in rows
+            for row in rows[:PAGE_SIZE]
         ],
-        total=len(rows),
+        after=str(rows[PAGE_SIZE - 1].id) if len(rows) > PAGE_SIZE else None,
+        total=len(rows) if len(rows) <= PAGE_SIZE else None,
     )
     return page(
         request, listing=listing, rates_url=_url(request), may_edit=may(request, P.RATE_EDIT)
     )
+
+
+def _id(text: str | None) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        return None
 
 
 class ReasonForm(Schema):

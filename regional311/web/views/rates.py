@@ -9,13 +9,20 @@ from pyramid.view import view_config
 
 from regional311.calendars import instant
 from regional311.chargeback import terms
-from regional311.chargeback.rate_cards import HOURS, LANGUAGES, RateSaid, known_rates
+from regional311.chargeback.rate_cards import (
+    HOURS,
+    LANGUAGES,
+    RatePlace,
+    RateSaid,
+    known_rates,
+    rated_work,
+)
 from regional311.chargeback.rate_grid import grid
 from regional311.chargeback.rate_texts import say_phases, say_steps, say_surcharges
 from regional311.identity.permissions import Permissions as P
 from regional311.web.billing_wording import Words, as_of, holds, page
 from regional311.web.i18n import _, translated
-from regional311.web.listing import Column, Filter, Listing
+from regional311.web.listing import PAGE_SIZE, Column, Filter, Listing
 from regional311.web.representations import csv_response, json_response, wanted
 from regional311.web.security import may
 from regional311.web.telling import telling
@@ -119,7 +126,7 @@ def rates(context: Rates, request: Any) -> Any:
     words = Words(request)
     day = as_of(request, words)
     recorded_on, known_at = known_on(request)
-    rows = known_rates(request.dbsession, on=day, known_at=known_at)
+    work = rated_work(request.dbsession)
     listing = Listing(
         request,
         columns=[
@@ -135,26 +142,30 @@ def rates(context: Rates, request: Any) -> Any:
                 "activity",
                 _("Activity"),
                 choices=[
-                    (each, words("activity", each)) for each in sorted({r.activity for r in rows})
+                    (each, words("activity", each))
+                    for each in sorted({each for _card, each in work})
                 ],
             ),
             Filter(
                 "card",
                 _("Rate card"),
-                choices=[(each, each) for each in sorted({r.card_key for r in rows})],
+                choices=[(each, each) for each in sorted({card for card, _activity in work})],
             ),
         ],
         csv=True,
     )
     listing.filters[0].value = day.isoformat()
     listing.filters[1].value = recorded_on.isoformat() if recorded_on else ""
-    asked = listing.values
-    rows = [
-        row
-        for row in rows
-        if asked["activity"] in (None, row.activity) and asked["card"] in (None, row.card_key)
-    ]
     form = wanted(request)
+    rows = known_rates(
+        request.dbsession,
+        on=day,
+        known_at=known_at,
+        activity=listing.values["activity"],
+        card=listing.values["card"],
+        after=RatePlace.read(listing.after),
+        limit=PAGE_SIZE + 1 if form == "html" else None,
+    )
     if form == "json":
         return json_response([facts(row) for row in rows])
     if form == "csv":
@@ -173,9 +184,10 @@ def rates(context: Rates, request: Any) -> Any:
                 "price": price_in_words(request, words, RateSaid.of_row(row)),
                 "holds": words.span(row.valid),
             }
-            for row in rows
+            for row in rows[:PAGE_SIZE]
         ],
-        total=len(rows),
+        after=str(RatePlace.of(rows[PAGE_SIZE - 1])) if len(rows) > PAGE_SIZE else None,
+        total=len(rows) if len(rows) <= PAGE_SIZE else None,
     )
     return page(
         request,
