@@ -17,6 +17,8 @@ from typing import Any
 HUNDRED = Decimal(100)
 EVERY = ("month", "quarter", "year")
 ROUNDINGS = ("line", "item")
+YEAR_ENDS = ("settle", "carry", "keep")
+"""What becomes of a fiscal year's balance: a statement, a line of the next bill, the next year."""
 FUNDING_KINDS = ("grant", "levy", "subsidy")
 MEASURES = ("answer_seconds", "first_contact_percent", "accept_hours", "close_days")
 AT_LEAST = frozenset({"first_contact_percent"})
@@ -118,6 +120,8 @@ class Terms:
     purpose: str = ""
     targets: tuple[Target, ...] = ()
     rounding: str = "line"
+    year_end: str | None = None
+    """What becomes of a year's balance, one of `YEAR_ENDS`; None is decided year by year."""
     billing: Billing = Billing()
     interest_percent: Decimal | None = None
     """A year, simple, on what is overdue."""
@@ -173,6 +177,7 @@ class Terms:
                 for each in _listed(json, "targets", "target")
             ),
             rounding=str(json.get("rounding") or default.rounding),
+            year_end=json.get("year_end") or None,
             billing=Billing(str(billing.get("every") or "month"), _int(billing, "submit_days", 15)),
             interest_percent=_percent(json, "interest_percent"),
             discounts=tuple(
@@ -300,6 +305,7 @@ def _problems(json: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name}: is not a term of an agreement"
     yield from _one_of(json, "kind", AGREEMENT_KINDS)
     yield from _one_of(json, "rounding", ROUNDINGS)
+    yield from _one_of(json, "year_end", YEAR_ENDS)
     for name, (least, most) in _DAYS.items():
         yield from _whole(json, name, least, most)
     for name in _AMOUNTS:

@@ -80,7 +80,7 @@ WITH latest AS (
 SELECT t.subject, t.key, p.payer_id, p.payer_kind, p.payer_key, p.agreement_key,
     -p.due_cents AS cents
 FROM latest t JOIN true_up_shares p ON p.tenant_id = t.tenant_id AND p.true_up_id = t.id
-WHERE t.tenant_id = :tenant AND t.treatment <> 'settle' AND p.due_cents <> 0
+WHERE t.tenant_id = :tenant AND p.statement_id IS NULL AND p.due_cents <> 0
 """)
 
 _SHARING = text("""
@@ -91,6 +91,17 @@ JOIN tenants region ON region.tenant_id = a.tenant_id AND region.kind = 'region'
 WHERE a.provider_id = :tenant AND a.pool_key IS NOT NULL
     AND a.valid && daterange(CAST(:first_day AS date), CAST(:end_day AS date))
 ORDER BY a.pool_key, a.payer_id, a.payer_kind, a.payer_key, lower(a.valid) DESC NULLS LAST, a.key
+""")
+
+_AGREED = text("""
+SELECT key, pool_key, rate_card_key, payer_id, payer_kind, payer_key, year_end FROM (
+    SELECT DISTINCT ON (a.key) a.*, a.terms->>'year_end' AS year_end
+    FROM agreements a
+    JOIN tenants region ON region.tenant_id = a.tenant_id AND region.kind = 'region'
+    WHERE a.provider_id = :tenant
+        AND a.valid && daterange(CAST(:first_day AS date), CAST(:end_day AS date))
+    ORDER BY a.key, lower(a.valid) DESC NULLS LAST, a.version DESC
+) latest WHERE year_end IS NOT NULL ORDER BY key
 """)
 
 SLUGS = text("SELECT slug, id FROM tenants WHERE id = tenant_id")
@@ -118,6 +129,12 @@ def year_period(year: int, starts_in: int) -> Period:
     '2026-07-01..2027-06-30'
     """
     return fiscal_year(date(year if starts_in == 1 else year - 1, starts_in, 1), starts_in)
+
+
+def year_of(session: TenantSession, year: int) -> Period:
+    """This partner's fiscal year that is named by a calendar year: one statement."""
+    me = session.execute(ME, {"tenant": scope_of(session).tenant_id}).one()
+    return year_period(year, me.fiscal_year_starts_in)
 
 
 def billed_in_year(session: TenantSession, period: Period, year: int) -> Sequence[Row[Any]]:
@@ -219,6 +236,43 @@ def agreed(agreements: Mapping[tuple[str, Payer], str], key: str, payer: Payer) 
     """The agreement by which a payer shares a pool; None when there is none."""
     everybody = Payer(payer.id, payer.kind, None)
     return agreements.get((key, payer)) or agreements.get((key, everybody))
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """What an agreement says of a year's balance: of which pool and card, with whom, and how."""
+
+    key: str
+    pool_key: str | None
+    card_key: str | None
+    payer: Payer
+    year_end: str
+
+    def about(self, subject: str, key: str) -> bool:
+        """Whether a pool or a card is shared or billed by it."""
+        return key == (self.pool_key if subject == POOL else self.card_key)
+
+
+def agreed_ends(session: TenantSession, period: Period) -> list[Agreed]:
+    """What agreements say of the balance of a fiscal year, as each stood last in it."""
+    rows = session.execute(
+        _AGREED,
+        {
+            "tenant": scope_of(session).tenant_id,
+            "first_day": period.start_on,
+            "end_day": period.end_on,
+        },
+    )
+    return [
+        Agreed(
+            row.key,
+            row.pool_key,
+            row.rate_card_key,
+            Payer(row.payer_id, row.payer_kind, row.payer_key),
+            row.year_end,
+        )
+        for row in rows
+    ]
 
 
 def payer_of(target: str, my_id: UUID, slugs: Mapping[str, UUID]) -> Payer | None:

@@ -35,6 +35,7 @@ from regional311.chargeback.true_up import (
     TREATMENTS,
     Subject,
     agreed,
+    agreed_ends,
     billed_in_year,
     line_of,
     openings_of,
@@ -53,6 +54,10 @@ SUPERSEDED: Final = "Superseded by a later true-up"
 
 class ActualsMissing(InvalidInput):
     """A pool or a billed service has no actual cost for the year yet."""
+
+
+class AgreedOtherwise(InvalidInput):
+    """The agreements of all payers say something else about the year's balance."""
 
 
 class YearNotOver(InvalidInput):
@@ -118,14 +123,16 @@ def settle_year(
 ) -> YearResult:
     """Settle some pools and services of a fiscal year that is over.
 
-    `choices` maps ("pool" or "card", key) to settle, carry or keep. Settling drafts one statement
-    for each payer with a line for each subject; carrying forward puts a line on the payer's bill of
-    the month in which this is done; keeping leaves the balance to the next year. Open true-up
-    statements of the year become void.
+    `choices` maps ("pool" or "card", key) to settle, carry or keep. A payer whose agreement says
+    what becomes of the balance is treated in that way, every other as chosen. Settling drafts one
+    statement for each payer with a line for each subject; carrying forward puts a line on the
+    payer's bill of the month in which this is done; keeping leaves the balance to the next year.
+    Open true-up statements of the year become void.
 
     :raises InvalidInput: for an unknown treatment or subject, or when nothing was chosen.
     :raises YearNotOver: before the year's last day has passed.
     :raises ActualsMissing: naming what has no actual cost yet.
+    :raises AgreedOtherwise: when nobody's balance would become what was chosen.
     :raises NobodyWasBilled: when nobody is there to bear a cost.
 
     What falls to somebody whom no agreement makes pay stays with the provider, as its own part.
@@ -141,7 +148,8 @@ def settle_year(
     slugs: dict[str, UUID] = {row.slug: row.id for row in session.execute(SLUGS)}
     pools = read_year(session, year)
     due: defaultdict[Payer, list[Line]] = defaultdict(list)
-    made: list[tuple[_Actual, str, dict[Payer, Part], dict[Payer, str]]] = []
+    ends = {each.key: each.year_end for each in agreed_ends(session, period)}
+    made: list[tuple[_Actual, dict[Payer, str], dict[Payer, Part], dict[Payer, str]]] = []
     for (subject, key), treatment in sorted(choices.items()):
         paid = billed.get((subject, key), {})
         brought = openings.get((subject, key), {})
@@ -160,13 +168,19 @@ def settle_year(
             {payer: row.cents for payer, row in brought.items()},
             own=actual.own,
         )
-        made.append((actual, treatment, parts, under))
-        if treatment == SETTLE:
-            for payer, part in parts.items():
-                if part.due_cents:
-                    due[payer].append(
-                        line_of(actual.about, year, period.label, part, under[payer], "true_up")
-                    )
+        how = {payer: ends.get(under[payer], treatment) for payer in parts}
+        if how and treatment not in how.values():
+            raise AgreedOtherwise(
+                f"{actual.about.name}: the agreements with its payers say "
+                f"{', '.join(sorted(set(how.values())))}, not {treatment}.",
+                field=f"{subject}.{key}",
+            )
+        made.append((actual, how, parts, under))
+        for payer, part in parts.items():
+            if how[payer] == SETTLE and part.due_cents:
+                due[payer].append(
+                    line_of(actual.about, year, period.label, part, under[payer], "true_up")
+                )
     for row in session.execute(_OPEN, {"tenant": tenant_id, "period": period.label}).all():
         billing.void(session, row.id, reason=SUPERSEDED, now=now)
     statements = {
@@ -181,18 +195,25 @@ def settle_year(
     }
     month = Period.month_of(now.astimezone(ZoneInfo(me.zone)).date()).label
     true_ups = []
-    for actual, treatment, parts, under in made:
+    for actual, how, parts, under in made:
         about = actual.about
+        treatment = choices[about.subject, about.key]
         number = numbers.get((about.subject, about.key), 0) + 1
         roll = roll_of(parts)
         true_up = _row(tenant_id, actual, roll, year, number, treatment, now)
         true_up.run_by = scope_of(session).person_id
-        carried_to = month if treatment == CARRY else None
         put(
             session,
             true_up,
             *(
-                _share(true_up, payer, part, under[payer], carried_to, statements)
+                _share(
+                    true_up,
+                    payer,
+                    part,
+                    under[payer],
+                    month if how[payer] == CARRY else None,
+                    statements.get(payer) if how[payer] == SETTLE else None,
+                )
                 for payer, part in parts.items()
             ),
         )
@@ -344,9 +365,8 @@ def _share(
     part: Part,
     agreement_key: str,
     carried_to: str | None,
-    statements: Mapping[Payer, UUID],
+    statement_id: UUID | None,
 ) -> TrueUpShare:
-    settled = true_up.treatment == SETTLE and part.due_cents
     return TrueUpShare(
         tenant_id=true_up.tenant_id,
         id=new_id(),
@@ -360,7 +380,7 @@ def _share(
         owed_cents=part.owed_cents,
         due_cents=part.due_cents,
         carried_to=carried_to if part.due_cents else None,
-        statement_id=statements[payer] if settled else None,
+        statement_id=statement_id if part.due_cents else None,
     )
 
 

@@ -29,7 +29,7 @@ PLAIN = (
     "purpose",
 )
 """Terms that are the same on both sides and always kept."""
-SOME = ("supersedes", "ends_notice_days")
+SOME = ("supersedes", "ends_notice_days", "year_end")
 """Terms that are the same on both sides and kept when they are said."""
 PERCENTS = ("interest_percent", "overhead_percent")
 AMOUNTS = ("minimum", "not_to_exceed", "prepay")

@@ -1221,6 +1221,11 @@ class AgreementTable(Dated):
         description="Where cents are made, half away from zero: once a statement line, or once a "
         "piece of work.",
     )
+    year_end: Literal["settle", "carry", "keep"] | None = Field(
+        default=None,
+        description="What becomes of a fiscal year's balance: a statement, a line of the next "
+        "bill, or the opening of the next year; left out, it is decided year by year.",
+    )
     billing: AgreementBilling = Field(
         default=AgreementBilling(), description="How often it is billed."
     )

@@ -137,6 +137,16 @@ def agreement_form(request: Any, *, amends: Content | None = None) -> Schema:
     add(_select("every", _("Billed"), wording.EVERY.items(), section=_("Money")))
     add(_node(Integer(), "submit_days", _("Days after a period in which it must be billed")))
     add(_select("rounding", _("Rounded to cents"), wording.ROUNDINGS.items()))
+    year_ends = list(wording.YEAR_ENDS.items())
+    add(
+        _optional(
+            Choice(year_ends),
+            "year_end",
+            _("Balance of a fiscal year"),
+            _("What becomes of it when the actual cost is known."),
+            widget=SelectWidget(values=year_ends, empty=_("Decided year by year")),
+        )
+    )
     add(_percent("interest_percent", _("Interest a year on what is overdue")))
     add(_money("minimum", _("At least, a period")))
     add(_money("not_to_exceed", _("Not to exceed, a fiscal year")))
@@ -212,6 +222,7 @@ def form_values(request: Any, content: Content | None, note: str | None = None) 
                 "notice_days",
                 "ends_notice_days",
                 "rounding",
+                "year_end",
                 "interest_percent",
                 "overhead_percent",
                 "number_prefix",
@@ -264,6 +275,7 @@ def said_content(
             "notice_days",
             "ends_notice_days",
             "rounding",
+            "year_end",
             "number_prefix",
             "supersedes",
         )

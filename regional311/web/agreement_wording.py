@@ -40,6 +40,11 @@ ROUNDINGS = {
     "line": _("once for each line, half a cent away from zero"),
     "item": _("once for each piece of work, half a cent away from zero"),
 }
+YEAR_ENDS = {
+    "settle": _("settled by a statement of its own"),
+    "carry": _("carried forward to the next bill"),
+    "keep": _("kept for the next year's rates"),
+}
 FUNDING = {"grant": _("grant"), "levy": _("levy"), "subsidy": _("subsidy")}
 MEASURES = {
     "answer_seconds": _("seconds that nine in ten callers waited"),
@@ -290,6 +295,8 @@ class Telling:
                 self.say(_("${amount} a period"), amount=format_cents(terms.prepay_cents)),
             )
         yield "rounding", _("Rounding"), self.say(ROUNDINGS[terms.rounding])
+        if terms.year_end is not None:
+            yield "year_end", _("Balance of a fiscal year"), self.say(YEAR_ENDS[terms.year_end])
 
     def _target(self, target: Any) -> str:
         told = {

@@ -12,7 +12,12 @@ from regional311.chargeback.memos import draft_memo
 from regional311.chargeback.rating import run_rating
 from regional311.chargeback.reconciliation import NobodyWasBilled, Roll
 from regional311.chargeback.statement import Payer
-from regional311.chargeback.year_end import ActualsMissing, YearNotOver, settle_year
+from regional311.chargeback.year_end import (
+    ActualsMissing,
+    AgreedOtherwise,
+    YearNotOver,
+    settle_year,
+)
 from regional311.errors import InvalidInput
 from tests.chargeback.test_billing import NOW, rate_and_draft, rows, through
 
@@ -133,6 +138,54 @@ def test_a_balance_that_is_carried_forward_stands_on_the_next_bill(october):
     assert later.true_ups[0].roll == Roll(500_000, 2_000_000, 2_000_000)
     through(october, "city", later.statements)
     assert received(october, "true_up")[0][1] == -500_000
+
+
+@pytest.mark.parametrize("agreed", ["settle", "carry", "keep"])
+def test_what_was_agreed_of_a_balance_holds_whatever_is_chosen(region, agreed):
+    """Half of 618,000.00 is owed; the Community, which agreed nothing, has what was chosen."""
+    terms = {"due_days": 30, "number_prefix": "CITY"}
+    region.agree(
+        "city-county", "city", "county", pool_key="i-and-r", terms=terms | {"year_end": agreed}
+    )
+    region.agree("city-community", "city", "community", pool_key="i-and-r", terms=terms)
+    region.pool("city", "i-and-r", 60_000_000, {"city": 25, "county": 50, "community": 25})
+    _, drafts = rate_and_draft(region)
+    through(region, "city", drafts)
+    actual(region, 61_800_000)
+    chosen = "keep" if agreed == "carry" else "carry"
+    done = settle(region, {POOL: chosen})
+    with region.of("city") as session:
+        (said,) = true_up.agreed_ends(session, true_up.year_of(session, 2027))
+        shares = {
+            each.payer.id: each for each in true_up.share_rows(session, 2027, "pool", "i-and-r")
+        }
+        brought = {row.payer_id: row.cents for row in true_up.openings_of(session, 2028)}
+    county, community = region.tenants["county"], region.tenants["community"]
+    assert (said.payer.id, said.year_end, said.about("pool", "i-and-r")) == (county, agreed, True)
+    assert (shares[county].statement_public_id is not None) == (agreed == "settle")
+    assert (shares[county].carried_to is not None) == (agreed == "carry")
+    assert (shares[community].carried_to is not None) == (chosen == "carry")
+    assert shares[community].statement_public_id is None
+    assert len(done.statements) == (agreed == "settle")
+    assert (county in brought) == (agreed != "settle")
+    assert community in brought
+
+
+def test_a_choice_that_no_payer_agreed_to_is_refused(region):
+    region.agree(
+        "city-county",
+        "city",
+        "county",
+        pool_key="i-and-r",
+        terms={"due_days": 30, "number_prefix": "CITY", "year_end": "carry"},
+    )
+    region.pool("city", "i-and-r", 60_000_000, {"city": 50, "county": 50})
+    _, drafts = rate_and_draft(region)
+    through(region, "city", drafts)
+    actual(region, 61_800_000)
+    with pytest.raises(AgreedOtherwise, match="say carry, not settle"):
+        settle(region, {POOL: "settle"})
+    assert settle(region, {POOL: "carry"}).statements == ()
 
 
 def test_a_billed_service_rolls_and_is_tested_for_sixty_days(october):

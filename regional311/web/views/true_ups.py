@@ -7,9 +7,11 @@ from typing import Any
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.view import view_config
 
-from regional311.chargeback import terms, true_up, year_end
+from regional311.chargeback import true_up, year_end
+from regional311.chargeback.rate_cards import rated_work
 from regional311.identity.permissions import Permissions as P
 from regional311.tenancy.once import once
+from regional311.web.agreement_wording import YEAR_ENDS
 from regional311.web.billing_wording import Words, page, word
 from regional311.web.forms import (
     Choice,
@@ -22,7 +24,7 @@ from regional311.web.forms import (
     handle_form_submission,
     make_form,
 )
-from regional311.web.i18n import _
+from regional311.web.i18n import _, translated
 from regional311.web.listing import Column, Listing
 from regional311.web.representations import csv_response, json_response, wanted
 from regional311.web.security import may
@@ -161,15 +163,24 @@ def _field(row: true_up.YearRow) -> str:
 def _settling(context: FiscalYearRecord, request: Any, rows: list[true_up.YearRow]) -> Any:
     """A form with one choice for each pool and service whose actual cost is known."""
     schema = Schema()
+    ends = true_up.agreed_ends(
+        request.dbsession,
+        true_up.year_of(request.dbsession, context.record),
+    )
+    chosen = {}
     for row in rows:
         if not row.actual:
             continue
         choices = list(TREATMENTS.items())
+        said = [each for each in ends if each.about(row.subject, row.key)]
+        if row.treatment is None and len({each.year_end for each in said}) == 1:
+            chosen[_field(row)] = said[0].year_end
         schema.add(
             SchemaNode(
                 Choice(choices),
                 name=_field(row),
                 title=row.name,
+                description=_agreed_words(request, said),
                 missing=None,
                 widget=SelectWidget(values=choices, empty=_("Leave as it is")),
             )
@@ -182,7 +193,27 @@ def _settling(context: FiscalYearRecord, request: Any, rows: list[true_up.YearRo
         name="settle",
         action=f"/{request.tenant.slug}/true-ups/{context.record}/settle",
         submit=_("Settle the year"),
+        values=chosen,
         once=True,
+    )
+
+
+def _agreed_words(request: Any, said: list[true_up.Agreed]) -> str | None:
+    """What agreements say of a balance: *Agreed with Multnomah County: …*"""
+    if not said:
+        return None
+    return "; ".join(
+        translated(
+            request,
+            _(
+                "Agreed with ${payer}: ${how}",
+                mapping={
+                    "payer": payer_name(request, each.payer),
+                    "how": translated(request, YEAR_ENDS[each.year_end]),
+                },
+            ),
+        )
+        for each in said
     )
 
 
@@ -204,7 +235,7 @@ class CostForm(Schema):
 
 
 def _cost(context: FiscalYearRecord, request: Any) -> Any:
-    cards = sorted({row.card_key for row in terms.rates(request.dbsession, Words(request).today)})
+    cards = sorted({card for card, _activity in rated_work(request.dbsession)})
     if not cards:
         return None
     choices = [(card, card) for card in cards]
