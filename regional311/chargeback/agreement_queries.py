@@ -43,14 +43,15 @@ GROUP BY a.key
 """)
 
 _STANDING = text("""
-SELECT l.agreement_key, s.period_key, s.public_id, e.state, s.created_at
+SELECT l.agreement_key, s.period_key, s.public_id, coalesce(e.number, s.public_id) AS number,
+    e.state, s.created_at
 FROM statements s
 JOIN LATERAL (
     SELECT DISTINCT agreement_key FROM statement_lines
     WHERE tenant_id = s.tenant_id AND statement_id = s.id
 ) l ON true
 CROSS JOIN LATERAL (
-    SELECT state FROM statement_events
+    SELECT state, number FROM statement_events
     WHERE tenant_id = s.tenant_id AND statement_id = s.id ORDER BY position DESC LIMIT 1
 ) e
 WHERE s.tenant_id = :me AND s.kind = 'bill'
@@ -85,13 +86,13 @@ class Standing:
     __slots__ = ("agreement", "due", "state", "statements")
 
     def __init__(
-        self, agreement: Any, due: calendar.Due, state: str, statements: list[str]
+        self, agreement: Any, due: calendar.Due, state: str, statements: list[tuple[str, str]]
     ) -> None:
         self.agreement = agreement
         self.due = due
         self.state = state
         self.statements = statements
-        """Public numbers of the period's statements that have lines of the agreement."""
+        """Public id, and number or that, of the period's statements with lines of the agreement."""
 
 
 def billing_calendar(session: TenantSession, *, year_of: date, today: date) -> list[Standing]:
@@ -126,7 +127,9 @@ def billing_calendar(session: TenantSession, *, year_of: date, today: date) -> l
                 today,
                 rated=_rated(agreement, me, each.period, run),
             )
-            numbers = [row.public_id for row in rows if row.state != "void"]
+            if state == "late" and agreement.provider_id != me:
+                state = "missing"
+            numbers = [(row.public_id, row.number) for row in rows if row.state != "void"]
             found[each.agreement_key, each.period] = Standing(agreement, each, state, numbers)
     return sorted(found.values(), key=lambda one: (one.due.submit_on, one.agreement.name))
 

@@ -97,7 +97,8 @@ def due(
     return found
 
 
-STATES = ("coming", "open", "drafted", "issued", "nothing", "late")
+STATES = ("coming", "open", "drafted", "issued", "nothing", "missing", "late")
+"""Missing is late for its payer: whether there was anything to bill only its provider knows."""
 _DRAFTED = frozenset({"draft", "in_review", "approved"})
 
 

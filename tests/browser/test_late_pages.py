@@ -77,6 +77,7 @@ def test_late_work_memo_and_year_end(open_page, examine, bill):
     for name, path in (
         ("late-work", "corrections"),
         ("late-work-month", "corrections/2026-10"),
+        ("corrected-work", "work"),
         ("memo-new", f"statements/{bill}/memo"),
         ("true-ups", "true-ups"),
         ("true-up-year", "true-ups/2027"),
@@ -84,6 +85,13 @@ def test_late_work_memo_and_year_end(open_page, examine, bill):
         page.goto(f"/{CITY}/{path}")
         assert page.locator("h1").count() == 1, name
         examine(page, name)
+    page.goto(f"/{CITY}/billing/2026-10/usage")
+    page.locator("main tbody th a").first.click()
+    page.get_by_role("heading", name="Correct it").wait_for()
+    page.get_by_label("Reason").select_option("agreed")
+    page.get_by_role("button", name="Show what it would cost").click()
+    page.get_by_role("heading", name="What it would cost").wait_for()
+    examine(page, "work-tried")
     page.goto(f"/{CITY}/corrections/2026-10")
     page.get_by_role("button", name="Show what would be billed").click()
     page.get_by_role("heading", name="What would be billed", exact=True).wait_for()

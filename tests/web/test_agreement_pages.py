@@ -409,6 +409,9 @@ def test_the_billing_calendar_says_what_is_due_when(sign_in, web_engine, people,
     later = sign_in("finance", CITY)
     page = later.get(f"/{CITY}/agreements/calendar?side=provider")
     assert re.search(r"\d+ periods are late", page.text)
+    paid = later.get(f"/{CITY}/agreements/calendar?side=payer&format=json").json
+    assert {row["state"] for row in paid if row["period"] == "2026-10"} == {"missing"}
+    assert "No statement came" in later.get(f"/{CITY}/agreements/calendar?side=payer")
     clock.now = NOVEMBER
     assert "Nov 1, 2026" in browser.get(f"/{CITY}/agreements/calendar?state=open")
     table = browser.get(f"/{CITY}/agreements/calendar?format=csv&year=2027-08-01&state=coming")

@@ -25,6 +25,7 @@ STATE_WORDS = {
     "drafted": _("Drafted"),
     "issued": _("Issued"),
     "nothing": _("Nothing to bill"),
+    "missing": _("No statement came"),
     "late": _("Late"),
 }
 STATE_KINDS = {
@@ -33,6 +34,7 @@ STATE_KINDS = {
     "drafted": "waiting",
     "issued": "done",
     "nothing": "neutral",
+    "missing": "waiting",
     "late": "danger",
 }
 SIDES = {"provider": _("We bill"), "payer": _("We pay")}
