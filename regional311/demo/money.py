@@ -25,8 +25,43 @@ CITY: Final = "city-of-portland"
 COUNTY: Final = "multnomah-county"
 HELPLINE: Final = "211info"
 DISPUTED_CENTS: Final = 25_000
-BUDGETS: Final = {COUNTY: 90_000_000, HELPLINE: 6_000_000}
-"""Partner to what the City expects to bill it in a fiscal year, in cents."""
+BUDGETS: Final = (
+    (CITY, "issued", COUNTY, 90_000_000),
+    (CITY, "issued", HELPLINE, 6_000_000),
+    (CITY, "received", HELPLINE, 12_000_000),
+    (COUNTY, "received", CITY, 36_000_000),
+    (COUNTY, "received", HELPLINE, 9_000_000),
+)
+"""Whose budget, for what it bills or is billed, by whom or to whom, in cents of a fiscal year."""
+
+
+def plan_money(
+    engine: Engine,
+    region: Published,
+    period: Period,
+    *,
+    finance: Mapping[UUID, UUID],
+    now: datetime,
+) -> None:
+    """Set what was set aside for the year before anything is billed: covers are printed with it.
+
+    A second time nothing happens.
+    """
+    for slug, side, other, cents in BUDGETS:
+        mine = region.ids[slug]
+        with session_scope(engine, Scope(mine, finance[mine])) as session:
+            year = budgets.year_of(session, period.start_on)
+            there = {each.party for each in budgets.budgets(session, year, now=now)}
+            party = Party(side, region.ids[other])
+            if party not in there:
+                budgets.set_budget(
+                    session,
+                    party,
+                    fiscal_year=year.number,
+                    amount_cents=cents,
+                    note="Example",
+                    now=now,
+                )
 
 
 def move_money(
@@ -41,7 +76,7 @@ def move_money(
     """Pay, dispute and plan around the month's bills; a second time nothing happens.
 
     The County pays half of the City's bill, disputes a part of its first line, and 211 pays all of
-    its own; the City has budgets, and tries out what a tenth more on every price would come to.
+    its own; the City tries out what a tenth more on every price would come to.
     """
     city = region.ids[CITY]
     owed = {each.payer_id: each for each in billed if each.issuer_id == city}
@@ -53,17 +88,6 @@ def move_money(
     if bill is not None:
         _dispute(engine, bill, finance[region.ids[COUNTY]], now)
     with session_scope(engine, Scope(city, finance[city])) as session:
-        year = budgets.year_of(session, period.start_on)
-        if not budgets.budgets(session, year, now=now):
-            for slug, cents in BUDGETS.items():
-                budgets.set_budget(
-                    session,
-                    Party("issued", region.ids[slug]),
-                    fiscal_year=year.number,
-                    amount_cents=cents,
-                    note="Example",
-                    now=now,
-                )
         if not queries.scenarios(session, limit=1):
             changes = Changes(rates_percent=Decimal(10))
             service.save(

@@ -32,7 +32,7 @@ from regional311.cover.spoken import speak, spoken_by
 from regional311.database.session import Scope, session_scope
 from regional311.demo.agreements import CITY, set_in_motion
 from regional311.demo.contacts import DrawnContact, LineAnswer, Month
-from regional311.demo.money import move_money
+from regional311.demo.money import move_money, plan_money
 from regional311.demo.work import answer_referrals, work_requests
 from regional311.errors import Conflict
 from regional311.identity.passwords import hash_password
@@ -152,6 +152,7 @@ def run(
     with _timed(report, "bill"):
         period = Period.month(month.period)
         partners = {slug: region.ids[slug] for slug in region.partners}
+        plan_money(engine, region, period, finance=people["finance"], now=_now())
         billed = bill_month(
             engine,
             partners,

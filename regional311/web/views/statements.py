@@ -430,7 +430,12 @@ def _cover(words: Words, detail: StatementDetail) -> Any:
         "lines": words.count("one line", "${num} lines", row.line_count),
         "about": detail.corrects or "",
     }
-    what = _("for ${work}", mapping=told) if row.item_count else _("in ${lines}", mapping=told)
+    # a share of a cost has no pieces of work: both are said, neither stands for the total
+    what = (
+        _("in ${lines} with ${work} behind them", mapping=told)
+        if row.item_count
+        else _("in ${lines}", mapping=told)
+    )
     told["what"] = translated(words.request, what)
     if row.state == State.VOID:
         return _("Void: ${payer} owes nothing by this statement.", mapping=told)
@@ -449,11 +454,11 @@ def _cover(words: Words, detail: StatementDetail) -> Any:
         return _("${issuer} credits ${payer} with ${total} for ${month}.", mapping=told)
     if row.state in OPEN:
         return _(
-            "${payer} would owe ${issuer} ${total} ${what} in ${month}. Nothing is owed before it"
+            "${payer} would owe ${issuer} ${total} for ${month}, ${what}. Nothing is owed before it"
             " is issued.",
             mapping=told,
         )
-    return _("${payer} owes ${issuer} ${total} ${what} in ${month}.", mapping=told)
+    return _("${payer} owes ${issuer} ${total} for ${month}, ${what}.", mapping=told)
 
 
 def _against_last_year(request: Any, words: Words, detail: StatementDetail) -> Any:
