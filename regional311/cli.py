@@ -183,6 +183,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
                     settings.url,
                     in_language,
                     wording=published(engine).wording,
+                    service=published(engine).service_name,
                 ),
             ),
         ),

@@ -19,8 +19,10 @@ from sqlalchemy import Engine, any_, func, literal, select, update
 from sqlalchemy.exc import DBAPIError
 
 from regional311.audit.service import record
+from regional311.casework.closing import Closing
 from regional311.casework.models import BulkChange, BulkRow
 from regional311.casework.tags import add_tag, remove_tag, tag_of
+from regional311.casework.texts import person_languages
 from regional311.database.ids import new_id
 from regional311.database.locking import locked
 from regional311.database.rows import new_row, put, send
@@ -39,6 +41,7 @@ from regional311.intake.service import (
 )
 from regional311.intake.undoing import as_it_was, put_back
 from regional311.notices.service import release, withdraw_caused
+from regional311.tenancy.models import Tenant
 
 ACTIONS: Final = ("assign", "move", "close", "tag", "untag", "note")
 MOST: Final = 5000
@@ -74,7 +77,11 @@ class CannotUndo(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is done to each request; only what the action needs is given."""
+    """What is done to each request; only what the action needs is given.
+
+    ``words`` are those of a prepared text by language, ``own`` the partner's: each person is closed
+    with theirs, below what was typed for all.
+    """
 
     action: str
     assignee_id: UUID | None = None
@@ -85,11 +92,13 @@ class Wanted:
     message: str | None = None
     tag: str | None = None
     note: str | None = None
+    words: Mapping[str, str] | None = None
+    own: str | None = None
 
     def plain(self) -> dict[str, Any]:
         """The wanted change as it is stored."""
         return {
-            name: str(value)
+            name: str(value) if isinstance(value, UUID) else value
             for name in self.__slots__
             if name != "action" and (value := getattr(self, name)) is not None
         }
@@ -117,9 +126,10 @@ def check(wanted: Wanted) -> None:
                 raise lifecycle.ResolutionNeeded(
                     "Choose how they were resolved.", field="resolution"
                 )
-            if len((wanted.message or "").strip()) < lifecycle.MIN_MESSAGE:
+            if not wanted.words and len((wanted.message or "").strip()) < lifecycle.MIN_MESSAGE:
                 raise lifecycle.MessageNeeded(
-                    "Say in plain words what happened; the people read this.", field="message"
+                    "Pick a text, or say in plain words what happened; the people read this.",
+                    field="message",
                 )
         case "tag" | "untag":
             tag_of(wanted.tag or "")
@@ -210,6 +220,11 @@ def go_on(
         .order_by(BulkRow.position)
         .limit(most)
     ).all()
+    closing = (
+        None
+        if undoing
+        else _closing(session, wanted, [each.request_id for each in rows], followers)
+    )
     for row in rows:
         try:
             if not may:
@@ -220,7 +235,7 @@ def go_on(
                     values = _undo(session, wanted, row, now, followers)
                 else:
                     held = replace(followers, hold=HELD, cause_id=row.id)
-                    values = _change(session, wanted, row.request_id, now, held)
+                    values = _change(session, wanted, row.request_id, now, held, closing)
                 send(session)
             if undoing:
                 undone.append(row.id)
@@ -252,6 +267,19 @@ def go_on(
     return len(rows)
 
 
+def _closing(
+    session: TenantSession, wanted: Wanted, request_ids: Sequence[UUID], followers: Followers
+) -> Closing | None:
+    if not wanted.words:
+        return None
+    tenant_id = scope_of(session).tenant_id
+    zone = session.execute(
+        select(Tenant.zone).where(Tenant.tenant_id == tenant_id, Tenant.id == tenant_id)
+    ).scalar_one()
+    languages = person_languages(session, request_ids)
+    return Closing(wanted.words, languages, wanted.own or "en", zone, followers)
+
+
 def _rows_with(session: TenantSession, bulk_id: UUID, result: str) -> list[UUID]:
     return list(
         session.scalars(
@@ -270,6 +298,7 @@ def _change(
     request_id: UUID,
     now: datetime,
     followers: Followers,
+    closing: Closing | None,
 ) -> dict[str, Any]:
     request = locked(session, ServiceRequest, request_id, None, {}, "request")
     before, version = as_it_was(request), request.version
@@ -294,7 +323,9 @@ def _change(
                 session,
                 to=wanted.state or "closed",
                 resolution=wanted.resolution,
-                message=wanted.message,
+                message=closing.message(request, wanted.message, now)
+                if closing
+                else wanted.message,
                 followers=followers,
                 **known,
             ).version

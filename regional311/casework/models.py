@@ -1,4 +1,4 @@
-"""Tags on requests, saved views of the list, and changes of many requests at once."""
+"""Tags on requests, saved views of the list, changes of many requests, and prepared texts."""
 
 from __future__ import annotations
 
@@ -257,3 +257,41 @@ class AccommodationReminder(Base):
     accommodation_id: Mapped[UUID]
     step: Mapped[str]
     at: Mapped[datetime]
+
+
+class PreparedText(Base):
+    """Words that a partner's people answer with often, or close requests with, by language."""
+
+    __tablename__ = "prepared_texts"
+    __table_args__ = (
+        CheckConstraint(
+            "channel IS NULL OR channel IN ('email', 'text', 'chat')", name="channel_known"
+        ),
+        CheckConstraint(
+            "(purpose = 'answer' AND service_key IS NULL AND resolution IS NULL)"
+            " OR (purpose = 'closing' AND channel IS NULL)",
+            name="purpose_known",
+        ),
+        UniqueConstraint("tenant_id", "purpose", "key"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    key: Mapped[str]
+    """What files name it by."""
+    purpose: Mapped[str] = mapped_column(default="answer", server_default="answer")
+    """answer, or closing: then for one service and outcome, or for all."""
+    name: Mapped[str]
+    channel: Mapped[str | None]
+    """Where it is offered; everywhere when there is none."""
+    service_key: Mapped[str | None]
+    resolution: Mapped[str | None]
+    words: Mapped[dict[str, Any]]
+    """Language to text, one at least."""
+    changed_at: Mapped[datetime]
+    changed_by: Mapped[UUID | None]
+    ended_at: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column(default=1)
+
+    __mapper_args__ = {"version_id_col": version, "version_id_generator": lambda v: (v or 0) + 1}

@@ -106,6 +106,13 @@ def _models(slug: str, things: Things) -> Iterator[tuple[str, strict.Model]]:
         yield "boundaries.toml", schema.BoundariesFile(boundary=boundaries)
     if things["article"]:
         yield "articles.toml", schema.ArticlesFile(article=_all(things, "article"))
+    if things["closing_text"] or things["answer_text"]:
+        yield (
+            "texts.toml",
+            schema.TextsFile(
+                closing=_all(things, "closing_text"), answer=_all(things, "answer_text")
+            ),
+        )
     if things["taxonomy"] or things["crosswalk"]:
         yield (
             "taxonomies.toml",

@@ -26,6 +26,7 @@ from shapely.geometry.base import BaseGeometry
 from shapely.validation import explain_validity
 
 from regional311 import strict
+from regional311.casework.texts import AnswerText, ClosingText, Purpose, text_faults
 from regional311.catalog import content
 from regional311.catalog.articles import Article, article_faults
 from regional311.catalog.checks import (
@@ -104,6 +105,8 @@ class TenantFiles:
     crosswalks: tuple[content.Crosswalk, ...] = ()
     services: tuple[content.Service, ...] = ()
     articles: tuple[Article, ...] = ()
+    closing_texts: tuple[ClosingText, ...] = ()
+    answer_texts: tuple[AnswerText, ...] = ()
     synonyms: tuple[content.Synonym, ...] = ()
     acceptance: tuple[Acceptance, ...] = ()
     progress: tuple[Progress, ...] = ()
@@ -199,6 +202,7 @@ class _Tenant:
     services: dict[str, schema.ServicesFile] = field(default_factory=dict)
     """By file: `services.toml`, or one file a bureau below `services/`."""
     articles: schema.ArticlesFile | None = None
+    texts: schema.TextsFile | None = None
     synonyms: schema.SynonymsFile | None = None
     receiving: schema.ReceivingFile | None = None
     connection: schema.ConnectionFile | None = None
@@ -248,6 +252,8 @@ class _Tenant:
             crosswalks=self.taxonomies.crosswalk if self.taxonomies else (),
             services=self.every_service(),
             articles=self.articles.article if self.articles else (),
+            closing_texts=self.texts.closing if self.texts else (),
+            answer_texts=self.texts.answer if self.texts else (),
             synonyms=self.synonyms.synonym if self.synonyms else (),
             acceptance=self.receiving.acceptance if self.receiving else (),
             progress=self.receiving.progress if self.receiving else (),
@@ -678,6 +684,8 @@ def _check_tenant(tenant: _Tenant, found: list[ConfigError]) -> None:
     if tenant.taxonomies is not None:
         _check_taxonomies(tenant.taxonomies, _Marks(tenant.path("taxonomies.toml"), found))
     _check_services(tenant, found)
+    if tenant.texts is not None:
+        _check_texts(tenant, tenant.texts, _Marks(tenant.path("texts.toml"), found))
     if tenant.synonyms is not None:
         _check_synonyms(tenant.synonyms, _Marks(tenant.path("synonyms.toml"), found))
     if tenant.rates is not None:
@@ -694,6 +702,27 @@ def _check_tenant(tenant: _Tenant, found: list[ConfigError]) -> None:
         _check_ledger(tenant, tenant.ledger, _Marks(tenant.path("ledger.toml"), found))
     if tenant.rules is not None:
         _check_rules(tenant.rules, _Marks(tenant.path("rules.toml"), found))
+
+
+def _check_texts(tenant: _Tenant, texts: schema.TextsFile, mark: _Marks) -> None:
+    mark.unique("closing", [each.key for each in texts.closing])
+    mark.unique("answer", [each.key for each in texts.answer])
+    services = None if SERVICES in tenant.unread else tenant.service_keys()
+    for each in texts.closing:
+        if services is not None:
+            mark.known(f"closing[{each.key}].service", each.service, services, "service")
+        _check_words(each, "closing", mark)
+    for answer in texts.answer:
+        _check_words(answer, "answer", mark)
+
+
+def _check_words(text: AnswerText | ClosingText, purpose: Purpose, mark: _Marks) -> None:
+    path = f"{purpose}[{text.key}]"
+    mark.unique(f"{path}.words", [each.language for each in text.words], "language")
+    said = [(each.language, each.text) for each in text.words]
+    for where, fault in text_faults(purpose, text.name, said):
+        of = f"words[{where.removeprefix('text_')}].text" if text.words else "words"
+        mark(f"{path}.{'name' if where == 'name' else of}", fault)
 
 
 def _check_ledger(tenant: _Tenant, ledger: schema.LedgerFile, mark: _Marks) -> None:

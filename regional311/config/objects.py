@@ -28,6 +28,8 @@ from regional311.allocation.models import (
     CostPool,
     PoolShare,
 )
+from regional311.casework import texts
+from regional311.casework.models import PreparedText
 from regional311.catalog import article_writer, group_writer, synonyms, taxonomies
 from regional311.catalog import content as offer
 from regional311.catalog import service as catalog
@@ -913,6 +915,111 @@ class ArticleKind(Kind[ArticleSaid]):
             person_id=desk.person_id,
             source="file",
         )
+
+
+class _TextKind(Kind[M]):
+    """Prepared texts of one purpose; leaving one out offers it no more."""
+
+    permission = Permissions.INBOX_EDIT
+    model: type[M]
+    purpose: texts.Purpose
+
+    def stored(self, desk: Desk) -> dict[str, Stored[M]]:
+        """Give the texts by key."""
+        return {
+            row.key: Stored(
+                row.id,
+                from_plain(self.model, self._read(row)),
+                live=row.ended_at is None,
+                gone=row.ended_at is not None,
+            )
+            for row in desk.rows(PreparedText, PreparedText.purpose == self.purpose)
+        }
+
+    def _read(self, row: PreparedText) -> dict[str, Any]:
+        about = {"key": row.key, "name": row.name, "words": texts.words_said(row.words)}
+        if self.purpose == "answer":
+            return about | {"channel": row.channel}
+        return about | {"service": row.service_key, "resolution": row.resolution}
+
+    def _columns(self, desk: Desk, model: Any) -> dict[str, Any]:
+        return {
+            "name": model.name,
+            "channel": getattr(model, "channel", None),
+            "service_key": getattr(model, "service", None),
+            "resolution": getattr(model, "resolution", None),
+            "words": {each.language: each.text.strip() for each in model.words},
+            "changed_at": desk.now,
+            "changed_by": desk.person_id,
+            "ended_at": None,
+        }
+
+    def content(self, model: M) -> dict[str, Any]:
+        """Give what counts: the order of languages and blanks at the ends mean nothing."""
+        found = canonical(model)
+        found["words"] = texts.words_said(
+            {each["language"]: each["text"].strip() for each in found["words"]}
+        )
+        return found
+
+    def add(self, desk: Desk, key: str, new: M, old: Stored[M] | None) -> UUID:
+        """Insert the text, or offer it again."""
+        if old is not None:
+            return self.change(desk, key, new, old)
+        row_id = new_id()
+        desk.put(
+            PreparedText(
+                tenant_id=desk.tenant_id,
+                id=row_id,
+                key=key,
+                purpose=self.purpose,
+                version=1,
+                **self._columns(desk, new),
+            )
+        )
+        return row_id
+
+    def change(self, desk: Desk, key: str, new: M, old: Stored[M]) -> UUID:  # noqa: ARG002
+        """Write what it says now; a form that was open meanwhile is told."""
+        version = {"version": PreparedText.version + 1}
+        desk.change(PreparedText, old.id, self._columns(desk, new) | version)
+        return old.id
+
+    def end(self, desk: Desk, key: str, old: Stored[M]) -> None:  # noqa: ARG002
+        """Offer it no more."""
+        desk.change(PreparedText, old.id, {"ended_at": desk.now})
+
+
+class ClosingTextKind(_TextKind[texts.ClosingText]):
+    """What requests are closed with."""
+
+    name = "closing_text"
+    model = texts.ClosingText
+    purpose = "closing"
+
+    def said(
+        self,
+        files: TenantFiles,
+        policies: Policies | None,  # noqa: ARG002
+    ) -> Iterator[tuple[str, texts.ClosingText]]:
+        """Give the texts."""
+        return ((each.key, each) for each in files.closing_texts)
+
+
+class AnswerTextKind(_TextKind[texts.AnswerText]):
+    """What is answered often."""
+
+    name = "answer_text"
+    model = texts.AnswerText
+    purpose = "answer"
+
+    def said(
+        self,
+        files: TenantFiles,
+        policies: Policies | None,  # noqa: ARG002
+    ) -> Iterator[tuple[str, texts.AnswerText]]:
+        """Give the texts."""
+        return ((each.key, each) for each in files.answer_texts)
 
 
 class SynonymKind(KeyedRow[offer.Synonym]):
@@ -1809,6 +1916,8 @@ KINDS: tuple[Kind[Any], ...] = (
     QuestionGroupKind(),
     ServiceKind(),
     ArticleKind(),
+    ClosingTextKind(),
+    AnswerTextKind(),
     SynonymKind(),
     AcceptanceKind(),
     ProgressKind(),

@@ -352,6 +352,30 @@ from_time = "12:00"
 valid_from = 2026-11-06
 valid_to = 2026-11-07
 """,
+    "tenants/<slug>/texts.toml": """\
+[[closing]]
+key = "hole-filled"
+name = "Hole filled"
+service = "pothole"
+resolution = "completed"
+
+[[closing.words]]
+language = "en"
+text = "We filled the hole at {place} on {closed}. Thank you for telling us ({number})."
+
+[[closing.words]]
+language = "es"
+text = "Tapamos el bache en {place} el {closed}. Gracias por avisarnos ({number})."
+
+[[answer]]
+key = "we-look-into-it"
+name = "We look into it"
+channel = "email"
+
+[[answer.words]]
+language = "en"
+text = "Hello {name}, we look into it. Your number is {number}. {me}, {partner}"
+""",
     "tenants/<slug>/synonyms.toml": """\
 [[synonym]]
 key = "chuckhole"
@@ -722,6 +746,7 @@ _MODELS: dict[str, type[strict.Model]] = {
 _SAME_KEYS = {
     "policies/boundaries.toml": "Roads and areas of outside agencies.",
     "policies/articles.toml": "What the region itself answers, guides through and announces.",
+    "policies/texts.toml": "What the region itself closes requests with, and answers with.",
     "policies/taxonomies.toml": "Trees of terms that all partners share, and ties between them.",
     "policies/synonyms.toml": "Synonyms that hold for the services of every partner.",
 }

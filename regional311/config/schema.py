@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from regional311.casework.texts import AnswerText, ClosingText
 from regional311.catalog.articles import Article
 from regional311.catalog.content import (
     Crosswalk,
@@ -452,6 +453,16 @@ class ArticlesFile(Model):
     """`articles.toml`: questions with answers, scripts for the desk, and pinned notices."""
 
     article: tuple[Article, ...] = Field(default=(), description="Articles.")
+
+
+# --- texts.toml -----------------------------------------------------------------------------------
+
+
+class TextsFile(Model):
+    """`texts.toml`: texts that requests are closed with, and templates of answers."""
+
+    closing: tuple[ClosingText, ...] = Field(default=(), description="Texts for closing.")
+    answer: tuple[AnswerText, ...] = Field(default=(), description="Templates of answers.")
 
 
 # --- synonyms.toml --------------------------------------------------------------------------------
@@ -1331,6 +1342,7 @@ TENANT_FILES: dict[str, type[Model]] = {
     "services.toml": ServicesFile,
     "synonyms.toml": SynonymsFile,
     "articles.toml": ArticlesFile,
+    "texts.toml": TextsFile,
     "receiving.toml": ReceivingFile,
     "connection.toml": ConnectionFile,
     "rules.toml": RulesFile,
@@ -1345,6 +1357,7 @@ POLICY_FILES: dict[str, type[Model]] = {
     "region.toml": TenantFile,
     "boundaries.toml": BoundariesFile,
     "articles.toml": ArticlesFile,
+    "texts.toml": TextsFile,
     "taxonomies.toml": TaxonomiesFile,
     "agencies.toml": AgenciesFile,
     "danger-screen.toml": DangerFile,

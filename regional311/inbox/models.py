@@ -1,4 +1,4 @@
-"""Threads of one person on one channel, their messages, and templates of answers."""
+"""Threads of one person on one channel, and their messages."""
 
 from __future__ import annotations
 
@@ -194,37 +194,3 @@ class HookSecret(Base):
     made_at: Mapped[datetime]
     made_by: Mapped[UUID | None]
     revoked_at: Mapped[datetime | None]
-
-
-class AnswerTemplate(Base):
-    """Words that a partner's people answer with often, or close requests with, in one language."""
-
-    __tablename__ = "answer_templates"
-    __table_args__ = (
-        CheckConstraint("channel IS NULL OR " + _among("channel", CHANNELS), name="channel_known"),
-        CheckConstraint(
-            "(purpose = 'answer' AND service_key IS NULL AND resolution IS NULL)"
-            " OR (purpose = 'closing' AND channel IS NULL)",
-            name="purpose_known",
-        ),
-        Index(None, "tenant_id", "language", "name"),
-        {"info": TENANT},
-    )
-
-    tenant_id: Mapped[TenantId]
-    id: Mapped[RowId]
-    name: Mapped[str]
-    language: Mapped[str]
-    channel: Mapped[str | None]
-    """Where it is offered; everywhere when there is none."""
-    purpose: Mapped[str] = mapped_column(default="answer", server_default="answer")
-    """answer, or closing: then for one service and outcome, or for all."""
-    service_key: Mapped[str | None]
-    resolution: Mapped[str | None]
-    text: Mapped[str]
-    changed_at: Mapped[datetime]
-    changed_by: Mapped[UUID | None]
-    ended_at: Mapped[datetime | None]
-    version: Mapped[int] = mapped_column(default=1)
-
-    __mapper_args__ = {"version_id_col": version, "version_id_generator": lambda v: (v or 0) + 1}

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, case, func, or_, select, tuple_
 from regional311.database.session import TenantSession, scope_of
 from regional311.identity.models import Membership
 from regional311.identity.permissions import ROLE_PERMISSIONS, Permissions
-from regional311.inbox.models import AnswerTemplate, Thread, ThreadMessage
+from regional311.inbox.models import Thread, ThreadMessage
 from regional311.intake.models import Contact
 from regional311.notices.models import OutboxMessage
 
@@ -260,32 +260,6 @@ def colleagues(session: TenantSession) -> dict[UUID, str]:
         .order_by(Membership.name)
     )
     return {row.person_id: row.name for row in rows}
-
-
-@dataclass(frozen=True, slots=True)
-class Template:
-    """A template of answers."""
-
-    id: UUID
-    name: str
-    language: str
-    channel: str | None
-    text: str
-    ended_at: datetime | None
-
-
-def templates(session: TenantSession, *, ended: bool = False) -> list[Template]:
-    """Give the partner's templates by language and name. One statement."""
-    rows = session.execute(
-        select(*(getattr(AnswerTemplate, each.name) for each in fields(Template)))
-        .where(
-            AnswerTemplate.tenant_id == scope_of(session).tenant_id,
-            AnswerTemplate.purpose == "answer",
-            AnswerTemplate.ended_at.is_not(None) if ended else AnswerTemplate.ended_at.is_(None),
-        )
-        .order_by(AnswerTemplate.language, AnswerTemplate.name, AnswerTemplate.id)
-    )
-    return [Template(*tuple(row)) for row in rows]
 
 
 def _columns() -> list[Any]:

@@ -7,7 +7,7 @@ Internal notes never cross.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -78,6 +78,10 @@ class Changed:
     state: str
 
 
+def _its_key(_tenant_id: UUID, key: str, _language: str) -> str:
+    return key
+
+
 @dataclass(frozen=True, slots=True)
 class Followers:
     """Names and addresses that messages to people need; without them nothing is written.
@@ -85,7 +89,7 @@ class Followers:
     ``names`` maps partners' ids and services' ``partner/key`` to names; ``url`` is the address of
     this site without a slash at the end. ``hold`` is how long letters wait before they leave, so
     that what they tell of can still be undone, ``cause_id`` what that is; ``silent`` writes none.
-    ``wording`` has partners' own words.
+    ``wording`` has partners' own words, ``service`` what a service is called in a language.
     """
 
     names: Mapping[str, str]
@@ -95,6 +99,7 @@ class Followers:
     silent: bool = False
     cause_id: UUID | None = None
     wording: Wording = usual
+    service: Callable[[UUID, str, str], str] = _its_key
 
     def name(self, key: object) -> str:
         """Give a name, or the key when there is none."""

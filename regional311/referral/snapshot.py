@@ -607,6 +607,16 @@ class Published:
             return None
         return own_words(self.tenants[slug].settings.get("wording") or (), event, language)
 
+    def service_name(self, tenant_id: UUID, key: str, language: str) -> str:
+        """Give what a partner's service is called in a language, else in the partner's own."""
+        slug = self.slugs.get(tenant_id, "")
+        service = self.directory.find(f"{slug}/{key}")
+        if service is None:
+            return self.names.get(f"{slug}/{key}", key)
+        translations = service.details.get("translation") or ()
+        said = {each["language"]: each.get("name") for each in translations}
+        return said.get(language) or service.name
+
     def queues(self, slug: str) -> Mapping[str, str]:
         """Give a partner's queues: key to name."""
         settings = self.tenant(slug).settings

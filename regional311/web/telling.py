@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_date, format_datetime, format_time
 
 from regional311.calendars import Span
+from regional311.casework.closing import place_of
 from regional311.catalog.directory import Service
 from regional311.intake.service import Followers
 from regional311.locale.sentences import in_language
@@ -130,11 +131,7 @@ class Telling:
 
     def place(self, row: Any) -> str | None:
         """A place in one line: its words, or its point."""
-        if row.place_text:
-            return str(row.place_text)
-        if row.latitude is not None and row.longitude is not None:
-            return f"{row.latitude:.5f}, {row.longitude:.5f}"
-        return None
+        return place_of(row) or None
 
     def promise(self, service: Service) -> Any:
         """How soon a service is done as a rule."""
@@ -172,6 +169,7 @@ class Telling:
             self.translate,
             hold,
             wording=self.published.wording,
+            service=self.published.service_name,
         )
 
     def translate(self, sentence: str, language: str | None = None) -> str:

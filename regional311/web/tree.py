@@ -37,7 +37,8 @@ from sqlalchemy import ColumnElement, Row, or_, select
 from regional311.allocation.models import AllocationBase, BillSplit, CostPool
 from regional311.casework.accommodations import by_token
 from regional311.casework.coordinators import terms_of
-from regional311.casework.models import Accommodation, BulkChange
+from regional311.casework.models import Accommodation, BulkChange, PreparedText
+from regional311.casework.texts import Purpose
 from regional311.catalog.article_queries import Shelved, article
 from regional311.catalog.directory import Service as PublishedService
 from regional311.catalog.models import (
@@ -75,7 +76,7 @@ from regional311.identity.models import ApiClient, Membership
 from regional311.identity.permissions import Permissions as P
 from regional311.identity.queries import Identity, Tracked, tracked
 from regional311.inbox import chatting
-from regional311.inbox.models import AnswerTemplate, Thread
+from regional311.inbox.models import Thread
 from regional311.inbox.queries import Viewer
 from regional311.insight.figures import FIGURES
 from regional311.intake.models import Contact, FollowedRequest, ServiceRequest
@@ -1152,36 +1153,34 @@ def viewer(request: Any) -> Viewer:
     return Viewer(identity.person_id, P.REQUEST_WORK in permissions)
 
 
-class AnswerTemplateRecord(Record):
-    """A template of answers, by id."""
+class PreparedTextRecord(Record):
+    """A prepared text, by id."""
+
+
+class PreparedTexts(Collection):
+    """Words that the partner's people have prepared for one purpose."""
+
+    permission = P.INBOX_EDIT
+    model, member, by = PreparedText, PreparedTextRecord, "id"
+    purpose: ClassVar[Purpose]
+
+    def find(self, name: str) -> Any:
+        found = super().find(name)
+        return found if found is not None and found.purpose == self.purpose else None
 
 
 @collection("answer-templates")
-class AnswerTemplates(Collection):
+class AnswerTemplates(PreparedTexts):
     """Words that the partner's people answer with often."""
 
-    permission = P.INBOX_EDIT
-    model, member, by = AnswerTemplate, AnswerTemplateRecord, "id"
-
-    def find(self, name: str) -> Any:
-        found = super().find(name)
-        return found if found is not None and found.purpose == "answer" else None
-
-
-class ClosingTextRecord(Record):
-    """A text for closing requests, by id."""
+    purpose = "answer"
 
 
 @collection("closing-texts")
-class ClosingTexts(Collection):
+class ClosingTexts(PreparedTexts):
     """What the partner's people say when they close a request."""
 
-    permission = P.INBOX_EDIT
-    model, member, by = AnswerTemplate, ClosingTextRecord, "id"
-
-    def find(self, name: str) -> Any:
-        found = super().find(name)
-        return found if found is not None and found.purpose == "closing" else None
+    purpose = "closing"
 
 
 class MessageRecord(Record):

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import select
 
+from regional311.casework.models import PreparedText
 from regional311.database.ids import new_id, public_id
 from regional311.database.rows import new_row, put
 from regional311.database.session import Scope, session_scope
-from regional311.inbox.models import AnswerTemplate
-from regional311.intake.models import Inquirer
+from regional311.intake.models import Inquirer, ServiceRequest
 from regional311.intake.service import NewRequest, open_request
 
 CITY = "city-of-portland"
@@ -45,7 +45,7 @@ def spanish(web_engine, people, clock):
 
 
 def add(browser, **values):
-    form = browser.get(f"{TEXTS}/new").forms["closing-text"]
+    form = browser.get(f"{TEXTS}/new").forms["text"]
     for name, value in values.items():
         form[name] = value
     return form.submit("submit", status="*")
@@ -57,14 +57,13 @@ def closing_form(browser, number):
 
 def test_a_text_is_put_in_in_the_persons_language_changed_and_sent(sign_in, spanish):
     supervisor = sign_in("supervisor", CITY)
-    assert "Saved." in add(supervisor, name="Hole filled", text="We filled {place}.").follow()
+    assert "Saved." in add(supervisor, name="Hole filled", text_en="We filled {place}.").follow()
     add(
         supervisor,
         name="Bache tapado",
-        language="es",
         service_key="pothole",
         resolution="completed",
-        text="Tapamos el bache en {place} el {closed} ({number}).",
+        text_es="Tapamos el bache en {place} el {closed} ({number}).",
     )
     listed = supervisor.get(TEXTS)
     assert "Bache tapado" in listed
@@ -91,20 +90,20 @@ def test_a_text_is_put_in_in_the_persons_language_changed_and_sent(sign_in, span
 
 def test_bad_input_names_the_field_and_keeps_nothing(sign_in, web_engine, people):
     supervisor = sign_in("supervisor", CITY)
-    refused = add(supervisor, name="Bad", text="Dear {name}")
+    refused = add(supervisor, name="Bad", text_en="Dear {name}")
     assert refused.status_int == 400
     assert "{name} is no place that can be filled in. Places are {number}, {service}" in refused
-    assert add(supervisor, name="", text="Words").status_int == 400
+    assert add(supervisor, name="", text_en="Words").status_int == 400
     with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
         kept = session.scalars(
-            select(AnswerTemplate.name).where(AnswerTemplate.name.in_(["Bad", ""]))
+            select(PreparedText.name).where(PreparedText.name.in_(["Bad", ""]))
         ).all()
     assert kept == []
 
 
 def test_one_that_is_offered_no_more_and_those_of_answers_are_apart(sign_in, spanish):
     supervisor = sign_in("supervisor", CITY)
-    add(supervisor, name="Once only", text="Done.")
+    add(supervisor, name="Once only", text_en="Done.")
     page = supervisor.get(TEXTS)
     link = next(a["href"] for a in page.html.select("th a") if a.text == "Once only")
     path = link.removeprefix("http://localhost")
@@ -118,3 +117,64 @@ def test_one_that_is_offered_no_more_and_those_of_answers_are_apart(sign_in, spa
     text_id = path.rpartition("/")[2]
     supervisor.get(f"/{CITY}/answer-templates/{text_id}", status=404)
     supervisor.get(path)
+
+
+def test_many_are_closed_with_one_text_each_in_their_own_language(
+    sign_in, web_engine, people, clock
+):
+    tenant, numbers = people.tenants[CITY], {}
+    with session_scope(web_engine, Scope(tenant)) as session:
+        for language in ("es", "en", "ru", "other"):
+            person, numbers[language] = new_id(), public_id("R")
+            row = new_row(Inquirer, tenant_id=tenant, id=person, name="P", language=language)
+            put(session, row)
+            made = NewRequest(
+                new_id(),
+                numbers[language],
+                tenant,
+                "pothole",
+                clock.now,
+                inquirer_id=person,
+                place_kind="address",
+                place_text="NE Many 7",
+            )
+            open_request(session, made, now=clock.now)
+    add(
+        sign_in("supervisor", CITY),
+        name="Many filled",
+        service_key="pothole",
+        resolution="completed",
+        text_en="{service}, {place}: filled on {closed}.",
+        text_es="{service}, {place}: tapado el {closed}.",
+    )
+    worker = sign_in("worker", CITY)
+    page = worker.get(f"/{CITY}/requests?state=open&service=pothole")
+    form = page.forms["bulk"]
+    form["action"] = "close"
+    for field in form.fields["chosen"]:
+        field.checked = field._value in numbers.values()
+    page = form.submit("which", value="chosen")
+    assert "Another language: 1" in page.text
+    assert "Spanish: 1" in page.text
+    form = page.forms["change"]
+    assert form.submit("submit", status=400).html.select(".usa-error-message")
+    form = page.forms["change"]
+    names = {words: value for value, _chosen, words in form["text"].options}
+    form["text"] = names["Many filled · English, Spanish · Completed"]
+    form["message"] = "Ticket 7."
+    assert "4 of 4 changed." in form.submit("submit").follow()
+    day = "13 de octubre de 2026"
+    said = {
+        "es": f"Ticket 7.\n\nBache en la calle, NE Many 7: tapado el {day}.",
+        "en": "Ticket 7.\n\nPothole in a street, NE Many 7: filled on October 13, 2026.",
+    }
+    with session_scope(web_engine, Scope(tenant)) as session:
+        rows = dict(
+            session.execute(
+                select(ServiceRequest.public_id, ServiceRequest.public_message).where(
+                    ServiceRequest.public_id.in_(numbers.values())
+                )
+            ).all()
+        )
+    for language, number in numbers.items():
+        assert rows[number] == said.get(language, said["en"])

@@ -116,12 +116,12 @@ def test_the_same_answer_sent_twice_leaves_once(browser, come):
 
 def test_a_template_is_written_checked_and_inserted(browser, come, sign_in):
     boss = sign_in("supervisor", CITY)
-    form = boss.get(f"/{CITY}/answer-templates/new").forms["template"]
-    form["name"], form["text"] = "Thanks", "Dear {nam}, thank you."
+    form = boss.get(f"/{CITY}/answer-templates/new").forms["text"]
+    form["name"], form["text_en"] = "Thanks", "Dear {nam}, thank you."
     page = form.submit("submit", status=400)
     assert "{nam} is no place that can be filled in" in page
-    form = page.forms["template"]
-    form["text"] = "Dear {name}, thank you. {number}, {me}"
+    form = page.forms["text"]
+    form["text_en"] = "Dear {name}, thank you. {number}, {me}"
     form.submit("submit").follow()
     number = come("Please")
     form = answer_form(browser.get(f"{HERE}/{number}"))

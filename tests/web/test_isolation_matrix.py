@@ -23,6 +23,7 @@ from regional311.casework.accommodation_letters import Letters
 from regional311.casework.accommodations import Asked
 from regional311.casework.accommodations import take as take_accommodation
 from regional311.casework.models import Accommodation, BulkChange
+from regional311.casework.texts import keep as keep_text
 from regional311.catalog.alike import keep_pairs
 from regional311.catalog.answers import Kept, Reply
 from regional311.catalog.article_writer import write_article
@@ -56,11 +57,9 @@ from regional311.forecast.service import Comparison
 from regional311.forecast.service import save as save_scenario
 from regional311.identity.clients import make_client
 from regional311.identity.models import ApiClient
-from regional311.inbox.closing_texts import keep as keep_closing_text
 from regional311.inbox.models import Thread
 from regional311.inbox.receiving import Incoming
 from regional311.inbox.receiving import receive as receive_message
-from regional311.inbox.templates import keep as keep_template
 from regional311.inbox.working import keep_confidential
 from regional311.intake.models import Contact, Need, ServiceRequest
 from regional311.intake.service import attachment_rows
@@ -196,12 +195,12 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
         "inbox/{thread}/file?message={thread_message}&number=1",
         TAKES,
     ),
-    ("AnswerTemplates", "", "GET"): ("answer-templates", RUNS),
-    ("AnswerTemplates", "new", "GET"): ("answer-templates/new", RUNS),
-    ("AnswerTemplates", "new", "POST"): ("answer-templates/new", RUNS),
-    ("AnswerTemplateRecord", "", "GET"): ("answer-templates/{template}", RUNS),
-    ("AnswerTemplateRecord", "", "POST"): ("answer-templates/{template}", RUNS),
-    ("AnswerTemplateRecord", "end", "POST"): ("answer-templates/{template}/end", RUNS),
+    ("PreparedTexts", "", "GET"): ("answer-templates", RUNS),
+    ("PreparedTexts", "new", "GET"): ("answer-templates/new", RUNS),
+    ("PreparedTexts", "new", "POST"): ("answer-templates/new", RUNS),
+    ("PreparedTextRecord", "", "GET"): ("answer-templates/{template}", RUNS),
+    ("PreparedTextRecord", "", "POST"): ("answer-templates/{template}", RUNS),
+    ("PreparedTextRecord", "end", "POST"): ("answer-templates/{template}/end", RUNS),
     ("Messages", "", "GET"): ("messages", RUNS),
     ("Messages", "again", "POST"): ("messages/again", RUNS),
     ("Messages", "aside", "POST"): ("messages/aside", RUNS),
@@ -222,12 +221,6 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
         "message-words/request_closed.es/usual",
         "administrator",
     ),
-    ("ClosingTexts", "", "GET"): ("closing-texts", RUNS),
-    ("ClosingTexts", "new", "GET"): ("closing-texts/new", RUNS),
-    ("ClosingTexts", "new", "POST"): ("closing-texts/new", RUNS),
-    ("ClosingTextRecord", "", "GET"): ("closing-texts/{closing_text}", RUNS),
-    ("ClosingTextRecord", "", "POST"): ("closing-texts/{closing_text}", RUNS),
-    ("ClosingTextRecord", "end", "POST"): ("closing-texts/{closing_text}/end", RUNS),
     ("Contacts", "", "GET"): ("contacts", CONTACTS),
     ("ContactRecord", "", "GET"): ("contacts/{contact}", CONTACTS),
     ("ContactRecord", "danger", "POST"): ("contacts/{contact}/danger", TAKES),
@@ -989,27 +982,13 @@ def found(web_engine, people) -> dict[str, str]:
             "trouble": str(TROUBLE),
             "thread_message": str(written.message_id),
             "template": str(
-                keep_template(
+                keep_text(
                     session,
-                    template_id=None,
-                    version=None,
-                    name="Try",
-                    language="en",
-                    channel=None,
-                    text="Try",
-                    now=NOW,
-                )
-            ),
-            "closing_text": str(
-                keep_closing_text(
-                    session,
+                    "answer",
                     text_id=None,
                     version=None,
                     name="Try",
-                    language="en",
-                    service_key=None,
-                    resolution=None,
-                    text="Try",
+                    words={"en": "Try"},
                     now=NOW,
                 )
             ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -10,7 +12,7 @@ from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.view import view_config
 from sqlalchemy import select
 
-from regional311.casework import bulk, views
+from regional311.casework import bulk, texts, views
 from regional311.casework.bulk import ACTIONS, AT_ONCE, MOST, Wanted
 from regional311.casework.models import BulkChange
 from regional311.database.session import scope_of
@@ -19,6 +21,7 @@ from regional311.identity.permissions import Permissions as P
 from regional311.intake import lifecycle, queries
 from regional311.tenancy.once import once
 from regional311.web import request_list
+from regional311.web.closing import described
 from regional311.web.forms import (
     Boolean,
     CheckboxWidget,
@@ -38,9 +41,17 @@ from regional311.web.forms import (
 from regional311.web.i18n import _, translated
 from regional311.web.listing import Listing
 from regional311.web.representations import csv_response, wanted
+from regional311.web.spoken import own_language
 from regional311.web.telling import telling
 from regional311.web.tree import BulkChangeRecord, BulkChanges, Requests
-from regional311.web.wording import PRIORITIES, REQUEST_STATES, RESOLUTIONS, choices
+from regional311.web.wording import (
+    LANGUAGES,
+    PRIORITIES,
+    REQUEST_STATES,
+    RESOLUTIONS,
+    choices,
+    said,
+)
 
 TITLES: Final = {
     "assign": _("Assign or sort"),
@@ -262,13 +273,25 @@ class CloseMany(Schema):
     resolution = SchemaNode(
         Choice(lifecycle.RESOLUTIONS),
         title=_("How they were resolved"),
+        description=_("Left open, it is that of the text."),
         widget=SelectWidget(values=choices(RESOLUTIONS)),
+        missing=None,
+    )
+    text = SchemaNode(
+        String(40),
+        title=_("Text"),
+        description=_("Each person is written to in their own language, where the text has it."),
+        missing=None,
     )
     message = SchemaNode(
         String(2000, multiline=True),
         title=_("Words for the people"),
-        description=_("Each of them reads this. Say plainly what was done."),
+        description=_(
+            "Each of them reads this as you write it, above the text if you pick one. Say plainly"
+            " what was done."
+        ),
         widget=TextAreaWidget(rows=3, maxlength=2000),
+        missing=None,
     )
 
 
@@ -330,6 +353,18 @@ class Chosen:
             self.rows = queries.numbered_requests(request.dbsession, self.numbers, cleared=cleared)
         if not self.rows:
             raise bulk.NothingChosen(_("Choose at least one request in the list."), field="chosen")
+        self.asked: list[texts.Asked] = []
+        self.texts: dict[str, texts.Prepared] = {}
+
+    def offer(self, session: Any) -> None:
+        """Find who asked in which language, and the texts that suit all; two statements."""
+        self.asked = texts.asked(session, [request_id for request_id, _number in self.rows])
+        services = {each.service_key for each in self.asked}
+        self.texts = {
+            str(each.id): each
+            for each in texts.texts(session, "closing")
+            if each.service_key is None or services == {each.service_key}
+        }
 
 
 def _action(request: Any) -> str:
@@ -341,6 +376,9 @@ def _action(request: Any) -> str:
 
 def _form(request: Any, action: str, chosen: Chosen) -> Any:
     schema = _FORMS[action]()
+    if action == "close":
+        chosen.offer(request.dbsession)
+        _offer(request, schema, chosen)
     hidden = {
         "action": action,
         "which": "all" if chosen.all else "chosen",
@@ -363,6 +401,24 @@ def _form(request: Any, action: str, chosen: Chosen) -> Any:
     )
 
 
+def _offer(request: Any, schema: Any, chosen: Chosen) -> None:
+    if not chosen.texts:
+        del schema["text"]
+        return
+    schema["text"].typ = Choice(list(chosen.texts))
+    schema["text"].widget = SelectWidget(
+        values=[
+            (key, described(request, each, *(said(LANGUAGES, code) for code in _codes(each))))
+            for key, each in chosen.texts.items()
+        ],
+        empty=_("None"),
+    )
+
+
+def _codes(text: texts.Prepared) -> list[str]:
+    return [each for each in texts.LANGUAGES if each in text.words]
+
+
 def _page(request: Any, action: str, chosen: Chosen, form: Any) -> dict[str, Any]:
     many = len(chosen.rows)
     return {
@@ -373,12 +429,31 @@ def _page(request: Any, action: str, chosen: Chosen, form: Any) -> dict[str, Any
         "numbers": [number for _id, number in chosen.rows[:10]],
         "more": max(0, many - 10),
         "letters": action in ("move", "close"),
+        "spoken": _spoken(request, chosen),
+        "texts": [
+            {
+                "name": each.name,
+                "words": [(code, said(LANGUAGES, code), each.words[code]) for code in _codes(each)],
+            }
+            for each in chosen.texts.values()
+        ],
         "form": form,
         "crumbs": [
             (f"/{request.tenant.slug}/requests", _("Requests")),
             (None, TITLES[action]),
         ],
     }
+
+
+def _spoken(request: Any, chosen: Chosen) -> str:
+    """How many of those who asked speak which language."""
+    many: Counter[str] = Counter()
+    for each in chosen.asked:
+        many[each.language] += each.number
+    return ", ".join(
+        f"{request.localizer.translate(said(LANGUAGES, language))}: {number}"
+        for language, number in many.most_common()
+    )
 
 
 @view_config(
@@ -424,7 +499,8 @@ def change(context: Requests, request: Any) -> Any:
                         mapping={"many": len(chosen.rows)},
                     )
                 )
-            bulk_id = bulk.ask(session, _wanted(action, values), chosen.rows, now=request.now)
+            wanted = _wanted(request, action, values, chosen)
+            bulk_id = bulk.ask(session, wanted, chosen.rows, now=request.now)
             if len(chosen.rows) <= AT_ONCE:
                 followers = telling(request).followers()
                 bulk.go_on(session, bulk_id, now=request.now, followers=followers, most=AT_ONCE + 1)
@@ -441,15 +517,25 @@ def change(context: Requests, request: Any) -> Any:
     )
 
 
-def _wanted(action: str, values: dict[str, Any]) -> Wanted:
+def _wanted(request: Any, action: str, values: dict[str, Any], chosen: Chosen) -> Wanted:
     assignee = values.get("assignee")
-    return Wanted(
+    wanted = Wanted(
         action,
         assignee_id=UUID(assignee) if assignee else None,
         **{
             name: values.get(name)
             for name in ("queue", "priority", "state", "resolution", "message", "tag", "note")
         },
+    )
+    text = chosen.texts.get(values.get("text") or "")
+    if text is None:
+        return wanted
+    tell = telling(request)
+    return replace(
+        wanted,
+        resolution=wanted.resolution or text.resolution,
+        words=text.words,
+        own=own_language(tell.published.tenants[tell.slug]),
     )
 
 

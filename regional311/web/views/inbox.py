@@ -12,6 +12,7 @@ from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.view import view_config
 from sqlalchemy import select
 
+from regional311.casework import texts
 from regional311.database.ids import new_token
 from regional311.errors import DomainError, InvalidInput, Stale
 from regional311.identity.members import names_of
@@ -20,7 +21,6 @@ from regional311.inbox import queries, working
 from regional311.inbox.letters import split_quoted
 from regional311.inbox.models import Thread, ThreadMessage
 from regional311.inbox.phones import shown
-from regional311.inbox.templates import filled
 from regional311.intake.lifecycle import first_contact_resolution
 from regional311.intake.models import Attachment
 from regional311.referral.filing import start_contact
@@ -317,10 +317,15 @@ def _page(
     }
 
 
-def _templates(session: Any, found: Any) -> list[queries.Template]:
-    """Those for the channel; in the person's language first."""
-    offered = [each for each in queries.templates(session) if each.channel in (None, found.channel)]
-    return sorted(offered, key=lambda each: each.language != found.language)
+def _templates(session: Any, found: Any) -> list[tuple[str, texts.Prepared, str]]:
+    """Those for the channel by what a form sends; in the person's language first."""
+    here = [
+        each for each in texts.texts(session, "answer") if each.channel in (None, found.channel)
+    ]
+    return [
+        (f"{each.id}:{language}", each, language)
+        for each, language in texts.offered(here, found.language)
+    ]
 
 
 def _desk_url(tell: Telling, contact: tuple[str, bool], last: Any) -> str:
@@ -454,14 +459,19 @@ def insert(context: ThreadRecord, request: Any) -> dict[str, Any]:
     found = context.record
     typed = request.POST.get("text", "")[:50_000]
     asked = request.POST.get("template", "")
-    chosen = next(
-        (each for each in _templates(request.dbsession, found) if str(each.id) == asked), None
+    words = next(
+        (
+            each.words[language]
+            for value, each, language in _templates(request.dbsession, found)
+            if value == asked
+        ),
+        None,
     )
-    if chosen is None:
+    if words is None:
         return _page(context, request, text=typed, problem=_("Choose one of the templates."))
     sender = _sender(tell, found)
-    words = filled(
-        chosen.text,
+    words = texts.filled(
+        words,
         {
             "name": found.name or "",
             "number": found.public_id,
@@ -469,6 +479,7 @@ def insert(context: ThreadRecord, request: Any) -> dict[str, Any]:
             "line": sender.line,
             "me": request.identity.name,
         },
+        "answer",
     )
     return _page(context, request, text="\n\n".join(filter(None, (typed.strip(), words))))
 
