@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import select
 
 from regional311.casework import texts
 from regional311.casework.models import PreparedText
 from regional311.config.apply import apply
 from regional311.config.export import export
+from regional311.config.files import read_region
 from regional311.config.plan import NOBODY, plan
 from regional311.database.session import Scope, open_session, session_scope
 from regional311.tenancy.models import Tenant
@@ -16,6 +18,14 @@ from .conftest import NOW
 from .test_files import refused
 
 CITY = "tenants/city-of-portland"
+
+
+@pytest.fixture
+def applied(empty_engine, root):
+    apply(empty_engine, read_region(root), now=NOW)
+    return empty_engine
+
+
 REGION = """
 [[closing]]
 key = "thanks"
