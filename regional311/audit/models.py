@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index
+from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped
 
 from regional311.database.base import APPEND_ONLY, Base, RowId, TenantId
@@ -19,6 +19,12 @@ class AuditEvent(Base):
     __table_args__ = (
         Index(None, "tenant_id", "subject_id", "id"),
         Index(None, "tenant_id", "at"),
+        Index(
+            "ix_audit_events_given",
+            "tenant_id",
+            "at",
+            postgresql_where=text("action = 'request:assign'"),
+        ),
         {"info": APPEND_ONLY},
     )
 

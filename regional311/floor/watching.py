@@ -15,6 +15,7 @@ from sqlalchemy import (
     Text,
     Uuid,
     and_,
+    case,
     exists,
     func,
     literal,
@@ -26,6 +27,7 @@ from sqlalchemy import (
     union_all,
 )
 
+from regional311.audit.models import AuditEvent
 from regional311.cover.models import Duty, Handover
 from regional311.database.session import TenantSession, scope_of
 from regional311.inbox.calls import RINGS_FOR
@@ -36,6 +38,9 @@ from regional311.referral.worklist import SOON, WORKED
 
 MOST: Final = 300
 """Open contacts of a partner that are looked at."""
+
+MOST_GIVEN: Final = 50
+"""Rows of who gave requests to whom that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,3 +381,57 @@ def at_risk(session: TenantSession, *, today: date, now: datetime, cleared: bool
     )
     rows = session.execute(union_all(requests, answers, finishes, asks))
     return [Risk(*tuple(row)) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Open requests that somebody gave on, by who has them now; nobody: they wait in the queue."""
+
+    by_id: UUID | None
+    person_id: UUID | None
+    queue: str | None
+    number: int
+    last: datetime
+
+
+def given(session: TenantSession, *, since: datetime, cleared: bool) -> Sequence[Given]:
+    """Count requests that were given on, one by one or many at once, the last first. One statement.
+
+    What was undone or has ended is not there, nor what people took themselves. Confidential
+    requests are counted for who is ``cleared`` for them only.
+    """
+    tenant_id = scope_of(session).tenant_id
+    wanted: list[Any] = [
+        AuditEvent.tenant_id == tenant_id,
+        AuditEvent.at >= since,
+        # as the index says it, word for word
+        text("audit_events.action = 'request:assign'"),
+        text("service_requests.state NOT IN ('closed', 'merged')"),
+        AuditEvent.person_id.is_distinct_from(ServiceRequest.assignee_id),
+        or_(ServiceRequest.assignee_id.is_not(None), ServiceRequest.queue.is_not(None)),
+    ]
+    if not cleared:
+        wanted.append(ServiceRequest.confidential.is_(False))
+    last = func.max(AuditEvent.at)
+    held = case((ServiceRequest.assignee_id.is_(None), ServiceRequest.queue))
+    rows = session.execute(
+        select(
+            AuditEvent.person_id,
+            ServiceRequest.assignee_id,
+            held,
+            func.count(ServiceRequest.id.distinct()),
+            last,
+        )
+        .join(
+            ServiceRequest,
+            and_(
+                ServiceRequest.tenant_id == AuditEvent.tenant_id,
+                ServiceRequest.id == AuditEvent.subject_id,
+            ),
+        )
+        .where(*wanted)
+        .group_by(AuditEvent.person_id, ServiceRequest.assignee_id, held)
+        .order_by(last.desc())
+        .limit(MOST_GIVEN)
+    )
+    return [Given(*tuple(row)) for row in rows]

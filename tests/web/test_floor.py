@@ -301,3 +301,36 @@ def test_a_page_asks_little_and_says_where_nothing_is(supervisor, statements):
     page = supervisor.get(FLOOR)
     assert "Nobody is on duty, and nobody has a contact open." in page
     assert len(statements) <= 10, statements
+
+
+def test_requests_given_on_many_at_once_are_seen_until_it_is_undone(
+    sign_in, supervisor, clock, web_engine, people
+):
+    city = people.tenants[CITY]
+    sign_in("worker", CITY)
+    worker = people.known[f"worker@{CITY}.example"]
+    numbers = []
+    with session_scope(web_engine, Scope(city)) as session:
+        for _ in range(2):
+            numbers.append(public_id("R"))
+            row = NewRequest(new_id(), numbers[-1], city, "pothole", clock.now, queue="streets")
+            open_request(session, row, now=clock.now)
+    page = supervisor.get(f"/{CITY}/requests?state=open&service=pothole")
+    form = page.forms["bulk"]
+    form["action"] = "assign"
+    for field in form.fields["chosen"]:
+        field.checked = field._value in numbers
+    form = form.submit("which", value="chosen").forms["change"]
+    form["assignee"] = str(worker)
+    done = form.submit("submit").follow()
+    heading = "[aria-labelledby=given-heading]"
+
+    def told(browser):
+        section = browser.get(FLOOR).html.select_one(heading)
+        return [" ".join(each.get_text(" ").split()) for each in section.select("tbody tr")]
+
+    assert [each for each in told(supervisor) if each.startswith("Worker Supervisor 2")]
+    link = supervisor.get(FLOOR).html.select_one(f"{heading} tbody a")["href"]
+    assert all(number in supervisor.get(link) for number in numbers)
+    press(done, "/undo")
+    assert not [each for each in told(supervisor) if each.startswith("Worker Supervisor")]

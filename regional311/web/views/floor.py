@@ -13,7 +13,7 @@ from pyramid.renderers import render_to_response
 from pyramid.view import view_config
 
 from regional311.floor import standing, watching
-from regional311.floor.watching import Risk, UnderWay, Waits
+from regional311.floor.watching import Given, Risk, UnderWay, Waits
 from regional311.identity.members import names_of
 from regional311.identity.permissions import Permissions as P
 from regional311.web.i18n import _
@@ -61,9 +61,15 @@ def _shown(request: Any) -> dict[str, Any]:
         cleared=request.identity.cleared(request.tenant.id),
     )
     holders = {each.specialist_id for each in contacts} | set(on_duty)
+    given = watching.given(
+        session,
+        since=tell.start_of(tell.today) or now,
+        cleared=request.identity.cleared(request.tenant.id),
+    )
     done = watching.ended(session, holders, since=tell.start_of(tell.today) or now)
     waited_for = {each.person_id for each in waits} | {each.person_id for each in risks}
-    names = names_of(session, holders | waited_for)
+    gave = {each.by_id for each in given} | {each.person_id for each in given}
+    names = names_of(session, holders | waited_for | gave)
     asked = request.GET.get("state", "")
     rows = [
         _person(tell, person, names, contacts, on_duty, done, waits, risks)
@@ -87,6 +93,7 @@ def _shown(request: Any) -> dict[str, Any]:
         "waits": [_wait(tell, each, names) for each in waits if each.kind != "answer"],
         "queues": _queues(tell, risks),
         "persons": _persons(tell, risks, names),
+        "given": [_given(tell, each, names) for each in given],
         "contacts_url": f"/{tell.slug}/contacts?state=open",
         "open": len(contacts),
     }
@@ -226,6 +233,19 @@ def _persons(tell: Telling, risks: Sequence[Risk], names: Any) -> list[dict[str,
             }
         )
     return sorted(rows, key=lambda each: (not each["nobody"], each["name"]))
+
+
+def _given(tell: Telling, each: Given, names: Any) -> dict[str, Any]:
+    queue = tell.published.queues(tell.slug).get(each.queue or "", each.queue)
+    asked = {"who": str(each.person_id)} if each.person_id else {"queue": each.queue, "who": NOBODY}
+    return {
+        "id": f"given-{each.by_id or ''}-{each.person_id or ''}-{each.queue or ''}",
+        "by": names.get(each.by_id, _("By itself")),
+        "to": names.get(each.person_id, "") if each.person_id else queue,
+        "number": each.number,
+        "last": _age(tell, each.last),
+        "url": _url(tell, "requests", state="open", **asked),
+    }
 
 
 def _counts(tell: Telling, kind: str, some: Sequence[Risk], **asked: str) -> dict[str, Any]:
