@@ -12,10 +12,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, not_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, false, func, not_, select
 from sqlalchemy.orm import Session
 
 from regional311.database.session import scope_of
+from regional311.intake.models import Contact
 from regional311.intake.queries import PAGE, Page, by_state, page_of
 from regional311.referral import lifecycle
 from regional311.referral.models import Referral
@@ -128,6 +129,7 @@ def listed(
     claimed_by: UUID | None = None,
     unclaimed: bool = False,
     without: Iterable[tuple[UUID, str]] = (),
+    unless_taken_by: UUID | None = None,
     sort: str = "sent",
     oldest_first: bool = True,
     after: str | None = None,
@@ -135,7 +137,8 @@ def listed(
 ) -> Page[ReferralItem]:
     """Give a page of one part of the list: one statement.
 
-    ``without`` are services, as (owner, key), whose referrals are left out.
+    ``without`` are services, as (owner, key), whose referrals are left out, except those sent for
+    contacts that ``unless_taken_by`` took in.
     """
     states, condition = TABS[tab]
     if state is not None:
@@ -155,11 +158,22 @@ def listed(
     if unclaimed:
         query = query.where(Referral.claimed_by.is_(None))
     me = scope_of(session).tenant_id
+    taken = (
+        false()
+        if unless_taken_by is None
+        else exists().where(
+            Contact.tenant_id == Referral.tenant_id,
+            Contact.id == Referral.contact_id,
+            Contact.specialist_id == unless_taken_by,
+        )
+    )
     for owner_id, key in without:
         at_owner = (
             Referral.side == lifecycle.RECEIVER
             if owner_id == me
-            else and_(Referral.side == lifecycle.SENDER, Referral.counterparty_id == owner_id)
+            else and_(
+                Referral.side == lifecycle.SENDER, Referral.counterparty_id == owner_id, ~taken
+            )
         )
         query = query.where(not_(and_(Referral.service_key == key, at_owner)))
     column = SORTS[sort]

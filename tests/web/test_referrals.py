@@ -170,10 +170,13 @@ def test_who_is_not_cleared_sees_their_own_confidential_referrals_only(
     number = sent().referral_public_id
     mine = sign_in("specialist", "city-of-portland")
     assert "Dana Reed" in mine.get(f"{CITY}/referrals/{number}")
+    assert number in mine.get(f"{CITY}/referrals?view=sent")
+    assert number in mine.get(f"{CITY}/referrals?view=sent&format=csv")
     people.make("other@specialists.example", {"city-of-portland": ("specialist",)})
     other = sign_in("city-of-portland", email="other@specialists.example")
     other.get(f"{CITY}/referrals/{number}", status=404)
     assert number not in other.get(f"{CITY}/referrals?view=sent")
+    assert number not in other.get(f"{CITY}/referrals?view=sent&format=csv")
     cleared = sign_in("supervisor", "city-of-portland")
     assert number in cleared.get(f"{CITY}/referrals?view=sent")
     cleared.get(f"{CITY}/referrals/{number}")

@@ -214,13 +214,14 @@ def _chosen(request: Any, listing: Listing) -> dict[str, Any]:
         "unclaimed": asked["who"] == NOBODY,
         "counterparty_id": tell.published.ids.get(asked["partner"] or ""),
         "without": _hidden(request, tell),
+        "unless_taken_by": request.identity.person_id,
         "sort": sort if sort in worklist.SORTS else "sent",
         "oldest_first": not (listing.sort or "").startswith("-"),
     }
 
 
 def _hidden(request: Any, tell: Telling) -> list[tuple[UUID, str]]:
-    """Others' confidential services: what was sent there is not for who is not cleared."""
+    """Others' confidential services: what colleagues sent there is for who is cleared."""
     if request.identity.cleared(request.tenant.id):
         return []
     me = request.tenant.id
