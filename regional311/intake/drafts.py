@@ -1,23 +1,26 @@
-"""What is being written of a need in an open contact: kept as it is written, until it is filed.
+"""What is being written in an open contact, of a need and at its end: kept as it is written.
 
-A closed laptop, an ended session or a restart of the server loses nothing of it. It is emptied when
-the need is filed, when the contact ends, and when nobody has come back for two days.
+A closed laptop, an ended session or a restart of the server loses nothing of it. What was written
+of a need is emptied when the need is filed, all of it when the contact ends, and when nobody has
+come back for two days.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import null, update
+from sqlalchemy import case, cast, func, null, update
+from sqlalchemy.dialects.postgresql import JSONB
 
 from regional311.database.rows import send
 from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.intake.models import Contact
 
 FOR: Final = timedelta(days=2)
+ENDING: Final = "ending"
 LONGEST: Final = 60_000
 """Characters of all fields together; more is not kept."""
 
@@ -30,26 +33,42 @@ def keep_draft(
     *,
     version: int,
     now: datetime,
-) -> None:
-    """Keep the fields of a form that is being written; the contact's version stays as it is.
+) -> bool:
+    """Keep the fields of a need's form; the contact's version stays as it is. Say whether they are.
 
     ``version`` is the contact's as the form began: what comes after the need was filed is late.
     """
-    if sum(len(name) + len(value) for name, value in fields) > LONGEST:
-        return
-    draft = {"service": service, "fields": [list(each) for each in fields], "at": now.isoformat()}
-    _set(
-        session,
-        Contact.id == contact_id,
-        Contact.version == version,
-        Contact.ended_at.is_(None),
-        draft=draft,
-    )
+    said = {"service": service, "fields": [list(each) for each in fields]}
+    return _keep(session, contact_id, said, fields, version, now)
+
+
+def keep_ending(
+    session: TenantSession,
+    contact_id: UUID,
+    fields: Sequence[tuple[str, str]],
+    *,
+    version: int,
+    now: datetime,
+) -> bool:
+    """Keep the fields of the form that ends the contact, in the same way."""
+    said = {ENDING: [list(each) for each in fields]}
+    return _keep(session, contact_id, said, fields, version, now)
+
+
+def ending_of(draft: Mapping[str, Any] | None) -> dict[str, str]:
+    """Give what was written in the form that ends the contact.
+
+    >>> ending_of({"ending": [["note", "Calls again"]], "at": "2026-10-13T18:00:00+00:00"})
+    {'note': 'Calls again'}
+    """
+    return {str(name): str(value) for name, value in (draft or {}).get(ENDING, ())}
 
 
 def drop_draft(session: TenantSession, contact_id: UUID) -> None:
-    """Empty it: the need is filed, or is not wanted any more."""
-    _set(session, Contact.id == contact_id, Contact.draft.is_not(None), draft=None)
+    """Empty what was written of a need: it is filed, or is not wanted any more."""
+    rest = Contact.draft.op("-")("service").op("-")("fields")
+    kept = case((Contact.draft.has_key(ENDING), rest), else_=null())
+    _set(session, Contact.id == contact_id, Contact.draft.is_not(None), draft=kept)
 
 
 def forget(session: TenantSession, now: datetime) -> int:
@@ -58,16 +77,38 @@ def forget(session: TenantSession, now: datetime) -> int:
         session,
         Contact.draft.is_not(None),
         (Contact.ended_at.is_not(None)) | (Contact.draft["at"].astext < (now - FOR).isoformat()),
-        draft=None,
+        draft=null(),
     )
 
 
-def _set(session: TenantSession, *conditions: object, draft: Mapping[str, object] | None) -> int:
+def _keep(
+    session: TenantSession,
+    contact_id: UUID,
+    said: Mapping[str, Any],
+    fields: Sequence[tuple[str, str]],
+    version: int,
+    now: datetime,
+) -> bool:
+    if sum(len(name) + len(value) for name, value in fields) > LONGEST:
+        return False
+    before = func.coalesce(Contact.draft, cast({}, JSONB))
+    return bool(
+        _set(
+            session,
+            Contact.id == contact_id,
+            Contact.version == version,
+            Contact.ended_at.is_(None),
+            draft=before.op("||")(cast({**said, "at": now.isoformat()}, JSONB)),
+        )
+    )
+
+
+def _set(session: TenantSession, *conditions: object, draft: Any) -> int:
     send(session)
     done = session.execute(
         update(Contact)
         .where(Contact.tenant_id == scope_of(session).tenant_id, *conditions)  # type: ignore[arg-type]
-        .values(draft=null() if draft is None else draft)
+        .values(draft=draft)
         .execution_options(synchronize_session=False)
     )
     changed: int = done.rowcount  # type: ignore[attr-defined]

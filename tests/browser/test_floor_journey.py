@@ -102,6 +102,24 @@ def test_a_supervisor_looks_along_and_takes_over(open_page, examine):
     examine(boss, "closing-text")
 
 
+def test_what_was_typed_is_there_after_the_browser_was_killed(open_page, examine):
+    page = open_page("specialist", CITY)
+    number = begin(page)
+    page.get_by_label("Note (optional)").press_sequentially("Calls again at noon")
+    page.locator("#wrap-up").get_by_text("Kept as you type.").wait_for()
+    page.goto(f"/{CITY}/contacts/{number}?service={CITY}/pothole")
+    page.get_by_label("What happened").first.press_sequentially("As wide as a car")
+    # still in the field: no change was said, and nothing is looked at yet
+    page.locator("#need").get_by_text("Kept as you type.").wait_for()
+    examine(page, "kept-as-typed")
+    page.context.close()
+    again = open_page("specialist", CITY)
+    again.goto(f"/{CITY}/contacts/{number}")
+    assert again.get_by_label("Note (optional)").input_value() == "Calls again at noon"
+    follow(again.get_by_role("link", name="Go on with what you were writing"))
+    assert again.get_by_label("What happened").first.input_value() == "As wide as a car"
+
+
 def test_a_colleague_is_mentioned_by_keyboard(open_page, site, examine):
     site.account(CITY, "supervisor")
     page = open_page("specialist", CITY)

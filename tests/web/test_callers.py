@@ -135,6 +135,30 @@ def test_what_is_being_written_comes_back_after_signing_in_anew(browser, sign_in
     assert "Go on with what you were writing:" not in again.get(place)
 
 
+def test_every_field_is_kept_as_it_is_typed_also_at_the_end(browser, sign_in):
+    place = here(started(browser))
+    form = browser.get(f"{place}?service={POTHOLE}").forms["need"]
+    form["description"] = "Half a sente"
+    browser.post(f"{place}/draft", form.submit_fields(), status=204)
+    ending = browser.get(place).forms["wrap-up"]
+    ending["note"], ending["disposition"] = "Calls again", "hang_up"
+    browser.post(f"{place}/draft", ending.submit_fields(), status=204)
+    page = sign_in("specialist", CITY).get(place)
+    assert page.forms["wrap-up"]["note"].value == "Calls again"
+    assert page.forms["wrap-up"]["disposition"].value == "hang_up"
+    form = page.click("Go on with what you were writing").forms["need"]
+    assert form["description"].value == "Half a sente"
+    form["latitude"], form["longitude"] = "45.4421", "-122.6643"
+    form["place_kind"] = "point"
+    late = form.submit_fields()
+    form.submit()
+    # the need is filed: what was typed of it comes too late, what was written of the end stays
+    browser.post(f"{place}/draft", late, status=409)
+    page = browser.get(place)
+    assert "Go on with what you were writing:" not in page
+    assert page.forms["wrap-up"]["note"].value == "Calls again"
+
+
 def test_what_was_left_alone_is_forgotten(browser, web_engine, people, clock):
     place = here(started(browser))
     form = browser.get(f"{place}?service={POTHOLE}").forms["need"]

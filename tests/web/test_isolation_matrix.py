@@ -228,6 +228,7 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("ContactRecord", "guide", "POST"): ("contacts/{contact}/guide", TAKES),
     ("ContactRecord", "need", "POST"): ("contacts/{contact}/need", TAKES),
     ("ContactRecord", "preview", "POST"): ("contacts/{contact}/preview", TAKES),
+    ("ContactRecord", "draft", "POST"): ("contacts/{contact}/draft", TAKES),
     ("ContactRecord", "services", "GET"): ("contacts/{contact}/services", TAKES),
     ("ContactRecord", "transfer", "POST"): ("contacts/{contact}/transfer", TAKES),
     ("ContactRecord", "wrap-up", "POST"): ("contacts/{contact}/wrap-up", TAKES),

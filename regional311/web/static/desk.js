@@ -75,4 +75,47 @@
       });
     });
   });
+
+  // What is typed in a contact is kept as it is typed: a second after it was, and when the page is left.
+  const keep = (form) => {
+    const told = form.querySelector("[data-kept]");
+    let timer = 0, changed = false, under = false;
+    const tell = (well) => {
+      told.textContent = well ? told.dataset.kept : told.dataset.notKept;
+      told.hidden = false;
+    };
+    const send = async (leaving) => {
+      clearTimeout(timer);
+      timer = 0;
+      if (!changed) return;
+      if (under && !leaving) { soon(1000); return; }
+      changed = false;
+      under = true;
+      const body = new URLSearchParams();
+      for (const [name, value] of new FormData(form)) {
+        if (typeof value === "string") body.append(name, value);
+      }
+      try {
+        const answer = await fetch(form.dataset.keeps, {
+          method: "POST", body, keepalive: leaving, redirect: "manual", credentials: "same-origin" });
+        tell(answer.ok);
+      } catch {
+        changed = true;
+        tell(false);
+        soon(5000);
+      } finally {
+        under = false;
+      }
+    };
+    const soon = (after) => { if (!timer) timer = setTimeout(() => send(false), after); };
+    const typed = () => { changed = true; soon(1000); };
+    form.addEventListener("input", typed);
+    form.addEventListener("change", typed);
+    form.addEventListener("submit", () => { clearTimeout(timer); timer = 0; changed = false; });
+    document.addEventListener("visibilitychange", () => { if (document.hidden) send(true); });
+    window.addEventListener("pagehide", () => send(true));
+  };
+  document.addEventListener("DOMContentLoaded", () => {
+    document.querySelectorAll("form[data-keeps]").forEach(keep);
+  });
 })();

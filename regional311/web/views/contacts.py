@@ -21,6 +21,7 @@ import colander
 import deform
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.renderers import render_to_response
+from pyramid.response import Response
 from pyramid.view import view_config
 
 from regional311.catalog.answers import Reply, kept_from
@@ -35,7 +36,7 @@ from regional311.inbox.calls import of_contact
 from regional311.inbox.queries import colleagues
 from regional311.inbox.working import revision_of
 from regional311.intake import lifecycle, queries
-from regional311.intake.drafts import drop_draft, keep_draft
+from regional311.intake.drafts import drop_draft, ending_of, keep_draft, keep_ending
 from regional311.intake.service import close_contact, record_transfer, update_contact
 from regional311.metering.queries import usage_of_contact
 from regional311.referral import filing
@@ -659,7 +660,7 @@ def contact(context: ContactRecord, request: Any) -> dict[str, Any]:
         )
         work.form = _need_form(context, request, work.service, begins)
         draft = context.record.draft
-        if draft and draft["service"] == work.service.ref:
+        if draft and draft.get("service") == work.service.ref:
             written = [(str(name), str(value)) for name, value in draft["fields"]]
             names = {name for name, value in written if value}
             # what was found out of the caller since then, above all that nobody may call them
@@ -768,6 +769,7 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
                     "need",
                     "preview",
                     "transfer",
+                    "draft",
                     "wrap_up",
                     "consents",
                 )
@@ -783,7 +785,7 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
             "url": f"{here}?{urlencode({'service': found.draft['service']})}",
             "service": tell.service_name(*found.draft["service"].split("/", 1)),
         }
-        if asks and found.draft and work.service is None
+        if asks and found.draft and "service" in found.draft and work.service is None
         else None,
         "languages": choices(LANGUAGES),
         "gone": {
@@ -1009,12 +1011,15 @@ def _named(detail: Any, person_id: Any) -> str | None:
 
 
 def _wrap_up(found: Any, asked: list[dict[str, Any]]) -> dict[str, Any]:
-    chosen = found.disposition or "answered"
+    typed = ending_of(found.draft)
+    for each in asked:
+        each["chosen"] = typed.get(each["field"]) or each["chosen"]
+    chosen = typed.get("disposition") or found.disposition or "answered"
     return {
         "asked": asked,
         "choices": choices(DISPOSITIONS),
         "disposition": chosen,
-        "note": found.note,
+        "note": typed.get("note", found.note),
         "answered": found.disposition in (None, "answered")
         and not any(each["needed"] for each in asked),
     }
@@ -1122,6 +1127,19 @@ def answer_transfer(context: ContactRecord, request: Any) -> HTTPSeeOther:
         result=request.POST.get("result", ""),
     )
     return HTTPSeeOther(location=_here(context, request))
+
+
+@view_config(context=ContactRecord, name="draft", permission=P.CONTACT_TAKE, request_method="POST")
+def draft(context: ContactRecord, request: Any) -> Response:
+    """Keep what is being typed, of a need or at the end; 409 where it comes too late."""
+    known: dict[str, Any] = {"version": sent_version(request), "now": request.now}
+    session, contact_id, fields = request.dbsession, context.record.id, _written(request)
+    if "service" in request.POST:
+        service = offered(request, request.POST["service"])
+        kept = keep_draft(session, contact_id, service.ref, fields, **known)
+    else:
+        kept = keep_ending(session, contact_id, fields, **known)
+    return Response(status=204 if kept else 409)
 
 
 @view_config(
