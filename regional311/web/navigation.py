@@ -27,12 +27,6 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
     (
         _("Help people"),
         (
-            Entry(
-                "for-you",
-                _("For you"),
-                _("What names you, what you have, what came back."),
-                P.TENANT_ENTER,
-            ),
             Entry("desk", _("Desk"), _("Take a contact and find who helps."), P.CONTACT_TAKE),
             Entry(
                 "front-desk",

@@ -108,7 +108,9 @@ def test_what_was_typed_is_there_after_the_browser_was_killed(open_page, examine
     page.get_by_label("Note (optional)").press_sequentially("Calls again at noon")
     page.locator("#wrap-up").get_by_text("Kept as you type.").wait_for()
     page.goto(f"/{CITY}/contacts/{number}?service={CITY}/pothole")
-    page.get_by_label("What happened").first.press_sequentially("As wide as a car")
+    page.locator("#need").get_by_label("What the person says").press_sequentially(
+        "As wide as a car"
+    )
     # still in the field: no change was said, and nothing is looked at yet
     page.locator("#need").get_by_text("Kept as you type.").wait_for()
     examine(page, "kept-as-typed")
@@ -117,7 +119,10 @@ def test_what_was_typed_is_there_after_the_browser_was_killed(open_page, examine
     again.goto(f"/{CITY}/contacts/{number}")
     assert again.get_by_label("Note (optional)").input_value() == "Calls again at noon"
     follow(again.get_by_role("link", name="Go on with what you were writing"))
-    assert again.get_by_label("What happened").first.input_value() == "As wide as a car"
+    assert (
+        again.locator("#need").get_by_label("What the person says").input_value()
+        == "As wide as a car"
+    )
 
 
 def test_a_colleague_is_mentioned_by_keyboard(open_page, site, examine):

@@ -143,7 +143,8 @@ def test_every_field_is_kept_as_it_is_typed_also_at_the_end(browser, sign_in):
     ending = browser.get(place).forms["wrap-up"]
     ending["note"], ending["disposition"] = "Calls again", "hang_up"
     browser.post(f"{place}/draft", ending.submit_fields(), status=204)
-    page = sign_in("specialist", CITY).get(place)
+    again = sign_in("specialist", CITY)
+    page = again.get(place)
     assert page.forms["wrap-up"]["note"].value == "Calls again"
     assert page.forms["wrap-up"]["disposition"].value == "hang_up"
     form = page.click("Go on with what you were writing").forms["need"]
@@ -153,8 +154,8 @@ def test_every_field_is_kept_as_it_is_typed_also_at_the_end(browser, sign_in):
     late = form.submit_fields()
     form.submit()
     # the need is filed: what was typed of it comes too late, what was written of the end stays
-    browser.post(f"{place}/draft", late, status=409)
-    page = browser.get(place)
+    again.post(f"{place}/draft", late, status=409)
+    page = again.get(place)
     assert "Go on with what you were writing:" not in page
     assert page.forms["wrap-up"]["note"].value == "Calls again"
 

@@ -66,7 +66,11 @@ def note(browser, url, text, **chosen):
 
 def unread(browser, *numbers):
     """Which of these are unread there: other tests leave theirs."""
-    rows = browser.get(FOR_YOU).html.select(".d-for-you > li")
+    page = browser.get(FOR_YOU)
+    # it stands in the head alone, and is marked there
+    (link,) = page.html.select(f'a[href$="{FOR_YOU}"]')
+    assert link["aria-current"] == "page"
+    rows = page.html.select(".d-for-you > li")
     found = {row.select_one("a").text for row in rows if "Unread" in row.text}
     return found & set(numbers)
 
