@@ -279,13 +279,14 @@ def statements() -> Iterator[list[str]]:
     """Every SQL statement sent while the test runs, by any engine; `clear()` starts over.
 
     Savepoints are left out: they belong to the test's own transaction. What was published before
-    is read anew by the test's first request, and not in the middle of what it counts.
+    is read anew by the test's first request, and whether it is still the newest does not count: that
+    is asked once a second, in the middle of a slow request.
     """
     snapshot.invalidate()
     recorded: list[str] = []
 
     def record(connection, cursor, statement, parameters, context, executemany) -> None:
-        if "SAVEPOINT" not in statement:
+        if "SAVEPOINT" not in statement and "sum(tenants.revision)" not in statement:
             recorded.append(statement)
 
     event.listen(Engine, "before_cursor_execute", record)

@@ -47,6 +47,7 @@ def config(robot, port, phase):
             "seed": 311,
             "base-url": f"http://127.0.0.1:{port}",
             "headers": robot.headers,
+            "request-timeout": 60,
             "generation": {"max-examples": 3, "deterministic": True},
             "phases": {
                 each: {"enabled": each == phase}
@@ -73,7 +74,7 @@ def test_schemathesis_finds_nothing(application, document, keyed, phase):  # noq
         schema = schemathesis.openapi.from_dict(document, config=settings)
         for event in from_schema(schema.include(operation_id=sorted(wanted))).execute():
             if isinstance(event, events.NonFatalError | events.FatalError):
-                found.append(str(vars(event)))
+                found.append(repr(event))
             if not isinstance(event, events.ScenarioFinished):
                 continue
             told = event.recorder
