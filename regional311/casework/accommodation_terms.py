@@ -36,8 +36,13 @@ def set_terms(session: TenantSession, terms: Terms, *, revision: int, now: datet
         raise InvalidInput("It is acknowledged before it is decided.", field="acknowledge_days")
     _check_coordinators(session, terms)
     known = {each.get("name"): each["key"] for each in settings.get("coordinators") or ()}
-    settings["accommodation"] = {name: getattr(terms, name) for name in BOUNDS} | (
-        {"appeal": terms.appeal} if terms.appeal else {}
+    said = {language: words for language, words in terms.appeals.items() if words}
+    if said and not terms.appeal:
+        raise InvalidInput("Say it in your own language first.", field="appeal")
+    settings["accommodation"] = (
+        {name: getattr(terms, name) for name in BOUNDS}
+        | ({"appeal": terms.appeal} if terms.appeal else {})
+        | ({"translation": [{"language": x, "appeal": said[x]} for x in said]} if said else {})
     )
     taken: set[str] = set()
     settings["coordinators"] = []

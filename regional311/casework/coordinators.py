@@ -7,7 +7,7 @@ only one who is named for the whole partner sees all.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 
@@ -28,7 +28,10 @@ class Coordinator:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """A partner's own terms: working days, calendar days to keep, and what is said of an appeal."""
+    """A partner's own terms: working days, calendar days to keep, and what is said of an appeal.
+
+    ``appeal`` is in the partner's own language, ``appeals`` in others.
+    """
 
     acknowledge_days: int = 2
     decide_days: int = 15
@@ -36,6 +39,7 @@ class Terms:
     keep_days: int = 1095
     appeal: str = ""
     coordinators: tuple[Coordinator, ...] = ()
+    appeals: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def whole(self) -> Coordinator | None:
@@ -88,4 +92,5 @@ def terms_of(settings: Mapping[str, Any]) -> Terms:
             )
             for each in settings.get("coordinators") or ()
         ),
+        appeals={each["language"]: each["appeal"] for each in given.get("translation") or ()},
     )

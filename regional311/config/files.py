@@ -763,6 +763,17 @@ def _check_about(tenant: _Tenant, about: schema.TenantFile, mark: _Marks) -> Non
         ("coordinator", [item.key for item in about.coordinator]),
     ):
         mark.unique(table, keys)
+    if about.accommodation is not None:
+        translations = about.accommodation.translation
+        mark.unique(
+            "accommodation.translation", [each.language for each in translations], "language"
+        )
+        if translations and about.accommodation.appeal is None:
+            mark("accommodation.appeal", "say it in the partner's first language, too")
+        for each in translations:
+            if each.language == about.tenant.languages[0]:
+                where = f"accommodation.translation[{each.language}].language"
+                mark(where, "is the partner's first language; write it in accommodation.appeal")
     mark.unique("holiday", [item.day for item in about.holiday], "day")
     mark.unique("service_level", [item.priority for item in about.service_level], "priority")
     if (about.tenant.kind == "region") != (tenant.slug == REGION):

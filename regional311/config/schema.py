@@ -237,6 +237,15 @@ class Loop(Model):
     )
 
 
+class AppealText(Model):
+    """What is said of how to appeal, in another language than the partner's own."""
+
+    language: Language = Field(description="Language of the words.")
+    appeal: str = Field(
+        min_length=1, max_length=1000, description="What is said of how to appeal a decision."
+    )
+
+
 class Accommodation(Model):
     """Until when accommodation requests and complaints are answered; days are working days."""
 
@@ -256,7 +265,12 @@ class Accommodation(Model):
         description="Calendar days after its end until everything but what is counted is erased.",
     )
     appeal: str | None = Field(
-        default=None, max_length=1000, description="What is said of how to appeal a decision."
+        default=None,
+        max_length=1000,
+        description="What is said of how to appeal a decision, in the partner's first language.",
+    )
+    translation: tuple[AppealText, ...] = Field(
+        default=(), description="The same in other languages."
     )
 
 

@@ -106,7 +106,10 @@ def test_letters_tell_the_person_where_and_by_when_and_never_what(testapp, coord
     form = coordinator.get(at).forms["decide"]
     form["outcome"], form["words"] = "denied", "There is none on that day."
     form.submit("submit")
-    form = testapp.get(link).forms["appeal"]
+    spanish = testapp.get(f"{link}?_language=es")
+    assert spanish.html.find("p", string=re.compile("^Puede pedir a la coordinación"))
+    assert "You can ask the City" in testapp.get(f"{link}?_language=en")
+    form = testapp.get(f"{link}?_language=es").forms["appeal"]
     form["words"] = "I cannot take part."
     form.submit("submit")
     form = coordinator.get(at).forms["answer-appeal"]
@@ -407,7 +410,14 @@ def test_terms_are_kept_in_a_form(sign_in, testapp):
     assert "from 90 to" in page
     form = page.forms["accommodation"]
     form["keep_days"] = "400"
+    form["appeal_es"] = "Llame al 211."
+    page = form.submit("submit", status=400)
+    assert "Say it in your own language first." in page
+    form = page.forms["accommodation"]
+    form["appeal"] = "Call 211."
     form.submit("submit").follow()
+    form = admin.get("/211info/settings/accommodation").forms["accommodation"]
+    assert (form["appeal"].value, form["appeal_es"].value) == ("Call 211.", "Llame al 211.")
     invalidate()
     mine = fill(testapp.get("/accommodation"), owner="211info/").submit("submit").follow()
     assert "Access desk of 211info" in mine

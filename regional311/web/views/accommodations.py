@@ -58,6 +58,7 @@ from regional311.web.forms import (
 from regional311.web.forms.rows import pressed, rows
 from regional311.web.i18n import _, translated
 from regional311.web.representations import csv_response, wanted
+from regional311.web.spoken import own_language
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import (
     AccommodationDesk,
@@ -835,8 +836,15 @@ class CoordinatorRow(Schema):
         )
 
 
+APPEALS_IN: Final = tuple(key for key in LANGUAGES if key != "other")
+
+
 class TermsForm(Schema):
     """Days, the words on appeals, and who coordinates."""
+
+    def after_bind(self, node: Any, kw: dict[str, Any]) -> None:
+        tell = telling(kw["request"])
+        del self[f"appeal_{own_language(tell.published.tenants[tell.slug])}"]
 
     def __init__(self, *args: Any, **kw: Any) -> None:
         super().__init__(*args, **kw)
@@ -863,6 +871,16 @@ class TermsForm(Schema):
                 missing="",
             )
         )
+        for language in APPEALS_IN:
+            self.add(
+                SchemaNode(
+                    String(1000, multiline=True),
+                    name=f"appeal_{language}",
+                    title=_("The same in ${language}", mapping={"language": LANGUAGES[language]}),
+                    widget=TextAreaWidget(rows=3, maxlength=1000),
+                    missing="",
+                )
+            )
         self.add(
             rows(
                 "coordinators",
@@ -890,6 +908,7 @@ def _terms_form(request: Any) -> Any:
             "appeal_days": terms.appeal_days,
             "keep_days": terms.keep_days,
             "appeal": terms.appeal,
+            **{f"appeal_{language}": words for language, words in terms.appeals.items()},
             "coordinators": [
                 {
                     "name": each.name,
@@ -956,6 +975,7 @@ def keep_terms(context: Settings, request: Any) -> Any:
                     )
                     for each in values["coordinators"]
                 ),
+                {each: values.get(f"appeal_{each}") or "" for each in APPEALS_IN},
             ),
             revision=values["revision"],
             now=request.now,

@@ -10,6 +10,7 @@ from pyramid.view import view_config
 
 from regional311.casework import accommodations
 from regional311.casework.accommodations import OPEN, may_appeal
+from regional311.casework.coordinators import Terms
 from regional311.database.session import in_nobodys_name
 from regional311.web.accommodations import (
     OUTCOME_WORDS,
@@ -33,6 +34,7 @@ from regional311.web.forms import (
     make_form,
 )
 from regional311.web.i18n import _, page_language
+from regional311.web.spoken import Spoken, own_language
 from regional311.web.telling import telling
 from regional311.web.tree import AccommodationDoor, AccommodationLink, enter
 from regional311.web.wording import said
@@ -125,6 +127,15 @@ class WordsForm(Schema):
     )
 
 
+def _appeal_words(request: Any, context: AccommodationLink, terms: Terms) -> Spoken | None:
+    """How to appeal, in the language of the page where the partner says it so."""
+    language = page_language(request)
+    if words := terms.appeals.get(language):
+        return Spoken(words, language)
+    partner = telling(request).published.tenants[context.partner.slug]
+    return Spoken(terms.appeal, own_language(partner)) if terms.appeal else None
+
+
 def _own(context: AccommodationLink, request: Any, **failed: Any) -> dict[str, Any]:
     tell, row = telling(request), context.record
     terms = letters_of(request, context.partner.slug).terms
@@ -166,7 +177,7 @@ def _own(context: AccommodationLink, request: Any, **failed: Any) -> dict[str, A
             (_("What became of that"), row.appeal_answer),
         ],
         "coordinator": coordinator,
-        "appeal_words": terms.appeal if row.state == "decided" else None,
+        "appeal_words": _appeal_words(request, context, terms) if row.state == "decided" else None,
         "words": [
             {"mine": each.from_person, "text": each.words, "when": tell.when(each.at)}
             for each in accommodations.words_on(request.dbsession, row.id, public=True)
