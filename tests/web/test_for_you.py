@@ -68,7 +68,7 @@ def unread(browser, *numbers):
     """Which of these are unread there: other tests leave theirs."""
     page = browser.get(FOR_YOU)
     # it stands in the head alone, and is marked there
-    (link,) = page.html.select(f'a[href$="{FOR_YOU}"]')
+    (link,) = page.html.select(f'header a[href$="{FOR_YOU}"]')
     assert link["aria-current"] == "page"
     rows = page.html.select(".d-for-you > li")
     found = {row.select_one("a").text for row in rows if "Unread" in row.text}
