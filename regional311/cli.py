@@ -123,6 +123,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
     from regional311.chargeback.agreement_reminders import remind
     from regional311.config.directories import work_packages
     from regional311.cover.due import cover_due
+    from regional311.cover.letters import with_emergencies
     from regional311.floor import notes
     from regional311.forecast.warnings import warn
     from regional311.inbox import bounces
@@ -187,7 +188,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
                 ),
             ),
         ),
-        Errand("texts", 1, Texts(settings, leaving(settings))),
+        Errand("texts", 1, Texts(settings, leaving(settings, with_emergencies))),
         Chore("answers_back", 5, bounces.bring_back),
         Chore("digests", 60, lambda session, at: gather(session, at, url=settings.url)),
         Chore("backtests", 0.5, backtest.work_all if once else backtest.work),

@@ -30,6 +30,7 @@ from regional311.cover.emergency import EmergencyKind
 from regional311.errors import InvalidInput, NotFound
 from regional311.notices.quiet import check as check_hours
 from regional311.notices.service import TO_PEOPLE
+from regional311.notices.texts import SHORT
 from regional311.notices.wording import Words as MessageWords
 from regional311.notices.wording import check as check_words
 from regional311.notices.wording_settings import standard
@@ -303,16 +304,22 @@ class Worded(Model):
 
     event: str = Field(description="What the message tells of, such as `request_closed`.")
     language: Language = Field(description="Language of these words.")
-    heading: str = Field(description="Subject; places such as `{number}` are filled in.")
+    channel: Literal["email", "text"] = Field(
+        default="email", description="E-mail, or a text to a telephone, which is short."
+    )
+    heading: str = Field(
+        default="",
+        description="Subject; places such as `{number}` are filled in. A text has none.",
+    )
     body: str = Field(description="Text; it has the places that the usual text needs.")
 
     @model_validator(mode="after")
     def _can_be_sent(self) -> Self:
         try:
-            usual = standard(self.event)
+            usual = standard(self.event, self.channel)
             check_words(MessageWords(self.heading, self.body), usual)
         except NotFound:
-            named = ", ".join(sorted(TO_PEOPLE))
+            named = ", ".join(sorted(SHORT if self.channel == "text" else TO_PEOPLE))
             raise ValueError(f"event: there is no {self.event!r}; there are {named}") from None
         except InvalidInput as error:
             raise ValueError(f"{error.field}: {error.message}") from None
@@ -391,11 +398,12 @@ class TenantFile(Model):
 
     @model_validator(mode="after")
     def _worded_once(self) -> Self:
-        seen: set[tuple[str, str]] = set()
+        seen: set[tuple[str, str, str]] = set()
         for each in self.wording:
-            key = (each.event, each.language)
+            key = (each.event, each.language, each.channel)
             if key in seen:
-                raise ValueError(f"wording: {each.event} is worded twice in {each.language}")
+                by = "" if each.channel == "email" else " as a text"
+                raise ValueError(f"wording: {each.event} is worded twice in {each.language}{by}")
             seen.add(key)
         return self
 

@@ -14,7 +14,9 @@ from regional311.cover.models import Emergency
 from regional311.cover.queries import in_force
 from regional311.database.session import scope_of
 from regional311.notices.delivery import Letter
+from regional311.notices.segments import plain
 from regional311.notices.service import TO_PEOPLE
+from regional311.notices.texts import below
 from regional311.tenancy.models import Tenant
 
 
@@ -22,7 +24,8 @@ def with_emergencies(session: Session, letters: Sequence[Letter], now: datetime)
     """Give letters of the bound partner with what emergencies say, in each letter's language.
 
     Only letters to people who ask for help have it, and only what is on when they leave: the
-    outbox keeps what was written. A drill adds nothing. One statement, or none.
+    outbox keeps what was written. A text has their titles only. A drill adds nothing. One
+    statement, or none.
     """
     if not any(each.event in TO_PEOPLE for each in letters):
         return list(letters)
@@ -46,5 +49,9 @@ def with_emergencies(session: Session, letters: Sequence[Letter], now: datetime)
 
 def _with(letter: Letter, on: Sequence[InForce], now: datetime) -> Letter:
     words = told(on, now, tenant=REGION, language=letter.language)
+    if letter.channel == "text":
+        return replace(
+            letter, body=below(letter.body, plain("\n".join(title for title, _ in words)))
+        )
     said = "\n\n".join(f"{title}\n{text}".rstrip() for title, text in words)
     return replace(letter, body=f"{letter.body.rstrip()}\n\n{said}\n")

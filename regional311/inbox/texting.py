@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import ssl
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +26,6 @@ from regional311.database.rows import new_row, put, send
 from regional311.database.session import Scope, TenantSession, mark_changed, scope_of, session_scope
 from regional311.inbox.letters import clean, language_of
 from regional311.inbox.models import Thread
-from regional311.inbox.phones import e164
 from regional311.inbox.receiving import Incoming, Received, receive
 from regional311.inbox.working import came_back
 from regional311.notices.delivery import (
@@ -40,20 +40,58 @@ from regional311.notices.delivery import (
     record,
 )
 from regional311.notices.models import OutboxMessage
+from regional311.notices.phones import e164
+from regional311.notices.service import TO_PEOPLE
+from regional311.notices.stopping import change_by_text
+from regional311.notices.troubles import note_trouble
 from regional311.referral.snapshot import Line, Published
 from regional311.settings import Settings
+from regional311.tenancy.models import Line as LineRow
 
 SECONDS: Final = 10.0
 LARGEST_ANSWER: Final = 64 * 1024
 LONGEST: Final = 5_000
+NO_SUCH_NUMBER: Final = frozenset({410, 422})
+"""Answers by which a provider says that a number gets no texts; others are about us or the text."""
+STOPPED: Final = "The person has sent STOP."
 NO_PROVIDER: Final = "No provider of texts is configured (REGIONAL311_TEXT_URL)."
 
 WORDS: Final = {
-    **dict.fromkeys(("stop", "stopall", "unsubscribe", "cancel", "end", "quit", "alto"), "stop"),
-    **dict.fromkeys(("start", "unstop", "iniciar"), "start"),
-    **dict.fromkeys(("help", "info", "ayuda"), "help"),
+    "en": {
+        "stop": ("stop", "stopall", "unsubscribe", "cancel", "end", "quit", "arret", "arrêt"),
+        "start": ("start", "unstop"),
+        "help": ("help", "info"),
+    },
+    "es": {
+        "stop": ("alto", "parar", "basta"),
+        "start": ("iniciar", "comenzar"),
+        "help": ("ayuda",),
+    },
+    "vi": {
+        "stop": ("ngừng", "ngung", "dừng", "hủy"),
+        "start": ("bắtđầu", "batdau"),
+        "help": ("trợgiúp", "trogiup"),
+    },
+    "zh-Hant": {
+        "stop": ("停止", "取消", "退訂", "退订"),
+        "start": ("開始", "开始"),
+        "help": ("幫助", "帮助", "說明", "说明"),
+    },
+    "ru": {
+        "stop": ("стоп", "отписаться", "отмена"),
+        "start": ("старт", "начать"),
+        "help": ("помощь", "справка"),
+    },
 }
-"""Words that telephone companies have honoured, sent alone."""
+"""Words that are honoured when they are sent alone: those that telephone companies know, and ours
+in each language of the pages. Spaces and marks beside letters do not count."""
+
+_MEANINGS: Final = {
+    word: (meaning, language)
+    for language, said in WORDS.items()
+    for meaning, words in said.items()
+    for word in words
+}
 
 ANSWERS: Final = {
     "stop": {
@@ -93,13 +131,15 @@ class Text:
     text: str
 
 
-def word_of(text: str) -> str | None:
-    """Give which of the words a text is, when it says nothing else.
+def word_of(text: str) -> tuple[str, str] | None:
+    """Give which of the words a text is, when it says nothing else, and its language.
 
-    >>> word_of(" Stop. "), word_of("AYUDA"), word_of("stop the noise please")
-    ('stop', 'help', None)
+    >>> word_of(" Stop. "), word_of("AYUDA"), word_of("Bắt đầu"), word_of("stop the noise please")
+    (('stop', 'en'), ('help', 'es'), ('start', 'vi'), None)
     """
-    return WORDS.get(re.sub(r"[^\w]", "", text.strip()).lower()) if len(text) < 30 else None
+    if len(text) >= 30:
+        return None
+    return _MEANINGS.get(re.sub(r"[\W_]", "", unicodedata.normalize("NFC", text)).lower())
 
 
 def line_with(region: Published, number: str) -> Line | None:
@@ -119,11 +159,14 @@ def take_in(
 ) -> Received:
     """Keep a text; answer the words that must be honoured at once, and by ourselves only them."""
     words = clean(came.text).strip()[:LONGEST]
-    word = word_of(words)
+    found = word_of(words)
+    word = None if found is None else found[0]
     known = _latest(session, line, came.sender)
     language = language_of(words) or (known.language if known else "en")
-    if word is not None and words.strip(" .!").lower() in ("alto", "iniciar", "ayuda"):
-        language = "es"
+    if found is not None:
+        # the word in English tells nothing: telephone companies ask for it in every language
+        said = _language_of_notices(session, came.sender) or language
+        language = said if found[1] == "en" else found[1]
     kept = receive(
         session,
         region,
@@ -148,20 +191,27 @@ def take_in(
             .where(
                 OutboxMessage.tenant_id == tenant_id,
                 OutboxMessage.channel == "text",
-                OutboxMessage.subject_id == kept.thread_id,
+                OutboxMessage.recipient == came.sender,
                 OutboxMessage.state.in_(("pending", "dead", "aside")),
             )
-            .values(state="withdrawn")
+            .values(state="withdrawn", last_error=STOPPED)
             .execution_options(synchronize_session=False)
         )
     if word in ("stop", "start"):
+        # on whichever line of the partner they wrote, and notices, too
         session.execute(
             update(Thread)
-            .where(Thread.tenant_id == tenant_id, Thread.id == kept.thread_id)
+            .where(
+                Thread.tenant_id == tenant_id,
+                Thread.channel == "text",
+                Thread.address == came.sender,
+            )
             .values(stopped_at=now if word == "stop" else None)
             .execution_options(synchronize_session=False)
         )
-        mark_changed(session)
+        change_by_text(
+            session, came.sender, stopped=word == "stop", thread_id=kept.thread_id, now=now
+        )
     spoken = ANSWERS[word].get(language, ANSWERS[word]["en"])
     put(
         session,
@@ -198,6 +248,22 @@ def _latest(session: TenantSession, line: Line, number: str) -> Thread | None:
     ).one_or_none()
 
 
+def _language_of_notices(session: TenantSession, number: str) -> str | None:
+    """The language in which the number was written to last by this partner."""
+    return session.scalars(
+        select(OutboxMessage.language)
+        .where(
+            OutboxMessage.tenant_id == scope_of(session).tenant_id,
+            OutboxMessage.channel == "text",
+            OutboxMessage.recipient == number,
+            OutboxMessage.state == "sent",
+            OutboxMessage.event.in_(TO_PEOPLE),
+        )
+        .order_by(OutboxMessage.id.desc())
+        .limit(1)
+    ).one_or_none()
+
+
 def report(
     session: TenantSession,
     message_id: UUID,
@@ -206,12 +272,14 @@ def report(
     reason: str,
     now: datetime,
     sendings: int = 1,
+    lasting: bool = False,
 ) -> bool:
     """Keep what the telephone company said of a text of ours; False when there is no such text.
 
     `sendings` says which sending it is about: one that a person sent again is not that of before.
 
-    One that did not arrive is a dead letter, which a person sees and can send again.
+    One that did not arrive is a dead letter, which a person sees and can send again. ``lasting``:
+    the number gets no texts, and none is sent there until somebody lifts that.
     """
     values: dict[str, object] = (
         {"delivered_at": now, "last_error": None}
@@ -233,12 +301,14 @@ def report(
             OutboxMessage.sendings == sendings,
         )
         .values(values)
-        .returning(OutboxMessage.subject_id)
+        .returning(OutboxMessage.subject_id, OutboxMessage.recipient)
         .execution_options(synchronize_session=False)
     ).one_or_none()
     if row is None:
         return False
     mark_changed(session)
+    if lasting and not arrived and row.recipient:
+        note_trouble(session, row.recipient, reason, message_id=message_id, lasting=True, now=now)
     if not arrived and row.subject_id is not None:
         came_back(session, row.subject_id, now=now)
     return True
@@ -261,11 +331,26 @@ class Texts:
             _withdraw_stopped(session)
             leased = lease(session, now=now, until=now + LEASE, channel="text")
             leaves = self.complete(session, leased, now)
+            number = _number(session) if leaves else None
         for each in leaves:
-            outcome = post(each, self.settings, tenant_id)
+            outcome = post(each, self.settings, tenant_id, number)
             with session_scope(engine, scope) as session:
                 record(session, outcome, now=clock())
         return len(leased)
+
+
+def _number(session: TenantSession) -> str | None:
+    """The number of the partner's own line for texts, from which notices come."""
+    found = session.scalars(
+        select(LineRow.address)
+        .where(
+            LineRow.tenant_id == scope_of(session).tenant_id,
+            LineRow.channel == "text",
+            LineRow.ended_on.is_(None),
+        )
+        .order_by(LineRow.key)
+    )
+    return next(filter(None, map(e164, found)), None)
 
 
 def _withdraw_stopped(session: TenantSession) -> None:
@@ -281,7 +366,7 @@ def _withdraw_stopped(session: TenantSession) -> None:
             OutboxMessage.state == "pending",
             OutboxMessage.subject_id.in_(stopped),
         )
-        .values(state="withdrawn", last_error="The person has sent STOP.")
+        .values(state="withdrawn", last_error=STOPPED)
         .returning(OutboxMessage.id)
         .execution_options(synchronize_session=False)
     ).first()
@@ -289,12 +374,15 @@ def _withdraw_stopped(session: TenantSession) -> None:
         mark_changed(session)
 
 
-def post(letter: Letter, settings: Settings, tenant_id: UUID) -> Outcome:
-    """Hand one text to the provider, and say what became of it. No redirect is followed."""
+def post(letter: Letter, settings: Settings, tenant_id: UUID, number: str | None) -> Outcome:
+    """Hand one text to the provider, and say what became of it. No redirect is followed.
+
+    An answer comes from the line of its thread, a notice from `number`.
+    """
     assert settings.text_url is not None
-    sender = e164((letter.headers or {}).get("from", ["", ""])[1])
+    sender = e164((letter.headers or {}).get("from", ["", number or ""])[1])
     if sender is None:
-        return Outcome(letter, Fate.DEAD, "The line has no number that can send texts.")
+        return Outcome(letter, Fate.DEAD, "There is no line for texts to send it from.")
     parts = urlsplit(settings.text_url)
     body = json.dumps(
         {
@@ -330,4 +418,5 @@ def post(letter: Letter, settings: Settings, tenant_id: UUID) -> Outcome:
         return Outcome(letter, Fate.SENT)
     passing = response.status in (408, 425, 429) or response.status >= 500
     fate = Fate.RETRY if passing else Fate.DEAD
-    return Outcome(letter, fate, f"The provider refused the text ({response.status}).")
+    nobody = str(response.status) if response.status in NO_SUCH_NUMBER else ""
+    return Outcome(letter, fate, f"The provider refused the text ({response.status}).", nobody)

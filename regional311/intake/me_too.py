@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import exists, func, or_, select, update
+from sqlalchemy import ColumnElement, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import aliased
 
@@ -37,7 +37,7 @@ class Joins:
 
     `source_key` is what makes it count once. `token` is the secret of the link that shows the
     request, empty for none; `need_id` is the need at `intake_tenant_id`, where it was said. `email`
-    is where news go.
+    or `phone`, as E.164, is where news go.
     """
 
     number: str
@@ -48,6 +48,7 @@ class Joins:
     need_id: UUID | None = None
     token: str = ""
     email: str | None = None
+    phone: str | None = None
     language: str = "en"
 
 
@@ -84,8 +85,9 @@ def join(session: TenantSession, joins: Joins) -> UUID:
             need_id=joins.need_id,
             source_key=joins.source_key,
             email=joins.email,
+            phone=joins.phone,
             language=joins.language,
-            token=joins.token if joins.email else None,
+            token=joins.token if joins.email or joins.phone else None,
             at=joins.at,
         )
         .on_conflict_do_nothing()
@@ -159,7 +161,7 @@ def stop(session: TenantSession, *, me_too_id: UUID, now: datetime) -> None:
     ended = session.execute(
         update(MeToo)
         .where(MeToo.tenant_id == tenant_id, MeToo.id == me_too_id, MeToo.ended_at.is_(None))
-        .values(ended_at=now, email=None, token=None)
+        .values(ended_at=now, email=None, phone=None, token=None)
         .returning(MeToo.request_id)
         .execution_options(synchronize_session=False)
     ).scalar_one_or_none()
@@ -202,8 +204,8 @@ def forget(session: TenantSession, now: datetime) -> int:
     )
     forgotten = session.execute(
         update(MeToo)
-        .where(MeToo.tenant_id == tenant_id, MeToo.email.is_not(None), MeToo.request_id.in_(over))
-        .values(email=None, token=None, ended_at=now)
+        .where(MeToo.tenant_id == tenant_id, _listens(), MeToo.request_id.in_(over))
+        .values(email=None, phone=None, token=None, ended_at=now)
         .returning(MeToo.id)
         .execution_options(synchronize_session=False)
     ).all()
@@ -214,12 +216,16 @@ def forget(session: TenantSession, now: datetime) -> int:
 
 def hears(session: TenantSession, me_too_id: UUID) -> bool:
     """Whether news still go to who said this *me too*. One statement."""
-    email = session.execute(
-        select(MeToo.email).where(
-            MeToo.tenant_id == scope_of(session).tenant_id, MeToo.id == me_too_id
+    found = session.execute(
+        select(MeToo.id).where(
+            MeToo.tenant_id == scope_of(session).tenant_id, MeToo.id == me_too_id, _listens()
         )
-    ).scalar_one_or_none()
-    return email is not None
+    )
+    return found.first() is not None
+
+
+def _listens() -> ColumnElement[bool]:
+    return or_(MeToo.email.is_not(None), MeToo.phone.is_not(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,10 +233,16 @@ class Listener:
     """One who has the need too: where news go, and the need that is met or not with the request."""
 
     email: str | None
+    phone: str | None
     language: str
     token: str | None
     intake_tenant_id: UUID
     need_id: UUID | None
+
+    @property
+    def updates_by(self) -> str:
+        """By what news go: email or text."""
+        return "text" if self.phone else "email"
 
 
 def listeners(session: TenantSession, request_id: UUID) -> list[Listener]:
@@ -240,7 +252,14 @@ def listeners(session: TenantSession, request_id: UUID) -> list[Listener]:
         ServiceRequest.tenant_id == tenant_id, ServiceRequest.merged_into_id == request_id
     )
     rows = session.execute(
-        select(MeToo.email, MeToo.language, MeToo.token, MeToo.intake_tenant_id, MeToo.need_id)
+        select(
+            MeToo.email,
+            MeToo.phone,
+            MeToo.language,
+            MeToo.token,
+            MeToo.intake_tenant_id,
+            MeToo.need_id,
+        )
         .where(
             MeToo.tenant_id == tenant_id,
             or_(MeToo.request_id == request_id, MeToo.request_id.in_(merged)),

@@ -62,6 +62,7 @@ class Inquirer(Base):
             " (safe_to_call OR may_leave_message OR wants_updates OR may_follow_up)",
             name="prohibited_is_prohibited",
         ),
+        CheckConstraint("updates_by IN ('email', 'text')", name="updates_by_known"),
         Index(
             "ix_inquirers_phone_key",
             "tenant_id",
@@ -86,6 +87,8 @@ class Inquirer(Base):
     safe_to_call: Mapped[bool] = mapped_column(default=False)
     may_leave_message: Mapped[bool] = mapped_column(default=False)
     wants_updates: Mapped[bool] = mapped_column(default=False)
+    updates_by: Mapped[str] = mapped_column(default="email", server_default="email")
+    """By what news go to them, if they want any: email, or text to their telephone."""
     may_follow_up: Mapped[bool] = mapped_column(default=False, server_default="false")
     """Whether they agreed to be asked later what became of it."""
     contact_prohibited: Mapped[bool] = mapped_column(default=False, server_default="false")
@@ -445,6 +448,8 @@ class MeToo(Base):
     """What makes it count once: the form that was sent."""
     email: Mapped[str | None]
     """Where news go, given for nothing else; null for who only counts, or wants no more."""
+    phone: Mapped[str | None]
+    """The number, as E.164, to which they go as texts instead."""
     language: Mapped[str]
     token: Mapped[str | None]
     """The link in those letters: it shows the request, and stops them."""

@@ -147,6 +147,7 @@ class InquirerRow:
     safe_to_call: bool
     may_leave_message: bool
     wants_updates: bool
+    updates_by: str
     may_follow_up: bool
     contact_prohibited: bool
     erased_at: datetime | None

@@ -40,8 +40,7 @@ from regional311.intake.nearby import cell, words_of
 from regional311.intake.needs import settle
 from regional311.intake.uploads import Upload
 from regional311.metering import service as metering
-from regional311.notices.models import OutboxMessage
-from regional311.notices.service import STATES, Translate, as_written, outbox_row
+from regional311.notices.service import STATES, Translate, as_written, outbox_row, reached_at
 from regional311.notices.wording import Wording, usual
 
 MAX_NOTE: Final = 4000
@@ -811,8 +810,8 @@ def _tell_me_toos(
         _tell_one(session, each, theirs, now, followers)
     said_too = me_too.listeners(session, request_id)
     for listener in said_too:
-        if listener.email and not followers.silent:
-            put(session, _letter(tenant_id, status, listener, now, followers))
+        if not followers.silent:
+            _write(session, tenant_id, status, listener, now, followers)
     for partner_id in sorted({each.intake_tenant_id for each in said_too}):
         needs = [
             each.need_id
@@ -960,26 +959,29 @@ def _notify(
         return
     tenant_id = scope_of(session).tenant_id
     inquirer = session.execute(
-        select(Inquirer.email, Inquirer.language).where(
+        select(Inquirer.email, Inquirer.phone, Inquirer.updates_by, Inquirer.language).where(
             Inquirer.tenant_id == tenant_id,
             Inquirer.id == inquirer_id,
             Inquirer.wants_updates,
             Inquirer.erased_at.is_(None),
         )
     ).one_or_none()
-    if inquirer is None or not inquirer.email:
-        return
-    put(session, _letter(tenant_id, status, inquirer, now, followers))
+    if inquirer is not None:
+        _write(session, tenant_id, status, inquirer, now, followers)
 
 
-def _letter(
+def _write(
+    session: TenantSession,
     tenant_id: UUID,
     status: RequestStatus,
     reader: Any,
     now: datetime,
     followers: Followers,
-) -> OutboxMessage:
+) -> None:
     """News of a request, to who filed it or to who said *me too*; a merged one goes on."""
+    to = reached_at(reader.updates_by, reader.email, reader.phone)
+    if to is None:
+        return
     closed = status.state == "closed"
     listens = isinstance(reader, me_too.Listener)
     about = "me_too" if listens else "request"
@@ -988,25 +990,29 @@ def _letter(
         options["translate"] = followers.translate
     if listens:
         options["address"] = f"{followers.url}/track/{reader.token}"
-    return outbox_row(
-        tenant_id,
-        event=f"{about}_closed" if closed else f"{about}_status",
-        recipient=reader.email,
-        language=reader.language,
-        now=now,
-        hold=followers.hold,
-        cause_id=followers.cause_id,
-        wording=followers.wording,
-        subject_id=status.request_id,
-        values={
-            "number": status.public_id,
-            "partner": followers.name(status.owner_id),
-            "state": (followers.translate or as_written)(
-                STATES.get(status.state, status.state), reader.language
-            ),
-            "message": status.message or "",
-        },
-        **options,
+    put(
+        session,
+        outbox_row(
+            tenant_id,
+            event=f"{about}_closed" if closed else f"{about}_status",
+            channel=to[0],
+            recipient=to[1],
+            language=reader.language,
+            now=now,
+            hold=followers.hold,
+            cause_id=followers.cause_id,
+            wording=followers.wording,
+            subject_id=status.request_id,
+            values={
+                "number": status.public_id,
+                "partner": followers.name(status.owner_id),
+                "state": (followers.translate or as_written)(
+                    STATES.get(status.state, status.state), reader.language
+                ),
+                "message": status.message or "",
+            },
+            **options,
+        ),
     )
 
 

@@ -215,6 +215,7 @@ def _answer_letters(
         select(
             OutboxMessage.event,
             OutboxMessage.subject_id,
+            OutboxMessage.channel,
             OutboxMessage.recipient,
             OutboxMessage.language,
         ).where(*mine, OutboxMessage.state == "sent", OutboxMessage.event.in_(_ANSWERED))
@@ -225,7 +226,9 @@ def _answer_letters(
             options["translate"] = followers.translate
         if each.event.startswith("me_too"):
             said_too = me_too.listeners(session, each.subject_id)
-            token = next((one.token for one in said_too if one.email == each.recipient), None)
+            token = next(
+                (one.token for one in said_too if each.recipient in (one.email, one.phone)), None
+            )
             if token is None:
                 continue
             options["address"] = f"{followers.url}/track/{token}"
@@ -235,6 +238,7 @@ def _answer_letters(
             outbox_row(
                 scope_of(session).tenant_id,
                 event=_ANSWERED[each.event],
+                channel=each.channel,
                 recipient=each.recipient,
                 language=each.language,
                 now=now,

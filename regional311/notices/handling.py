@@ -49,7 +49,7 @@ def send_again(session: TenantSession, ids: Sequence[UUID], *, now: datetime) ->
 
 
 def nowhere(session: Session, message_id: UUID) -> bool:
-    """Whether a message goes to an address at which mail does not arrive. One statement."""
+    """Whether a message goes where none arrives: an address, or a number. One statement."""
     found = session.execute(
         select(OutboxMessage.id).where(
             OutboxMessage.tenant_id == scope_of(session).tenant_id,
@@ -61,7 +61,7 @@ def nowhere(session: Session, message_id: UUID) -> bool:
 
 
 def _stopped() -> ColumnElement[bool]:
-    return (OutboxMessage.channel == "email") & exists().where(
+    return exists().where(
         MailTrouble.tenant_id == OutboxMessage.tenant_id,
         MailTrouble.address == func.lower(OutboxMessage.recipient),
         MailTrouble.stopped_at.is_not(None),

@@ -24,6 +24,7 @@ from regional311.notices.delivery import Complete, Letter, as_written
 from regional311.notices.models import MailTrouble, NoticeChoice, NoticeStop, OutboxMessage
 from regional311.notices.quiet import hours_of, leaves_at, next_digest
 from regional311.notices.service import TO_PEOPLE, WAY_OUT
+from regional311.notices.texts import HOW_TO_STOP, below
 from regional311.notices.ways_out import make_token, return_address
 from regional311.notices.wording import fill
 from regional311.settings import Settings
@@ -31,12 +32,15 @@ from regional311.tenancy.models import Tenant
 
 ANSWERS: Final = frozenset({"thread_answer"})
 """What a person of ours wrote to somebody who wrote to us."""
+STOP_ANSWERS: Final = frozenset({"text_stop", "text_start", "text_help"})
+"""What answers the words that telephone companies want honoured: whoever sent one gets texts."""
 
 STOPPED: Final = "The person wants no such messages any more."
 NOT_WANTED: Final = "Whoever it was for gets no such messages by mail."
 QUIET: Final = "It waits for the hours in which messages leave."
 GATHERS: Final = "It waits for the letter of the day."
 NO_MAIL: Final = "Mail does not arrive at this address; none is sent there until that is lifted."
+NO_TEXTS: Final = "Texts do not arrive at this number; none is sent there until that is lifted."
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,8 @@ def leaving(settings: Settings, more: Complete = as_written) -> Complete:
 
     def complete(session: Session, letters: Sequence[Letter], now: datetime) -> list[Letter]:
         kept = who_gets(session, letters, now)
-        return [with_way_out(each, settings) for each in more(session, kept, now)]
+        whole = with_how_to_stop(session, more(session, kept, now))
+        return [with_way_out(each, settings) for each in whole]
 
     return complete
 
@@ -90,13 +95,16 @@ def who_gets(session: Session, letters: Sequence[Letter], now: datetime) -> list
 def _instead(letter: Letter, known: _Known, now: datetime) -> dict[str, Any] | None:
     """What is written down of a letter that does not leave now; None: it leaves."""
     address, to_people = letter.recipient.lower(), letter.event in TO_PEOPLE
-    if to_people and not known.stops.isdisjoint({(address, None), (address, letter.subject_id)}):
+    # who sends STOP gets no text any more, of whichever kind
+    stops = (to_people or letter.channel == "text") and letter.event not in STOP_ANSWERS
+    if stops and not known.stops.isdisjoint({(address, None), (address, letter.subject_id)}):
         return {"state": "withdrawn", "last_error": STOPPED}
-    if letter.channel == "email" and address in known.troubled:
+    if address in known.troubled and letter.event not in STOP_ANSWERS:
         # what somebody waits for must be given in another way: a person has to know; all else is
         # there to be sent again once the address is lifted
         waits = letter.event in ANSWERS | ALWAYS or letter.event.startswith("accommodation")
-        return {"state": "dead" if waits else "aside", "died_at": now, "last_error": NO_MAIL}
+        why = NO_MAIL if letter.channel == "email" else NO_TEXTS
+        return {"state": "dead" if waits else "aside", "died_at": now, "last_error": why}
     if not to_people and letter.channel == "email":
         chosen = known.choices.get((address, letter.event))
         how = None if letter.event in ALWAYS else chosen
@@ -148,6 +156,42 @@ def _known(session: Session, letters: Sequence[Letter]) -> _Known:
         set(troubled),
         {(row.address, row.event): row.how for row in choices},
     )
+
+
+def with_how_to_stop(session: Session, letters: Sequence[Letter]) -> list[Letter]:
+    """Say below the first text to each number how to end them. One statement, or none.
+
+    First is what no other notice of this partner went before; it is said once more after a text
+    whose fate nobody knows.
+    """
+    numbers = {each.recipient for each in letters if _is_text_notice(each)}
+    if not numbers:
+        return list(letters)
+    told = set(
+        session.scalars(
+            select(OutboxMessage.recipient)
+            .where(
+                OutboxMessage.tenant_id == scope_of(session).tenant_id,
+                OutboxMessage.recipient.in_(sorted(numbers)),
+                OutboxMessage.channel == "text",
+                OutboxMessage.state == "sent",
+                OutboxMessage.event.in_(TO_PEOPLE),
+            )
+            .distinct()
+        )
+    )
+    made: list[Letter] = []
+    for letter in letters:
+        if _is_text_notice(letter) and letter.recipient not in told:
+            told.add(letter.recipient)
+            line = in_language(HOW_TO_STOP, letter.language)
+            letter = replace(letter, body=below(letter.body, line))  # noqa: PLW2901
+        made.append(letter)
+    return made
+
+
+def _is_text_notice(letter: Letter) -> bool:
+    return letter.channel == "text" and letter.event in TO_PEOPLE
 
 
 def with_way_out(letter: Letter, settings: Settings) -> Letter:

@@ -49,6 +49,12 @@ class OutboxMessage(Base):
             "cause_id",
             postgresql_where=text("cause_id IS NOT NULL AND state = 'pending'"),
         ),
+        Index(
+            "ix_outbox_messages_texted",
+            "tenant_id",
+            "recipient",
+            postgresql_where=text("channel = 'text' AND state = 'sent'"),
+        ),
         {"info": TENANT},
     )
 
@@ -127,7 +133,7 @@ class NoticeChoice(Base):
 
 
 class MailTrouble(Base):
-    """An address at which mail did not arrive; nothing more is sent there while it is stopped."""
+    """An address or number at which messages did not arrive; none is sent there while stopped."""
 
     __tablename__ = "mail_troubles"
     __table_args__ = (UniqueConstraint("tenant_id", "address"), {"info": TENANT})
@@ -138,7 +144,7 @@ class MailTrouble(Base):
     passing: Mapped[int] = mapped_column(default=0)
     """How often mail did not arrive for a reason that passes."""
     reason: Mapped[str]
-    """The code that mail servers gave, such as 5.1.1."""
+    """The code that mail servers gave, such as 5.1.1, or the provider of texts, such as 422."""
     message_id: Mapped[UUID | None]
     last_at: Mapped[datetime]
     stopped_at: Mapped[datetime | None]

@@ -28,6 +28,8 @@ from regional311.database.ids import new_id
 from regional311.database.rows import new_row, send
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
 from regional311.notices.models import MailTrouble, NoticeStop, OutboxMessage
+from regional311.notices.phones import texted
+from regional311.notices.texts import HOW_TO_STOP, SHORT, fit
 from regional311.notices.wording import Wording, Words, fill, usual
 from regional311.tenancy.models import Tenant
 
@@ -314,6 +316,7 @@ def outbox_row(
     recipient: str,
     language: str,
     now: datetime,
+    channel: str = "email",
     subject_id: UUID | None = None,
     values: Mapping[str, str],
     expected_on: str = "",
@@ -327,28 +330,52 @@ def outbox_row(
 
     That is the partner's own where ``wording`` has one, else the usual one. It leaves after
     ``hold`` at the earliest; ``cause_id`` is what may yet be undone (`release`, `withdraw_caused`).
+    ``channel`` and ``recipient`` are as `reached_at` gives them.
     """
-    words = wording(tenant_id, event, language) if event in TO_PEOPLE else None
-    words = words or Words(*(translate(text, language) for text in TEXTS[event]))
+    by_text = channel == "text"
+    words = wording(tenant_id, event, language, channel) if event in TO_PEOPLE else None
+    if words is None:
+        standard = ("", SHORT[event]) if by_text else TEXTS[event]
+        words = Words(*(translate(text, language) if text else "" for text in standard))
     filled = with_fragments(
-        values, language=language, expected_on=expected_on, address=address, translate=translate
+        values,
+        language=language,
+        expected_on=expected_on,
+        address=address,
+        translate=translate,
+        channel=channel,
     )
+    if by_text:
+        body = fit(words.body, filled, room_for=translate(HOW_TO_STOP, language))
+    else:
+        body = fill(words.body, filled).rstrip("\n") + "\n"
     return new_row(
         OutboxMessage,
         tenant_id=tenant_id,
         id=new_id(),
         event=event,
         subject_id=subject_id,
+        channel=channel,
         recipient=recipient,
         language=language,
         heading=fill(words.heading, filled),
-        body=fill(words.body, filled).rstrip("\n") + "\n",
+        body=body,
         state="pending",
         attempts=0,
         created_at=now,
         due_at=now + hold,
         cause_id=cause_id,
     )
+
+
+def reached_at(by: str, email: str | None, phone: str | None) -> tuple[str, str] | None:
+    """Give channel and address by which somebody who wants news hears; None: they cannot.
+
+    >>> reached_at("text", "a@b.example", "503-555-0123"), reached_at("email", None, "503-555-0123")
+    (('text', '+15035550123'), None)
+    """
+    address = texted(phone or "") if by == "text" else email
+    return (by, address) if address else None
 
 
 _GONE: Final[Mapping[str, Any]] = {"state": "withdrawn", "recipient": "", "heading": "", "body": ""}
@@ -409,13 +436,18 @@ def with_fragments(
     expected_on: str,
     address: str,
     translate: Translate,
+    channel: str = "email",
 ) -> dict[str, str]:
     """Give values with the sentences that a message has only where there is something to say."""
     expected = link = ""
     if expected_on:
         day = day_in(date.fromisoformat(expected_on), language)
         expected = fill(translate(EXPECTED, language), {"day": day})
-    if address:
+        if channel == "text":
+            expected = f"{expected.strip()} "
+    if address and channel == "text":
+        link = address
+    elif address:
         link = fill(translate(LINK, language), {"address": address})
     return {"message": "", **values, "expected": expected, "link": link}
 

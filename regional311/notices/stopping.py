@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from regional311.audit.service import record
 from regional311.database.ids import new_id
 from regional311.database.session import TenantSession, mark_changed, scope_of
-from regional311.notices.models import NoticeStop, OutboxMessage
+from regional311.notices.models import MailTrouble, NoticeStop, OutboxMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +81,57 @@ def change(
 
     Twice is as good as once. `by` is how they said it: on the page, or by one press in their mail.
     """
-    tenant_id = scope_of(session).tenant_id
-    subject_id = None if everything else got.subject_id
+    _keep(session, got.address, None if everything else got.subject_id, stopped=stopped, now=now)
+    record(
+        session,
+        now=now,
+        action="notices:stop" if stopped else "notices:start",
+        subject_kind="message",
+        subject_id=got.message_id,
+        detail={"everything": everything, "by": by},
+    )
+
+
+def change_by_text(
+    session: TenantSession, number: str, *, stopped: bool, thread_id: UUID, now: datetime
+) -> None:
+    """Stop all notices of a partner to a number, or start them again: STOP or START came from it.
+
+    `thread_id` is where the text stands that said so. Twice is as good as once. Who starts them
+    gets texts: what was known of the number is lifted.
+    """
+    _keep(session, number, None, stopped=stopped, now=now)
+    if not stopped:
+        session.execute(
+            update(MailTrouble)
+            .where(
+                MailTrouble.tenant_id == scope_of(session).tenant_id,
+                MailTrouble.address == number,
+                MailTrouble.lifted_at.is_(None),
+            )
+            .values(lifted_at=now, lifted_by=None)
+            .execution_options(synchronize_session=False)
+        )
+    record(
+        session,
+        now=now,
+        action="notices:stop" if stopped else "notices:start",
+        subject_kind="thread",
+        subject_id=thread_id,
+        detail={"everything": True, "by": "text"},
+    )
+
+
+def _keep(
+    session: TenantSession, address: str, subject_id: UUID | None, *, stopped: bool, now: datetime
+) -> None:
     at = now if stopped else None
     session.execute(
         insert(NoticeStop)
         .values(
-            tenant_id=tenant_id,
+            tenant_id=scope_of(session).tenant_id,
             id=new_id(),
-            address=got.address,
+            address=address,
             subject_id=subject_id,
             stopped_at=at,
             changed_at=now,
@@ -100,11 +142,3 @@ def change(
         )
     )
     mark_changed(session)
-    record(
-        session,
-        now=now,
-        action="notices:stop" if stopped else "notices:start",
-        subject_kind="message",
-        subject_id=got.message_id,
-        detail={"everything": everything, "by": by},
-    )

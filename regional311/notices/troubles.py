@@ -1,4 +1,4 @@
-"""Addresses at which mail does not arrive: none is sent there until a person says otherwise.
+"""Addresses, and numbers, at which messages do not arrive: none is sent until a person says so.
 
 What is kept is the address, a code, a day and the message; nobody else's words. Nothing here
 commits or looks at the clock.
@@ -122,7 +122,7 @@ def bounced(
 
 
 def lift(session: TenantSession, trouble_id: UUID, *, now: datetime) -> None:
-    """Say that mail may be sent to an address again. Raises `NotFound`."""
+    """Say that messages may be sent to an address again. Raises `NotFound`."""
     scope = scope_of(session)
     changed = session.execute(
         update(MailTrouble)
@@ -137,7 +137,7 @@ def lift(session: TenantSession, trouble_id: UUID, *, now: datetime) -> None:
         .execution_options(synchronize_session=False)
     ).one_or_none()
     if changed is None:
-        raise NotFound("Mail to that address is not stopped.")
+        raise NotFound("Messages to that address are not stopped.")
     mark_changed(session)
     record(
         session,

@@ -13,9 +13,12 @@ from typing import Any, Final
 from uuid import UUID
 
 from regional311.errors import InvalidInput
+from regional311.notices.segments import plain, segments
 
 LONGEST_HEADING: Final = 150
 LONGEST_BODY: Final = 4_000
+MOST_PARTS: Final = 2
+"""Parts of a text that its words alone may take."""
 LANGUAGES: Final = ("en", "es", "vi", "zh-Hant", "ru")
 NEEDED: Final = ("message", "link", "address", "day")
 """Places without which a message would be of no use; needed where the usual text has them."""
@@ -26,17 +29,18 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Heading and body of a message, with places."""
+    """Heading and body of a message, with places; a text to a telephone has no heading."""
 
     heading: str
     body: str
 
 
-Wording = Callable[[UUID, str, str], Words | None]
-"""From a partner, an event and a language to the partner's own words; None: the usual ones."""
+Wording = Callable[[UUID, str, str, str], Words | None]
+"""From a partner, an event, a language and a channel to the partner's own words; None: the usual
+ones."""
 
 
-def usual(_tenant_id: UUID, _event: str, _language: str) -> Words | None:
+def usual(_tenant_id: UUID, _event: str, _language: str, _channel: str) -> Words | None:
     """Every partner says the usual words."""
     return None
 
@@ -62,7 +66,9 @@ def fill(text: str, values: Mapping[str, str]) -> str:
 def check(wanted: Words, standard: Words) -> None:
     """Refuse words that could not be sent. Raises `InvalidInput` that names heading or body."""
     heading, body = wanted.heading.strip(), wanted.body.strip()
-    if not heading or len(heading) > LONGEST_HEADING:
+    if not standard.heading:
+        _check_text(heading, body)
+    elif not heading or len(heading) > LONGEST_HEADING:
         raise InvalidInput(
             f"Write a subject of at most {LONGEST_HEADING} characters.", field="heading"
         )
@@ -92,9 +98,27 @@ def check(wanted: Words, standard: Words) -> None:
         )
 
 
-def own_words(rows: Iterable[Mapping[str, Any]], event: str, language: str) -> Words | None:
+def _check_text(heading: str, body: str) -> None:
+    if heading:
+        raise InvalidInput("A text has no subject.", field="heading")
+    if segments(plain(_PLACE.sub("", body))) > MOST_PARTS:
+        raise InvalidInput(
+            f"Write words that take at most {MOST_PARTS} parts of a text: 306 letters, or 134 where"
+            " one of them is not among those that telephones know.",
+            field="body",
+        )
+
+
+def own_words(
+    rows: Iterable[Mapping[str, Any]], event: str, language: str, channel: str
+) -> Words | None:
     """Find words among a partner's own, as its settings keep them."""
     for each in rows:
-        if each["event"] == event and each["language"] == language:
-            return Words(each["heading"], each["body"])
+        if worded(each) == (event, language, channel):
+            return Words(each.get("heading") or "", each["body"])
     return None
+
+
+def worded(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Give what a row of a partner's own words is for: the event, the language, the channel."""
+    return row["event"], row["language"], row.get("channel") or "email"

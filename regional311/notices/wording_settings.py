@@ -10,15 +10,16 @@ from regional311.audit.service import record
 from regional311.database.session import TenantSession, scope_of
 from regional311.errors import InvalidInput, NotFound, Stale
 from regional311.notices.service import TEXTS, TO_PEOPLE
-from regional311.notices.wording import LANGUAGES, Words, check, own_words
+from regional311.notices.texts import SHORT
+from regional311.notices.wording import LANGUAGES, Words, check, own_words, worded
 from regional311.tenancy.own_settings import keep_settings, locked_settings
 
 
-def standard(event: str) -> Words:
+def standard(event: str, channel: str = "email") -> Words:
     """The usual words of an event, in English. Raises `NotFound` for one that is not to people."""
-    if event not in TO_PEOPLE:
+    if event not in TO_PEOPLE or (channel == "text" and event not in SHORT):
         raise NotFound("There is no such message to people.")
-    return Words(*TEXTS[event])
+    return Words("", SHORT[event]) if channel == "text" else Words(*TEXTS[event])
 
 
 def set_wording(
@@ -26,6 +27,7 @@ def set_wording(
     *,
     event: str,
     language: str,
+    channel: str = "email",
     words: Words | None,
     seen: str,
     now: datetime,
@@ -35,7 +37,7 @@ def set_wording(
     `seen` is `mark` of what the form showed. The trail keeps the words before and after. Raises
     `NotFound`, `InvalidInput` and `Stale`.
     """
-    usual = standard(event)
+    usual = standard(event, channel)
     if language not in LANGUAGES:
         raise InvalidInput(f"The language is one of {', '.join(LANGUAGES)}.", field="language")
     if words is not None:
@@ -43,19 +45,20 @@ def set_wording(
         check(words, usual)
     settings, _revision = locked_settings(session)
     rows: list[dict[str, Any]] = settings.get("wording") or []
-    before = own_words(rows, event, language)
+    before = own_words(rows, event, language, channel)
     if mark(before) != seen:
         raise Stale(
             "Somebody else has changed these words.",
-            current=_plain(before) or {},
-            submitted=_plain(words) or {},
+            current=_said(before) or {},
+            submitted=_said(words) or {},
         )
     if before == words:
         return
-    rows = [each for each in rows if (each["event"], each["language"]) != (event, language)]
+    rows = [each for each in rows if worded(each) != (event, language, channel)]
+    by = {} if channel == "email" else {"channel": channel}
     if words is not None:
-        rows.append({"event": event, "language": language, **(_plain(words) or {})})
-    settings["wording"] = sorted(rows, key=lambda each: (each["event"], each["language"]))
+        rows.append({"event": event, "language": language, **by, **(_said(words) or {})})
+    settings["wording"] = sorted(rows, key=worded)
     if not rows:
         del settings["wording"]
     keep_settings(session, settings)
@@ -68,8 +71,9 @@ def set_wording(
         detail={
             "event": event,
             "language": language,
-            "before": _plain(before),
-            "after": _plain(words),
+            **by,
+            "before": _said(before),
+            "after": _said(words),
         },
     )
 
@@ -81,5 +85,7 @@ def mark(words: Words | None) -> str:
     return hashlib.sha256(f"{words.heading}\n{words.body}".encode()).hexdigest()[:32]
 
 
-def _plain(words: Words | None) -> dict[str, str] | None:
-    return None if words is None else {"heading": words.heading, "body": words.body}
+def _said(words: Words | None) -> dict[str, str] | None:
+    if words is None:
+        return None
+    return {"heading": words.heading, "body": words.body} if words.heading else {"body": words.body}

@@ -50,7 +50,7 @@ from regional311.intake.service import NewRequest, Started, attachment_rows, req
 from regional311.intake.service import start_contact as begin_contact
 from regional311.intake.uploads import Upload
 from regional311.metering import service as metering
-from regional311.notices.service import Translate, outbox_row
+from regional311.notices.service import Translate, outbox_row, reached_at
 from regional311.referral.acceptance import ANSWER_DAYS, REFUSALS, withheld
 from regional311.referral.conditions import URGENCIES, Facts
 from regional311.referral.decision import (
@@ -152,6 +152,10 @@ class ConsentNotWritten(InvalidInput):
     """Partners of this kind see and show nothing without a consent on paper, with its day."""
 
 
+class NoTexts(InvalidInput):
+    """News by text are wanted, and the number cannot get any."""
+
+
 class AlreadyTaken(ComeAgain):
     """The same form was filed before; :func:`first_answer` gives what was answered then.
 
@@ -164,7 +168,8 @@ class Asker:
     """What the person said of themselves; every part may be left out.
 
     ``may_follow_up``: they agreed to be asked later what became of it. ``contact_prohibited``:
-    contact would put them in danger, whatever else was said.
+    contact would put them in danger, whatever else was said. ``updates_by``: news, if they want
+    any, go by ``email`` or as a ``text`` to their telephone, never by both.
     """
 
     name: str | None = None
@@ -175,6 +180,14 @@ class Asker:
     wants_updates: bool = False
     may_follow_up: bool = False
     contact_prohibited: bool = False
+    updates_by: str = "email"
+
+    @property
+    def news_to(self) -> tuple[str, str] | None:
+        """Channel and address of news; None when they want none, or cannot have any."""
+        if not self.may("wants_updates"):
+            return None
+        return reached_at(self.updates_by, self.email, self.phone)
 
     def may(self, name: str) -> bool:
         """Whether a kind of contact is allowed, by the name of its flag."""
@@ -589,8 +602,20 @@ def plan(
     translate: Translate | None = None,
     link: AnswerLink | None = None,
 ) -> Plan:
-    """Decide a contact and make its rows; no statement is sent."""
+    """Decide a contact and make its rows; no statement is sent. Raises what `take_in` does."""
+    _check_news(published, tenant_id, intake.asker)
     return Planner(published, tenant_id, intake, now, person_id, url, translate, link).plan()
+
+
+def _check_news(published: Published, tenant_id: UUID, asker: Asker | None) -> None:
+    if asker is None or asker.updates_by == "email" or not asker.may("wants_updates"):
+        return
+    if asker.updates_by != "text" or published.text_number(published.slugs[tenant_id]) is None:
+        raise NoTexts("No news are sent by text here.", field="updates_by")
+    if asker.news_to is None:
+        raise NoTexts(
+            "Give a number that gets texts, in this country, such as 503-555-0123.", field="phone"
+        )
 
 
 class Planner:
@@ -796,6 +821,7 @@ class Planner:
                 safe_to_call=asker.may("safe_to_call"),
                 may_leave_message=asker.may("may_leave_message"),
                 wants_updates=asker.may("wants_updates"),
+                updates_by=asker.updates_by,
                 may_follow_up=asker.may("may_follow_up"),
                 contact_prohibited=asker.contact_prohibited,
                 retain_until=self._retain_until(),
@@ -1001,7 +1027,8 @@ class Planner:
         """The request is there already. An address goes to no other partner for it."""
         intake, owner_id = self.intake, self.published.ids[decision.target]
         asker = intake.asker
-        listens = owner_id == self.tenant_id and asker is not None and asker.may("wants_updates")
+        to = asker.news_to if asker is not None and owner_id == self.tenant_id else None
+        channel, address = to or (None, None)
         tracked = intake.track and intake.source in ANSWERED
         self.joins = (
             owner_id,
@@ -1014,7 +1041,8 @@ class Planner:
                 token=_token(intake) if tracked else "",
                 need_id=self.need_id,
                 intake_tenant_id=self.tenant_id,
-                email=asker.email if asker is not None and listens else None,
+                email=address if channel == "email" else None,
+                phone=address if channel == "text" else None,
                 language=intake.language,
                 at=self.now,
             ),
@@ -1358,7 +1386,8 @@ class Planner:
 
     def _notice(self, decision: Decision, filed: Filed) -> None:
         asker = self.intake.asker
-        if asker is None or not asker.email or not asker.may("wants_updates"):
+        to = asker.news_to if asker is not None else None
+        if to is None:
             return
         if filed.request_id is None and filed.referral_id is None:
             return
@@ -1372,7 +1401,8 @@ class Planner:
             outbox_row(
                 self.tenant_id,
                 event="request_received" if filed.request_id else "referral_sent",
-                recipient=asker.email,
+                channel=to[0],
+                recipient=to[1],
                 language=self.intake.language,
                 now=self.now,
                 subject_id=filed.request_id or filed.referral_id,
@@ -1657,8 +1687,11 @@ def _token(intake: Intake) -> str:
 
 
 def tracking_token(key: str) -> str:
-    """Give the tracking secret of what was filed by `key`: only who knows that can make it."""
-    secret = hashlib.sha256(f"track:{key}".encode()).digest()
+    """Give the tracking secret of what was filed by `key`: only who knows that can make it.
+
+    128 bits: nobody guesses them, and a text has room for the link.
+    """
+    secret = hashlib.sha256(f"track:{key}".encode()).digest()[:16]
     return base64.urlsafe_b64encode(secret).rstrip(b"=").decode()
 
 

@@ -76,6 +76,7 @@ class _Kept:
             safe_to_call=row.safe_to_call,
             may_leave_message=row.may_leave_message,
             wants_updates=row.wants_updates,
+            updates_by=row.updates_by,
             may_follow_up=row.may_follow_up,
             contact_prohibited=row.contact_prohibited,
         )
@@ -268,6 +269,7 @@ def _read(session: TenantSession, contact_id: UUID, need_id: UUID) -> _Kept:
             Inquirer.safe_to_call,
             Inquirer.may_leave_message,
             Inquirer.wants_updates,
+            Inquirer.updates_by,
             Inquirer.may_follow_up,
             Inquirer.contact_prohibited,
             Inquirer.erased_at,

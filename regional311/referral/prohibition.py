@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from regional311.audit.service import record
@@ -74,12 +74,12 @@ def prohibit(session: TenantSession, *, now: datetime, contact_id: UUID) -> None
         update(MeToo)
         .where(
             MeToo.tenant_id == tenant_id,
-            MeToo.email.is_not(None),
+            or_(MeToo.email.is_not(None), MeToo.phone.is_not(None)),
             MeToo.need_id.in_(
                 select(Need.id).where(Need.tenant_id == tenant_id, Need.contact_id == contact_id)
             ),
         )
-        .values(email=None, token=None, ended_at=now)
+        .values(email=None, phone=None, token=None, ended_at=now)
         .execution_options(synchronize_session=False)
     )
     stop_for_contact(session, contact_id, reason="contact_prohibited", now=now)

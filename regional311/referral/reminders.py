@@ -77,8 +77,8 @@ def _followers(session: TenantSession, url: str) -> Followers:
     ).all()
     worded = {row.id: row.wording for row in rows if row.wording}
 
-    def wording(tenant_id: UUID, event: str, language: str) -> Words | None:
-        return own_words(worded.get(tenant_id, ()), event, language)
+    def wording(tenant_id: UUID, event: str, language: str, channel: str) -> Words | None:
+        return own_words(worded.get(tenant_id, ()), event, language, channel)
 
     return Followers({str(row.id): row.name for row in rows}, url, in_language, wording=wording)
 

@@ -24,7 +24,7 @@ from regional311.intake.models import Contact, Inquirer
 from regional311.intake.needs import settle
 from regional311.intake.service import NO_FOLLOWERS, Changed, Followers
 from regional311.metering import service as metering
-from regional311.notices.service import outbox_row
+from regional311.notices.service import outbox_row, reached_at
 from regional311.referral import lifecycle, offers, waitlist
 from regional311.referral.acceptance import FINISH_DAYS
 from regional311.referral.follow_ups import keep_the_clock
@@ -396,7 +396,13 @@ def receive_answer(
         .scalar_subquery()
     )
     person = session.execute(
-        select(Inquirer.email, Inquirer.language, code.label("code"))
+        select(
+            Inquirer.email,
+            Inquirer.phone,
+            Inquirer.updates_by,
+            Inquirer.language,
+            code.label("code"),
+        )
         .join(
             Contact,
             (Contact.tenant_id == Inquirer.tenant_id) & (Contact.inquirer_id == Inquirer.id),
@@ -406,11 +412,11 @@ def receive_answer(
             Inquirer.tenant_id == tenant_id,
             Contact.id == row.contact_id,
             Inquirer.wants_updates,
-            Inquirer.email.is_not(None),
             Inquirer.erased_at.is_(None),
         )
     ).one_or_none()
-    if person is None:
+    to = person and reached_at(person.updates_by, person.email, person.phone)
+    if person is None or to is None:
         return
     options: dict[str, Any] = {}
     if followers.translate is not None:
@@ -420,7 +426,8 @@ def receive_answer(
         outbox_row(
             tenant_id,
             event="referral_answered",
-            recipient=person.email,
+            channel=to[0],
+            recipient=to[1],
             language=person.language,
             now=now,
             subject_id=answer.referral_id,

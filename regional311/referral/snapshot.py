@@ -30,6 +30,7 @@ from regional311.cover.queries import emergencies_kept
 from regional311.database.session import Scope, open_session
 from regional311.errors import NotFound
 from regional311.locale.sentences import in_language
+from regional311.notices.phones import e164
 from regional311.notices.wording import Words, own_words
 from regional311.referral.acceptance import Acceptance, Progress, Reception, Room
 from regional311.referral.capacity import rooms
@@ -395,6 +396,15 @@ class Published:
         """Give the local day of a moment at a partner."""
         return self.calendars[slug].local_date(at)
 
+    def text_number(self, slug: str) -> str | None:
+        """Give the number from which a partner writes texts, as E.164; None: it has no line."""
+        numbers = (
+            e164(line.address)
+            for line in self.lines.values()
+            if line.tenant == slug and line.channel == "text" and not line.ended
+        )
+        return next(filter(None, numbers), None)
+
     def region(self, on: date) -> Region:
         """Give what decisions of a day read."""
         known = self._regions.get(on)
@@ -600,12 +610,13 @@ class Published:
         """Names of partners by id, and of everything else that has one by its key."""
         return {**self.names, **{str(key): self.names[slug] for key, slug in self.slugs.items()}}
 
-    def wording(self, tenant_id: UUID, event: str, language: str) -> Words | None:
+    def wording(self, tenant_id: UUID, event: str, language: str, channel: str) -> Words | None:
         """Give a partner's own words for a message to people; None where it says the usual ones."""
         slug = self.slugs.get(tenant_id)
         if slug is None:
             return None
-        return own_words(self.tenants[slug].settings.get("wording") or (), event, language)
+        rows = self.tenants[slug].settings.get("wording") or ()
+        return own_words(rows, event, language, channel)
 
     def service_name(self, tenant_id: UUID, key: str, language: str) -> str:
         """Give what a partner's service is called in a language, else in the partner's own."""

@@ -322,7 +322,7 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
             ),
             Entry(
                 "mail-addresses",
-                _("Where mail does not arrive"),
+                _("Where messages do not arrive"),
                 _("Addresses to which no more is sent."),
                 P.MESSAGE_WORK,
                 within="messages",

@@ -9,7 +9,7 @@ from typing import Any
 from regional311.cover.queries import waiting
 from regional311.exchange.service import ERASED
 from regional311.inbox.calls import Heard, open_calls
-from regional311.inbox.phones import shown as shown_number
+from regional311.notices.phones import shown as shown_number
 from regional311.web.i18n import _
 from regional311.web.loop_wording import CONSENT_ENDS
 from regional311.web.telling import Telling, telling

@@ -86,6 +86,7 @@ from regional311.ledger.models import Account, JournalEntry, LedgerPeriod
 from regional311.metering.models import UsageEvent
 from regional311.notices.models import MailTrouble, OutboxMessage
 from regional311.notices.service import TO_PEOPLE
+from regional311.notices.texts import SHORT
 from regional311.notices.ways_out import read_token as read_stop
 from regional311.notices.wording import LANGUAGES as WORDED_IN
 from regional311.referral import person_links
@@ -1208,19 +1209,24 @@ class MailTroubles(Collection):
 
 
 class MessageWordsRecord(Record):
-    """message-words/<event>.<language>: what the partner says in a message, in a language."""
+    """message-words/<event>.<language>, with .text behind it for texts: what the partner says."""
 
 
 @collection("message-words")
 class MessageWords(Collection):
-    """What messages to people say, by event and language."""
+    """What messages to people say, by event, language and channel."""
 
     permission = P.SETTINGS_EDIT
     member = MessageWordsRecord
 
-    def find(self, name: str) -> tuple[str, str] | None:
-        event, _dot, language = name.partition(".")
-        return (event, language) if event in TO_PEOPLE and language in WORDED_IN else None
+    def find(self, name: str) -> tuple[str, str, str] | None:
+        event, _dot, rest = name.partition(".")
+        language, dot, channel = rest.partition(".")
+        if event not in TO_PEOPLE or language not in WORDED_IN:
+            return None
+        if not dot:
+            return event, language, "email"
+        return (event, language, channel) if channel == "text" and event in SHORT else None
 
 
 @collection("contacts")

@@ -10,8 +10,8 @@ from sqlalchemy import select
 from regional311.inbox.calls import of_contact
 from regional311.inbox.letters import split_quoted
 from regional311.inbox.models import ThreadMessage
-from regional311.inbox.phones import shown
 from regional311.inbox.queries import Row, thread_of
+from regional311.notices.phones import shown
 from regional311.web.telling import telling
 from regional311.web.tree import viewer
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from hypothesis import given
@@ -20,15 +18,16 @@ from regional311.database.session import Scope, make_engine, session_scope
 from regional311.exchange.signing import SignatureRefused
 from regional311.exchange.webhooks import key_of, sign, verify
 from regional311.inbox.models import Thread, ThreadMessage
-from regional311.inbox.phones import e164
 from regional311.inbox.texting import Texts
 from regional311.inbox.working import From, NotNow, answer
 from regional311.notices.delivery import Letter
 from regional311.notices.handling import send_again
 from regional311.notices.leaving import who_gets
 from regional311.notices.models import OutboxMessage
+from regional311.notices.phones import e164
 from regional311.referral.snapshot import invalidate
 from regional311.settings import Settings
+from tests.provider import Provider, texts_provider
 
 from .conftest import NOW, SECRET
 
@@ -67,34 +66,10 @@ def test_a_webhook_is_what_was_signed_and_not_long_ago():
             verify(changed, body, key=key, now=at)
 
 
-class Provider(ThreadingHTTPServer):
-    """A little provider of texts: keeps what it gets, answers as told."""
-
-    got: list
-    status: int
-
-
 @pytest.fixture
 def provider() -> Iterator[Provider]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            self.server.got.append((dict(self.headers), json.loads(body)))
-            self.send_response(self.server.status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_arguments) -> None:
-            pass
-
-    made = Provider(("127.0.0.1", 0), Handler)
-    made.got, made.status = [], 202
-    thread = threading.Thread(target=made.serve_forever, daemon=True)
-    thread.start()
-    yield made
-    made.shutdown()
-    made.server_close()
-    thread.join()
+    with texts_provider() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

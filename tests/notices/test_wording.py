@@ -65,7 +65,7 @@ def test_a_message_has_the_partners_words_where_there_are_some():
     configure_mappers()
     city, county = new_id(), new_id()
 
-    def wording(tenant_id, event, language):
+    def wording(tenant_id, event, language, _channel):
         asked = (tenant_id, event, language)
         return GOOD if asked == (city, "request_closed", "es") else None
 

@@ -190,7 +190,7 @@ def test_an_address_is_lifted_by_a_person(sign_in, web_engine, people, clock, se
     page = browser.get(f"/{CITY}/mail-addresses?state=stopped")
     assert "moved@example.org" in page
     form = next(f for f in page.forms.values() if f.action.endswith(f"{trouble_id}/lift"))
-    assert "Mail is sent there again." in form.submit().follow()
+    assert "Messages are sent there again." in form.submit().follow()
     assert "moved@example.org" not in browser.get(f"/{CITY}/mail-addresses?state=stopped")
     form.submit(status=404)
     with session_scope(web_engine, Scope(tenant_id)) as session:

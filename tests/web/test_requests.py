@@ -86,13 +86,13 @@ def test_that_mail_does_not_reach_the_person_is_said(worker, filed, web_engine, 
     asker = Asker(name="Ana", email="ana@moved.example", wants_updates=True)
     made = filed(asker=asker)
     page = worker.get(f"{CITY}/requests/{made.request_public_id}")
-    assert "Mail does not reach the person" not in page
+    assert "Messages do not reach the person" not in page
     with session_scope(web_engine, Scope(people.tenants["city-of-portland"])) as session:
         note_trouble(
             session, "Ana@moved.example", "550", message_id=None, lasting=True, now=clock.now
         )
     page = worker.get(f"{CITY}/requests/{made.request_public_id}")
-    assert "Mail does not reach the person" in page
+    assert "Messages do not reach the person" in page
 
 
 def test_closing_needs_plain_words(worker, filed):

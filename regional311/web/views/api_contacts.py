@@ -89,6 +89,7 @@ class Caller(Shape):
     safe_to_call: bool
     may_leave_message: bool
     wants_updates: bool
+    updates_by: Literal["email", "text"]
     contact_prohibited: bool
 
 

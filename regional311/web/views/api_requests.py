@@ -20,6 +20,7 @@ from regional311.identity.queries import who_may
 from regional311.intake import lifecycle, merging, queries
 from regional311.intake.service import add_note, assign_request, change_request
 from regional311.intake.uploads import FileRefused, Upload, upload
+from regional311.notices.phones import texted
 from regional311.referral import filing
 from regional311.web.answer_links import answer_link
 from regional311.web.api.operations import Call, Told, operation
@@ -39,6 +40,7 @@ from regional311.web.api.shapes import (
     Text,
     Words,
 )
+from regional311.web.news import sends_texts
 from regional311.web.programs import secret_key
 from regional311.web.tree import RequestRecord, Requests
 
@@ -172,7 +174,11 @@ class NewPerson(Shape):
     email: Line | None = None
     safe_to_call: bool = False
     may_leave_message: bool = False
-    wants_updates: bool = Field(default=False, description="News by e-mail.")
+    wants_updates: bool = Field(default=False, description="The person agreed to get news.")
+    updates_by: Literal["email", "text"] = Field(
+        default="email",
+        description="By what; text, to the phone number, where the partner sends texts.",
+    )
 
 
 class NewFile(Shape):
@@ -515,13 +521,22 @@ def _intake(call: Call[Nothing, NewRequest]) -> filing.Intake:
     person = said.person or NewPerson()
     if person.email and ("@" not in person.email or " " in person.email):
         raise InvalidInput("Write an address such as name@example.org.", field="person/email")
+    by_text = person.wants_updates and person.updates_by == "text"
+    if by_text and not sends_texts(call.request, tell.slug):
+        raise InvalidInput("No news are sent by text here.", field="person/updates_by")
+    if by_text and texted(person.phone or "") is None:
+        raise InvalidInput(
+            "Write a number that gets texts, in this country, such as 503-555-0123.",
+            field="person/phone",
+        )
     asker = filing.Asker(
         name=person.name or None,
         phone=person.phone or None,
         email=person.email or None,
         safe_to_call=person.safe_to_call,
         may_leave_message=person.may_leave_message,
-        wants_updates=person.wants_updates and bool(person.email),
+        wants_updates=person.wants_updates and (by_text or bool(person.email)),
+        updates_by=person.updates_by,
     )
     known = asker.name or asker.phone or asker.email
     files = tuple(_upload(at, each) for at, each in enumerate(said.files))

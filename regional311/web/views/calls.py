@@ -19,8 +19,8 @@ from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
 from regional311.inbox import calls
 from regional311.inbox.models import Call
-from regional311.inbox.phones import e164
 from regional311.intake.service import Started
+from regional311.notices.phones import e164
 from regional311.referral.filing import start_contact
 from regional311.referral.snapshot import Line
 from regional311.web.hooks import keys_of, refuse, signed, unproven

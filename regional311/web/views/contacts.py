@@ -71,6 +71,7 @@ from regional311.web.forms import (
 from regional311.web.freshness import freshness
 from regional311.web.i18n import _
 from regional311.web.listing import Column, Filter, Listing
+from regional311.web.news import news_of, news_said, offer_news
 from regional311.web.noting import notes_shown
 from regional311.web.offering import (
     CONDITION,
@@ -116,6 +117,7 @@ CALLER = (
     "safe_to_call",
     "may_leave_message",
     "wants_updates",
+    "news",
     "may_follow_up",
     "contact_prohibited",
     "interpreter",
@@ -384,6 +386,7 @@ def _need_form(
     if service.place == "none":
         for name in PLACE:
             del schema[name]
+    offer_news(request, schema, telling(request).slug, _("Wants news"))
     add_questions(request, schema, service, level=3)
     add_receivers_questions(request, schema)
     contact = context.record
@@ -478,7 +481,7 @@ def asker_of(values: dict[str, Any]) -> filing.Asker | None:
         email=given["email"],
         safe_to_call=bool(values.get("safe_to_call")),
         may_leave_message=bool(values.get("may_leave_message")),
-        wants_updates=bool(values.get("wants_updates")),
+        **news_of(values),
         may_follow_up=bool(values.get("may_follow_up")),
         contact_prohibited=prohibited,
     )
@@ -672,7 +675,9 @@ def contact(context: ContactRecord, request: Any) -> dict[str, Any]:
             work.form.take_unfinished(
                 [each for each in written if each[0] not in dict(found)] + found
             )
-            work.caller_open = any(name in CALLER and value for name, value in draft["fields"])
+            work.caller_open = any(
+                name in CALLER and value not in ("", "none") for name, value in draft["fields"]
+            )
         work.preview = (
             _preview(context, request, work.service, {"place_kind": "none"})
             if work.service.place == "none"
@@ -886,7 +891,7 @@ class _Group:
 def _groups(form: Form) -> dict[str, _Group]:
     """Part the fields: those with a place of their own on the page are not listed twice."""
     by_name = {child.name: child for child in form.children}
-    caller = [by_name[name] for name in CALLER]
+    caller = [by_name[name] for name in CALLER if name in by_name]
     point = [by_name[name] for name in ("latitude", "longitude") if name in by_name]
     apart = {*CALLER, *ASIDE, "latitude", "longitude"}
     return {
@@ -1064,6 +1069,7 @@ def _inquirer(found: Any) -> list[tuple[Any, Any]] | None:
         (_("Email"), found.email),
         (_("Safe to call back"), _("Yes") if found.safe_to_call else _("No")),
         (_("May leave a message"), _("Yes") if found.may_leave_message else _("No")),
+        (_("News"), news_said(found)),
         (_("May be asked later"), _("Yes") if found.may_follow_up else _("No")),
         (_("Never contact"), _("It is not safe") if found.contact_prohibited else None),
     ]

@@ -20,9 +20,9 @@ from regional311.identity.permissions import Permissions as P
 from regional311.inbox import queries, working
 from regional311.inbox.letters import split_quoted
 from regional311.inbox.models import Thread, ThreadMessage
-from regional311.inbox.phones import shown
 from regional311.intake.lifecycle import first_contact_resolution
 from regional311.intake.models import Attachment
+from regional311.notices.phones import shown
 from regional311.referral.filing import start_contact
 from regional311.tenancy.once import once
 from regional311.web.forms import form_key, sent_version, start_over

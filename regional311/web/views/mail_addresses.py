@@ -1,4 +1,4 @@
-"""Addresses at which mail did not arrive, and saying that it does again."""
+"""Addresses and numbers at which messages did not arrive, and saying that they do again."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.view import view_config
 
 from regional311.identity.permissions import Permissions as P
+from regional311.notices.phones import shown
 from regional311.notices.troubles import lift, troubles
 from regional311.web.i18n import _
 from regional311.web.listing import Column, Filter, Listing, page_of
@@ -34,7 +35,7 @@ def listed(context: MailTroubles, request: Any) -> dict[str, Any]:
             Column("reason", _("Reason")),
             Column("since", _("Since")),
             Column("passing", _("Passing troubles"), number=True),
-            Column("lift", _("Mail arrives again")),
+            Column("lift", _("Arrives again")),
         ],
         filters=[Filter("state", _("State"), choices=list(STATES.items()))],
     )
@@ -45,7 +46,7 @@ def listed(context: MailTroubles, request: Any) -> dict[str, Any]:
         [
             {
                 "id": each.id,
-                "address": each.address,
+                "address": each.address if "@" in each.address else shown(each.address),
                 "stopped": each.stopped_at is not None and each.lifted_at is None,
                 "reason": each.reason,
                 "since": tell.when(each.stopped_at or each.last_at),
@@ -65,7 +66,7 @@ def listed(context: MailTroubles, request: Any) -> dict[str, Any]:
     context=MailTroubleRecord, name="lift", permission=P.MESSAGE_WORK, request_method="POST"
 )
 def lifted(context: MailTroubleRecord, request: Any) -> HTTPSeeOther:
-    """Send mail there again."""
+    """Send messages there again."""
     lift(request.dbsession, context.record.id, now=request.now)
-    request.flash("success", _("Mail is sent there again."))
+    request.flash("success", _("Messages are sent there again."))
     return HTTPSeeOther(location=f"/{request.tenant.slug}/mail-addresses")

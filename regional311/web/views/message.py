@@ -32,6 +32,7 @@ from regional311.web.forms import (
     start_over,
 )
 from regional311.web.i18n import _
+from regional311.web.news import offer_news
 from regional311.web.questions import add_questions, asking, files_of
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import Desk
@@ -97,6 +98,7 @@ def made_form(request: Any, service: Service, values: dict[str, Any] | None = No
     if service.place == "none":
         for name in PLACE:
             del schema[name]
+    offer_news(request, schema, tell.slug, _("Wants news"))
     add_questions(request, schema, service)
     known = {child.name: child for child in schema.children}
     first = ("channel", "language", "received_on")

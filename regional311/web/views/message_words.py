@@ -18,11 +18,16 @@ from regional311.identity.members import find_member
 from regional311.identity.permissions import Permissions as P
 from regional311.locale.sentences import in_language
 from regional311.notices.models import OutboxMessage
+from regional311.notices.phones import shown as shown_number
+from regional311.notices.phones import texted
+from regional311.notices.segments import segments
 from regional311.notices.service import TO_PEOPLE, with_fragments
+from regional311.notices.texts import HOW_TO_STOP, SHORT, below, fit
 from regional311.notices.wording import (
     LANGUAGES,
     LONGEST_BODY,
     LONGEST_HEADING,
+    MOST_PARTS,
     NEEDED,
     Words,
     check,
@@ -30,6 +35,7 @@ from regional311.notices.wording import (
     places,
 )
 from regional311.notices.wording_settings import mark, set_wording, standard
+from regional311.referral.filing import tracking_token
 from regional311.web.forms import (
     Form,
     HiddenWidget,
@@ -37,11 +43,13 @@ from regional311.web.forms import (
     SchemaNode,
     String,
     TextAreaWidget,
+    TextWidget,
     handle_form_submission,
     make_form,
 )
 from regional311.web.i18n import _
-from regional311.web.message_wording import EVENTS
+from regional311.web.message_wording import CHANNELS, EVENTS
+from regional311.web.news import sends_texts
 from regional311.web.telling import telling
 from regional311.web.tree import MessageWords, MessageWordsRecord
 from regional311.web.wording import LANGUAGES as SPOKEN
@@ -66,13 +74,22 @@ PLACES: Final = {
 }
 
 
-def _own(request: Any, event: str, language: str) -> Words | None:
-    return telling(request).published.wording(request.tenant.id, event, language)
+_LINK: Final = {"email": "…", "text": tracking_token("example")}
+"""What stands for a secret link: in a text, where each letter counts, one as long as they are."""
 
 
-def _usual(event: str, language: str) -> Words:
-    words = standard(event)
-    return Words(in_language(words.heading, language), in_language(words.body, language))
+def _own(request: Any, event: str, language: str, channel: str) -> Words | None:
+    return telling(request).published.wording(request.tenant.id, event, language, channel)
+
+
+def _usual(event: str, language: str, channel: str) -> Words:
+    words = standard(event, channel)
+    heading = in_language(words.heading, language) if words.heading else ""
+    return Words(heading, in_language(words.body, language))
+
+
+def _name(event: str, language: str, channel: str) -> str:
+    return f"{event}.{language}" if channel == "email" else f"{event}.{language}.{channel}"
 
 
 @view_config(
@@ -86,35 +103,46 @@ def listed(context: MessageWords, request: Any) -> dict[str, Any]:
     here = f"/{request.tenant.slug}/message-words"
     return {
         "languages": [said(SPOKEN, each) for each in LANGUAGES],
-        "rows": [
+        "sent": sends_texts(request, request.tenant.slug),
+        "channels": [
             {
-                "event": said(EVENTS, event),
-                "cells": [
+                "key": channel,
+                "name": said(CHANNELS, channel),
+                "rows": [
                     {
-                        "url": f"{here}/{event}.{language}",
-                        "language": said(SPOKEN, language),
-                        "own": _own(request, event, language) is not None,
+                        "event": said(EVENTS, event),
+                        "cells": [
+                            {
+                                "url": f"{here}/{_name(event, language, channel)}",
+                                "language": said(SPOKEN, language),
+                                "own": _own(request, event, language, channel) is not None,
+                            }
+                            for language in LANGUAGES
+                        ],
                     }
-                    for language in LANGUAGES
+                    for event in sorted(events)
                 ],
             }
-            for event in sorted(TO_PEOPLE)
+            for channel, events in (("email", TO_PEOPLE), ("text", SHORT))
         ],
     }
 
 
 def _form(context: MessageWordsRecord, request: Any, shown: Words, *, seen: str) -> Form:
-    event, _language = context.record
+    event, _language, channel = context.record
     schema = Schema()
-    offered = places(standard(event))
-    schema.add(
-        SchemaNode(
-            String(LONGEST_HEADING + 50),
-            name="heading",
-            title=_("Subject"),
-            description=_("At most ${num} characters, one line.", mapping={"num": LONGEST_HEADING}),
+    offered = places(standard(event, channel))
+    if channel == "email":
+        schema.add(
+            SchemaNode(
+                String(LONGEST_HEADING + 50),
+                name="heading",
+                title=_("Subject"),
+                description=_(
+                    "At most ${num} characters, one line.", mapping={"num": LONGEST_HEADING}
+                ),
+            )
         )
-    )
     schema.add(
         SchemaNode(
             String(LONGEST_BODY + 200, multiline=True),
@@ -124,9 +152,20 @@ def _form(context: MessageWordsRecord, request: Any, shown: Words, *, seen: str)
                 "These places are filled in: ${places}.",
                 mapping={"places": ", ".join(f"{{{each}}}" for each in offered)},
             ),
-            widget=TextAreaWidget(rows=12),
+            widget=TextAreaWidget(rows=12 if channel == "email" else 4),
         )
     )
+    if channel == "text":
+        schema.add(
+            SchemaNode(
+                String(40),
+                name="number",
+                title=_("Number for a test"),
+                description=_("Only for the test; it is kept with that message."),
+                widget=TextWidget(type="tel", autocomplete="tel"),
+                missing="",
+            )
+        )
     schema.add(
         SchemaNode(
             String(32),
@@ -140,8 +179,12 @@ def _form(context: MessageWordsRecord, request: Any, shown: Words, *, seen: str)
         request,
         schema,
         submit=_("Use these words"),
-        buttons=(("preview", _("Preview")), ("test", _("Send me a test"))),
-        values={"heading": shown.heading, "body": shown.body, "seen": seen},
+        buttons=(
+            ("preview", _("Preview")),
+            ("test", _("Send me a test") if channel == "email" else _("Send a test")),
+        ),
+        values={"body": shown.body, "seen": seen}
+        | ({"heading": shown.heading} if channel == "email" else {}),
         name="words",
         cancel_url=f"/{request.tenant.slug}/message-words",
     )
@@ -164,11 +207,15 @@ def worded(context: MessageWordsRecord, request: Any) -> dict[str, Any]:
 def _page(
     context: MessageWordsRecord, request: Any, form: Form, shown: Words | None
 ) -> dict[str, Any]:
-    event, language = context.record
+    event, language, channel = context.record
     here = f"/{request.tenant.slug}/message-words"
-    usual = _usual(event, language)
-    own = _own(request, event, language)
+    usual = _usual(*context.record)
+    own = _own(request, *context.record)
+    example = _example(request, event, language, channel, shown) if shown else None
     return {
+        "channel": channel,
+        "channel_name": said(CHANNELS, channel),
+        "parts": _parts(request, example, language) if example and channel == "text" else None,
         "form": form,
         "event": said(EVENTS, event),
         "language": language,
@@ -176,12 +223,12 @@ def _page(
         "own": own is not None,
         "seen": mark(own),
         "usual": usual,
-        "preview": _example(request, event, language, shown) if shown else None,
+        "preview": example,
         "places": [
-            (f"{{{each}}}", PLACES.get(each, each), each in NEEDED)
-            for each in places(standard(event))
+            (f"{{{each}}}", _meaning(each, channel), each in NEEDED)
+            for each in places(standard(event, channel))
         ],
-        "here": f"{here}/{event}.{language}",
+        "here": f"{here}/{_name(*context.record)}",
         "crumbs": [(here, _("Words of messages")), (None, said(EVENTS, event))],
         "trail_url": f"/{request.tenant.slug}/audit?action=settings:wording"
         if P.AUDIT_READ in request.identity.permissions(request.tenant.id)
@@ -189,7 +236,33 @@ def _page(
     }
 
 
-def _example(request: Any, event: str, language: str, words: Words) -> Words:
+def _meaning(place: str, channel: str) -> Any:
+    if place == "link" and channel == "text":
+        return _("the address where the person follows it; needed")
+    return PLACES.get(place, place)
+
+
+def _parts(request: Any, example: Words, language: str) -> dict[str, Any]:
+    """Say how many parts an example takes, and with how to stop below it."""
+    line = in_language(HOW_TO_STOP, language)
+    alone, first = segments(example.body), segments(below(example.body, line))
+    pluralize = request.localizer.pluralize
+    return {
+        "alone": pluralize(
+            "It takes ${num} part.", "It takes ${num} parts.", alone, mapping={"num": alone}
+        ),
+        "below": line,
+        "first": pluralize(
+            "With that it takes ${num} part.",
+            "With that it takes ${num} parts.",
+            first,
+            mapping={"num": first},
+        ),
+        "more": max(alone, first) > MOST_PARTS,
+    }
+
+
+def _example(request: Any, event: str, language: str, channel: str, words: Words) -> Words:
     """The words with examples in their places, as the person would get them."""
     tell = telling(request)
     day = format_date(tell.today + timedelta(days=5), "long", locale=Locale.parse(language, "-"))
@@ -201,9 +274,13 @@ def _example(request: Any, event: str, language: str, words: Words) -> Words:
         values,
         language=language,
         expected_on=(tell.today + timedelta(days=5)).isoformat(),
-        address=f"{request.registry.configured.url}/track/…",
+        address=f"{request.registry.configured.url}/track/{_LINK[channel]}",
         translate=in_language,
+        channel=channel,
     )
+    if channel == "text":
+        line = in_language(HOW_TO_STOP, language)
+        return Words("", fit(words.body, filled, room_for=line))
     return Words(fill(words.heading, filled), fill(words.body, filled).rstrip("\n") + "\n")
 
 
@@ -215,23 +292,26 @@ def _example(request: Any, event: str, language: str, words: Words) -> Words:
 )
 def keep(context: MessageWordsRecord, request: Any) -> Any:
     """Use these words, show them with examples, or send them to oneself."""
-    event, language = context.record
+    event, language, channel = context.record
     form = _form(context, request, Words("", ""), seen="")
     shown: list[Words] = []
 
     def on_success(values: dict[str, Any]) -> Any:
-        words = Words(values["heading"].strip(), values["body"].strip().replace("\r\n", "\n"))
+        heading, body = values.get("heading", ""), values["body"]
+        words = Words(heading.strip(), body.strip().replace("\r\n", "\n"))
         if "preview" in request.POST or "test" in request.POST:
-            check(words, standard(event))
+            check(words, standard(event, channel))
             shown.append(words)
             if "test" in request.POST:
-                _send_test(request, event, language, words)
+                to = _tester(request, channel, values.get("number", ""))
+                _send_test(request, event, language, channel, words, to)
             return _page(context, request, form, words)
         set_wording(
             request.dbsession,
             event=event,
             language=language,
-            words=None if words == _usual_plain(event, language) else words,
+            channel=channel,
+            words=None if words == _usual_plain(*context.record) else words,
             seen=values["seen"],
             now=request.now,
         )
@@ -246,17 +326,31 @@ def keep(context: MessageWordsRecord, request: Any) -> Any:
     )
 
 
-def _usual_plain(event: str, language: str) -> Words:
-    words = _usual(event, language)
+def _usual_plain(event: str, language: str, channel: str) -> Words:
+    words = _usual(event, language, channel)
     return Words(words.heading.strip(), words.body.strip())
 
 
-def _send_test(request: Any, event: str, language: str, words: Words) -> None:
-    session, me = request.dbsession, request.identity.person_id
-    member = find_member(session, me)
+def _tester(request: Any, channel: str, number: str) -> str:
+    """Where a test goes: to one's own address, or to a number that was given for it."""
+    if channel == "text":
+        if not sends_texts(request, request.tenant.slug):
+            raise InvalidInput(_("No texts are sent here: no provider is set up."), field="number")
+        found = texted(number)
+        if found is None:
+            raise InvalidInput(_("Give a number that gets texts, in this country."), field="number")
+        return found
+    member = find_member(request.dbsession, request.identity.person_id)
     if member is None:
         raise InvalidInput("You have no address here.", field="heading")
-    tried = _example(request, event, language, words)
+    return member.email
+
+
+def _send_test(
+    request: Any, event: str, language: str, channel: str, words: Words, to: str
+) -> None:
+    session = request.dbsession
+    tried = _example(request, event, language, channel, words)
     message_id = new_id()
     put(
         session,
@@ -265,7 +359,8 @@ def _send_test(request: Any, event: str, language: str, words: Words) -> None:
             tenant_id=request.tenant.id,
             id=message_id,
             event="wording_test",
-            recipient=member.email,
+            channel=channel,
+            recipient=to,
             language=language,
             heading=tried.heading,
             body=tried.body,
@@ -281,9 +376,10 @@ def _send_test(request: Any, event: str, language: str, words: Words) -> None:
         action="message:test",
         subject_kind="message",
         subject_id=message_id,
-        detail={"event": event, "language": language},
+        detail={"event": event, "language": language, "channel": channel},
     )
-    request.flash("success", _("The test is on its way to ${to}.", mapping={"to": member.email}))
+    where = shown_number(to) if channel == "text" else to
+    request.flash("success", _("The test is on its way to ${to}.", mapping={"to": where}))
 
 
 @view_config(
@@ -291,14 +387,15 @@ def _send_test(request: Any, event: str, language: str, words: Words) -> None:
 )
 def usual(context: MessageWordsRecord, request: Any) -> HTTPSeeOther:
     """Say the usual words again."""
-    event, language = context.record
+    event, language, channel = context.record
     set_wording(
         request.dbsession,
         event=event,
         language=language,
+        channel=channel,
         words=None,
         seen=request.POST.get("seen", "")[:32],
         now=request.now,
     )
     request.flash("success", _("Messages say the usual words again."))
-    return HTTPSeeOther(location=f"/{request.tenant.slug}/message-words/{event}.{language}")
+    return HTTPSeeOther(location=f"/{request.tenant.slug}/message-words/{context.__name__}")

@@ -13,8 +13,8 @@ from pyramid.view import view_config
 from regional311.database.session import Scope, open_session
 from regional311.identity.permissions import Permissions as P
 from regional311.inbox import messages as written
-from regional311.inbox.phones import e164, shown
 from regional311.notices import handling
+from regional311.notices.phones import e164, shown
 from regional311.web.i18n import _
 from regional311.web.listing import Column, Filter, Listing
 from regional311.web.message_wording import CHANNELS, EVENTS, KINDS, STATES, without_keys
@@ -325,7 +325,7 @@ def _one(context: MessageRecord, request: Any, act: Callable[..., int], done: An
     elif act is handling.send_again and handling.nowhere(request.dbsession, context.record.id):
         request.flash(
             "error",
-            _("Mail does not arrive at this address. Say first that it does again: see there."),
+            _("Messages do not arrive there. Say first that they do again: see there."),
         )
         return HTTPSeeOther(location=f"/{request.tenant.slug}/mail-addresses?state=stopped")
     else:

@@ -28,12 +28,14 @@ from regional311.intake import open_requests as requests_of
 from regional311.intake import service as intake_service
 from regional311.intake.open_requests import OpenRequest, Wanted
 from regional311.intake.uploads import FileRefused, Upload, upload
+from regional311.notices.phones import texted
 from regional311.referral import filing
 from regional311.web import open311
 from regional311.web.answer_links import answer_link
 from regional311.web.conditions import Conditions, conditions_of
 from regional311.web.entry_alerts import alert_sentence
 from regional311.web.i18n import offered
+from regional311.web.news import sends_texts
 from regional311.web.offering import CONDITION
 from regional311.web.open311 import Refused, given, listed, moment, reply
 from regional311.web.programs import secret_key
@@ -471,16 +473,6 @@ def _intake(call: Call, service: Service, client_id: Any) -> filing.Intake:
     if media and (len(media) > 500 or urlsplit(media).scheme not in ("http", "https")):
         raise Refused(400, "media_url is an address that begins with http:// or https://.")
     repeat = call.request.headers.get("Idempotency-Key", "")[:200]
-    names = [given(values, name)[:100] for name in ("first_name", "last_name")]
-    name = " ".join(filter(None, names)) or None
-    phone, email = given(values, "phone")[:40] or None, given(values, "email")[:254] or None
-    if email and ("@" not in email or any(each.isspace() for each in email)):
-        raise Refused(400, "email is not an address such as name@example.org.")
-    asker = None
-    if name or phone or email:
-        asker = filing.Asker(
-            name=name, phone=phone, email=email, safe_to_call=bool(phone), wants_updates=bool(email)
-        )
     photo = _photo(call, service)
     return filing.Intake(
         source="open311",
@@ -488,13 +480,40 @@ def _intake(call: Call, service: Service, client_id: Any) -> filing.Intake:
         channel="app",
         started_at=call.request.now,
         service=service.ref,
-        asker=asker,
+        asker=_asker(call, service),
         place=place,
         description="\n".join(filter(None, (description, media))),
         reply=_reply(call, service, photo),
         eligible=_eligible(values),
         files=() if photo is None else (photo,),
         consent="refused",
+    )
+
+
+def _asker(call: Call, service: Service) -> filing.Asker | None:
+    """Who asks. An e-mail address is for news; a number is only where `updates_by` says so."""
+    values = call.values
+    names = [given(values, name)[:100] for name in ("first_name", "last_name")]
+    name = " ".join(filter(None, names)) or None
+    phone, email = given(values, "phone")[:40] or None, given(values, "email")[:254] or None
+    if email and ("@" not in email or any(each.isspace() for each in email)):
+        raise Refused(400, "email is not an address such as name@example.org.")
+    by = given(values, "updates_by") or "email"
+    if by not in ("email", "text"):
+        raise Refused(400, "updates_by is email or text.")
+    if by == "text" and not sends_texts(call.request, service.tenant):
+        raise Refused(400, "No news are sent by text here: leave updates_by out.")
+    if by == "text" and texted(phone or "") is None:
+        raise Refused(400, "phone is no number that gets texts, in this country.")
+    if not (name or phone or email):
+        return None
+    return filing.Asker(
+        name=name,
+        phone=phone,
+        email=email,
+        safe_to_call=bool(phone),
+        wants_updates=by == "text" or bool(email),
+        updates_by=by,
     )
 
 

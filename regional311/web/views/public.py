@@ -38,6 +38,7 @@ from regional311.web.forms import (
     make_form,
 )
 from regional311.web.i18n import _, page_language
+from regional311.web.news import news_of, offer_news
 from regional311.web.offering import answered_by
 from regional311.web.questions import add_questions, asking, files_of
 from regional311.web.same_already import same_already, told
@@ -170,6 +171,7 @@ def _report_form(
         del schema["cleared"]
     if found.confidential:
         schema["description"].description = _("Only people who are cleared for it read this.")
+    offer_news(request, schema, found.tenant, _("Do you want news of it?"))
     add_questions(request, schema, found)
     values = {"danger": "none"}
     if first is not None:
@@ -425,7 +427,7 @@ def _intake(request: Any, found: Service, values: dict[str, Any]) -> filing.Inta
             phone=values.get("phone"),
             email=values.get("email"),
             safe_to_call=bool(values.get("phone")),
-            wants_updates=bool(values.get("wants_updates") and values.get("email")),
+            **_news(values),
         )
     latitude, longitude = values.get("latitude"), values.get("longitude")
     return filing.Intake(
@@ -447,6 +449,13 @@ def _intake(request: Any, found: Service, values: dict[str, Any]) -> filing.Inta
         consent_method="online",
         same_as="" if values.get("same_as") in (None, OTHER) else values["same_as"],
     )
+
+
+def _news(values: dict[str, Any]) -> dict[str, Any]:
+    wanted = news_of(values)
+    if wanted["updates_by"] == "email" and not values.get("email"):
+        wanted["wants_updates"] = False
+    return wanted
 
 
 def _told(request: Any, tell: Telling, filed: filing.Filed) -> dict[str, Any]:

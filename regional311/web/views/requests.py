@@ -39,6 +39,7 @@ from regional311.web.forms import (
 )
 from regional311.web.i18n import _
 from regional311.web.listing import Column, Filter, Listing
+from regional311.web.news import news_said
 from regional311.web.questions import told_again
 from regional311.web.representations import csv_of_session, file_response, wanted
 from regional311.web.same_already import sought, told
@@ -598,6 +599,7 @@ def _inquirer(found: Any) -> list[tuple[Any, Any]] | None:
         (_("Email"), found.email),
         (_("Safe to call back"), _("Yes") if found.safe_to_call else _("No")),
         (_("May leave a message"), _("Yes") if found.may_leave_message else _("No")),
+        (_("News"), news_said(found)),
     ]
 
 

@@ -2,7 +2,7 @@
 
     {"type": "message.received", "data": {"id": "...", "from": "+1...", "to": "...", "text": "..."}}
     {"type": "message.delivered", "data": {"reference": "..."}}
-    {"type": "message.failed", "data": {"reference": "...", "reason": "..."}}
+    {"type": "message.failed", "data": {"reference": "...", "reason": "...", "lasting": "yes"}}
 
 The same message again is taken once. Nothing here is for people.
 """
@@ -17,7 +17,7 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
 
 from regional311.inbox import texting
-from regional311.inbox.phones import e164
+from regional311.notices.phones import e164
 from regional311.web.hooks import keys_of, refuse, signed, unproven
 from regional311.web.representations import json_response
 from regional311.web.telling import Telling, telling
@@ -110,5 +110,6 @@ def _reported(request: Any, partner: Any, data: dict[str, str], *, arrived: bool
         reason=reason or "no reason given",
         now=request.now,
         sendings=sendings,
+        lasting=data.get("lasting", "").lower() in ("yes", "true"),
     )
     return json_response({"kept": found})

@@ -5,10 +5,22 @@ from __future__ import annotations
 from typing import Final
 
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumberFormat
+from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
 
 COUNTRY: Final = "US"
 """Where a number without a country is."""
+TEXTED: Final = frozenset({"US", "PR", "VI", "GU", "AS", "MP"})
+"""Where texts are sent to: this country and its territories. Texts to numbers abroad are how forms
+that anybody may fill in are made to ring up a bill."""
+GET_TEXTS: Final = frozenset(
+    {
+        PhoneNumberType.MOBILE,
+        PhoneNumberType.FIXED_LINE_OR_MOBILE,
+        PhoneNumberType.PERSONAL_NUMBER,
+        PhoneNumberType.VOIP,
+    }
+)
+"""Kinds of numbers that may get texts; in this country the number alone tells no mobile apart."""
 
 
 def e164(spelled: str) -> str | None:
@@ -24,6 +36,26 @@ def e164(spelled: str) -> str | None:
     except NumberParseException:
         return None
     if not phonenumbers.is_possible_number(number):
+        return None
+    return phonenumbers.format_number(number, PhoneNumberFormat.E164)
+
+
+def texted(spelled: str) -> str | None:
+    """Give a number that may get texts as E.164; None for what is none, or cannot, or is abroad.
+
+    >>> texted("(503) 823-4000"), texted("503-823"), texted("800-555-0100"), texted("+447400123456")
+    ('+15038234000', None, None, None)
+    """
+    try:
+        number = phonenumbers.parse(spelled[:60], COUNTRY)
+    except NumberParseException:
+        return None
+    if (
+        number.extension
+        or not phonenumbers.is_valid_number(number)
+        or phonenumbers.region_code_for_number(number) not in TEXTED
+        or phonenumbers.number_type(number) not in GET_TEXTS
+    ):
         return None
     return phonenumbers.format_number(number, PhoneNumberFormat.E164)
 

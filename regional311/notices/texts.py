@@ -1,0 +1,79 @@
+"""Notices as texts to a telephone: their usual words, and how they are made to fit. Pure.
+
+A text says as little as will do: it may be read on a locked screen, and each part of it costs. It
+never names what was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from regional311.notices.segments import plain, segments
+from regional311.notices.wording import MOST_PARTS, fill
+
+SHORT: Final[Mapping[str, str]] = {
+    "request_received": "{partner}: we have your request {number}. {expected}{link}",
+    "request_status": "{partner}: {number} is {state}. {message} {link}",
+    "request_closed": "{partner}: {number} is closed. {message} {link}",
+    "me_too_status": "{partner}: {number}, yours too, is {state}. {message} {link}",
+    "me_too_closed": "{partner}: {number}, yours too, is closed. {message} {link}",
+    "referral_sent": "There is something new for you. {link}",
+    "referral_answered": "There is something new for you: an answer. {link}",
+}
+"""The text of each event that is told by text, too. ``{link}`` is the bare address."""
+
+HOW_TO_STOP: Final = "STOP ends these texts."
+"""Below the first text that a number gets from a partner."""
+
+
+def fit(words: str, values: Mapping[str, str], *, room_for: str = "") -> str:
+    """Fill a text so that it takes two parts with ``room_for`` below it, if that can be.
+
+    What is expected is left out first, then what was said is cut short; all of it stands where the
+    link leads. Whatever else is longer stays.
+    """
+    text = _filled(words, values)
+    if _fits(text, room_for):
+        return text
+    values = {**values, "expected": ""}
+    said = values.get("message", "")
+    text = _filled(words, values)
+    if _fits(text, room_for) or "{message}" not in words:
+        return text
+    low, high = 0, len(said)  # the longest beginning that fits, by halving
+    while low < high:
+        middle = (low + high + 1) // 2
+        if _fits(_filled(words, {**values, "message": _cut(said, middle)}), room_for):
+            low = middle
+        else:
+            high = middle - 1
+    return _filled(words, {**values, "message": _cut(said, low)})
+
+
+def below(text: str, line: str) -> str:
+    """Put a line below a text."""
+    return f"{text.rstrip()}\n{line}"
+
+
+def _fits(text: str, room_for: str) -> bool:
+    return segments(below(text, room_for) if room_for else text) <= MOST_PARTS
+
+
+def _filled(words: str, values: Mapping[str, str]) -> str:
+    """Fill a text; lines without anything in them, and spaces beside nothing, are left out."""
+    lines = (" ".join(each.split()) for each in plain(fill(words, values)).splitlines())
+    return "\n".join(filter(None, lines))
+
+
+def _cut(said: str, length: int) -> str:
+    """Cut words short at the end of one, where there is one near.
+
+    >>> _cut("We have repaired the light", 12), _cut("街燈已經修好", 3), _cut("Done", 0)
+    ('We have...', '街燈已...', '')
+    """
+    if length >= len(said) or not length:
+        return said[:length]
+    begun = said[:length]
+    word = begun.rpartition(" ")[0] if not said[length : length + 1].isspace() else begun
+    return f"{(word or begun).rstrip(' ,;:')}..."
