@@ -279,8 +279,8 @@ def statements() -> Iterator[list[str]]:
     """Every SQL statement sent while the test runs, by any engine; `clear()` starts over.
 
     Savepoints are left out: they belong to the test's own transaction. What was published before
-    is read anew by the test's first request, and whether it is still the newest does not count: that
-    is asked once a second, in the middle of a slow request.
+    is read anew by the test's first request. Whether it is still the newest is asked once a second,
+    in the middle of a slow request: that does not count.
     """
     snapshot.invalidate()
     recorded: list[str] = []
