@@ -46,7 +46,7 @@ def test_a_mail_is_answered_by_mail(open_page, examine, site, tmp_path):
     boss.goto(f"/{CITY}/answer-templates")
     examine(boss, "templates")
     follow(boss.get_by_role("link", name="Add a template"))
-    boss.get_by_label("Name").fill("On its way")
+    boss.get_by_role("textbox", name="Name", exact=True).fill("On its way")
     words = "Dear {name}, somebody looks at it. Your number is {number}."
     boss.get_by_label("Text in English").fill(words)
     examine(boss, "template")
