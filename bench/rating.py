@@ -110,7 +110,7 @@ SELECT count(*), sum(amount), sum(hashtext(line_key)::bigint) FROM charges WHERE
 
 
 def run(site: Site) -> list[Figure]:
-    """Rate both ways in turns, then four times as many events."""
+    """Rate both ways and four times as many events, in turns."""
     ids = published(site.engine).ids
     city = Scope(ids[CITY])
     parameters = {"city": ids[CITY], "county": ids[COUNTY], "region": ids[REGION]}
@@ -130,7 +130,7 @@ def run(site: Site) -> list[Figure]:
         taken["few"].append(seconds)
         assert plain_rows == rated_rows, (plain_rows, rated_rows)
         assert rated_rows[0] == EVENTS, rated_rows
-    taken["many"].append(_timed(site, city, _rating, MANY)[0])
+        taken["many"].append(_timed(site, city, _rating, MANY)[0])
     plain, few, many = (statistics.median(taken[name]) for name in ("plain", "few", "many"))
     return [
         Figure(f"plain SQL: {EVENTS} events", plain, "s"),
