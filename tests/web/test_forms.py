@@ -245,6 +245,28 @@ def test_a_form_gives_typed_values(page):
     }
 
 
+class LineForm(f.Schema):
+    account = f.SchemaNode(f.String())
+
+
+class LinesForm(f.Schema):
+    title = f.SchemaNode(f.String())
+    line = LineForm()
+
+
+def test_a_schema_has_nodes_of_its_own():
+    """What a request offers in a field is not what the next request, of somebody else, offers."""
+    mine = LinesForm()
+    mine["title"].description = "Only people who are cleared for it read this."
+    mine["line"]["account"].typ = f.Choice(["ours"])
+    mine["line"].children.append(f.SchemaNode(f.String(), name="more"))
+    theirs = LinesForm()
+    assert theirs["title"].description == ""
+    assert isinstance(theirs["line"]["account"].typ, f.String)
+    assert [each.name for each in theirs["line"].children] == ["account"]
+    assert [each.name for each in mine.children] == ["title", "line"]
+
+
 @pytest.mark.parametrize(
     "extra",
     [

@@ -311,6 +311,11 @@ def test_help_has_a_page_though_its_requests_are_confidential(testapp):
     asked = screen.submit("submit").follow()
     assert "Only people who are cleared for it read this." in asked
     assert "Others may read this later" not in asked
+    screen = testapp.get(f"/report?service={CITY}/graffiti").forms["screen"]
+    screen["danger"] = "none"
+    asked = screen.submit("submit").follow()
+    assert "Only people who are cleared for it read this." not in asked
+    assert "Others may read this later" in asked
 
 
 def test_a_service_that_ended_says_since_when_and_what_instead(testapp):

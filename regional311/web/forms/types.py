@@ -12,7 +12,7 @@ import decimal
 import re
 import unicodedata
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 
 import colander
 
@@ -239,10 +239,31 @@ class Choices(colander.SchemaType):
 
 
 class Schema(colander.MappingSchema):
-    """Base of every form's schema: a key that it does not name is refused."""
+    """Base of every form's schema: a key that it does not name is refused.
+
+    An instance belongs to one request, with all that is in it. Colander gives every instance the
+    nodes of the class themselves: what one request offers in a field, another would show.
+    """
+
+    def __new__(cls, *args: Any, **kw: Any) -> Self:
+        """Make a schema with nodes of its own."""
+        made: Self = super().__new__(cls, *args, **kw)
+        made.children = _own(made.children)
+        return made
 
     def schema_type(self) -> colander.Mapping:
         return colander.Mapping(unknown="raise")
+
+
+def _own(nodes: Iterable[colander.SchemaNode]) -> list[colander.SchemaNode]:
+    """Copy nodes and all that is below them."""
+    made = []
+    for node in nodes:
+        each = object.__new__(node.__class__)
+        each.__dict__.update(node.__dict__)
+        each.children = _own(node.children)
+        made.append(each)
+    return made
 
 
 def complete(node: colander.SchemaNode, request: Any) -> None:
