@@ -2,7 +2,8 @@
 
 A true-up may be made again, for example after a late correction: what was billed by an earlier one
 counts as billed, so that only what changed since is due. What an earlier one carried forward is
-replaced: where it stood on a bill already, rating that bill's period again bills the difference.
+replaced in the month that it was carried to: where it stood on a bill already, rating that bill's
+period again bills the difference, and no later bill has it a second time.
 """
 
 from __future__ import annotations
@@ -113,6 +114,15 @@ SELECT subject, key, max(number) AS number FROM true_ups
 WHERE tenant_id = :tenant AND fiscal_year = :year GROUP BY subject, key
 """)
 
+# The month that each payer's balance was carried to, whatever true-ups came between.
+_CARRIED = text("""
+SELECT DISTINCT ON (t.subject, t.key, p.payer_id, p.payer_kind, p.payer_key)
+    t.subject, t.key, p.payer_id, p.payer_kind, p.payer_key, p.carried_to
+FROM true_ups t JOIN true_up_shares p ON p.tenant_id = t.tenant_id AND p.true_up_id = t.id
+WHERE t.tenant_id = :tenant AND t.fiscal_year = :year AND p.carried_to IS NOT NULL
+ORDER BY t.subject, t.key, p.payer_id, p.payer_kind, p.payer_key, t.number DESC
+""")
+
 
 def settle_year(
     session: TenantSession,
@@ -126,8 +136,9 @@ def settle_year(
     `choices` maps ("pool" or "card", key) to settle, carry or keep. A payer whose agreement says
     what becomes of the balance is treated in that way, every other as chosen. Settling drafts one
     statement for each payer with a line for each subject; carrying forward puts a line on the
-    payer's bill of the month in which this is done; keeping leaves the balance to the next year.
-    Open true-up statements of the year become void.
+    payer's bill of the month in which this is done, or of the month to which its balance was
+    carried before; keeping leaves the balance to the next year. Open true-up statements of the
+    year become void.
 
     :raises InvalidInput: for an unknown treatment or subject, or when nothing was chosen.
     :raises YearNotOver: before the year's last day has passed.
@@ -194,9 +205,11 @@ def settle_year(
         for row in session.execute(_NUMBERS, {"tenant": tenant_id, "year": year})
     }
     month = Period.month_of(now.astimezone(ZoneInfo(me.zone)).date()).label
+    before = _by_subject(session.execute(_CARRIED, {"tenant": tenant_id, "year": year}))
     true_ups = []
     for actual, how, parts, under in made:
         about = actual.about
+        carried = before.get((about.subject, about.key), {})
         treatment = choices[about.subject, about.key]
         number = numbers.get((about.subject, about.key), 0) + 1
         roll = roll_of(parts)
@@ -211,7 +224,7 @@ def settle_year(
                     payer,
                     part,
                     under[payer],
-                    month if how[payer] == CARRY else None,
+                    _month_of(carried.get(payer), month) if how[payer] == CARRY else None,
                     statements.get(payer) if how[payer] == SETTLE else None,
                 )
                 for payer, part in parts.items()
@@ -325,6 +338,11 @@ def _agreement_of(
     """
     known = paid.get(payer) or brought.get(payer)
     return str(known.agreement_key) if known is not None else agreed(agreements, key, payer)
+
+
+def _month_of(before: Any, month: str) -> str:
+    """Where a balance is carried: to the month that has it already, or to this one."""
+    return month if before is None else str(before.carried_to)
 
 
 def _row(

@@ -11,6 +11,7 @@ from regional311.chargeback.checks import check_region
 from regional311.chargeback.memos import draft_memo
 from regional311.chargeback.rating import run_rating
 from regional311.chargeback.reconciliation import NobodyWasBilled, Roll
+from regional311.chargeback.rerating import draft_corrections
 from regional311.chargeback.statement import Payer
 from regional311.chargeback.year_end import (
     ActualsMissing,
@@ -138,6 +139,53 @@ def test_a_balance_that_is_carried_forward_stands_on_the_next_bill(october):
     assert later.true_ups[0].roll == Roll(500_000, 2_000_000, 2_000_000)
     through(october, "city", later.statements)
     assert received(october, "true_up")[0][1] == -500_000
+
+
+def test_a_balance_carried_to_an_issued_bill_stays_there_when_the_year_is_settled_again(october):
+    """5,000.00 over and credited in July; then 4,000.00 only: 1,000.00 is due for July, once."""
+    october.pool("city", "i-and-r", 60_000_000, {"city": 50, "county": 50}, fiscal_year=2028)
+    july, august = Period.of(2027, 7), Period.of(2027, 8)
+    actual(october, 4_000_000)
+    settle(october, {POOL: "carry"})
+    in_august, in_september = (datetime(2027, month, 3, 17, tzinfo=UTC) for month in (8, 9))
+
+    def bill(period, now):
+        with october.of("city", october.preparer) as session:
+            run = run_rating(session, period=period, now=now)
+            drafts = billing.draft_statements(session, run.id, now=now)
+        through(october, "city", drafts)
+
+    def correct(now):
+        with october.of("city", october.preparer) as session:
+            drafts = draft_corrections(session, july, now=now)
+        through(october, "city", drafts)
+        return len(drafts)
+
+    bill(july, in_august)
+    settle(october, {POOL: "carry"}, now=in_august)
+    assert correct(in_august) == 0
+    actual(october, 4_200_000)
+    settle(october, {POOL: "keep"}, now=in_august)
+    settle(october, {POOL: "carry"}, now=in_august)
+    bill(august, in_september)
+    assert correct(in_september) == 1
+    assert correct(in_september) == 0
+    carried = rows(
+        october,
+        "county",
+        "SELECT s.kind, l.service_period, l.amount_cents FROM statements s"
+        " JOIN statement_lines l ON l.statement_id = s.id"
+        " WHERE l.line_key LIKE '%|carry_forward|%' ORDER BY s.id, l.position",
+    )
+    assert [row[:2] for row in carried] == [("bill", "2027-07")] + [
+        ("correction", "2027-07") for _ in carried[1:]
+    ]
+    assert (carried[0].amount_cents, sum(row.amount_cents for row in carried)) == (
+        -500_000,
+        -400_000,
+    )
+    checks = check_region(october.engine, october.tenants)
+    assert [(c.name, p.message) for c in checks for p in c.problems] == []
 
 
 @pytest.mark.parametrize("agreed", ["settle", "carry", "keep"])
