@@ -16,6 +16,7 @@ from sqlalchemy import (
     Uuid,
     and_,
     case,
+    cast,
     exists,
     func,
     literal,
@@ -26,6 +27,7 @@ from sqlalchemy import (
     tuple_,
     union_all,
 )
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from regional311.audit.models import AuditEvent
 from regional311.cover.models import Duty, Handover
@@ -397,8 +399,9 @@ class Given:
 def given(session: TenantSession, *, since: datetime, cleared: bool) -> Sequence[Given]:
     """Count requests that were given on, one by one or many at once, the last first. One statement.
 
-    What was undone or has ended is not there, nor what people took themselves. Confidential
-    requests are counted for who is ``cleared`` for them only.
+    Each counts once, for who gave it last to whoever has it now: what was undone, given on again or
+    has ended is not there, nor what people took themselves. Confidential requests are counted for
+    who is ``cleared`` for them only.
     """
     tenant_id = scope_of(session).tenant_id
     wanted: list[Any] = [
@@ -407,21 +410,25 @@ def given(session: TenantSession, *, since: datetime, cleared: bool) -> Sequence
         # as the index says it, word for word
         text("audit_events.action = 'request:assign'"),
         text("service_requests.state NOT IN ('closed', 'merged')"),
-        AuditEvent.person_id.is_distinct_from(ServiceRequest.assignee_id),
-        or_(ServiceRequest.assignee_id.is_not(None), ServiceRequest.queue.is_not(None)),
+        # what a change of the priority alone, or one that was undone, does not say
+        case(
+            (
+                ServiceRequest.assignee_id.is_(None),
+                AuditEvent.detail["queue"].astext == ServiceRequest.queue,
+            ),
+            else_=AuditEvent.detail["assignee_id"].astext == cast(ServiceRequest.assignee_id, Text),
+        ),
     ]
     if not cleared:
         wanted.append(ServiceRequest.confidential.is_(False))
-    last = func.max(AuditEvent.at)
-    held = case((ServiceRequest.assignee_id.is_(None), ServiceRequest.queue))
-    rows = session.execute(
+    each = (
         select(
             AuditEvent.person_id,
             ServiceRequest.assignee_id,
-            held,
-            func.count(ServiceRequest.id.distinct()),
-            last,
+            case((ServiceRequest.assignee_id.is_(None), ServiceRequest.queue)).label("queue"),
+            AuditEvent.at,
         )
+        .ext(distinct_on(AuditEvent.subject_id))
         .join(
             ServiceRequest,
             and_(
@@ -430,7 +437,15 @@ def given(session: TenantSession, *, since: datetime, cleared: bool) -> Sequence
             ),
         )
         .where(*wanted)
-        .group_by(AuditEvent.person_id, ServiceRequest.assignee_id, held)
+        .order_by(AuditEvent.subject_id, AuditEvent.at.desc(), AuditEvent.id.desc())
+        .subquery()
+        .c
+    )
+    last = func.max(each.at)
+    rows = session.execute(
+        select(each.person_id, each.assignee_id, each.queue, func.count(), last)
+        .where(each.person_id.is_distinct_from(each.assignee_id))
+        .group_by(each.person_id, each.assignee_id, each.queue)
         .order_by(last.desc())
         .limit(MOST_GIVEN)
     )

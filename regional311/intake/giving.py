@@ -48,7 +48,7 @@ def give(
     """
     given = {"queue": team, "assignee_id": person_id, "priority": priority}
     request = locked(session, ServiceRequest, request_id, version, given, "request")
-    state, had = request.state, request.assignee_id
+    state, had, team_before = request.state, request.assignee_id, request.queue
     if state not in lifecycle.OPEN:
         raise lifecycle.StepNotAllowed("It has ended; nobody works it.", field="state")
     # whoever had it does not have it any more, also when nobody has it next
@@ -58,6 +58,11 @@ def give(
         "now": now,
         "request_id": request_id,
         "version": request.version,
+        "had": {
+            "assignee_id": had,
+            # a team to which it comes back from somebody is given it anew
+            "queue": team_before if person_id is not None or had is None else None,
+        },
         **given,
     }
     # work that goes on, or waits, goes on so unless somebody else has it now

@@ -438,6 +438,7 @@ def change_request(
     expected_at: datetime | None = None,
     parts: str | None = None,
     taken_out: bool = False,
+    had: Mapping[str, Any] | None = None,
     followers: Followers = NO_FOLLOWERS,
 ) -> Changed:
     """Move a request to another state, and tell who follows it.
@@ -445,7 +446,7 @@ def change_request(
     ``message`` is for the person, in plain words; closing needs one, and a resolution. ``parts``
     says what becomes of its open parts when it ends: ``close`` those that are here in the same
     way, or ``keep`` them open. What is merged goes on only when it is ``taken_out``, which
-    :mod:`regional311.intake.merging` does.
+    :mod:`regional311.intake.merging` does. ``had`` is as in :func:`assign_request`.
 
     Raises :class:`NotFound`, :class:`Stale` and the errors of :mod:`regional311.intake.lifecycle`,
     among them `PartsOpen` when it is not said what becomes of parts.
@@ -453,6 +454,8 @@ def change_request(
     submitted = {"state": to, "resolution": resolution, "public_message": message}
     request = _request(session, request_id, version, submitted)
     before = request.state
+    given = {"assignee_id": assignee_id, "queue": queue, "priority": priority}
+    new = _new_of(request, given, had)
     if request.handed_to_id is not None:
         raise lifecycle.StepNotAllowed(
             "It was handed on to another partner, who works it now.", field="state"
@@ -476,9 +479,7 @@ def change_request(
     request.updated_at = now
     for name, value in (
         ("public_message", message or None),
-        ("assignee_id", assignee_id),
-        ("queue", queue),
-        ("priority", priority),
+        *given.items(),
         ("expected_at", expected_at),
     ):
         if value is not None:
@@ -501,7 +502,7 @@ def change_request(
         action=_action(before, to),
         subject_kind="request",
         subject_id=request_id,
-        detail={"from": before, "to": to, "resolution": request.resolution},
+        detail={"from": before, "to": to, "resolution": request.resolution, **new},
     )
     status = lifecycle.update_status(before, to, request.resolution)
     put(session, update_row(request, now, status, message))
@@ -550,14 +551,17 @@ def assign_request(
     assignee_id: UUID | None = None,
     queue: str | None = None,
     priority: str | None = None,
+    had: Mapping[str, Any] | None = None,
 ) -> Changed:
     """Change who works a request, in which queue, how urgently; its state stays.
 
-    Nothing of this crosses to others.
+    Nothing of this crosses to others. The history names what is new of it; ``had`` says what there
+    was where the caller has changed it already.
     """
     _among(priority, lifecycle.PRIORITIES, "priority", "The priority is not on the list.")
     given = {"assignee_id": assignee_id, "queue": queue, "priority": priority}
     request = _request(session, request_id, version, given)
+    new = _new_of(request, given, had)
     for name, value in given.items():
         if value is not None:
             setattr(request, name, value)
@@ -569,9 +573,21 @@ def assign_request(
         action="request:assign",
         subject_kind="request",
         subject_id=request_id,
-        detail={name: str(value) for name, value in given.items() if value is not None},
+        detail=new,
     )
     return Changed(request_id, request.version, request.state)
+
+
+def _new_of(
+    request: ServiceRequest, given: Mapping[str, Any], had: Mapping[str, Any] | None
+) -> dict[str, str]:
+    """What a request is given that it did not have, as its history says it."""
+    before = {name: getattr(request, name) for name in given} | dict(had or {})
+    return {
+        name: str(value)
+        for name, value in given.items()
+        if value is not None and value != before[name]
+    }
 
 
 def add_note(
