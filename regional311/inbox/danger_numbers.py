@@ -1,9 +1,9 @@
 """What who writes of a danger is told at once, by us alone: which number to call.
 
 A page says it while somebody writes; a letter or a text is read when somebody comes to it, which
-may be on Monday. The number leaves at once, at night, too, in the language of the words, and
-repeats nothing of them: others may look at the screen. An address gets it once an hour, so that
-two machines never write to each other for long.
+may be on Monday. The number leaves at once, at night, too, and to who has sent STOP, in the
+language of the words, and repeats nothing of them: others may look at the screen. An address gets
+it once an hour, so that two machines never write to each other for long.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from regional311.database.ids import new_id
 from regional311.database.rows import new_row
 from regional311.database.session import TenantSession, scope_of
 from regional311.locale.sentences import in_language
+from regional311.notices.leaving import DANGER_NUMBER
 from regional311.notices.models import OutboxMessage
 from regional311.referral.decision import Sign
 from regional311.referral.snapshot import Line
 
-EVENT: Final = "danger_number"
+EVENT: Final = DANGER_NUMBER
 CHANNELS: Final = frozenset({"email", "text"})
 """Where nobody is told on the page: a chat says it there."""
 

@@ -39,6 +39,7 @@ from regional311.notices.delivery import (
     note_no_server,
     record,
 )
+from regional311.notices.leaving import DANGER_NUMBER
 from regional311.notices.models import OutboxMessage
 from regional311.notices.phones import e164
 from regional311.notices.service import TO_PEOPLE
@@ -185,13 +186,14 @@ def take_in(
     send(session)
     tenant_id = scope_of(session).tenant_id
     if word == "stop":
-        # what waits to leave does not leave any more; only the answer to this does
+        # what waits to leave does not leave any more; only the answer to this, and whom to call
         session.execute(
             update(OutboxMessage)
             .where(
                 OutboxMessage.tenant_id == tenant_id,
                 OutboxMessage.channel == "text",
                 OutboxMessage.recipient == came.sender,
+                OutboxMessage.event != DANGER_NUMBER,
                 OutboxMessage.state.in_(("pending", "dead", "aside")),
             )
             .values(state="withdrawn", last_error=STOPPED)

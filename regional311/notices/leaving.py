@@ -34,6 +34,9 @@ ANSWERS: Final = frozenset({"thread_answer"})
 """What a person of ours wrote to somebody who wrote to us."""
 STOP_ANSWERS: Final = frozenset({"text_stop", "text_start", "text_help"})
 """What answers the words that telephone companies want honoured: whoever sent one gets texts."""
+DANGER_NUMBER: Final = "danger_number"
+ALWAYS_ANSWERED: Final = STOP_ANSWERS | {DANGER_NUMBER}
+"""What leaves whatever was stopped or came back before: the person has just written, and waits."""
 
 STOPPED: Final = "The person wants no such messages any more."
 NOT_WANTED: Final = "Whoever it was for gets no such messages by mail."
@@ -95,11 +98,13 @@ def who_gets(session: Session, letters: Sequence[Letter], now: datetime) -> list
 def _instead(letter: Letter, known: _Known, now: datetime) -> dict[str, Any] | None:
     """What is written down of a letter that does not leave now; None: it leaves."""
     address, to_people = letter.recipient.lower(), letter.event in TO_PEOPLE
-    # who sends STOP gets no text any more, of whichever kind
-    stops = (to_people or letter.channel == "text") and letter.event not in STOP_ANSWERS
+    # who sends STOP gets no text any more, of whichever kind; whoever writes of a danger is told
+    # whom to call all the same
+    always = letter.event in ALWAYS_ANSWERED
+    stops = (to_people or letter.channel == "text") and not always
     if stops and not known.stops.isdisjoint({(address, None), (address, letter.subject_id)}):
         return {"state": "withdrawn", "last_error": STOPPED}
-    if address in known.troubled and letter.event not in STOP_ANSWERS:
+    if address in known.troubled and not always:
         # what somebody waits for must be given in another way: a person has to know; all else is
         # there to be sent again once the address is lifted
         waits = letter.event in ANSWERS | ALWAYS or letter.event.startswith("accommodation")

@@ -25,6 +25,7 @@ from regional311.notices.handling import send_again
 from regional311.notices.leaving import who_gets
 from regional311.notices.models import OutboxMessage
 from regional311.notices.phones import e164
+from regional311.notices.troubles import note_trouble
 from regional311.referral.snapshot import invalidate
 from regional311.settings import Settings
 from tests.provider import Provider, texts_provider
@@ -34,6 +35,7 @@ from .conftest import NOW, SECRET
 pytestmark = pytest.mark.commits
 WHSEC = "whsec_" + "c2VjcmV0" * 4
 LINE = "503-555-0171"
+NIGHT = datetime(2026, 10, 6, 10, tzinfo=UTC)
 
 
 @given(
@@ -210,20 +212,41 @@ def test_who_texts_of_danger_is_told_the_number_by_night_too(browser, texts_engi
         assert (said.event, said.channel, said.heading) == ("danger_number", "text", "")
         assert "988" in said.body
         assert "kill" not in said.body
-        night = datetime(2026, 10, 6, 10, tzinfo=UTC)
-        letter = Letter(
-            said.id,
-            1,
-            said.recipient,
-            said.language,
-            said.heading,
-            said.body,
-            event=said.event,
-            headers=said.headers,
-            subject_id=said.subject_id,
-            channel="text",
+        letter = taken(said)
+        assert who_gets(session, [letter], NIGHT) == [letter]
+
+
+def test_who_sent_stop_is_told_whom_to_call_all_the_same(browser, texts_engine, tenant):
+    """Also when STOP comes right after, and where texts did not arrive once."""
+    number = "+15035550142"
+    for words in ("STOP", "I want to kill myself", "STOP"):
+        bring(browser, **{"from": number, "text": words})
+    with session_scope(texts_engine, Scope(tenant)) as session:
+        note_trouble(session, number, "410", message_id=None, lasting=True, now=NOW)
+        (said,) = session.scalars(
+            select(OutboxMessage).where(
+                OutboxMessage.recipient == number, OutboxMessage.event == "danger_number"
+            )
         )
-        assert who_gets(session, [letter], night) == [letter]
+        assert (said.state, "988" in said.body) == ("pending", True)
+        letter = taken(said)
+        assert who_gets(session, [letter], NIGHT) == [letter]
+
+
+def taken(row) -> Letter:
+    """A row of the outbox as a worker takes it."""
+    return Letter(
+        row.id,
+        1,
+        row.recipient,
+        row.language,
+        row.heading,
+        row.body,
+        event=row.event,
+        headers=row.headers,
+        subject_id=row.subject_id,
+        channel=row.channel,
+    )
 
 
 def test_stop_holds_until_start(browser, texts_engine, tenant):
