@@ -145,6 +145,48 @@ def test_who_coordinated_everything_still_does_after_the_migration(committed_dat
     assert read() == now
 
 
+def test_who_sent_stop_before_news_came_by_text_gets_none_after(committed_database) -> None:
+    """Only their threads said so then; of a number that wrote on two lines it is said once."""
+    (path,) = (ROOT / "migrations" / "versions").glob("*_news_by_text.py")
+    before = run_path(str(path))["down_revision"]
+    engine = create_engine(committed_database.owner_url, poolclass=NullPool)
+    with engine.connect() as connection:
+        configuration = alembic_configuration()
+        configuration.attributes["connection"] = connection
+        command.downgrade(configuration, before)
+    with engine.begin() as connection:
+        for table in ("threads", "tenants"):
+            connection.execute(text(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY"))
+        for number, (address, channel, stopped) in enumerate(
+            [
+                ("+15035550123", "text", "2026-03-01T12:00Z"),
+                ("+15035550123", "text", "2026-03-02T12:00Z"),
+                ("+15035550124", "text", None),
+                ("eva@me.example", "email", None),
+            ]
+        ):
+            connection.execute(
+                text(
+                    "INSERT INTO threads (tenant_id, id, public_id, channel, line_key, address,"
+                    " language, state, confidential, began_at, waiting_since, last_at, stopped_at,"
+                    " handled_seconds, closings, version) SELECT id, uuidv7(), :key, :channel,"
+                    " 'text', :address, 'en', 'new', false, now(), now(), now(), :stopped, 0, 0, 1"
+                    " FROM tenants WHERE slug = 'city-of-portland'"
+                ),
+                {"key": f"T-{number}", "channel": channel, "address": address, "stopped": stopped},
+            )
+        for table in ("threads", "tenants"):
+            connection.execute(text(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY"))
+    migrate(committed_database.owner_url)
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE notice_stops NO FORCE ROW LEVEL SECURITY"))
+        found = connection.execute(
+            text("SELECT address, subject_id, stopped_at = '2026-03-02T12:00Z' FROM notice_stops")
+        ).all()
+        connection.execute(text("ALTER TABLE notice_stops FORCE ROW LEVEL SECURITY"))
+    assert [tuple(each) for each in found] == [("+15035550123", None, True)]
+
+
 def test_the_whole_schema_prints_without_a_server_and_makes_the_same(
     tmp_path, server, owner
 ) -> None:
