@@ -15,7 +15,13 @@ from uuid import UUID
 
 from sqlalchemy import Row, select, text
 
-from regional311.chargeback.correcting import CORRECTED, KEPT, TAKEN_BACK, revision_keys
+from regional311.chargeback.correcting import (
+    CORRECTED,
+    KEPT,
+    MOST_REVISIONS,
+    TAKEN_BACK,
+    revision_keys,
+)
 from regional311.database.session import TenantSession, scope_of
 from regional311.metering.models import UsageEvent
 
@@ -158,25 +164,33 @@ class Doubtful:
 
 
 # A referral that its sender took back after it was worked, and a request for another partner that
-# was merged into one known before; unless somebody took the work back, or looked and kept it.
+# was merged into one known before; by the revision that holds, unless somebody took the work back,
+# or looked at any revision and kept it.
 _DOUBTFUL = text("""
 WITH gone AS (
-    SELECT 'referral\\:' || id || '\\:closed\\:1' AS source_key, 'entered_in_error' AS why,
+    SELECT 'referral\\:' || id || '\\:closed' AS stem, 'entered_in_error' AS why,
         public_id, coalesce(closed_at, sent_at) AS since
     FROM referrals
     WHERE tenant_id = :tenant AND side = 'received' AND state = 'entered_in_error'
     UNION ALL
-    SELECT 'request\\:' || id || '\\:taken_in\\:1', 'merged', public_id, updated_at
+    SELECT 'request\\:' || id || '\\:taken_in', 'merged', public_id, updated_at
     FROM followed_requests WHERE tenant_id = :tenant AND state = 'merged'
 )
 SELECT e.id, e.activity, e.service_owner_id, e.service_key, e.occurred_at, g.why, g.public_id,
     g.since
 FROM gone g
-JOIN usage_events e ON e.tenant_id = :tenant AND e.source_key = g.source_key
+CROSS JOIN LATERAL (
+    SELECT array_agg(g.stem || '\\:' || number) AS keys
+    FROM generate_series(1, CASE WHEN EXISTS (SELECT FROM usage_events b
+        WHERE b.tenant_id = :tenant AND b.source_key = g.stem || '\\:1\\:reversed')
+        THEN :most ELSE 1 END) AS number
+) work
+JOIN usage_events e ON e.tenant_id = :tenant AND e.source_key = ANY(work.keys)
 WHERE NOT EXISTS (SELECT FROM usage_events b
         WHERE b.tenant_id = :tenant AND b.source_key = e.source_key || '\\:reversed')
-    AND NOT EXISTS (SELECT FROM audit_events a
-        WHERE a.tenant_id = :tenant AND a.subject_id = e.id AND a.action = :kept)
+    AND NOT EXISTS (SELECT FROM usage_events x
+        JOIN audit_events a ON a.tenant_id = :tenant AND a.subject_id = x.id AND a.action = :kept
+        WHERE x.tenant_id = :tenant AND x.source_key = ANY(work.keys))
 ORDER BY g.since, e.id LIMIT :limit
 """)
 
@@ -184,6 +198,12 @@ ORDER BY g.since, e.id LIMIT :limit
 def doubtful(session: TenantSession, *, limit: int = PAGE) -> list[Doubtful]:
     """Recorded work that somebody has to look at, the longest waiting first: one statement."""
     rows = session.execute(
-        _DOUBTFUL, {"tenant": scope_of(session).tenant_id, "kept": KEPT, "limit": limit}
+        _DOUBTFUL,
+        {
+            "tenant": scope_of(session).tenant_id,
+            "kept": KEPT,
+            "most": MOST_REVISIONS,
+            "limit": limit,
+        },
     )
     return [Doubtful(*row) for row in rows]

@@ -122,8 +122,12 @@ def test_what_no_work_can_be_is_refused_and_nothing_changes(dbsession, work):
     assert len(recorded_work.revisions(dbsession, first.source_key)) == 1
 
 
+@pytest.mark.parametrize("before", [0, 2])
 @pytest.mark.parametrize("what", ["taken back", "kept"])
-def test_a_merged_request_is_looked_at_until_it_is_taken_back_or_kept(dbsession, work, what):
+def test_a_merged_request_is_looked_at_until_it_is_taken_back_or_kept(
+    dbsession, work, what, before
+):
+    """By its latest revision, however often it was corrected before."""
     request_id = new_id()
     me = dbsession.execute(text("SELECT current_setting('app.tenant')::uuid")).scalar_one()
     dbsession.execute(
@@ -135,10 +139,17 @@ def test_a_merged_request_is_looked_at_until_it_is_taken_back_or_kept(dbsession,
         {"me": me, "id": request_id, "now": DONE},
     )
     event = work(f"request:{request_id}:taken_in:1")
+    for seconds in range(before):
+        really = replace(Really.of(event), handle_seconds=seconds)
+        correct_work(dbsession, event.id, really, reason="wrong_facts", **LATER)
+        send(dbsession)
+        event = row(dbsession, next_revision(event.source_key))
     (found,) = recorded_work.doubtful(dbsession)
     assert (found.id, found.why, found.public_id) == (event.id, "merged", "R-LOOKAT-1")
     if what == "kept":
         keep_work(dbsession, event.id, now=LATER["now"])
+        really = replace(Really.of(event), handle_seconds=9)
+        correct_work(dbsession, event.id, really, reason="agreed", **LATER)
     else:
         correct_work(dbsession, event.id, None, reason="duplicate", **LATER)
     send(dbsession)
