@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, exists, func, or_, select, update
@@ -25,6 +26,10 @@ from regional311.exchange.service import REQUEST_STATUS, tell
 from regional311.identity.models import TrackingToken
 from regional311.intake import lifecycle
 from regional311.intake.models import FollowedRequest, MeToo, ServiceRequest
+from regional311.notices.service import withdraw_to
+
+NEWS: Final = ("me_too_status", "me_too_closed")
+"""Letters and texts to who said *me too*."""
 
 
 class NotOpen(Conflict):
@@ -157,25 +162,51 @@ def tell_need(
 
 def stop(session: TenantSession, *, me_too_id: UUID, now: datetime) -> None:
     """Send no more news: the address is forgotten, the count stays. Twice is as good as once."""
+    for request_id in end(session, MeToo.id == me_too_id, MeToo.ended_at.is_(None), now=now):
+        record(
+            session,
+            now=now,
+            action="request:me_too_stop",
+            subject_kind="request",
+            subject_id=request_id,
+            detail={"me_too": str(me_too_id), "by": "link"},
+        )
+
+
+def end(session: TenantSession, *chosen: ColumnElement[bool], now: datetime) -> list[UUID]:
+    """Forget the addresses of the *me toos* chosen, and withdraw what has not left to them.
+
+    Gives their requests. Where one was merged meanwhile, its news are about the other.
+    """
     tenant_id = scope_of(session).tenant_id
-    ended = session.execute(
+    send(session)
+    rows = session.execute(
+        select(MeToo.id, MeToo.request_id, ServiceRequest.merged_into_id, MeToo.email, MeToo.phone)
+        .join(
+            ServiceRequest,
+            (ServiceRequest.tenant_id == MeToo.tenant_id) & (ServiceRequest.id == MeToo.request_id),
+        )
+        .where(MeToo.tenant_id == tenant_id, *chosen)
+        .order_by(MeToo.id)
+        .with_for_update(of=MeToo)
+    ).all()
+    if not rows:
+        return []
+    session.execute(
         update(MeToo)
-        .where(MeToo.tenant_id == tenant_id, MeToo.id == me_too_id, MeToo.ended_at.is_(None))
+        .where(MeToo.tenant_id == tenant_id, MeToo.id.in_([row.id for row in rows]))
         .values(ended_at=now, email=None, phone=None, token=None)
-        .returning(MeToo.request_id)
         .execution_options(synchronize_session=False)
-    ).scalar_one_or_none()
-    if ended is None:
-        return
-    mark_changed(session)
-    record(
-        session,
-        now=now,
-        action="request:me_too_stop",
-        subject_kind="request",
-        subject_id=ended,
-        detail={"me_too": str(me_too_id), "by": "link"},
     )
+    mark_changed(session)
+    for row in rows:
+        withdraw_to(
+            session,
+            list(filter(None, (row.email, row.phone))),
+            list(filter(None, (row.request_id, row.merged_into_id))),
+            NEWS,
+        )
+    return [row.request_id for row in rows]
 
 
 def forget(session: TenantSession, now: datetime) -> int:
@@ -204,7 +235,7 @@ def forget(session: TenantSession, now: datetime) -> int:
     )
     forgotten = session.execute(
         update(MeToo)
-        .where(MeToo.tenant_id == tenant_id, _listens(), MeToo.request_id.in_(over))
+        .where(MeToo.tenant_id == tenant_id, listens(), MeToo.request_id.in_(over))
         .values(email=None, phone=None, token=None, ended_at=now)
         .returning(MeToo.id)
         .execution_options(synchronize_session=False)
@@ -218,13 +249,14 @@ def hears(session: TenantSession, me_too_id: UUID) -> bool:
     """Whether news still go to who said this *me too*. One statement."""
     found = session.execute(
         select(MeToo.id).where(
-            MeToo.tenant_id == scope_of(session).tenant_id, MeToo.id == me_too_id, _listens()
+            MeToo.tenant_id == scope_of(session).tenant_id, MeToo.id == me_too_id, listens()
         )
     )
     return found.first() is not None
 
 
-def _listens() -> ColumnElement[bool]:
+def listens() -> ColumnElement[bool]:
+    """Say of which *me toos* news still go somewhere."""
     return or_(MeToo.email.is_not(None), MeToo.phone.is_not(None))
 
 

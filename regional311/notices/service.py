@@ -429,6 +429,30 @@ def _everywhere(
                 mark_changed(session)
 
 
+def withdraw_to(
+    session: TenantSession,
+    recipients: Sequence[str],
+    subject_ids: Sequence[UUID],
+    events: Sequence[str],
+) -> None:
+    """Withdraw what has not left of these events, about these subjects, to these addresses."""
+    changed = session.execute(
+        update(OutboxMessage)
+        .where(
+            OutboxMessage.tenant_id == scope_of(session).tenant_id,
+            OutboxMessage.subject_id.in_(subject_ids),
+            OutboxMessage.recipient.in_(recipients),
+            OutboxMessage.event.in_(events),
+            OutboxMessage.state.in_(("pending", "dead", "aside")),
+        )
+        .values(dict(_GONE))
+        .returning(OutboxMessage.id)
+        .execution_options(synchronize_session=False)
+    ).first()
+    if changed is not None:
+        mark_changed(session)
+
+
 def with_fragments(
     values: Mapping[str, str],
     *,

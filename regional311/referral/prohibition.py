@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from regional311.audit.service import record
@@ -19,6 +19,7 @@ from regional311.database.rows import send
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
 from regional311.errors import NotFound
 from regional311.exchange.service import tell
+from regional311.intake import me_too
 from regional311.intake.models import (
     Contact,
     FollowedRequest,
@@ -70,18 +71,8 @@ def prohibit(session: TenantSession, *, now: datetime, contact_id: UUID) -> None
         subject_kind="contact",
         subject_id=contact_id,
     )
-    session.execute(
-        update(MeToo)
-        .where(
-            MeToo.tenant_id == tenant_id,
-            or_(MeToo.email.is_not(None), MeToo.phone.is_not(None)),
-            MeToo.need_id.in_(
-                select(Need.id).where(Need.tenant_id == tenant_id, Need.contact_id == contact_id)
-            ),
-        )
-        .values(email=None, phone=None, token=None, ended_at=now)
-        .execution_options(synchronize_session=False)
-    )
+    needs = select(Need.id).where(Need.tenant_id == tenant_id, Need.contact_id == contact_id)
+    me_too.end(session, me_too.listens(), MeToo.need_id.in_(needs), now=now)
     stop_for_contact(session, contact_id, reason="contact_prohibited", now=now)
     told_of = list(
         session.execute(

@@ -10,7 +10,7 @@ from math import cos, radians, sin, sqrt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from regional311.database.ids import new_id
 from regional311.database.session import acting_for
@@ -170,6 +170,39 @@ def test_who_said_me_too_hears_and_can_stop(city, region):
     assert only(city, ServiceRequest).me_too == 2
     row = city.execute(select(MeToo).where(MeToo.ended_at.is_not(None))).scalars().one()
     assert (row.email, row.token) == (None, None)
+
+
+def test_news_that_wait_are_taken_back_from_who_wants_no_more(city, region):
+    """What was written before a merge, and after it; others' letters leave."""
+    kept, other = two(city, region)
+    joined(city, other, phone="+15035550123")
+    joined(city, other, "web:2", email="bo@me.example")
+    change = {"now": LATER, "followers": NAMES}
+    service.change_request(
+        city, version=1, request_id=other.request_id, to="in_progress", message="Soon.", **change
+    )
+    merged(city, kept, other, version=2)
+    service.add_note(
+        city, text="Still there.", internal=False, request_id=kept.request_id, **change
+    )
+    assert len(texts_to(city, "+15035550123")) >= 2
+    city.execute(
+        update(OutboxMessage)
+        .where(OutboxMessage.subject_id == other.request_id)
+        .values(state="aside")
+    )
+    others = texts_to(city, "bo@me.example")
+    row = city.execute(select(MeToo).where(MeToo.phone.is_not(None))).scalars().one()
+    me_too.stop(city, me_too_id=row.id, now=LATER)
+    assert texts_to(city, "+15035550123") == []
+    gone = select(OutboxMessage.body).where(OutboxMessage.state == "withdrawn").distinct()
+    assert city.execute(gone).scalars().all() == [""]
+    assert texts_to(city, "bo@me.example") == others != []
+
+
+def texts_to(session, address):
+    rows = select(OutboxMessage.id).where(OutboxMessage.recipient == address)
+    return session.execute(rows.order_by(OutboxMessage.id)).scalars().all()
 
 
 def test_addresses_are_forgotten_when_it_cannot_be_opened_again(city, region):
@@ -402,8 +435,21 @@ def test_who_must_not_be_contacted_hears_nothing(city, region):
     too = same(city, region, filed)
     emails = select(MeToo.email).order_by(MeToo.id)
     assert city.execute(emails).scalars().all() == [None, "anna@canary.example"]
+    service.add_note(
+        city,
+        now=LATER,
+        request_id=filed.request_id,
+        text="Still there.",
+        internal=False,
+        followers=NAMES,
+    )
+    waits = select(OutboxMessage.state, OutboxMessage.recipient).where(
+        OutboxMessage.event == "me_too_status"
+    )
+    assert city.execute(waits).all() == [("pending", "anna@canary.example")]
     prohibit(city, now=LATER, contact_id=too.contact_id)
     assert city.execute(emails).scalars().all() == [None, None]
+    assert city.execute(waits).all() == [("withdrawn", "")]
 
 
 def test_what_is_closed_meanwhile_takes_no_more(city, region):
