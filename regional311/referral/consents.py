@@ -180,7 +180,8 @@ def _end(
                 reason="person_declined" if why == REVOKED else "consent_ended",
                 followers=followers,
             )
-        _set(session, row.id, consent_ended=why, consent_ended_at=now)
+        # what was asked is erased, and nobody can answer it any more
+        _set(session, row.id, consent_ended=why, consent_ended_at=now, asked_at=None)
         tell(
             session,
             to=receiver_id,
@@ -191,7 +192,14 @@ def _end(
         )
     with acting_for(session, receiver_id):
         for row in referrals:
-            _set(session, row.id, shared=ERASED, consent_ended=why, consent_ended_at=now)
+            _set(
+                session,
+                row.id,
+                shared=ERASED,
+                consent_ended=why,
+                consent_ended_at=now,
+                asked_at=None,
+            )
             erase(session, row.id)
             erase_attachments(session, row.id, now=now)
             erase_messages(session, row.id)

@@ -316,6 +316,19 @@ def test_nothing_is_said_late_once_the_consent_is_over_or_about_what_ended_other
         late_word(city, other)
 
 
+def test_a_late_word_waits_for_nobody_once_the_consent_has_ended(city, region, people):
+    """Its words are gone and cannot be answered: it is no question any more on either side."""
+    filed = expired(city, region)
+    late_word(city, filed)
+    consents.revoke_consent(city, now=days(51), consent_id=one(city, Consent)[0].id)
+    assert worklist.counts(city, now=days(52), person_id=None)["questions"] == 0
+    assert worklist.listed(city, "questions", now=days(52), person_id=None).rows == []
+    asked = [one(city, Referral, Referral.id == filed.referral_id)[0].asked_at]
+    with acting_for(city, THERE):
+        asked += [one(city, Referral, Referral.id == filed.referral_id)[0].asked_at]
+    assert asked == [None, None]
+
+
 # --- follow-ups -----------------------------------------------------------------------------------
 
 
