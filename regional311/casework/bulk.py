@@ -126,7 +126,7 @@ def check(wanted: Wanted) -> None:
                 raise lifecycle.ResolutionNeeded(
                     "Choose how they were resolved.", field="resolution"
                 )
-            if not wanted.words and len((wanted.message or "").strip()) < lifecycle.MIN_MESSAGE:
+            if not wanted.words and not lifecycle.says_enough(wanted.message):
                 raise lifecycle.MessageNeeded(
                     "Pick a text, or say in plain words what happened; the people read this.",
                     field="message",

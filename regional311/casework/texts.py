@@ -39,6 +39,10 @@ answers. Of a closing: the request's number, what was asked for, ours, where, an
 LONGEST: Final[Mapping[str, int]] = {"answer": 10_000, "closing": 2000}
 """As long as the words for the person may be."""
 LANGUAGES: Final = ("en", "es", "vi", "zh-Hant", "ru")
+TOO_SHORT: Final = (
+    "Say in plain words what happened; the person reads this. "
+    f"Write at least {lifecycle.MIN_MESSAGE} letters, places not counted."
+)
 CHANNELS: Final = ("email", "text", "chat")
 LONGEST_NAME: Final = 100
 _LONGEST_KEY: Final = 40
@@ -110,6 +114,8 @@ def text_faults(
     []
     >>> list(text_faults("answer", "Thanks", [("en", "{nobody}")]))[0][0]
     'text_en'
+    >>> list(text_faults("closing", "Done", [("en", "Done: {number}.")]))[0][0]
+    'text_en'
     """
     if not name.strip() or len(name.strip()) > LONGEST_NAME:
         yield "name", f"Give it a name of at most {LONGEST_NAME} characters."
@@ -121,6 +127,8 @@ def text_faults(
             yield where, f"Write something, at most {LONGEST[purpose]} characters."
         elif fault := _place_fault(text, PLACES[purpose]):
             yield where, fault
+        elif purpose == "closing" and not lifecycle.says_enough(filled(text, {}, purpose)):
+            yield where, TOO_SHORT
 
 
 def _place_fault(text: str, places: Sequence[str]) -> str | None:

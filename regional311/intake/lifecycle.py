@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
+from unicodedata import east_asian_width
 
 from regional311.errors import Conflict, InvalidInput
 
@@ -45,7 +46,9 @@ REOPEN_DAYS: Final = 30
 
 PRIORITIES: Final = ("low", "normal", "high", "urgent")
 MIN_MESSAGE: Final = 10
-"""Characters of the words that tell a person what happened."""
+"""Letters of the words that tell a person what happened; see :func:`says_enough`."""
+_WIDE: Final = 3
+"""Letters for which one Chinese character stands, or another that is as wide."""
 
 DISPOSITIONS: Final = (
     "answered",
@@ -96,6 +99,17 @@ PARTS: Final = (CLOSE_PARTS, KEEP_PARTS)
 """What becomes of open parts when their whole is closed."""
 
 
+def says_enough(words: str | None) -> bool:
+    """Whether words can tell a person what happened: they are not too few.
+
+    >>> [says_enough(each) for each in ("It is filled.", "Done.", None, "已經修好。", "好")]
+    [True, False, False, True, False]
+    """
+    said = (words or "").strip()
+    wide = sum(east_asian_width(each) in "WF" for each in said)
+    return len(said) + (_WIDE - 1) * wide >= MIN_MESSAGE
+
+
 def next_states(state: str) -> tuple[str, ...]:
     """Give the states that a request can go to from here."""
     return TRANSITIONS[state]
@@ -123,7 +137,7 @@ def check_transition(
     if to == "closed":
         if resolution not in RESOLUTIONS:
             raise ResolutionNeeded("Choose how the request was resolved.", field="resolution")
-        if len((message or "").strip()) < MIN_MESSAGE:
+        if not says_enough(message):
             raise MessageNeeded(
                 "Say in plain words what happened; the person reads this.", field="message"
             )

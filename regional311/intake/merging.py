@@ -72,7 +72,7 @@ def merge(
         raise CannotMerge(
             f"One of the two is confidential and {number} would tell of it.", field="into"
         )
-    if len(message.strip()) < lifecycle.MIN_MESSAGE:
+    if not lifecycle.says_enough(message):
         raise lifecycle.MessageNeeded(
             "Say in plain words what happened; the person reads this.", field="message"
         )

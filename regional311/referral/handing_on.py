@@ -224,7 +224,7 @@ def _held(session: TenantSession, request_id: UUID, version: int, words: str) ->
     request = locked(session, ServiceRequest, request_id, version, {}, "request")
     if request.state in lifecycle.CLOSED:
         raise CannotHandOn("It has ended, so it is handed on to nobody.")
-    if len(words.strip()) < lifecycle.MIN_MESSAGE or len(words) > LONGEST:
+    if not lifecycle.says_enough(words) or len(words) > LONGEST:
         raise ReasonNeeded("Say why it is not yours; whoever gets it reads this.", field="words")
     return request
 

@@ -89,7 +89,7 @@ def split(
             raise CannotSplit(
                 f"{part.service!r} is not a service that a part can be of.", field="parts"
             )
-        if len(part.words.strip()) < lifecycle.MIN_MESSAGE:
+        if not lifecycle.says_enough(part.words):
             raise CannotSplit("Say of each part what is to be done.", field="parts")
         if service.tenant != slug and whole.confidential:
             raise CannotLink("A confidential request has no parts at other partners.")

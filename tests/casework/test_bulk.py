@@ -22,6 +22,7 @@ from regional311.casework.bulk import (
 )
 from regional311.casework.models import BulkChange
 from regional311.casework.tags import tags
+from regional311.casework.texts import text_faults
 from regional311.database.session import acting_for, scope_of
 from regional311.errors import InvalidInput, NotFound
 from regional311.intake import me_too, queries, service
@@ -78,6 +79,13 @@ def test_each_is_changed_by_itself_and_what_cannot_be_says_why(work, region):
     assert "cannot become closed" in found[1].why
     far = progress(work, bulk_id, 3)
     assert (far.many("changed"), far.many("refused"), far.many("waiting")) == (2, 1, 0)
+
+
+def test_few_chinese_characters_say_enough(work, region):
+    chosen, words = filed(work, region, 1), {"zh-Hant": "已經修好。"}
+    assert list(text_faults("closing", "Filled", list(words.items()))) == []
+    do(work, ask(work, replace(CLOSE, message=None, words=words, own="zh-Hant"), chosen, now=LATER))
+    assert states(work, chosen) == ["closed"]
 
 
 def test_undoing_puts_back_what_nobody_has_touched_since(work, region):

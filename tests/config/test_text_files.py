@@ -58,6 +58,14 @@ key = "twice"
 name = "Twice"
 words = []
 
+[[closing]]
+key = "short"
+name = "Short"
+
+[[closing.words]]
+language = "es"
+text = "Listo: {number}"
+
 [[answer]]
 key = "empty"
 name = "Empty"
@@ -79,6 +87,7 @@ def test_what_is_wrong_is_named_at_once(root):
         ("closing[twice].words[en].language", "en is used twice"),
         ("closing[twice].words[en].text", "{name} is no place that can be filled in."),
         ("closing[twice].words[en].text", "A brace stands alone."),
+        ("closing[short].words[es].text", "Say in plain words what happened"),
         ("answer[empty].words[es].text", "Write something"),
         ("closing[twice].words", "Write it in one language at least."),
     ):
@@ -109,7 +118,7 @@ def test_texts_go_into_the_database_and_back_and_forms_are_not_written_over(
             text_id=row.id,
             version=1,
             name="Pothole filled",
-            words={"en": "Filled."},
+            words={"en": "It was filled."},
             now=NOW,
             service_key="pothole",
             resolution="completed",
@@ -128,7 +137,7 @@ def test_texts_go_into_the_database_and_back_and_forms_are_not_written_over(
     target = tmp_path / "exported"
     export(applied, target, now=NOW)
     assert str(plan(applied, target, now=NOW)) == "No changes."
-    assert 'text = "Filled."' in (target / f"{CITY}/texts.toml").read_text()
+    assert 'text = "It was filled."' in (target / f"{CITY}/texts.toml").read_text()
     assert "Gracias: {number}." in (target / "policies/texts.toml").read_text()
     (root / f"{CITY}/texts.toml").unlink()
     planned = {each.key: each.verdict.value for each in plan(applied, root, now=NOW).items}

@@ -93,7 +93,10 @@ def test_bad_input_names_the_field_and_keeps_nothing(sign_in, web_engine, people
     refused = add(supervisor, name="Bad", text_en="Dear {name}")
     assert refused.status_int == 400
     assert "{name} is no place that can be filled in. Places are {number}, {service}" in refused
-    assert add(supervisor, name="", text_en="Words").status_int == 400
+    assert add(supervisor, name="", text_en="It is filled.").status_int == 400
+    short = add(supervisor, name="Bad", text_en="It is filled.", text_es="Listo: {number} {place}")
+    assert short.status_int == 400
+    assert "Write at least 10 letters, places not counted." in short
     with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
         kept = session.scalars(
             select(PreparedText.name).where(PreparedText.name.in_(["Bad", ""]))
@@ -103,7 +106,7 @@ def test_bad_input_names_the_field_and_keeps_nothing(sign_in, web_engine, people
 
 def test_one_that_is_offered_no_more_and_those_of_answers_are_apart(sign_in, spanish):
     supervisor = sign_in("supervisor", CITY)
-    add(supervisor, name="Once only", text_en="Done.")
+    add(supervisor, name="Once only", text_en="That was once only.")
     page = supervisor.get(TEXTS)
     link = next(a["href"] for a in page.html.select("th a") if a.text == "Once only")
     path = link.removeprefix("http://localhost")

@@ -29,7 +29,10 @@ class Merging(Shape):
     """Which one it is the same as, and words for who filed it."""
 
     into: Short = Field(description="Number of the request that goes on.")
-    message: Words = Field(min_length=10)
+    message: Words = Field(
+        min_length=4,
+        description="Words for the person; ten letters at least, a Chinese character is three.",
+    )
 
 
 class TakingOut(Shape):

@@ -262,7 +262,10 @@ class Closing(Shape):
     """How it was resolved, in a word and in words for the person."""
 
     resolution: Resolution
-    message: Words = Field(min_length=10)
+    message: Words = Field(
+        min_length=4,
+        description="Words for the person; ten letters at least, a Chinese character is three.",
+    )
     parts: Literal["close", "keep"] | None = Field(
         None, description="What becomes of its open parts; needed when there are any."
     )
