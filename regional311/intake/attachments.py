@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import select
@@ -12,6 +13,9 @@ from sqlalchemy.orm import Session
 from regional311.database.session import scope_of
 from regional311.intake.models import Attachment
 from regional311.intake.queries import Page, beyond, page_of
+
+PREFIX: Final = "added:"
+"""Begins the key of a file that was added later; no question's key has a colon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +36,14 @@ def attachments(
     session: Session,
     *subjects: UUID | None,
     question: str | None = None,
+    added: bool = False,
     after: str | None = None,
     limit: int = 50,
 ) -> Page[FileRow]:
-    """Give the files of these records, the first first, or that of one question: one statement."""
+    """Give the files of these records, the first first, or that of one question: one statement.
+
+    `added` gives only those that answer no question (:mod:`regional311.intake.added_files`).
+    """
     columns = [getattr(Attachment, name) for name in FileRow.__dataclass_fields__]
     query = select(*columns).where(
         Attachment.tenant_id == scope_of(session).tenant_id,
@@ -43,6 +51,8 @@ def attachments(
     )
     if question is not None:
         query = query.where(Attachment.question == question)
+    if added:
+        query = query.where(Attachment.question.startswith(PREFIX))
     if after is not None:
         query = query.where(beyond(Attachment.stored_at, Attachment.id, after, oldest_first=True))
     rows = session.execute(query.order_by(Attachment.stored_at, Attachment.id).limit(limit + 1))

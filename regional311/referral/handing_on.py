@@ -29,6 +29,7 @@ from regional311.database.session import TenantSession, acting_for, mark_changed
 from regional311.errors import Conflict, InvalidInput
 from regional311.exchange import service as exchange
 from regional311.intake import lifecycle, links
+from regional311.intake.attachments import PREFIX
 from regional311.intake.models import (
     Attachment,
     Contact,
@@ -289,6 +290,8 @@ def _go(
                     Attachment.tenant_id == tenant_id,
                     Attachment.subject_id.in_([each for each in (need_id, request.id) if each]),
                     Attachment.content.is_not(None),
+                    # what staff added is theirs, as internal notes are
+                    ~Attachment.question.startswith(PREFIX),
                 )
             )
         )

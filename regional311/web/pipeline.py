@@ -77,10 +77,11 @@ def guard_factory(handler, registry):
 
 
 def _largest(request) -> int:
-    """How much may be sent: files come in parts, or in JSON with what a program files."""
+    """How much may be sent: files come in parts, or in JSON with what a program files or adds."""
+    parts = request.environ.get("PATH_INFO", "").split("/")[2:]
     with_files = request.content_type == "multipart/form-data" or (
         request.content_type == "application/json"
-        and request.environ.get("PATH_INFO", "").split("/")[2:] == ["requests"]
+        and (parts == ["requests"] or (parts[:1], parts[2:]) == (["requests"], ["attachments"]))
     )
     return LARGEST_UPLOAD if with_files else LARGEST_BODY
 

@@ -276,6 +276,7 @@ ACTIONS: Final[Mapping[str, Any]] = {
     "request:heard": _("The person wrote"),
     "request:rate": _("The person said whether it helped"),
     "request:note": _("Note added"),
+    "request:attach": _("File added"),
     "settings:accommodation": _("Terms of accommodations set"),
     "accommodation:take": _("Taken in"),
     "accommodation:acknowledge": _("Acknowledged"),

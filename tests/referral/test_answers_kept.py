@@ -13,11 +13,14 @@ from regional311.catalog.content import Question
 from regional311.catalog.forms import resolve
 from regional311.database.session import Scope, acting_for, open_session
 from regional311.exchange.models import Envelope
+from regional311.intake.added_files import FileThere, TooManyFiles, add_file
+from regional311.intake.lifecycle import StepNotAllowed
 from regional311.intake.models import Attachment, Need, ServiceRequest
 from regional311.intake.queries import attachment, attachment_of_contact
 from regional311.intake.service import erase_attachments
 from regional311.intake.uploads import upload
 from regional311.referral import filing
+from regional311.referral.handing_on import hand_on
 from regional311.referral.models import Decision, Referral
 from regional311.strict import from_plain
 from tests.intake.pictures_sent import JPEG
@@ -186,6 +189,35 @@ def test_a_file_crosses_with_the_answers_and_not_without(city, region, form, ans
         assert attachment(city, "photo", agreed.request_id) is None
     # what the sender has stays the sender's
     assert all(content == PHOTO.content for _subject, _name, content in files(city))
+
+
+def test_a_file_that_staff_added_stays_when_a_request_is_handed_on(city, region, form, monkeypatch):
+    on = region.today("city", NOW)
+    sharing = region.sharing(on)
+    grants = tuple(replace(each, fields=(*each.fields, "answers")) for each in sharing.grants)
+    monkeypatch.setitem(region._sharing, on, replace(sharing, grants=grants))
+    agreed = intake(reply=WITH_PHOTO, files=(PHOTO,), asker=ANNA, consent="given")
+    filed = filing.take_in(city, region, agreed, now=NOW)
+    bill = upload("", "bill.pdf", b"%PDF-1.7 what it cost")
+    add_file(city, filed.request_id, bill, now=NOW)
+    with pytest.raises(FileThere):
+        add_file(city, filed.request_id, bill, now=NOW)
+    said = {"service": "county/bridge-pothole", "words": "It is on your bridge."}
+    said["message"] = "It is on the bridge, so the County has it now."
+    hand_on(city, region, now=NOW, request_id=filed.request_id, version=1, **said)
+    assert [name for _subject, name, _content in files(city)] == ["hole.jpg", "bill.pdf"]
+    with acting_for(city, IDS["county"]):
+        assert files(city) == [(filed.request_id, "hole.jpg", PHOTO.content)]
+    with pytest.raises(StepNotAllowed):
+        add_file(city, filed.request_id, upload("", "b.pdf", b"%PDF-1.7 more"), now=NOW)
+
+
+def test_a_request_has_so_many_added_files(city, region, form, monkeypatch):
+    monkeypatch.setattr("regional311.intake.added_files.MOST", 1)
+    filed = filing.take_in(city, region, intake(reply=REPLY), now=NOW)
+    add_file(city, filed.request_id, upload("", "a.pdf", b"%PDF-1.7 a"), now=NOW)
+    with pytest.raises(TooManyFiles):
+        add_file(city, filed.request_id, upload("", "b.pdf", b"%PDF-1.7 b"), now=NOW)
 
 
 def test_a_files_name_is_not_told_where_the_file_is_not(city, region, form):

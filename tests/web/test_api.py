@@ -15,6 +15,7 @@ from itertools import count
 import pytest
 from jsonschema import Draft202012Validator
 from PIL import Image
+from pyramid.httpexceptions import HTTPNoContent
 from pyramid.request import Request
 from sqlalchemy import select, update
 from webtest import TestApp
@@ -636,6 +637,51 @@ def test_a_file_comes_with_a_request_and_is_read_again(program, document):
     robot.get(f"{at}/attachment?question=other", 404)
 
 
+def test_a_file_is_added_to_a_request_that_is_there(program, document, sign_in):
+    robot = program()
+    number = robot.once("/requests", pothole()).json["request"]
+    at = f"/requests/{number}/attachments"
+    shown = BytesIO()
+    place = Image.Exif()
+    place[0x010E] = "at my own door"
+    Image.new("RGB", (40, 30), "green").save(shown, "JPEG", exif=place)
+    file = {"name": "mended.exe", "content": base64.b64encode(shown.getvalue()).decode()}
+    robot.post(at, file, 400)
+    for wrong, where in (
+        ({"content": "!!!!"}, "content"),
+        ({"content": base64.b64encode(b"MZ programs").decode()}, "content"),
+        ({"audience": "public"}, "audience"),
+        ({"name": ""}, "name"),
+    ):
+        refused = robot.once(at, file | wrong, 422).json
+        assert refused["errors"][0]["pointer"] == f"#/{where}"
+    assert robot.get(at).json["items"] == []
+    first = robot.once(at, file, key="mended")
+    answer_of(document, OPERATIONS["addAttachment"], 201).validate(first.json)
+    assert (first.json["name"], first.json["media_type"]) == ("mended.jpg", "image/jpeg")
+    assert robot.once(at, file, key="mended").json == first.json
+    assert robot.get(at).json["items"] == [first.json]
+    assert robot.once(at, file, 409).json["code"] == "FileThere"
+    question = first.json["question"]
+    whole = robot.get(f"/requests/{number}/attachment?question={question}").json
+    kept = base64.b64decode(whole["content"])
+    assert b"my own door" in shown.getvalue()
+    assert b"my own door" not in kept
+    assert hashlib.sha256(kept).hexdigest() == first.json["sha256"]
+    robot.change(f"/requests/{number}/close", {"resolution": "completed", "message": "It is done."})
+    bill = base64.b64encode(b"%PDF-1.7 what it cost").decode()
+    robot.once(at, {"name": "bill.pdf", "content": bill})
+    # staff see both, and who added them
+    worker = sign_in("worker", CITY)
+    page = worker.get(f"/{CITY}/requests/{number}")
+    assert "File added" in page
+    assert page.click("mended.jpg").body == kept
+    assert page.click("bill.pdf").content_disposition.startswith("attachment")
+    # with a key that only reads nothing is added, and nothing to what is nobody's
+    program(scopes=["request:read"]).once(at, {"name": "b.pdf", "content": bill}, 403)
+    robot.once("/requests/R-00000-00000/attachments", file, 404)
+
+
 def test_a_key_takes_no_request_and_a_person_does(program, sign_in):
     robot = program()
     number = robot.once("/requests", pothole()).json["request"]
@@ -734,6 +780,16 @@ def test_too_much_is_refused_in_the_format_that_was_asked(application, path, kin
     assert refused.status_int == 413
     assert refused.content_type == kind
     assert "too large" in refused.text
+
+
+def test_files_may_be_larger_than_other_bodies(application):
+    for path, status in (("notes", 413), ("attachments", 204)):
+        call = Request.blank(f"/{CITY}/requests/R-1/{path}", method="POST")
+        call.content_type = "application/json"
+        call.environ["CONTENT_LENGTH"] = "3000000"
+        call.registry = application.registry
+        guard = guard_factory(lambda request: HTTPNoContent(), application.registry)
+        assert guard(call).status_int == status
 
 
 def test_every_refusal_is_a_problem(program, document):

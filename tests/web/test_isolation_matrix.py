@@ -136,6 +136,7 @@ PROGRAMS: dict[tuple[str, str, str], tuple[str, str]] = {
         "requests/{request}/attachment?question=photo",
         REQUESTS,
     ),
+    ("RequestRecord", "attachments", "POST"): ("requests/{request}/attachments", WORKS),
     ("RequestRecord", "claim", "POST"): ("requests/{request}/claim", WORKS),
     ("RequestRecord", "untag", "POST"): ("requests/{request}/untag", WORKS),
     ("ContactRecord", "needs", "GET"): ("contacts/{contact}/needs", CONTACTS),

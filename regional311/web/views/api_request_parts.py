@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 from pyramid.httpexceptions import HTTPNotFound
@@ -13,12 +13,20 @@ from regional311.casework import tags
 from regional311.errors import Conflict
 from regional311.identity.clients import Program
 from regional311.identity.permissions import Permissions as P
-from regional311.intake import merging, queries
-from regional311.intake.attachments import attachments
+from regional311.intake import added_files, merging, queries
+from regional311.intake.attachments import PREFIX, attachments
 from regional311.web.api.operations import Call, Told, operation
 from regional311.web.api.shapes import Changed, Line, Nothing, Page, PartAsked, Shape, Short, Words
 from regional311.web.tree import RequestRecord
-from regional311.web.views.api_requests import GROUP, changed, follows, give, own
+from regional311.web.views.api_requests import (
+    GROUP,
+    FileContent,
+    changed,
+    follows,
+    give,
+    own,
+    taken,
+)
 
 
 class NobodyAsks(Conflict):
@@ -63,7 +71,10 @@ class Tagged(Shape):
 class AttachmentEntry(Shape):
     """A file that was sent with a request."""
 
-    question: str = Field(description="Key of the question that it answers.")
+    question: str = Field(
+        description="Key of the question that it answers; `added:` begins that of one that was "
+        "added later and answers none."
+    )
     name: str
     media_type: str
     size: int = Field(description="Bytes.")
@@ -75,7 +86,18 @@ class AttachmentEntry(Shape):
 class AttachmentAsked(Shape):
     """Which file."""
 
-    question: Line = Field(min_length=1, description="Key of the question that it answers.")
+    question: Line = Field(min_length=1, description="Its `question` in the list of files.")
+
+
+class NewAttachment(Shape):
+    """A file for a request that is there: a picture or a PDF of at most 8 MB."""
+
+    name: Line = Field(min_length=1)
+    content: FileContent
+    audience: Literal["internal"] = Field(
+        default="internal",
+        description="Who sees it: staff of this partner only, as with every file of a request.",
+    )
 
 
 class AttachmentWhole(AttachmentEntry):
@@ -216,6 +238,29 @@ def read_attachment(call: Call[AttachmentAsked, None]) -> Any:
     if file is None or not found.rows:
         raise HTTPNotFound
     return {**_file(found.rows[0]), "content": base64.b64encode(file.content).decode()}
+
+
+@operation(
+    group=GROUP,
+    context=RequestRecord,
+    method="POST",
+    permission=P.REQUEST_WORK,
+    path="/requests/{number}/attachments",
+    name="attachments",
+    body=NewAttachment,
+    answer=AttachmentEntry,
+    status=201,
+    creates=True,
+)
+def add_attachment(call: Call[Nothing, NewAttachment]) -> Any:
+    """Add a file to a request, open or closed; its history says so.
+
+    What it is is told by its first bytes. A picture is drawn anew, so that it holds no place data;
+    its digest is that of what is kept. At most 20 are added to one request.
+    """
+    row, said = _own_row(call), call.body
+    file = taken(PREFIX, said.name, said.content, field="content")
+    return _file(added_files.add_file(call.session, row.id, file, now=call.request.now))
 
 
 def _file(row: Any) -> dict[str, Any]:

@@ -181,14 +181,20 @@ class NewPerson(Shape):
     )
 
 
+FileContent = Annotated[
+    str,
+    StringConstraints(min_length=4, max_length=11_500_000),
+    Field(description="In base64.", json_schema_extra={"contentEncoding": "base64"}),
+]
+"""A file of at most 8 MB."""
+
+
 class NewFile(Shape):
     """A file that answers a question: a picture or a PDF of at most 8 MB."""
 
     question: Key = Field(description="Key of one of the service's questions for a file.")
     name: Line
-    content: Annotated[str, StringConstraints(min_length=4, max_length=11_500_000)] = Field(
-        description="In base64.", json_schema_extra={"contentEncoding": "base64"}
-    )
+    content: FileContent
 
 
 class NewRequest(Shape):
@@ -542,7 +548,10 @@ def _intake(call: Call[Nothing, NewRequest]) -> filing.Intake:
         updates_by=person.updates_by,
     )
     known = asker.name or asker.phone or asker.email
-    files = tuple(_upload(at, each) for at, each in enumerate(said.files))
+    files = tuple(
+        taken(each.question, each.name, each.content, field=f"files/{at}/content")
+        for at, each in enumerate(said.files)
+    )
     return filing.Intake(
         source="api",
         key=secret_key(
@@ -569,15 +578,16 @@ def _degrees(value: float) -> Decimal:
     return round(Decimal(str(value)), 6)
 
 
-def _upload(at: int, sent: NewFile) -> Upload:
+def taken(question: str, name: str, sent: str, *, field: str) -> Upload:
+    """Take a file that was sent in base64; `field` is where in the body. Raises `InvalidInput`."""
     try:
-        content = base64.b64decode(sent.content, validate=True)
+        content = base64.b64decode(sent, validate=True)
     except ValueError:
-        raise InvalidInput("Is not base64.", field=f"files/{at}/content") from None
+        raise InvalidInput("Is not base64.", field=field) from None
     try:
-        return upload(sent.question, sent.name, content)
+        return upload(question, name, content)
     except FileRefused as error:
-        raise InvalidInput(error.message, field=f"files/{at}/content") from None
+        raise InvalidInput(error.message, field=field) from None
 
 
 def _reply(call: Call[Nothing, NewRequest], service: Any, files: Sequence[Upload]) -> Reply | None:

@@ -15,6 +15,8 @@ from regional311.catalog.queries import forms
 from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
 from regional311.intake import lifecycle, queries
+from regional311.intake.added_files import ADDED, MOST
+from regional311.intake.attachments import attachments
 from regional311.intake.giving import give
 from regional311.intake.links import open_parts
 from regional311.intake.merging import merge, take_out
@@ -419,6 +421,7 @@ def page_of_own(context: RequestRecord, request: Any, **failed: Any) -> dict[str
         "notes": [],
         "inquirer": None,
         "asked": [],
+        "added": [],
         "description": None,
         "opened": next(iter(failed), None),
         "contact_url": f"/{tell.slug}/contacts/{detail.contact}" if detail.contact else None,
@@ -478,6 +481,7 @@ def page_of_own(context: RequestRecord, request: Any, **failed: Any) -> dict[str
         **request_handing.shown(request, context),
         "tags": tags(request.dbsession, found.id) if _was_tagged(detail.history) else [],
         "tag_url": f"{here}/tag" if works else None,
+        "added": _added(tell, request, here, detail.history),
     }
     for name in ("link", "send-back"):
         if name in failed:
@@ -489,6 +493,20 @@ def page_of_own(context: RequestRecord, request: Any, **failed: Any) -> dict[str
 def _was_tagged(history: Sequence[Any]) -> bool:
     """Whether there may be tags: whoever put one on is in the trail, as far as that was read."""
     return len(history) >= queries.HISTORY or any(each.action == TAGGED for each in history)
+
+
+def _added(
+    tell: Telling, request: Any, here: str, history: Sequence[Any]
+) -> list[tuple[str, str | None, str]]:
+    """Files that were added later, as (name, when, address), where the trail says there are any."""
+    if len(history) < queries.HISTORY and not any(each.action == ADDED for each in history):
+        return []
+    found = attachments(request.dbsession, request.context.record.id, added=True, limit=MOST)
+    return [
+        (each.name, tell.when(each.stored_at), f"{here}/file?question={each.question}")
+        for each in found.rows
+        if each.erased_at is None
+    ]
 
 
 def _together(context: RequestRecord, request: Any) -> dict[str, Any]:
