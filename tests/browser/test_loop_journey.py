@@ -85,3 +85,22 @@ def test_rejected_referred_again_seen_and_taken_back(open_page, examine, site):
     desk.get_by_text("Not met because: All are full").wait_for()
     desk.goto(f"/{CITY}/outcomes")
     examine(desk, "loop-outcomes")
+
+
+def test_esc_leaves_the_persons_page(open_page, examine):
+    page = open_page(width=360)
+    page.route("https://www.weather.gov/**", lambda route: route.fulfill(body="The weather"))
+    page.goto("/")
+    page.goto("/mine")
+    page.get_by_text("Or press the Esc key.").wait_for()
+    examine(page, "mine-code")
+    for _skip in range(2):
+        page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.innerText") == "Leave this page now"
+    page.get_by_label("Code").fill("M-")
+    page.keyboard.press("Escape")
+    page.wait_for_url("https://www.weather.gov/")
+    # it is not left in the history
+    page.go_back()
+    page.wait_for_url(lambda address: not address.endswith("/mine"))
+    assert "/mine" not in page.url

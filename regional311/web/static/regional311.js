@@ -62,3 +62,13 @@ document.addEventListener("click", (event) => {
   event.preventDefault();
   window.location.replace(link.href);
 });
+// Esc does the same, and the page says so where it does.
+document.addEventListener("DOMContentLoaded", () => {
+  const link = document.querySelector("a[data-way-out]");
+  if (!link) return;
+  document.querySelector("[data-way-out-key]")?.removeAttribute("hidden");
+  document.addEventListener("keydown", (event) => {
+    // in the middle of a character Esc belongs to the keyboard's own window
+    if (event.key === "Escape" && !event.isComposing) window.location.replace(link.href);
+  });
+});
