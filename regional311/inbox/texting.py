@@ -38,6 +38,7 @@ from regional311.notices.delivery import (
     lease,
     note_no_server,
     record,
+    still_leaves,
 )
 from regional311.notices.leaving import DANGER_NUMBER
 from regional311.notices.models import OutboxMessage
@@ -54,6 +55,8 @@ LARGEST_ANSWER: Final = 64 * 1024
 LONGEST: Final = 5_000
 NO_SUCH_NUMBER: Final = frozenset({410, 422})
 """Answers by which a provider says that a number gets no texts; others are about us or the text."""
+OTHER_CONTENT: Final = 422
+"""Some answer so, too, to an `Idempotency-Key` that comes again with another text."""
 STOPPED: Final = "The person has sent STOP."
 NO_PROVIDER: Final = "No provider of texts is configured (REGIONAL311_TEXT_URL)."
 
@@ -335,6 +338,9 @@ class Texts:
             leaves = self.complete(session, leased, now)
             number = _number(session) if leaves else None
         for each in leaves:
+            with session_scope(engine, scope) as session:
+                if not still_leaves(session, each):
+                    continue
             outcome = post(each, self.settings, tenant_id, number)
             with session_scope(engine, scope) as session:
                 record(session, outcome, now=clock())
@@ -420,5 +426,9 @@ def post(letter: Letter, settings: Settings, tenant_id: UUID, number: str | None
         return Outcome(letter, Fate.SENT)
     passing = response.status in (408, 425, 429) or response.status >= 500
     fate = Fate.RETRY if passing else Fate.DEAD
-    nobody = str(response.status) if response.status in NO_SUCH_NUMBER else ""
+    blamed = response.status in NO_SUCH_NUMBER
+    if response.status == OTHER_CONTENT and letter.attempt > 1:
+        # a text is completed anew at each try: an emergency may be on now that was not
+        blamed = False
+    nobody = str(response.status) if blamed else ""
     return Outcome(letter, fate, f"The provider refused the text ({response.status}).", nobody)

@@ -75,7 +75,7 @@ class Fate(Enum):
     DEAD = "dead"
     UNTRIED = "untried"
     HELD = "held"
-    """It was not to leave now, or not at all: what completes letters has said why."""
+    """It was not to leave now, or not at all: why is written down already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +170,15 @@ def deliver_due(
     leaves = {each.id for each in letters}
     outcomes = [Outcome(each, Fate.HELD) for each in leased if each.id not in leaves]
     if letters:
-        for outcome in send_all(letters, settings, clock=clock, until=leased_until):
+
+        def still(letter: Letter) -> bool:
             with session_scope(engine, scope) as session:
-                record(session, outcome, now=clock())
+                return still_leaves(session, letter)
+
+        for outcome in send_all(letters, settings, clock=clock, until=leased_until, still=still):
+            if outcome.fate is not Fate.HELD:
+                with session_scope(engine, scope) as session:
+                    record(session, outcome, now=clock())
             outcomes.append(outcome)
     return outcomes
 
@@ -217,6 +223,22 @@ def lease(
         .execution_options(synchronize_session=False)
     )
     return sorted((Letter(*row) for row in taken), key=lambda letter: letter.id)
+
+
+def still_leaves(session: Session, letter: Letter) -> bool:
+    """Whether a leased message is still to leave. One statement.
+
+    While others of its batch left, the person may have sent STOP, or somebody taken it back.
+    """
+    found = session.execute(
+        select(OutboxMessage.id).where(
+            OutboxMessage.tenant_id == scope_of(session).tenant_id,
+            OutboxMessage.id == letter.id,
+            OutboxMessage.attempts == letter.attempt,
+            OutboxMessage.state == "pending",
+        )
+    )
+    return found.first() is not None
 
 
 def record(session: Session, outcome: Outcome, *, now: datetime) -> None:
@@ -280,10 +302,12 @@ def send_all(
     *,
     clock: Callable[[], datetime],
     until: datetime,
+    still: Callable[[Letter], bool],
 ) -> Iterator[Outcome]:
     """Send letters over one connection, and say of each what became of it.
 
-    Letters that the lease leaves no time for are given back untried.
+    Letters that the lease leaves no time for are given back untried; what is not `still` to leave
+    when its turn comes does not.
     """
     waiting = list(letters)
     margin = timedelta(seconds=4 * SMTP_SECONDS)
@@ -298,6 +322,9 @@ def send_all(
         for letter in waiting:
             if clock() + margin > until:
                 yield Outcome(letter, Fate.UNTRIED)
+                continue
+            if not still(letter):
+                yield Outcome(letter, Fate.HELD)
                 continue
             yield send_one(server, letter, settings, now=clock())
         with contextlib.suppress(OSError, smtplib.SMTPException):

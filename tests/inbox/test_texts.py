@@ -14,6 +14,7 @@ from webtest import TestApp
 
 from regional311.app import main
 from regional311.database.ids import new_id
+from regional311.database.rows import put
 from regional311.database.session import Scope, make_engine, session_scope
 from regional311.exchange.signing import SignatureRefused
 from regional311.exchange.webhooks import key_of, sign, verify
@@ -23,7 +24,7 @@ from regional311.inbox.working import From, NotNow, answer
 from regional311.notices.delivery import Letter
 from regional311.notices.handling import send_again
 from regional311.notices.leaving import who_gets
-from regional311.notices.models import OutboxMessage
+from regional311.notices.models import MailTrouble, OutboxMessage
 from regional311.notices.phones import e164
 from regional311.notices.troubles import note_trouble
 from regional311.referral.snapshot import invalidate
@@ -231,6 +232,60 @@ def test_who_sent_stop_is_told_whom_to_call_all_the_same(browser, texts_engine, 
         assert (said.state, "988" in said.body) == ("pending", True)
         letter = taken(said)
         assert who_gets(session, [letter], NIGHT) == [letter]
+
+
+def waiting(engine, tenant, recipient, **more):
+    """A text about a request that is due."""
+    message_id = new_id()
+    given = {"event": "request_status", "heading": "", "body": "News.", "due_at": NOW} | more
+    with session_scope(engine, Scope(tenant)) as session:
+        row = {"tenant_id": tenant, "id": message_id, "recipient": recipient, "channel": "text"}
+        put(session, OutboxMessage(**row, created_at=NOW, **given))
+    return message_id
+
+
+def test_stop_holds_for_what_a_worker_has_in_hand(
+    browser, texts_engine, tenant, provider, tmp_path
+):
+    numbers = ["+15035550143", "+15035550144"]
+    _first, second = (waiting(texts_engine, tenant, each) for each in numbers)
+    said = []
+
+    def clock():
+        if provider.texts(numbers[0]) and not said:
+            said.append(bring(browser, **{"from": numbers[1], "text": "STOP"}))
+        return NOW
+
+    errand = Texts(Settings(var=tmp_path, text_url=provider.url, text_key="key"))
+    errand(texts_engine, tenant, clock)
+    assert provider.texts(numbers[0]) == ["News."]
+    assert provider.texts(numbers[1]) == []
+    with session_scope(texts_engine, Scope(tenant)) as session:
+        row = session.get_one(OutboxMessage, (tenant, second))
+        assert (row.state, row.sent_at) == ("withdrawn", None)
+
+
+def test_a_refusal_of_a_later_try_does_not_blame_the_number(
+    texts_engine, tenant, provider, tmp_path
+):
+    """The text is completed anew then, and some refuse a key that comes with other content so."""
+    errand = Texts(Settings(var=tmp_path, text_url=provider.url, text_key="key"))
+    later = NOW + timedelta(minutes=1)
+    blamed = {}
+    for number, answers in (
+        ("+15035550145", (503, 422)),
+        ("+15035550146", (422,)),
+        ("+15035550147", (503, 410)),
+    ):
+        message_id = waiting(texts_engine, tenant, number)
+        for status, now in zip(answers, (NOW, later), strict=False):
+            provider.status = status
+            errand(texts_engine, tenant, lambda now=now: now)
+        with session_scope(texts_engine, Scope(tenant)) as session:
+            assert session.get_one(OutboxMessage, (tenant, message_id)).state == "dead"
+            known = select(MailTrouble.id).where(MailTrouble.address == number)
+            blamed[number] = session.execute(known).first() is not None
+    assert list(blamed.values()) == [False, True, True]
 
 
 def taken(row) -> Letter:

@@ -132,6 +132,28 @@ def test_a_message_is_delivered_once(own_engine, tenant_id, mailbox) -> None:
     assert (row.state, row.sent_at, row.attempts, row.leased_until) == ("sent", NOW, 1, None)
 
 
+def test_what_is_taken_back_while_others_leave_does_not_leave(
+    own_engine, tenant_id, mailbox
+) -> None:
+    box, controller = mailbox
+    first, second = write(own_engine, tenant_id), write(own_engine, tenant_id, "bo@example.org")
+
+    def clock() -> datetime:
+        if box.messages:
+            with session_scope(own_engine, Scope(tenant_id)) as session:
+                row = session.get_one(OutboxMessage, (tenant_id, second))
+                row.state, row.recipient = "withdrawn", ""
+        return NOW
+
+    outcomes = deliver_due(own_engine, settings_for(controller), tenant_id, clock=clock)
+    assert [(each.letter.id, each.fate) for each in outcomes] == [
+        (first, Fate.SENT),
+        (second, Fate.HELD),
+    ]
+    assert len(box.messages) == 1
+    assert read(own_engine, tenant_id, second).state == "withdrawn"
+
+
 def test_a_message_not_yet_due_waits(own_engine, tenant_id, mailbox) -> None:
     box, controller = mailbox
     write(own_engine, tenant_id, due_at=NOW + timedelta(seconds=1))
