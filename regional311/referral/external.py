@@ -15,7 +15,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid5
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy import update as sql_update
 
 from regional311.audit.service import audit_row
@@ -331,7 +331,11 @@ def _erase(session: TenantSession, referral_id: UUID, now: datetime) -> None:
             session.execute(
                 sql_update(Referral)
                 .where(Referral.tenant_id == each, Referral.id == referral_id)
-                .values(shared=ERASED)
+                .values(
+                    shared=ERASED,
+                    # what was said late is gone too, and nobody can answer it any more
+                    asked_at=case((Referral.state.in_(lifecycle.OPEN), Referral.asked_at)),
+                )
                 .execution_options(synchronize_session=False)
             )
             exchange.erase(session, referral_id)
@@ -461,7 +465,8 @@ def _apply(
         () if progress.state == found.state else steps_to(found.state, progress.state, found.side)
     )
     if steps is None:
-        if steps_to(progress.state, found.state, _other(found.side)) is not None:
+        others = (_other(found.side), lifecycle.CLOCK)
+        if any(steps_to(progress.state, found.state, each) is not None for each in others):
             # its system is only behind: what it has not heard yet is on its way
             return
         if found.before and found.before["state"] == progress.state:

@@ -75,8 +75,9 @@ def take(
 ) -> bool:
     """Keep a line that the bound partner's own system wrote, once; tell whether it was new.
 
-    It is a question of the receiver or the sender's answer to one where it can be; otherwise a note
-    that both sides read and that moves no clock. After the consent has ended nothing is kept.
+    It is a question of the receiver, or what it says late, or the sender's answer to either where
+    it can be; otherwise a note that both sides read and that moves no clock. After the consent has
+    ended nothing is kept.
     """
     tenant_id = scope_of(session).tenant_id
     send(session)
@@ -94,7 +95,7 @@ def take(
     if known is not None or referral.shared == ERASED or referral.consent_ended_at is not None:
         return False
     asks = referral.side == lifecycle.RECEIVER
-    moves = referral.state in lifecycle.OPEN and (asks or referral.asked_at is not None)
+    moves = _speaks(referral) and (asks or referral.asked_at is not None)
     _write(session, referral, body, now, message_id=message_id, moves=moves)
     return True
 

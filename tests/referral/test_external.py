@@ -30,7 +30,14 @@ from regional311.exchange.fhir import (
 from regional311.exchange.models import ExchangeTask
 from regional311.exchange.sealing import new_secret
 from regional311.exchange.transport import Reply
-from regional311.referral import external_delivery, lifecycle, questions, service
+from regional311.referral import (
+    consents,
+    external_delivery,
+    lifecycle,
+    questions,
+    service,
+    worklist,
+)
 from regional311.referral.external import minimised, receive, steps_to
 from regional311.referral.external_delivery import Errands, gather, judged, lease, written
 from regional311.referral.filing import Asker, Intake, take_in
@@ -297,6 +304,98 @@ def test_a_note_that_comes_again_hides_no_answer_of_ours(pair):
         pair.work(1)
         pair.work(0)
     assert pair.rows(0, CITY)[referral_id].state == "accepted"
+
+
+def test_what_a_system_says_of_an_expired_referral_waits_for_the_sender(pair):
+    """Its own is still open over there; what it writes is kept, and can be answered."""
+    before = set(pair.rows(1, HELP))
+    referral_id = pair.refer()
+    pair.work(0)
+    (there,) = set(pair.rows(1, HELP)) - before
+
+    def write(at: int, place: UUID, of: UUID, how: Any, body: str) -> None:
+        version = pair.rows(at, place)[of].version
+        with pair.session(at, place) as session:
+            how(session, now=pair.now, referral_id=of, version=version, body=body)
+
+    def waits() -> list[bool]:
+        """Whether a word waits for an answer: in the sender's row, and in the receiver's."""
+        found = []
+        for place in (CITY, HELP):
+            with pair.session(0, place) as session:
+                row = session.get_one(Referral, (place, referral_id))
+                found.append(row.asked_at is not None)
+        return found
+
+    with pair.session(0, CITY) as session:
+        service.move(
+            session,
+            now=pair.now,
+            referral_id=referral_id,
+            version=pair.rows(0, CITY)[referral_id].version,
+            to="failed",
+            reason=lifecycle.EXPIRED,
+            by=lifecycle.CLOCK,
+        )
+    write(1, HELP, there, questions.ask, "She came all the same.")
+    pair.work(1)
+    assert waits() == [True, True]
+    with pair.session(0, CITY) as session:
+        (line,) = questions.thread(session, referral_id)
+        assert line.body == "She came all the same."
+        waiting = worklist.listed(session, "questions", now=pair.now, person_id=None).rows
+        assert [each.id for each in waiting] == [referral_id]
+    assert pair.rows(0, CITY)[referral_id].state == "failed"
+    write(0, CITY, referral_id, questions.answer, "Good to know.")
+    assert waits() == [False, False]
+
+
+def test_what_was_said_late_is_answered_or_erased_by_the_senders_own_system(pair):
+    before = set(pair.rows(1, HELP))
+    referral_id = pair.refer()
+    pair.work(0)
+    (there,) = set(pair.rows(1, HELP)) - before
+
+    def late() -> None:
+        with pair.session(1, HELP) as session:
+            row = session.get_one(Referral, (HELP, there))
+            version = row.version
+            questions.ask(
+                session, now=pair.now, referral_id=there, version=version, body="She came."
+            )
+
+    def waits() -> bool:
+        with pair.session(1, CITY) as session:
+            return session.get_one(Referral, (CITY, there)).asked_at is not None
+
+    with pair.session(1, CITY) as session:
+        service.move(
+            session,
+            now=pair.now,
+            referral_id=there,
+            version=pair.rows(1, CITY)[there].version,
+            to="failed",
+            reason=lifecycle.EXPIRED,
+            by=lifecycle.CLOCK,
+        )
+    late()
+    assert waits()
+    with pair.session(1, CITY) as session:
+        questions.take(
+            session, now=pair.now, referral_id=there, message_id=new_id(), body="Good to know."
+        )
+    assert not waits()
+    late()
+    assert waits()
+    with pair.session(0, CITY) as session:
+        (consent,) = session.scalars(
+            select(Referral.consent_id).where(
+                Referral.tenant_id == CITY, Referral.id == referral_id
+            )
+        )
+        consents.revoke_consent(session, now=pair.now, consent_id=consent)
+    pair.work(0)
+    assert not waits()
 
 
 def test_rounds_look_at_everything_now_and_then(pair, monkeypatch):
