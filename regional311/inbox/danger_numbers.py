@@ -29,7 +29,9 @@ CHANNELS: Final = frozenset({"email", "text"})
 
 AGAIN: Final = timedelta(hours=1)
 NOBODY_READS: Final = "Call ${number} now if anybody is in danger: nobody reads this at once."
-"""As a page says it that takes words for later; it is translated there."""
+"""As a page says it that takes words for later."""
+READ_LATER: Final = "Nobody reads this at once."
+"""What is left to say after a sign's own sentence that names the number already."""
 
 
 def words(sign: Sign, language: str) -> str:
@@ -37,9 +39,16 @@ def words(sign: Sign, language: str) -> str:
 
     >>> words(Sign("gas", "Smell of gas", say="Leave the building."), "en")
     'Leave the building. Call 911 now if anybody is in danger: nobody reads this at once.'
+
+    A number is said once:
+
+    >>> words(Sign("dark", "Despair", say="Call or text 988.", number="988"), "en")
+    'Call or text 988. Nobody reads this at once.'
     """
+    if sign.says_number:
+        return f"{sign.written} {in_language(READ_LATER, language)}"
     said = in_language(NOBODY_READS, language).replace("${number}", sign.number)
-    return f"{sign.say} {said}".strip()
+    return f"{sign.written} {said}".strip()
 
 
 def number_said(

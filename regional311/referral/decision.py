@@ -70,6 +70,8 @@ class Sign:
     number: str = EMERGENCY
     others: Mapping[str, tuple[str, str]] = field(default_factory=dict, compare=False)
     """Name and what to say, by other languages."""
+    general: frozenset[str] = field(default=frozenset(), compare=False)
+    """What a voice says of any danger, in every language: a sign without a sentence of its own."""
 
     def spoken(self, language: str) -> Sign:
         """Give the sign as it is said in a language, where the region has said it so."""
@@ -77,6 +79,27 @@ class Sign:
             return self
         name, say = self.others[language]
         return replace(self, name=name, say=say)
+
+    @property
+    def written(self) -> str:
+        """What is written to somebody: its own sentence, and not one that only a voice can say.
+
+        >>> spoken = "I stay on the line."
+        >>> Sign("fire", "Fire", say=spoken, general=frozenset({spoken})).written
+        ''
+        """
+        return "" if self.say in self.general else self.say
+
+    @property
+    def says_number(self) -> bool:
+        """Whether its own sentence names the number to call, so that nothing else needs to.
+
+        >>> Sign("dark", "Despair", say="Text 988.", number="988").says_number
+        True
+        >>> Sign("gas", "Smell of gas", say="Leave. Do not stay 9110 minutes.").says_number
+        False
+        """
+        return re.search(rf"(?<!\d){re.escape(self.number)}(?!\d)", self.written) is not None
 
 
 @dataclass(frozen=True, slots=True)

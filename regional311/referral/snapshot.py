@@ -516,6 +516,8 @@ class Published:
                             )
                             for said in each.get("translation") or ()
                         },
+                        frozenset(said for _ask, said in others.values())
+                        | {table.get("say") or ""},
                     )
                     for each in body.get("sign") or body.get("signs") or ()
                 ),

@@ -39,7 +39,7 @@ from regional311.web.forms import (
     TextAreaWidget,
     TextWidget,
 )
-from regional311.web.i18n import _
+from regional311.web.i18n import _, page_language
 from regional311.web.partners import REGION
 from regional311.web.telling import Telling, telling
 
@@ -211,10 +211,14 @@ def signs_in(request: Any, words: str) -> tuple[Any, ...]:
 
 
 def warning(request: Any, signs: tuple[Any, ...]) -> dict[str, Any]:
-    """What a page says of signs of danger: their names, and what to do."""
+    """What a page says of signs of danger: their names, the first, and what a voice says."""
     tell = telling(request)
     say = tell.published.screen(tell.published.today(_first(tell), request.now)).say
-    return {"signs": [each.name for each in signs], "say": say if signs else ""}
+    return {
+        "signs": [each.name for each in signs],
+        "sign": signs[0].spoken(page_language(request)) if signs else None,
+        "say": say if signs else "",
+    }
 
 
 def take(

@@ -271,6 +271,11 @@ def test_danger_is_asked_about_first(testapp):
     form["details"] = "my house is on fire"
     page = form.submit("submit", status=400)
     assert "Call 911 now" in page
+    assert "stay on the line" not in page
+    form = page.forms["accommodation"]
+    form["details"] = "I want to kill myself"
+    page = form.submit("submit", status=400)
+    assert page.html.select_one(".usa-alert--error").get_text().count("988") == 1
     form = page.forms["accommodation"]
     form["cleared"].checked = True
     assert "We have it" in form.submit("submit").follow()

@@ -122,7 +122,8 @@ def _problem() -> Any:
 def _thread(context: ChatThread, request: Any, text: str = "", problem: Any = None) -> Any:
     tell = telling(request)
     chat = context.chat
-    signs = {each.key: each for each in tell.published.screen(tell.today).signs}
+    screen = tell.published.screen(tell.today).spoken(page_language(request))
+    signs = {each.key: each for each in screen.signs}
     sign = signs.get(chat.danger or "")
     request.response.headers["Cache-Control"] = "no-store"
     return {
