@@ -79,8 +79,8 @@ class CannotUndo(Conflict):
 class Wanted:
     """What is done to each request; only what the action needs is given.
 
-    ``words`` are those of a prepared text by language, ``own`` the partner's: each person is closed
-    with theirs, below what was typed for all.
+    ``words`` are those of a prepared text by language, ``own`` the partner's: each person reads
+    them in theirs, below what was typed for all.
     """
 
     action: str
@@ -319,13 +319,16 @@ def _change(
             else:
                 version = assign_request(session, **known, **given).version
         case "move" | "close":
+            message = wanted.message
+            if closing:
+                said = closing.said(request, message, now)
+                message = said(closing.language(request_id))
+                followers = replace(followers, said=said)
             version = change_request(
                 session,
                 to=wanted.state or "closed",
                 resolution=wanted.resolution,
-                message=closing.message(request, wanted.message, now)
-                if closing
-                else wanted.message,
+                message=message,
                 followers=followers,
                 **known,
             ).version

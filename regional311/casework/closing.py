@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -29,7 +29,8 @@ def place_of(request: Any) -> str:
 class Closing:
     """A text picked once for many: its words by language, and what its places are filled with.
 
-    ``languages`` has who asked, by request; ``own`` is the partner's language, ``zone`` its zone.
+    ``languages`` has that of who asked, by request, where it is known; ``own`` is the partner's
+    language, ``zone`` its zone.
     """
 
     words: Mapping[str, str]
@@ -38,11 +39,23 @@ class Closing:
     zone: str
     followers: Followers
 
-    def message(self, request: Any, before: str | None, now: datetime) -> str:
-        """Write to who asked: what was typed for all, then the text in their language."""
-        language = language_for(self.words, self.languages.get(request.id, self.own), self.own)
-        said = words_in(request, self.words[language], language, self.zone, self.followers, now)
-        return "\n\n".join(filter(None, ((before or "").strip(), said)))
+    def said(self, request: Any, before: str | None, now: datetime) -> Callable[[str], str]:
+        """Give what people read of a request, by their language: what was typed for all, the text.
+
+        All is filled at once, so that it can be asked for in the scope of any partner.
+        """
+        typed = (before or "").strip()
+        by_language = {
+            each: "\n\n".join(
+                filter(None, (typed, words_in(request, text, each, self.zone, self.followers, now)))
+            )
+            for each, text in self.words.items()
+        }
+        return lambda language: by_language[language_for(by_language, language, self.own)]
+
+    def language(self, request_id: UUID) -> str:
+        """Give the language of who asked, or the partner's where it is not known here."""
+        return self.languages.get(request_id, self.own)
 
 
 def words_in(

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import Select, func, literal_column, select
+from sqlalchemy import Select, func, select
 
 from regional311.audit.service import record
 from regional311.casework.models import PreparedText
@@ -211,7 +211,7 @@ def filled(text: str, values: Mapping[str, str], purpose: Purpose) -> str:
     return text.format(**{each: values.get(each, "") for each in PLACES[purpose]})
 
 
-_LANGUAGE: Final = func.coalesce(Inquirer.language, Contact.language, literal_column("'en'"))
+_LANGUAGE: Final = func.coalesce(Inquirer.language, Contact.language)
 
 
 def _with_people(*columns: Any) -> Select[Any]:
@@ -231,9 +231,10 @@ def _with_people(*columns: Any) -> Select[Any]:
 
 
 def person_languages(session: TenantSession, request_ids: Sequence[UUID]) -> dict[UUID, str]:
-    """Give the language of who asked, by request: theirs, else that of the contact, else English.
+    """Give the language of who asked, by request: theirs, else that of the contact.
 
-    One statement.
+    It is left out where neither is known here, as of what came through another partner. One
+    statement.
     """
     rows = session.execute(
         _with_people(ServiceRequest.id, _LANGUAGE.label("language")).where(
@@ -241,15 +242,15 @@ def person_languages(session: TenantSession, request_ids: Sequence[UUID]) -> dic
             ServiceRequest.id.in_(request_ids),
         )
     )
-    return {row.id: row.language for row in rows}
+    return {row.id: row.language for row in rows if row.language}
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """How many requests of a service were asked for by people of one language."""
+    """How many requests of a service were asked for by people of one language; None: not known."""
 
     service_key: str
-    language: str
+    language: str | None
     number: int
 
 

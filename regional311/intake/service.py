@@ -89,6 +89,8 @@ class Followers:
     this site without a slash at the end. ``hold`` is how long letters wait before they leave, so
     that what they tell of can still be undone, ``cause_id`` what that is; ``silent`` writes none.
     ``wording`` has partners' own words, ``service`` what a service is called in a language.
+    ``said`` has the words for the person by language, where they are prepared in several: each
+    letter has them in its reader's, whoever that is, in place of the change's message.
     """
 
     names: Mapping[str, str]
@@ -99,6 +101,7 @@ class Followers:
     cause_id: UUID | None = None
     wording: Wording = usual
     service: Callable[[UUID, str, str], str] = _its_key
+    said: Callable[[str], str] | None = None
 
     def name(self, key: object) -> str:
         """Give a name, or the key when there is none."""
@@ -1025,7 +1028,9 @@ def _write(
                 "state": (followers.translate or as_written)(
                     STATES.get(status.state, status.state), reader.language
                 ),
-                "message": status.message or "",
+                "message": followers.said(reader.language)
+                if followers.said
+                else status.message or "",
             },
             **options,
         ),

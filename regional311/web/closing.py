@@ -1,4 +1,7 @@
-"""Texts offered where a request is closed, in the person's language first, filled for it."""
+"""Texts offered where a request is closed, in the person's language first, filled for it.
+
+Where it is not known, as of what came through another partner, the partner's own comes first.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Any
 from regional311.casework import texts
 from regional311.casework.closing import words_in
 from regional311.web.i18n import _
+from regional311.web.spoken import own_language
 from regional311.web.telling import telling
 from regional311.web.wording import LANGUAGES, RESOLUTIONS, said
 
@@ -25,8 +29,10 @@ def texts_for(request: Any, found: Any) -> dict[str, tuple[texts.Prepared, str]]
             for each in texts.texts(session, "closing")
             if each.service_key in (None, found.service_key)
         ]
-        spoken = texts.person_languages(session, [found.id])[found.id] if here else ""
-        pairs = texts.offered(here, spoken)
+        known = texts.person_languages(session, [found.id]) if here else {}
+        tell = telling(request)
+        own = own_language(tell.published.tenants[tell.slug])
+        pairs = texts.offered(here, known.get(found.id, own))
         offered = {f"{each.id}:{language}": (each, language) for each, language in pairs}
         request.made_closing_texts = offered
     return offered

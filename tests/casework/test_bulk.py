@@ -22,14 +22,16 @@ from regional311.casework.bulk import (
 )
 from regional311.casework.models import BulkChange
 from regional311.casework.tags import tags
-from regional311.casework.texts import text_faults
+from regional311.casework.texts import asked, text_faults
 from regional311.database.session import acting_for, scope_of
 from regional311.errors import InvalidInput, NotFound
+from regional311.identity.service import grant
 from regional311.intake import me_too, queries, service
 from regional311.intake.merging import merge
 from regional311.intake.models import FollowedRequest, Need, ServiceRequest
 from regional311.intake.undoing import TAKEN_BACK
 from regional311.notices.models import OutboxMessage
+from regional311.referral.filing import Asker
 from tests.intake.test_requests import NAMES, file
 from tests.little_region import IDS, IN_CITY, NOW, ON_BRIDGE
 
@@ -86,6 +88,82 @@ def test_few_chinese_characters_say_enough(work, region):
     assert list(text_faults("closing", "Filled", list(words.items()))) == []
     do(work, ask(work, replace(CLOSE, message=None, words=words, own="zh-Hant"), chosen, now=LATER))
     assert states(work, chosen) == ["closed"]
+
+
+def test_a_text_is_read_in_the_language_of_each_who_is_told(work, region):
+    """Who filed it, who has it too, who filed what was merged, and who came through a partner."""
+
+    def filed_in(language, point=IN_CITY):
+        return file(
+            work,
+            region,
+            point,
+            language=language,
+            asker=Asker("P", None, f"{language}@asks.example", wants_updates=True),
+        )
+
+    kept, merged, bridge = filed_in("es"), filed_in("ru"), filed_in("en", ON_BRIDGE)
+    me_too.join(
+        work,
+        me_too.Joins(
+            number=kept.request_public_id,
+            service_keys=("pothole",),
+            source_key="web:spoken",
+            at=NOW,
+            intake_tenant_id=IDS["city"],
+            token="secret of spoken",
+            email="zh@too.example",
+            language="zh-Hant",
+        ),
+    )
+    merge(
+        work,
+        now=NOW,
+        request_id=merged.request_id,
+        version=1,
+        into=kept.request_public_id,
+        message="It is the same one.",
+    )
+    words = {
+        "en": "{number} is filled.",
+        "es": "{number} está tapado.",
+        "vi": "{number} đã được lấp.",
+        "zh-Hant": "{number} 的坑洞已經填好。",
+    }
+    close = replace(CLOSE, message="Ticket 7.", words=words, own="vi")
+    do(work, ask(work, close, [(kept.request_id, kept.request_public_id)], now=LATER))
+    person = scope_of(work).person_id
+    with acting_for(work, IDS["county"]):
+        grant(work, person_id=person, name="Wren", email="w@county.example", roles=["worker"])
+        do(work, ask(work, close, [(bridge.request_id, bridge.request_public_id)], now=LATER))
+        work.expire_all()
+        there = work.get(ServiceRequest, (IDS["county"], bridge.request_id)).public_message
+    letters = work.execute(
+        select(OutboxMessage.recipient, OutboxMessage.body).where(
+            OutboxMessage.event.in_(["request_closed", "request_status", "me_too_closed"]),
+            OutboxMessage.created_at == LATER,
+        )
+    ).all()
+    read = {each.recipient: each.body for each in letters}
+    number = kept.request_public_id
+    for recipient, said in (
+        ("es@asks.example", words["es"].format(number=number)),
+        ("zh@too.example", words["zh-Hant"].format(number=number)),
+        # there is none in Russian: the partner's own
+        ("ru@asks.example", words["vi"].format(number=number)),
+        ("en@asks.example", words["en"].format(number=bridge.request_public_id)),
+    ):
+        assert f"Ticket 7.\n\n{said}" in read.pop(recipient)
+    assert not read
+    # the request says it to all: as who asked reads it, or, not knowing them, as the partner does
+    work.expire_all()
+    here = work.get(ServiceRequest, (IDS["city"], kept.request_id)).public_message
+    assert here == f"Ticket 7.\n\n{words['es'].format(number=number)}"
+    assert there == f"Ticket 7.\n\n{words['vi'].format(number=bridge.request_public_id)}"
+    spoken = asked(work, [kept.request_id, merged.request_id])
+    assert [(each.language, each.number) for each in spoken] == [("es", 1), ("ru", 1)]
+    with acting_for(work, IDS["county"]):
+        assert [each.language for each in asked(work, [bridge.request_id])] == [None]
 
 
 def test_undoing_puts_back_what_nobody_has_touched_since(work, region):
@@ -176,8 +254,6 @@ def test_who_has_it_too_hears_nothing_of_what_was_undone(work, region):
     assert [state for state, _due in dues(work, "me_too_closed")] == ["withdrawn"]
     person = scope_of(work).person_id
     with acting_for(work, IDS["county"]):
-        from regional311.identity.service import grant
-
         grant(work, person_id=person, name="Wren", email="w@county.example", roles=["worker"])
         theirs = ask(work, CLOSE, [(bridge.request_id, bridge.request_public_id)], now=LATER)
         do(work, theirs)
@@ -194,8 +270,6 @@ def test_who_took_it_in_hears_that_it_was_undone(work, region):
     bridge = file(work, region, ON_BRIDGE)
     person = scope_of(work).person_id
     with acting_for(work, IDS["county"]):
-        from regional311.identity.service import grant
-
         grant(work, person_id=person, name="Wren", email="w@county.example", roles=["worker"])
         bulk_id = ask(work, CLOSE, [(bridge.request_id, bridge.request_public_id)], now=LATER)
         do(work, bulk_id)

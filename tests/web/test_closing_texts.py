@@ -127,10 +127,13 @@ def test_many_are_closed_with_one_text_each_in_their_own_language(
 ):
     tenant, numbers = people.tenants[CITY], {}
     with session_scope(web_engine, Scope(tenant)) as session:
-        for language in ("es", "en", "ru", "other"):
+        for language in ("es", "en", "ru", "other", None):
             person, numbers[language] = new_id(), public_id("R")
-            row = new_row(Inquirer, tenant_id=tenant, id=person, name="P", language=language)
-            put(session, row)
+            if language is None:
+                person = None  # as of what came through another partner
+            else:
+                row = new_row(Inquirer, tenant_id=tenant, id=person, name="P", language=language)
+                put(session, row)
             made = NewRequest(
                 new_id(),
                 numbers[language],
@@ -159,6 +162,9 @@ def test_many_are_closed_with_one_text_each_in_their_own_language(
     page = form.submit("which", value="chosen")
     assert "Another language: 1" in page.text
     assert "Spanish: 1" in page.text
+    assert "Not known: 1" in page.text
+    first = closing_form(worker, numbers[None])["text"].options[1][2]
+    assert first.startswith("Many filled · English")
     form = page.forms["change"]
     assert form.submit("submit", status=400).html.select(".usa-error-message")
     form = page.forms["change"]
@@ -168,7 +174,7 @@ def test_many_are_closed_with_one_text_each_in_their_own_language(
         if words.startswith("Many filled · English, Spanish · ")
     )
     form["message"] = "Ticket 7."
-    assert "4 of 4 changed." in form.submit("submit").follow()
+    assert "5 of 5 changed." in form.submit("submit").follow()
     day = "13 de octubre de 2026"
     said = {
         "es": f"Ticket 7.\n\nBache en la calle, NE Many 7: tapado el {day}.",

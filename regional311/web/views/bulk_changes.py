@@ -447,12 +447,13 @@ def _page(request: Any, action: str, chosen: Chosen, form: Any) -> dict[str, Any
 
 def _spoken(request: Any, chosen: Chosen) -> str:
     """How many of those who asked speak which language."""
-    many: Counter[str] = Counter()
+    many: Counter[str | None] = Counter()
     for each in chosen.asked:
         many[each.language] += each.number
     return ", ".join(
-        f"{request.localizer.translate(said(LANGUAGES, language))}: {number}"
+        f"{request.localizer.translate(words)}: {number}"
         for language, number in many.most_common()
+        for words in [said(LANGUAGES, language) if language else _("Not known")]
     )
 
 
