@@ -1,23 +1,30 @@
-"""Answering a referral with the link in the message about it: once, and only while it is new."""
+"""Answering a referral with the link in the message about it: once, and only while it is new.
+
+Of one that expired the same link says what became of the person, once, for whoever has no account.
+It shows nothing of what was shared, and so it is good for longer than for an answer.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import exists, select, update
 
 from regional311.audit.service import record
 from regional311.database.locking import locked
 from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.errors import Conflict
 from regional311.intake.service import NO_FOLLOWERS, Changed, Followers
-from regional311.referral import lifecycle
+from regional311.referral import lifecycle, questions
 from regional311.referral.acceptance import FINISH_DAYS
-from regional311.referral.models import Referral
+from regional311.referral.models import Referral, ReferralMessage
 from regional311.referral.service import move
 
 ANSWERS = ("accepted", "rejected")
+LATE_DAYS: Final = 60
+"""Days after a link's last one for answers, on which it still says what became of the person."""
 
 
 class LinkUsed(Conflict):
@@ -80,3 +87,47 @@ def can_answer(referral: Referral, expires_at: datetime, now: datetime) -> bool:
         and referral.side == lifecycle.RECEIVER
         and referral.state == "requested"
     )
+
+
+def say_late(
+    session: TenantSession, *, now: datetime, referral_id: UUID, expires_at: datetime, body: str
+) -> None:
+    """Say, as the bound receiver, what became of the person of a referral that expired; once.
+
+    Raises :class:`LinkUsed`, `NotFound`, and what :func:`regional311.referral.questions.ask` does.
+    """
+    referral = locked(session, Referral, referral_id, None, {}, "referral")
+    if not can_say_late(session, referral, expires_at, now):
+        raise LinkUsed("This link says nothing any more.")
+    questions.ask(session, now=now, referral_id=referral_id, version=referral.version, body=body)
+    record(
+        session,
+        now=now,
+        action="referral:link",
+        subject_kind="referral",
+        subject_id=referral_id,
+    )
+
+
+def can_say_late(
+    session: TenantSession, referral: Referral, expires_at: datetime, now: datetime
+) -> bool:
+    """Whether a link still says what became of it: it expired, and the receiver said nothing since.
+
+    At most one statement, and none for a referral that did not expire.
+    """
+    if (
+        now >= expires_at + timedelta(days=LATE_DAYS)
+        or referral.side != lifecycle.RECEIVER
+        or not questions.speaks_late(referral)
+    ):
+        return False
+    said = select(
+        exists().where(
+            ReferralMessage.tenant_id == scope_of(session).tenant_id,
+            ReferralMessage.referral_id == referral.id,
+            ReferralMessage.side == lifecycle.RECEIVER,
+            ReferralMessage.written_at >= referral.closed_at,
+        )
+    )
+    return not session.execute(said).scalar_one()

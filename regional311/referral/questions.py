@@ -102,9 +102,16 @@ def take(
 
 def _speaks(referral: Referral) -> bool:
     """Whether something can be written; of an expired one only while the consent holds."""
-    return lifecycle.may_be_asked_about(referral.state, referral.reason) and (
-        referral.state in lifecycle.OPEN
-        or (referral.shared != ERASED and referral.consent_ended_at is None)
+    return referral.state in lifecycle.OPEN or speaks_late(referral)
+
+
+def speaks_late(referral: Any) -> bool:
+    """Whether it expired and something can be said of it all the same: while the consent holds."""
+    return (
+        referral.state not in lifecycle.OPEN
+        and lifecycle.may_be_asked_about(referral.state, referral.reason)
+        and referral.shared != ERASED
+        and referral.consent_ended_at is None
     )
 
 

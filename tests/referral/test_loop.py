@@ -26,6 +26,7 @@ from regional311.intake.models import Contact, Inquirer, Need, NeedStatement
 from regional311.metering.models import UsageEvent
 from regional311.notices.models import OutboxMessage
 from regional311.referral import (
+    by_link,
     consents,
     filing,
     follow_up_queries,
@@ -274,6 +275,50 @@ def late_word(city, filed, body="She came all the same, and has a bed.") -> None
         questions.ask(
             city, now=days(50), referral_id=filed.referral_id, version=row.version, body=body
         )
+
+
+def test_a_link_says_once_what_became_of_it(city, region, people):
+    filed, until = expired(city, region), days(14)
+
+    def say(day=50, body="She came all the same."):
+        with acting_for(city, THERE):
+            by_link.say_late(
+                city, now=days(day), referral_id=filed.referral_id, expires_at=until, body=body
+            )
+
+    with pytest.raises(by_link.LinkUsed):
+        say(day=14 + by_link.LATE_DAYS)
+    with pytest.raises(InvalidInput):
+        say(body="  ")
+    say()
+    waiting = worklist.listed(city, "questions", now=days(50), person_id=None).rows
+    assert [each.id for each in waiting] == [filed.referral_id]
+    assert [each.body for each in questions.thread(city, filed.referral_id)] == [
+        "She came all the same."
+    ]
+    with pytest.raises(by_link.LinkUsed):
+        say()
+
+
+def test_a_link_says_nothing_of_one_that_is_open_or_forgotten(city, region, people):
+    filed = refer(city, region)
+
+    def may(now):
+        with acting_for(city, THERE):
+            (row,) = one(city, Referral, Referral.id == filed.referral_id)
+            return by_link.can_say_late(city, row, days(14), now)
+
+    assert not may(days(1))
+    for count in range(40):
+        keep_loops(city, now=days(count), url=URL)
+    assert may(days(41))
+    with acting_for(city, THERE):
+        (row,) = one(city, Referral, Referral.id == filed.referral_id)
+        row.consent_ended_at = days(41)
+        city.flush()
+    assert not may(days(42))
+    (mine,) = one(city, Referral, Referral.id == filed.referral_id)
+    assert not by_link.can_say_late(city, mine, days(14), days(41))
 
 
 def test_what_the_receiver_says_after_it_expired_reaches_the_sender(city, region, people):

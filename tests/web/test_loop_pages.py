@@ -11,6 +11,8 @@ from regional311.database.session import Scope, session_scope
 from regional311.referral.filing import Asker, Intake, take_in
 from regional311.referral.reminders import keep_loops
 from regional311.referral.snapshot import published
+from regional311.web.answer_links import Answering, make_token
+from tests.web.conftest import SECRET
 
 CITY, HELP = "/city-of-portland", "/211info"
 
@@ -247,6 +249,35 @@ def test_what_is_said_after_it_expired_is_read_and_answered(sign_in, sent, web_e
     form.submit().follow()
     assert answer.referral_public_id not in city.get(f"{CITY}/referrals?view=questions")
     assert "Thank you, it is recorded." in partner.get(here)
+
+
+def test_a_link_says_once_what_became_of_one_that_expired(
+    testapp, sign_in, sent, web_engine, people, clock
+):
+    answer, begun = sent(), clock.now
+    receiver = people.tenants["211info"]
+    token = make_token(SECRET, Answering(receiver, answer.referral_id, begun + timedelta(days=14)))
+    with session_scope(web_engine, Scope(people.tenants["city-of-portland"])) as session:
+        for count in range(40):
+            keep_loops(session, now=begun + timedelta(days=count), url="http://localhost")
+    clock.now = begun + timedelta(days=40)
+    page = testapp.get(f"/answer/{token}")
+    assert "This referral has expired" in page
+    assert "Dana" not in page
+    form = form_to(page, "/late")
+    assert "Fill this in" in form.submit("submit", status=400)
+    form["body"] = "She came all the same."
+    assert "Told" in form.submit("submit")
+    again = form.submit("submit", status=409)
+    assert "This link has expired" in again
+    assert "late" not in testapp.get(f"/answer/{token}").forms
+    city = sign_in("specialist", "city-of-portland")
+    assert answer.referral_public_id in city.get(f"{CITY}/referrals?view=questions")
+    page = city.get(f"{CITY}/referrals/{answer.referral_public_id}")
+    assert "She came all the same." in page
+    assert "The receiver said what became of it, after it had expired" in page
+    theirs = sign_in("partner", "211info").get(f"{HELP}/referrals/{answer.referral_public_id}")
+    assert "Answered by the link in the message" in theirs
 
 
 # --- the person's own page ------------------------------------------------------------------------

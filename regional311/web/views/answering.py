@@ -15,8 +15,15 @@ from pyramid.view import view_config
 from sqlalchemy import select
 
 from regional311.catalog.queries import forms
-from regional311.referral.by_link import LinkUsed, answer_by_link, can_answer
+from regional311.referral.by_link import (
+    LinkUsed,
+    answer_by_link,
+    can_answer,
+    can_say_late,
+    say_late,
+)
 from regional311.referral.models import Referral
+from regional311.referral.questions import MAX_BODY
 from regional311.web.forms import (
     Choice,
     Form,
@@ -65,6 +72,19 @@ class DeclineForm(Schema):
     )
 
 
+class LateForm(Schema):
+    """What became of the person, where nobody answered in time."""
+
+    body = SchemaNode(
+        String(MAX_BODY, multiline=True),
+        title=_("Say what became of the person all the same"),
+        description=_("The sender reads it and records it."),
+        widget=TextAreaWidget(rows=4, maxlength=MAX_BODY),
+    )
+
+
+LATE = "late"
+
 FORMS: dict[str, tuple[type[Schema], Any, str]] = {
     "accept": (AcceptForm, _("Accept it"), "accepted"),
     "decline": (DeclineForm, _("Decline it"), "rejected"),
@@ -81,6 +101,16 @@ def _row(context: AnswerLink, request: Any) -> Any:
     if row is None:
         raise HTTPNotFound
     return row
+
+
+def _late_form(context: AnswerLink, request: Any) -> Form:
+    return make_form(
+        request,
+        LateForm(),
+        submit=_("Tell them"),
+        name=LATE,
+        action=f"/answer/{context.__name__}/{LATE}",
+    )
 
 
 def _form(context: AnswerLink, request: Any, name: str) -> Form:
@@ -114,8 +144,12 @@ def _page(context: AnswerLink, request: Any, **failed: Form) -> dict[str, Any]:
         "inbox": f"/{context.partner.slug}/referrals/{row.public_id}",
         "done": None,
         "opened": next(iter(failed), None),
+        "late": None,
     }
     if not open_still:
+        session, until = request.dbsession, context.answering.expires_at
+        if can_say_late(session, row, until, request.now):
+            shown["late"] = failed.get(LATE) or _late_form(context, request)
         return shown | {"service": None, "facts": [], "shared": [], "asked": [], "forms": []}
     kept = kept_of(row.shared)
     asked = forms(request.dbsession, [kept.form] if kept else ())
@@ -186,3 +220,34 @@ def accept(context: AnswerLink, request: Any) -> Any:
 def decline(context: AnswerLink, request: Any) -> Any:
     """Decline it with a reason, once."""
     return _answered(context, request, "decline")
+
+
+@view_config(
+    context=AnswerLink,
+    name=LATE,
+    permission=NO_PERMISSION_REQUIRED,
+    request_method="POST",
+    renderer="answering/referral.jinja2",
+)
+def late(context: AnswerLink, request: Any) -> Any:
+    """Say what became of the person of one that expired, once."""
+    form = _late_form(context, request)
+
+    def on_success(values: dict[str, Any]) -> Any:
+        try:
+            say_late(
+                request.dbsession,
+                now=request.now,
+                referral_id=context.answering.referral_id,
+                expires_at=context.answering.expires_at,
+                **values,
+            )
+        except LinkUsed:
+            request.response.status_int = 409
+            return _page(context, request)
+        shown = _page(context, request) | {"done": LATE}
+        return render_to_response("answering/referral.jinja2", shown, request=request)
+
+    return handle_form_submission(
+        request, form, on_success, lambda: _page(context, request, **{LATE: form})
+    )
