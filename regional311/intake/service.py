@@ -770,6 +770,7 @@ def tell_followers(
         request.expected_at,
         request.closed_at,
         request.resolution,
+        request.confidential,
     )
     handed, me_toos = request.handed_from_id is not None, request.me_too
     _tell_one(session, request, status, now, followers)
@@ -888,7 +889,10 @@ def _tell_one(
 
 @dataclass(frozen=True, slots=True)
 class RequestStatus:
-    """What the owner says of a request: all that ever crosses."""
+    """What the owner says of a request: all that ever crosses.
+
+    That it is ``confidential`` is in no envelope; letters ask for it.
+    """
 
     request_id: UUID
     public_id: str
@@ -899,6 +903,7 @@ class RequestStatus:
     expected_at: datetime | None
     closed_at: datetime | None
     resolution: str | None
+    confidential: bool
 
     def payload(self) -> dict[str, Any]:
         return {
@@ -1022,6 +1027,7 @@ def _write(
             cause_id=followers.cause_id,
             wording=followers.wording,
             subject_id=status.request_id,
+            confidential=status.confidential,
             values={
                 "number": status.public_id,
                 "partner": followers.name(status.owner_id),

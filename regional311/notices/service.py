@@ -29,7 +29,7 @@ from regional311.database.rows import new_row, send
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
 from regional311.notices.models import MailTrouble, NoticeStop, OutboxMessage
 from regional311.notices.phones import texted
-from regional311.notices.texts import HOW_TO_STOP, SHORT, fit
+from regional311.notices.texts import HOW_TO_STOP, MORE, SHORT, fit
 from regional311.notices.wording import Wording, Words, fill, usual
 from regional311.tenancy.models import Tenant
 
@@ -325,12 +325,14 @@ def outbox_row(
     wording: Wording = usual,
     hold: timedelta = timedelta(),
     cause_id: UUID | None = None,
+    confidential: bool = False,
 ) -> OutboxMessage:
     """Make an outbox row in the person's language; ``values`` fill the event's text.
 
     That is the partner's own where ``wording`` has one, else the usual one. It leaves after
     ``hold`` at the earliest; ``cause_id`` is what may yet be undone (`release`, `withdraw_caused`).
-    ``channel`` and ``recipient`` are as `reached_at` gives them.
+    ``channel`` and ``recipient`` are as `reached_at` gives them. A text about something
+    ``confidential`` leaves out what was said.
     """
     by_text = channel == "text"
     words = wording(tenant_id, event, language, channel) if event in TO_PEOPLE else None
@@ -346,7 +348,13 @@ def outbox_row(
         channel=channel,
     )
     if by_text:
-        body = fit(words.body, filled, room_for=translate(HOW_TO_STOP, language))
+        body = fit(
+            words.body,
+            filled,
+            room_for=translate(HOW_TO_STOP, language),
+            more=translate(MORE, language),
+            withhold=confidential,
+        )
     else:
         body = fill(words.body, filled).rstrip("\n") + "\n"
     return new_row(

@@ -1,7 +1,8 @@
 """Notices as texts to a telephone: their usual words, and how they are made to fit. Pure.
 
-A text says as little as will do: it may be read on a locked screen, and each part of it costs. It
-never names what was asked for.
+A text says as little as will do: it may be read on a locked screen, and each part of it costs. Our
+words never name what was asked for; what somebody of the partner says to the person may, and is
+left out of a text about something confidential.
 """
 
 from __future__ import annotations
@@ -27,28 +28,49 @@ HOW_TO_STOP: Final = "STOP ends these texts."
 """Below the first text that a number gets from a partner."""
 
 
-def fit(words: str, values: Mapping[str, str], *, room_for: str = "") -> str:
+MORE: Final = "More: see the link in our first text."
+"""Below a text without a link that leaves out something of what was said."""
+LINKED_BEFORE: Final = frozenset({"request_status", "request_closed"})
+"""Events without a link of their own: it is a secret that only the first message has."""
+
+
+def fit(
+    words: str,
+    values: Mapping[str, str],
+    *,
+    room_for: str = "",
+    more: str = "",
+    withhold: bool = False,
+) -> str:
     """Fill a text so that it takes two parts with ``room_for`` below it, if that can be.
 
-    What is expected is left out first, then what was said is cut short; all of it stands where the
-    link leads. Whatever else is longer stays.
+    What is expected is left out first, then what was said is cut short; ``withhold`` leaves all of
+    that out. It stands where the link leads, and ``more`` says so where the text has none.
+    Whatever else is longer stays.
     """
-    text = _filled(words, values)
-    if _fits(text, room_for):
-        return text
-    values = {**values, "expected": ""}
-    said = values.get("message", "")
-    text = _filled(words, values)
-    if _fits(text, room_for) or "{message}" not in words:
-        return text
+    said = values.get("message", "") if "{message}" in words else ""
+    line = "" if values.get("link") else more
+    shorter = {**values, "expected": ""}
+
+    def up_to(length: int) -> str:
+        text = _filled(words, {**shorter, "message": _cut(said, length)})
+        return below(text, line) if line else text
+
+    if said and withhold:
+        return up_to(0)
+    for text in (_filled(words, values), _filled(words, shorter)):
+        if _fits(text, room_for):
+            return text
+    if not said:
+        return _filled(words, shorter)
     low, high = 0, len(said)  # the longest beginning that fits, by halving
     while low < high:
         middle = (low + high + 1) // 2
-        if _fits(_filled(words, {**values, "message": _cut(said, middle)}), room_for):
+        if _fits(up_to(middle), room_for):
             low = middle
         else:
             high = middle - 1
-    return _filled(words, {**values, "message": _cut(said, low)})
+    return up_to(low)
 
 
 def below(text: str, line: str) -> str:

@@ -21,6 +21,7 @@ from regional311.intake.giving import give
 from regional311.intake.models import (
     Contact,
     FollowedRequest,
+    Inquirer,
     Need,
     RequestNote,
     ServiceRequest,
@@ -495,3 +496,27 @@ def test_a_transfer_that_comes_back_leaves_the_need_open(city, region):
             city, transfer_id=only(city, Transfer, target="county").id, **returned
         )
     assert only(city, Need).status == "open"
+
+
+@pytest.mark.parametrize("point", [IN_CITY, ON_BRIDGE])
+def test_a_text_about_something_confidential_leaves_out_what_was_said(city, region, point):
+    """Also at the partner who took it in; a letter has it, which nobody reads over a shoulder."""
+    said = "The shelter on Main Street has a bed."
+    for by, whole in (("text", False), ("email", True)):
+        filed = file(city, region, point, asker=replace(ANNA, phone="503-555-0123"))
+        city.execute(update(Inquirer).values(updates_by=by))
+        owner = IDS["city"] if point == IN_CITY else IDS["county"]
+        with acting_for(city, owner):
+            city.execute(update(ServiceRequest).values(confidential=True))
+            service.change_request(
+                city,
+                version=1,
+                now=LATER,
+                request_id=filed.request_id,
+                to="in_progress",
+                message=said,
+                followers=NAMES,
+            )
+        letter = only(city, OutboxMessage, event="request_status", subject_id=filed.request_id)
+        assert (said in letter.body) is whole
+        assert ("see the link in our first text" in letter.body) is not whole

@@ -11,7 +11,7 @@ from regional311.locale.sentences import in_language
 from regional311.notices.phones import texted
 from regional311.notices.segments import plain, segments
 from regional311.notices.service import STATES, TO_PEOPLE, with_fragments
-from regional311.notices.texts import HOW_TO_STOP, SHORT, below, fit
+from regional311.notices.texts import HOW_TO_STOP, LINKED_BEFORE, MORE, SHORT, below, fit
 from regional311.notices.wording import LANGUAGES, Words, check, places
 
 LINK = "https://311.example.org/track/" + "x" * 22
@@ -44,10 +44,11 @@ def test_parts_are_counted_as_telephones_do(text, parts):
 @pytest.mark.parametrize("event", sorted(SHORT))
 def test_the_usual_words_take_two_parts_with_how_to_stop(event, language):
     """However much was said, with a link and the longest words for how far it is."""
-    line = in_language(HOW_TO_STOP, language)
+    line, more = in_language(HOW_TO_STOP, language), in_language(MORE, language)
+    assert language == "en" or (line, more) != (HOW_TO_STOP, MORE)
     state = max((in_language(each, language) for each in STATES.values()), key=len)
     # requests that somebody filed have their link in the first text; the others in each
-    address = LINK if event not in ("request_status", "request_closed") else ""
+    address = LINK if event not in LINKED_BEFORE else ""
     if event.startswith("me_too"):
         state = in_language(STATES["in_progress"], language)
     for said in ("", SAID, "街" * 500):
@@ -60,12 +61,31 @@ def test_the_usual_words_take_two_parts_with_how_to_stop(event, language):
             translate=in_language,
             channel="text",
         )
-        text = fit(in_language(SHORT[event], language), values, room_for=line)
-        assert segments(below(text, line)) <= 2, text
-        assert address in text
-        assert "\n\n" not in text
-        if "{number}" in SHORT[event]:
-            assert "R-7K3M9-QP4TX" in text
+        words = in_language(SHORT[event], language)
+        whole = fit(words, values, more=more)
+        for withhold in (False, True):
+            text = fit(words, values, room_for=line, more=more, withhold=withhold)
+            assert segments(below(text, line)) <= 2, text
+            assert address in text
+            assert "\n\n" not in text
+            if "{number}" in SHORT[event]:
+                assert "R-7K3M9-QP4TX" in text
+            if event in LINKED_BEFORE:
+                assert text.endswith(more) == bool(said), text
+            else:
+                assert more not in text
+            if withhold and said:
+                assert said[:4] not in text
+                assert "..." not in text
+        assert said[:4] in whole or "{message}" not in words
+
+
+def test_what_fits_says_nothing_of_a_link():
+    values = {"number": "R-1", "message": "We have repaired it."}
+    said = fit("{number}: {message}", values, room_for="STOP", more=MORE)
+    assert said == "R-1: We have repaired it."
+    kept = fit("{number}: {message}", values, room_for="STOP", more=MORE, withhold=True)
+    assert kept == f"R-1:\n{MORE}"
 
 
 @given(st.text(max_size=600), st.sampled_from(["", LINK]))

@@ -73,6 +73,19 @@ def test_a_preview_changes_nothing(admin):
     assert "needs {link}" in refused
 
 
+def test_a_preview_shows_a_link_only_where_a_person_gets_one(admin):
+    """The link of a request that somebody filed is in the first message alone."""
+    for name in ("request_status.en", "request_closed.en.text"):
+        assert "/track/" not in admin.get(f"{HERE}/{name}")
+    for name in ("request_received.en.text", "me_too_closed.en"):
+        assert "/track/" in admin.get(f"{HERE}/{name}")
+    form = admin.get(f"{HERE}/request_closed.en.text").forms["words"]
+    form["body"] = "{message} " * 5 + "{link}"
+    assert "See the link" not in form.submit("preview")
+    form["body"] = "{message} " * 20 + "{link}"
+    assert "More: see the link in our first text." in form.submit("preview")
+
+
 def test_a_test_goes_to_oneself(admin, web_engine, people):
     page = admin.get(f"{HERE}/request_closed.en")
     shown = fill(page, "Try: {number}", "{message}\n\n{link}").submit("test")

@@ -22,7 +22,7 @@ from regional311.notices.phones import shown as shown_number
 from regional311.notices.phones import texted
 from regional311.notices.segments import segments
 from regional311.notices.service import TO_PEOPLE, with_fragments
-from regional311.notices.texts import HOW_TO_STOP, SHORT, below, fit
+from regional311.notices.texts import HOW_TO_STOP, LINKED_BEFORE, MORE, SHORT, below, fit
 from regional311.notices.wording import (
     LANGUAGES,
     LONGEST_BODY,
@@ -225,7 +225,7 @@ def _page(
         "usual": usual,
         "preview": example,
         "places": [
-            (f"{{{each}}}", _meaning(each, channel), each in NEEDED)
+            (f"{{{each}}}", _meaning(each, event, channel), each in NEEDED)
             for each in places(standard(event, channel))
         ],
         "here": f"{here}/{_name(*context.record)}",
@@ -236,7 +236,9 @@ def _page(
     }
 
 
-def _meaning(place: str, channel: str) -> Any:
+def _meaning(place: str, event: str, channel: str) -> Any:
+    if place == "link" and event in LINKED_BEFORE:
+        return _("needed, but empty here: the link is a secret of the first message")
     if place == "link" and channel == "text":
         return _("the address where the person follows it; needed")
     return PLACES.get(place, place)
@@ -274,13 +276,16 @@ def _example(request: Any, event: str, language: str, channel: str, words: Words
         values,
         language=language,
         expected_on=(tell.today + timedelta(days=5)).isoformat(),
-        address=f"{request.registry.configured.url}/track/{_LINK[channel]}",
+        address=""
+        if event in LINKED_BEFORE
+        else f"{request.registry.configured.url}/track/{_LINK[channel]}",
         translate=in_language,
         channel=channel,
     )
     if channel == "text":
         line = in_language(HOW_TO_STOP, language)
-        return Words("", fit(words.body, filled, room_for=line))
+        more = in_language(MORE, language)
+        return Words("", fit(words.body, filled, room_for=line, more=more))
     return Words(fill(words.heading, filled), fill(words.body, filled).rstrip("\n") + "\n")
 
 
