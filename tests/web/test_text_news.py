@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
 
+from regional311.audit.models import AuditEvent
 from regional311.database.ids import new_id
 from regional311.database.session import Scope, session_scope
 from regional311.exchange.webhooks import key_of, sign
@@ -382,6 +383,37 @@ def test_words_of_texts_are_a_partners_own(sign_in, testapp, provider, deliver):
     assert f"has {request} now" in provider.texts(mine)[-1]
     press(admin.get(here), "/usual")
     admin.get(f"/{CITY}/message-words/accommodation_news.en.text", status=404)
+
+
+def test_tests_of_texts_are_few_and_each_leaves_once(sign_in, web_engine, city, rows, clock):
+    clock.now = datetime(2026, 10, 14, 18, tzinfo=UTC)
+    admin = sign_in("administrator", CITY)
+    form = admin.get(f"/{CITY}/message-words/request_closed.en.text").forms["words"]
+    form["number"] = number = next(NUMBERS)
+    shown = form.submit("test")
+    form.submit("test")  # loaded again
+    assert len(rows(number)) == 1
+    assert rows(number)[0].body.endswith("\nSTOP ends these texts.")
+    form["body"] = "{partner} is done. {message} {link}"  # back, and other words
+    form.submit("test")
+    assert len(rows(number)) == 2
+    for _more in range(8):
+        assert shown.forms["words"]["number"].value == number
+        shown = shown.forms["words"].submit("test")
+    refused = shown.forms["words"].submit("test", status=400)
+    assert "10 texts to try words within an hour" in refused
+    assert len(rows(number)) == 10
+    with session_scope(web_engine, Scope(city)) as session:
+        kept = session.scalars(
+            select(AuditEvent.detail).where(
+                AuditEvent.action == "message:test",
+                AuditEvent.subject_id.in_([each.id for each in rows(number)]),
+            )
+        ).all()
+    assert {each["number"] for each in kept} == {f"…{number[-4:]}"}
+    clock.now += timedelta(hours=1, minutes=1)
+    refused.forms["words"].submit("test")
+    assert len(rows(number)) == 11
 
 
 def test_no_number_is_in_the_log(testapp, deliver, provider, caplog, capsys):

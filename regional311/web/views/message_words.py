@@ -10,14 +10,11 @@ from babel.dates import format_date
 from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.view import view_config
 
-from regional311.audit.service import record
-from regional311.database.ids import new_id
-from regional311.database.rows import new_row, put
+from regional311.database.ids import new_token
 from regional311.errors import InvalidInput
 from regional311.identity.members import find_member
 from regional311.identity.permissions import Permissions as P
 from regional311.locale.sentences import in_language
-from regional311.notices.models import OutboxMessage
 from regional311.notices.phones import shown as shown_number
 from regional311.notices.phones import texted
 from regional311.notices.segments import segments
@@ -35,7 +32,10 @@ from regional311.notices.wording import (
     places,
 )
 from regional311.notices.wording_settings import mark, set_wording, standard
+from regional311.notices.wording_tests import send_test
 from regional311.referral.filing import tracking_token
+from regional311.strict import digest
+from regional311.tenancy.once import once
 from regional311.web.forms import (
     Form,
     HiddenWidget,
@@ -44,6 +44,7 @@ from regional311.web.forms import (
     String,
     TextAreaWidget,
     TextWidget,
+    form_key,
     handle_form_submission,
     make_form,
 )
@@ -161,7 +162,9 @@ def _form(context: MessageWordsRecord, request: Any, shown: Words, *, seen: str)
                 String(40),
                 name="number",
                 title=_("Number for a test"),
-                description=_("Only for the test; it is kept with that message."),
+                description=_(
+                    "Only for the test, ten an hour at most; it is kept with that message."
+                ),
                 widget=TextWidget(type="tel", autocomplete="tel"),
                 missing="",
             )
@@ -186,6 +189,7 @@ def _form(context: MessageWordsRecord, request: Any, shown: Words, *, seen: str)
         values={"body": shown.body, "seen": seen}
         | ({"heading": shown.heading} if channel == "email" else {}),
         name="words",
+        once=True,
         cancel_url=f"/{request.tenant.slug}/message-words",
     )
 
@@ -309,7 +313,7 @@ def keep(context: MessageWordsRecord, request: Any) -> Any:
             shown.append(words)
             if "test" in request.POST:
                 to = _tester(request, channel, values.get("number", ""))
-                _send_test(request, event, language, channel, words, to)
+                _send_test(request, form, context.record, words, to)
             return _page(context, request, form, words)
         set_wording(
             request.dbsession,
@@ -352,37 +356,27 @@ def _tester(request: Any, channel: str, number: str) -> str:
 
 
 def _send_test(
-    request: Any, event: str, language: str, channel: str, words: Words, to: str
+    request: Any, form: Form, record: tuple[str, str, str], words: Words, to: str
 ) -> None:
-    session = request.dbsession
+    event, language, channel = record
     tried = _example(request, event, language, channel, words)
-    message_id = new_id()
-    put(
-        session,
-        new_row(
-            OutboxMessage,
-            tenant_id=request.tenant.id,
-            id=message_id,
-            event="wording_test",
-            channel=channel,
-            recipient=to,
+    asked = {"words": record, "heading": words.heading, "body": words.body, "to": to}
+
+    def do() -> dict[str, Any]:
+        made = send_test(
+            request.dbsession,
+            event=event,
             language=language,
-            heading=tried.heading,
-            body=tried.body,
-            state="pending",
-            attempts=0,
-            created_at=request.now,
-            due_at=request.now,
-        ),
-    )
-    record(
-        session,
-        now=request.now,
-        action="message:test",
-        subject_kind="message",
-        subject_id=message_id,
-        detail={"event": event, "language": language, "channel": channel},
-    )
+            channel=channel,
+            words=tried,
+            to=to,
+            now=request.now,
+        )
+        return {"message": str(made)}
+
+    # a page that is loaded again sends nothing again; other words of the same page are a new test
+    once(request.dbsession, f"wording-test:{form_key(request)}:{digest(asked)}", asked, do)
+    form.form_key = new_token()
     where = shown_number(to) if channel == "text" else to
     request.flash("success", _("The test is on its way to ${to}.", mapping={"to": where}))
 
