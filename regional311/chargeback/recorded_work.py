@@ -161,6 +161,9 @@ class Doubtful:
     """entered_in_error: the referral; merged: the request."""
     public_id: str
     since: datetime
+    about_owner_id: UUID
+    about_key: str
+    """The service of that referral or request, whatever the work was corrected to."""
 
 
 # A referral that its sender took back after it was worked, and a request for another partner that
@@ -169,15 +172,16 @@ class Doubtful:
 _DOUBTFUL = text("""
 WITH gone AS (
     SELECT 'referral\\:' || id || '\\:closed' AS stem, 'entered_in_error' AS why,
-        public_id, coalesce(closed_at, sent_at) AS since
+        public_id, coalesce(closed_at, sent_at) AS since, tenant_id AS owner_id, service_key
     FROM referrals
     WHERE tenant_id = :tenant AND side = 'received' AND state = 'entered_in_error'
     UNION ALL
-    SELECT 'request\\:' || id || '\\:taken_in', 'merged', public_id, updated_at
+    SELECT 'request\\:' || id || '\\:taken_in', 'merged', public_id, updated_at,
+        owner_id, service_key
     FROM followed_requests WHERE tenant_id = :tenant AND state = 'merged'
 )
 SELECT e.id, e.activity, e.service_owner_id, e.service_key, e.occurred_at, g.why, g.public_id,
-    g.since
+    g.since, g.owner_id, g.service_key
 FROM gone g
 CROSS JOIN LATERAL (
     SELECT array_agg(g.stem || '\\:' || number) AS keys

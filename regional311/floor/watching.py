@@ -5,7 +5,7 @@ Each question is one statement, whatever the number of people; nothing here says
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
@@ -109,13 +109,26 @@ def contact_is_confidential(
     session: TenantSession, contact_id: UUID, secret: Collection[tuple[UUID, str]]
 ) -> bool:
     """Whether one contact is confidential. One statement."""
-    return bool(
-        session.execute(
-            select(is_confidential(secret)).where(
-                Contact.tenant_id == scope_of(session).tenant_id, Contact.id == contact_id
-            )
-        ).scalar_one_or_none()
+    return contact_id in confidential_contacts(session, [contact_id], secret)
+
+
+def confidential_contacts(
+    session: TenantSession,
+    contact_ids: Iterable[UUID | None],
+    secret: Collection[tuple[UUID, str]],
+) -> frozenset[UUID]:
+    """Those of some contacts that are confidential. One statement, none for nothing."""
+    wanted = {each for each in contact_ids if each is not None}
+    if not wanted:
+        return frozenset()
+    rows = session.execute(
+        select(Contact.id).where(
+            Contact.tenant_id == scope_of(session).tenant_id,
+            Contact.id.in_(sorted(wanted)),
+            is_confidential(secret),
+        )
     )
+    return frozenset(row.id for row in rows)
 
 
 def under_way(session: TenantSession, secret: Collection[tuple[UUID, str]]) -> list[UnderWay]:

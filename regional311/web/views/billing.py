@@ -20,6 +20,7 @@ from regional311.chargeback.rating import STATES, run_rating
 from regional311.chargeback.readiness import Progress, draft_checks, progress
 from regional311.chargeback.statement import State
 from regional311.database.ids import new_token
+from regional311.floor.watching import confidential_contacts
 from regional311.identity.members import names_of
 from regional311.identity.permissions import Permissions as P
 from regional311.intake.numbers import contact_numbers
@@ -368,7 +369,13 @@ def usage(context: PeriodRecord, request: Any) -> Any:
     slug = request.tenant.slug
     opens = may(request, P.CONTACT_READ)
     owners = {each.short_name: each.slug for each in request.registry.partners.all()}
-    withheld = {row.id for row in shown if _confidential(tell, row, owners)}
+    # work may have been corrected to another service since; what was asked for stays confidential
+    secret = confidential_contacts(
+        session, (row.contact_id for row in shown), tell.confidential_services
+    )
+    withheld = {
+        row.id for row in shown if row.contact_id in secret or _confidential(tell, row, owners)
+    }
     listing.fill(
         [
             {

@@ -13,6 +13,7 @@ from regional311.chargeback import recorded_work
 from regional311.chargeback.correcting import Really, correct_work, keep_work
 from regional311.chargeback.pricing import Told, case_of, price_work
 from regional311.chargeback.rate_cards import plain
+from regional311.floor.watching import confidential_contacts
 from regional311.identity.models import Membership
 from regional311.identity.permissions import Permissions as P
 from regional311.intake.queries import contact_numbers
@@ -136,6 +137,7 @@ def listed(context: Work, request: Any) -> Any:
                 "row": row,
                 "service": _service(tell, row),
                 "why": word(WHY, row.why),
+                "number": _("confidential") if _secret(tell, row) else row.public_id,
             }
             for row in recorded_work.doubtful(request.dbsession)
         ],
@@ -225,6 +227,12 @@ def _service(tell: Any, row: Any) -> Any:
     if row.service_key is None:
         return _("no service")
     return tell.service_name(row.service_owner_id, row.service_key)
+
+
+def _secret(tell: Any, row: recorded_work.Doubtful) -> bool:
+    """Whether the record behind some work is confidential, or what the work was corrected to."""
+    services = ((row.service_owner_id, row.service_key), (row.about_owner_id, row.about_key))
+    return not tell.confidential_services.isdisjoint(services)
 
 
 def _names(request: Any, people: set[UUID | None]) -> dict[UUID | None, str]:
@@ -381,8 +389,13 @@ def _page(context: WorkRecord, request: Any, form: Any = None, tried: Any = None
     rated = recorded_work.rated(session, [row.id for row in chain])
     taken = {row.reverses_id for row in chain}
     live = next((row for row in chain if row.reverses_id is None and row.id not in taken), None)
-    service = tell.service(event.service_owner_id, event.service_key or "")
-    secret = bool(service and service.confidential)
+    # whatever it was corrected to: what was asked for stays confidential
+    secret = bool(
+        tell.confidential_services.intersection(
+            (row.service_owner_id, row.service_key) for row in chain
+        )
+        or confidential_contacts(session, [event.contact_id], tell.confidential_services)
+    )
     number = None
     if event.contact_id is not None and not secret:
         number = contact_numbers(session, [event.contact_id]).get(event.contact_id)

@@ -21,6 +21,7 @@ from regional311.chargeback.queries import EventRow, LineRow, Node, StatementDet
 from regional311.chargeback.statement import OPEN, State
 from regional311.chargeback.terms import payer_rule
 from regional311.database.ids import new_token
+from regional311.floor.watching import confidential_contacts
 from regional311.forecast.documents import write_document
 from regional311.forecast.queries import own_payers
 from regional311.identity.members import names_of
@@ -1080,7 +1081,10 @@ def item(context: StatementItemRecord, request: Any) -> Any:
     numbers = contact_numbers(session, [leaf.contact_id])
     number = numbers.get(leaf.contact_id) if leaf.contact_id else None
     asked = tell.published.directory.find(found.basis.get("service") or "")
-    withheld = bool(mine and asked and asked.confidential)
+    withheld = mine and (
+        bool(asked and asked.confidential)
+        or bool(confidential_contacts(session, [leaf.contact_id], tell.confidential_services))
+    )
     url = f"/{slug}/statements/{detail.row.public_id}"
     basis = found.basis
     agreed = detail.terms.get("agreements", {}).get(found.agreement_key, {})
