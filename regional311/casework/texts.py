@@ -175,6 +175,32 @@ def texts(session: TenantSession, purpose: Purpose, *, ended: bool = False) -> l
     return [Prepared(*tuple(row)) for row in rows]
 
 
+def texts_for(
+    session: TenantSession, request_id: UUID, service_key: str
+) -> tuple[list[Prepared], str | None]:
+    """Give the texts with which a request may be closed, and the language of who asked for it.
+
+    The language is None where it is not known here, or where there are no texts. One statement.
+    """
+    language = _with_people(_LANGUAGE).where(
+        ServiceRequest.tenant_id == scope_of(session).tenant_id, ServiceRequest.id == request_id
+    )
+    rows = session.execute(
+        select(
+            *(getattr(PreparedText, each.name) for each in fields(Prepared)),
+            language.scalar_subquery(),
+        )
+        .where(
+            PreparedText.tenant_id == scope_of(session).tenant_id,
+            PreparedText.purpose == "closing",
+            PreparedText.ended_at.is_(None),
+            (PreparedText.service_key == service_key) | PreparedText.service_key.is_(None),
+        )
+        .order_by(PreparedText.name, PreparedText.id)
+    ).all()
+    return [Prepared(*row[:-1]) for row in rows], rows[0][-1] if rows else None
+
+
 def offered(found: Iterable[Prepared], language: str) -> list[tuple[Prepared, str]]:
     """Give each text with each of its languages, as they are offered.
 

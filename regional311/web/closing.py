@@ -18,21 +18,15 @@ from regional311.web.wording import LANGUAGES, RESOLUTIONS, said
 def texts_for(request: Any, found: Any) -> dict[str, tuple[texts.Prepared, str]]:
     """Give the texts for closing a request by what a form sends, each with one of its languages.
 
-    They are in the order in which they are offered; two statements at most, once a page.
+    They are in the order in which they are offered; one statement, once a page.
     """
     offered: dict[str, tuple[texts.Prepared, str]] | None
     offered = getattr(request, "made_closing_texts", None)
     if offered is None:
-        session = request.dbsession
-        here = [
-            each
-            for each in texts.texts(session, "closing")
-            if each.service_key in (None, found.service_key)
-        ]
-        known = texts.person_languages(session, [found.id]) if here else {}
+        here, spoken = texts.texts_for(request.dbsession, found.id, found.service_key)
         tell = telling(request)
         own = own_language(tell.published.tenants[tell.slug])
-        pairs = texts.offered(here, known.get(found.id, own))
+        pairs = texts.offered(here, spoken or own)
         offered = {f"{each.id}:{language}": (each, language) for each, language in pairs}
         request.made_closing_texts = offered
     return offered

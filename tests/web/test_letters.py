@@ -186,7 +186,7 @@ def test_an_address_is_lifted_by_a_person(sign_in, web_engine, people, clock, se
     browser = sign_in("supervisor", CITY)
     dead, _url = sent(recipient="Moved@example.org", state="dead", last_error="It came back.")
     again = press(browser.get(f"/{CITY}/messages/{dead}"), end=f"{dead}/again")
-    assert "Say first that it does again" in again
+    assert "Say first that they do again" in again
     page = browser.get(f"/{CITY}/mail-addresses?state=stopped")
     assert "moved@example.org" in page
     form = next(f for f in page.forms.values() if f.action.endswith(f"{trouble_id}/lift"))
