@@ -27,7 +27,6 @@ REASONS: Final = ("wrong_service", "wrong_facts", "duplicate", "entered_in_error
 """Why work is corrected: codes, because free words in the trail could name somebody."""
 MOST_SECONDS: Final = 86_400
 MOST_QUANTITY: Final = Decimal(10_000)
-MOST_REVISIONS: Final = 50
 CORRECTED: Final = "work:correct"
 TAKEN_BACK: Final = "work:take_back"
 KEPT: Final = "work:keep"
@@ -153,16 +152,3 @@ def keep_work(session: TenantSession, event_id: UUID, *, now: datetime) -> None:
         subject_id=event_id,
         detail={},
     )
-
-
-def revision_keys(source_key: str) -> list[str]:
-    """Every key under which revisions of the same work can stand, reversals too.
-
-    >>> revision_keys("contact:7:handled:2")[:3]
-    ['contact:7:handled', 'contact:7:handled:reversed', 'contact:7:handled:1']
-    """
-    key = source_key.removesuffix(":reversed")
-    what, _, revision = key.rpartition(":")
-    stem = what if what and revision.isdecimal() else key
-    each = [stem, *(f"{stem}:{number}" for number in range(1, MOST_REVISIONS + 1))]
-    return [name for key in each for name in (key, reversal_key(key))]

@@ -15,15 +15,10 @@ from uuid import UUID
 
 from sqlalchemy import Row, select, text
 
-from regional311.chargeback.correcting import (
-    CORRECTED,
-    KEPT,
-    MOST_REVISIONS,
-    TAKEN_BACK,
-    revision_keys,
-)
+from regional311.chargeback.correcting import CORRECTED, KEPT, TAKEN_BACK
 from regional311.database.session import TenantSession, scope_of
 from regional311.metering.models import UsageEvent
+from regional311.metering.service import MOST_REVISIONS, revision_keys
 
 PAGE = 50
 

@@ -244,10 +244,14 @@ def close_contact(
     if note is not None:
         contact.note = note
     session.flush()
+    source_key = _handled(contact_id, revision)
+    if revision > 1:
+        # a correction of what was recorded before may have taken the next revision
+        source_key = metering.free_revision(session, source_key)
     metering.record(
         session,
         metering.Usage(
-            source_key=_handled(contact_id, revision),
+            source_key=source_key,
             activity=metering.CONTACT_HANDLED,
             channel=contact.channel,
             language=contact.language,
@@ -281,15 +285,18 @@ def close_contact(
 def open_contact_again(
     session: TenantSession, *, now: datetime, contact_id: UUID, zone_day: date, revision: int
 ) -> None:
-    """Take back that a contact ended, and its metered work of that ``revision`` with it."""
+    """Take back that a contact ended, and its metered work of that ``revision`` with it.
+
+    Work that was corrected meanwhile is taken back as it is recorded now.
+    """
     contact = locked(session, Contact, contact_id, None, {}, "contact")
     if contact.ended_at is None:
         return
     contact.ended_at = contact.disposition = contact.gone_at = None
     session.flush()
-    metering.correct(
-        session, _handled(contact_id, revision), None, received_at=now, booked_on=zone_day
-    )
+    source_key = metering.live_revision(session, _handled(contact_id, revision))
+    if source_key is not None:
+        metering.correct(session, source_key, None, received_at=now, booked_on=zone_day)
     record(
         session,
         now=now,

@@ -28,6 +28,9 @@ INTERPRETER_MINUTE: Final = "interpreter_minute"
 LENT_MINUTE: Final = "lent_minute"
 """A minute of a specialist lent to another partner's lines, outside contacts."""
 
+MOST_REVISIONS: Final = 50
+"""As many revisions of one piece of work are looked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -204,6 +207,52 @@ def next_revision(source_key: str) -> str:
 def reversal_key(source_key: str) -> str:
     """The key of the event that takes recorded work back."""
     return f"{source_key}:reversed"
+
+
+def revision_keys(source_key: str) -> list[str]:
+    """Every key under which revisions of the same work can stand, reversals too.
+
+    >>> revision_keys("contact:7:handled:2")[:3]
+    ['contact:7:handled', 'contact:7:handled:reversed', 'contact:7:handled:1']
+    """
+    key = source_key.removesuffix(":reversed")
+    what, _, revision = key.rpartition(":")
+    stem = what if what and revision.isdecimal() else key
+    each = [stem, *(f"{stem}:{number}" for number in range(1, MOST_REVISIONS + 1))]
+    return [name for key in each for name in (key, reversal_key(key))]
+
+
+def live_revision(session: TenantSession, source_key: str) -> str | None:
+    """The key under which recorded work holds now, whichever of its revisions is asked about.
+
+    None when it was taken back altogether, or never recorded. One statement.
+    """
+    known = _revisions(session, source_key)
+    holds = (key for key in known if not key.endswith(":reversed"))
+    return next((key for key in holds if reversal_key(key) not in known), None)
+
+
+def free_revision(session: TenantSession, source_key: str) -> str:
+    """The first key from this one on under which no revision of the work was recorded.
+
+    One statement.
+    """
+    known = _revisions(session, source_key)
+    while source_key in known:
+        source_key = next_revision(source_key)
+    return source_key
+
+
+def _revisions(session: TenantSession, source_key: str) -> set[str]:
+    """Every key under which the work was recorded, or taken back."""
+    return set(
+        session.execute(
+            select(UsageEvent.source_key).where(
+                UsageEvent.tenant_id == scope_of(session).tenant_id,
+                UsageEvent.source_key.in_(revision_keys(source_key)),
+            )
+        ).scalars()
+    )
 
 
 def _recorded(session: TenantSession, source_key: str) -> bool:

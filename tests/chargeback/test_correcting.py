@@ -18,13 +18,18 @@ from regional311.chargeback.correcting import (
     Really,
     correct_work,
     keep_work,
-    revision_keys,
 )
 from regional311.database.ids import new_id
 from regional311.database.rows import send
 from regional311.errors import InvalidInput, NotFound
 from regional311.metering.models import UsageEvent
-from regional311.metering.service import CorrectedBefore, Usage, next_revision, record
+from regional311.metering.service import (
+    CorrectedBefore,
+    Usage,
+    next_revision,
+    record,
+    revision_keys,
+)
 
 DONE = datetime(2026, 10, 5, 19, tzinfo=UTC)
 LATER = {"now": DONE + timedelta(days=40), "booked_on": date(2026, 11, 14)}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
+from regional311.chargeback.correcting import Really, correct_work
 from regional311.database.ids import new_id
 from regional311.database.session import Scope, session_scope
 from regional311.inbox.receiving import Incoming, receive
 from regional311.intake.uploads import upload
+from regional311.metering.models import UsageEvent
 from regional311.referral.snapshot import published
 from tests.intake.pictures_sent import JPEG
 
@@ -193,12 +196,29 @@ def test_it_is_worked_at_the_desk_with_its_words(browser, come):
     assert form["email"].value == "jo@example.org"
 
 
+@pytest.mark.parametrize("corrected", [0, 1, 2])
 def test_what_was_done_and_undone_ends_at_the_desk_and_is_metered_once(
-    browser, come, clock, web_engine, people
+    browser, come, clock, web_engine, people, corrected
 ):
+    """However often its work is corrected in between."""
     page = press(browser.get(f"{HERE}/{come('Where is the depot?')}"), "/claim").follow()
     clock.advance(minutes=5)
     page = press(page, "/done").follow()
+    for seconds in range(corrected):
+        with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
+            event = session.scalars(
+                select(UsageEvent)
+                .where(UsageEvent.tenant_id == people.tenants[CITY])
+                .order_by(UsageEvent.id.desc())
+            ).first()
+            correct_work(
+                session,
+                event.id,
+                replace(Really.of(event), handle_seconds=seconds),
+                reason="wrong_facts",
+                now=clock.now,
+                booked_on=clock.now.date(),
+            )
     page = press(page, "/undo").follow()
     clock.advance(minutes=1)
     desk = page.click("Work it at the desk")
