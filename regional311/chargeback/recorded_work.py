@@ -40,7 +40,7 @@ def revisions(session: TenantSession, source_key: str) -> list[Row[Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Rated:
-    """What the latest rating of its period made of an event, and whether that was issued."""
+    """What the latest rating of its period made of an event, and whether its payer has a bill."""
 
     event_id: UUID
     period_key: str
@@ -48,7 +48,7 @@ class Rated:
     payer: str | None
     amount: Decimal | None
     issued: bool
-    """Whether a statement of that rating was issued to its payer."""
+    """Whether a bill or a correction of that period was issued to its payer, by any rating."""
 
 
 _RATED = text("""
@@ -58,7 +58,8 @@ SELECT DISTINCT ON (e.id) e.id, r.period_key, c.state,
         SELECT FROM statements s
         JOIN statement_events x ON x.tenant_id = s.tenant_id AND x.statement_id = s.id
             AND x.state = 'issued'
-        WHERE s.tenant_id = :tenant AND s.run_id = r.id AND s.side = 'issued'
+        WHERE s.tenant_id = :tenant AND s.side = 'issued' AND s.period_key = r.period_key
+            AND s.kind IN ('bill', 'correction')
             AND s.counterparty_id = c.payer_id AND s.payer_kind = c.payer_kind
             AND s.payer_key IS NOT DISTINCT FROM c.payer_key
     )

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import Range
 
-from regional311.chargeback import billing
+from regional311.chargeback import billing, recorded_work
 from regional311.chargeback.checks import check_region
 from regional311.chargeback.memos import draft_memo
 from regional311.chargeback.rating import run_rating
@@ -204,6 +204,18 @@ def test_a_first_contact_of_a_payer_gives_it_a_bill(issued):
     assert [row.kind for row in kinds] == ["bill"]
     through(issued, "city", drafts)
     assert holds(issued) == []
+
+
+def test_work_is_of_an_issued_period_whatever_was_rated_since(issued):
+    """A later rating that issued nothing takes no bill away; the Community has none."""
+    after = issued.use("city", "community", at=(2026, 10, 9, 9))
+    with issued.of("city", issued.preparer) as session:
+        run_rating(session, period=OCTOBER, now=LATER)
+        found = recorded_work.rated(session, [*issued.events, after])
+    assert {each: row.issued for each, row in found.items()} == {
+        **dict.fromkeys(issued.events, True),
+        after: False,
+    }
 
 
 def test_a_period_that_is_open_is_not_corrected(region):
