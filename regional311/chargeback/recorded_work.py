@@ -7,6 +7,7 @@ recorded.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -21,6 +22,8 @@ from regional311.metering.models import UsageEvent
 from regional311.metering.service import MOST_REVISIONS, revision_keys
 
 PAGE = 50
+CHUNK = 1_000
+"""As many rows of a file are read at once."""
 
 
 def revisions(session: TenantSession, source_key: str) -> list[Row[Any]]:
@@ -142,6 +145,15 @@ def corrected(
         },
     )
     return [Corrected(*row) for row in rows]
+
+
+def every_corrected(
+    session: TenantSession, *, before: tuple[datetime, UUID] | None = None
+) -> Iterator[Corrected]:
+    """All that was corrected, the latest first, read a chunk at a time."""
+    while rows := corrected(session, before=before, limit=CHUNK):
+        yield from rows
+        before = rows[-1].corrected_at, rows[-1].reversal_id
 
 
 @dataclass(frozen=True, slots=True)

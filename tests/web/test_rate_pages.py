@@ -446,3 +446,14 @@ def test_proposals_are_read_by_pages_however_many_rates_each_changes(finance, pe
     assert len(later.html.select("main tbody tr")) >= 2
     rows = finance.get(f"/{CITY}/rates/proposals?state=draft&format=json").json
     assert rows[0]["keys"] == [f"{card}-{number}" for number in range(5)]
+    with session_scope(web_engine, Scope(tenant, person)) as session:
+        session.execute(
+            text(
+                "INSERT INTO rate_proposals SELECT (jsonb_populate_record(p, jsonb_build_object("
+                "'id', uuidv7(), 'state', 'withdrawn'))).* FROM rate_proposals p,"
+                " generate_series(1, 1001) WHERE p.tenant_id = :me AND p.id = :id"
+            ),
+            {"me": tenant, "id": rows[0]["id"]},
+        )
+    whole = finance.get(f"/{CITY}/rates/proposals?state=withdrawn&format=json").json
+    assert len(whole) >= 1001

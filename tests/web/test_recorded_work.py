@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from sqlalchemy import select
 
+from regional311.chargeback import recorded_work
 from regional311.chargeback.correcting import Really, correct_work
 from regional311.database.session import Scope, acting_for, session_scope
 from regional311.metering.models import UsageEvent
@@ -120,3 +123,20 @@ def test_work_of_a_confidential_contact_stays_so_when_it_is_corrected(
     listed = county.get(f"/{COUNTY}/work")
     assert "(confidential)" in listed
     assert filed.referral_public_id not in listed
+
+
+def test_a_file_of_corrected_work_has_all_of_it(city, took, sign_in, monkeypatch):
+    """However many chunks it is read in, each correction once, the latest first."""
+    monkeypatch.setattr(recorded_work, "CHUNK", 2)
+    _filed, (event, *_others) = took(f"{CITY}/pothole", "again-and-again")
+    made = []
+    for number in range(1, 6):
+        made.append(correct(city, event, handle_seconds=number))
+        event = city.get_one(UsageEvent, (city.scope.tenant_id, made[-1]))
+    city.commit()
+    browser = sign_in("finance", CITY)
+    told = browser.get(f"/{CITY}/work?format=json").json
+    assert {row["anew"] for row in told} >= set(map(str, made))
+    assert len({row["reversal"] for row in told}) == len(told)
+    lines = list(csv.DictReader(io.StringIO(browser.get(f"/{CITY}/work?format=csv").text)))
+    assert [row["reversal"] for row in lines] == [row["reversal"] for row in told]

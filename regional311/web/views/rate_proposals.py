@@ -68,7 +68,6 @@ from regional311.web.views.rates import (
 )
 
 KEYS_SHOWN = 3
-EXPORTED = 1_000
 STATES = {
     "draft": _("Draft"),
     "proposed": _("Waits for approval"),
@@ -428,7 +427,7 @@ def proposals(context: RateProposals, request: Any) -> Any:
         request.dbsession,
         state=listing.values["state"],
         before=_id(listing.after),
-        limit=PAGE_SIZE + 1 if form == "html" else EXPORTED,
+        limit=PAGE_SIZE + 1 if form == "html" else None,
         keys=KEYS_SHOWN if form == "html" else None,
     )
     people = names_of(request.dbsession, (row.proposed_by for row in rows))

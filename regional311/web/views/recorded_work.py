@@ -34,14 +34,13 @@ from regional311.web.forms import (
 )
 from regional311.web.i18n import _
 from regional311.web.listing import PAGE_SIZE, Column, Listing
-from regional311.web.representations import csv_response, json_response, wanted
+from regional311.web.representations import csv_of_session, json_response, wanted
 from regional311.web.security import may
 from regional311.web.telling import telling
 from regional311.web.tree import Work, WorkRecord
 from regional311.web.views.billing import cursor
 from regional311.web.wording import CHANNELS, LANGUAGES
 
-EXPORTED = 10_000
 TRY, TAKE_BACK = "try", "take_back"
 REASON_WORDS = {
     "wrong_service": _("It was about another service"),
@@ -83,30 +82,22 @@ def listed(context: Work, request: Any) -> Any:
         ],
         csv=True,
     )
-    rows = recorded_work.corrected(
-        request.dbsession,
-        before=cursor(listing.after),
-        limit=PAGE_SIZE + 1 if form == "html" else EXPORTED,
-    )
-    if form != "html":
-        found = [
-            {
-                "event": row.id,
-                "activity": row.activity,
-                "service": row.service_key,
-                "occurred_at": row.occurred_at,
-                "corrected_at": row.corrected_at,
-                "reason": row.reason,
-                "reversal": row.reversal_id,
-                "anew": row.anew_id,
-            }
-            for row in rows
-        ]
-        if form == "json":
-            return json_response(found)
-        return csv_response(
-            request, "corrected-work.csv", COLUMNS, [list(row.values()) for row in found]
+    before = cursor(listing.after)
+    if form == "json":
+        return json_response(
+            [
+                dict(zip(COLUMNS, _row(row), strict=True))
+                for row in recorded_work.every_corrected(request.dbsession, before=before)
+            ]
         )
+    if form == "csv":
+        return csv_of_session(
+            request,
+            "corrected-work.csv",
+            COLUMNS,
+            lambda session: map(_row, recorded_work.every_corrected(session, before=before)),
+        )
+    rows = recorded_work.corrected(request.dbsession, before=before, limit=PAGE_SIZE + 1)
     shown = rows[:PAGE_SIZE]
     after = None
     if len(rows) > PAGE_SIZE:
@@ -221,6 +212,20 @@ def keep(context: WorkRecord, request: Any) -> HTTPSeeOther:
     keep_work(request.dbsession, context.record.id, now=request.now)
     request.flash("success", _("The work stays as it is recorded."))
     return HTTPSeeOther(location=f"/{request.tenant.slug}/work")
+
+
+def _row(row: recorded_work.Corrected) -> tuple[Any, ...]:
+    """A correction as a file has it, by `COLUMNS`."""
+    return (
+        row.id,
+        row.activity,
+        row.service_key,
+        row.occurred_at,
+        row.corrected_at,
+        row.reason,
+        row.reversal_id,
+        row.anew_id,
+    )
 
 
 def _service(tell: Any, row: Any) -> Any:
