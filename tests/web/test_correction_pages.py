@@ -149,7 +149,7 @@ def test_recorded_work_is_corrected_by_a_person_and_billed_as_a_difference(
 ):
     browser = sign_in("finance", CITY)
     usage = browser.get(f"/{CITY}/billing/2026-10/usage?format=json").json
-    event = next(row for row in usage if row["activity"] == "contact_handled")
+    event = [row for row in usage if row["activity"] == "contact_handled"][-1]
     url = f"/{CITY}/work/{event['id']}"
     page = browser.get(f"/{CITY}/billing/2026-10/usage").click(href=f"/work/{event['id']}")
     sent = page.forms["correct"]
