@@ -243,6 +243,7 @@ _LANGUAGE: Final = func.coalesce(Inquirer.language, Contact.language)
 def _with_people(*columns: Any) -> Select[Any]:
     return (
         select(*columns)
+        .select_from(ServiceRequest)
         .outerjoin(
             Inquirer,
             (Inquirer.tenant_id == ServiceRequest.tenant_id)
