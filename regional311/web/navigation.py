@@ -140,7 +140,7 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
                 within="billing",
             ),
             Entry(
-                "work",
+                "recorded-work",
                 _("Corrected work"),
                 _("Recorded work that was wrong."),
                 P.BILLING_READ,

@@ -1031,7 +1031,7 @@ class LatePeriodRecord(Record):
     """A billed period, by its label, whose late and changed work is billed by corrections."""
 
 
-class WorkRecord(Record):
+class RecordedWorkRecord(Record):
     """A piece of recorded work, by the id of its usage event."""
 
 
@@ -1648,12 +1648,12 @@ class Corrections(Collection):
         return name if _PERIOD.fullmatch(name) or _SPAN.fullmatch(name) else None
 
 
-@collection("work")
-class Work(Collection):
+@collection("recorded-work")
+class RecordedWork(Collection):
     """Recorded work and its corrections."""
 
     permission = P.BILLING_READ
-    model, member, by = UsageEvent, WorkRecord, "id"
+    model, member, by = UsageEvent, RecordedWorkRecord, "id"
 
 
 @collection("memos")

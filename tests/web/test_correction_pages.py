@@ -150,8 +150,8 @@ def test_recorded_work_is_corrected_by_a_person_and_billed_as_a_difference(
     browser = sign_in("finance", CITY)
     usage = browser.get(f"/{CITY}/billing/2026-10/usage?format=json").json
     event = [row for row in usage if row["activity"] == "contact_handled"][-1]
-    url = f"/{CITY}/work/{event['id']}"
-    page = browser.get(f"/{CITY}/billing/2026-10/usage").click(href=f"/work/{event['id']}")
+    url = f"/{CITY}/recorded-work/{event['id']}"
+    page = browser.get(f"/{CITY}/billing/2026-10/usage").click(href=f"/recorded-work/{event['id']}")
     sent = page.forms["correct"]
     sent["channel"] = "web"
     sent["reason"] = "wrong_facts"
@@ -175,11 +175,11 @@ def test_recorded_work_is_corrected_by_a_person_and_billed_as_a_difference(
     assert [float(row["quantity"]) for row in rows] == [1, -1, 1]
     assert "There is a later revision" in browser.get(url)
     assert "correct" not in browser.get(url).forms
-    listed = browser.get(f"/{CITY}/work")
+    listed = browser.get(f"/{CITY}/recorded-work")
     assert "Time, channel, language or hours were wrong" in listed
-    (row,) = browser.get(f"/{CITY}/work?format=json").json
+    (row,) = browser.get(f"/{CITY}/recorded-work?format=json").json
     assert (row["event"], row["reason"]) == (event["id"], "wrong_facts")
-    assert "wrong_facts" in browser.get(f"/{CITY}/work?format=csv")
+    assert "wrong_facts" in browser.get(f"/{CITY}/recorded-work?format=csv")
     due = form(browser.get(f"/{CITY}/corrections/2026-10"), "/preview").submit()
     assert "What would be billed" in due
     taken = browser.get(corrected.location).forms["correct"]

@@ -114,13 +114,13 @@ def test_work_of_a_confidential_contact_stays_so_when_it_is_corrected(
     step("entered_in_error")
     city.commit()
     browser, county = sign_in("finance", CITY), sign_in("finance", COUNTY)
-    page = browser.get(f"/{CITY}/work/{corrected}")
+    page = browser.get(f"/{CITY}/recorded-work/{corrected}")
     assert "confidential" in page
     assert filed.contact_public_id not in page
     usage = browser.get(f"/{CITY}/billing/2026-10/usage")
     assert str(corrected) in usage
     assert filed.contact_public_id not in usage
-    listed = county.get(f"/{COUNTY}/work")
+    listed = county.get(f"/{COUNTY}/recorded-work")
     assert "(confidential)" in listed
     assert filed.referral_public_id not in listed
 
@@ -135,8 +135,8 @@ def test_a_file_of_corrected_work_has_all_of_it(city, took, sign_in, monkeypatch
         event = city.get_one(UsageEvent, (city.scope.tenant_id, made[-1]))
     city.commit()
     browser = sign_in("finance", CITY)
-    told = browser.get(f"/{CITY}/work?format=json").json
+    told = browser.get(f"/{CITY}/recorded-work?format=json").json
     assert {row["anew"] for row in told} >= set(map(str, made))
     assert len({row["reversal"] for row in told}) == len(told)
-    lines = list(csv.DictReader(io.StringIO(browser.get(f"/{CITY}/work?format=csv").text)))
+    lines = list(csv.DictReader(io.StringIO(browser.get(f"/{CITY}/recorded-work?format=csv").text)))
     assert [row["reversal"] for row in lines] == [row["reversal"] for row in told]

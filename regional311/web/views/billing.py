@@ -405,7 +405,7 @@ def usage(context: PeriodRecord, request: Any) -> Any:
         request,
         period=period,
         listing=listing,
-        work_url=f"/{slug}/work",
+        work_url=f"/{slug}/recorded-work",
         billing_url=f"/{slug}/billing",
         month_url=f"/{slug}/billing/{period}",
     )

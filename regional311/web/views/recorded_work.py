@@ -37,7 +37,7 @@ from regional311.web.listing import PAGE_SIZE, Column, Listing
 from regional311.web.representations import csv_of_session, json_response, wanted
 from regional311.web.security import may
 from regional311.web.telling import telling
-from regional311.web.tree import Work, WorkRecord
+from regional311.web.tree import RecordedWork, RecordedWorkRecord
 from regional311.web.views.billing import cursor
 from regional311.web.wording import CHANNELS, LANGUAGES
 
@@ -66,9 +66,9 @@ COLUMNS = (
 
 
 @view_config(
-    context=Work, permission=P.BILLING_READ, request_method="GET", renderer="work/index.jinja2"
+    context=RecordedWork, permission=P.BILLING_READ, request_method="GET", renderer="recorded_work/index.jinja2"
 )
-def listed(context: Work, request: Any) -> Any:
+def listed(context: RecordedWork, request: Any) -> Any:
     """What has to be looked at, and every correction of recorded work, the latest first."""
     form = wanted(request)
     listing = Listing(
@@ -133,18 +133,18 @@ def listed(context: Work, request: Any) -> Any:
             for row in recorded_work.doubtful(request.dbsession)
         ],
         may_run=may(request, P.BILLING_RUN),
-        url=f"/{request.tenant.slug}/work",
+        url=f"/{request.tenant.slug}/recorded-work",
         billing_url=f"/{request.tenant.slug}/billing",
     )
 
 
 @view_config(
-    context=WorkRecord,
+    context=RecordedWorkRecord,
     permission=P.BILLING_READ,
     request_method="GET",
-    renderer="work/piece.jinja2",
+    renderer="recorded_work/piece.jinja2",
 )
-def piece(context: WorkRecord, request: Any) -> Any:
+def piece(context: RecordedWorkRecord, request: Any) -> Any:
     """One piece of work: every revision, what each was priced at, and the form that corrects it."""
     found = _page(context, request)
     if wanted(request) == "json":
@@ -168,13 +168,13 @@ def piece(context: WorkRecord, request: Any) -> Any:
 
 
 @view_config(
-    context=WorkRecord,
+    context=RecordedWorkRecord,
     name="correct",
     permission=P.BILLING_RUN,
     request_method="POST",
-    renderer="work/piece.jinja2",
+    renderer="recorded_work/piece.jinja2",
 )
-def correct(context: WorkRecord, request: Any) -> Any:
+def correct(context: RecordedWorkRecord, request: Any) -> Any:
     """Show what a correction would come to, or record it, or take the work back altogether."""
     form = _form(context, request)
 
@@ -201,17 +201,17 @@ def correct(context: WorkRecord, request: Any) -> Any:
             "success",
             _("The work was taken back.") if really is None else _("The work was corrected."),
         )
-        return HTTPSeeOther(location=f"/{request.tenant.slug}/work/{answer['event']}")
+        return HTTPSeeOther(location=f"/{request.tenant.slug}/recorded-work/{answer['event']}")
 
     return handle_form_submission(request, form, on_success, lambda: _page(context, request, form))
 
 
-@view_config(context=WorkRecord, name="keep", permission=P.BILLING_RUN, request_method="POST")
-def keep(context: WorkRecord, request: Any) -> HTTPSeeOther:
+@view_config(context=RecordedWorkRecord, name="keep", permission=P.BILLING_RUN, request_method="POST")
+def keep(context: RecordedWorkRecord, request: Any) -> HTTPSeeOther:
     """Note that the work was looked at and stays as it is."""
     keep_work(request.dbsession, context.record.id, now=request.now)
     request.flash("success", _("The work stays as it is recorded."))
-    return HTTPSeeOther(location=f"/{request.tenant.slug}/work")
+    return HTTPSeeOther(location=f"/{request.tenant.slug}/recorded-work")
 
 
 def _row(row: recorded_work.Corrected) -> tuple[Any, ...]:
@@ -265,7 +265,7 @@ def _services(request: Any) -> list[tuple[str, list[tuple[str, str]]]]:
     ]
 
 
-def _form(context: WorkRecord, request: Any) -> Any:
+def _form(context: RecordedWorkRecord, request: Any) -> Any:
     words, event = Words(request), context.record
     groups = _services(request)
     reference = _reference(request, event)
@@ -302,7 +302,7 @@ def _form(context: WorkRecord, request: Any) -> Any:
         request,
         schema,
         name="correct",
-        action=f"/{request.tenant.slug}/work/{event.id}/correct",
+        action=f"/{request.tenant.slug}/recorded-work/{event.id}/correct",
         submit=_("Correct the work"),
         buttons=((TRY, _("Show what it would cost")), (TAKE_BACK, _("Take it back altogether"))),
         values={
@@ -356,7 +356,7 @@ def _really(request: Any, values: dict[str, Any]) -> Really:
     )
 
 
-def _tried(context: WorkRecord, request: Any, really: Really) -> list[dict[str, Any]]:
+def _tried(context: RecordedWorkRecord, request: Any, really: Really) -> list[dict[str, Any]]:
     """What the work costs as it is recorded, and what it would; nothing is kept."""
     words = Words(request)
     before = case_of(context.record, words.zone)
@@ -386,7 +386,7 @@ def _told(request: Any, words: Words, title: Any, told: Told) -> dict[str, Any]:
     }
 
 
-def _page(context: WorkRecord, request: Any, form: Any = None, tried: Any = None) -> dict[str, Any]:
+def _page(context: RecordedWorkRecord, request: Any, form: Any = None, tried: Any = None) -> dict[str, Any]:
     session, event, tell = request.dbsession, context.record, telling(request)
     chain = recorded_work.revisions(session, event.source_key)
     if not chain:
@@ -431,6 +431,6 @@ def _page(context: WorkRecord, request: Any, form: Any = None, tried: Any = None
         contact_url=f"/{slug}/contacts/{number}"
         if number and may(request, P.CONTACT_READ)
         else None,
-        work_url=f"/{slug}/work",
-        url=f"/{slug}/work/{event.id}",
+        work_url=f"/{slug}/recorded-work",
+        url=f"/{slug}/recorded-work/{event.id}",
     )
