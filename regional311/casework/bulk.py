@@ -21,8 +21,8 @@ from sqlalchemy.exc import DBAPIError
 from regional311.audit.service import record
 from regional311.casework.closing import Closing
 from regional311.casework.models import BulkChange, BulkRow
+from regional311.casework.prepared_texts import person_languages
 from regional311.casework.tags import add_tag, remove_tag, tag_of
-from regional311.casework.texts import person_languages
 from regional311.database.ids import new_id
 from regional311.database.locking import locked
 from regional311.database.rows import new_row, put, send

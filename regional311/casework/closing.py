@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from babel import Locale
 from babel.dates import format_date
 
-from regional311.casework.texts import filled, language_for
+from regional311.casework.prepared_texts import filled, language_for
 from regional311.intake.service import Followers
 
 

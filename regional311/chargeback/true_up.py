@@ -30,6 +30,7 @@ from regional311.allocation.shares import MONTHS
 from regional311.allocation.year import Year, read_year
 from regional311.audit.service import record
 from regional311.calendars import Period, fiscal_year
+from regional311.chargeback.agreement_terms import YEAR_ENDS
 from regional311.chargeback.models import Rate, ServiceCost
 from regional311.chargeback.reconciliation import (
     Part,
@@ -44,8 +45,7 @@ from regional311.errors import DomainError, InvalidInput
 from regional311.money import from_cents
 
 POOL, CARD = "pool", "card"
-SETTLE, CARRY, KEEP = "settle", "carry", "keep"
-TREATMENTS: Final = (SETTLE, CARRY, KEEP)
+SETTLE, CARRY, KEEP = YEAR_ENDS
 MOST_CENTS: Final = 10**15
 
 

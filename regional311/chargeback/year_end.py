@@ -22,6 +22,7 @@ from regional311.allocation.year import Year, read_year
 from regional311.audit.service import record
 from regional311.calendars import Period
 from regional311.chargeback import billing
+from regional311.chargeback.agreement_terms import YEAR_ENDS
 from regional311.chargeback.models import ServiceCost, TrueUp, TrueUpShare
 from regional311.chargeback.reconciliation import Part, Roll, owed_by_weight, parts_of, roll_of
 from regional311.chargeback.series import lock_series
@@ -33,7 +34,6 @@ from regional311.chargeback.true_up import (
     POOL,
     SETTLE,
     SLUGS,
-    TREATMENTS,
     Subject,
     agreed,
     agreed_ends,
@@ -261,9 +261,9 @@ def _check(
             raise InvalidInput(
                 f"A true-up is of a pool or a card, not of {subject!r}.", field="subject"
             )
-        if treatment not in TREATMENTS:
+        if treatment not in YEAR_ENDS:
             raise InvalidInput(
-                f"A balance is one of {', '.join(TREATMENTS)}, not {treatment!r}.",
+                f"A balance is one of {', '.join(YEAR_ENDS)}, not {treatment!r}.",
                 field="treatment",
             )
 

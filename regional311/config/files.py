@@ -26,7 +26,7 @@ from shapely.geometry.base import BaseGeometry
 from shapely.validation import explain_validity
 
 from regional311 import strict
-from regional311.casework.texts import AnswerText, ClosingText, Purpose, text_faults
+from regional311.casework.prepared_texts import AnswerText, ClosingText, Purpose, text_faults
 from regional311.catalog import content
 from regional311.catalog.articles import Article, article_faults
 from regional311.catalog.checks import (

@@ -28,7 +28,7 @@ from regional311.allocation.models import (
     CostPool,
     PoolShare,
 )
-from regional311.casework import texts
+from regional311.casework import prepared_texts
 from regional311.casework.models import PreparedText
 from regional311.catalog import article_writer, group_writer, synonyms, taxonomies
 from regional311.catalog import content as offer
@@ -922,7 +922,7 @@ class _TextKind(Kind[M]):
 
     permission = Permissions.INBOX_EDIT
     model: type[M]
-    purpose: texts.Purpose
+    purpose: prepared_texts.Purpose
 
     def stored(self, desk: Desk) -> dict[str, Stored[M]]:
         """Give the texts by key."""
@@ -937,7 +937,7 @@ class _TextKind(Kind[M]):
         }
 
     def _read(self, row: PreparedText) -> dict[str, Any]:
-        about = {"key": row.key, "name": row.name, "words": texts.words_said(row.words)}
+        about = {"key": row.key, "name": row.name, "words": prepared_texts.words_said(row.words)}
         if self.purpose == "answer":
             return about | {"channel": row.channel}
         return about | {"service": row.service_key, "resolution": row.resolution}
@@ -957,7 +957,7 @@ class _TextKind(Kind[M]):
     def content(self, model: M) -> dict[str, Any]:
         """Give what counts: the order of languages and blanks at the ends mean nothing."""
         found = canonical(model)
-        found["words"] = texts.words_said(
+        found["words"] = prepared_texts.words_said(
             {each["language"]: each["text"].strip() for each in found["words"]}
         )
         return found
@@ -990,35 +990,35 @@ class _TextKind(Kind[M]):
         desk.change(PreparedText, old.id, {"ended_at": desk.now})
 
 
-class ClosingTextKind(_TextKind[texts.ClosingText]):
+class ClosingTextKind(_TextKind[prepared_texts.ClosingText]):
     """What requests are closed with."""
 
     name = "closing_text"
-    model = texts.ClosingText
+    model = prepared_texts.ClosingText
     purpose = "closing"
 
     def said(
         self,
         files: TenantFiles,
         policies: Policies | None,  # noqa: ARG002
-    ) -> Iterator[tuple[str, texts.ClosingText]]:
-        """Give the texts."""
+    ) -> Iterator[tuple[str, prepared_texts.ClosingText]]:
+        """Give the prepared_texts."""
         return ((each.key, each) for each in files.closing_texts)
 
 
-class AnswerTextKind(_TextKind[texts.AnswerText]):
+class AnswerTextKind(_TextKind[prepared_texts.AnswerText]):
     """What is answered often."""
 
     name = "answer_text"
-    model = texts.AnswerText
+    model = prepared_texts.AnswerText
     purpose = "answer"
 
     def said(
         self,
         files: TenantFiles,
         policies: Policies | None,  # noqa: ARG002
-    ) -> Iterator[tuple[str, texts.AnswerText]]:
-        """Give the texts."""
+    ) -> Iterator[tuple[str, prepared_texts.AnswerText]]:
+        """Give the prepared_texts."""
         return ((each.key, each) for each in files.answer_texts)
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from regional311.casework.texts import AnswerText, ClosingText
+from regional311.casework.prepared_texts import AnswerText, ClosingText
 from regional311.catalog.articles import Article
 from regional311.catalog.content import (
     Crosswalk,

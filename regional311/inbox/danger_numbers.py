@@ -23,7 +23,6 @@ from regional311.notices.models import OutboxMessage
 from regional311.referral.decision import Sign
 from regional311.referral.snapshot import Line
 
-EVENT: Final = DANGER_NUMBER
 CHANNELS: Final = frozenset({"email", "text"})
 """Where nobody is told on the page: a chat says it there."""
 
@@ -70,7 +69,7 @@ def number_said(
         select(OutboxMessage.id)
         .where(
             OutboxMessage.tenant_id == scope_of(session).tenant_id,
-            OutboxMessage.event == EVENT,
+            OutboxMessage.event == DANGER_NUMBER,
             OutboxMessage.recipient == recipient,
             OutboxMessage.created_at > now - AGAIN,
         )
@@ -90,7 +89,7 @@ def number_said(
         OutboxMessage,
         tenant_id=scope_of(session).tenant_id,
         id=new_id(),
-        event=EVENT,
+        event=DANGER_NUMBER,
         subject_id=thread_id,
         channel=line.channel,
         recipient=recipient,

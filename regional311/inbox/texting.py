@@ -46,9 +46,8 @@ from regional311.notices.phones import e164
 from regional311.notices.service import TO_PEOPLE
 from regional311.notices.stopping import change_by_text
 from regional311.notices.troubles import note_trouble
-from regional311.referral.snapshot import Line, Published
+from regional311.referral.snapshot import Line, Published, published
 from regional311.settings import Settings
-from regional311.tenancy.models import Line as LineRow
 
 SECONDS: Final = 10.0
 LARGEST_ANSWER: Final = 64 * 1024
@@ -336,7 +335,8 @@ class Texts:
             _withdraw_stopped(session)
             leased = lease(session, now=now, until=now + LEASE, channel="text")
             leaves = self.complete(session, leased, now)
-            number = _number(session) if leaves else None
+            region = published(engine)
+            number = region.text_number(region.slugs[tenant_id]) if leaves else None
         for each in leaves:
             with session_scope(engine, scope) as session:
                 if not still_leaves(session, each):
@@ -345,20 +345,6 @@ class Texts:
             with session_scope(engine, scope) as session:
                 record(session, outcome, now=clock())
         return len(leased)
-
-
-def _number(session: TenantSession) -> str | None:
-    """The number of the partner's own line for texts, from which notices come."""
-    found = session.scalars(
-        select(LineRow.address)
-        .where(
-            LineRow.tenant_id == scope_of(session).tenant_id,
-            LineRow.channel == "text",
-            LineRow.ended_on.is_(None),
-        )
-        .order_by(LineRow.key)
-    )
-    return next(filter(None, map(e164, found)), None)
 
 
 def _withdraw_stopped(session: TenantSession) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from regional311.casework import texts
+from regional311.casework import prepared_texts
 from regional311.casework.closing import words_in
 from regional311.web.i18n import _
 from regional311.web.spoken import own_language
@@ -15,18 +15,18 @@ from regional311.web.telling import telling
 from regional311.web.wording import LANGUAGES, RESOLUTIONS, said
 
 
-def texts_for(request: Any, found: Any) -> dict[str, tuple[texts.Prepared, str]]:
+def texts_for(request: Any, found: Any) -> dict[str, tuple[prepared_texts.Prepared, str]]:
     """Give the texts for closing a request by what a form sends, each with one of its languages.
 
     They are in the order in which they are offered; one statement, once a page.
     """
-    offered: dict[str, tuple[texts.Prepared, str]] | None
+    offered: dict[str, tuple[prepared_texts.Prepared, str]] | None
     offered = getattr(request, "made_closing_texts", None)
     if offered is None:
-        here, spoken = texts.texts_for(request.dbsession, found.id, found.service_key)
+        here, spoken = prepared_texts.texts_for(request.dbsession, found.id, found.service_key)
         tell = telling(request)
         own = own_language(tell.published.tenants[tell.slug])
-        pairs = texts.offered(here, spoken or own)
+        pairs = prepared_texts.offered(here, spoken or own)
         offered = {f"{each.id}:{language}": (each, language) for each, language in pairs}
         request.made_closing_texts = offered
     return offered
@@ -40,7 +40,7 @@ def choices_of(request: Any, found: Any) -> list[tuple[str, str]]:
     ]
 
 
-def described(request: Any, text: texts.Prepared, *languages: Any) -> str:
+def described(request: Any, text: prepared_texts.Prepared, *languages: Any) -> str:
     """Say which text it is: its name, languages and outcome."""
     outcome = said(RESOLUTIONS, text.resolution) if text.resolution else None
     spoken = ", ".join(map(request.localizer.translate, languages))

@@ -38,7 +38,7 @@ from regional311.allocation.models import AllocationBase, BillSplit, CostPool
 from regional311.casework.accommodations import by_token
 from regional311.casework.coordinators import terms_of
 from regional311.casework.models import Accommodation, BulkChange, PreparedText
-from regional311.casework.texts import Purpose
+from regional311.casework.prepared_texts import Purpose
 from regional311.catalog.article_queries import Shelved, article
 from regional311.catalog.directory import Service as PublishedService
 from regional311.catalog.models import (

@@ -21,8 +21,8 @@ from regional311.casework.bulk import (
     undo,
 )
 from regional311.casework.models import BulkChange
+from regional311.casework.prepared_texts import asked, text_faults
 from regional311.casework.tags import tags
-from regional311.casework.texts import asked, text_faults
 from regional311.database.session import acting_for, scope_of
 from regional311.errors import InvalidInput, NotFound
 from regional311.identity.service import grant

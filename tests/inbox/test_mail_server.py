@@ -15,12 +15,13 @@ from sqlalchemy import Engine, select, text
 
 from regional311.database.ids import new_id
 from regional311.database.session import Scope, make_engine, session_scope
-from regional311.inbox import danger_numbers, letters
+from regional311.inbox import letters
 from regional311.inbox.mail_server import receiving
 from regional311.inbox.models import Thread, ThreadMessage
 from regional311.inbox.working import From, answer
 from regional311.intake.models import Attachment, Contact
 from regional311.notices.delivery import Fate, Letter, compose
+from regional311.notices.leaving import DANGER_NUMBER
 from regional311.notices.models import OutboxMessage
 from regional311.notices.worker import work
 from regional311.referral.snapshot import invalidate
@@ -162,7 +163,7 @@ def numbers_said(engine, tenant, address):
         session.expire_on_commit = False
         return session.scalars(
             select(OutboxMessage).where(
-                OutboxMessage.event == danger_numbers.EVENT, OutboxMessage.recipient == address
+                OutboxMessage.event == DANGER_NUMBER, OutboxMessage.recipient == address
             )
         ).all()
 

@@ -23,7 +23,7 @@ from regional311.casework.accommodation_letters import Letters
 from regional311.casework.accommodations import Asked
 from regional311.casework.accommodations import take as take_accommodation
 from regional311.casework.models import Accommodation, BulkChange
-from regional311.casework.texts import keep as keep_text
+from regional311.casework.prepared_texts import keep as keep_text
 from regional311.catalog.alike import keep_pairs
 from regional311.catalog.answers import Kept, Reply
 from regional311.catalog.article_writer import write_article

@@ -12,13 +12,14 @@ from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.view import view_config
 from sqlalchemy import select
 
-from regional311.casework import bulk, texts, views
+from regional311.casework import bulk, prepared_texts, views
 from regional311.casework.bulk import ACTIONS, AT_ONCE, MOST, Wanted
 from regional311.casework.models import BulkChange
 from regional311.database.session import scope_of
 from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
 from regional311.intake import lifecycle, queries
+from regional311.notices.wording import LANGUAGES as WORDED_IN
 from regional311.tenancy.once import once
 from regional311.web import request_list
 from regional311.web.closing import described
@@ -353,16 +354,18 @@ class Chosen:
             self.rows = queries.numbered_requests(request.dbsession, self.numbers, cleared=cleared)
         if not self.rows:
             raise bulk.NothingChosen(_("Choose at least one request in the list."), field="chosen")
-        self.asked: list[texts.Asked] = []
-        self.texts: dict[str, texts.Prepared] = {}
+        self.asked: list[prepared_texts.Asked] = []
+        self.texts: dict[str, prepared_texts.Prepared] = {}
 
     def offer(self, session: Any) -> None:
         """Find who asked in which language, and the texts that suit all; two statements."""
-        self.asked = texts.asked(session, [request_id for request_id, _number in self.rows])
+        self.asked = prepared_texts.asked(
+            session, [request_id for request_id, _number in self.rows]
+        )
         services = {each.service_key for each in self.asked}
         self.texts = {
             str(each.id): each
-            for each in texts.texts(session, "closing")
+            for each in prepared_texts.texts(session, "closing")
             if each.service_key is None or services == {each.service_key}
         }
 
@@ -415,8 +418,8 @@ def _offer(request: Any, schema: Any, chosen: Chosen) -> None:
     )
 
 
-def _codes(text: texts.Prepared) -> list[str]:
-    return [each for each in texts.LANGUAGES if each in text.words]
+def _codes(text: prepared_texts.Prepared) -> list[str]:
+    return [each for each in WORDED_IN if each in text.words]
 
 
 def _page(request: Any, action: str, chosen: Chosen, form: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.view import view_config
 from sqlalchemy import select
 
-from regional311.casework import texts
+from regional311.casework import prepared_texts
 from regional311.database.ids import new_token
 from regional311.errors import DomainError, InvalidInput, Stale
 from regional311.identity.members import names_of
@@ -317,14 +317,16 @@ def _page(
     }
 
 
-def _templates(session: Any, found: Any) -> list[tuple[str, texts.Prepared, str]]:
+def _templates(session: Any, found: Any) -> list[tuple[str, prepared_texts.Prepared, str]]:
     """Those for the channel by what a form sends; in the person's language first."""
     here = [
-        each for each in texts.texts(session, "answer") if each.channel in (None, found.channel)
+        each
+        for each in prepared_texts.texts(session, "answer")
+        if each.channel in (None, found.channel)
     ]
     return [
         (f"{each.id}:{language}", each, language)
-        for each, language in texts.offered(here, found.language)
+        for each, language in prepared_texts.offered(here, found.language)
     ]
 
 
@@ -470,7 +472,7 @@ def insert(context: ThreadRecord, request: Any) -> dict[str, Any]:
     if words is None:
         return _page(context, request, text=typed, problem=_("Choose one of the templates."))
     sender = _sender(tell, found)
-    words = texts.filled(
+    words = prepared_texts.filled(
         words,
         {
             "name": found.name or "",

@@ -49,9 +49,9 @@ from regional311.web.wording import (
 DAYS: Final = 30
 MOST_DAYS: Final = 1100
 SHOWN: Final = 15
-COURSE: Final = 12
-"""Months that stand side by side in the trends."""
 """Rows of a table of the page; the file has all."""
+COURSE: Final = 12
+"""Months that stand one below the other in the trends."""
 
 SIDES: Final = {"sent": _("Sent by us"), "received": _("Received by us")}
 _WAY: Final = {"sent": _("to"), "received": _("from")}

@@ -7,9 +7,10 @@ from typing import Any, Final
 from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.view import view_config
 
-from regional311.casework import texts
+from regional311.casework import prepared_texts
 from regional311.identity.permissions import Permissions as P
 from regional311.intake import lifecycle
+from regional311.notices.wording import LANGUAGES as WORDED_IN
 from regional311.web.forms import (
     Choice,
     Form,
@@ -56,7 +57,7 @@ class _TextForm(Schema):
 
     version = SchemaNode(Integer(), title=_("Version"), widget=HiddenWidget(), missing=None)
     name = SchemaNode(
-        String(texts.LONGEST_NAME),
+        String(prepared_texts.LONGEST_NAME),
         title=_("Name"),
         description=_("As those who put it in look for it."),
     )
@@ -130,7 +131,7 @@ def listed(context: PreparedTexts, request: Any) -> dict[str, Any]:
     ended = asked["state"] == "ended"
     rows = [
         each
-        for each in texts.texts(request.dbsession, context.purpose, ended=ended)
+        for each in prepared_texts.texts(request.dbsession, context.purpose, ended=ended)
         if (asked["language"] is None or asked["language"] in each.words)
         and (not asked.get("service") or each.service_key in (None, asked["service"]))
     ]
@@ -139,14 +140,14 @@ def listed(context: PreparedTexts, request: Any) -> dict[str, Any]:
     return {"listing": listing, "ended": ended, "about": about, "said": SAID[context.purpose]}
 
 
-def _row(tell: Telling, each: texts.Prepared, own: str) -> dict[str, Any]:
-    shown = texts.language_for(each.words, own, own)
+def _row(tell: Telling, each: prepared_texts.Prepared, own: str) -> dict[str, Any]:
+    shown = prepared_texts.language_for(each.words, own, own)
     return {
         "id": each.id,
         "name": each.name,
         "language": ", ".join(
             tell.request.localizer.translate(said(LANGUAGES, language))
-            for language in texts.LANGUAGES
+            for language in WORDED_IN
             if language in each.words
         ),
         "channel": said(CHANNELS, each.channel) if each.channel else _("Every channel"),
@@ -162,12 +163,12 @@ def _row(tell: Telling, each: texts.Prepared, own: str) -> dict[str, Any]:
 def _languages(tell: Telling) -> list[tuple[str, Any]]:
     """The languages, the partner's own first."""
     own = own_language(tell.published.tenants[tell.slug])
-    known = [(key, LANGUAGES[key]) for key in texts.LANGUAGES]
+    known = [(key, LANGUAGES[key]) for key in WORDED_IN]
     return sorted(known, key=lambda each: each[0] != own)
 
 
 def _form(context: PreparedTexts, request: Any, values: dict[str, Any] | None = None) -> Form:
-    schema, places = _FORMS[context.purpose](), texts.PLACES[context.purpose]
+    schema, places = _FORMS[context.purpose](), prepared_texts.PLACES[context.purpose]
     hint = _(
         "Say it plainly: the person reads it. These places are filled in: ${places}.",
         mapping={"places": ", ".join(f"{{{each}}}" for each in places)},
@@ -175,7 +176,7 @@ def _form(context: PreparedTexts, request: Any, values: dict[str, Any] | None = 
     for position, (language, name) in enumerate(_languages(telling(request))):
         schema.add(
             SchemaNode(
-                String(texts.LONGEST[context.purpose], multiline=True),
+                String(prepared_texts.LONGEST[context.purpose], multiline=True),
                 name=f"text_{language}",
                 title=_("Text in ${language}", mapping={"language": name}),
                 description=hint if position == 0 else "",
@@ -261,8 +262,8 @@ def _save(context: PreparedTexts, request: Any, record: Any) -> Any:
     form = _form(context, request)
 
     def on_success(values: dict[str, Any]) -> HTTPSeeOther:
-        words = {language: values.pop(f"text_{language}") or "" for language in texts.LANGUAGES}
-        texts.keep(
+        words = {language: values.pop(f"text_{language}") or "" for language in WORDED_IN}
+        prepared_texts.keep(
             request.dbsession,
             context.purpose,
             text_id=record.id if record else None,
@@ -282,7 +283,7 @@ def _save(context: PreparedTexts, request: Any, record: Any) -> Any:
 def end(context: PreparedTextRecord, request: Any) -> HTTPSeeOther:
     """Offer it no more, or again."""
     ended = context.record.ended_at is None
-    texts.end(request.dbsession, context.record.id, ended=ended, now=request.now)
+    prepared_texts.end(request.dbsession, context.record.id, ended=ended, now=request.now)
     request.flash("success", _("It is offered no more.") if ended else _("It is offered again."))
     return _back(_of(context), request)
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from typing import Any
-from uuid import UUID
 
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.view import view_config
-from sqlalchemy import select
 
 from regional311.chargeback import recorded_work
 from regional311.chargeback.correcting import Really, correct_work, keep_work
 from regional311.chargeback.pricing import Told, case_of, price_work
 from regional311.chargeback.rate_cards import plain
 from regional311.floor.watching import confidential_contacts
-from regional311.identity.models import Membership
+from regional311.identity.members import names_of
 from regional311.identity.permissions import Permissions as P
 from regional311.intake.queries import contact_numbers
 from regional311.tenancy.once import once
@@ -66,7 +65,10 @@ COLUMNS = (
 
 
 @view_config(
-    context=RecordedWork, permission=P.BILLING_READ, request_method="GET", renderer="recorded_work/index.jinja2"
+    context=RecordedWork,
+    permission=P.BILLING_READ,
+    request_method="GET",
+    renderer="recorded_work/index.jinja2",
 )
 def listed(context: RecordedWork, request: Any) -> Any:
     """What has to be looked at, and every correction of recorded work, the latest first."""
@@ -102,7 +104,7 @@ def listed(context: RecordedWork, request: Any) -> Any:
     after = None
     if len(rows) > PAGE_SIZE:
         after = f"{shown[-1].corrected_at.isoformat()}|{shown[-1].reversal_id}"
-    tell, names = telling(request), _names(request, {row.person_id for row in shown})
+    tell, names = telling(request), names_of(request.dbsession, (row.person_id for row in shown))
     listing.fill(
         [
             {
@@ -111,7 +113,7 @@ def listed(context: RecordedWork, request: Any) -> Any:
                 "service": _service(tell, row),
                 "occurred_at": row.occurred_at,
                 "corrected_at": row.corrected_at,
-                "by": names.get(row.person_id),
+                "by": names.get(row.person_id) if row.person_id else None,
                 "reason": word(REASON_WORDS, row.reason) if row.reason else None,
                 "taken_back": row.anew_id is None and row.reason is not None,
                 "anew": row.anew_id,
@@ -206,7 +208,9 @@ def correct(context: RecordedWorkRecord, request: Any) -> Any:
     return handle_form_submission(request, form, on_success, lambda: _page(context, request, form))
 
 
-@view_config(context=RecordedWorkRecord, name="keep", permission=P.BILLING_RUN, request_method="POST")
+@view_config(
+    context=RecordedWorkRecord, name="keep", permission=P.BILLING_RUN, request_method="POST"
+)
 def keep(context: RecordedWorkRecord, request: Any) -> HTTPSeeOther:
     """Note that the work was looked at and stays as it is."""
     keep_work(request.dbsession, context.record.id, now=request.now)
@@ -238,18 +242,6 @@ def _secret(tell: Any, row: recorded_work.Doubtful) -> bool:
     """Whether the record behind some work is confidential, or what the work was corrected to."""
     services = ((row.service_owner_id, row.service_key), (row.about_owner_id, row.about_key))
     return not tell.confidential_services.isdisjoint(services)
-
-
-def _names(request: Any, people: set[UUID | None]) -> dict[UUID | None, str]:
-    known = sorted(each for each in people if each is not None)
-    if not known:
-        return {}
-    rows = request.dbsession.execute(
-        select(Membership.person_id, Membership.name).where(
-            Membership.tenant_id == request.tenant.id, Membership.person_id.in_(known)
-        )
-    )
-    return {row.person_id: row.name for row in rows}
 
 
 def _services(request: Any) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -360,10 +352,7 @@ def _tried(context: RecordedWorkRecord, request: Any, really: Really) -> list[di
     """What the work costs as it is recorded, and what it would; nothing is kept."""
     words = Words(request)
     before = case_of(context.record, words.zone)
-    changed = {name: getattr(really, name) for name in Really.__dataclass_fields__}
-    after = type(before)(
-        **{name: getattr(before, name) for name in before.__dataclass_fields__} | changed
-    )
+    after = replace(before, **{each.name: getattr(really, each.name) for each in fields(Really)})
     return [
         _told(request, words, title, price_work(request.dbsession, case))
         for title, case in ((_("As recorded"), before), (_("As corrected"), after))
@@ -386,7 +375,9 @@ def _told(request: Any, words: Words, title: Any, told: Told) -> dict[str, Any]:
     }
 
 
-def _page(context: RecordedWorkRecord, request: Any, form: Any = None, tried: Any = None) -> dict[str, Any]:
+def _page(
+    context: RecordedWorkRecord, request: Any, form: Any = None, tried: Any = None
+) -> dict[str, Any]:
     session, event, tell = request.dbsession, context.record, telling(request)
     chain = recorded_work.revisions(session, event.source_key)
     if not chain:

@@ -26,6 +26,7 @@ from regional311.database.session import TenantSession, scope_of
 from regional311.errors import InvalidInput
 from regional311.intake import lifecycle
 from regional311.intake.models import Contact, Inquirer, ServiceRequest
+from regional311.notices.wording import LANGUAGES
 from regional311.strict import Key, Language, Model, Words
 
 Purpose = Literal["answer", "closing"]
@@ -38,7 +39,6 @@ PLACES: Final[Mapping[str, tuple[str, ...]]] = {
 answers. Of a closing: the request's number, what was asked for, ours, where, and the days."""
 LONGEST: Final[Mapping[str, int]] = {"answer": 10_000, "closing": 2000}
 """As long as the words for the person may be."""
-LANGUAGES: Final = ("en", "es", "vi", "zh-Hant", "ru")
 TOO_SHORT: Final = (
     "Say in plain words what happened; the person reads this. "
     f"Write at least {lifecycle.MIN_MESSAGE} letters, places not counted."
