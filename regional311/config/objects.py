@@ -1002,7 +1002,7 @@ class ClosingTextKind(_TextKind[prepared_texts.ClosingText]):
         files: TenantFiles,
         policies: Policies | None,  # noqa: ARG002
     ) -> Iterator[tuple[str, prepared_texts.ClosingText]]:
-        """Give the prepared_texts."""
+        """Give the texts."""
         return ((each.key, each) for each in files.closing_texts)
 
 
@@ -1018,7 +1018,7 @@ class AnswerTextKind(_TextKind[prepared_texts.AnswerText]):
         files: TenantFiles,
         policies: Policies | None,  # noqa: ARG002
     ) -> Iterator[tuple[str, prepared_texts.AnswerText]]:
-        """Give the prepared_texts."""
+        """Give the texts."""
         return ((each.key, each) for each in files.answer_texts)
 
 

@@ -285,11 +285,6 @@ class Intake:
             if each.name not in ("started_at", "ended_at", "handle_seconds", "key")
         }
         content["files"] = [(each.question, each.digest) for each in self.files]
-        if self.asker is not None and self.asker.updates_by == "email":
-            # byte for byte as before news came by text, too: what was filed then may come again
-            said = {each.name: getattr(self.asker, each.name) for each in fields(self.asker)}
-            del said["updates_by"]
-            content["asker"] = orjson.Fragment(orjson.dumps(said, str))
         return hashlib.sha256(orjson.dumps(content, str, orjson.OPT_SORT_KEYS)).hexdigest()
 
 

@@ -77,10 +77,10 @@ text = " "
 
 
 def test_what_is_wrong_is_named_at_once(root):
-    path = root / f"{CITY}/prepared_texts.toml"
+    path = root / f"{CITY}/texts.toml"
     path.write_text(WRONG)
     said = refused(root)
-    where = f"{CITY}/prepared_texts.toml: "
+    where = f"{CITY}/texts.toml: "
     for key, message in (
         ("closing[twice].key", "twice is used twice"),
         ("closing[twice].service", "there is no service potholes; did you mean pothole?"),
@@ -97,7 +97,7 @@ def test_what_is_wrong_is_named_at_once(root):
 def test_texts_go_into_the_database_and_back_and_forms_are_not_written_over(
     applied, root, tmp_path
 ):
-    (root / "policies/prepared_texts.toml").write_text(REGION)
+    (root / "policies/texts.toml").write_text(REGION)
     with open_session(applied, NOBODY) as session:
         tenant_id = session.execute(
             select(Tenant.id).where(Tenant.slug == "city-of-portland")
@@ -137,9 +137,9 @@ def test_texts_go_into_the_database_and_back_and_forms_are_not_written_over(
     target = tmp_path / "exported"
     export(applied, target, now=NOW)
     assert str(plan(applied, target, now=NOW)) == "No changes."
-    assert 'text = "It was filled."' in (target / f"{CITY}/prepared_texts.toml").read_text()
-    assert "Gracias: {number}." in (target / "policies/prepared_texts.toml").read_text()
-    (root / f"{CITY}/prepared_texts.toml").unlink()
+    assert 'text = "It was filled."' in (target / f"{CITY}/texts.toml").read_text()
+    assert "Gracias: {number}." in (target / "policies/texts.toml").read_text()
+    (root / f"{CITY}/texts.toml").unlink()
     planned = {each.key: each.verdict.value for each in plan(applied, root, now=NOW).items}
     assert planned["pothole-filled"] == "conflict"
     assert planned["nothing-found"] == "ended"

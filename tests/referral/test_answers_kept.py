@@ -225,19 +225,3 @@ def test_a_files_name_is_not_told_where_the_file_is_not(city, region, form):
     filing.take_in(city, region, asked, now=NOW)
     with acting_for(city, IDS["county"]):
         assert "hole.jpg" not in only(city, ServiceRequest).description
-
-
-def test_what_was_filed_before_news_came_by_text_is_still_the_same():
-    """The digest is that which the release before kept: the same form may come again after."""
-    asked = filing.Intake(
-        source="web",
-        key="k" * 32,
-        channel="web",
-        started_at=NOW,
-        service="city/pothole",
-        asker=filing.Asker("Eva", "503-555-0123", "eva@me.example", wants_updates=True),
-        place=filing.Place("12 Main St"),
-    )
-    assert asked.digest == "6db86db5b5b92b36b50ab45af6f9aed02a73a4aac4fa9afd35d7571a9a20959c"
-    by_text = replace(asked, asker=replace(asked.asker, updates_by="text"))
-    assert by_text.digest != asked.digest
