@@ -77,7 +77,7 @@ def test_late_work_memo_and_year_end(open_page, examine, bill):
     for name, path in (
         ("late-work", "corrections"),
         ("late-work-month", "corrections/2026-10"),
-        ("corrected-work", "work"),
+        ("corrected-work", "recorded-work"),
         ("memo-new", f"statements/{bill}/memo"),
         ("true-ups", "true-ups"),
         ("true-up-year", "true-ups/2027"),
