@@ -15,7 +15,6 @@ clients, database and worker on the same cores.
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -89,8 +88,7 @@ class RoundTrip:
             self.tables = tuple(sorted(buffer, key=lambda table: table.name))
             self.rows = [list(map(dict, buffer[table])) for table in self.tables]
             rows.discard(session)
-        statement = str(rows._statement(self.tables))  # noqa: SLF001
-        self.statement = re.sub(r":(rows_\d+)", r"%(\1)s", statement)
+        self.statement = rows._statement(self.tables)  # noqa: SLF001
         self.url = site.database_url.replace("+psycopg", "")
         self.local = threading.local()
 
@@ -100,17 +98,16 @@ class RoundTrip:
         if connection is None:
             connection = self.local.connection = psycopg.connect(self.url)
         fresh: dict[Any, Any] = {}
-        parameters = {}
-        for place, found in enumerate(self.rows):
+        values = []
+        for found in self.rows:
             renewed = [
                 {name: self._fresh(fresh, name, value) for name, value in row.items()}
                 for row in found
             ]
-            text = orjson.dumps(renewed, rows._as_json, rows._PLAIN).decode()  # noqa: SLF001
-            parameters[f"rows_{place}"] = text
+            values.append(orjson.dumps(renewed, rows._as_json, rows._PLAIN).decode())  # noqa: SLF001
         with connection.pipeline():
             connection.execute("SELECT bind_tenant(%s, NULL)", (self.tenant_id,))
-            connection.execute(self.statement, parameters, prepare=True)
+            psycopg.RawCursor(connection).execute(self.statement, values, prepare=True)
             connection.commit()
 
     def _fresh(self, fresh: dict[Any, Any], name: str, value: Any) -> Any:

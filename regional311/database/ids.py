@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from operator import mul
 from uuid import UUID
 
 from uuid_utils import compat
@@ -17,6 +18,7 @@ every two that were swapped.
 
 _CONFUSED = str.maketrans("ILOZ", "1102")
 _LENGTH = 9
+_WEIGHTS = range(2, 2 + _LENGTH)
 
 
 def new_id() -> UUID:
@@ -73,7 +75,7 @@ def is_public_id(text: str, prefix: str) -> bool:
 
 
 def _check_character(body: str) -> str:
-    total = sum((place + 2) * ALPHABET.index(each) for place, each in enumerate(body))
+    total = sum(map(mul, _WEIGHTS, map(ALPHABET.index, body)))
     return ALPHABET[total % len(ALPHABET)]
 
 

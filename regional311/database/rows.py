@@ -8,10 +8,10 @@ a switch of tenant and at commit, so no caller has to think of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from functools import cache, lru_cache
-from typing import Any, TypeVar
+from functools import cache, lru_cache, partial
+from typing import Any, Final, TypeVar
 
 import orjson
 from sqlalchemy import Table, event, inspect, text
@@ -19,11 +19,15 @@ from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import ORMExecuteState, Session
 
 from regional311.database.base import Base
-from regional311.database.session import TenantSession, mark_changed, scope_of
+from regional311.database.session import TenantSession, mark_changed, scope_of, tell
 from regional311.errors import DomainError
 
 _PLAIN = orjson.OPT_PASSTHROUGH_DATACLASS
 """Ranges are dataclasses, and are spelled as PostgreSQL reads them instead."""
+
+
+_TO_BE_MADE: Final = object()
+"""Stands for what a column's default makes anew for each row."""
 
 
 class WrongTenant(DomainError):
@@ -56,12 +60,12 @@ def put(session: TenantSession, *objects: Base) -> None:
     buffer: dict[Table, list[dict[str, Any]]] = session.info.setdefault("buffered_rows", {})
     tenant_id = scope_of(session).tenant_id
     for new in objects:
-        table, defaults = _columns(type(new))
-        values = new.__dict__
-        row = {
-            name: values[name] if name in values else (default() if callable(default) else default)
-            for name, default in defaults
-        }
+        table, usual, made = _columns(type(new))
+        row = usual | new.__dict__
+        row.pop("_sa_instance_state", None)
+        for name, default in made:
+            if row[name] is _TO_BE_MADE:
+                row[name] = default()
         if row.get("tenant_id", tenant_id) != tenant_id and table.info["kind"] != "envelope":
             raise WrongTenant(f"A row of {table.name} belongs to another partner.")
         buffer.setdefault(table, []).append(row)
@@ -75,11 +79,8 @@ def send(session: TenantSession) -> None:
     if not buffer:
         return
     tables = tuple(sorted(buffer, key=lambda table: table.name))
-    parameters = {
-        f"rows_{place}": orjson.dumps(buffer[table], _as_json, _PLAIN).decode()
-        for place, table in enumerate(tables)
-    }
-    session.connection().execute(_statement(tables), parameters)
+    written = (orjson.dumps(buffer[table], _as_json, _PLAIN).decode() for table in tables)
+    tell(session, _statement(tables), *written)
     mark_changed(session)
 
 
@@ -121,41 +122,41 @@ def buffered(session: TenantSession, model: type[Base]) -> list[dict[str, Any]]:
 
 @cache
 def _names(model: type[Base]) -> frozenset[str]:
-    return frozenset(name for name, _ in _columns(model)[1])
+    return frozenset(_columns(model)[1])
 
 
 @cache
-def _columns(model: type[Base]) -> tuple[Table, tuple[tuple[str, Any], ...]]:
+def _columns(
+    model: type[Base],
+) -> tuple[Table, dict[str, Any], tuple[tuple[str, Callable[[], Any]], ...]]:
+    """The table, what its columns hold when nothing was said, and what is made for each row."""
     table = inspect(model).local_table
     assert isinstance(table, Table)
-    columns = []
+    usual: dict[str, Any] = {}
+    made = []
     for column in table.columns:
         if column.computed is not None:
             continue
-        default: Any = None
-        if column.default is not None:
-            value = column.default.arg
-            if callable(value):
-                wrapped = value
-                default = lambda wrapped=wrapped: wrapped(None)  # noqa: E731
-            else:
-                default = value
-        columns.append((column.name, default))
-    return table, tuple(columns)
+        value = None if column.default is None else column.default.arg
+        if callable(value):
+            made.append((column.name, partial(value, None)))
+            value = _TO_BE_MADE
+        usual[column.name] = value
+    return table, usual, tuple(made)
 
 
 @lru_cache(maxsize=256)
-def _statement(tables: tuple[Table, ...]) -> Any:
+def _statement(tables: tuple[Table, ...]) -> bytes:
     parts = []
-    for place, table in enumerate(tables):
+    for place, table in enumerate(tables, 1):
         names = ", ".join(f'"{column.name}"' for column in table.columns if column.computed is None)
         parts.append(
             f"INSERT INTO {table.name} ({names}) SELECT {names} "
-            f"FROM json_populate_recordset(NULL::{table.name}, CAST(:rows_{place} AS json))"
+            f"FROM json_populate_recordset(NULL::{table.name}, CAST(${place} AS json))"
         )
     *others, last = parts
     also = ", ".join(f"w{place} AS ({part})" for place, part in enumerate(others))
-    return text(f"WITH {also} {last}" if also else last)
+    return (f"WITH {also} {last}" if also else last).encode()
 
 
 def _as_json(value: Any) -> Any:

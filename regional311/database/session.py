@@ -16,7 +16,6 @@ from uuid import UUID
 
 import orjson
 import psycopg
-from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus, TransactionStatus
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
@@ -165,30 +164,41 @@ def scope_of(session: Session) -> Scope:
     return session.scope
 
 
-def ask(session: TenantSession, statement: str, *values: str | None) -> str | None:
-    """The one value that a statement answers with; values are text, as PostgreSQL writes them.
+def ask(session: TenantSession, statement: bytes, *values: str | None) -> Any:
+    """The one value that a statement answers with, or None where it answers with nothing.
 
-    For what is small and happens often: it goes past the layers of SQLAlchemy and of the driver,
-    which took as long as the database. Buffered rows are sent before, and an error is the one that
-    `session.execute` would raise.
+    ``statement`` has places as PostgreSQL writes them (``$1``), ``values`` are text. For what
+    happens often: it goes past the layers of SQLAlchemy, which took as long as the database, and
+    the driver keeps the statement prepared. Buffered rows are sent before, and an error is the one
+    that `session.execute` would raise.
     """
     _rows().send(session)
+    return tell(session, statement, *values)
+
+
+def tell(session: TenantSession, statement: bytes, *values: str | None) -> Any:
+    """As :func:`ask`, and nothing is sent before."""
     connection = session.connection()
     raw = connection.connection.driver_connection
     assert isinstance(raw, psycopg.Connection)
-    sent = [None if each is None else each.encode() for each in values]
+    cursor = psycopg.RawCursor(raw)
+    for heard in connection.dispatch.before_cursor_execute:
+        heard(connection, cursor, statement.decode(), values, None, False)
     try:
-        result = raw.pgconn.exec_params(statement.encode(), sent)
-        if result.status != ExecStatus.TUPLES_OK:
-            raise error_from_result(result)
+        cursor.execute(statement, values)
     except psycopg.Error as error:
         if raw.closed:
             connection.invalidate(error)
         raise DBAPIError.instance(
-            statement, None, error, psycopg.Error, True, connection_invalidated=raw.closed
+            statement.decode(),
+            None,
+            error,
+            psycopg.Error,
+            True,
+            connection_invalidated=raw.closed,
         ) from error
-    value = result.get_value(0, 0)
-    return None if value is None else value.decode()
+    found = cursor.fetchone() if cursor.description else None
+    return None if found is None else found[0]
 
 
 def mark_changed(session: Session) -> None:

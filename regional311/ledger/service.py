@@ -75,7 +75,7 @@ class NewEntry:
         return sum(leg.debit_cents for leg in self.legs)
 
 
-_POST = "SELECT post_entry($1, $2, $3, $4, $5)"
+_POST = b"SELECT post_entry($1, $2, $3, $4, $5)"
 """Locks the period, looks at the chart, and writes unless the same thing was posted before: one
 statement, whose plan the database keeps. What was written is checked as a whole when it ends."""
 
@@ -145,7 +145,7 @@ def post(session: TenantSession, entry: NewEntry, *, now: datetime) -> UUID:
     said = orjson.dumps(_told(entry, entry_id) | {"today": now.date()}).decode()
     person = None if scope.person_id is None else str(scope.person_id)
     told = (str(scope.tenant_id), person, now.isoformat(), said, _KEPT_OPEN)
-    while ask(session, _POST, *told) != "t":
+    while ask(session, _POST, *told) is not True:
         known = _posted(session, entry.source_key)
         if known is not None:
             return _same_or_refuse(session, known, entry)

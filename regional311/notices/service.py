@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -507,6 +508,7 @@ def forget_whom(session: TenantSession, subject_id: UUID) -> None:
     mark_changed(session)
 
 
+@lru_cache(maxsize=4096)
 def day_in(day: date | None, language: str) -> str:
     """A day as a language writes it, in English where the language is none of those known.
 

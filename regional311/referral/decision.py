@@ -205,7 +205,10 @@ def screen(signs: Iterable[Sign], ticked: Iterable[str], text: str = "") -> tupl
     A ticked sign that the policy no longer has still counts.
     """
     hits = dict.fromkeys(ticked)
-    said = f" {_plain(text)} "
+    said = _plain(text)
+    if not said:
+        return tuple(hits)
+    said = f" {said} "
     for sign in signs:
         if any(words in said for words in _as_said(sign.words)):
             hits[sign.key] = None

@@ -254,8 +254,11 @@ def files_of(values: Mapping[str, Any]) -> tuple[Upload, ...]:
 
 
 def asking(request: Any, service: Service) -> Asking:
-    """Ask the questions of a service."""
-    return Asking(request, telling(request).published.form(service))
+    """Ask the questions of a service, the same for as long as the request lasts."""
+    made = request.__dict__.setdefault("made_asking", {})
+    if service.ref not in made:
+        made[service.ref] = Asking(request, telling(request).published.form(service))
+    return made[service.ref]
 
 
 def typed(request: Any, form: Form) -> dict[str, list[str]]:
