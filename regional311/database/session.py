@@ -164,10 +164,10 @@ def scope_of(session: Session) -> Scope:
     return session.scope
 
 
-def ask(session: TenantSession, statement: bytes, *values: str | None) -> Any:
+def ask(session: TenantSession, statement: bytes, *values: str | None) -> str | None:
     """The one value that a statement answers with, or None where it answers with nothing.
 
-    ``statement`` has places as PostgreSQL writes them (``$1``), ``values`` are text. For what
+    ``statement`` has places as PostgreSQL writes them (``$1``), and values are text. For what
     happens often: it goes past the layers of SQLAlchemy, which took as long as the database, and
     the driver keeps the statement prepared. Buffered rows are sent before, and an error is the one
     that `session.execute` would raise.
@@ -176,7 +176,7 @@ def ask(session: TenantSession, statement: bytes, *values: str | None) -> Any:
     return tell(session, statement, *values)
 
 
-def tell(session: TenantSession, statement: bytes, *values: str | None) -> Any:
+def tell(session: TenantSession, statement: bytes, *values: str | None) -> str | None:
     """As :func:`ask`, and nothing is sent before."""
     connection = session.connection()
     raw = connection.connection.driver_connection
@@ -197,8 +197,9 @@ def tell(session: TenantSession, statement: bytes, *values: str | None) -> Any:
             True,
             connection_invalidated=raw.closed,
         ) from error
-    found = cursor.fetchone() if cursor.description else None
-    return None if found is None else found[0]
+    result = cursor.pgresult
+    value = result.get_value(0, 0) if result is not None and result.ntuples else None
+    return None if value is None else value.decode()
 
 
 def mark_changed(session: Session) -> None:

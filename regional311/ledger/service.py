@@ -145,7 +145,7 @@ def post(session: TenantSession, entry: NewEntry, *, now: datetime) -> UUID:
     said = orjson.dumps(_told(entry, entry_id) | {"today": now.date()}).decode()
     person = None if scope.person_id is None else str(scope.person_id)
     told = (str(scope.tenant_id), person, now.isoformat(), said, _KEPT_OPEN)
-    while ask(session, _POST, *told) is not True:
+    while ask(session, _POST, *told) != "t":
         known = _posted(session, entry.source_key)
         if known is not None:
             return _same_or_refuse(session, known, entry)

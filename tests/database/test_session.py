@@ -64,7 +64,7 @@ def cut(database, engine, scope) -> None:
 
 
 @pytest.mark.parametrize(
-    "use", [lambda session: session.connection(), lambda s: ask(s, "SELECT 1")]
+    "use", [lambda session: session.connection(), lambda s: ask(s, b"SELECT 1")]
 )
 def test_a_lost_connection_is_one_error_and_not_the_next(
     committed_database, alone, scope, use
@@ -78,23 +78,23 @@ def test_a_lost_connection_is_one_error_and_not_the_next(
 
 
 def test_asking_gives_one_value_as_text(dbsession) -> None:
-    assert ask(dbsession, "SELECT $1::int + $2::int", "1", "2") == "3"
-    assert ask(dbsession, "SELECT $1::text", None) is None
-    assert ask(dbsession, "SELECT $1::text", 'Señora Nuñez\'s "dog"') == 'Señora Nuñez\'s "dog"'
+    assert ask(dbsession, b"SELECT $1::int + $2::int", "1", "2") == "3"
+    assert ask(dbsession, b"SELECT $1::text", None) is None
+    assert ask(dbsession, b"SELECT $1::text", 'Señora Nuñez\'s "dog"') == 'Señora Nuñez\'s "dog"'
 
 
 def test_asking_sends_what_is_buffered_before(dbsession) -> None:
     key = str(new_id())
     put(dbsession, Account(tenant_id=dbsession.scope.tenant_id, key=key, name="x", type="asset"))
-    assert ask(dbsession, "SELECT count(*) FROM accounts WHERE key = $1", key) == "1"
+    assert ask(dbsession, b"SELECT count(*) FROM accounts WHERE key = $1", key) == "1"
 
 
 def test_asking_fails_as_any_statement_does(dbsession) -> None:
-    insert = "INSERT INTO accounts (tenant_id, key, name, type) VALUES ($1, 'x', 'x', $2)"
+    insert = b"INSERT INTO accounts (tenant_id, key, name, type) VALUES ($1, 'x', 'x', $2)"
     tenant = str(dbsession.scope.tenant_id)
     with pytest.raises(IntegrityError, match="type_known") as caught, dbsession.begin_nested():
         ask(dbsession, insert, tenant, "joy")
     assert caught.value.orig.sqlstate == "23514"
     with pytest.raises(DBAPIError, match="does not exist"), dbsession.begin_nested():
-        ask(dbsession, "SELECT nothing")
-    assert ask(dbsession, "SELECT 1") == "1"
+        ask(dbsession, b"SELECT nothing")
+    assert ask(dbsession, b"SELECT 1") == "1"

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from regional311.database.ids import new_id
-from regional311.database.session import acting_for
+from regional311.database.session import acting_for, ask
 from regional311.errors import KeyReused, NotFound
 from regional311.ledger import queries, service
 from regional311.ledger.books import Leg, credit, debit, entry_problems
@@ -191,6 +192,52 @@ def test_the_database_refuses_balanced_legs_added_later(books, numbers):
         post(session, entry(), now=NOW)
     with pytest.raises(IntegrityError, match="not balanced"):
         add_legs()
+
+
+@pytest.mark.parametrize(
+    ("legs", "refused"),
+    [
+        ([debit("due_from_partners", 500), credit("service_revenue", 499)], "not balanced"),
+        ([debit("due_from_partners", 500), debit("service_revenue", 500)], "not balanced"),
+        ([Leg("due_from_partners", 500, 500), credit("service_revenue", 0)], "one_side"),
+        ([debit("due_from_partners", 500)], "has_legs"),
+        ([], "has_legs"),
+    ],
+)
+def test_the_database_itself_refuses_what_does_not_balance(books, monkeypatch, legs, refused):
+    monkeypatch.setattr(service, "leg_problems", lambda _legs: [])
+
+    with pytest.raises(IntegrityError, match=refused), books.of("city") as session:
+        post(session, entry(legs=legs), now=NOW)
+    with books.of("city") as session:
+        assert queries.journal(session) == []
+
+
+def test_a_total_that_is_not_the_legs_is_refused_by_the_database(books, monkeypatch):
+    monkeypatch.setattr(NewEntry, "total_cents", 400)
+
+    with pytest.raises(IntegrityError, match="not balanced"), books.of("city") as session:
+        post(session, entry(), now=NOW)
+
+
+def test_nobody_posts_into_the_books_of_another_partner(books):
+    with books.of("county") as session:
+        first_open_period(session, "2026-10")
+    told = service._told(entry(), new_id()) | {"today": NOW.date()}
+    with books.of("city") as session:
+        made = ask(
+            session,
+            service._POST,
+            str(books.tenants["county"]),
+            None,
+            NOW.isoformat(),
+            orjson.dumps(told).decode(),
+            service._KEPT_OPEN,
+        )
+        assert made == "f"
+    for slug in books.tenants:
+        with books.of(slug) as session:
+            assert queries.journal(session) == []
 
 
 def insert_leg(session, leg, account, debit=0, credit=0):
