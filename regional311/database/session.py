@@ -16,6 +16,7 @@ from uuid import UUID
 
 import orjson
 import psycopg
+from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus, TransactionStatus
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
@@ -165,27 +166,43 @@ def scope_of(session: Session) -> Scope:
 
 
 def ask(session: TenantSession, statement: bytes, *values: str | None) -> str | None:
-    """The one value that a statement answers with, or None where it answers with nothing.
+    """The one value that a statement answers with; values are text, as PostgreSQL writes them.
 
-    ``statement`` has places as PostgreSQL writes them (``$1``), and values are text. For what
-    happens often: it goes past the layers of SQLAlchemy, which took as long as the database, and
-    the driver keeps the statement prepared. Buffered rows are sent before, and an error is the one
-    that `session.execute` would raise.
+    For what is small and happens often: it goes past the layers of SQLAlchemy and of the driver,
+    which took as long as the database. Buffered rows are sent before, and an error is the one that
+    `session.execute` would raise.
     """
     _rows().send(session)
-    return tell(session, statement, *values)
+    sent = [None if each is None else each.encode() for each in values]
+    with _driver_of(session, statement) as raw:
+        result = raw.pgconn.exec_params(statement, sent)
+        if result.status != ExecStatus.TUPLES_OK:
+            raise error_from_result(result)
+    value = result.get_value(0, 0)
+    return None if value is None else value.decode()
 
 
-def tell(session: TenantSession, statement: bytes, *values: str | None) -> str | None:
-    """As :func:`ask`, and nothing is sent before."""
+def tell(session: TenantSession, statement: bytes, *values: str) -> None:
+    """Run a statement that answers nothing, and that the driver keeps prepared when it comes often.
+
+    For what is large: it is not read again by each layer. Its places are ``$1`` and on, values are
+    text, nothing is sent before it, and an error is the one that `session.execute` would raise.
+    """
+    connection = session.connection()
+    for heard in connection.dispatch.before_cursor_execute:
+        heard(connection, None, statement.decode(), values, None, False)
+    with _driver_of(session, statement) as raw:
+        psycopg.RawCursor(raw).execute(statement, values)
+
+
+@contextmanager
+def _driver_of(session: TenantSession, statement: bytes) -> Iterator[psycopg.Connection]:
+    """The driver's own connection; its errors become SQLAlchemy's, and a lost one is dropped."""
     connection = session.connection()
     raw = connection.connection.driver_connection
     assert isinstance(raw, psycopg.Connection)
-    cursor = psycopg.RawCursor(raw)
-    for heard in connection.dispatch.before_cursor_execute:
-        heard(connection, cursor, statement.decode(), values, None, False)
     try:
-        cursor.execute(statement, values)
+        yield raw
     except psycopg.Error as error:
         if raw.closed:
             connection.invalidate(error)
@@ -197,9 +214,6 @@ def tell(session: TenantSession, statement: bytes, *values: str | None) -> str |
             True,
             connection_invalidated=raw.closed,
         ) from error
-    result = cursor.pgresult
-    value = result.get_value(0, 0) if result is not None and result.ntuples else None
-    return None if value is None else value.decode()
 
 
 def mark_changed(session: Session) -> None:
