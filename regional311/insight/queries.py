@@ -36,6 +36,7 @@ from regional311.insight.figures import (
     PING_PONG,
     SETTLED_HERE,
     TAKEN_ELSEWHERE,
+    Figure,
 )
 from regional311.intake.models import Contact, Need
 from regional311.referral.models import Decision, Referral
@@ -122,6 +123,8 @@ class Overview:
     services: list[Between]
     reasons: list[Part]
     outcomes: list[Part]
+    reasons_between: Mapping[tuple[str, UUID, str | None], list[Part]]
+    """Reasons of each pair of partners, in all and by service, as `Between` names them."""
     needs: Part
     unmet: Part
     unmet_by: Mapping[str, list[Part]]
@@ -306,7 +309,7 @@ def _of_need(of: Any, chosen: Chosen) -> list[ColumnElement[bool]]:
 def overview(session: TenantSession, chosen: Chosen) -> Overview:
     """Give every figure of the bound tenant for a period and the one before: four statements."""
     totals, partners, services = _loops(session, chosen)
-    reasons, outcomes = _ends(session, chosen)
+    reasons, outcomes, between = _ends(session, chosen)
     needs, unmet_by = _needs(session, chosen)
     contacts = _contacts(session, chosen)
     total = _whose(ALL, needs, contacts)
@@ -317,6 +320,7 @@ def overview(session: TenantSession, chosen: Chosen) -> Overview:
         services=services,
         reasons=reasons,
         outcomes=outcomes,
+        reasons_between=between,
         needs=total.needs,
         unmet=total.unmet,
         unmet_by=unmet_by,
@@ -391,25 +395,27 @@ def _loops(
     )
 
 
-def _ends(session: TenantSession, chosen: Chosen) -> tuple[list[Part], list[Part]]:
+def _ends(
+    session: TenantSession, chosen: Chosen
+) -> tuple[list[Part], list[Part], dict[tuple[str, UUID, str | None], list[Part]]]:
     of = paths(scope_of(session).tenant_id, chosen.before, chosen.until).c
     now = (of.sent_at >= chosen.first).label("now")
+    by = (of.state, of.reason, of.outcome, of.side, of.counterparty_id, of.service_key)
     found = session.execute(
-        select(now, of.state, of.reason, of.outcome, func.count())
+        select(now, *by, func.count())
         .where(of.state.in_(("rejected", "completed")), *_of_referral(of, chosen))
-        .group_by(now, of.state, of.reason, of.outcome)
+        .group_by(now, *by)
     ).all()
+    between: dict[tuple[str, UUID, str | None], list[tuple[bool, str, int]]] = {}
+    for is_now, state, reason, _outcome, side, partner_id, service_key, count in found:
+        if state == "rejected":
+            for service in (None, service_key):
+                pair = between.setdefault((side, partner_id, service), [])
+                pair.append((is_now, reason, count))
     return (
-        _parts(
-            (is_now, reason, count)
-            for is_now, state, reason, _, count in found
-            if state == "rejected"
-        ),
-        _parts(
-            (is_now, outcome, count)
-            for is_now, state, _, outcome, count in found
-            if state == "completed"
-        ),
+        _parts((row[0], row[2], row[-1]) for row in found if row.state == "rejected"),
+        _parts((row[0], row[3], row[-1]) for row in found if row.state == "completed"),
+        {pair: _parts(counts) for pair, counts in between.items()},
     )
 
 
@@ -500,6 +506,55 @@ def _parts(found: Any) -> list[Part]:
 # --- rows -----------------------------------------------------------------------------------------
 
 
+def _base(
+    figure: Figure, tenant_id: UUID, chosen: Chosen
+) -> tuple[Any, Any, tuple[str, ...], list[Any]]:
+    """Give the columns that a figure's rows come from, when each was, what is shown, filters."""
+    names: tuple[str, ...]
+    match figure.of:
+        case "referral":
+            of = paths(tenant_id, chosen.first, chosen.until).c
+            names = (
+                *("side", "counterparty_id", "service_key", "term", "state", "reason", "outcome"),
+                *("answered_at", "closed_at"),
+            )
+            return of, of.sent_at, names, _of_referral(of, chosen)
+        case "need":
+            of = asked(tenant_id, chosen.first, chosen.until).c
+            names = (
+                *("service_owner_id", "service_key", "term", "status", "unmet_reason"),
+                *("language", "area"),
+            )
+            return of, of.started_at, names, _of_need(of, chosen)
+        case _:
+            of = taken(tenant_id, chosen).c
+            return (
+                *(of, of.started_at, ("disposition", "language")),
+                [of.started_at >= chosen.first],
+            )
+
+
+def divided(session: TenantSession, name: str, chosen: Chosen) -> dict[str, list[tuple[str, int]]]:
+    """Count a figure by everything that its rows may be narrowed by, the most frequent first.
+
+    One statement; none where a figure is not divided. Raises :class:`KeyError` as `rows_of` does.
+    """
+    figure = FIGURES[name]
+    if not figure.by:
+        return {}
+    of, _at, _names, filters = _base(figure, scope_of(session).tenant_id, chosen)
+    columns = [func.coalesce(of[each], UNKNOWN).label(each) for each in figure.by]
+    inner = select(*columns).where(figure.counts(of), *filters).subquery("divided").c
+    keys = [inner[each] for each in figure.by]
+    counts: dict[str, list[tuple[str, int]]] = {each: [] for each in figure.by}
+    for row in session.execute(
+        select(*keys, func.count()).group_by(func.grouping_sets(*(tuple_(each) for each in keys)))
+    ):
+        at, key = next((at, each) for at, each in enumerate(row[:-1]) if each is not None)
+        counts[figure.by[at]].append((key, row[-1]))
+    return {by: sorted(found, key=lambda each: (-each[1], each[0])) for by, found in counts.items()}
+
+
 def rows_of(
     session: TenantSession,
     name: str,
@@ -515,27 +570,7 @@ def rows_of(
     does not exist.
     """
     figure = FIGURES[name]
-    tenant_id = scope_of(session).tenant_id
-    names: tuple[str, ...]
-    match figure.of:
-        case "referral":
-            of = paths(tenant_id, chosen.first, chosen.until).c
-            names = (
-                *("side", "counterparty_id", "service_key", "term", "state", "reason", "outcome"),
-                *("answered_at", "closed_at"),
-            )
-            at, filters = of.sent_at, _of_referral(of, chosen)
-        case "need":
-            of = asked(tenant_id, chosen.first, chosen.until).c
-            names = (
-                *("service_owner_id", "service_key", "term", "status", "unmet_reason"),
-                *("language", "area"),
-            )
-            at, filters = of.started_at, _of_need(of, chosen)
-        case _:
-            of = taken(tenant_id, chosen).c
-            names = ("disposition", "language")
-            at, filters = of.started_at, [of.started_at >= chosen.first]
+    of, at, names, filters = _base(figure, scope_of(session).tenant_id, chosen)
     query: Select[Any] = select(of.id, of.public_id, at, *(of[each] for each in names)).where(
         figure.counts(of), *filters
     )

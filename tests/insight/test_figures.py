@@ -12,7 +12,7 @@ from regional311.database.ids import new_id
 from regional311.database.rows import put
 from regional311.database.session import acting_for
 from regional311.insight.figures import FIGURES
-from regional311.insight.queries import Chosen, Part, overview, rows_of
+from regional311.insight.queries import Chosen, Part, divided, overview, rows_of
 from regional311.intake.models import Need
 from tests.insight.rows import DAY, HOUR, need, referral
 from tests.little_region import IDS, NOW
@@ -234,6 +234,25 @@ def test_each_figure_opens_to_as_many_rows_as_it_says(city, filters):
     for name, parts in found.unmet_by.items():
         for part in parts:
             assert len(rows_of(city, "unmet", chosen, narrowed={name: part.key}).rows) == part.now
+    # what stands above the rows counts as they do, and so does each pair
+    for name, figure in FIGURES.items():
+        counted = divided(city, name, chosen)
+        assert set(counted) == set(figure.by)
+        for by, values in counted.items():
+            for key, count in values:
+                rows = rows_of(city, name, chosen, narrowed={by: key}).rows
+                assert len(rows) == count
+            assert sum(count for _key, count in values) == said[name]
+    for (side, partner_id, service_key), parts in found.reasons_between.items():
+        pair = replace(
+            chosen,
+            side=side,
+            partner_id=partner_id,
+            service_key=service_key or chosen.service_key,
+        )
+        for part in parts:
+            rows = rows_of(city, "rejected", pair, narrowed={"reason": part.key}).rows
+            assert len(rows) == part.now
 
 
 def test_needs_and_contacts_stand_by_whose_services_they_are_about(city):

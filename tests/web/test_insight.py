@@ -82,9 +82,26 @@ def test_each_figure_opens_to_its_rows(sign_in, sent):
     assert sent[1] not in rows
     assert "No capacity" in rows
     assert "Rejected" in rows.click(sent[0])
-    narrowed = page.click(href=r"reason=no_capacity")
+    narrowed = page.click(href=r"reason=no_capacity", index=0)
     assert sent[0] in narrowed
     assert "Why they were rejected" in narrowed
+
+
+def test_each_pairs_rejections_open_to_their_reasons_and_rows(sign_in, sent):
+    browser = sign_in("specialist", "city-of-portland")
+    page = browser.get(f"{CITY}/insight")
+    table = page.html.find("h2", string="By partner").find_next("table")
+    reason = table.select_one("a[href*='reason=no_capacity']")
+    assert "No capacity: 1" in reason.text
+    assert {"partner=211info", "side=sent"} <= set(reason["href"].partition("?")[2].split("&"))
+    assert sent[0] in browser.get(reason["href"])
+    every = browser.get(table.select_one("a[href*='/rejected?']")["href"])
+    shown = every.html.find("summary", string="Why they were rejected").find_parent("details")
+    assert [each.text for each in shown.select("li")] == ["No capacity: 1"]
+    narrowed = browser.get(every.request.path + shown.select_one("a")["href"])
+    assert narrowed.html.select_one(".d-more a[aria-current=true]").text == "No capacity"
+    assert "side=sent" in narrowed.request.path_qs
+    assert sent[0] in narrowed.click("All of them")
 
 
 def test_what_was_before_and_how_long_it_took_open_to_their_rows(sign_in, sent, clock):
@@ -125,6 +142,8 @@ def test_rows_and_figures_as_csv(sign_in, sent):
     assert counts["rejected:reason", "no_capacity"] == "1"
     assert counts["received:city-of-portland", "sent"] == "6"
     assert counts["received:city-of-portland:shelter", "rejected"] == "1"
+    assert counts["received:city-of-portland:rejected", "no_capacity"] == "1"
+    assert counts["received:city-of-portland:shelter:rejected", "no_capacity"] == "1"
     rows = browser.get(f"{HELP}/insight/sent?format=csv")
     found = list(csv.DictReader(io.StringIO(rows.text)))
     assert {row["number"] for row in found} == set(sent)

@@ -192,8 +192,8 @@ def insight(context: Insight, request: Any) -> Any:
             {**table, "rows": table["rows"][:SHOWN], "more": len(table["rows"]) > SHOWN}
             for table in tables
         ],
-        "pairs": _pairs(request, tell, asked, found.partners),
-        "services": _pairs(request, tell, asked, found.services)[:SHOWN],
+        "pairs": _pairs(request, tell, asked, found, found.partners),
+        "services": _pairs(request, tell, asked, found, found.services[:SHOWN]),
         "whose": _whose(tell, asked, found.whose),
         "csv_url": here + asked.query(format="csv"),
         "trends_url": f"/{tell.slug}/trends",
@@ -234,6 +234,14 @@ def _plain_pairs(tell: Telling, found: Overview) -> Iterable[dict[str, Any]]:
             now, before = getattr(pair.now, name), getattr(pair.before, name)
             if now or before:
                 yield {"table": table, "key": name, "now": now, "before": before}
+        reasons = found.reasons_between.get((pair.side, pair.partner_id, pair.service_key), ())
+        for part in reasons:
+            yield {
+                "table": f"{table}:rejected",
+                "key": part.key,
+                "now": part.now,
+                "before": part.before,
+            }
     for row in found.whose:
         whose = tell.published.slugs.get(row.partner_id, "")
         for each in (row.needs, row.unmet, row.avoided, row.transferred):
@@ -388,22 +396,29 @@ def _words(tell: Telling, by: str) -> Any:
 
 
 def _pairs(
-    request: Any, tell: Telling, asked: Asked, rows: Iterable[Between]
+    request: Any, tell: Telling, asked: Asked, overview: Overview, rows: Iterable[Between]
 ) -> list[dict[str, Any]]:
     """The rows of the tables by partner and by service, each with its own way to the rows."""
     found = []
     for row in rows:
         slug = tell.published.slugs.get(row.partner_id, "")
-        narrowed = Asked(
-            asked.first, asked.last, row.side, slug, row.service_key or asked.service
-        ).query()
+        narrowed = replace(
+            asked, side=row.side, partner=slug, service=row.service_key or asked.service
+        )
         owner = row.partner_id if row.side == "sent" else tell.slug
         found.append(
             {
                 "way": _WAY[row.side],
                 "partner": tell.partner(row.partner_id),
                 "service": tell.service_name(owner, row.service_key) if row.service_key else None,
-                "query": narrowed,
+                "query": narrowed.query(),
+                "reasons": [
+                    (narrowed.query(reason=part.key), said(DECLINE_REASONS, part.key), part.now)
+                    for part in overview.reasons_between.get(
+                        (row.side, row.partner_id, row.service_key), ()
+                    )
+                    if part.now
+                ],
                 "now": row.now,
                 "before": row.before,
                 "change": change(row.now.sent, row.before.sent),
@@ -453,11 +468,11 @@ def figure(context: InsightFigure, request: Any) -> Any:
     tell, name = telling(request), context.__name__
     asked, counts = _asked(request, tell), FIGURES[context.__name__]
     narrowed = {by: value for by in counts.by if (value := request.GET.get(by, "").strip()[:200])}
-    form = wanted(request)
+    form, chosen = wanted(request), _chosen(tell, asked)
     page = queries.rows_of(
         request.dbsession,
         name,
-        _chosen(tell, asked),
+        chosen,
         narrowed=narrowed,
         after=_cursor(request),
         limit=queries.PAGE if form == "html" else EXPORT,
@@ -485,8 +500,25 @@ def figure(context: InsightFigure, request: Any) -> Any:
         "title": title,
         "of": counts.of,
         "meaning": meaning,
+        "divided": [
+            (
+                BY_NAMES[by],
+                [
+                    (
+                        asked.query(**{by: key}),
+                        _words(tell, by)(key),
+                        count,
+                        narrowed.get(by) == key,
+                    )
+                    for key, count in found
+                ],
+            )
+            for by, found in queries.divided(request.dbsession, name, chosen).items()
+            if found
+        ],
         "narrowed": [(BY_NAMES[by], _words(tell, by)(value)) for by, value in narrowed.items()],
         "period": _period(tell, asked.first, asked.last),
+        "all_url": request.path + asked.query(),
         "back": f"/{tell.slug}/insight{asked.query()}",
     }
 
