@@ -160,7 +160,7 @@ def check_rules(rules: Iterable[Rule], known: Known) -> list[Problem]:
     seen: dict[str, int] = {}
     names: dict[str, str] = {}
     plain = [_plain(rule.match, known.tenant) for rule in rules]
-    ways = _ways_back(known)
+    circles = _Circles(known)
     for at, rule in enumerate(rules):
         if rule.key in seen:
             problems.append(_problem(rule, "duplicate", "Another rule has the same key."))
@@ -172,7 +172,7 @@ def check_rules(rules: Iterable[Rule], known: Known) -> list[Problem]:
             continue
         problems.extend(_unknown(rule, known))
         problems.extend(_cannot_be_done(rule, known))
-        problems.extend(_loops(rule, known, ways))
+        problems.extend(circles.of(rule))
         shadow = next(
             (each for each in range(at) if _covers(rules[each], rule, plain[each], plain[at])), None
         )
@@ -184,6 +184,11 @@ def check_rules(rules: Iterable[Rule], known: Known) -> list[Problem]:
                     f"Rule {rules[shadow].name!r} before it always matches first.",
                 )
             )
+    if circles.given_up:
+        words = (
+            "There are too many rules to look for every circle; those that were found are named."
+        )
+        problems.append(Problem("", "", "loop", words, WARNING))
     return problems
 
 
@@ -417,7 +422,71 @@ def _fits_no_service(rule: Rule, known: Known) -> bool:
     return True
 
 
-_Ways = Mapping[str, list[tuple[Rule, list[str]]]]
+@dataclass(frozen=True, slots=True)
+class _Reach:
+    """Which contacts a partner's rule can match: what is compared again and again, told once."""
+
+    rule: Rule
+    owners: frozenset[str]
+    services: frozenset[str]
+
+    @property
+    def alike(self) -> tuple[object, ...]:
+        """What `_overlap` looks at: rules with the same of it meet the same rules."""
+        rule, match = self.rule, self.rule.match
+        return (
+            *(self.owners, self.services, match.terms, match.verbs, match.channels),
+            *(match.languages, match.urgency, match.hours, match.confidential),
+            *(rule.valid_from, rule.valid_to),
+        )
+
+
+def _reach(rule: Rule, of: str, known: Known) -> _Reach:
+    keys = {each.partition("/")[2] for each in qualified(rule.match.services, of)}
+    return _Reach(rule, _owners(rule.match, known, of), frozenset(keys))
+
+
+class _Way:
+    """The rules of one partner by which something may come back, found by what a rule is about.
+
+    Of those that match the same and send to the same the first stands for all.
+    """
+
+    def __init__(self, rules: Iterable[tuple[_Reach, list[str]]]) -> None:
+        first: dict[object, tuple[_Reach, list[str]]] = {}
+        for reach, to in rules:
+            first.setdefault((reach.alike, *to), (reach, to))
+        self._rules = list(first.values())
+        self._by_term = _places(each.rule.match.terms for each, _to in self._rules)
+        self._by_service = _places(each.services for each, _to in self._rules)
+
+    def meeting(self, one: _Reach) -> Iterator[tuple[_Reach, list[str]]]:
+        """Give, in their order, those that may meet a rule as far as what both are about goes."""
+        places: set[int] | None = None
+        for index, values in (
+            (self._by_term, one.rule.match.terms),
+            (self._by_service, one.services),
+        ):
+            if values:
+                found = set(index.get("", ())).union(*(index.get(each, ()) for each in values))
+                places = found if places is None else places & found
+        if places is None:
+            yield from self._rules
+        else:
+            for place in sorted(places):
+                yield self._rules[place]
+
+
+def _places(values: Iterable[frozenset[str]]) -> dict[str, list[int]]:
+    """Where each value stands; an empty set of values stands under no name: it fits all."""
+    found: dict[str, list[int]] = {}
+    for place, each in enumerate(values):
+        for value in each or ("",):
+            found.setdefault(value, []).append(place)
+    return found
+
+
+_Ways = Mapping[str, _Way]
 """Of each other partner the rules by which something may come back to us, and to whom they send."""
 
 
@@ -439,65 +508,95 @@ def _ways_back(known: Known) -> _Ways:
     }:
         leading |= more
     return {
-        partner: [(rule, sorted(to & leading)) for rule, to in rules if to & leading]
+        partner: _Way(
+            (_reach(rule, partner, known), sorted(to & leading))
+            for rule, to in rules
+            if to & leading
+        )
         for partner, rules in sending.items()
         if partner in leading
     }
 
 
-def _loops(rule: Rule, known: Known, ways: _Ways) -> Iterator[Problem]:
-    """Say by which other partners' rules what this one sends away comes back, the shortest way.
-
-    Each rule on it must be able to match together with this one and with the one before it;
-    conditions are taken as able to hold.
-    """
-    if rule.continues or rule.outcome not in CROSSING:
-        return
-    steps = [
-        f"ule {each.name!r} of {partner} sends the same"
-        f" {'back to' if to == known.tenant else 'on to'} {to}"
-        for partner, each, to in _way_back(rule, known, ways)
-    ]
-    if steps:
-        yield _problem(rule, "loop", f"R{', and r'.join(steps)}.")
-
-
 _Step = tuple[str, Rule, str]
 """A partner, its rule, and to whom that rule sends."""
 
-
-def _way_back(rule: Rule, known: Known, ways: _Ways) -> list[_Step]:
-    """Find the shortest chain of other partners' rules that ends at this partner."""
-    reached: list[tuple[str, str, Rule, list[_Step]]] = [
-        (known.tenant, partner, rule, []) for partner in sorted(_sent_to(rule) & ways.keys())
-    ]
-    seen: set[tuple[str, str, str]] = set()
-    for sender, partner, sent_by, so_far in reached:
-        for each, targets in ways[partner]:
-            if not (
-                _overlap(rule, known.tenant, each, partner, known)
-                and (sent_by is rule or _overlap(sent_by, sender, each, partner, known))
-            ):
-                continue
-            for to in targets:
-                way = [*so_far, (partner, each, to)]
-                if to == known.tenant:
-                    return way
-                if (partner, each.key, to) not in seen:
-                    seen.add((partner, each.key, to))
-                    reached.append((partner, to, each, way))
-    return []
+MOST_STEPS: Final = 100_000
+"""So many pairs of rules are held against each other for one version: a second or so."""
 
 
-def _overlap(one: Rule, of_one: str, other: Rule, of_other: str, known: Known) -> bool:
+class _Circles:
+    """The search for rules by which what we send away comes back to us."""
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+        self._ways = _ways_back(known)
+        self._found: dict[object, list[_Step]] = {}
+        self._steps = 0
+
+    @property
+    def given_up(self) -> bool:
+        """Whether there were too many pairs to look at all of them."""
+        return self._steps > MOST_STEPS
+
+    def of(self, rule: Rule) -> Iterator[Problem]:
+        """Say by which other partners' rules what this one sends away comes back.
+
+        Each rule on the way must be able to match together with this one and with the one before
+        it; conditions are taken as able to hold.
+        """
+        if rule.continues or rule.outcome not in CROSSING:
+            return
+        ours = _reach(rule, self._known.tenant, self._known)
+        to = _sent_to(rule)
+        key = (ours.alike, to)
+        way = self._found.get(key)
+        if way is None:
+            way = self._found[key] = self._way_back(ours, to)
+        steps = [
+            f"ule {each.name!r} of {partner} sends the same"
+            f" {'back to' if target == self._known.tenant else 'on to'} {target}"
+            for partner, each, target in way
+        ]
+        if steps:
+            yield _problem(rule, "loop", f"R{', and r'.join(steps)}.")
+
+    def _way_back(self, ours: _Reach, to: frozenset[str]) -> list[_Step]:
+        """Find the shortest chain of other partners' rules that ends at this partner."""
+        reached: list[tuple[str, _Reach, list[_Step]]] = [
+            (partner, ours, []) for partner in sorted(to & self._ways.keys())
+        ]
+        seen: set[tuple[str, str, str]] = set()
+        for partner, sent_by, so_far in reached:
+            for each, targets in self._ways[partner].meeting(ours):
+                self._steps += 1
+                if self.given_up:
+                    return []
+                if not (
+                    _overlap(ours, each, self._known)
+                    and (sent_by is ours or _overlap(sent_by, each, self._known))
+                ):
+                    continue
+                for target in targets:
+                    way = [*so_far, (partner, each.rule, target)]
+                    if target == self._known.tenant:
+                        return way
+                    if (partner, each.rule.key, target) not in seen:
+                        seen.add((partner, each.rule.key, target))
+                        reached.append((target, each, way))
+        return []
+
+
+def _overlap(one: _Reach, other: _Reach, known: Known) -> bool:
     """Whether some contact could match two partners' rules; conditions are taken to hold."""
-    first, second = one.match, other.match
+    first, second = one.rule.match, other.rule.match
     for mine, theirs in (
         (first.terms, second.terms),
         (first.verbs, second.verbs),
         (first.channels, second.channels),
         (first.languages, second.languages),
         (first.urgency, second.urgency),
+        (one.services, other.services),
     ):
         if mine and theirs and mine.isdisjoint(theirs):
             return False
@@ -505,17 +604,13 @@ def _overlap(one: Rule, of_one: str, other: Rule, of_other: str, known: Known) -
         return False
     if first.confidential is not None and second.confidential not in (None, first.confidential):
         return False
-    if not _days_meet(one, other):
+    if not _days_meet(one.rule, other.rule):
         return False
-    owners = _owners(first, known, of_one) & _owners(second, known, of_other)
+    owners = one.owners & other.owners
     terms = first.terms & second.terms or first.terms or second.terms
-    if not owners or (
-        terms and not any(terms & known.offered.get(owner, terms) for owner in owners)
-    ):
-        return False
-    services = {each.partition("/")[2] for each in qualified(first.services, of_one)}
-    back = {each.partition("/")[2] for each in qualified(second.services, of_other)}
-    return not (services and back and services.isdisjoint(back))
+    return bool(owners) and (
+        not terms or any(terms & known.offered.get(owner, terms) for owner in owners)
+    )
 
 
 def _owners(match: Matchers, known: Known, tenant: str) -> frozenset[str]:

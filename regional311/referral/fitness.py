@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+import orjson
 
 from regional311.referral.cases import Ran, run_cases
 from regional311.referral.checks import (
@@ -62,6 +67,34 @@ def known_of(published: Published, slug: str, on: date) -> Known:
     )
 
 
+_kept: Final[WeakKeyDictionary[Published, dict[tuple[str, date, str], tuple[Problem, ...]]]] = (
+    WeakKeyDictionary()
+)
+"""What was decided of versions in each snapshot: it is of that snapshot, and goes with it."""
+_MOST_KEPT: Final = 500
+
+
+def decided(
+    published: Published, slug: str, rules: Sequence[Mapping[str, Any]], on: date
+) -> tuple[Problem, ...]:
+    """Give what is decided to be wrong with a partner's rules as they would decide on a day.
+
+    It follows from the rules and from what is published, and is kept under a digest of the one in
+    the snapshot of the other: the same is not looked at twice.
+    """
+    kept = _kept.setdefault(published, {})
+    key = slug, on, hashlib.sha256(orjson.dumps(rules)).hexdigest()
+    found = kept.get(key)
+    if found is None:
+        problems = check_contents(rules, known_of(published, slug, on))
+        if not any(not each.get("off") for each in rules):
+            problems.append(Problem("", "", "empty", "No rule is switched on."))
+        if len(kept) >= _MOST_KEPT:
+            kept.clear()
+        found = kept[key] = tuple(problems)
+    return found
+
+
 def fitness(
     published: Published,
     slug: str,
@@ -76,9 +109,7 @@ def fitness(
     """
     known = known_of(published, slug, on)
     region = published.trying(slug, version, content.rules, on)
-    problems = check_contents(content.rules, known)
-    if not any(not each.get("off") for each in content.rules):
-        problems.append(Problem("", "", "empty", "No rule is switched on."))
+    problems = decided(published, slug, content.rules, on)
     ran: Sequence[Ran] = run_cases(region, published.jurisdictions, slug, content.cases, on)
     found = None if samples is None else check_sampled(region.rulebooks[slug], samples)
     return Fitness(

@@ -10,7 +10,7 @@ from regional311.errors import DomainError
 from regional311.identity.permissions import Permissions as P
 from regional311.referral.checks import Problem
 from regional311.referral.drafting import OPEN, Content
-from regional311.referral.fitness import Fitness, fitness
+from regional311.referral.fitness import Fitness, decided, fitness
 from regional311.referral.past import SAMPLE_DAYS, sampled
 from regional311.web.billing_wording import holds
 from regional311.web.i18n import _, translated
@@ -91,12 +91,13 @@ def fitness_of(request: Any, row: Any, *, sample: bool = True, on: date | None =
     )
 
 
-def problems_of(request: Any, row: Any) -> list[Problem]:
+def problems_of(request: Any, row: Any) -> tuple[Problem, ...]:
     """Give what is decided to be wrong with a version, for the list of its rules."""
+    tell = telling(request)
     try:
-        return list(fitness_of(request, row, sample=False).problems)
+        return decided(tell.published, tell.slug, Content.of(row).rules, tell.today)
     except DomainError as error:
-        return [Problem("", "", error.code, error.message)]
+        return (Problem("", "", error.code, error.message),)
 
 
 def problem_words(problem: Problem) -> dict[str, Any]:

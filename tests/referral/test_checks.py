@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
-from itertools import pairwise
+from itertools import combinations, pairwise
+from unittest import mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from regional311.catalog.directory import Service
+from regional311.intake.models import CHANNELS
 from regional311.referral.acceptance import Acceptance
 from regional311.referral.checks import (
     Known,
     Sample,
+    _overlap,
+    _reach,
+    _Way,
     check_contents,
     check_rules,
     check_sampled,
     open_owners,
 )
 from regional311.referral.conditions import Facts
-from regional311.referral.rules import RuleBook, RuleSet, rules_from
+from regional311.referral.rules import Matchers, Rule, RuleBook, RuleSet, rules_from
 
 KNOWN = Known(
     tenant="city",
@@ -240,6 +245,76 @@ def test_a_circle_is_found_exactly_when_there_is_one(sent):
     rules = rules_from([{"key": "a", "outcome": "refer", "target": "p1"}])
     codes = [each.code for each in check_rules(rules, known)]
     assert codes == (["loop"] if "city" in reached else [])
+
+
+some = st.lists(st.sampled_from(["a", "b", "c"]), max_size=2).map(frozenset)
+matchers = st.builds(
+    Matchers,
+    terms=some,
+    services=some,
+    verbs=st.sets(st.sampled_from(["report", "pay"]), max_size=1).map(frozenset),
+    owners=st.sets(st.sampled_from(["self", "other", "p1"]), max_size=2).map(frozenset),
+)
+
+
+@given(matchers, st.lists(matchers, max_size=8))
+def test_what_is_found_by_its_subject_is_all_that_may_meet(mine, theirs):
+    """What stands by terms and services leaves out nothing that looking at each would find."""
+    rule = Rule("r", "R", outcome="refer")
+    ours = _reach(replace(rule, match=mine), "city", KNOWN)
+    all_of_them = [
+        (_reach(replace(rule, key=f"r{at}", match=each), "county", KNOWN), ["city"])
+        for at, each in enumerate(theirs)
+    ]
+
+    def meets(found):
+        return [each.rule.key for each, _to in found if _overlap(ours, each, KNOWN)]
+
+    # of those that are alike the first stands for all
+    first = {each.alike: each.rule.key for each, _to in reversed(all_of_them)}
+    wanted = [key for key in meets(all_of_them) if key in first.values()]
+    assert meets(_Way(all_of_them).meeting(ours)) == wanted
+
+
+def test_many_rules_that_differ_in_nothing_are_looked_at_once_and_the_search_ends():
+    """Nobody waits for a page because twenty partners have written hundreds of rules."""
+    partners = tuple(f"p{at}" for at in range(8))
+
+    def sends(to, channels, languages=("en",)):
+        return [
+            {
+                "key": f"r{at}", "name": f"R{at}", "outcome": "refer", "target": to(at),
+                "channels": channels(at), "languages": list(languages),
+                "condition": f"hour == {at}",
+            }
+            for at in range(20)
+        ]  # fmt: skip
+
+    def one(_at):
+        return ["web"]
+
+    def known(channels):
+        others = {
+            partner: rules_from(sends(lambda at: partners[at % 8], channels))
+            for partner in partners
+        }
+        # the only way back is for nobody who speaks what we send
+        others["p7"] = rules_from(sends(lambda _at: "city", channels, ["ru"]))
+        return replace(
+            KNOWN,
+            partners=frozenset({"city", *partners}),
+            partnerships=frozenset(partners),
+            others=others,
+        )
+
+    ours = [{**each, "name": f"Ours {each['key']}"} for each in sends(lambda _at: "p0", one)]
+    assert check_rules(rules_from(ours), known(one)) == []
+    some = list(combinations(CHANNELS, 3))
+    many = [{**each, "channels": list(some[at])} for at, each in enumerate(ours)]
+    with mock.patch("regional311.referral.checks.MOST_STEPS", 200):
+        (found,) = check_rules(rules_from(many), known(lambda at: list(some[at])))
+    assert (found.code, found.level, found.rule) == ("loop", "warning", "")
+    assert "too many rules" in found.message
 
 
 def test_a_circle_of_others_ends_the_search():
