@@ -642,6 +642,8 @@ SENTENCES: Final[Mapping[str, str]] = {
 }
 """One sentence a reason code; the arguments are keys, shown by their names."""
 
+NOT_OFFERED: Final = "not offered"
+
 SUMMARIES: Final[Mapping[str, str]] = {
     RESOLVE_HERE: "Answer here.",
     OPEN_REQUEST: "Open a request with {0}.",
@@ -680,9 +682,7 @@ def explain_stored(
 
     target = named(trace.get("target") or trace.get("owner") or "")
     sentences = [
-        translate(SUMMARIES[outcome]).format(
-            target, trace.get("reason") or translate("not offered")
-        )
+        translate(SUMMARIES[outcome]).format(target, trace.get("reason") or translate(NOT_OFFERED))
     ]
     sentences.extend(said(trace.get("reasons", ()), shown, translate))
     return sentences

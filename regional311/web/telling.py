@@ -19,9 +19,11 @@ from regional311.catalog.directory import Service
 from regional311.intake.service import Followers
 from regional311.locale.sentences import in_language
 from regional311.referral.snapshot import Published, published
-from regional311.web.i18n import _, translated
+from regional311.web.i18n import _, offered, translated
 
 HOME_ZONE = "America/Los_Angeles"
+EXPLAINED = "explained"
+"""Cookie, and name in an address, of the language in which decisions are explained."""
 
 
 class Telling:
@@ -171,6 +173,19 @@ class Telling:
             wording=self.published.wording,
             service=self.published.service_name,
         )
+
+    @cached_property
+    def explained_in(self) -> str:
+        """The language in which decisions are explained to this person: chosen in this browser.
+
+        Pages for staff are in English; why something went where it went is said in theirs.
+        """
+        chosen = self.request.cookies.get(EXPLAINED, "")
+        return chosen if chosen in offered(self.request) else "en"
+
+    def explain(self, sentence: str) -> str:
+        """Put a sentence of a decision into the language in which they are explained."""
+        return in_language(sentence, self.explained_in)
 
     def translate(self, sentence: str, language: str | None = None) -> str:
         """Put a sentence into a language: the page's, or that of the person it is written to."""

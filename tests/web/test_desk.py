@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.web.conftest import elsewhere
+
 CITY, COUNTY, HELP = "/city-of-portland", "/multnomah-county", "/211info"
 POTHOLE = "city-of-portland/pothole"
 
@@ -329,3 +331,24 @@ def test_what_is_known_is_counted_at_the_desk(browser):
     counted = file_it(page, same_as=number)
     assert "Counted with" in counted.html.select_one(".d-card--done").text
     assert counted.html.select_one(".d-number").text.strip() == number
+
+
+def test_why_is_said_in_the_language_that_the_specialist_chose(browser, sign_in):
+    point = elsewhere()
+    page = picked(screened(browser), "pothole", "pothole")
+    filed = file_it(page, place="there", **point)
+    contact = page.forms["need"].action.removesuffix("/need")
+    assert "Decided by rule" in filed or "No rule applies" in filed
+    why = browser.get(f"{contact}/why")
+    assert why.html.select_one('[aria-label="Explained in"] a[aria-current=true]').text == "English"
+    assert "no such language" not in browser.get(f"{contact}/why?explained=tlh").text
+    spanish = browser.get(f"{contact}/why?explained=es")
+    answer = spanish.html.select_one('.t-answer[lang="es"]')
+    assert "Abrir una solicitud con" in answer.text
+    # from now on, before something is filed and afterwards, in this browser
+    told = browser.get(contact).html.select_one('ul.d-why[lang="es"]')
+    assert "Responsable allí" in told.text
+    seen = look(picked(screened(browser), "pothole", "pothole"), **point)
+    assert "Abrir una solicitud con" in seen.html.select_one(".d-preview h3[lang=es]").text
+    other = sign_in("supervisor", "city-of-portland")
+    assert "Abrir una solicitud" not in other.get(contact)

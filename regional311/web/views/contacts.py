@@ -41,7 +41,7 @@ from regional311.intake.service import close_contact, record_transfer, update_co
 from regional311.metering.queries import usage_of_contact
 from regional311.referral import filing
 from regional311.referral import queries as referrals
-from regional311.referral.decision import explain_stored
+from regional311.referral.decision import explain, explain_stored
 from regional311.web.answer_links import answer_link
 from regional311.web.answering_now import number_to_give
 from regional311.web.company import company_of, to_give_to
@@ -540,6 +540,7 @@ def _preview(
             "outcome": "danger",
             "answer": _("Call ${number} first", mapping={"number": sign.number}),
             "why": [sign.name, sign.say],
+            "explained_in": "en",
             "cleared": False,
             "ask_cleared": True,
             "notes": (),
@@ -553,7 +554,7 @@ def _preview(
         }
     names = tell.published.sharing(tell.today).fields
     target = decision.target or decision.owner
-    answer, *why = seen.sentences
+    answer, *why = explain(decision, tell.published.names, tell.explain)
     consent = None
     personal = intake.asker is not None or decision.outcome == "refer"
     if seen.needs_consent and personal:
@@ -587,6 +588,7 @@ def _preview(
         "outcome": decision.outcome,
         "answer": answer,
         "why": why,
+        "explained_in": tell.explained_in,
         "notes": decision.notes,
         "information": found.details.get("information") if informs else None,
         "phone": number_to_give(tell, target)
@@ -996,7 +998,7 @@ def _need(
 
 def _decision(tell: Telling, decision: Any) -> dict[str, Any]:
     answer, *why = explain_stored(
-        decision.outcome, decision.trace, tell.published.names, tell.translate
+        decision.outcome, decision.trace, tell.published.names, tell.explain
     )
     version = _(
         "Rules of ${partner}, version ${version}; decided ${when}.",
@@ -1007,7 +1009,13 @@ def _decision(tell: Telling, decision: Any) -> dict[str, Any]:
         },
     )
     url = f"/{tell.slug}/contacts/{tell.request.context.__name__}/why#{decision.id}"
-    return {"answer": answer, "why": why, "version": version, "url": url}
+    return {
+        "answer": answer,
+        "why": why,
+        "explained_in": tell.explained_in,
+        "version": version,
+        "url": url,
+    }
 
 
 def _named(detail: Any, person_id: Any) -> str | None:

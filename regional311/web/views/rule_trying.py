@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -16,27 +15,19 @@ from regional311.identity.permissions import Permissions as P
 from regional311.keys import key_for
 from regional311.referral import drafting, rule_editing
 from regional311.referral.cases import Case, CaseFacts, decide_facts, run_cases
-from regional311.referral.conditions import Facts
-from regional311.referral.decision import (
-    Decision,
-    explain,
-    explain_stored,
-    facts_at,
-    rule_name_key,
-)
+from regional311.referral.decision import Decision
 from regional311.referral.drafting import Content
 from regional311.referral.past import facts_from
 from regional311.referral.queries import decisions_of_contact
-from regional311.referral.rules import ADDED, MATCHED, RuleBook
-from regional311.referral.snapshot import Published
 from regional311.strict import canonical, from_plain, problems
 from regional311.web.billing_wording import page
 from regional311.web.forms import handle_form_submission, make_form, start_over
-from regional311.web.i18n import _, translated
+from regional311.web.i18n import LANGUAGE_NAMES, _, offered, translated
 from regional311.web.representations import json_response, wanted
 from regional311.web.rule_forms import Offered, facts_form, facts_said, facts_values
 from regional311.web.rule_pages import editable, rules_url, words_of_rules
-from regional311.web.telling import telling
+from regional311.web.rule_traces import of_decision, of_stored, values
+from regional311.web.telling import EXPLAINED, telling
 from regional311.web.tree import ContactRecord, RuleSetRecord
 from regional311.web.wording import CHANNELS, said
 
@@ -122,76 +113,20 @@ def _trace(request: Any, record: Any, facts: CaseFacts, on: date | None) -> dict
     content = Content.of(record)
     region = tell.published.trying(tell.slug, record.version, content.rules, day)
     decision = decide_facts(region, tell.published.jurisdictions, tell.slug, facts, day)
-    names = dict(tell.published.names)
-    for stored in content.rules:
-        names[rule_name_key(tell.slug, record.version, stored["key"])] = stored["name"]
-    answer, *why = explain(decision, names, tell.translate)
-    tried = []
-    for at, each in enumerate(decision.tried):
-        book = region.rulebooks[each.tenant]
-        about = decision.facts if not at else _receivers_facts(decision, tell.published, book, day)
-        tried.append(_tried(request, book, each.trace, about, ours=not at))
     plain = canonical(facts)
+    told = of_decision(request, region, decision, content.rules, record.version, day)
     return {
-        "answer": answer,
-        "why": why,
+        **told,
         "notes": decision.notes,
         "extras": _extras(request, tell, decision),
-        "tried": tried,
         "facts": json.dumps(plain),
-        "values": _values(decision.facts),
+        "values": values(decision.facts),
         "outcome": decision.outcome,
         "target": decision.target,
         "rule": decision.rule if decision.rule_tenant in ("", tell.slug) else "",
         "on": on.isoformat() if on else "",
-        "name": _case_name(request, tell, decision, facts, answer),
+        "name": _case_name(request, tell, decision, facts, told["answer"]),
     }
-
-
-def _tried(request: Any, book: RuleBook, codes: str, facts: Facts, *, ours: bool) -> dict[str, Any]:
-    """Say of each rule of a set what came of trying it, by the letters that a decision keeps."""
-    words = words_of_rules(request)
-    listed = []
-    for place, rule in enumerate(book.rule_set.rules):
-        code = codes[place] if place < len(codes) else ""
-        listed.append(
-            {
-                "number": place + 1,
-                "name": rule.name,
-                "why": words.why(code, facts),
-                "matched": code == MATCHED,
-                "added": code == ADDED,
-                "tried": bool(code),
-            }
-        )
-    return {
-        "partner": telling(request).partner(book.rule_set.tenant),
-        "version": book.rule_set.version,
-        "ours": ours,
-        "rules": listed,
-    }
-
-
-def _receivers_facts(decision: Decision, published: Published, book: RuleBook, on: date) -> Any:
-    """Give the facts as the receiving partner's rules see them."""
-    receiver = book.rule_set.tenant
-    service = published.directory.find(f"{receiver}/{decision.service}")
-    if service is None:
-        return replace(decision.facts, owner=receiver)
-    return facts_at(receiver, service, decision.facts, on)
-
-
-def _values(facts: Facts) -> list[tuple[str, str]]:
-    found = []
-    for name, value in facts.values().items():
-        if isinstance(value, bool):
-            text = "true" if value else "false"
-        elif isinstance(value, list):
-            text = ", ".join(value)
-        else:
-            text = str(value)
-        found.append((name, text or "–"))
-    return found
 
 
 def _extras(request: Any, tell: Any, decision: Decision) -> list[tuple[Any, Any]]:
@@ -231,28 +166,32 @@ def _case_name(request: Any, tell: Any, decision: Decision, facts: CaseFacts, an
     renderer="rules/why.jinja2",
 )
 def why(context: ContactRecord, request: Any) -> dict[str, Any]:
-    """Every decision about a contact in full: each rule tried then, and what came of it."""
+    """Every decision about a contact in full: each rule tried then, and what came of it.
+
+    `?explained=` says in which language decisions are explained from now on, in this browser.
+    """
     tell = telling(request)
+    asked = request.GET.get(EXPLAINED)
+    if asked in offered(request):
+        tell.explained_in = asked
+        request.response.set_cookie(
+            EXPLAINED,
+            asked,
+            max_age=31_536_000,
+            path="/",
+            secure=request.registry.configured.secure,
+            httponly=True,
+            samesite="Lax",
+        )
     found = []
     for stored in decisions_of_contact(request.dbsession, context.record.id):
-        answer, *sentences = explain_stored(
-            stored.outcome, stored.trace, tell.published.names, tell.translate
-        )
         facts = facts_from(stored.facts)
-        tried = []
-        for at, each in enumerate(stored.trace.get("tried") or ()):
-            book = tell.published.rule_book(each["tenant"], each["version"])
-            if book is not None:
-                about = facts if not at else replace(facts, owner=each["tenant"])
-                tried.append(_tried(request, book, each["codes"], about, ours=not at))
         found.append(
             {
+                **of_stored(request, stored.outcome, stored.trace, facts),
                 "id": str(stored.id),
                 "when": tell.when(stored.decided_at),
-                "answer": answer,
-                "why": sentences,
-                "tried": tried,
-                "values": _values(facts),
+                "values": values(facts),
             }
         )
     contacts_url = f"/{request.tenant.slug}/contacts"
@@ -260,6 +199,9 @@ def why(context: ContactRecord, request: Any) -> dict[str, Any]:
         request,
         number=context.__name__,
         decisions=found,
+        languages=[
+            (code, LANGUAGE_NAMES[code], code == tell.explained_in) for code in offered(request)
+        ],
         contacts_url=contacts_url,
         contact_url=f"{contacts_url}/{context.__name__}",
     )
