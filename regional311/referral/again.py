@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from regional311.catalog.directory import Service
 from regional311.referral.conditions import FACTS, Facts
-from regional311.referral.decision import Region, Responsible, by_rules
+from regional311.referral.decision import Decision, Region, Responsible, by_rules
 from regional311.referral.past import facts_from
 
 ALWAYS: Final = frozenset({"service", "asked", "owner", "partner", "confidential"})
@@ -38,13 +38,20 @@ def decide_again(region: Region, facts: Facts, on: date) -> Came | None:
 
     Whose the service is was decided then and stays. None when there is no such service any more.
     """
-    service = _service(region, facts.owner, facts.service, facts.asked)
-    if service is None:
+    found = decide_in_full(region, facts, on)
+    if found is None:
         return None
-    found = by_rules(region, service, facts, on, Responsible(facts.owner, service))
     return Came(
         found.outcome, found.target, found.service, found.owner, found.rule, found.rule_tenant
     )
+
+
+def decide_in_full(region: Region, facts: Facts, on: date) -> Decision | None:
+    """Decide as :func:`decide_again` does, and give everything that explains it."""
+    service = _service(region, facts.owner, facts.service, facts.asked)
+    if service is None:
+        return None
+    return by_rules(region, service, facts, on, Responsible(facts.owner, service))
 
 
 class Again:

@@ -11,7 +11,7 @@ since no rule decides them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any, Final
@@ -146,6 +146,7 @@ class Tally:
             self.examples.append(
                 {
                     "contact": past.contact,
+                    "decision": past.decision,
                     "on": past.on.isoformat(),
                     "move": move,
                     "rule": rule,
@@ -169,6 +170,8 @@ class Past:
     rule: str
     refused: bool = False
     """The person refused that the partner be told."""
+    decision: str = ""
+    """The id of what was decided then."""
 
     @property
     def was(self) -> Came:
@@ -307,6 +310,49 @@ def backtests(session: TenantSession, rule_set_id: UUID, limit: int = 20) -> lis
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One contact that would have moved: what was decided then, and what it is kept as."""
+
+    contact_id: UUID
+    on: date
+    move: str
+    outcome: str
+    facts: dict[str, Any]
+    trace: dict[str, Any]
+
+    @property
+    def refused(self) -> bool:
+        """Whether the person refused that the partner be told."""
+        return ["consent-refused"] in (self.trace.get("reasons") or [])
+
+
+def example(session: TenantSession, examples: Sequence[dict[str, Any]], place: int) -> Example:
+    """Give one of a backtest's examples with the decision that it was. One statement.
+
+    Raises :class:`NotFound` where there is none; a backtest of a former release has none.
+    """
+    kept = examples[place] if 0 <= place < len(examples) else None
+    if kept is None or not kept.get("decision"):
+        raise NotFound("There is no such example.")
+    row = session.execute(
+        select(Decision.contact_id, Decision.outcome, Decision.facts, Decision.trace).where(
+            Decision.tenant_id == scope_of(session).tenant_id,
+            Decision.id == UUID(kept["decision"]),
+        )
+    ).one_or_none()
+    if row is None:
+        raise NotFound("There is no such example.")
+    return Example(
+        row.contact_id,
+        date.fromisoformat(kept["on"]),
+        kept["move"],
+        row.outcome,
+        row.facts,
+        row.trace,
+    )
+
+
 # --- doing it -------------------------------------------------------------------------------------
 
 
@@ -370,6 +416,7 @@ def _part(
             each.service or "",
             each.rule_key or "",
             each.refused,
+            str(each.id),
         )
         tally.count(past, again.decide(past.facts, past.on), said)
     values |= {"done": row.done + done, "result": tally.plain()}

@@ -75,7 +75,7 @@ from regional311.referral.acceptance import Acceptance
 from regional311.referral.drafting import Content as RuleContent
 from regional311.referral.drafting import begin as begin_rules
 from regional311.referral.filing import Asker, Intake, Place, take_in
-from regional311.referral.models import FollowUp, Referral, RuleSet
+from regional311.referral.models import Backtest, Decision, FollowUp, Referral, RuleSet
 from regional311.referral.policies import write_policy
 from regional311.referral.snapshot import invalidate, published
 from regional311.settlement.models import BalanceConfirmation, Dispute, NettingSet, Payment
@@ -519,6 +519,10 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("Backtests", "", "GET"): ("rules/1/backtests", RULES),
     ("Backtests", "", "POST"): ("rules/{rules_draft}/backtests", "administrator"),
     ("BacktestRecord", "", "GET"): ("rules/{rules_draft}/backtests/{backtest}", RULES),
+    ("BacktestRecord", "example", "GET"): (
+        "rules/{rules_draft}/backtests/{backtest}/example?n=0",
+        RULES,
+    ),
     ("BacktestRecord", "stop", "POST"): (
         "rules/{rules_draft}/backtests/{backtest}/stop",
         "administrator",
@@ -1109,6 +1113,28 @@ def rules_tried(session) -> dict[str, str]:
     ).one()
     day = NOW.date()
     asked = backtest.ask(session, row, first_on=day, last_on=day, today=day, now=NOW)
+    decided = new_id()
+    put(
+        session,
+        Decision(
+            tenant_id=scope_of(session).tenant_id,
+            id=decided,
+            contact_id=new_id(),
+            need_id=None,
+            rule_set_version=1,
+            rule_key=None,
+            outcome="information",
+            target_tenant_id=None,
+            facts={"service": "pothole", "owner": CITY, "partner": CITY},
+            trace={},
+            decided_at=NOW,
+        ),
+    )
+    moved = {"decision": str(decided), "contact": str(new_id()), "on": day.isoformat()}
+    moved |= {"move": "information||information|", "rule": "", "service": f"{CITY}/pothole"}
+    session.execute(
+        update(Backtest).where(Backtest.id == asked).values(result={"examples": [moved]})
+    )
     return {"rules_draft": str(version), "backtest": str(asked)}
 
 

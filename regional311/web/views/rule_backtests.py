@@ -15,6 +15,7 @@ from pyramid.view import view_config
 
 from regional311.chargeback.pricing import Case, price_alike
 from regional311.database.session import Scope, open_session
+from regional311.floor.watching import confidential_contacts
 from regional311.identity.permissions import Permissions as P
 from regional311.intake.queries import contact_numbers
 from regional311.metering.service import REFERRAL_CLOSED
@@ -203,7 +204,12 @@ def _result_page(
     words = Words(request)
     url = rules_url(request, version.version)
     under_way = record.state in backtest.OPEN
-    numbers = contact_numbers(request.dbsession, [UUID(each["contact"]) for each in tally.examples])
+    ids = [UUID(each["contact"]) for each in tally.examples]
+    numbers = contact_numbers(request.dbsession, ids)
+    if not request.identity.cleared(request.tenant.id):
+        secret = telling(request).confidential_services
+        for each in confidential_contacts(request.dbsession, ids, secret):
+            numbers.pop(each, None)
     decided = tally.moved + tally.same
     priced = not under_way and may(request, P.RATE_READ)
     return page(
@@ -244,8 +250,11 @@ def _result_page(
                 "on": words.day(date.fromisoformat(each["on"])),
                 "service": shown.service(each["service"]),
                 "rule": shown.rule(each["rule"]),
+                "why_url": f"{url}/backtests/{record.id}/example?n={place}"
+                if each.get("decision")
+                else None,
             }
-            for each in tally.examples
+            for place, each in enumerate(tally.examples)
             if UUID(each["contact"]) in numbers
         ],
     )
