@@ -141,12 +141,16 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
     from regional311.notices.worker import Chore, Errand
     from regional311.referral import backtest
     from regional311.referral.external_delivery import Errands
+    from regional311.referral.line_openings import tell_of_openings
     from regional311.referral.reminders import come_back, end_consents, keep_loops
     from regional311.referral.snapshot import published
     from regional311.settlement.reminders import remind as remind_payers
 
     return [
         Chore("cover", 15, cover_due),
+        Chore(
+            "line_openings", 30, lambda session, at: tell_of_openings(session, at, url=settings.url)
+        ),
         Chore("agreement_reminders", 3600, lambda session, at: remind(session, now=at)),
         Chore("payment_reminders", 3600, lambda session, at: remind_payers(session, now=at)),
         Chore(

@@ -18,6 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from regional311.audit.service import record
+from regional311.cover import later_rings
 from regional311.cover.models import Handover
 from regional311.database.ids import new_id, public_id
 from regional311.database.rows import new_row, put, send
@@ -69,7 +70,7 @@ def ring(session: TenantSession, contact_id: UUID, rung: Rung, *, now: datetime)
     Ringing the same partner again is another attempt of the same hand-over.
 
     :raises RingsAlready: while the contact rings somewhere.
-    :raises ContactEnded: when it has ended.
+    :raises ContactEnded: when it has ended, and the partner's line is not waited for.
     """
     scope = scope_of(session)
     contact = session.execute(
@@ -79,7 +80,7 @@ def ring(session: TenantSession, contact_id: UUID, rung: Rung, *, now: datetime)
     ).one_or_none()
     if contact is None:
         raise NotFound("There is no such contact.")
-    if contact.ended_at is not None:
+    if contact.ended_at is not None and not later_rings.waits(session, contact_id, rung.slug):
         raise ContactEnded("This contact has ended already.")
     if rung.to == scope.tenant_id:
         raise InvalidInput("Choose another partner.", field="to")
@@ -414,6 +415,7 @@ def _transferred(session: TenantSession, handover_id: UUID, result: str, now: da
         settle(session, need_id)
     _trail(session, handover_id, f"told-{result.replace('_', '-')}", now, row.contact_id)
     if result == "taken_over":
+        later_rings.taken_over(session, row.contact_id, slug, now=now)
         _meter(session, handover_id, row, slug, now)
 
 

@@ -1,4 +1,4 @@
-"""Emergencies, what was counted in them, who is on duty, and help that partners lend each other."""
+"""Emergencies, what was counted in them, who is on duty, lent help, hand-overs of live contacts."""
 
 from __future__ import annotations
 
@@ -236,3 +236,49 @@ class Handover(Base):
     incident: Mapped[str | None]
     """The 911 center's own number: the same one is not taken twice."""
     digest: Mapped[str | None]
+
+
+class LaterRing(Base):
+    """That a contact is to be rung through to a line that was closed, as soon as it is open.
+
+    The person is called back then, and the other desk is rung with them on the line. It stays until
+    the other desk has taken the contact over, or somebody has said why it is not needed any more.
+    """
+
+    __tablename__ = "later_rings"
+    __table_args__ = (
+        tenant_reference("contacts", "contact_id"),
+        CheckConstraint("state IN ('waiting', 'done', 'dropped')", name="state_known"),
+        CheckConstraint("(state = 'dropped') = (reason IS NOT NULL)", name="dropped_says_why"),
+        Index(
+            "uq_later_rings_waiting",
+            "tenant_id",
+            "contact_id",
+            "line",
+            unique=True,
+            postgresql_where=text("state = 'waiting'"),
+        ),
+        Index(None, "tenant_id", "contact_id"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    contact_id: Mapped[UUID]
+    line: Mapped[str]
+    """The line that is to be rung, as `partner/key`."""
+    asked_at: Mapped[datetime]
+    asked_by: Mapped[UUID | None]
+    opens_at: Mapped[datetime]
+    """When it was going to open, as the person was told."""
+    tries: Mapped[list[dict[str, Any]]]
+    """Each call that did not reach the person: `at` and `by`."""
+    told_at: Mapped[datetime | None]
+    """When whoever asked was told that it is open; none while it is closed."""
+    late_at: Mapped[datetime | None]
+    """When who leads them was told that it is open and nothing was done."""
+    state: Mapped[str]
+    reason: Mapped[str | None]
+    """Why it was not needed any more."""
+    ended_at: Mapped[datetime | None]
+    ended_by: Mapped[UUID | None]

@@ -29,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from regional311.audit.models import AuditEvent
+from regional311.cover.models import LaterRing
 from regional311.database.rows import send
 from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.floor.models import ForYouEntry, ForYouSeen
@@ -50,6 +51,7 @@ KINDS: Final = (
     "came_back",
     "answer",
     "follow_up",
+    "line_open",
 )
 """What it is; the first four are what a colleague did."""
 KEPT_FOR: Final = timedelta(days=30)
@@ -100,7 +102,7 @@ def for_you(
     if "thread" in shows:
         parts.append(_threads(me, person))
     if "contact" in shows:
-        parts.append(_follow_ups(me, person, today))
+        parts += [_follow_ups(me, person, today), _line_openings(me, person)]
     items = union_all(*parts).subquery()
     moved = func.greatest(items.c.mine_at, literal(NEVER))
     unread = items.c.at > func.coalesce(ForYouSeen.seen_at, moved)
@@ -352,6 +354,34 @@ def _follow_ups(me: UUID, person: UUID, today: date) -> Any:
             FollowUp.due_on <= today,
         )
         .order_by(FollowUp.due_on)
+    )
+
+
+def _line_openings(me: UUID, person: UUID) -> Any:
+    """Contacts that the person promised to ring through, and whose line is open now."""
+    return _some(
+        select(
+            *_part(
+                "line_open",
+                "contact",
+                _key("line-open", LaterRing.id),
+                subject_id=LaterRing.contact_id,
+                number=Contact.public_id,
+                at=LaterRing.told_at,
+                due_at=LaterRing.opens_at,
+            )
+        )
+        .join(
+            Contact,
+            and_(Contact.tenant_id == LaterRing.tenant_id, Contact.id == LaterRing.contact_id),
+        )
+        .where(
+            LaterRing.tenant_id == me,
+            LaterRing.asked_by == person,
+            LaterRing.state == "waiting",
+            LaterRing.told_at.is_not(None),
+        )
+        .order_by(LaterRing.told_at)
     )
 
 

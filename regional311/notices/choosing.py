@@ -36,6 +36,8 @@ ALWAYS: Final = frozenset(
         "accommodation_overdue",
         "referral_new",
         "referral_unanswered",
+        "line_open",
+        "line_open_late",
         "publishing_refused",
         "payment_overdue",
         "dispute_unanswered",

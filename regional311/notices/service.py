@@ -177,6 +177,20 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
             "on your waitlist; it is in your inbox under {number}.\n"
         ),
     ),
+    "line_open": (
+        "{partner} is open: ring it for {number}",
+        (
+            "{line} of {partner} is open. The person behind {number} waits to be called back and "
+            "put through. Call them, then ring the other desk: {address}\n"
+        ),
+    ),
+    "line_open_late": (
+        "{number} waits to be put through to {partner}",
+        (
+            "{line} of {partner} has been open for an hour, and nobody has put {number} through. "
+            "Somebody was promised a call: {address}\n"
+        ),
+    ),
     "agreement_expiring": (
         "Agreement ends soon: {agreement}",
         (

@@ -15,6 +15,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from regional311.audit.service import record
+from regional311.cover import later_rings
 from regional311.database.rows import send
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
 from regional311.errors import NotFound
@@ -74,6 +75,7 @@ def prohibit(session: TenantSession, *, now: datetime, contact_id: UUID) -> None
     needs = select(Need.id).where(Need.tenant_id == tenant_id, Need.contact_id == contact_id)
     me_too.end(session, me_too.listens(), MeToo.need_id.in_(needs), now=now)
     stop_for_contact(session, contact_id, reason="contact_prohibited", now=now)
+    later_rings.drop_all(session, contact_id, now=now)
     told_of = list(
         session.execute(
             select(ServiceRequest.id)

@@ -30,6 +30,8 @@ EVENTS = {
     "referral_unanswered": _("A referral has no answer"),
     "referral_new": _("A referral came, with a link to answer"),
     "referral_taken": _("A referral was taken as a policy says"),
+    "line_open": _("A line opened to which somebody is to be put through"),
+    "line_open_late": _("Nobody was put through to a line that is open"),
     "agreement_expiring": _("An agreement ends soon"),
     "reviews_due": _("Entries are due to be looked at"),
     "suggestions_new": _("Somebody suggests corrections"),

@@ -1,4 +1,4 @@
-"""What rings at a desk, and how a hand-over is told on both sides."""
+"""What rings at a desk, what waits for a line to open, how a hand-over is told on both sides."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import hashlib
 from datetime import datetime
 from typing import Any
 
+from regional311.cover.later_rings import later
 from regional311.cover.queries import waiting
 from regional311.exchange.service import ERASED
 from regional311.inbox.calls import Heard, open_calls
 from regional311.notices.phones import shown as shown_number
 from regional311.web.i18n import _
 from regional311.web.loop_wording import CONSENT_ENDS
+from regional311.web.ringing_later import of_desk
 from regional311.web.telling import Telling, telling
 from regional311.web.wording import CHANNELS, LANGUAGES, said
 
@@ -25,7 +27,7 @@ STATES = {
 
 
 def waiting_of(request: Any) -> dict[str, Any]:
-    """What rings here now, and whom to call back, as the desk shows it; two statements.
+    """What rings here now, and whom to call back, as the desk shows it; three statements.
 
     `waiting_url` names what was seen, so that asking again is answered only when it has changed.
     """
@@ -45,11 +47,14 @@ def waiting_of(request: Any) -> dict[str, Any]:
         for each in rows
     ]
     heard = open_calls(request.dbsession, request.now)
+    waits = of_desk(tell, later(request.dbsession))
     seen = hashlib.sha256(
         " ".join(
             [
                 *(f"{each.public_id}{len(each.attempts)}{each.consent_ended}" for each in rows),
                 *(f"{each.id}{each.rings}" for each in heard),
+                *(f"{each['id']}{len(each['tries'])}{each['late']}" for each in waits["line_open"]),
+                *(str(each["id"]) for each in waits["line_closed"]),
             ]
         ).encode()
     ).hexdigest()[:12]
@@ -58,6 +63,7 @@ def waiting_of(request: Any) -> dict[str, Any]:
         "to_stop": [each for each in shown if each["stop"]],
         "calls": [_call(tell, each) for each in heard if each.rings],
         "missed": [_call(tell, each) for each in heard if not each.rings],
+        **waits,
         "desk_url": f"/{tell.slug}/desk",
         "waiting_seen": seen,
         "waiting_url": f"/{tell.slug}/desk/waiting?seen={seen}",

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import func, select, update
 
+from regional311.database.ids import new_id
 from regional311.database.session import Scope, session_scope
 from regional311.identity.clients import make_client
-from regional311.intake.models import Contact
+from regional311.intake.models import Contact, Inquirer
 
 CITY, INFO, COUNTY = "city-of-portland", "211info", "multnomah-county"
 
@@ -154,6 +155,122 @@ def test_danger_comes_before_a_hand_over(sign_in):
     screen["answer"] = "fire"
     screen.submit().follow()
     assert "911 comes first" in app.get(contact + "/handover")
+
+
+# --- a line that is closed ------------------------------------------------------------------------
+
+
+def known_by_number(web_engine, people, tenant, contact):
+    """Write down whom to call back, and that a call is safe."""
+    with session_scope(web_engine, Scope(people.tenants[tenant])) as session:
+        inquirer_id = new_id()
+        session.add(
+            Inquirer(
+                tenant_id=people.tenants[tenant],
+                id=inquirer_id,
+                name="Dana",
+                phone="503-555-0142",
+                safe_to_call=True,
+            )
+        )
+        session.flush()
+        session.execute(
+            update(Contact)
+            .where(Contact.public_id == contact.rpartition("/")[2])
+            .values(inquirer_id=inquirer_id)
+        )
+
+
+def ends(web_engine, people, tenant, contact):
+    with session_scope(web_engine, Scope(people.tenants[tenant])) as session:
+        session.execute(
+            update(Contact)
+            .where(Contact.public_id == contact.rpartition("/")[2])
+            .values(ended_at=Contact.started_at, disposition="answered")
+        )
+
+
+def test_a_closed_line_says_who_answers_and_is_rung_when_it_opens(
+    sign_in, web_engine, people, clock
+):
+    clock.now = datetime(2026, 12, 4, 5, tzinfo=UTC)  # Thursday, nine in the evening
+    app = sign_in("specialist", COUNTY)
+    contact = begin(app, COUNTY)
+    page = app.get(contact + "/handover")
+    assert "211info answers now at" in page
+    assert "opens tomorrow at 8:00" in page.text.replace("\u202f", " ")
+    instead = page.html.find(id="instead-city-of-portland-main")
+    assert instead["value"] == "line:211info/main"
+    assert page.html.select("button[name=later]") == []
+    assert "note first at which number" in page
+    known_by_number(web_engine, people, COUNTY, contact)
+    page = app.get(contact + "/handover")
+    later = {"later": f"{CITY}/main"}
+    form = form_with(page, "ring")
+    fields = {"csrf_token": form["csrf_token"].value, "verb": "ring"}
+    kept = app.post(contact + "/handover", fields | later).follow()
+    assert "we call you back when City of Portland opens" in kept
+    assert "It is on the list already" in app.post(contact + "/handover", fields | later).follow()
+    for wrong in ("211info/main", f"{COUNTY}/main", "nowhere/main"):
+        refused = app.post(contact + "/handover", fields | {"later": wrong}, status=400)
+        assert "line" in refused
+    ends(web_engine, people, COUNTY, contact)
+    desk = app.get(f"/{COUNTY}/desk")
+    assert "1 contact waits for a line to open" in desk
+    closed = app.get(contact + "/handover")
+    assert "Rung when City of Portland opens" in closed
+    # other lines of theirs are open all night
+    values = [each["value"] for each in closed.html.select("input[name=target]")]
+    assert f"line:{CITY}/main" not in values
+    assert "line:211info/main" not in values
+
+    clock.now = datetime(2026, 12, 4, 16, 30, tzinfo=UTC)
+    # whoever is at the desk in the morning finds it, not only who promised it
+    app = sign_in("supervisor", COUNTY)
+    desk = app.get(f"/{COUNTY}/desk")
+    assert "Open now: call back, and put through" in desk
+    page = app.get(desk.html.find(id="line-open-heading").find_next("a")["href"])
+    assert page.html.find("a", href="tel:+15035550142")
+    # only whom the person was promised to, and danger is asked again first
+    values = [each["value"] for each in page.html.select("input[name=target]")]
+    assert values
+    assert all(each.startswith(f"line:{CITY}/") for each in values)
+    fields = {"csrf_token": form_with(page, "ring")["csrf_token"].value, "verb": "ring"}
+    target = {"target": f"line:{CITY}/main"}
+    refused = app.post(contact + "/handover", fields | target, status=409)
+    assert "Ask first whether anybody is in danger" in refused
+    stopped = app.post(contact + "/handover", fields | target | {"danger": "fire"}).follow()
+    assert "Call 911" in stopped
+    assert "Rings" not in stopped.html.find(id="rung").text
+    tried = form_with(stopped, "not-reached").submit().follow()
+    assert "Not reached:" in tried
+    rung = app.post(contact + "/handover", fields | target | {"danger": "none"}).follow()
+    assert "Rings" in rung.html.find(id="rung").text
+    theirs = sign_in("specialist", CITY)
+    part = theirs.get(f"/{CITY}/desk/waiting", headers={"HX-Request": "true"})
+    ring = theirs.get(part.html.select("a.r-card")[-1]["href"])
+    form_with(ring, "take").submit("verb", value="take").follow()
+    after = app.get(contact + "/handover")
+    assert "has taken it over" in after
+    assert after.html.select('[id^="later-"]') == []
+    assert "line-open-heading" not in app.get(f"/{COUNTY}/desk")
+
+
+def test_what_waits_for_a_line_is_taken_off_with_a_reason(sign_in, web_engine, people, clock):
+    clock.now = datetime(2026, 12, 4, 5, tzinfo=UTC)
+    app = sign_in("specialist", COUNTY)
+    contact = begin(app, COUNTY)
+    known_by_number(web_engine, people, COUNTY, contact)
+    form = form_with(app.get(contact + "/handover"), "ring")
+    fields = {"csrf_token": form["csrf_token"].value, "verb": "ring"}
+    page = app.post(contact + "/handover", fields | {"later": f"{CITY}/main"}).follow()
+    off = form_with(page, "drop")
+    assert "Say why" in off.submit(status=400)
+    off["reason"] = "person_declined"
+    assert "Nobody is rung for it any more" in off.submit().follow()
+    assert "Not to be rung through any more" in app.get(contact)
+    off["reason"] = "other"
+    assert "seen to it already" in off.submit().follow()
 
 
 # --- 911 ------------------------------------------------------------------------------------------

@@ -46,13 +46,14 @@ WHAT: Final = {
     "came_back": _("Came back: declined or ended"),
     "answer": _("Waits for your answer"),
     "follow_up": _("Ask what became of it"),
+    "line_open": _("The line is open: call back, and put through"),
 }
 VIEWS: Final = {
     "mentions": (_("Mentions"), ("mentioned",)),
     "colleagues": (_("From colleagues"), ("given", "taken", "looked")),
     "mine": (_("You have it"), ("assigned", "claimed", "answer")),
     "back": (_("Came back"), ("wrote", "reopened", "asked", "came_back")),
-    "due": (_("Follow-ups due"), ("follow_up",)),
+    "due": (_("Calls due"), ("follow_up", "line_open")),
 }
 
 
@@ -135,6 +136,8 @@ def _go(request: Any, items: list[Item], key: str) -> HTTPSeeOther:
     for_you.see(request.dbsession, [found.key], now=request.now)
     if found.kind == "follow_up":
         return HTTPSeeOther(location=f"{here}/follow-ups/{found.number}")
+    if found.kind == "line_open":
+        return HTTPSeeOther(location=f"{here}/contacts/{found.number}/handover")
     if found.subject_kind == "visit":
         return HTTPSeeOther(location=f"{here}/front-desk")
     return HTTPSeeOther(location=f"{here}/{PLACES[found.subject_kind]}/{found.number}")

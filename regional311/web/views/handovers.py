@@ -4,31 +4,34 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from pyramid.httpexceptions import HTTPNoContent, HTTPNotFound, HTTPSeeOther
 from pyramid.renderers import render_to_response
 from pyramid.view import view_config
 from sqlalchemy import select
 
-from regional311.cover import handovers
+from regional311.cover import handovers, later_rings
 from regional311.cover.handovers import AnsweredAlready, RingsAlready
+from regional311.cover.later_rings import AskedAlready, SeenToAlready, may_be_called
 from regional311.cover.models import Handover
 from regional311.cover.queries import handovers_of, on_duty
 from regional311.database.ids import is_public_id
 from regional311.database.rows import send
 from regional311.database.session import scope_of
-from regional311.errors import InvalidInput
+from regional311.errors import InvalidInput, NotFound
 from regional311.identity.permissions import Permissions as P
 from regional311.intake import queries
+from regional311.notices.phones import shown as shown_number
 from regional311.referral.filing import DangerNotAsked
 from regional311.referral.handing_over import KEPT_DAYS, ring_through, summary
 from regional311.tenancy.answering import HERE
-from regional311.web.answering_now import now_on
+from regional311.web import ringing_later
 from regional311.web.i18n import _, translated
 from regional311.web.ringing import STATES, attempts_of, shared_of, stop_of, waiting_of
 from regional311.web.searching import danger_in
 from regional311.web.security import may
-from regional311.web.telling import Telling, telling
+from regional311.web.telling import Telling, call_link, telling
 from regional311.web.tree import ContactRecord, Desk
 from regional311.web.wording import CHANNELS, LANGUAGES, choices, said
 
@@ -74,7 +77,7 @@ def _targets(tell: Telling, request: Any, channel: str, language: str) -> list[d
                     "name": line.name,
                     "address": line.address,
                     "open": answer.kind == HERE,
-                    "closed": None if answer.kind == HERE else now_on(tell, line)["sentence"],
+                    "closed": None if answer.kind == HERE else ringing_later.closed(tell, line),
                 }
             )
         shown.append(
@@ -131,14 +134,18 @@ def handover(context: ContactRecord, request: Any) -> Any:
         if request.GET.get("seen") == seen:
             return HTTPNoContent()
         return render_to_response("contacts/rung.jinja2", part, request=request)
-    ready = found.danger_answer == "none" and found.ended_at is None
+    later = later_rings.later(request.dbsession, found.id)
+    # who was promised a call is put through from the contact that they had
+    ready = found.danger_answer == "none" and (found.ended_at is None or bool(later))
     language = request.GET.get("language") or found.language
     rings = any(each["rings"] for each in rung)
     targets = _targets(tell, request, found.channel, language) if ready and not rings else []
     free: dict[str, Any] = {}
     asked: dict[str, Any] = {}
-    if targets:
-        detail = queries.contact_detail(request.dbsession, found.id)
+    detail = queries.contact_detail(request.dbsession, found.id) if targets or later else None
+    if detail is not None:
+        if found.ended_at is not None:
+            targets = _promised(targets, {row.partner for row in later})
         for each in targets:
             carried = summary(
                 tell.published, detail, sender=tell.slug, to=each["slug"], now=request.now
@@ -152,6 +159,11 @@ def handover(context: ContactRecord, request: Any) -> Any:
         "danger": found.danger_answer not in (None, "none"),
         "unasked": found.danger_answer is None,
         "ended": found.ended_at is not None,
+        "ask_danger": found.ended_at is not None and ready,
+        "screen": tell.published.screen(tell.today),
+        "later": [ringing_later.shown(tell, each) for each in later],
+        "called": _called(request, detail) if detail is not None else None,
+        "why": ringing_later.WHY,
         "targets": targets,
         "languages": choices(LANGUAGES),
         "language": language,
@@ -164,6 +176,29 @@ def handover(context: ContactRecord, request: Any) -> Any:
         "consent_language": sharing.asks_in(found.language),
         "consent_english": sharing.consent_text,
         "until": tell.day(request.now + timedelta(days=KEPT_DAYS)),
+    }
+
+
+def _promised(targets: list[dict[str, Any]], partners: set[str]) -> list[dict[str, Any]]:
+    """Of those who can be rung, the partners to which an ended contact is still to be rung."""
+    return [
+        each
+        for each in targets
+        if each["slug"] in partners
+        and (each["people"] or any(line["open"] for line in each["lines"]))
+    ]
+
+
+def _called(request: Any, detail: queries.ContactDetail) -> dict[str, Any]:
+    """Whether the person can be called back, and at which number, for who may read it."""
+    may_call = may_be_called(detail.inquirer)
+    phone = detail.inquirer.phone if may_call and detail.inquirer else None
+    readable = phone is not None and may(request, P.INQUIRER_READ)
+    return {
+        "may": may_call,
+        "number": shown_number(phone) if readable and phone else None,
+        "link": call_link(phone) if readable and phone else None,
+        "language": said(LANGUAGES, detail.contact.language),
     }
 
 
@@ -187,10 +222,24 @@ def ring(context: ContactRecord, request: Any) -> HTTPSeeOther:
         )
         request.flash("info", _("It does not ring any more: the contact is yours."))
         return HTTPSeeOther(location=here)
+    if verb in ("not-reached", "drop"):
+        return _seen_to(request, found.id, verb, here)
     if verb != "ring":
         raise InvalidInput(_("Choose whom to ring."), field="target")
     if found.danger_answer != "none":
         raise DangerNotAsked(_("Somebody is in danger: 911 comes first."))
+    if request.POST.get("later"):
+        try:
+            words = ringing_later.ask(tell, found.id, request.POST["later"])
+        except AskedAlready as error:
+            words = error.message
+        request.flash("success", words)
+        return HTTPSeeOther(location=here)
+    if found.ended_at is not None:
+        sign = _asked_again(request, tell, found)
+        if sign is not None:
+            request.flash("error", sign)
+            return HTTPSeeOther(location=here)
     kind, _colon, value = request.POST.get("target", "").partition(":")
     person_id, person_name, line = None, None, value
     if kind == "person":
@@ -226,6 +275,44 @@ def ring(context: ContactRecord, request: Any) -> HTTPSeeOther:
     except RingsAlready as error:
         request.flash("info", error.message)
     return HTTPSeeOther(location=here)
+
+
+def _seen_to(request: Any, contact_id: UUID, verb: str, here: str) -> HTTPSeeOther:
+    """Keep that the person was called and not reached, or that it is not needed any more."""
+    try:
+        ring_id = UUID(request.POST.get("id", ""))
+    except ValueError:
+        raise NotFound(_("This contact waits for no such line.")) from None
+    session, now = request.dbsession, request.now
+    try:
+        if verb == "not-reached":
+            later_rings.not_reached(session, contact_id, ring_id, now=now)
+            request.flash("info", _("Kept. They stay on the desk's list: try again later."))
+        else:
+            reason = request.POST.get("reason", "")
+            later_rings.drop(session, contact_id, ring_id, reason=reason, now=now)
+            request.flash("success", _("Nobody is rung for it any more. The need stays as it is."))
+    except SeenToAlready as error:
+        request.flash("info", error.message)
+    return HTTPSeeOther(location=here)
+
+
+def _asked_again(request: Any, tell: Telling, found: Any) -> str | None:
+    """Keep what the danger screen found in a call that comes after the contact; give its words.
+
+    :raises DangerNotAsked: when it was not asked.
+    """
+    answer = request.POST.get("danger", "")
+    if answer == "none":
+        return None
+    screen = tell.published.screen(tell.today)
+    sign = next((each for each in screen.signs if each.key == answer), None)
+    if sign is None:
+        raise DangerNotAsked(_("Ask first whether anybody is in danger."))
+    later_rings.danger(request.dbsession, found.id, sign=sign.key, now=request.now)
+    return (
+        f"{translated(request, _('Call ${number}', mapping={'number': sign.number}))}: {sign.say}"
+    )
 
 
 def _first_line(tell: Telling, slug: str, channel: str) -> str:

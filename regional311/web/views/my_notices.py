@@ -40,6 +40,7 @@ FOR: Final = {
     "payment": P.SETTLEMENT_READ,
     "dispute": P.DISPUTE_READ,
     "accommodation": P.ACCOMMODATION_WORK,
+    "line": P.CONTACT_TAKE,
 }
 """Who may be told of what: by how an event's name begins; of any other everybody."""
 

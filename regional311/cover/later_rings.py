@@ -1,0 +1,288 @@
+"""Ring a closed line when it opens: the person is called back, and nobody is forgotten.
+
+What is asked for stays until the other desk has taken the contact over, or until somebody has said
+why it is not needed any more. It belongs to the whole desk, whoever asked for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import and_, func, select, update
+from sqlalchemy.exc import IntegrityError
+
+from regional311.audit.service import record
+from regional311.cover.models import LaterRing
+from regional311.database.ids import new_id
+from regional311.database.rows import new_row, put, send
+from regional311.database.session import TenantSession, mark_changed, scope_of
+from regional311.errors import Conflict, InvalidInput, NotFound
+from regional311.intake.models import Contact, Inquirer
+from regional311.intake.service import ContactEnded
+
+REASONS: Final = ("person_declined", "could_not_contact", "resolved_elsewhere", "other")
+"""Why it is not needed any more, as somebody chooses it."""
+PROHIBITED: Final = "contact_prohibited"
+"""Why it ended when nobody may contact the person any more."""
+MOST: Final = 100
+
+
+class AskedAlready(Conflict):
+    """This contact is to be rung through to that line already."""
+
+
+class NotCalledBack(InvalidInput):
+    """The person cannot be called back: no number, or a call is not safe."""
+
+
+class SeenToAlready(Conflict):
+    """The other desk took the contact over, or somebody said that it is not needed any more."""
+
+
+def may_be_called(inquirer: Any) -> bool:
+    """Whether the person behind a contact can be called back, as far as they said."""
+    return bool(
+        inquirer is not None
+        and inquirer.phone
+        and inquirer.safe_to_call
+        and not inquirer.contact_prohibited
+    )
+
+
+def ask(
+    session: TenantSession, contact_id: UUID, *, line: str, opens_at: datetime, now: datetime
+) -> UUID:
+    """Keep that a contact is to be rung through to a line once it opens; give the ring's id.
+
+    ``line`` is ``partner/key`` and closed, ``opens_at`` what the person is told.
+
+    :raises ContactEnded: when the contact has ended.
+    :raises NotCalledBack: when they cannot be called back.
+    :raises AskedAlready: when it is kept already.
+    """
+    scope = scope_of(session)
+    send(session)
+    found = session.execute(
+        select(Contact.ended_at, Inquirer.phone, Inquirer.safe_to_call, Inquirer.contact_prohibited)
+        .outerjoin(
+            Inquirer,
+            and_(Inquirer.tenant_id == Contact.tenant_id, Inquirer.id == Contact.inquirer_id),
+        )
+        .where(Contact.tenant_id == scope.tenant_id, Contact.id == contact_id)
+        .with_for_update(of=Contact)
+    ).one_or_none()
+    if found is None:
+        raise NotFound("There is no such contact.")
+    if found.ended_at is not None:
+        raise ContactEnded("This contact has ended already.")
+    if not may_be_called(found):
+        raise NotCalledBack(
+            "Note first at which number the person may be called, and that a call is safe.",
+            field="phone",
+        )
+    ring_id = new_id()
+    try:
+        with session.begin_nested():
+            put(
+                session,
+                new_row(
+                    LaterRing,
+                    tenant_id=scope.tenant_id,
+                    id=ring_id,
+                    contact_id=contact_id,
+                    line=line,
+                    asked_at=now,
+                    asked_by=scope.person_id,
+                    opens_at=opens_at,
+                    tries=[],
+                    told_at=None,
+                    late_at=None,
+                    state="waiting",
+                    reason=None,
+                    ended_at=None,
+                    ended_by=None,
+                ),
+            )
+            send(session)
+    except IntegrityError as error:
+        if "uq_later_rings_waiting" not in str(error.orig):
+            raise
+        raise AskedAlready("It is on the list already: that line is rung when it opens.") from error
+    _trail(session, contact_id, "later", now, line=line)
+    return ring_id
+
+
+def not_reached(session: TenantSession, contact_id: UUID, ring_id: UUID, *, now: datetime) -> int:
+    """Keep that the person was called and not reached; give how often that was."""
+    row = _waiting(session, contact_id, ring_id)
+    by = scope_of(session).person_id
+    tries = [*row.tries, {"at": now.isoformat(), "by": str(by) if by else None}]
+    _write(session, LaterRing.id == ring_id, tries=tries)
+    _trail(session, contact_id, "not-reached", now, line=row.line)
+    return len(tries)
+
+
+def danger(session: TenantSession, contact_id: UUID, *, sign: str, now: datetime) -> None:
+    """Keep that somebody was in danger when the person was called back; the rest can wait."""
+    _trail(session, contact_id, "danger", now, sign=sign)
+
+
+def drop(
+    session: TenantSession, contact_id: UUID, ring_id: UUID, *, reason: str, now: datetime
+) -> None:
+    """Say that it is not needed any more, and why; the need stays as it is."""
+    if reason not in REASONS:
+        raise InvalidInput("Say why it is not needed any more.", field="reason")
+    row = _waiting(session, contact_id, ring_id)
+    _end(session, LaterRing.id == ring_id, "dropped", now, reason=reason)
+    _trail(session, contact_id, "later-dropped", now, line=row.line, reason=reason)
+
+
+def drop_all(session: TenantSession, contact_id: UUID, *, now: datetime) -> None:
+    """End what waits for a contact whose person nobody may contact any more."""
+    which = LaterRing.contact_id == contact_id
+    if _end(session, which, "dropped", now, reason=PROHIBITED):
+        _trail(session, contact_id, "later-dropped", now, reason=PROHIBITED)
+
+
+def taken_over(session: TenantSession, contact_id: UUID, partner: str, *, now: datetime) -> None:
+    """End what waits for a contact that a partner's desk has taken over."""
+    _end(
+        session,
+        and_(
+            LaterRing.contact_id == contact_id, func.split_part(LaterRing.line, "/", 1) == partner
+        ),
+        "done",
+        now,
+    )
+
+
+def waits(session: TenantSession, contact_id: UUID, partner: str) -> bool:
+    """Whether a contact is to be rung through to a partner later, also after it has ended."""
+    return (
+        session.execute(
+            select(LaterRing.id)
+            .where(
+                *_of(session, LaterRing.contact_id == contact_id),
+                func.split_part(LaterRing.line, "/", 1) == partner,
+            )
+            .limit(1)
+        ).first()
+        is not None
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A contact that waits for a line, or for somebody to ring it now that it is open."""
+
+    id: UUID
+    contact_id: UUID
+    contact: str
+    language: str
+    line: str
+    asked_at: datetime
+    asked_by: UUID | None
+    opens_at: datetime
+    tries: list[dict[str, Any]]
+    told_at: datetime | None
+    late_at: datetime | None
+
+    @property
+    def partner(self) -> str:
+        """The partner whose line it is."""
+        return self.line.partition("/")[0]
+
+
+def later(session: TenantSession, contact_id: UUID | None = None) -> list[Later]:
+    """Give what waits at the bound partner, or of one contact, the longest first. One statement."""
+    conditions = [] if contact_id is None else [LaterRing.contact_id == contact_id]
+    rows = session.execute(
+        select(
+            LaterRing.id,
+            LaterRing.contact_id,
+            Contact.public_id,
+            Contact.language,
+            LaterRing.line,
+            LaterRing.asked_at,
+            LaterRing.asked_by,
+            LaterRing.opens_at,
+            LaterRing.tries,
+            LaterRing.told_at,
+            LaterRing.late_at,
+        )
+        .join(
+            Contact,
+            and_(Contact.tenant_id == LaterRing.tenant_id, Contact.id == LaterRing.contact_id),
+        )
+        .where(*_of(session, *conditions))
+        .order_by(LaterRing.opens_at, LaterRing.id)
+        .limit(MOST)
+    )
+    return [Later(*tuple(row)) for row in rows]
+
+
+def told(
+    session: TenantSession, ring_id: UUID, *, told_at: datetime | None, late_at: datetime | None
+) -> None:
+    """Keep when people were told of a ring that waits; nothing while its line is closed."""
+    _write(session, LaterRing.id == ring_id, told_at=told_at, late_at=late_at)
+
+
+def _of(session: TenantSession, *conditions: Any) -> tuple[Any, ...]:
+    return (
+        LaterRing.tenant_id == scope_of(session).tenant_id,
+        LaterRing.state == "waiting",
+        *conditions,
+    )
+
+
+def _waiting(session: TenantSession, contact_id: UUID, ring_id: UUID) -> Any:
+    row = session.execute(
+        select(LaterRing.line, LaterRing.tries, LaterRing.state)
+        .where(
+            LaterRing.tenant_id == scope_of(session).tenant_id,
+            LaterRing.contact_id == contact_id,
+            LaterRing.id == ring_id,
+        )
+        .with_for_update()
+    ).one_or_none()
+    if row is None:
+        raise NotFound("This contact waits for no such line.")
+    if row.state != "waiting":
+        raise SeenToAlready("Somebody has seen to it already.")
+    return row
+
+
+def _write(session: TenantSession, which: Any, **values: Any) -> int:
+    send(session)
+    changed = session.execute(
+        update(LaterRing)
+        .where(*_of(session, which))
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+    mark_changed(session)
+    count: int = changed.rowcount  # type: ignore[attr-defined]
+    return count
+
+
+def _end(session: TenantSession, which: Any, state: str, now: datetime, **values: Any) -> int:
+    by = scope_of(session).person_id
+    return _write(session, which, state=state, ended_at=now, ended_by=by, **values)
+
+
+def _trail(
+    session: TenantSession, contact_id: UUID, what: str, now: datetime, **detail: Any
+) -> None:
+    record(
+        session,
+        now=now,
+        action=f"handover:{what}",
+        subject_kind="contact",
+        subject_id=contact_id,
+        detail=detail,
+    )

@@ -1,0 +1,90 @@
+"""Tell a desk that a line is open which somebody is to be rung through to: the worker's part.
+
+Whoever asked for it is told at each opening, until it is seen to; who leads them is told when the
+line has been open for an hour and nothing was done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from regional311.cover import later_rings
+from regional311.cover.later_rings import Later
+from regional311.database.rows import put
+from regional311.database.session import TenantSession, scope_of
+from regional311.identity.permissions import Permissions
+from regional311.identity.queries import Member, who_may
+from regional311.keeping.letters import letterhead
+from regional311.locale.sentences import in_language
+from regional311.notices.service import outbox_row
+from regional311.referral.snapshot import Published, published
+from regional311.tenancy.answering import HERE
+
+LATE: Final = timedelta(hours=1)
+_SUPERVISOR: Final = "supervisor"
+
+
+def is_open(published: Published, line: str, now: datetime) -> bool:
+    """Whether a line answers by itself now; one that is there no more is due at once, too."""
+    known = published.lines.get(line)
+    return known is None or known.ended or published.who_answers(line, now).kind == HERE
+
+
+def tell_of_openings(session: TenantSession, now: datetime, *, url: str) -> int:
+    """Tell of the bound partner's contacts whose line is open now; give how many letters."""
+    rows = later_rings.later(session)
+    if not rows:
+        return 0
+    region = published(session.connection().engine)
+    letters: list[tuple[str, Later]] = []
+    for row in rows:
+        if not is_open(region, row.line, now):
+            if row.told_at is not None:
+                later_rings.told(session, row.id, told_at=None, late_at=None)
+        elif row.told_at is None:
+            later_rings.told(session, row.id, told_at=now, late_at=None)
+            letters.append(("line_open", row))
+        elif row.late_at is None and now - row.told_at >= LATE:
+            later_rings.told(session, row.id, told_at=row.told_at, late_at=now)
+            letters.append(("line_open_late", row))
+    if not letters:
+        return 0
+    head = letterhead(session, url)
+    people = who_may(session, Permissions.CONTACT_TAKE)
+    written = 0
+    for event, row in letters:
+        known = region.lines.get(row.line)
+        for person in _whom(event, row, people):
+            written += 1
+            put(
+                session,
+                outbox_row(
+                    scope_of(session).tenant_id,
+                    event=event,
+                    recipient=person.email,
+                    language=head.language,
+                    now=now,
+                    subject_id=row.contact_id,
+                    values={
+                        "number": row.contact,
+                        "partner": region.names.get(row.partner, row.partner),
+                        "line": known.name if known else row.line,
+                        "address": f"{head.address}/contacts/{row.contact}/handover",
+                    },
+                    translate=in_language,
+                ),
+            )
+    return written
+
+
+def _whom(event: str, row: Later, people: Sequence[Member]) -> Sequence[Member]:
+    """Who asked for it, or all who could do it when they are gone; who leads them when it is late.
+
+    A partner without supervisors has its whole desk told.
+    """
+    if event == "line_open":
+        mine = [each for each in people if each.person_id == row.asked_by]
+        return mine or people
+    return [each for each in people if _SUPERVISOR in each.roles] or people

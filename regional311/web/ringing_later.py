@@ -1,0 +1,104 @@
+"""Closed lines: who answers instead, and contacts that are rung through when they open."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from regional311.calendars import NeverOpens
+from regional311.cover import later_rings
+from regional311.cover.later_rings import REASONS, Later
+from regional311.errors import InvalidInput
+from regional311.referral.line_openings import is_open
+from regional311.referral.snapshot import Line
+from regional311.tenancy.answering import HERE, PARTNER
+from regional311.web.answering_now import now_on
+from regional311.web.i18n import _
+from regional311.web.telling import Telling
+from regional311.web.wording import END_REASONS, choices
+
+WHY: Final = choices(END_REASONS, REASONS)
+
+
+def opens_at(line: Line, now: datetime) -> datetime | None:
+    """When a closed line opens by its own hours; None: never, as far as is known."""
+    try:
+        return line.calendar.next_opening(now)
+    except NeverOpens:
+        return None
+
+
+def closed(tell: Telling, line: Line) -> dict[str, Any]:
+    """What can be done about a closed line: whom to ring instead, and whether to ring it later."""
+    now = tell.request.now
+    answer = tell.published.who_answers(line.ref, now)
+    instead = tell.published.lines.get(answer.line) if answer.kind == PARTNER else None
+    ours = instead is not None and instead.tenant == tell.slug
+    return {
+        "sentence": now_on(tell, line)["sentence"],
+        "ours": ours,
+        "instead": None
+        if instead is None or ours
+        else {
+            "value": f"line:{instead.ref}",
+            "id": f"instead-{line.ref.replace('/', '-')}",
+            "name": _(
+                "Ring ${partner} instead: ${line}, ${number}",
+                mapping={
+                    "partner": tell.partner(instead.tenant),
+                    "line": instead.name,
+                    "number": instead.address,
+                },
+            ),
+        },
+        "later": line.ref if opens_at(line, now) is not None else None,
+    }
+
+
+def ask(tell: Telling, contact_id: UUID, ref: str) -> Any:
+    """Keep that a contact is rung through once a closed line opens; give what the person is told.
+
+    :raises InvalidInput: when it is no closed line of another partner that opens again.
+    """
+    now, line = tell.request.now, tell.published.lines.get(ref)
+    if line is None or line.ended or line.tenant == tell.slug:
+        raise InvalidInput(_("Choose one of the lines listed."), field="later")
+    if tell.published.who_answers(ref, now).kind == HERE:
+        raise InvalidInput(_("That line is open now: ring it."), field="later")
+    opens = opens_at(line, now)
+    if opens is None:
+        raise InvalidInput(_("It is not known when that line opens."), field="later")
+    later_rings.ask(tell.request.dbsession, contact_id, line=ref, opens_at=opens, now=now)
+    return _(
+        "Kept. Tell the person: we call you back when ${partner} opens, ${when}.",
+        mapping={"partner": tell.partner(line.tenant), "when": tell.when(opens)},
+    )
+
+
+def shown(tell: Telling, each: Later) -> dict[str, Any]:
+    """One contact that waits for a line, as the desk and its own page show it."""
+    line = tell.published.lines.get(each.line)
+    gone = line is None or line.ended
+    return {
+        "id": each.id,
+        "url": f"/{tell.slug}/contacts/{each.contact}/handover",
+        "contact": each.contact,
+        "to": tell.partner(each.partner),
+        "line": line.name if line else each.line,
+        "gone": gone,
+        "open": is_open(tell.published, each.line, tell.request.now),
+        "opens": None if line is None or gone else now_on(tell, line)["sentence"],
+        "promised": tell.when(each.opens_at),
+        "late": each.late_at is not None,
+        "tries": [tell.when(datetime.fromisoformat(one["at"])) for one in each.tries],
+    }
+
+
+def of_desk(tell: Telling, rows: list[Later]) -> dict[str, Any]:
+    """What the desk shows: contacts whose line is open now, and how many wait for theirs."""
+    told = [shown(tell, each) for each in rows]
+    return {
+        "line_open": [each for each in told if each["open"]],
+        "line_closed": [each for each in told if not each["open"]],
+    }
