@@ -143,6 +143,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
     from regional311.referral.external_delivery import Errands
     from regional311.referral.line_openings import tell_of_openings
     from regional311.referral.reminders import come_back, end_consents, keep_loops
+    from regional311.referral.rule_watch import watch_rules
     from regional311.referral.snapshot import published
     from regional311.settlement.reminders import remind as remind_payers
 
@@ -167,6 +168,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
             3600,
             lambda session, at: come_back(session, now=at, url=settings.url),
         ),
+        Chore("rule_watch", 60, lambda session, at: watch_rules(session, at, url=settings.url)),
         Chore("keeping", 3600, lambda session, at: keep(session, now=at, url=settings.url)),
         Chore("trends", 3600, lambda session, at: publish_months(session, now=at)),
         Chore("ledger_seals", 60, seal_everything),

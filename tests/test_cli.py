@@ -233,7 +233,7 @@ def test_the_worker_forgets_no_chore(tmp_path):
     assert {each.name for each in cli.chores(Settings.from_environment(tmp_path, {}))} == {
         *("agreement_reminders", "payment_reminders", "budget_warnings", "loops", "consents"),
         *("partners_left", "keeping", "trends", "ledger_seals", "catalogue_due", "cover"),
-        *("line_openings"),
+        *("line_openings", "rule_watch"),
         *("outside_systems", "backtests", "search_documents", "search_words", "alike_entries"),
         *("front_desk_names", "me_too_addresses", "packages", "bulk_changes", "texts"),
         *("accommodation_reminders", "accommodation_details", "answers_back", "digests"),

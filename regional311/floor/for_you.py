@@ -36,7 +36,7 @@ from regional311.floor.models import ForYouEntry, ForYouSeen
 from regional311.inbox.models import Thread
 from regional311.intake.models import Contact, ServiceRequest
 from regional311.referral import lifecycle as referral_states
-from regional311.referral.models import FollowUp, Referral
+from regional311.referral.models import FollowUp, Referral, RuleAlert
 
 KINDS: Final = (
     "mentioned",
@@ -52,6 +52,7 @@ KINDS: Final = (
     "answer",
     "follow_up",
     "line_open",
+    "rule",
 )
 """What it is; the first four are what a colleague did."""
 KEPT_FOR: Final = timedelta(days=30)
@@ -89,7 +90,7 @@ def for_you(
     """Give what is for the acting person, unread first, then the latest. One statement.
 
     ``shows`` are the sorts of things that they may open: request, contact, referral, thread,
-    visit. Confidential requests are left out for who is not ``cleared``.
+    visit, rules. Confidential requests are left out for who is not ``cleared``.
     """
     scope = scope_of(session)
     me, person = scope.tenant_id, scope.person_id
@@ -103,6 +104,8 @@ def for_you(
         parts.append(_threads(me, person))
     if "contact" in shows:
         parts += [_follow_ups(me, person, today), _line_openings(me, person)]
+    if "rules" in shows:
+        parts.append(_stopped_rules(me))
     items = union_all(*parts).subquery()
     moved = func.greatest(items.c.mine_at, literal(NEVER))
     unread = items.c.at > func.coalesce(ForYouSeen.seen_at, moved)
@@ -382,6 +385,24 @@ def _line_openings(me: UUID, person: UUID) -> Any:
             LaterRing.told_at.is_not(None),
         )
         .order_by(LaterRing.told_at)
+    )
+
+
+def _stopped_rules(me: UUID) -> Any:
+    """Rules that decide and cannot do what they say: for everybody who keeps rules."""
+    return _some(
+        select(
+            *_part(
+                "rule",
+                "rules",
+                _key("rule", RuleAlert.id),
+                subject_id=RuleAlert.rule_set_id,
+                number=func.coalesce(func.nullif(RuleAlert.name, ""), RuleAlert.message),
+                at=RuleAlert.found_at,
+            )
+        )
+        .where(RuleAlert.tenant_id == me, RuleAlert.gone_at.is_(None))
+        .order_by(RuleAlert.found_at.desc())
     )
 
 

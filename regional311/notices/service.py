@@ -191,6 +191,13 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
             "Somebody was promised a call: {address}\n"
         ),
     ),
+    "rules_stopped": (
+        "{number} to mend: rules of {partner}",
+        (
+            "These rules of {partner} decide, and cannot do what they say any more. What they say "
+            "is passed over until somebody mends it:\n\n{services}\n\nThe rules: {address}\n"
+        ),
+    ),
     "agreement_expiring": (
         "Agreement ends soon: {agreement}",
         (
@@ -310,6 +317,7 @@ STATES: Final[Mapping[str, str]] = {
 
 DUE: Final = "- {name} (by {day})"
 NOT_PUBLISHED: Final = "- {name}, version {number}: {why}"
+STOPPED: Final = "- {name}: {why}"
 AND_MORE: Final = "- and {number} more"
 """Lines of a letter that lists entries."""
 

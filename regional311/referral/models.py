@@ -111,6 +111,43 @@ class RuleEdit(Base):
     made_at: Mapped[datetime]
 
 
+class RuleAlert(Base):
+    """That a rule that decides cannot do what it says any more, from when until when; told of once.
+
+    What a version rests on can end after it was approved: a target, an agreement, a policy.
+    """
+
+    __tablename__ = "rule_alerts"
+    __table_args__ = (
+        tenant_reference("rule_sets", "rule_set_id"),
+        Index(
+            "uq_rule_alerts_open",
+            "tenant_id",
+            "rule_set_id",
+            "rule",
+            "code",
+            "message",
+            unique=True,
+            postgresql_where=text("gone_at IS NULL"),
+        ),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    rule_set_id: Mapped[UUID]
+    rule: Mapped[str]
+    """Key of the rule; empty for the whole version."""
+    name: Mapped[str]
+    code: Mapped[str]
+    message: Mapped[str]
+    told: Mapped[int]
+    """How many people were told."""
+    found_at: Mapped[datetime]
+    gone_at: Mapped[datetime | None]
+    """When it was not so any more, or when the version decided no more."""
+
+
 class Backtest(Base):
     """A draft run over the contacts of a past period, a part at a time, by the worker.
 

@@ -32,6 +32,7 @@ EVENTS = {
     "referral_taken": _("A referral was taken as a policy says"),
     "line_open": _("A line opened to which somebody is to be put through"),
     "line_open_late": _("Nobody was put through to a line that is open"),
+    "rules_stopped": _("Rules that decide do not work any more"),
     "agreement_expiring": _("An agreement ends soon"),
     "reviews_due": _("Entries are due to be looked at"),
     "suggestions_new": _("Somebody suggests corrections"),

@@ -7,13 +7,17 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import select
 from webtest import Upload
 
 from regional311.database.session import Scope, session_scope
+from regional311.notices.models import OutboxMessage
 from regional311.referral import backtest
 from regional311.referral.acceptance import Acceptance
 from regional311.referral.filing import Intake, Place, take_in
+from regional311.referral.models import RuleSet
 from regional311.referral.policies import end_policy, write_policy
+from regional311.referral.rule_watch import watch_rules
 from regional311.referral.snapshot import invalidate, published
 
 CITY, COUNTY = "city-of-portland", "multnomah-county"
@@ -216,6 +220,65 @@ def test_what_has_ended_since_is_named_beside_the_rules_that_decide(admin, web_e
     assert changed not in admin.get(f"/{CITY}/rules")
 
 
+def test_whoever_keeps_rules_is_told_once_of_one_that_stops(admin, sign_in, web_engine, people):
+    here, there = Scope(people.tenants[CITY]), Scope(people.tenants["211info"])
+    now = datetime.now(UTC)
+
+    def watch(at=now):
+        invalidate()
+        with session_scope(web_engine, here) as session:
+            return watch_rules(session, at, url="https://311.example")
+
+    def letters():
+        with session_scope(web_engine, here) as session:
+            return session.execute(
+                select(OutboxMessage.recipient, OutboxMessage.heading, OutboxMessage.body).where(
+                    OutboxMessage.event == "rules_stopped"
+                )
+            ).all()
+
+    assert watch() == 0
+    assert letters() == []
+    shut = Acceptance(key="shut-again", name="Nothing for now", mode="closed", senders=(CITY,))
+    with session_scope(web_engine, there) as session:
+        row_id = write_policy(session, shut, None, now=now)
+    keepers = {f"administrator@{CITY}.example"}
+    assert watch() >= 1
+    told = letters()
+    assert keepers <= {each.recipient for each in told}
+    assert "to mend: rules of City of Portland" in told[0].heading
+    assert "- Food, shelter, health" in told[0].body or "By its own policy 211info" in told[0].body
+    assert f"https://311.example/{CITY}/rules" in told[0].body
+    # once, and not every day
+    assert watch(now + timedelta(days=1)) == 0
+    assert len(letters()) == len(told)
+    listed = admin.get(f"/{CITY}/for-you?view=rules")
+    assert "A rule that decides does not work any more" in listed
+    opened = admin.get(listed.html.select_one(".d-for-you a")["href"]).follow()
+    assert "What these rules rest on has changed" in opened
+    assert "does not work any more" not in sign_in("specialist", CITY).get(f"/{CITY}/for-you")
+    other = sign_in("administrator", COUNTY)
+    assert "does not work any more" not in other.get(f"/{COUNTY}/for-you")
+    # each keeper chooses how they hear of it by mail
+    page = admin.get(f"/{CITY}/notices")
+    assert "Rules that decide do not work any more" in page
+    assert "Rules that decide do not work" not in sign_in("specialist", CITY).get(
+        f"/{CITY}/notices"
+    )
+    with session_scope(web_engine, there) as session:
+        end_policy(session, row_id, "shut-again", today=now.date(), now=now)
+    assert watch() == 0
+    assert "does not work any more" not in admin.get(f"/{CITY}/for-you")
+    # mended, and stopped again: that is news
+    with session_scope(web_engine, there) as session:
+        write_policy(session, shut, row_id, now=now)
+    assert watch() >= 1
+    assert len(letters()) > len(told)
+    with session_scope(web_engine, there) as session:
+        end_policy(session, row_id, "shut-again", today=now.date(), now=now)
+    watch()
+
+
 def test_a_version_goes_out_as_a_file_and_comes_in_the_same(admin):
     _page, url = begin(admin, "As a file")
     raw = admin.get(f"{url}/file").body
@@ -243,6 +306,22 @@ def test_nobody_elses_rules(sign_in, admin):
     sign_in("specialist", CITY).get(f"{url}/rule", status=403)
 
 
+ALL_TO_THE_COUNTY = (
+    b"[[rule]]\nkey='all'\nname='All to the County'\noutcome='refer'\ntarget='multnomah-county'\n"
+)
+
+
+def taken_in(admin, content) -> str:
+    """Where the draft is that a file begins."""
+    form = next(
+        form
+        for form in admin.get(f"/{CITY}/rules/new").forms.values()
+        if form.action.endswith("/read")
+    )
+    form["file"] = Upload("rules.toml", content)
+    return form.submit().follow().request.path
+
+
 def test_a_backtest_is_asked_for_followed_and_read(admin, sign_in, web_engine, people, statements):
     scope = Scope(people.tenants[CITY])
     invalidate()
@@ -267,17 +346,7 @@ def test_a_backtest_is_asked_for_followed_and_read(admin, sign_in, web_engine, p
                 ),
                 now=at,
             )
-    form = next(
-        form
-        for form in admin.get(f"/{CITY}/rules/new").forms.values()
-        if form.action.endswith("/read")
-    )
-    other = (
-        b"[[rule]]\nkey='all'\nname='All to the County'\noutcome='refer'\n"
-        b"target='multnomah-county'\n"
-    )
-    form["file"] = Upload("rules.toml", other)
-    url = form.submit().follow().request.path
+    url = taken_in(admin, ALL_TO_THE_COUNTY)
     ask = admin.get(f"{url}/backtests").forms["form"]
     first, last = ask["first_on"].value, ask["last_on"].value
     ask["first_on"] = last
@@ -314,6 +383,84 @@ def test_a_backtest_is_asked_for_followed_and_read(admin, sign_in, web_engine, p
     statements.clear()
     admin.get(here)
     assert len(statements) <= 10, statements
+    # who keeps rules opens an example without the contact: codes, and both decisions in full
+    part = admin.get(here)
+    assert part.html.select(f'a[href^="/{CITY}/contacts/C-"]') == []
+    links = [each["href"] for each in part.html.select('a[href*="/example?n="]')]
+    assert len(links) == 3
+    statements.clear()
+    opened = admin.get(links[0])
+    assert len(statements) <= 10, statements
+    assert "What was decided then" in opened
+    assert "What these rules decide" in opened
+    assert "All to the County" in opened
+    assert "Rules of City of Portland" in opened
+    assert opened.html.select(f'a[href^="/{CITY}/contacts/"]') == []
+    shown = {each.text for each in opened.html.select("dl.r-summary dt")}
+    assert {"service", "owner", "hour", "boundaries"} <= shown
+    # of what nobody's rule looks at nothing is shown
+    uses = {
+        each
+        for book in published(web_engine).region(datetime.now(UTC).date()).rulebooks.values()
+        for each in book.uses
+    }
+    for fact in {"anonymous", "accommodation", "answers"} - uses:
+        assert fact not in shown
+    assert "Next example" in opened
+    said = admin.get(f"{links[0]}&format=json").json
+    assert said["after"] == {"outcome": "refer", "target": COUNTY, "rule": "all"}
+    assert said["before"]["outcome"] != "refer" or said["before"]["target"] != COUNTY
+    assert f'href="/{CITY}/contacts/C-' in supervisor.get(links[0])
+    for wrong in ("", "?n=99", "?n=-1", "?n=x"):
+        admin.get(f"{here}/example{wrong}", status=404)
+    sign_in("administrator", COUNTY).get(links[0], status=404)
+    invalidate()
+
+
+def test_an_example_of_something_confidential_is_for_who_is_cleared(
+    admin, sign_in, web_engine, people
+):
+    scope = Scope(people.tenants[CITY])
+    invalidate()
+    secret = next(
+        each.ref
+        for each in published(web_engine).directory.services
+        if each.confidential and each.tenant == CITY
+    )
+    at = datetime(2026, 9, 1, 18, tzinfo=UTC)
+    with session_scope(web_engine, scope) as session:
+        take_in(
+            session,
+            published(web_engine),
+            Intake(
+                source="desk",
+                key="s" * 30,
+                channel="walk_in",
+                started_at=at,
+                service=secret,
+                place=Place("", Decimal("45.5231"), Decimal("-122.6300")),
+                danger_answer="none",
+                consent="given",
+            ),
+            now=at,
+        )
+    url = taken_in(admin, ALL_TO_THE_COUNTY)
+    with session_scope(web_engine, scope) as session:
+        row = session.execute(
+            select(RuleSet.__table__).where(
+                RuleSet.tenant_id == scope.tenant_id, RuleSet.version == int(url.rpartition("/")[2])
+            )
+        ).one()
+        day = at.date()
+        made = backtest.ask(session, row, first_on=day, last_on=day, today=day, now=at)
+    with session_scope(web_engine, scope) as session:
+        backtest.work_all(session, at)
+    here = f"{url}/backtests/{made}"
+    supervisor = sign_in("supervisor", CITY)
+    assert "/example?n=0" in supervisor.get(here)
+    supervisor.get(f"{here}/example?n=0")
+    assert "/example?n=" not in admin.get(here)
+    admin.get(f"{here}/example?n=0", status=404)
     invalidate()
 
 

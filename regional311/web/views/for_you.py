@@ -25,6 +25,7 @@ SHOWS: Final = {
     "referral": P.REFERRAL_READ,
     "thread": P.CONTACT_TAKE,
     "visit": P.CONTACT_TAKE,
+    "rules": P.RULE_EDIT,
 }
 """What opens each sort of thing."""
 PLACES: Final = {
@@ -47,6 +48,7 @@ WHAT: Final = {
     "answer": _("Waits for your answer"),
     "follow_up": _("Ask what became of it"),
     "line_open": _("The line is open: call back, and put through"),
+    "rule": _("A rule that decides does not work any more"),
 }
 VIEWS: Final = {
     "mentions": (_("Mentions"), ("mentioned",)),
@@ -54,6 +56,7 @@ VIEWS: Final = {
     "mine": (_("You have it"), ("assigned", "claimed", "answer")),
     "back": (_("Came back"), ("wrote", "reopened", "asked", "came_back")),
     "due": (_("Calls due"), ("follow_up", "line_open")),
+    "rules": (_("Rules to mend"), ("rule",)),
 }
 
 
@@ -136,6 +139,8 @@ def _go(request: Any, items: list[Item], key: str) -> HTTPSeeOther:
     for_you.see(request.dbsession, [found.key], now=request.now)
     if found.kind == "follow_up":
         return HTTPSeeOther(location=f"{here}/follow-ups/{found.number}")
+    if found.kind == "rule":
+        return HTTPSeeOther(location=f"{here}/rules")
     if found.kind == "line_open":
         return HTTPSeeOther(location=f"{here}/contacts/{found.number}/handover")
     if found.subject_kind == "visit":

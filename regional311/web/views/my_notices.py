@@ -41,6 +41,7 @@ FOR: Final = {
     "dispute": P.DISPUTE_READ,
     "accommodation": P.ACCOMMODATION_WORK,
     "line": P.CONTACT_TAKE,
+    "rules": P.RULE_EDIT,
 }
 """Who may be told of what: by how an event's name begins; of any other everybody."""
 
