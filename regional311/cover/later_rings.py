@@ -22,6 +22,7 @@ from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.errors import Conflict, InvalidInput, NotFound
 from regional311.intake.models import Contact, Inquirer
 from regional311.intake.service import ContactEnded
+from regional311.notices.phones import e164
 
 REASONS: Final = ("person_declined", "could_not_contact", "resolved_elsewhere", "other")
 """Why it is not needed any more, as somebody chooses it."""
@@ -52,21 +53,44 @@ def may_be_called(inquirer: Any) -> bool:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """At which number somebody says that they may safely be called, and until when it is kept."""
+
+    phone: str
+    name: str = ""
+    kept_until: datetime | None = None
+
+
 def ask(
-    session: TenantSession, contact_id: UUID, *, line: str, opens_at: datetime, now: datetime
+    session: TenantSession,
+    contact_id: UUID,
+    *,
+    line: str,
+    opens_at: datetime,
+    now: datetime,
+    reach: Reach | None = None,
 ) -> UUID:
     """Keep that a contact is to be rung through to a line once it opens; give the ring's id.
 
-    ``line`` is ``partner/key`` and closed, ``opens_at`` what the person is told.
+    ``line`` is ``partner/key`` and closed, ``opens_at`` what the person is told, ``reach`` what
+    they say now of how they are called back, where it was not known.
 
     :raises ContactEnded: when the contact has ended.
-    :raises NotCalledBack: when they cannot be called back.
+    :raises NotCalledBack: when they cannot be called back; InvalidInput: for what is no number.
     :raises AskedAlready: when it is kept already.
     """
     scope = scope_of(session)
     send(session)
     found = session.execute(
-        select(Contact.ended_at, Inquirer.phone, Inquirer.safe_to_call, Inquirer.contact_prohibited)
+        select(
+            Contact.ended_at,
+            Contact.language,
+            Contact.inquirer_id,
+            Inquirer.phone,
+            Inquirer.safe_to_call,
+            Inquirer.contact_prohibited,
+        )
         .outerjoin(
             Inquirer,
             and_(Inquirer.tenant_id == Contact.tenant_id, Inquirer.id == Contact.inquirer_id),
@@ -78,7 +102,9 @@ def ask(
         raise NotFound("There is no such contact.")
     if found.ended_at is not None:
         raise ContactEnded("This contact has ended already.")
-    if not may_be_called(found):
+    if reach is not None and not found.contact_prohibited:
+        _reached(session, contact_id, found, reach)
+    elif not may_be_called(found):
         raise NotCalledBack(
             "Note first at which number the person may be called, and that a call is safe.",
             field="phone",
@@ -113,6 +139,43 @@ def ask(
         raise AskedAlready("It is on the list already: that line is rung when it opens.") from error
     _trail(session, contact_id, "later", now, line=line)
     return ring_id
+
+
+def _reached(session: TenantSession, contact_id: UUID, found: Any, reach: Reach) -> None:
+    """Write down how the person behind a contact is called back."""
+    if e164(reach.phone) is None:
+        raise InvalidInput("That is no telephone number: 503-823-4000, or +44 ...", field="phone")
+    tenant_id = scope_of(session).tenant_id
+    said = {"phone": reach.phone.strip(), "safe_to_call": True}
+    if found.inquirer_id is not None:
+        session.execute(
+            update(Inquirer)
+            .where(Inquirer.tenant_id == tenant_id, Inquirer.id == found.inquirer_id)
+            .values(**said)
+            .execution_options(synchronize_session=False)
+        )
+    else:
+        inquirer_id = new_id()
+        put(
+            session,
+            new_row(
+                Inquirer,
+                tenant_id=tenant_id,
+                id=inquirer_id,
+                name=reach.name.strip()[:200] or None,
+                language=found.language,
+                retain_until=reach.kept_until,
+                **said,
+            ),
+        )
+        send(session)
+        session.execute(
+            update(Contact)
+            .where(Contact.tenant_id == tenant_id, Contact.id == contact_id)
+            .values(inquirer_id=inquirer_id)
+            .execution_options(synchronize_session=False)
+        )
+    mark_changed(session)
 
 
 def not_reached(session: TenantSession, contact_id: UUID, ring_id: UUID, *, now: datetime) -> int:

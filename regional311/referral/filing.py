@@ -824,17 +824,9 @@ class Planner:
                 updates_by=asker.updates_by,
                 may_follow_up=asker.may("may_follow_up"),
                 contact_prohibited=asker.contact_prohibited,
-                retain_until=self._retain_until(),
+                retain_until=self.published.people_kept_until(self.slug, self.now),
             )
         )
-
-    def _retain_until(self) -> datetime | None:
-        days = [
-            each["keep_days"]
-            for each in self.published.policy("retention", self.today).get("retention") or ()
-            if each.get("kind") == "inquirer" and each.get("tenant") in (None, self.slug)
-        ]
-        return self.now + timedelta(days=min(days)) if days else None
 
     def _contact(self, signs: tuple[str, ...]) -> None:
         intake, decision = self.intake, self.decision

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -473,6 +473,15 @@ class Published:
         """Give the region of a day with another rule book of a partner."""
         region = self.region(on)
         return replace(region, rulebooks={**region.rulebooks, book.rule_set.tenant: book})
+
+    def people_kept_until(self, slug: str, now: datetime) -> datetime | None:
+        """Say until when a partner keeps who asked for something now; None: no policy says so."""
+        days = [
+            each["keep_days"]
+            for each in self.policy("retention", self.today(slug, now)).get("retention") or ()
+            if each.get("kind") == "inquirer" and each.get("tenant") in (None, slug)
+        ]
+        return now + timedelta(days=min(days)) if days else None
 
     def policy(self, key: str, on: date) -> Mapping[str, Any]:
         """Give the body of a policy in force on a day; empty when there is none."""

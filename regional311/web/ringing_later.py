@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from regional311.calendars import NeverOpens
 from regional311.cover import later_rings
-from regional311.cover.later_rings import REASONS, Later
+from regional311.cover.later_rings import REASONS, Later, Reach
 from regional311.errors import InvalidInput
 from regional311.referral.line_openings import is_open
 from regional311.referral.snapshot import Line
@@ -56,12 +57,15 @@ def closed(tell: Telling, line: Line) -> dict[str, Any]:
     }
 
 
-def ask(tell: Telling, contact_id: UUID, ref: str) -> Any:
+def ask(tell: Telling, contact_id: UUID, said: Mapping[str, str]) -> Any:
     """Keep that a contact is rung through once a closed line opens; give what the person is told.
+
+    ``said`` is what was sent: the line as ``later``, and how they are called back.
 
     :raises InvalidInput: when it is no closed line of another partner that opens again.
     """
-    now, line = tell.request.now, tell.published.lines.get(ref)
+    now, ref = tell.request.now, said["later"]
+    line = tell.published.lines.get(ref)
     if line is None or line.ended or line.tenant == tell.slug:
         raise InvalidInput(_("Choose one of the lines listed."), field="later")
     if tell.published.who_answers(ref, now).kind == HERE:
@@ -69,7 +73,15 @@ def ask(tell: Telling, contact_id: UUID, ref: str) -> Any:
     opens = opens_at(line, now)
     if opens is None:
         raise InvalidInput(_("It is not known when that line opens."), field="later")
-    later_rings.ask(tell.request.dbsession, contact_id, line=ref, opens_at=opens, now=now)
+    reach = None
+    if said.get("phone", "").strip():
+        if said.get("safe") != "yes":
+            raise InvalidInput(_("Ask whether a call to that number is safe."), field="safe")
+        kept = tell.published.people_kept_until(tell.slug, now)
+        reach = Reach(said["phone"], said.get("name", ""), kept)
+    later_rings.ask(
+        tell.request.dbsession, contact_id, line=ref, opens_at=opens, now=now, reach=reach
+    )
     return _(
         "Kept. Tell the person: we call you back when ${partner} opens, ${when}.",
         mapping={"partner": tell.partner(line.tenant), "when": tell.when(opens)},

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 
 from regional311.cover import handovers, later_rings
 from regional311.cover.handovers import Rung
-from regional311.cover.later_rings import AskedAlready, NotCalledBack, SeenToAlready
+from regional311.cover.later_rings import AskedAlready, NotCalledBack, Reach, SeenToAlready
 from regional311.cover.models import LaterRing
 from regional311.database.ids import new_id
 from regional311.database.rows import new_row, put, send
@@ -101,6 +101,34 @@ def test_nobody_known_and_nothing_open_is_not_promised_a_call(city):
     end(city, ended.id)
     with pytest.raises(ContactEnded):
         ask(city, ended.id)
+
+
+def test_how_to_call_back_is_written_down_with_it(city):
+    unnamed = start_contact(city, now=NIGHT, channel="phone", language="vi")
+    send(city)
+
+    def said(phone, contact_id=unnamed.id, line=LINE):
+        reach = Reach(phone, "Dana", NIGHT + timedelta(days=365))
+        return later_rings.ask(city, contact_id, line=line, opens_at=OPENS, now=NIGHT, reach=reach)
+
+    with pytest.raises(InvalidInput) as refused:
+        said("twelve")
+    assert refused.value.field == "phone"
+    said("503-555-0142")
+    people = select(Inquirer.name, Inquirer.phone, Inquirer.safe_to_call, Inquirer.language).join(
+        Contact, Contact.inquirer_id == Inquirer.id
+    )
+    person = city.execute(people.where(Contact.id == unnamed.id)).one()
+    assert person == ("Dana", "503-555-0142", True, "vi")
+    # who is known is not made a second person
+    known = caller(city, name="Ana", phone=None, safe_to_call=False)
+    said("503-555-0199", known.id)
+    person = city.execute(people.where(Contact.id == known.id)).one()
+    assert person[:3] == ("Ana", "503-555-0199", True)
+    never = caller(city)
+    prohibit(city, now=NIGHT, contact_id=never.id)
+    with pytest.raises(NotCalledBack):
+        said("503-555-0199", never.id)
 
 
 def test_it_is_kept_once_a_line_and_only_by_its_own_partner(city):

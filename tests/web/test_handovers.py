@@ -201,14 +201,15 @@ def test_a_closed_line_says_who_answers_and_is_rung_when_it_opens(
     assert "opens tomorrow at 8:00" in page.text.replace("\u202f", " ")
     instead = page.html.find(id="instead-city-of-portland-main")
     assert instead["value"] == "line:211info/main"
-    assert page.html.select("button[name=later]") == []
-    assert "note first at which number" in page
-    known_by_number(web_engine, people, COUNTY, contact)
-    page = app.get(contact + "/handover")
     later = {"later": f"{CITY}/main"}
-    form = form_with(page, "ring")
-    fields = {"csrf_token": form["csrf_token"].value, "verb": "ring"}
-    kept = app.post(contact + "/handover", fields | later).follow()
+    assert page.html.select_one("button[name=later]")["value"].startswith(CITY)
+    fields = {"csrf_token": form_with(page, "ring")["csrf_token"].value, "verb": "ring"}
+    refused = app.post(contact + "/handover", fields | later, status=400)
+    assert "at which number the person may be called" in refused
+    phone = {"phone": "503-555-0142", "name": "Dana"}
+    refused = app.post(contact + "/handover", fields | later | phone, status=400)
+    assert "Ask whether a call to that number is safe" in refused
+    kept = app.post(contact + "/handover", fields | later | phone | {"safe": "yes"}).follow()
     assert "we call you back when City of Portland opens" in kept
     assert "It is on the list already" in app.post(contact + "/handover", fields | later).follow()
     for wrong in ("211info/main", f"{COUNTY}/main", "nowhere/main"):

@@ -164,6 +164,8 @@ def handover(context: ContactRecord, request: Any) -> Any:
         "later": [ringing_later.shown(tell, each) for each in later],
         "called": _called(request, detail) if detail is not None else None,
         "why": ringing_later.WHY,
+        "any_closed": found.ended_at is None
+        and any(each["closed"] for one in targets for each in one["lines"]),
         "targets": targets,
         "languages": choices(LANGUAGES),
         "language": language,
@@ -196,6 +198,7 @@ def _called(request: Any, detail: queries.ContactDetail) -> dict[str, Any]:
     readable = phone is not None and may(request, P.INQUIRER_READ)
     return {
         "may": may_call,
+        "never": bool(detail.inquirer and detail.inquirer.contact_prohibited),
         "number": shown_number(phone) if readable and phone else None,
         "link": call_link(phone) if readable and phone else None,
         "language": said(LANGUAGES, detail.contact.language),
@@ -230,7 +233,7 @@ def ring(context: ContactRecord, request: Any) -> HTTPSeeOther:
         raise DangerNotAsked(_("Somebody is in danger: 911 comes first."))
     if request.POST.get("later"):
         try:
-            words = ringing_later.ask(tell, found.id, request.POST["later"])
+            words = ringing_later.ask(tell, found.id, request.POST)
         except AskedAlready as error:
             words = error.message
         request.flash("success", words)
