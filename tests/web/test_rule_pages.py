@@ -398,13 +398,14 @@ def test_a_backtest_is_asked_for_followed_and_read(admin, sign_in, web_engine, p
     assert opened.html.select(f'a[href^="/{CITY}/contacts/"]') == []
     shown = {each.text for each in opened.html.select("dl.r-summary dt")}
     assert {"service", "owner", "hour", "boundaries"} <= shown
-    # of what nobody's rule looks at nothing is shown
+    # nothing of who asked, and of what nobody's rule looks at nothing is shown
+    assert shown.isdisjoint({"anonymous", "accommodation", "interpreter"})
     uses = {
         each
         for book in published(web_engine).region(datetime.now(UTC).date()).rulebooks.values()
         for each in book.uses
     }
-    for fact in {"anonymous", "accommodation", "answers"} - uses:
+    for fact in {"answers", "consent", "bureau"} - uses:
         assert fact not in shown
     assert "Next example" in opened
     said = admin.get(f"{links[0]}&format=json").json

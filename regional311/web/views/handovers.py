@@ -163,6 +163,7 @@ def handover(context: ContactRecord, request: Any) -> Any:
         "screen": tell.published.screen(tell.today),
         "later": [ringing_later.shown(tell, each) for each in later],
         "called": _called(request, detail) if detail is not None else None,
+        "waits": {each.line for each in later},
         "why": ringing_later.WHY,
         "any_closed": found.ended_at is None
         and any(each["closed"] for one in targets for each in one["lines"]),

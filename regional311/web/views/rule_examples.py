@@ -32,6 +32,10 @@ _LOOKED_AT = ALWAYS | {"hour", "weekday", "open", "channel", "boundaries"}
 """Facts that are shown in any case: what was asked for, when, how and in which areas."""
 
 
+_OF_THE_PERSON = frozenset({"accommodation", "anonymous", "interpreter"})
+"""Facts that are about who asked, and not about what was asked for."""
+
+
 @view_config(
     context=BacktestRecord,
     name="example",
@@ -55,7 +59,9 @@ def example(context: BacktestRecord, request: Any) -> Any:
     region = tell.published.trying(tell.slug, version.version, record.rules, found.on)
     after = decide_in_full(region, facts, found.on)
     then = tell.published.region(found.on)
-    shown = values(facts, _LOOKED_AT | _used(then, region, after, tell.slug))
+    opens = may(request, P.CONTACT_READ)
+    looked_at = _LOOKED_AT | _used(then, region, after, tell.slug)
+    shown = values(facts, looked_at if opens else looked_at - _OF_THE_PERSON)
     before = of_stored(request, found.outcome, found.trace, facts)
     told = (
         None
@@ -74,7 +80,7 @@ def example(context: BacktestRecord, request: Any) -> Any:
             }
         )
     here = rules_url(request, version.version, "backtests", record.id)
-    numbers = contact_numbers(session, [found.contact_id]) if may(request, P.CONTACT_READ) else {}
+    numbers = contact_numbers(session, [found.contact_id]) if opens else {}
     number = numbers.get(found.contact_id)
     return page(
         request,
