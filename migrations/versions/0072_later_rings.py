@@ -8,8 +8,8 @@ from sqlalchemy.dialects import postgresql
 
 from regional311.database.protection import protect
 
-revision = "0071"
-down_revision = "0070"
+revision = "0072"
+down_revision = "0071"
 branch_labels = None
 depends_on = None
 
