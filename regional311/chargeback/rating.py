@@ -122,7 +122,7 @@ _RATE = text(f"""
 WITH events AS NOT MATERIALIZED (
     SELECT id, activity, (occurred_at AT TIME ZONE :zone)::date AS done_on, channel, language,
         after_hours, service_key, service_owner_id, bureau_key, jurisdiction_id, referrer_id,
-        line_owner_id, quantity, handle_seconds, occurred_at
+        line_owner_id, quantity, handle_seconds, occurred_at, source_key
     FROM usage_events
     WHERE tenant_id = :tenant AND occurred_at >= :service_from AND occurred_at < :service_to
         AND received_at < :stored_before
@@ -252,12 +252,12 @@ WITH events AS NOT MATERIALIZED (
     SELECT *, sum(units) OVER together AS whole, sum(units) OVER in_order AS reached,
         row_number() OVER in_order AS position
     FROM (
-        SELECT s.*, e.id, e.occurred_at, {_UNITS} AS units
+        SELECT s.*, e.id, e.occurred_at, e.source_key, {_UNITS} AS units
         FROM events e JOIN resolved s ON {_SAME_SCOPE}
         WHERE s.model IN ('graduated', 'volume', 'package')
     ) laddered
     WINDOW together AS (PARTITION BY payer_id, line_key),
-        in_order AS (PARTITION BY payer_id, line_key ORDER BY occurred_at, id
+        in_order AS (PARTITION BY payer_id, line_key ORDER BY occurred_at, source_key
             ROWS UNBOUNDED PRECEDING)
 ), climbed AS (
     SELECT *, {_COME_TO} AS come_to FROM summed
@@ -278,7 +278,7 @@ WITH events AS NOT MATERIALIZED (
     FROM (
         SELECT *, CASE model WHEN 'volume' THEN {_OF_VOLUME}
             ELSE come_to - coalesce(lag(come_to) OVER (PARTITION BY payer_id, line_key
-                ORDER BY occurred_at, id), 0) END AS base
+                ORDER BY occurred_at, source_key), 0) END AS base
         FROM climbed
     ) based
 ), inserted AS (

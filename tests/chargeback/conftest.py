@@ -137,7 +137,7 @@ class Region:
                 UsageEvent(
                     tenant_id=self.tenants[provider],
                     id=event_id,
-                    source_key=f"test:{number}",
+                    source_key=fields.pop("source_key", f"test:{number}"),
                     content_digest="",
                     service_owner_id=self.tenants[owner] if owner else None,
                     occurred_at=done,

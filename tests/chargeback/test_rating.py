@@ -390,8 +390,9 @@ def test_every_event_becomes_one_charge_and_as_the_pure_rules_price_it(region, p
         )
     expected = {}
     priced = defaultdict(list)
-    for event in events:
-        event_id = region.use("city", activity=activity, **event)
+    for number, event in enumerate(events):
+        key = f"{card}:{number}"
+        event_id = region.use("city", activity=activity, source_key=key, **event)
         work = Work(
             activity,
             event["channel"],
@@ -410,11 +411,12 @@ def test_every_event_becomes_one_charge_and_as_the_pure_rules_price_it(region, p
         else:
             counted = units(price.unit, event["quantity"], event["handle_seconds"])
             done = Done(counted, event["language"], event["after_hours"], work.done_on)
-            priced[price].append((event["at"], event_id, done))
+            priced[price].append((event["at"], key, event_id, done))
     for price, together in priced.items():
+        # of two at the same instant its own key says which is the first, not which came in first
         together.sort(key=lambda one: one[:2])
-        amounts = price.tariff.charges([done for _, _, done in together])
-        for (_, event_id, _), amount in zip(together, amounts, strict=True):
+        amounts = price.tariff.charges([done for *_, done in together])
+        for (_, _, event_id, _), amount in zip(together, amounts, strict=True):
             expected[event_id] = ("rated", "county", price.key, amount)
     first, charges = rated(region)
     assert {event: charges[event] for event in expected} == expected
