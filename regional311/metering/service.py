@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, fields, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
@@ -30,6 +30,10 @@ LENT_MINUTE: Final = "lent_minute"
 
 MOST_REVISIONS: Final = 50
 """As many revisions of one piece of work are looked for."""
+
+
+AHEAD: Final = timedelta(minutes=5)
+"""How far the clock of whoever did the work may be ahead of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,10 @@ class CorrectedBefore(Conflict):
     """Work was corrected already; its latest revision can be corrected again."""
 
 
+class NotDoneYet(InvalidInput):
+    """Work is recorded when it was done, not before."""
+
+
 class NoRevision(InvalidInput):
     """Corrected work needs a key of its own: the same record and activity, the next revision."""
 
@@ -81,7 +89,16 @@ _CONTENT: Final = tuple(
 
 
 def usage_row(tenant_id: UUID, usage: Usage) -> UsageEvent:
-    """Make the provider's row of a fact."""
+    """Make the provider's row of a fact; every recorded piece of work is made here.
+
+    :raises NotDoneYet: for work that would be done after it became known.
+    """
+    if usage.occurred_at > usage.received_at + AHEAD:
+        raise NotDoneYet(
+            f"Work of the future cannot be recorded: {usage.occurred_at:%Y-%m-%d %H:%M} UTC has not"
+            " come yet.",
+            field="started_at",
+        )
     return new_row(
         UsageEvent,
         tenant_id=tenant_id,

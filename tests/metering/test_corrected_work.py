@@ -12,6 +12,7 @@ from regional311.metering.models import UsageEvent
 from regional311.metering.service import (
     CorrectedBefore,
     NoRevision,
+    NotDoneYet,
     Usage,
     correct,
     next_revision,
@@ -102,3 +103,18 @@ def test_what_cannot_be_corrected_is_refused(done):
     with pytest.raises(CorrectedBefore, match="takes other work back"):
         correct(done, "contact:7:handled:1:reversed", None, **LATER)
     assert len(events(done)) == 3
+
+
+def test_work_of_the_future_is_refused_and_nothing_is_kept(dbsession):
+    """A clock may be a little ahead; a day that has not come is a mistake."""
+    ahead = replace(FIRST, occurred_at=DONE + timedelta(minutes=4))
+    assert record(dbsession, ahead)
+    for minutes in (6, 60 * 24 * 400):
+        later = replace(
+            FIRST, source_key="contact:9:handled:1", occurred_at=DONE + timedelta(minutes=minutes)
+        )
+        with pytest.raises(NotDoneYet, match="has not come yet") as refused:
+            record(dbsession, later)
+        assert refused.value.field == "started_at"
+    with pytest.raises(NotFound):
+        correct(dbsession, "contact:9:handled:1", None, **LATER)
