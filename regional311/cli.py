@@ -120,6 +120,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
     from regional311.catalog.alike import Finder
     from regional311.catalog.refresh import refresh_everything
     from regional311.catalog.search_log import forget_words
+    from regional311.chargeback import rate_uploads
     from regional311.chargeback.agreement_reminders import remind
     from regional311.config.directories import work_packages
     from regional311.cover.due import cover_due
@@ -207,6 +208,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
         Chore("internal_notes", 300, notes.forget),
         Chore("me_too_addresses", 86_400, me_too.forget),
         Chore("alike_entries", 60, Finder()),
+        Errand("rate_sheets", 0.5, rate_uploads.work),
         Chore("packages", 1, lambda session, at: work_packages(session, at, url=settings.url)),
     ]
 

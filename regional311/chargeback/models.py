@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import DATERANGE, TSTZRANGE, ExcludeConstraint, Range
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -554,3 +554,44 @@ class RateProposal(Base):
     decided_at: Mapped[datetime | None]
     reason: Mapped[str | None]
     """Why it was refused or withdrawn."""
+
+
+class RateSheet(Base):
+    """A spreadsheet of rates that somebody sent: read by the worker, then drafted or refused.
+
+    `waiting` → `reading` → `drafted`, `same` when everything is as it was, `broken` with its
+    cells in `errors`, or `refused` as a whole. `content` is erased once it was read.
+    """
+
+    __tablename__ = "rate_sheets"
+    __table_args__ = (
+        CheckConstraint(
+            "state IN ('waiting', 'reading', 'drafted', 'same', 'broken', 'refused')",
+            name="state_known",
+        ),
+        Index(None, "tenant_id", "state"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    name: Mapped[str]
+    """Name of the file."""
+    size: Mapped[int]
+    """Bytes."""
+    content: Mapped[bytes | None] = mapped_column(LargeBinary)
+    state: Mapped[str]
+    rows_read: Mapped[int] = mapped_column(default=0)
+    rows_known: Mapped[int | None]
+    """How many rows the file says it has; what was read counts, not this."""
+    errors: Mapped[list[dict[str, Any]]]
+    """What is broken: row, column, message."""
+    problem: Mapped[str | None]
+    """Why it was refused as a whole."""
+    proposal_id: Mapped[UUID | None]
+    """The change of rates that it became."""
+    sent_by: Mapped[UUID | None]
+    sent_at: Mapped[datetime]
+    seen_at: Mapped[datetime | None]
+    """When a worker was last at it: one that died is replaced by another."""
+    ended_at: Mapped[datetime | None]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, and_, func, or_, select, tuple_
+from sqlalchemy import ARRAY, Row, Text, and_, any_, func, literal, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
@@ -218,12 +218,14 @@ def known_rates(
     provider_id: UUID | None = None,
     activity: str | None = None,
     card: str | None = None,
+    keys: Collection[str] | None = None,
     after: RatePlace | None = None,
     limit: int | None = None,
 ) -> list[Row[Any]]:
     """A partner's rates (this one's unless told), as they were known at an instant.
 
-    `on` keeps those that hold on a day, `activity` and `card` those of some work and of a card;
+    `on` keeps those that hold on a day, `activity` and `card` those of some work and of a card,
+    `keys` those that are named;
     `known_at` None is what is known now. A correction counts from the instant at which it was
     recorded. In the order of cards, work and days; a page begins `after` the place of a rate.
     """
@@ -245,6 +247,8 @@ def known_rates(
         conditions.append(table.c.activity == activity)
     if card is not None:
         conditions.append(table.c.card_key == card)
+    if keys is not None:
+        conditions.append(table.c.key == any_(literal(sorted(set(keys)), ARRAY(Text))))
     place = (
         table.c.card_key,
         table.c.activity,

@@ -9,28 +9,30 @@ ends there, the new one has a key of its own, because a file names each price on
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, cast, func, select, update
+from sqlalchemy import ARRAY, Row, Uuid, any_, cast, func, literal, select, update
 from sqlalchemy.dialects.postgresql import JSONPATH, Range
 
 from regional311.audit.service import record
+from regional311.chargeback import rate_standing
 from regional311.chargeback.models import Rate, RateProposal
 from regional311.chargeback.rate_cards import RateSaid, known_rates, plain
-from regional311.chargeback.rates import RateProblem, rate_problems
 from regional311.database.ids import new_id
-from regional311.database.rows import put, send
+from regional311.database.rows import new_row, put, send
 from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.errors import Conflict, Forbidden, InvalidInput, NotFound, Stale
 from regional311.tenancy.models import Tenant
 
 _DATED = re.compile(r"-\d{4}(-\d{2}(-\d{2})?)?$")
 _LONGEST_KEY = 60
+KEYS_TOLD = 50
+"""Keys that the audit trail names; the proposal has them all."""
 
 OPEN = ("draft", "proposed")
 MOVES = {
@@ -87,47 +89,11 @@ class Change:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Examined:
-    """What changes would make of a partner's rates; nothing is stored."""
-
-    verdicts: tuple[tuple[str, Change, RateSaid | None], ...]
-    """new, changed, gone or same; the change; what is known now."""
-    result: tuple[RateSaid, ...]
-    overlaps: tuple[RateProblem, ...]
-    gaps: tuple[RateProblem, ...]
-    """Only where the changes reach: work in a gap waits as unrated."""
-
-
-def examine(known: Iterable[RateSaid], changes: Sequence[Change]) -> Examined:
-    """Say what changes would make of what is known; pure."""
-    before = {rate.key: rate for rate in known}
-    after = dict(before)
-    verdicts = []
-    touched = set()
-    for change in changes:
-        old = before.get(change.key)
-        if change.rate is None:
-            after.pop(change.key, None)
-            verdict = "gone"
-        else:
-            after[change.key] = change.rate
-            verdict = "new" if old is None else "same" if old == change.rate else "changed"
-        verdicts.append((verdict, change, old))
-        if verdict != "same":
-            touched |= {each.scope for each in (old, change.rate) if each is not None}
-    problems = rate_problems(rate.price for rate in after.values() if rate.scope in touched)
-    return Examined(
-        tuple(verdicts),
-        tuple(after.values()),
-        tuple(each for each in problems if each.kind == "overlap"),
-        tuple(each for each in problems if each.kind == "gap"),
-    )
-
-
-def current(session: TenantSession) -> tuple[list[RateSaid], dict[str, UUID]]:
-    """What is known now, and the row of each key."""
-    rows = known_rates(session)
+def current(
+    session: TenantSession, keys: Collection[str] | None = None
+) -> tuple[list[RateSaid], dict[str, UUID]]:
+    """What is known now, all of it or of some keys, and the row of each key."""
+    rows = known_rates(session, keys=keys)
     return [RateSaid.of_row(row) for row in rows], {row.key: row.id for row in rows}
 
 
@@ -149,10 +115,10 @@ def price_change(
     :raises PriceNotPositive: for a price of zero or less.
     :raises InvalidInput: for a day on which the price does not hold.
     """
-    known, rows = current(session)
-    old = next((each for each in known if each.key == key), None)
-    if old is None:
+    known, rows = current(session, [key])
+    if not known:
         raise NotFound("There is no such rate.")
+    (old,) = known
     if rate.amount <= 0:
         raise PriceNotPositive("A price is more than zero.", field="amount")
     if rows[key] != expected_id:
@@ -174,12 +140,24 @@ def price_change(
     if old.valid_from == valid_from:
         new = replace(rate, key=key, valid_from=valid_from, valid_to=old.valid_to)
         return [Change(key, expected_id, new)]
-    new_key = free_key(key, valid_from, rows)
+    new_key = free_key(key, valid_from, _keys(session))
     new = replace(rate, key=new_key, valid_from=valid_from, valid_to=old.valid_to)
     return [
         Change(key, expected_id, replace(old, valid_to=valid_from)),
         Change(new_key, None, new),
     ]
+
+
+def _keys(session: TenantSession) -> list[str]:
+    return list(
+        session.scalars(
+            select(Rate.key).where(
+                Rate.tenant_id == scope_of(session).tenant_id,
+                ~func.isempty(Rate.recorded),
+                func.upper(Rate.recorded).is_(None),
+            )
+        )
+    )
 
 
 def free_key(key: str, valid_from: date, taken: Iterable[str]) -> str:
@@ -205,11 +183,14 @@ def propose(
     :raises NothingChanges: when everything is as it is known.
     :raises BadRate: or `BadTariff`, when a rate says what is not allowed.
     """
-    known, _rows = current(session)
+    known, _rows = current(session, [change.key for change in changes])
+    before = {rate.key: rate for rate in known}
     for change in changes:
         if change.rate is not None:
             change.rate.check()
-    real = [change for verdict, change, _ in examine(known, changes).verdicts if verdict != "same"]
+    real = [
+        change for change in changes if change.rate is None or change.rate != before.get(change.key)
+    ]
     if not real:
         raise NothingChanges("Everything is as it was: there is nothing to propose.")
     scope = scope_of(session)
@@ -226,7 +207,8 @@ def propose(
             proposed_at=now,
         ),
     )
-    _told(session, now, "rate:draft", proposal_id, {"keys": [change.key for change in real]})
+    keys = [change.key for change in real]
+    _told(session, now, "rate:draft", proposal_id, {"rates": len(keys), "keys": keys[:KEYS_TOLD]})
     return proposal_id
 
 
@@ -276,7 +258,7 @@ def send_for_approval(session: TenantSession, proposal_id: UUID, *, now: datetim
     :raises Stale: when a rate was changed meanwhile.
     """
     proposal = _locked(session, proposal_id, "proposed")
-    _check_changes(session, changes_of(proposal))
+    _check_fits(session, proposal_id, changes_of(proposal))
     _move(session, proposal_id, "proposed", now)
 
 
@@ -300,29 +282,28 @@ def approve(session: TenantSession, proposal_id: UUID, *, now: datetime) -> None
         .where(Tenant.tenant_id == scope.tenant_id, Tenant.id == scope.tenant_id)
         .with_for_update()
     )
-    rows = _check_changes(session, changes)
-    closed = [rows[change.key] for change in changes if change.key in rows]
-    for row_id in closed:
-        begun = session.execute(
-            select(Rate.recorded).where(Rate.tenant_id == scope.tenant_id, Rate.id == row_id)
-        ).scalar_one()
-        session.execute(
-            update(Rate)
-            .where(Rate.tenant_id == scope.tenant_id, Rate.id == row_id)
-            .values(recorded=Range(begun.lower, now, bounds="[)"))
-            .execution_options(synchronize_session=False)
-        )
-    for change in changes:
-        if change.rate is not None:
-            put(
-                session,
-                Rate(
-                    tenant_id=scope.tenant_id,
-                    id=new_id(),
-                    recorded=Range(now, None, bounds="[)"),
-                    **change.rate.values(),
-                ),
+    _check_fits(session, proposal_id, changes)
+    closed = [change.expected for change in changes if change.expected is not None]
+    session.execute(
+        update(Rate)
+        .where(Rate.tenant_id == scope.tenant_id, Rate.id == any_(literal(closed, ARRAY(Uuid))))
+        .values(recorded=func.tstzrange(func.lower(Rate.recorded), now, "[)"))
+        .execution_options(synchronize_session=False)
+    )
+    put(
+        session,
+        *(
+            new_row(
+                Rate,
+                tenant_id=scope.tenant_id,
+                id=new_id(),
+                recorded=Range(now, None, bounds="[)"),
+                **change.rate.values(),
             )
+            for change in changes
+            if change.rate is not None
+        ),
+    )
     send(session)
     session.execute(
         update(Tenant)
@@ -345,22 +326,19 @@ def withdraw(session: TenantSession, proposal_id: UUID, *, now: datetime) -> Non
     _move(session, proposal_id, "withdrawn", now)
 
 
-def _check_changes(session: TenantSession, changes: Sequence[Change]) -> dict[str, UUID]:
-    """Refuse changes that no longer fit; return the row of each key as it is known now."""
-    known, rows = current(session)
-    by_key = {rate.key: rate for rate in known}
-    for change in changes:
-        if rows.get(change.key) != change.expected:
-            now_is, wanted = by_key.get(change.key), change.rate
-            raise Stale(
-                f"The rate {change.key} was changed meanwhile. Withdraw this and begin again.",
-                current=_said(now_is.amount, now_is.valid_from) if now_is else {},
-                submitted=_said(wanted.amount, wanted.valid_from) if wanted else {},
-            )
-    found = examine(known, changes)
-    if found.overlaps:
-        raise RatesOverlap(f"{found.overlaps[0].message} Nothing was changed.", field="valid_from")
-    return rows
+def _check_fits(session: TenantSession, proposal_id: UUID, changes: Sequence[Change]) -> None:
+    """Refuse changes that no longer fit what is known, however many: two statements."""
+    overtaken = rate_standing.fit(session, proposal_id).overtaken
+    if overtaken is not None:
+        now_is = next(iter(current(session, [overtaken])[0]), None)
+        wanted = next(change.rate for change in changes if change.key == overtaken)
+        raise Stale(
+            f"The rate {overtaken} was changed meanwhile. Withdraw this and begin again.",
+            current=_said(now_is.amount, now_is.valid_from) if now_is else {},
+            submitted=_said(wanted.amount, wanted.valid_from) if wanted else {},
+        )
+    for overlap in rate_standing.standing_with(session, proposal_id).of("overlap")[:1]:
+        raise RatesOverlap(f"{overlap.message} Nothing was changed.", field="valid_from")
 
 
 def _locked(session: TenantSession, proposal_id: UUID, wanted: str) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
@@ -58,8 +58,24 @@ MOST_BYTES = 2_000_000
 MOST_UNPACKED = 40_000_000
 MOST_ROWS = 20_000
 MOST_ERRORS = 100
+STEP = 500
+"""Rows after which it is told how far the reading is."""
+
+Progress = Callable[[int, int | None], None]
+"""Called with the rows that were read, and how many the file says there are."""
+
 _REQUIRED = ("key", "card", "activity", "hours", "unit", "model", "amount", "valid_from")
 _DAYS = ("valid_from", "valid_to")
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    InvalidFileException,
+    KeyError,
+    ValueError,
+    IndexError,
+    OSError,
+    SyntaxError,
+    TypeError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +138,10 @@ def _said(rate: RateSaid, name: str) -> Any:
     return getattr(rate, name)
 
 
-def read_sheet(content: bytes) -> Sheet:
+def read_sheet(content: bytes, progress: Progress | None = None) -> Sheet:
     """Read a workbook as `write_sheet` makes it, after somebody edited it.
+
+    Row by row: a large one is not held in memory as a whole, and `progress` hears how far it is.
 
     :raises SheetRefused: for a file that is too large, no workbook, or has other headings.
     """
@@ -131,34 +149,17 @@ def read_sheet(content: bytes) -> Sheet:
         raise SheetRefused(
             f"The file has {len(content):,} bytes; at most {MOST_BYTES:,} are taken.", field="sheet"
         )
-    try:
-        _check_unpacked(content)
-        book = load_workbook(io.BytesIO(content), read_only=True, keep_links=False)
-        sheet = book["Rates"] if "Rates" in book.sheetnames else book.worksheets[0]
-        rows = [list(row) for row in sheet.iter_rows(max_row=MOST_ROWS + 2)]
-    except SheetRefused:
-        raise
-    except (
-        zipfile.BadZipFile,
-        InvalidFileException,
-        KeyError,
-        ValueError,
-        IndexError,
-        OSError,
-        SyntaxError,
-        TypeError,
-    ):
-        raise SheetRefused(
-            "This is not an XLSX workbook that can be read. Download the rates and edit that file.",
-            field="sheet",
-        ) from None
-    _check_headings(rows[0] if rows else [])
-    if len(rows) > MOST_ROWS + 1:
-        raise SheetRefused(f"A file has at most {MOST_ROWS:,} rates.", field="sheet")
     rates: list[tuple[int, RateSaid]] = []
     errors: list[CellError] = []
     places: dict[str, int] = {}
-    for number, row in enumerate(rows[1:], 2):
+    for number, row, known in _rows(content):
+        if number == 1:
+            _check_headings(row)
+            continue
+        if number > MOST_ROWS + 1:
+            raise SheetRefused(f"A file has at most {MOST_ROWS:,} rates.", field="sheet")
+        if progress is not None and (number - 1) % STEP == 0:
+            progress(number - 1, None if known is None else max(known - 1, number - 1))
         if all(cell.value in (None, "") for cell in row):
             continue
         if len(errors) >= MOST_ERRORS:
@@ -175,6 +176,37 @@ def read_sheet(content: bytes) -> Sheet:
         places[rate.key] = number
         rates.append((number, rate))
     return Sheet(tuple(rates), tuple(errors))
+
+
+def _rows(content: bytes) -> Iterator[tuple[int, list[Any], int | None]]:
+    """Each row with its number and how many there should be; an empty sheet has an empty first."""
+    number = 0
+    try:
+        _check_unpacked(content)
+        book = load_workbook(io.BytesIO(content), read_only=True, keep_links=False)
+        sheet = book["Rates"] if "Rates" in book.sheetnames else book.worksheets[0]
+        rows = sheet.iter_rows(max_row=MOST_ROWS + 2)
+        known = sheet.max_row
+    except _UNREADABLE:
+        raise _no_workbook() from None
+    while True:
+        try:
+            row = next(rows, None)
+        except _UNREADABLE:
+            raise _no_workbook() from None
+        if row is None:
+            break
+        number += 1
+        yield number, list(row), known
+    if not number:
+        yield 1, [], known
+
+
+def _no_workbook() -> SheetRefused:
+    return SheetRefused(
+        "This is not an XLSX workbook that can be read. Download the rates and edit that file.",
+        field="sheet",
+    )
 
 
 def _check_unpacked(content: bytes) -> None:

@@ -53,6 +53,7 @@ from regional311.catalog.models import (
     Synonym,
     Taxonomy,
 )
+from regional311.chargeback import rate_uploads
 from regional311.chargeback.collecting import NoBillingPeriod, billing_period
 from regional311.chargeback.models import (
     Agreement,
@@ -1003,12 +1004,27 @@ class RateProposals(Resource):
         if proposal_id is None:
             return None
         table = RateProposal.__table__
+        # a proposal may change every rate there is: pages read its changes one by one
+        columns = [each for each in table.c if each.name != "changes"]
         row = self.request.dbsession.execute(
-            select(table).where(
+            select(*columns).where(
                 table.c.tenant_id == self.request.tenant.id, table.c.id == proposal_id
             )
         ).one_or_none()
         return None if row is None else RateProposalRecord(self.request, name, self, row)
+
+
+class RateSheetRecord(Record):
+    """A spreadsheet of rates that somebody sent, by id; without what is in it."""
+
+
+class RateSheets(Resource):
+    """/rates/sheets/<id>: spreadsheets of rates that the worker reads, or has read."""
+
+    def child(self, name: str) -> Resource | None:
+        sheet_id = _as_id(name)
+        row = None if sheet_id is None else rate_uploads.sheet(self.request.dbsession, sheet_id)
+        return None if row is None else RateSheetRecord(self.request, name, self, row)
 
 
 class PoolRecord(Record):
@@ -1588,6 +1604,8 @@ class Rates(Collection):
     def child(self, name: str) -> Resource | None:
         if name == "proposals":
             return RateProposals(self.request, name, self)
+        if name == "sheets":
+            return RateSheets(self.request, name, self)
         return None if name in ("grid", "price", "sheet") else super().child(name)
 
     def find(self, name: str) -> Any:

@@ -35,7 +35,7 @@ from regional311.catalog.likeness import Likeness
 from regional311.catalog.models import AlikePair
 from regional311.catalog.synonyms import write_synonym
 from regional311.catalog.versions import publish, review, save_draft
-from regional311.chargeback import agreements
+from regional311.chargeback import agreements, rate_uploads
 from regional311.chargeback.agreements import Content
 from regional311.chargeback.billing import draft_statements
 from regional311.chargeback.models import StatementItem, StatementLine
@@ -577,6 +577,7 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("Rates", "price", "POST"): ("rates/price", TERMS),
     ("Rates", "sheet", "GET"): ("rates/sheet", "finance administrator"),
     ("Rates", "sheet", "POST"): ("rates/sheet", "finance administrator"),
+    ("RateSheetRecord", "", "GET"): ("rates/sheets/{rate_sheet}", "finance administrator"),
     ("Rates", "new", "GET"): ("rates/new", "finance administrator"),
     ("Rates", "new", "POST"): ("rates/new", "finance administrator"),
     ("RateProposals", "", "GET"): ("rates/proposals", TERMS),
@@ -1046,6 +1047,9 @@ def found(web_engine, people) -> dict[str, str]:
                 {"me": me},
             ).scalar_one(),
             "rate_proposal": str(rate_proposal_id),
+            "rate_sheet": str(
+                rate_uploads.send_sheet(session, name="matrix.xlsx", content=b"matrix", now=NOW)
+            ),
             "statement": session.execute(
                 text("SELECT public_id FROM statements WHERE id = :id"), {"id": statement_id}
             ).scalar_one(),

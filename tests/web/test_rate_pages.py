@@ -12,6 +12,7 @@ from openpyxl import load_workbook
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import Range
 
+from regional311.chargeback import rate_uploads
 from regional311.chargeback.models import Rate
 from regional311.chargeback.rate_cards import RateSaid
 from regional311.chargeback.rate_changes import Change, propose
@@ -186,7 +187,7 @@ def test_a_stale_price_form_shows_both(finance, approver, rate):
 def test_a_proposal_that_was_overtaken_says_so(finance, approver, rate):
     old = change(finance, rate, amount="6.00", valid_from="2027-01-01").submit("submit").follow()
     agreed(finance, approver, rate, amount="5.00", valid_from="2027-02-01")
-    assert "A rate was changed meanwhile" in finance.get(old.request.path)
+    assert f"The rate {rate} was changed meanwhile" in finance.get(old.request.path)
 
 
 def test_overlaps_and_gaps_are_seen_before_anything_is_saved(finance, rate, people, web_engine):
@@ -294,16 +295,31 @@ def saved(book):
     return target.getvalue()
 
 
+@pytest.fixture
+def worker(web_engine, people, clock):
+    return lambda: rate_uploads.work(web_engine, people.tenants[CITY], lambda: clock.now)
+
+
 def test_a_spreadsheet_goes_out_is_edited_and_comes_in_again(
-    finance, approver, rate, web_engine, people
+    finance, approver, rate, web_engine, people, worker
 ):
     content = finance.get(f"/{CITY}/rates/export").body
-    assert "Everything is as it was" in upload(finance, content)
+
+    def sent(content):
+        page = upload(finance, content).follow()
+        assert "Waits to be read" in page
+        assert 'hx-trigger="every 2s"' in page
+        assert worker() == 1
+        return finance.get(page.request.path)
+
+    same = sent(content)
+    assert "Everything is as it was" in same
+    assert "every 2s" not in same
     book = load_workbook(io.BytesIO(content))
     sheet = book["Rates"]
     mine = next(row for row in sheet.iter_rows(min_row=2) if row[0].value == rate)
     mine[COLUMNS.index("amount")].value = 4.25
-    page = upload(finance, saved(book)).follow()
+    page = sent(saved(book)).click("See what changes")
     assert "Changed" in page
     assert "$4.25 each" in page
     assert len(rates_of(web_engine, people.tenants[CITY], rate)) == 1
@@ -316,12 +332,22 @@ def test_a_spreadsheet_goes_out_is_edited_and_comes_in_again(
     ]
     assert known.amount == Decimal("4.25")
     mine[COLUMNS.index("amount")].value = "=1+1"
-    mine[COLUMNS.index("valid_from")].value = "2026-07-01"
-    broken = upload(finance, saved(book))
-    assert broken.status_int == 400
-    assert "A formula cannot be taken in" in broken or "is text, not a date" in broken
+    broken = sent(saved(book))
+    assert "A formula cannot be taken in" in broken
+    told = finance.get(f"{broken.request.path}?format=json").json
+    assert [each["column"] for each in told["errors"]] == ["amount"]
+    assert "not an XLSX workbook" in sent(b"nothing")
     assert "Choose a file" in upload(finance, None)
-    assert "not an XLSX workbook" in upload(finance, b"nothing")
+    listed = finance.get(f"/{CITY}/rates/sheet")
+    assert listed.text.count("rates.xlsx") >= 4
+    assert approver.get(broken.request.path, status="*").status_int == 403
+
+
+def test_a_sheet_sent_twice_is_read_once(finance, worker):
+    form = finance.get(f"/{CITY}/rates/sheet").forms["sheet-form"]
+    form["sheet"] = ("rates.xlsx", b"twice")
+    assert form.submit().location == form.submit().location
+    assert worker() == 1
 
 
 def test_an_invented_contact_is_priced_step_by_step(finance):
@@ -419,6 +445,84 @@ def test_a_card_of_many_rates_is_read_by_pages_each_rate_once(finance, people, w
     assert seen == everything
     assert "Nothing matches" not in finance.get(f"{url}&after=nonsense")
     assert len(finance.get(f"{url}&format=csv").text.splitlines()) == 121
+
+
+def test_the_grid_is_read_by_pages_and_says_of_all_where_nothing_holds(
+    finance, people, web_engine, statements
+):
+    """120 kinds of work, one of them, on the last page, without a price in September."""
+    card, tenant = f"grid-{new_id().hex[-12:]}", people.tenants[CITY]
+    with session_scope(web_engine, Scope(tenant)) as session:
+        for number in range(120):
+            said = {"card_key": card, "service_key": f"service-{number:03}"}
+            until = date(2026, 9, 1) if number == 117 else None
+            valid = Range(date(2026, 7, 1), until)
+            put(session, priced(tenant, f"{card}-{number}", valid=valid, **said))
+            if until:
+                later = Range(date(2026, 10, 1), None)
+                put(session, priced(tenant, f"{card}-later", valid=later, **said))
+    url = f"/{CITY}/rates/grid?card={card}&as_of=2026-07-01"
+    finance.get(url)
+    statements.clear()
+    page, seen = finance.get(url), 0
+    assert len(statements) <= 8
+    while True:
+        assert "There are days without a price" in page
+        assert f"{card}-117" in page
+        rows = page.html.select("main tbody tr")
+        assert 0 < len(rows) <= 50
+        seen += len(rows)
+        if not page.html.select("a[rel=next]"):
+            break
+        page = page.click(href=".*after=")
+    assert seen == 120
+    assert "Gap: unrated" in page
+    only = finance.get(f"{url}&standing=gaps")
+    assert len(only.html.select("main tbody tr")) == 1
+    assert "There are days without a price" not in finance.get(url.replace("07-01", "10-01"))
+    everything = finance.get(f"{url}&format=json").json
+    assert len(everything) == 120
+    assert [row["scope"]["service"] for row in everything if row["cells"][1]["kind"] == "gap"] == [
+        "service-117"
+    ]
+
+
+def test_a_proposal_of_many_changes_is_read_by_pages(
+    finance, approver, people, web_engine, statements
+):
+    tenant, person = people.tenants[CITY], people.known[people.account(CITY, "finance")]
+    card = f"large-{new_id().hex[-12:]}"
+    with session_scope(web_engine, Scope(tenant, person)) as session:
+        changes = [
+            Change(
+                f"{card}-{number}",
+                None,
+                RateSaid(
+                    key=f"{card}-{number}",
+                    card=card,
+                    activity="follow_up",
+                    amount=Decimal(number + 1),
+                    valid_from=date(2026, 7, 1),
+                    service=f"service-{number}",
+                ),
+            )
+            for number in range(60)
+        ]
+        proposal_id = propose(session, changes, note=None, now=NOW)
+    url = f"/{CITY}/rates/proposals/{proposal_id}"
+    finance.get(url)
+    statements.clear()
+    first = finance.get(url)
+    assert len(statements) <= 10
+    later = first.click(href=".*after=")
+    shown = [row.th.text for page in (first, later) for row in page.html.select("main tbody tr")]
+    assert {f"{card}-{number}" for number in range(60)} <= set(shown)
+    assert len(finance.get(f"{url}?format=json").json["changes"]) == 60
+    press(later, "send")
+    statements.clear()
+    press(approver.get(url), "approve")
+    assert len(statements) < 60
+    assert len(rates_of(web_engine, tenant, card)) == 60
 
 
 def test_proposals_are_read_by_pages_however_many_rates_each_changes(finance, people, web_engine):

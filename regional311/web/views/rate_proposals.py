@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -11,6 +12,7 @@ from pyramid.httpexceptions import HTTPBadRequest, HTTPSeeOther
 from pyramid.view import view_config
 
 from regional311.chargeback import rate_changes as service
+from regional311.chargeback import rate_standing
 from regional311.chargeback.charge_models import MODELS as MODEL_KEYS
 from regional311.chargeback.rate_cards import (
     ACTIVITIES,
@@ -21,7 +23,7 @@ from regional311.chargeback.rate_cards import (
     RateSaid,
     plain,
 )
-from regional311.chargeback.rate_changes import Change, Examined, examine
+from regional311.chargeback.rate_changes import Change
 from regional311.chargeback.rate_grid import grid
 from regional311.chargeback.rate_texts import (
     read_phases,
@@ -82,12 +84,7 @@ STATE_KINDS = {
     "refused": "refused",
     "withdrawn": "neutral",
 }
-VERDICTS = {
-    "new": _("New"),
-    "changed": _("Changed"),
-    "gone": _("Gone"),
-    "same": _("Same"),
-}
+VERDICTS = {"new": _("New"), "changed": _("Changed"), "gone": _("Gone")}
 EDIT, NEW, PAGE = "rates/edit.jinja2", "rates/new.jinja2", "rates/proposal.jinja2"
 
 
@@ -370,8 +367,7 @@ def add(context: Rates, request: Any) -> Any:
         rate.check()
 
         def do() -> dict[str, Any]:
-            _known, rows = service.current(request.dbsession)
-            if rate.key in rows:
+            if service.current(request.dbsession, [rate.key])[0]:
                 raise service.BadKey(f"There is a rate {rate.key} already.", field="key")
             made = service.propose(
                 request.dbsession,
@@ -486,25 +482,54 @@ def proposal(context: RateProposalRecord, request: Any) -> Any:
     """What would change, beside everything else that holds for the same work."""
     row = context.record
     if wanted(request) == "json":
-        return json_response({"id": row.id, "state": row.state, "changes": row.changes})
+        changes = rate_standing.changes_page(request.dbsession, row.id, after=0, limit=None)
+        return json_response(
+            {"id": row.id, "state": row.state, "changes": [said for _place, said in changes]}
+        )
     return _proposal_page(context, request)
 
 
 def _proposal_page(
     context: RateProposalRecord, request: Any, refusal: Any = None
 ) -> dict[str, Any]:
-    words = Words(request)
-    row = context.record
-    changes = service.changes_of(row)
-    known, rows = service.current(request.dbsession)
-    found = examine(known, changes)
-    people = names_of(request.dbsession, (row.proposed_by, row.decided_by))
+    words, row, session = Words(request), context.record, request.dbsession
+    is_open, url = row.state in service.OPEN, _url(request, "proposals", str(row.id))
+    fit = rate_standing.fit(session, row.id)
+    listing = Listing(
+        request,
+        columns=[
+            Column("key", _("Rate")),
+            Column("verdict", _("What happens")),
+            Column("scope", _("For")),
+            Column("before", _("Known now")),
+            Column("after", _("Proposed")),
+        ],
+        filters=[Filter("verdict", _("What happens"), choices=list(VERDICTS.items()))]
+        if fit.new + fit.changed + fit.gone > PAGE_SIZE
+        else [],
+    )
+    listing.path = url
+    found = rate_standing.changes_page(
+        session,
+        row.id,
+        after=_place(listing.after),
+        limit=PAGE_SIZE + 1,
+        verdict=listing.values.get("verdict"),
+    )
+    shown = [Change.of_json(said) for _number, said in found[:PAGE_SIZE]]
+    keys = [each.key for each in shown] if is_open else []
+    known = {rate.key: rate for rate in service.current(session, keys)[0]}
+    listing.fill(
+        [_told(request, words, change, known.get(change.key)) for change in shown],
+        after=str(found[PAGE_SIZE - 1][0]) if len(found) > PAGE_SIZE else None,
+        total=len(shown) if len(found) <= PAGE_SIZE else None,
+    )
+    people = names_of(session, (row.proposed_by, row.decided_by))
     identity = request.identity
     mine = identity is not None and identity.person_id == row.proposed_by
-    is_open = row.state in service.OPEN
-    overtaken = is_open and any(rows.get(each.key) != each.expected for each in changes)
+    overtaken = is_open and fit.overtaken is not None
+    standing = rate_standing.standing_with(session, row.id) if is_open else None
     approves = row.state == "proposed" and may(request, P.RATE_APPROVE)
-    url = _url(request, "proposals", str(row.id))
     return page(
         request,
         proposal=row,
@@ -516,12 +541,24 @@ def _proposal_page(
         when=words.when(row.proposed_at),
         decided_by=people.get(row.decided_by),
         decided_at=words.when(row.decided_at),
-        overtaken=overtaken,
-        rows=list(_told(request, words, found)) if is_open else list(_plain(request, words, row)),
-        grid=grid_facts(request, words, _grid(found)) if is_open else None,
+        overtaken=fit.overtaken if overtaken else None,
+        listing=listing,
+        many=[
+            (title, words.number(many))
+            for title, many in (
+                (VERDICTS["new"], fit.new),
+                (VERDICTS["changed"], fit.changed),
+                (VERDICTS["gone"], fit.gone),
+            )
+            if many
+        ],
+        grid=None
+        if standing is None
+        else grid_facts(request, words, _grid(session, row.id, shown, known), standing),
         may_send=row.state == "draft"
         and may(request, P.RATE_EDIT)
-        and not found.overlaps
+        and standing is not None
+        and not standing.overlaps
         and not overtaken,
         may_withdraw=is_open and may(request, P.RATE_EDIT),
         may_approve=approves and not mine and not overtaken,
@@ -530,42 +567,34 @@ def _proposal_page(
     )
 
 
-def _grid(found: Examined) -> Any:
+def _place(after: str | None) -> int:
+    return int(after) if after and after.isascii() and after.isdecimal() and len(after) < 9 else 0
+
+
+def _grid(
+    session: Any, proposal_id: UUID, shown: Sequence[Change], known: Mapping[str, RateSaid]
+) -> Any:
+    """The same work over time with the proposal: that of the changes on this page."""
     scopes = {
         each.scope
-        for verdict, change, old in found.verdicts
-        for each in (old, change.rate)
-        if each is not None and verdict != "same"
+        for change in shown
+        for each in (known.get(change.key), change.rate)
+        if each is not None
     }
-    keys = frozenset(change.key for verdict, change, _ in found.verdicts if verdict != "same")
-    return grid(found.result, changed=keys, scopes=scopes)
+    rates = rate_standing.rates_with(session, proposal_id, scopes)
+    return grid(rates, changed=frozenset(change.key for change in shown), scopes=scopes)
 
 
-def _told(request: Any, words: Words, found: Examined) -> Any:
-    for verdict, change, old in found.verdicts:
-        rate = change.rate or old
-        assert rate is not None
-        yield {
-            "key": change.key,
-            "verdict": VERDICTS[verdict],
-            "scope": scope_row(request, words, rate.scope),
-            "before": None if old is None else _in_words(request, words, old),
-            "after": None if change.rate is None else _in_words(request, words, change.rate),
-        }
-
-
-def _plain(request: Any, words: Words, row: Any) -> Any:
-    for change in service.changes_of(row):
-        rate = change.rate
-        yield {
-            "key": change.key,
-            "verdict": VERDICTS[
-                "gone" if rate is None else "changed" if change.expected else "new"
-            ],
-            "scope": "" if rate is None else scope_row(request, words, rate.scope),
-            "before": None,
-            "after": None if rate is None else _in_words(request, words, rate),
-        }
+def _told(request: Any, words: Words, change: Change, old: RateSaid | None) -> dict[str, Any]:
+    rate = change.rate or old
+    verdict = "gone" if change.rate is None else "changed" if change.expected else "new"
+    return {
+        "key": change.key,
+        "verdict": VERDICTS[verdict],
+        "scope": "" if rate is None else scope_row(request, words, rate.scope),
+        "before": None if old is None else _in_words(request, words, old),
+        "after": None if change.rate is None else _in_words(request, words, change.rate),
+    }
 
 
 def _in_words(request: Any, words: Words, rate: RateSaid) -> list[str]:

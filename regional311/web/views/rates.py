@@ -8,7 +8,7 @@ from typing import Any
 from pyramid.view import view_config
 
 from regional311.calendars import instant
-from regional311.chargeback import terms
+from regional311.chargeback import rate_standing, terms
 from regional311.chargeback.rate_cards import (
     HOURS,
     LANGUAGES,
@@ -19,6 +19,7 @@ from regional311.chargeback.rate_cards import (
 )
 from regional311.chargeback.rate_grid import grid
 from regional311.chargeback.rate_texts import say_phases, say_steps, say_surcharges
+from regional311.chargeback.rates import RateProblem
 from regional311.identity.permissions import Permissions as P
 from regional311.web.billing_wording import Words, as_of, holds, page
 from regional311.web.i18n import _, translated
@@ -290,8 +291,10 @@ def scope_row(request: Any, words: Words, scope: Any) -> str:
     return ", ".join(parts)
 
 
-def grid_facts(request: Any, words: Words, laid: Any) -> dict[str, Any]:
-    """A grid as the template shows it."""
+def grid_facts(
+    request: Any, words: Words, laid: Any, standing: rate_standing.Standing
+) -> dict[str, Any]:
+    """A page of a grid as the template shows it, with what stands in all of it."""
     stretches = []
     for stretch in laid.stretches:
         if stretch.since is None:
@@ -304,8 +307,10 @@ def grid_facts(request: Any, words: Words, laid: Any) -> dict[str, Any]:
         stretches.append(title)
     return {
         "stretches": stretches,
-        "gaps": laid.gaps,
-        "overlaps": laid.overlaps,
+        "gaps": standing.gaps,
+        "overlaps": standing.overlaps,
+        "first_gaps": [_problem(request, words, each) for each in standing.of("gap")],
+        "first_overlaps": [_problem(request, words, each) for each in standing.of("overlap")],
         "rows": [
             {
                 "card": row.scope.card,
@@ -326,6 +331,24 @@ def grid_facts(request: Any, words: Words, laid: Any) -> dict[str, Any]:
     }
 
 
+def _problem(request: Any, words: Words, problem: RateProblem) -> str:
+    """A gap or an overlap in words, with the days and the keys of its rates."""
+    first, second = problem.keys
+    told = {
+        "first": first,
+        "second": second,
+        "day": words.day(problem.from_on),
+        "last": words.last_day(problem.to_on),
+    }
+    if problem.kind == "gap":
+        said = _("${day} to ${last}: nothing between ${first} and ${second}", mapping=told)
+    elif problem.to_on is None:
+        said = _("from ${day} on: both ${first} and ${second}", mapping=told)
+    else:
+        said = _("${day} to ${last}: both ${first} and ${second}", mapping=told)
+    return translated(request, said)
+
+
 @view_config(
     context=Rates,
     name="grid",
@@ -334,12 +357,52 @@ def grid_facts(request: Any, words: Words, laid: Any) -> dict[str, Any]:
     renderer="rates/grid.jinja2",
 )
 def rate_grid(context: Rates, request: Any) -> Any:
-    """Work against time: which price holds when, where none does, and where two would."""
+    """Work against time: which price holds when, where none does, and where two would.
+
+    A page has so many kinds of work; what it says of gaps counts all that fit the filters.
+    """
     words = Words(request)
     recorded_on, known_at = known_on(request)
-    rates = [RateSaid.of_row(row) for row in known_rates(request.dbsession, known_at=known_at)]
     day = as_of(request, words)
-    listing = Listing(
+    listing = _grid_listing(request, words)
+    listing.filters[0].value = day.isoformat()
+    listing.filters[1].value = recorded_on.isoformat() if recorded_on else ""
+    chosen = listing.values
+    asked = rate_standing.Asked(
+        known_at, day, *(chosen[name] for name in ("card", "activity", *_OF_WORK))
+    )
+    form = wanted(request)
+    scopes = rate_standing.work_page(
+        request.dbsession,
+        asked,
+        after=listing.after,
+        limit=PAGE_SIZE + 1 if form == "html" else None,
+        with_gaps=chosen["standing"] == "gaps",
+    )
+    shown = scopes[:PAGE_SIZE] if form == "html" else scopes
+    rates = rate_standing.rates_of_work(request.dbsession, shown, known_at=known_at)
+    laid = grid(rates, since=day)
+    if form == "json":
+        return json_response(_grid_rows(laid))
+    listing.fill(
+        shown,
+        after=rate_standing.place_of(shown[-1]) if len(scopes) > PAGE_SIZE else None,
+        total=len(shown) if len(scopes) <= PAGE_SIZE else None,
+    )
+    return page(
+        request,
+        listing=listing,
+        grid=grid_facts(request, words, laid, rate_standing.standing(request.dbsession, asked)),
+        rates_url=f"/{request.tenant.slug}/rates",
+    )
+
+
+_OF_WORK = ("channel", "language", "hours")
+
+
+def _grid_listing(request: Any, words: Words) -> Listing:
+    work = rated_work(request.dbsession)
+    return Listing(
         request,
         columns=[Column("work", _("Work"))],
         filters=[
@@ -348,14 +411,14 @@ def rate_grid(context: Rates, request: Any) -> Any:
             Filter(
                 "card",
                 _("Rate card"),
-                choices=[(each, each) for each in sorted({rate.card for rate in rates})],
+                choices=[(each, each) for each in sorted({card for card, _activity in work})],
             ),
             Filter(
                 "activity",
                 _("Activity"),
                 choices=[
                     (each, words("activity", each))
-                    for each in sorted({rate.activity for rate in rates})
+                    for each in sorted({each for _card, each in work})
                 ],
             ),
             Filter("channel", _("Channel"), choices=[(each, CHANNELS[each]) for each in CHANNELS]),
@@ -365,48 +428,35 @@ def rate_grid(context: Rates, request: Any) -> Any:
                 choices=[(each, words("language", each)) for each in LANGUAGES],
             ),
             Filter("hours", _("Hours"), choices=[(each, words("hours", each)) for each in HOURS]),
+            Filter(
+                "standing",
+                _("Show"),
+                choices=[("gaps", _("Only work with days without a price"))],
+            ),
         ],
     )
-    listing.filters[0].value = day.isoformat()
-    listing.filters[1].value = recorded_on.isoformat() if recorded_on else ""
-    asked = listing.values
-    chosen = [
-        rate
-        for rate in rates
-        if all(
-            asked[name] in (None, getattr(rate, name))
-            for name in ("card", "activity", "channel", "language", "hours")
-        )
-    ]
-    laid = grid(chosen, since=day)
-    if wanted(request) == "json":
-        return json_response(
-            [
+
+
+def _grid_rows(laid: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "scope": {
+                "card": row.scope.card,
+                "activity": row.scope.activity,
+                "channel": row.scope.channel,
+                "service": row.scope.service,
+                "language": row.scope.language,
+                "hours": row.scope.hours,
+            },
+            "cells": [
                 {
-                    "scope": {
-                        "card": row.scope.card,
-                        "activity": row.scope.activity,
-                        "channel": row.scope.channel,
-                        "service": row.scope.service,
-                        "language": row.scope.language,
-                        "hours": row.scope.hours,
-                    },
-                    "cells": [
-                        {
-                            "from": stretch.since,
-                            "to": stretch.until,
-                            "kind": cell.kind,
-                            "rates": [rate.key for rate in cell.rates],
-                        }
-                        for stretch, cell in zip(laid.stretches, row.cells, strict=True)
-                    ],
+                    "from": stretch.since,
+                    "to": stretch.until,
+                    "kind": cell.kind,
+                    "rates": [rate.key for rate in cell.rates],
                 }
-                for row in laid.rows
-            ]
-        )
-    return page(
-        request,
-        listing=listing,
-        grid=grid_facts(request, words, laid),
-        rates_url=f"/{request.tenant.slug}/rates",
-    )
+                for stretch, cell in zip(laid.stretches, row.cells, strict=True)
+            ],
+        }
+        for row in laid.rows
+    ]

@@ -1,0 +1,188 @@
+"""A spreadsheet of rates is read by the worker: drafted whole, or refused whole."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from openpyxl import load_workbook
+from sqlalchemy import text
+
+from regional311.chargeback import rate_changes, rate_sheets, rate_uploads
+from regional311.chargeback.rate_cards import RateSaid, known_rates
+from regional311.chargeback.rate_sheets import COLUMNS, MOST_BYTES, SheetRefused, write_sheet
+from regional311.database.rows import put
+from regional311.identity.models import Membership
+
+pytestmark = pytest.mark.commits
+
+NOW = datetime(2026, 11, 3, 17, tzinfo=UTC)
+JULY = date(2026, 7, 1)
+PHONE = RateSaid("phone", "card", "contact_handled", Decimal("4.90"), JULY, channel="phone")
+
+
+@pytest.fixture
+def office(region):
+    """Somebody who may change the City's rates, with one rate there."""
+    with region.of("city") as session:
+        put(
+            session,
+            Membership(
+                tenant_id=region.tenants["city"],
+                person_id=region.preparer,
+                name="Fin",
+                email="fin@city.example",
+                roles=["finance"],
+            ),
+        )
+    region.rate("city", "phone", "contact_handled", "4.90", channel="phone")
+    return region
+
+
+def send(region, content, name="rates.xlsx"):
+    with region.of("city", region.preparer) as session:
+        return rate_uploads.send_sheet(session, name=name, content=content, now=NOW)
+
+
+def read(region, at=NOW):
+    return rate_uploads.work(region.engine, region.tenants["city"], lambda: at)
+
+
+def sheet(region, sheet_id, slug="city"):
+    with region.of(slug) as session:
+        return rate_uploads.sheet(session, sheet_id)
+
+
+def kept(region):
+    """What there is of rates and proposals, and what is kept of files."""
+    with region.of("city") as session:
+        return session.execute(
+            text(
+                "SELECT (SELECT count(*) FROM rates), (SELECT count(*) FROM rate_proposals),"
+                " (SELECT count(*) FROM rate_sheets WHERE content IS NOT NULL)"
+            )
+        ).one()
+
+
+def broken(**cells):
+    book = load_workbook(io.BytesIO(write_sheet([PHONE])))
+    for name, value in cells.items():
+        book["Rates"].cell(2, COLUMNS.index(name) + 1).value = value
+    target = io.BytesIO()
+    book.save(target)
+    return target.getvalue()
+
+
+def test_a_file_becomes_a_draft_of_whoever_sent_it(office, monkeypatch):
+    monkeypatch.setattr(rate_sheets, "STEP", 1)
+    told = []
+    set_ = rate_uploads._set
+    monkeypatch.setattr(
+        rate_uploads,
+        "_set",
+        lambda session, sheet_id, **values: (
+            told.append(values),
+            set_(session, sheet_id, **values),
+        ),
+    )
+    web = replace(PHONE, key="web", channel="web", amount=Decimal("0.20"))
+    dearer = replace(PHONE, amount=Decimal(5))
+    sheet_id = send(office, write_sheet([dearer, web]), "  City   rates.xlsx ")
+    waiting = sheet(office, sheet_id)
+    assert (waiting.state, waiting.name, waiting.rows_read) == ("waiting", "City rates.xlsx", 0)
+    assert read(office) == 1
+    assert read(office) == 0
+    found = sheet(office, sheet_id)
+    assert (found.state, found.rows_read, found.errors) == ("drafted", 2, [])
+    assert found.ended_at == NOW
+    # how far it is was told on the way, each in a transaction of its own
+    assert [each["rows_read"] for each in told if "rows_known" in each] == [1, 2]
+    assert tuple(kept(office)) == (1, 1, 0)
+    with office.of("city") as session:
+        (row,) = rate_changes.proposals(session)
+        assert (row.id, row.proposed_by, row.note) == (
+            found.proposal_id,
+            office.preparer,
+            "City rates.xlsx",
+        )
+        assert row.names == ["phone", "web"]
+        assert [rate.amount for rate in known_rates(session)] == [Decimal("4.9")]
+        trail = session.scalars(text("SELECT action FROM audit_events ORDER BY id")).all()
+        assert trail == ["rate:send_sheet", "rate:draft"]
+    assert sheet(office, sheet_id, "county") is None
+
+
+@pytest.mark.parametrize(
+    ("content", "state", "said"),
+    [
+        (broken(amount="=4+1"), "broken", [(2, "amount", "formula")]),
+        (broken(valid_from="2026-07-01"), "broken", [(2, "valid_from", "is text, not a date")]),
+        (b"key,card\n", "refused", "not an XLSX workbook"),
+        (write_sheet([PHONE]), "same", "Everything is as it was"),
+        (
+            write_sheet([PHONE, replace(PHONE, amount=Decimal(6))]),
+            "broken",
+            [(3, "key", "Row 2 has this key already")],
+        ),
+    ],
+    ids=["formula", "day as text", "no workbook", "same", "twice"],
+)
+def test_what_cannot_be_taken_is_named_and_nothing_is_drafted(office, content, state, said):
+    sheet_id = send(office, content)
+    assert read(office) == 1
+    found = sheet(office, sheet_id)
+    assert (found.state, found.proposal_id) == (state, None)
+    if state == "broken":
+        assert [(each["row"], each["column"]) for each in found.errors] == [
+            (row, column) for row, column, _ in said
+        ]
+        for each, (_, _, message) in zip(found.errors, said, strict=True):
+            assert message in each["message"]
+    else:
+        assert said in found.problem
+    assert tuple(kept(office)) == (1, 0, 0)
+
+
+def test_files_that_are_none_are_refused_at_once(office):
+    for content, said in ((b"", "not empty"), (b"x" * (MOST_BYTES + 1), "too large")):
+        with pytest.raises(SheetRefused, match=said):
+            send(office, content)
+    assert tuple(kept(office)) == (1, 0, 0)
+
+
+def test_a_worker_that_died_is_replaced_and_one_at_work_is_left_alone(office):
+    sheet_id = send(office, write_sheet([replace(PHONE, amount=Decimal(5))]))
+    with office.of("city") as session:
+        rate_uploads._set(session, sheet_id, state="reading", seen_at=NOW)
+    assert read(office, NOW + timedelta(minutes=4)) == 0
+    assert read(office, NOW + timedelta(minutes=6)) == 1
+    assert sheet(office, sheet_id).state == "drafted"
+
+
+def test_who_may_not_change_rates_any_more_drafts_nothing(office):
+    sheet_id = send(office, write_sheet([replace(PHONE, amount=Decimal(5))]))
+    with office.of("city") as session:
+        session.execute(text("UPDATE memberships SET roles = '{auditor}'"))
+    assert read(office) == 1
+    found = sheet(office, sheet_id)
+    assert (found.state, found.proposal_id) == ("refused", None)
+    assert "may not change rates any more" in found.problem
+    assert tuple(kept(office)) == (1, 0, 0)
+
+
+def test_a_mistake_of_ours_refuses_the_file_and_stops_nobody(office, monkeypatch):
+    first = send(office, write_sheet([replace(PHONE, amount=Decimal(5))]))
+    second = send(office, write_sheet([replace(PHONE, amount=Decimal(6))]))
+    original = rate_uploads.read_sheet
+
+    def once(*args):
+        monkeypatch.setattr(rate_uploads, "read_sheet", original)
+        raise RuntimeError("Ana Q, 503-555-0100")
+
+    monkeypatch.setattr(rate_uploads, "read_sheet", once)
+    assert read(office) == 2
+    assert sheet(office, first).problem == rate_uploads.NOT_UNDERSTOOD
+    assert sheet(office, second).state == "drafted"
