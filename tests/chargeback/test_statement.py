@@ -91,6 +91,7 @@ def test_a_line_is_rounded_once_half_away_from_zero(exact, cents):
 
 
 def test_the_total_is_the_sum_of_rounded_lines_not_the_rounded_sum():
+    """Source: EN 16931, rule BR-CO-10."""
     lines = [line(position, "0.005") for position in range(1, 4)]
     assert total_cents(lines) == 3
 

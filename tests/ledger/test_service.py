@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from regional311.database.ids import new_id
 from regional311.database.session import acting_for, ask
 from regional311.errors import KeyReused, NotFound
 from regional311.ledger import queries, service
-from regional311.ledger.books import Leg, credit, debit, entry_problems
+from regional311.ledger.books import Leg, credit, debit, entry_problems, leg_problems
 from regional311.ledger.periods import PeriodsCloseInOrder, close_period
 from regional311.ledger.service import (
     AlreadyReversed,
@@ -411,3 +412,48 @@ def test_the_balance_as_of_any_day_is_the_sum_until_then(books, lots, day):
     assert sum(after.values()) == 0
     whole = sum(cents for _days, cents, back in lots if not back)
     assert balance()["due_from_partners"] - before == whole
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(legs=st.lists(st.tuples(st.integers(-1, 3), st.integers(-1, 3)), max_size=4))
+def test_the_database_takes_just_what_balances_whoever_sends_it(books, legs):
+    """What the rules say of legs, its own check says too, without any of our code between."""
+    source = str(new_id())
+
+    def send():
+        with books.of("city") as session:
+            service.lock_open_period(session, "2026-10")
+            session.execute(
+                text(
+                    "WITH entry AS (INSERT INTO journal_entries (tenant_id, id, period_key,"
+                    " service_period, memo, source_key, leg_count, total_cents, posted_at)"
+                    " VALUES (:t, :e, '2026-10', '2026-10', 'x', :source, :many, :total, :now))"
+                    " INSERT INTO postings (tenant_id, entry_id, leg, account_key, debit_cents,"
+                    " credit_cents) SELECT :t, :e, row_number() OVER (), 'cash', leg.* FROM"
+                    " jsonb_to_recordset(:legs) AS leg (debit bigint, credit bigint)"
+                ),
+                {
+                    "t": session.scope.tenant_id,
+                    "e": new_id(),
+                    "source": source,
+                    "many": len(legs),
+                    "total": sum(debited for debited, _ in legs),
+                    "now": NOW,
+                    "legs": json.dumps([{"debit": one, "credit": two} for one, two in legs]),
+                },
+            )
+
+    wrong = leg_problems([Leg("cash", *each) for each in legs])
+    if wrong:
+        with pytest.raises(DBAPIError):
+            send()
+    else:
+        send()
+    with books.of("city") as session:
+        found = session.execute(
+            text("SELECT count(*) FROM journal_entries WHERE source_key = :source"),
+            {"source": source},
+        ).scalar_one()
+    assert found == (0 if wrong else 1)
