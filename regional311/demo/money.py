@@ -83,7 +83,7 @@ def move_money(
     for slug, share in ((COUNTY, 2), (HELPLINE, 1)):
         bill = owed.get(region.ids[slug])
         if bill is not None and bill.payer_kind == "partner" and bill.total_cents >= share:
-            _pay(engine, region, bill, bill.total_cents // share, finance[city], now)
+            pay(engine, region, bill, bill.total_cents // share, finance[city], now)
     bill = owed.get(region.ids[COUNTY])
     if bill is not None:
         _dispute(engine, bill, finance[region.ids[COUNTY]], now)
@@ -100,7 +100,7 @@ def move_money(
             )
 
 
-def _pay(
+def pay(
     engine: Engine,
     region: Published,
     bill: Billed,
@@ -108,6 +108,7 @@ def _pay(
     person_id: UUID,
     now: datetime,
 ) -> None:
+    """Record that a partner paid so much of a bill, on that day; a second time nothing happens."""
     slug = region.slugs[bill.issuer_id]
     with session_scope(engine, Scope(bill.issuer_id, person_id)) as session:
         if settlement.payments(session, statement_id=bill.statement_id, limit=1):

@@ -1,4 +1,4 @@
-"""The demo: configure the region, replay a month, work it, bill it, check the books.
+"""The demo: configure the region, replay a month, work it, bill it and the one a year before.
 
 Every step is skipped when it was done before, so that a second run is ready in seconds and one
 that was interrupted goes on where it stopped.
@@ -34,6 +34,7 @@ from regional311.demo.agreements import CITY, set_in_motion
 from regional311.demo.contacts import DrawnContact, LineAnswer, Month
 from regional311.demo.money import move_money, plan_money
 from regional311.demo.work import answer_referrals, work_requests
+from regional311.demo.year_before import bill_year_before
 from regional311.errors import Conflict
 from regional311.identity.passwords import hash_password
 from regional311.identity.permissions import ROLE_PERMISSIONS
@@ -152,6 +153,9 @@ def run(
     with _timed(report, "bill"):
         period = Period.month(month.period)
         partners = {slug: region.ids[slug] for slug in region.partners}
+        bill_year_before(
+            engine, region, period, finance=people["finance"], approver=people["approver"]
+        )
         plan_money(engine, region, period, finance=people["finance"], now=_now())
         billed = bill_month(
             engine,

@@ -5,9 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
+from regional311.calendars import Period
+from regional311.chargeback.checks import check_region
+from regional311.chargeback.documents.content import read_document
+from regional311.chargeback.queries import statements
+from regional311.database.session import Scope, session_scope
 from regional311.demo.run import DemoReport, OtherDemo, run
-from regional311.referral.snapshot import invalidate
+from regional311.metering.models import UsageEvent
+from regional311.referral.snapshot import invalidate, published
 from regional311.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,6 +70,37 @@ def test_a_small_month_is_billed_and_its_books_hold(report: DemoReport) -> None:
     assert paid.pop(helpline, 0) == totals.get(helpline, 0)
     assert set(paid.values()) == {0}
     assert set(told["seconds"]) == {"configure", "people", "contacts", "work", "bill", "check"}
+
+
+def test_covers_compare_with_the_year_before_which_was_paid(site, report: DemoReport) -> None:
+    """A twelfth less work at the prices of its days, and the same share of what is shared."""
+    engine, _settings = site
+    region = published(engine)
+    partners = {slug: region.ids[slug] for slug in region.partners}
+    for period in (Period.of(2025, 10), None):
+        label = None if period is None else period.label
+        failing = [each for each in check_region(engine, partners, label) if not each.holds]
+        assert failing == []
+    (bill,) = [
+        each
+        for each in report.statements
+        if (each["issuer"], each["payer"]) == ("city-of-portland", "multnomah-county")
+    ]
+    with session_scope(engine, Scope(partners["multnomah-county"])) as session:
+        document = read_document(session, bill["number"])
+        earlier = [
+            row.total_cents
+            for row in statements(session, side="received", period_key="2025-10")
+            if row.counterparty_id == partners["city-of-portland"]
+        ]
+        months = {row.source_key[:8] for row in session.scalars(select(UsageEvent))}
+    period, cents = document.last_year
+    assert (period, [cents]) == ("October 2025", earlier)
+    assert 0 < cents < bill["total_cents"] == document.total_cents
+    assert "more than for October 2025" in " ".join(document.sentences)
+    share = next(part for part in document.parts if part.kind == "pool")
+    assert (share.amount_cents, share.last_year_cents) == (2_500_000, 2_500_000)
+    assert "2025-10:" in months
 
 
 def test_everybody_has_an_account_and_the_password_stays_private(site, report: DemoReport) -> None:
