@@ -8,8 +8,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from regional311.database.protection import protect
 
-revision = "0071"
-down_revision = "0070"
+revision = "0074"
+down_revision = "0073"
 branch_labels = None
 depends_on = None
 
