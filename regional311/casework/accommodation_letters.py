@@ -1,7 +1,8 @@
 """Letters about accommodations: that there is something, where, and by when; never what.
 
-Whoever reads over a shoulder, or at a mail server, learns neither who asked for what nor how it was
-decided. That stands on the pages to which the letters lead.
+Whoever reads over a shoulder, at a mail server or on a locked screen learns neither who asked for
+what nor how it was decided. That stands on the pages to which mail and texts lead. A letter on
+paper, which is closed, says it itself: who asks for one may have no page to look at.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from typing import Any
 from uuid import UUID
 
 from regional311.casework.coordinators import Terms
+from regional311.casework.paper import Paper, paper_row
 from regional311.database.rows import put
 from regional311.database.session import TenantSession, scope_of
 from regional311.identity.permissions import Permissions
 from regional311.identity.queries import who_may
 from regional311.locale.sentences import in_language
-from regional311.notices.service import day_in, outbox_row
+from regional311.notices.service import day_in, outbox_row, reached_at
 from regional311.notices.wording import Wording, usual
 
 
@@ -87,18 +89,45 @@ def tell_person(
     event: str,
     *,
     day: date | None = None,
+    outcome: str = "",
+    words: str = "",
     now: datetime,
 ) -> None:
-    """Tell the person, in their language and if they gave an address, that there is news."""
-    if not row.email:
+    """Tell the person, in their language and in the way that they chose, that there is news.
+
+    `outcome` and `words` are for paper only. Who has no such way looks at their page, or is called.
+    """
+    by = heard_by(row)
+    if by == "post":
+        put(
+            session,
+            paper_row(
+                row,
+                event,
+                Paper(
+                    letters.partner,
+                    link_of(letters, row),
+                    letters.terms.coordinator(row.bureau_key),
+                    letters.terms.appeals.get(row.language) or letters.terms.appeal,
+                ),
+                day=day,
+                outcome=outcome,
+                words=words,
+                now=now,
+            ),
+        )
         return
-    link = f"{letters.url}/accommodation/{letters.slug}/{row.link_token}" if row.link_token else ""
+    reached = None if by == "none" else reached_at(by, row.email, row.phone)
+    if reached is None:
+        return
+    channel, recipient = reached
     put(
         session,
         outbox_row(
             row.tenant_id,
             event=event,
-            recipient=row.email,
+            recipient=recipient,
+            channel=channel,
             language=row.language,
             now=now,
             subject_id=row.id,
@@ -107,8 +136,19 @@ def tell_person(
                 "partner": letters.partner,
                 "day": day_in(day, row.language),
             },
-            address=link,
+            address=link_of(letters, row),
             translate=in_language,
             wording=letters.wording,
+            confidential=True,
         ),
     )
+
+
+def heard_by(row: Any) -> str:
+    """By what somebody hears of theirs: email, text, post, or none."""
+    return row.updates_by or ("email" if row.email else "none")
+
+
+def link_of(letters: Letters, row: Any) -> str:
+    """Where the person's own page is, in an address that says nothing of what it is about."""
+    return f"{letters.url}/a/{letters.slug}/{row.link_token}" if row.link_token else ""

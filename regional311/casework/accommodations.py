@@ -18,6 +18,7 @@ from sqlalchemy import and_, or_, select
 
 from regional311.audit.service import record
 from regional311.casework.accommodation_letters import Letters, tell_coordinator, tell_person
+from regional311.casework.hearing import LONGEST_ADDRESS
 from regional311.casework.models import Accommodation, AccommodationNote
 from regional311.database.ids import new_id, public_id, token_hash
 from regional311.database.locking import locked
@@ -107,6 +108,10 @@ class Asked:
     name: str | None = None
     phone: str | None = None
     email: str | None = None
+    address: str | None = None
+    """Where letters on paper go."""
+    updates_by: str = "none"
+    """By what they hear, as `hearing.way` gives it."""
     reach: str | None = None
     """How they want to be reached, in their own words: relay, large print, a friend."""
 
@@ -124,6 +129,8 @@ def check(asked: Asked) -> None:
     for name in ("name", "phone", "email", "place", "reach"):
         if len(getattr(asked, name) or "") > LONGEST_NAME:
             raise NotWanted(f"At most {LONGEST_NAME} characters.", field=name)
+    if len(asked.address or "") > LONGEST_ADDRESS:
+        raise NotWanted(f"At most {LONGEST_ADDRESS} characters.", field="address")
 
 
 def take(
@@ -153,7 +160,7 @@ def take(
             public_id=number,
             source_key=asked.source_key,
             token_hash=token_hash(asked.token),
-            link_token=asked.token if asked.email else None,
+            link_token=None if asked.updates_by == "none" else asked.token,
             sort=asked.sort,
             kind=asked.kind,
             bureau_key=asked.bureau_key or None,
@@ -165,6 +172,8 @@ def take(
             name=asked.name or None,
             phone=asked.phone or None,
             email=asked.email or None,
+            address=asked.address or None,
+            updates_by=asked.updates_by,
             reach=asked.reach or None,
             state="received",
             received_at=now,
@@ -203,7 +212,7 @@ def acknowledge(
     _note(session, row_id, "accommodation:acknowledge", now, {})
     if words and words.strip():
         _say(session, row_id, words, now, internal=False)
-    tell_person(session, letters, row, "accommodation_acknowledged", now=now)
+    tell_person(session, letters, row, "accommodation_acknowledged", words=words or "", now=now)
 
 
 def decide(
@@ -232,7 +241,16 @@ def decide(
     until = None if outcome == "withdrawn" else today + timedelta(days=APPEAL_DAYS)
     _end(session, row, outcome, words, until, now)
     event = "accommodation_decided" if until else "accommodation_news"
-    tell_person(session, letters, row, event, day=until, now=now)
+    tell_person(
+        session,
+        letters,
+        row,
+        event,
+        day=until,
+        outcome=outcome if until else "",
+        words=words,
+        now=now,
+    )
 
 
 def _end(
@@ -339,7 +357,15 @@ def answer_appeal(
         now,
         {"before": before, "outcome": outcome},
     )
-    tell_person(session, letters, row, "accommodation_appeal_answered", now=now)
+    tell_person(
+        session,
+        letters,
+        row,
+        "accommodation_appeal_answered",
+        outcome=outcome,
+        words=words,
+        now=now,
+    )
 
 
 def on_appeal(sort: str) -> tuple[str, ...]:
@@ -405,7 +431,7 @@ def add_words(
             session, letters, row_id, number, bureau, day, event="accommodation_added", now=now
         )
     elif not internal:
-        tell_person(session, letters, row, "accommodation_news", now=now)
+        tell_person(session, letters, row, "accommodation_news", words=words, now=now)
 
 
 def _say(

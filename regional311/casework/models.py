@@ -168,6 +168,7 @@ class Accommodation(Base):
             "(appeal_outcome IS NULL) = (appeal_answered_at IS NULL)",
             name="answered_with_an_outcome",
         ),
+        CheckConstraint("updates_by IN ('email', 'text', 'post', 'none')", name="updates_by_known"),
         Index(None, "tenant_id", "state", "received_at"),
         Index(None, "tenant_id", "received_at"),
         {"info": TENANT},
@@ -191,7 +192,11 @@ class Accommodation(Base):
     name: Mapped[str | None]
     phone: Mapped[str | None]
     email: Mapped[str | None]
+    address: Mapped[str | None]
+    """Where letters on paper go."""
     reach: Mapped[str | None]
+    updates_by: Mapped[str | None]
+    """By what the person hears; null: it came in before that was asked, and is by e-mail."""
     state: Mapped[str]
     outcome: Mapped[str | None]
     outcome_words: Mapped[str | None]
@@ -213,7 +218,7 @@ class Accommodation(Base):
     """Who of the partner that took it in wrote it down, if not the person."""
     coordinator_id: Mapped[UUID | None]
     link_token: Mapped[str | None]
-    """The end of the person's link, for letters to them; kept only with an address."""
+    """The end of the person's link, for messages to them; kept only where some go."""
     forgotten_at: Mapped[datetime | None]
     """When everything but what is counted was erased."""
     updated_at: Mapped[datetime]

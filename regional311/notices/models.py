@@ -26,7 +26,7 @@ class OutboxMessage(Base):
             "state IN ('pending', 'sent', 'dead', 'aside', 'withdrawn', 'gathered')",
             name="state_known",
         ),
-        CheckConstraint("channel IN ('email', 'text')", name="channel_known"),
+        CheckConstraint("channel IN ('email', 'text', 'post')", name="channel_known"),
         Index(
             "ix_outbox_messages_due",
             "tenant_id",
@@ -50,6 +50,19 @@ class OutboxMessage(Base):
             postgresql_where=text("cause_id IS NOT NULL AND state = 'pending'"),
         ),
         Index(
+            "ix_outbox_messages_posted",
+            "tenant_id",
+            "subject_id",
+            postgresql_where=text("channel = 'post' AND state = 'pending'"),
+        ),
+        Index(
+            "ix_outbox_messages_begins",
+            "tenant_id",
+            "begins_for",
+            "begins_at",
+            postgresql_where=text("begins_for IS NOT NULL"),
+        ),
+        Index(
             "ix_outbox_messages_texted",
             "tenant_id",
             "recipient",
@@ -64,7 +77,7 @@ class OutboxMessage(Base):
     """What it tells of: request_received, request_closed, referral_sent, ..."""
     subject_id: Mapped[UUID | None]
     channel: Mapped[str] = mapped_column(default="email", server_default="email")
-    """By what it leaves: email, or text to a telephone."""
+    """By what it leaves: email, text to a telephone, or post, which a person prints."""
     recipient: Mapped[str]
     language: Mapped[str] = mapped_column(default="en")
     heading: Mapped[str]
@@ -90,6 +103,10 @@ class OutboxMessage(Base):
     """When it was given up."""
     cause_id: Mapped[UUID | None]
     """What it was written by that may yet be undone: a row of a change of many."""
+    begins_for: Mapped[str | None]
+    """Of the first message about its subject to an address: which mailbox, as a digest."""
+    begins_at: Mapped[datetime | None]
+    """When it left."""
     digest: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     """It waits for the letter of the day, in which it leaves with others."""
 

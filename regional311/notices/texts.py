@@ -21,6 +21,10 @@ SHORT: Final[Mapping[str, str]] = {
     "me_too_closed": "{partner}: {number}, yours too, is closed. {message} {link}",
     "referral_sent": "There is something new for you. {link}",
     "referral_answered": "There is something new for you: an answer. {link}",
+    "accommodation_acknowledged": "{partner}: somebody has {number} in hand. {link}",
+    "accommodation_decided": "{partner}: there is an answer on {number}. Read it by {day}: {link}",
+    "accommodation_news": "{partner}: there is something new on {number}. {link}",
+    "accommodation_appeal_answered": "{partner}: {number} was looked at again. {link}",
 }
 """The text of each event that is told by text, too. ``{link}`` is the bare address."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any, Final
 
@@ -21,6 +21,8 @@ from regional311.casework.accommodations import (
     NotWanted,
 )
 from regional311.casework.coordinators import terms_of
+from regional311.casework.hearing import LONGEST_ADDRESS, WAYS, CannotHear, way
+from regional311.casework.paper import HOLDS
 from regional311.database.session import TenantSession, acting_for
 from regional311.referral.decision import screen
 from regional311.referral.loop import working_days_after
@@ -40,6 +42,7 @@ from regional311.web.forms import (
     TextWidget,
 )
 from regional311.web.i18n import _, page_language
+from regional311.web.news import sends_texts
 from regional311.web.partners import REGION
 from regional311.web.telling import Telling, telling
 
@@ -78,15 +81,12 @@ STATE_WORDS: Final[Mapping[str, Any]] = {
     "decided": _("Decided"),
     "withdrawn": _("Taken back"),
 }
-OUTCOME_WORDS: Final[Mapping[str, Any]] = {
-    "granted": _("Granted"),
-    "granted_differently": _("Granted in another way"),
-    "denied": _("Not granted"),
-    "resolved": _("Put right"),
-    "found": _("The complaint is justified"),
-    "not_found": _("The complaint is not justified"),
-    "sent_on": _("Sent on to who must decide it"),
-    "withdrawn": _("Taken back"),
+OUTCOME_WORDS: Final[Mapping[str, Any]] = {key: _(said) for key, said in HOLDS.items()}
+WAY_WORDS: Final[Mapping[str, Any]] = {
+    "email": _("By e-mail"),
+    "text": _("By text to a mobile phone"),
+    "post": _("By a letter on paper"),
+    "none": _("Not at all: I look at my own page, or call"),
 }
 
 
@@ -152,10 +152,28 @@ class AccommodationForm(Schema):
         widget=TextWidget(type="email", autocomplete="email"),
         missing=None,
     )
+    updates_by = SchemaNode(
+        Choice(WAYS),
+        title=_("How you want to hear from us"),
+        description=_(
+            "A message says that there is news, and never what it is about. A letter says all of "
+            "it. If you choose nothing, we write to the address you left."
+        ),
+        widget=RadioWidget(values=list(WAY_WORDS.items())),
+        missing=None,
+    )
+    address = SchemaNode(
+        String(LONGEST_ADDRESS, multiline=True),
+        title=_("Your postal address, for letters"),
+        widget=TextAreaWidget(rows=3, maxlength=LONGEST_ADDRESS, autocomplete="street-address"),
+        missing=None,
+        plain=True,
+        asked_if=json.dumps([[["updates_by", ["post"]]]]),
+    )
     reach = SchemaNode(
         String(accommodations.LONGEST_NAME),
-        title=_("How we best reach you"),
-        description=_("For example by relay, by text, in large print, through somebody you trust."),
+        title=_("What else we should know to reach you"),
+        description=_("For example by relay, in large print, through somebody you trust."),
         widget=TextWidget(autocomplete="off"),
         missing=None,
     )
@@ -168,6 +186,16 @@ class AccommodationForm(Schema):
         offices = offices_of(kw["request"])
         self["owner"].typ = Choice([value for value, _label in offices])
         self["owner"].widget = SelectWidget(values=offices, empty=_("Choose"))
+        texts = _somebody_texts(kw["request"], offices)
+        if texts:
+            self["updates_by"].description = _(
+                "A message says that there is news, and never what it is about. A letter says all "
+                "of it. If you choose nothing, we write to the address you left, or text your "
+                "number."
+            )
+        offered = [each for each in WAY_WORDS.items() if texts or each[0] != "text"]
+        self["updates_by"].typ = Choice([key for key, _words in offered])
+        self["updates_by"].widget = RadioWidget(values=offered)
 
 
 def offices_of(request: Any) -> list[tuple[str, Any]]:
@@ -196,6 +224,25 @@ def offices_of(request: Any) -> list[tuple[str, Any]]:
             for key, row in sorted(bureaus, key=lambda each: each[1].name)
         )
     return found
+
+
+def _somebody_texts(request: Any, offices: Iterable[tuple[str, Any]]) -> bool:
+    slugs = {value.partition("/")[0] for value, _label in offices}
+    return any(sends_texts(request, slug) for slug in sorted(slugs))
+
+
+def _way(request: Any, slug: str, values: Mapping[str, Any]) -> str:
+    """By what they hear, as they chose or as they left it. Raises `CannotHear`, translated."""
+    try:
+        return way(
+            values["updates_by"],
+            email=values["email"],
+            phone=values["phone"],
+            address=values["address"],
+            texts=sends_texts(request, slug),
+        )
+    except CannotHear as error:
+        raise CannotHear(_(error.message), field=error.field) from error
 
 
 def _first(tell: Telling) -> str:
@@ -251,8 +298,10 @@ def take(
         channel=channel,
         language=language,
         bureau_key=bureau or None,
+        updates_by=_way(request, slug, values),
         **{
-            name: values[name] for name in ("needed_on", "place", "name", "phone", "email", "reach")
+            name: values[name]
+            for name in ("needed_on", "place", "name", "phone", "email", "address", "reach")
         },
     )
     tell = telling(request)

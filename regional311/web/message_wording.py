@@ -68,10 +68,10 @@ KINDS = {
     "withdrawn": "neutral",
     "gathered": "done",
 }
-CHANNELS = {"email": _("E-mail"), "text": _("Text")}
+CHANNELS = {"email": _("E-mail"), "text": _("Text"), "post": _("Letter on paper")}
 
 _KEYS = re.compile(
-    r"(/(?:(?:track|mine|answer|letters)|(?:chat|accommodation)/[\w-]+)/)([\w.-]{4})[\w.~-]{6,}"
+    r"(/(?:(?:track|mine|answer|letters)|(?:chat|accommodation|a)/[\w-]+)/)([\w.-]{4})[\w.~-]{6,}"
 )
 
 

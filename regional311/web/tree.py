@@ -173,7 +173,8 @@ class Root(Resource):
             return Mine(self.request, name, self)
         if name == "services":
             return PublicServices(self.request, name, self)
-        if name == "accommodation":
+        if name in ("accommodation", "a"):
+            # the short one is for messages: it says nothing of what they are about
             return AccommodationDoor(self.request, name, self)
         if name == "articles":
             return PublicArticles(self.request, name, self)

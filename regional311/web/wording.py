@@ -297,6 +297,7 @@ ACTIONS: Final[Mapping[str, Any]] = {
     "request:undo": _("Change undone"),
     "request:hand_on": _("Handed on to another partner"),
     "request:send_back": _("Sent back to who handed it on"),
+    "accommodation:posted": _("A letter is in the post"),
     "request:came_back": _("Came back from another partner"),
     "request:link": _("Linked with another"),
     "request:unlink": _("Link with another ended"),

@@ -53,6 +53,8 @@ def taken(dbsession, letters):
         needed_on=date(2026, 11, 2),
         **dict.fromkeys(("place", "name", "phone", "reach"), "Zephyrine"),
         email="z@zephyr.example",
+        address="Zephyrine's house",
+        updates_by="email",
     )
     number = accommodations.take(
         dbsession,

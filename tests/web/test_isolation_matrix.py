@@ -287,10 +287,14 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
             f"accommodations/{{accommodation}}/{name}",
             "coordinator",
         )
-        for name in ("acknowledge", "answer-appeal", "decide", "note", "office")
+        for name in ("acknowledge", "answer-appeal", "decide", "note", "office", "posted")
     },
     ("AccommodationFigures", "", "GET"): (
         "accommodation-figures",
+    ("AccommodationRecord", "letter", "GET"): (
+        "accommodations/{accommodation}/letter",
+        "coordinator",
+    ),
         "supervisor coordinator administrator auditor",
     ),
     ("Settings", "accommodation", "GET"): ("settings/accommodation", "administrator"),

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any, Final
+from uuid import UUID
 
-from pyramid.httpexceptions import HTTPSeeOther
+from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.view import view_config
 from sqlalchemy import select
 
 from regional311.audit.queries import history
-from regional311.casework import accommodations
+from regional311.casework import accommodations, paper
 from regional311.casework.accommodation_figures import Group, counted_until, counts
+from regional311.casework.accommodation_letters import heard_by
 from regional311.casework.accommodation_terms import set_terms
 from regional311.casework.accommodations import (
     LONGEST,
@@ -27,6 +29,7 @@ from regional311.casework.coordinators import Coordinator, Terms, terms_of
 from regional311.identity.members import names_of
 from regional311.identity.permissions import Permissions as P
 from regional311.insight.suppression import FEW, THRESHOLD, WITHHELD, Said, suppress
+from regional311.notices.service import day_in
 from regional311.tenancy.models import Tenant
 from regional311.web.accommodation_origins import keep_to_the_cleared, origin_of
 from regional311.web.accommodations import (
@@ -34,6 +37,7 @@ from regional311.web.accommodations import (
     KIND_WORDS,
     OUTCOME_WORDS,
     STATE_WORDS,
+    WAY_WORDS,
     AccommodationForm,
     letters_of,
     signs_in,
@@ -214,6 +218,10 @@ def listed(context: Accommodations, request: Any) -> dict[str, Any]:
             }
             for each in found
         ],
+        "to_post": [
+            (number, f"{here}/{number}#letters")
+            for number in paper.to_post(request.dbsession, bureaus=bureaus)
+        ],
         "figures_url": f"/{tell.slug}/accommodation-figures",
         "unnamed": bureaus == (),
         "whose": None if bureaus is None else [tell.bureau(tell.slug, each) for each in bureaus],
@@ -356,6 +364,7 @@ def one(context: AccommodationRecord, request: Any) -> dict[str, Any]:
 
 def _page(context: AccommodationRecord, request: Any, **failed: Any) -> dict[str, Any]:
     tell, row = telling(request), context.record
+    here = request.resource_path(context).rstrip("/")
     past = history(request.dbsession, row.id)
     words = accommodations.words_on(request.dbsession, row.id)
     names = names_of(
@@ -431,7 +440,20 @@ def _page(context: AccommodationRecord, request: Any, **failed: Any) -> dict[str
             (_("Name"), row.name),
             (_("Phone"), row.phone),
             (_("Email"), row.email),
+            (_("Postal address"), row.address),
             (_("How to reach them"), row.reach),
+            (_("They hear from us"), HEARS[heard_by(row)] if row.forgotten_at is None else None),
+        ],
+        "untold": row.forgotten_at is None and heard_by(row) == "none",
+        "letters": [
+            {
+                "url": f"{here}/letter?letter={each.id}",
+                "posted_url": None if each.sent_at else f"{here}/posted",
+                "id": str(each.id),
+                "when": tell.day(each.created_at),
+                "sent": tell.day(each.sent_at),
+            }
+            for each in paper.papers(request.dbsession, row.id)
         ],
         "words": [
             {
@@ -619,6 +641,61 @@ def give_to_office(context: AccommodationRecord, request: Any) -> Any:
     return handle_form_submission(
         request, form, on_success, lambda: _page(context, request, office=form)
     )
+
+
+# --- letters on paper -----------------------------------------------------------------------------
+
+HEARS: Final = {**WAY_WORDS, "none": _("Nothing is sent to them")}
+
+
+@view_config(
+    context=AccommodationRecord,
+    name="letter",
+    permission=P.ACCOMMODATION_WORK,
+    request_method="GET",
+    renderer="accommodations/letter.jinja2",
+)
+def letter(context: AccommodationRecord, request: Any) -> dict[str, Any]:
+    """A letter to be printed, as it goes into the envelope."""
+    found = next(
+        (
+            each
+            for each in paper.papers(request.dbsession, context.record.id)
+            if str(each.id) == request.GET.get("letter", "")
+        ),
+        None,
+    )
+    if found is None:
+        raise HTTPNotFound
+    here = request.resource_path(context).rstrip("/")
+    return {
+        "letter": found,
+        "partner": request.tenant.name,
+        "day": day_in(found.created_at.astimezone(telling(request).zone).date(), found.language),
+        "posted_url": None if found.sent_at else f"{here}/posted",
+        "crumbs": [
+            (f"/{request.tenant.slug}/accommodations", _("Accommodations")),
+            (here, context.record.public_id),
+            (None, _("Letter")),
+        ],
+    }
+
+
+@view_config(
+    context=AccommodationRecord,
+    name="posted",
+    permission=P.ACCOMMODATION_WORK,
+    request_method="POST",
+)
+def posted(context: AccommodationRecord, request: Any) -> HTTPSeeOther:
+    """Say that a letter is in the post."""
+    try:
+        letter_id = UUID(request.POST.get("letter", ""))
+    except ValueError:
+        raise HTTPNotFound from None
+    paper.posted(request.dbsession, context.record.id, letter_id, now=request.now)
+    request.flash("success", _("It is in the post."))
+    return HTTPSeeOther(location=request.resource_path(context).rstrip("/"))
 
 
 # --- figures --------------------------------------------------------------------------------------

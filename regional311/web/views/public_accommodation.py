@@ -9,6 +9,7 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
 
 from regional311.casework import accommodations
+from regional311.casework.accommodation_letters import heard_by
 from regional311.casework.accommodations import OPEN, may_appeal
 from regional311.casework.coordinators import Terms
 from regional311.database.session import in_nobodys_name
@@ -16,6 +17,7 @@ from regional311.web.accommodations import (
     OUTCOME_WORDS,
     SORT_WORDS,
     STATE_WORDS,
+    WAY_WORDS,
     AccommodationForm,
     due_after,
     letters_of,
@@ -175,6 +177,10 @@ def _own(context: AccommodationLink, request: Any, **failed: Any) -> dict[str, A
                 OUTCOME_WORDS[row.appeal_outcome] if row.appeal_outcome else None,
             ),
             (_("What became of that"), row.appeal_answer),
+            (
+                _("You hear from us"),
+                WAY_WORDS[heard_by(row)] if row.forgotten_at is None else None,
+            ),
         ],
         "coordinator": coordinator,
         "appeal_words": _appeal_words(request, context, terms) if row.state == "decided" else None,
