@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from regional311.database.session import mark_changed, scope_of
 from regional311.locale.sentences import in_language
+from regional311.notices.bounds import TOO_MANY, too_many
 from regional311.notices.choosing import ALWAYS
 from regional311.notices.delivery import Complete, Letter, as_written
 from regional311.notices.models import MailTrouble, NoticeChoice, NoticeStop, OutboxMessage
@@ -71,14 +72,18 @@ def leaving(settings: Settings, more: Complete = as_written) -> Complete:
 def who_gets(session: Session, letters: Sequence[Letter], now: datetime) -> list[Letter]:
     """Give the leased letters that leave now; what becomes of the others is written down.
 
-    Three statements, and one a reason.
+    Three statements, those of :func:`regional311.notices.bounds.too_many`, and one a reason.
     """
     if not letters:
         return []
     known = _known(session, letters)
+    decided = [(letter, _instead(letter, known, now)) for letter in letters]
+    leave = [letter for letter, values in decided if values is None]
+    flood = too_many(session, leave, now)
     kept: list[Letter] = []
-    for letter in letters:
-        values = _instead(letter, known, now)
+    for letter, values in decided:
+        if letter.id in flood:
+            values = {"state": "dead", "died_at": now, "last_error": TOO_MANY}  # noqa: PLW2901
         if values is None:
             kept.append(letter)
             continue

@@ -558,6 +558,7 @@ def withdraw(session: TenantSession, subject_id: UUID) -> None:
             heading="",
             body="",
             sent_body=None,
+            begins_for=None,
             state=case((OutboxMessage.state == "sent", "sent"), else_="withdrawn"),
         ),
         execution_options={"synchronize_session": False},

@@ -21,6 +21,7 @@ from regional311.errors import InvalidInput, NotFound
 from regional311.inbox.mail_server import _Controller
 from regional311.notices.choosing import ALWAYS, TO_STAFF, choices, choose, gather
 from regional311.notices.delivery import Fate, Letter, compose
+from regional311.notices.handling import send_again
 from regional311.notices.leaving import leaving, who_gets, with_way_out
 from regional311.notices.models import MailTrouble, OutboxMessage
 from regional311.notices.quiet import TEXTS, Hours, leaves_at, next_digest
@@ -92,6 +93,72 @@ def row_of(session, letter):
     return session.execute(
         select(OutboxMessage.__table__).where(OutboxMessage.id == letter.id)
     ).one()
+
+
+# Bounds
+
+
+def begun(session, address, number, **said):
+    """So many requests that name an address, each with the message that it was received."""
+    return [
+        leased(session, recipient=address, event="request_received", **said) for _ in range(number)
+    ]
+
+
+def sent(session, letter, at):
+    session.execute(
+        text("UPDATE outbox_messages SET state = 'sent', sent_at = :at WHERE id = :id"),
+        {"at": at, "id": letter.id},
+    )
+
+
+def test_one_mailbox_is_told_of_a_few_new_matters_an_hour_however_it_is_spelled(city):
+    victim = f"ana.{new_id()}"
+    letters = [
+        *begun(city, f"{victim}@example.org", 6),
+        *begun(city, f"{victim}+1@Example.org", 3),
+        *begun(city, f"{victim.upper()}@EXAMPLE.org", 3),
+    ]
+    assert who_gets(city, letters, NOW) == letters[:10]
+    row = row_of(city, letters[10])
+    assert (row.state, row.attempts) == ("dead", 0)
+    assert "somebody may be naming another" in row.last_error
+    assert did_not_arrive(city, letters[10].subject_id)
+    other = leased(city, event="request_received")
+    assert who_gets(city, [other], NOW) == [other]
+    # a person has looked, and has it sent
+    assert send_again(city, [letters[10].id], now=NOW) == 1
+    again = replace(letters[10], sendings=2)
+    assert who_gets(city, [again], NOW) == [again]
+    # the hour is over, the day is not
+    later = NOW + timedelta(minutes=61)
+    more = begun(city, f"{victim}@example.org", 11)
+    assert who_gets(city, more, later) == more[:10]
+    much_later = begun(city, f"{victim}@example.org", 11)
+    assert who_gets(city, much_later, NOW + timedelta(hours=5)) == much_later[:10]
+    assert who_gets(city, begun(city, f"{victim}@example.org", 1), NOW + timedelta(hours=7)) == []
+    tomorrow = begun(city, f"{victim}@example.org", 1)
+    assert who_gets(city, tomorrow, NOW + timedelta(hours=26)) == tomorrow
+
+
+def test_who_was_told_of_a_matter_hears_how_it_goes_on(city):
+    number = "+15035550188"
+    first = begun(city, number, 5, channel="text")
+    assert who_gets(city, first, NOW) == first
+    for letter in first:
+        sent(city, letter, NOW)
+    assert who_gets(city, begun(city, number, 1, channel="text"), NOW) == []
+    news = leased(city, recipient=number, channel="text", subject_id=first[0].subject_id)
+    assert who_gets(city, [news], NOW) == [news]
+
+
+def test_a_message_that_is_tried_again_counts_once_and_colleagues_never(city):
+    address = f"{new_id()}@example.org"
+    letters = begun(city, address, 10)
+    assert who_gets(city, letters, NOW) == letters
+    assert who_gets(city, letters, NOW + timedelta(minutes=1)) == letters
+    staff = [leased(city, recipient=address, event="reviews_due") for _each in range(12)]
+    assert who_gets(city, staff, NOW) == staff
 
 
 # Stops

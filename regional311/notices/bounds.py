@@ -1,0 +1,122 @@
+"""How many matters one mailbox or number is told of: whoever asks may name somebody else's.
+
+A request is taken in whatever address it names; what is bounded is what leaves. Only messages that
+**begin** a matter at an address count, such as that a request was received: who was told of one
+hears how it goes on. What is too much is not sent and waits for a person, who may have it sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from regional311.database.session import mark_changed, scope_of
+from regional311.notices.delivery import Letter
+from regional311.notices.models import OutboxMessage
+from regional311.notices.service import TO_PEOPLE
+
+HOUR: Final = timedelta(hours=1)
+DAY: Final = timedelta(days=1)
+MOST: Final[Mapping[str, tuple[int, int]]] = {"email": (10, 30), "text": (5, 12)}
+"""Matters that begin at one address in an hour and in a day, by channel."""
+TOO_MANY: Final = (
+    "Too many requests have named this address or number lately: somebody may be naming another's."
+    " Look at them; what is meant for whoever is there can be sent again."
+)
+
+_DOTLESS: Final = frozenset({"gmail.com", "googlemail.com"})
+"""Where dots in a name mean nothing."""
+
+
+def mailbox(channel: str, address: str) -> str:
+    """Give what all spellings of an address that reach one mailbox have in common, as a digest.
+
+    >>> mailbox("email", "Ana+1@Example.org") == mailbox("email", "ana@example.org")
+    True
+    >>> mailbox("email", "a.n.a@gmail.com") == mailbox("email", "ana+x@googlemail.com")
+    True
+    >>> mailbox("text", "+15035550123") == mailbox("text", "+15035550124")
+    False
+    """
+    known = address.strip().lower()
+    if channel == "email":
+        name, _at, domain = known.rpartition("@")
+        name = name.partition("+")[0] or name
+        if domain in _DOTLESS:
+            name, domain = name.replace(".", ""), "gmail.com"
+        known = f"{name}@{domain}"
+    return hashlib.sha256(f"{channel}:{known}".encode()).hexdigest()
+
+
+def too_many(session: Session, letters: Sequence[Letter], now: datetime) -> set[UUID]:
+    """Give which letters would begin one matter too many; those that begin one are marked.
+
+    What somebody has sent again leaves. Two statements, none where nobody outside is written to,
+    and one to mark.
+    """
+    asked = [
+        each
+        for each in letters
+        if each.event in TO_PEOPLE and each.subject_id is not None and each.sendings == 1
+    ]
+    if not asked:
+        return set()
+    tenant_id = scope_of(session).tenant_id
+    told = {
+        (row.recipient, row.subject_id)
+        for row in session.execute(
+            select(OutboxMessage.recipient, OutboxMessage.subject_id).where(
+                OutboxMessage.tenant_id == tenant_id,
+                OutboxMessage.subject_id.in_({each.subject_id for each in asked}),
+                OutboxMessage.recipient.in_({each.recipient for each in asked}),
+                (OutboxMessage.state == "sent") | OutboxMessage.begins_at.is_not(None),
+            )
+        )
+    }
+    places = {each.id: mailbox(each.channel, each.recipient) for each in asked}
+    counted = {
+        row.begins_for: (row.hour, row.day)
+        for row in session.execute(
+            select(
+                OutboxMessage.begins_for,
+                func.count().filter(OutboxMessage.begins_at > now - HOUR).label("hour"),
+                func.count().label("day"),
+            )
+            .where(
+                OutboxMessage.tenant_id == tenant_id,
+                OutboxMessage.begins_for.in_(set(places.values())),
+                OutboxMessage.begins_at > now - DAY,
+            )
+            .group_by(OutboxMessage.begins_for)
+        )
+    }
+    beyond: set[UUID] = set()
+    begins: list[UUID] = []
+    for letter in asked:
+        if (letter.recipient, letter.subject_id) in told:
+            continue
+        place = places[letter.id]
+        hour, day = counted.get(place, (0, 0))
+        an_hour, a_day = MOST[letter.channel]
+        if hour >= an_hour or day >= a_day:
+            beyond.add(letter.id)
+            continue
+        counted[place] = (hour + 1, day + 1)
+        told.add((letter.recipient, letter.subject_id))
+        begins.append(letter.id)
+    for each in begins:
+        session.execute(
+            update(OutboxMessage)
+            .where(OutboxMessage.tenant_id == tenant_id, OutboxMessage.id == each)
+            .values(begins_for=places[each], begins_at=now)
+            .execution_options(synchronize_session=False)
+        )
+    if begins:
+        mark_changed(session)
+    return beyond
