@@ -1,5 +1,5 @@
-"""What the person who asked does with their request, by its secret link: add words, open it again,
-say whether it helped.
+"""What the person who asked does with their request, by its secret link: add words and files, open
+it again, say whether it helped.
 
 Every function is called in the scope of the partner that gave out the link; the request may live
 with another one, the ``owner_id``. Nothing here looks at the clock or commits.
@@ -20,8 +20,10 @@ from regional311.database.rows import new_row, put
 from regional311.database.session import TenantSession, acting_for
 from regional311.errors import Conflict, InvalidInput
 from regional311.intake import lifecycle
+from regional311.intake.added_files import send_file
 from regional311.intake.models import RequestNote, ServiceRequest
 from regional311.intake.service import NO_FOLLOWERS, Followers, change_request
+from regional311.intake.uploads import Upload
 
 LONGEST: Final = 2000
 MOST_NOTES: Final = 30
@@ -53,18 +55,20 @@ def add_words(
     *,
     owner_id: UUID,
     request_id: UUID,
-    text: str,
+    text: str | None,
+    file: Upload | None = None,
     now: datetime,
     followers: Followers = NO_FOLLOWERS,
 ) -> None:
-    """Keep what the person adds. Work that waited for the person goes on.
+    """Keep what the person adds: words, a file, or both. Work that waited for the person goes on.
 
-    Raises `InvalidInput` for no words or too many, `TooMany`, `NotFound`.
+    Raises `InvalidInput` for nothing at all or too many words, `TooMany`, `TooManyFiles`,
+    `NotFound`.
     """
-    text = _words(text)
+    words = None if file is not None and not (text or "").strip() else _words(text or "")
     with acting_for(session, owner_id):
         request = locked(session, ServiceRequest, request_id, None, {}, "request")
-        if _note(session, request, text, now) and request.state == "waiting_person":
+        if _heard(session, request, words, file, now) and request.state == "waiting_person":
             change_request(
                 session,
                 now=now,
@@ -81,6 +85,7 @@ def reopen(
     owner_id: UUID,
     request_id: UUID,
     text: str,
+    file: Upload | None = None,
     now: datetime,
     followers: Followers = NO_FOLLOWERS,
 ) -> None:
@@ -98,7 +103,7 @@ def reopen(
                 " was closed.",
                 field="text",
             )
-        _note(session, request, text, now)
+        _heard(session, request, text, file, now)
         change_request(
             session,
             now=now,
@@ -139,6 +144,22 @@ def _words(text: str) -> str:
     if not found or len(found) > LONGEST:
         raise InvalidInput(f"Write something, at most {LONGEST} characters.", field="text")
     return found
+
+
+def _heard(
+    session: TenantSession,
+    request: ServiceRequest,
+    words: str | None,
+    file: Upload | None,
+    now: datetime,
+) -> bool:
+    """Keep words and a file; False when both were just sent."""
+    said = words is not None and _note(session, request, words, now)
+    shown = file is not None and send_file(session, request.id, file, now=now)
+    if shown:
+        request.heard_at = request.updated_at = now
+        session.flush()
+    return said or shown
 
 
 def _note(session: TenantSession, request: ServiceRequest, text: str, now: datetime) -> bool:

@@ -612,12 +612,13 @@ class Visit(Base):
 
 
 class Attachment(Base):
-    """A file that somebody sent as the answer to a question; kept as it came, or erased."""
+    """A file that somebody sent, in answer to a question or added later; kept, or erased."""
 
     __tablename__ = "attachments"
     __table_args__ = (
         UniqueConstraint("tenant_id", "subject_id", "question"),
         CheckConstraint("(content IS NULL) = (erased_at IS NOT NULL)", name="there_or_erased"),
+        CheckConstraint("audience IN ('staff', 'person')", name="audience_known"),
         {"info": TENANT},
     )
 
@@ -634,6 +635,8 @@ class Attachment(Base):
     content: Mapped[bytes | None] = mapped_column(LargeBinary)
     stored_at: Mapped[datetime]
     erased_at: Mapped[datetime | None]
+    audience: Mapped[str] = mapped_column(default="staff", server_default="staff")
+    """Who may have it: staff, or the person who asked, too, by their link."""
 
 
 class HeldFile(Base):

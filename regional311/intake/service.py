@@ -384,7 +384,12 @@ def request_rows(
 
 
 def attachment_rows(
-    tenant_id: UUID, subject_id: UUID, files: Iterable[Upload], *, now: datetime
+    tenant_id: UUID,
+    subject_id: UUID,
+    files: Iterable[Upload],
+    *,
+    now: datetime,
+    audience: str = "staff",
 ) -> list[Attachment]:
     """Make the rows of files that were sent for a need, or received with a request or referral."""
     return [
@@ -400,6 +405,7 @@ def attachment_rows(
             digest=each.digest,
             content=each.content,
             stored_at=now,
+            audience=audience,
         )
         for each in files
     ]

@@ -36,6 +36,7 @@ from regional311.exchange import service as exchange
 from regional311.identity.models import TrackingToken
 from regional311.intake import lifecycle as intake_lifecycle
 from regional311.intake import me_too, needs
+from regional311.intake.attachments import SENT
 from regional311.intake.models import (
     CHANNELS,
     Attachment,
@@ -1188,10 +1189,19 @@ class Planner:
     def _received_files(
         self, receiver_id: UUID, subject_id: UUID, shared: Mapping[str, Any]
     ) -> list[Attachment]:
-        """The receiver's files: they go with the answers that name them, or not at all."""
-        if "answers" not in shared:
+        """The receiver's files: they go with the answers that name them, or not at all.
+
+        What answers no question goes where the person's words may go.
+        """
+        if not self.intake.files:
             return []
-        return attachment_rows(receiver_id, subject_id, self.intake.files, now=self.now)
+        words = "note" in self.fields or ("problem" in self.fields and "location" in shared)
+        going = [
+            each
+            for each in self.intake.files
+            if (words if each.question.startswith(SENT) else "answers" in shared)
+        ]
+        return attachment_rows(receiver_id, subject_id, going, now=self.now)
 
     def _transfer(self, decision: Decision) -> None:
         number = self._number(decision)

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from regional311.audit.service import audit_row, record
@@ -29,7 +29,7 @@ from regional311.database.session import TenantSession, acting_for, mark_changed
 from regional311.errors import Conflict, InvalidInput
 from regional311.exchange import service as exchange
 from regional311.intake import lifecycle, links
-from regional311.intake.attachments import PREFIX
+from regional311.intake.attachments import PREFIX, SENT
 from regional311.intake.models import (
     Attachment,
     Contact,
@@ -283,6 +283,16 @@ def _go(
             RequestUpdate.client_id.is_(None),
         )
     ).all()
+    sent = Attachment.question.startswith(SENT)
+    # answers go with what they answer, and what the person sent besides with their words
+    going = [
+        condition
+        for goes, condition in (
+            ("answers" in shared, ~sent),
+            ("note" in shared or "problem" in shared, sent),
+        )
+        if goes
+    ]
     files: list[Any] = (
         list(
             session.execute(
@@ -292,10 +302,11 @@ def _go(
                     Attachment.content.is_not(None),
                     # what staff added is theirs, as internal notes are
                     ~Attachment.question.startswith(PREFIX),
+                    or_(*going),
                 )
             )
         )
-        if "answers" in shared
+        if going
         else []
     )
     request.state, request.resolution = "closed", "not_our_responsibility"

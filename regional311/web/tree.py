@@ -121,6 +121,7 @@ PUBLIC_VIEWS = frozenset(
         "search",
         "service",
         "sitemap.xml",
+        "where",
         "suggest",
         "texts",
     }

@@ -65,6 +65,12 @@ REQUEST_STATES: Final[Mapping[str, tuple[Any, str]]] = {
 HELPED: Final[Mapping[str, Any]] = {"yes": _("Yes"), "partly": _("Partly"), "no": _("No")}
 """Whether it helped, as the person says."""
 
+FILE_AUDIENCES: Final[Mapping[str, Any]] = {
+    "staff": _("Staff only"),
+    "person": _("The person who asked, too, by their link"),
+}
+"""Who may have a file of a request."""
+
 PRIORITIES: Final[Mapping[str, Any]] = {
     "low": _("Low"),
     "normal": _("Normal"),
@@ -281,6 +287,8 @@ ACTIONS: Final[Mapping[str, Any]] = {
     "request:rate": _("The person said whether it helped"),
     "request:note": _("Note added"),
     "request:attach": _("File added"),
+    "request:sent_file": _("The person sent a file"),
+    "request:show_file": _("Who may have a file was changed"),
     "settings:accommodation": _("Terms of accommodations set"),
     "accommodation:take": _("Taken in"),
     "accommodation:acknowledge": _("Acknowledged"),
@@ -289,6 +297,7 @@ ACTIONS: Final[Mapping[str, Any]] = {
     "accommodation:appeal": _("Appealed by the person"),
     "accommodation:answer_appeal": _("Appeal answered"),
     "accommodation:give": _("Given to another office"),
+    "accommodation:posted": _("A letter is in the post"),
     "accommodation:forget": _("Erased, but for what is counted"),
     "bulk:ask": _("Change of several asked for"),
     "bulk:undo": _("Change of several undone"),
@@ -297,7 +306,6 @@ ACTIONS: Final[Mapping[str, Any]] = {
     "request:undo": _("Change undone"),
     "request:hand_on": _("Handed on to another partner"),
     "request:send_back": _("Sent back to who handed it on"),
-    "accommodation:posted": _("A letter is in the post"),
     "request:came_back": _("Came back from another partner"),
     "request:link": _("Linked with another"),
     "request:unlink": _("Link with another ended"),

@@ -256,6 +256,7 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
         ("RequestRecord", name, "POST"): (f"requests/{{request}}/{name}", WORKS)
         for name in (
             "assign",
+            "attach",
             "close",
             "hand-on",
             "link",
@@ -263,6 +264,7 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
             "note",
             "reopen",
             "send-back",
+            "show-file",
             "split",
             "start",
             "tag",
@@ -289,12 +291,12 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
         )
         for name in ("acknowledge", "answer-appeal", "decide", "note", "office", "posted")
     },
-    ("AccommodationFigures", "", "GET"): (
-        "accommodation-figures",
     ("AccommodationRecord", "letter", "GET"): (
         "accommodations/{accommodation}/letter",
         "coordinator",
     ),
+    ("AccommodationFigures", "", "GET"): (
+        "accommodation-figures",
         "supervisor coordinator administrator auditor",
     ),
     ("Settings", "accommodation", "GET"): ("settings/accommodation", "administrator"),

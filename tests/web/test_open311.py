@@ -516,7 +516,6 @@ def test_a_photo_comes_in_parts_and_is_kept_with_the_request(
     [
         ({}, b"MZ no picture", "Only pictures and PDF"),
         ({}, b"", "empty"),
-        ({"service_code": "pothole", "attribute[size]": "wheel"}, JPEG, "takes no file"),
     ],
 )
 def test_a_photo_that_cannot_be_taken_is_named(testapp, photographer, changes, content, said):

@@ -72,8 +72,8 @@ class AttachmentEntry(Shape):
     """A file that was sent with a request."""
 
     question: str = Field(
-        description="Key of the question that it answers; `added:` begins that of one that was "
-        "added later and answers none."
+        description="Key of the question that it answers. `added:` begins that of one that staff "
+        "added and `sent:` that of one that the person sent besides; they answer none."
     )
     name: str
     media_type: str
@@ -81,6 +81,9 @@ class AttachmentEntry(Shape):
     sha256: str
     stored_at: datetime
     erased: bool = Field(description="Its content is forgotten.")
+    audience: Literal["staff", "person"] = Field(
+        description="Who may have it: staff only, or the person who asked, too, by their link."
+    )
 
 
 class AttachmentAsked(Shape):
@@ -94,9 +97,10 @@ class NewAttachment(Shape):
 
     name: Line = Field(min_length=1)
     content: FileContent
-    audience: Literal["internal"] = Field(
-        default="internal",
-        description="Who sees it: staff of this partner only, as with every file of a request.",
+    audience: Literal["internal", "staff", "person"] = Field(
+        default="staff",
+        description="Who may have it: staff of this partner only (`internal` says the same), or "
+        "the person who asked, too, by their link.",
     )
 
 
@@ -260,7 +264,10 @@ def add_attachment(call: Call[Nothing, NewAttachment]) -> Any:
     """
     row, said = _own_row(call), call.body
     file = taken(PREFIX, said.name, said.content, field="content")
-    return _file(added_files.add_file(call.session, row.id, file, now=call.request.now))
+    audience = "person" if said.audience == "person" else "staff"
+    return _file(
+        added_files.add_file(call.session, row.id, file, audience=audience, now=call.request.now)
+    )
 
 
 def _file(row: Any) -> dict[str, Any]:
@@ -272,6 +279,7 @@ def _file(row: Any) -> dict[str, Any]:
         "sha256": row.digest,
         "stored_at": row.stored_at,
         "erased": row.erased_at is not None,
+        "audience": row.audience,
     }
 
 

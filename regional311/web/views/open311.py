@@ -26,6 +26,8 @@ from regional311.identity.clients import KeyRefused, TooOften, use_key
 from regional311.identity.queries import tracked
 from regional311.intake import open_requests as requests_of
 from regional311.intake import service as intake_service
+from regional311.intake.added_files import keyed
+from regional311.intake.attachments import SENT
 from regional311.intake.open_requests import OpenRequest, Wanted
 from regional311.intake.uploads import FileRefused, Upload, upload
 from regional311.notices.phones import texted
@@ -630,16 +632,15 @@ def _attributes(call: Call, service: Service) -> list[dict[str, Any]]:
 
 
 def _photo(call: Call, service: Service) -> Upload | None:
-    """The picture of a call in parts: the answer to the service's question for a file."""
+    """The picture of a call in parts: the answer to a question for a file, or the person's own."""
     sent = call.values.get(PHOTO)
     if isinstance(sent, str) or sent is None:
         return None
     form = call.tell.published.form(service)
     asked = next((each.key for each in form.questions if each.kind == "file"), None)
-    if asked is None:
-        raise Refused(400, f"{PHOTO}: this service takes no file; send its address as media_url.")
     try:
-        return upload(asked, sent.filename or PHOTO, sent.file.read())
+        photo = upload(asked or PHOTO, sent.filename or PHOTO, sent.file.read())
+        return keyed(photo, SENT) if asked is None else photo
     except FileRefused as error:
         raise Refused(400, f"{PHOTO}: {error.message}") from None
 
@@ -655,7 +656,7 @@ def _reply(call: Call, service: Service, photo: Upload | None) -> Reply | None:
     }
     # a file is named by what came, and never by words
     sent |= {each.key: [] for each in form.questions if each.kind == "file"}
-    if photo is not None:
+    if photo is not None and photo.question in sent:
         sent[photo.question] = [photo.name]
     checked = check(form, sent, today=call.tell.today, zone=call.zone)
     if checked.faults:

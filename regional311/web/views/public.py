@@ -15,11 +15,14 @@ from pyramid.view import view_config
 from regional311.catalog.directory import Service
 from regional311.errors import DomainError, InvalidInput
 from regional311.intake import me_too
+from regional311.intake.added_files import keyed
+from regional311.intake.attachments import SENT
 from regional311.referral import filing
 from regional311.referral.decision import Decision, said
 from regional311.web.answer_links import answer_link
 from regional311.web.conditions import ASKS, Conditions, add_conditions, conditions_of, named
 from regional311.web.entry_alerts import entry_alerts
+from regional311.web.files import FILE, file_node
 from regional311.web.forms import (
     Boolean,
     CheckboxWidget,
@@ -173,6 +176,10 @@ def _report_form(
         schema["description"].description = _("Only people who are cleared for it read this.")
     offer_news(request, schema, found.tenant, _("Do you want news of it?"))
     add_questions(request, schema, found)
+    if _takes_photo(request, found):
+        _after(
+            schema, "description", file_node(request, found.tenant, _("A photo, if you have one"))
+        )
     values = {"danger": "none"}
     if first is not None:
         add_conditions(request, schema, first)
@@ -186,6 +193,17 @@ def _report_form(
         once=True,
         cancel_url=f"/services/{found.ref}",
     )
+
+
+def _takes_photo(request: Any, found: Service) -> bool:
+    """Whether a photo can be sent besides: where the service does not ask for a file itself."""
+    form = telling(request).published.form(found)
+    return not any(each.kind == "file" for each in form.questions)
+
+
+def _after(schema: Schema, name: str, node: SchemaNode) -> None:
+    at = next(place for place, each in enumerate(schema.children) if each.name == name)
+    schema.children.insert(at + 1, node)
 
 
 SAID_BEFORE: Final = frozenset({"offer-closed", "offer-shut", "offer-warm-only", "offer-full"})
@@ -236,6 +254,8 @@ def _report_page(request: Any, found: Service, form: Form, lead: Any) -> dict[st
         "refused": _refused(request, found),
         "alerts": entry_alerts(request, found),
         "phone": telling(request).phone(found.tenant),
+        "owner": found.tenant,
+        "asks_where": any(each.name == "latitude" for each in form.schema.children),
         "form": form,
     }
 
@@ -441,7 +461,9 @@ def _intake(request: Any, found: Service, values: dict[str, Any]) -> filing.Inta
         place=filing.Place(values.get("place") or "", latitude, longitude),
         description=values.get("description") or "",
         reply=asking(request, found).reply(values),
-        files=files_of(values),
+        files=tuple(
+            keyed(each, SENT) if each.question == FILE else each for each in files_of(values)
+        ),
         danger_answer="none",
         eligible=answered_by(values),
         cleared=bool(values.get("cleared")),

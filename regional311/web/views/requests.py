@@ -15,8 +15,8 @@ from regional311.catalog.queries import forms
 from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
 from regional311.intake import lifecycle, queries
-from regional311.intake.added_files import ADDED, MOST
-from regional311.intake.attachments import attachments
+from regional311.intake.added_files import MOST, MOST_SENT
+from regional311.intake.attachments import SENT, attachments
 from regional311.intake.giving import give
 from regional311.intake.links import open_parts
 from regional311.intake.merging import merge, take_out
@@ -47,7 +47,7 @@ from regional311.web.representations import csv_of_session, file_response, wante
 from regional311.web.same_already import sought, told
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import RequestRecord, Requests
-from regional311.web.views import bulk_changes, request_handing, request_links
+from regional311.web.views import bulk_changes, request_files, request_handing, request_links
 from regional311.web.wording import (
     ACTIONS,
     HELPED,
@@ -422,6 +422,8 @@ def page_of_own(context: RequestRecord, request: Any, **failed: Any) -> dict[str
         "inquirer": None,
         "asked": [],
         "added": [],
+        "show_url": None,
+        "attach_form": None,
         "description": None,
         "opened": next(iter(failed), None),
         "contact_url": f"/{tell.slug}/contacts/{detail.contact}" if detail.contact else None,
@@ -481,7 +483,11 @@ def page_of_own(context: RequestRecord, request: Any, **failed: Any) -> dict[str
         **request_handing.shown(request, context),
         "tags": tags(request.dbsession, found.id) if _was_tagged(detail.history) else [],
         "tag_url": f"{here}/tag" if works else None,
-        "added": _added(tell, request, here, detail.history),
+        "added": _added(tell, request, here),
+        "show_url": f"{here}/show-file" if works else None,
+        "attach_form": failed.get("attach") or request_files.attach_form(context, request)
+        if works and found.handed_to_id is None
+        else None,
     }
     for name in ("link", "send-back"):
         if name in failed:
@@ -495,15 +501,21 @@ def _was_tagged(history: Sequence[Any]) -> bool:
     return len(history) >= queries.HISTORY or any(each.action == TAGGED for each in history)
 
 
-def _added(
-    tell: Telling, request: Any, here: str, history: Sequence[Any]
-) -> list[tuple[str, str | None, str]]:
-    """Files that were added later, as (name, when, address), where the trail says there are any."""
-    if len(history) < queries.HISTORY and not any(each.action == ADDED for each in history):
-        return []
-    found = attachments(request.dbsession, request.context.record.id, added=True, limit=MOST)
+def _added(tell: Telling, request: Any, here: str) -> list[dict[str, Any]]:
+    """Files that answer no question: what the person sent, and what staff added."""
+    record = request.context.record
+    found = attachments(
+        request.dbsession, record.id, record.need_id, added=True, limit=MOST + MOST_SENT + 1
+    )
     return [
-        (each.name, tell.when(each.stored_at), f"{here}/file?question={each.question}")
+        {
+            "question": each.question,
+            "name": each.name,
+            "when": tell.when(each.stored_at),
+            "url": f"{here}/file?question={each.question}",
+            "from_person": each.question.startswith(SENT),
+            "shown": each.audience == "person",
+        }
         for each in found.rows
         if each.erased_at is None
     ]

@@ -10,8 +10,12 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
 
 from regional311.database.session import acting_for
+from regional311.errors import InvalidInput
 from regional311.intake import from_person, me_too, queries
+from regional311.intake.added_files import TooManyFiles
+from regional311.intake.attachments import FileRow, content_of, for_person
 from regional311.intake.undoing import in_words
+from regional311.web.files import FILE, file_node
 from regional311.web.forms import (
     Choice,
     Form,
@@ -24,6 +28,7 @@ from regional311.web.forms import (
     make_form,
 )
 from regional311.web.i18n import _
+from regional311.web.representations import file_response
 from regional311.web.searching import danger_in, log_danger
 from regional311.web.telling import telling
 from regional311.web.tree import TrackedRequest
@@ -40,9 +45,9 @@ def _text(title: Any, **more: Any) -> SchemaNode:
 
 
 class AddForm(Schema):
-    """What the person adds."""
+    """What the person adds: words, a file, or both."""
 
-    text = _text(_("What do you want to add?"))
+    text = _text(_("What do you want to add?"), missing=None)
 
 
 class ReopenForm(Schema):
@@ -72,6 +77,8 @@ FORMS: Mapping[str, tuple[type[Schema], Any, Any]] = {
     ),
 }
 """What can be sent: the form, its button, and what is said when it came."""
+WITH_FILE = frozenset({"add", "reopen"})
+"""Forms that take a file, too."""
 
 
 def _tracked(context: TrackedRequest, request: Any) -> queries.Tracked:
@@ -82,9 +89,12 @@ def _tracked(context: TrackedRequest, request: Any) -> queries.Tracked:
 
 
 def _form(context: TrackedRequest, request: Any, name: str) -> Form:
-    schema, submit, _said = FORMS[name]
+    kind_of, submit, _said = FORMS[name]
+    schema = kind_of()
+    if name in WITH_FILE:
+        schema.add(file_node(request, context.partner.slug, _("A photo, or a letter as PDF")))
     action = f"/track/{context.__name__}/{name}"
-    return make_form(request, schema(), submit=submit, name=name, action=action)
+    return make_form(request, schema, submit=submit, name=name, action=action)
 
 
 @view_config(
@@ -105,6 +115,7 @@ def _page(
     slug = tell.published.slugs.get(found.owner_id, "")
     with acting_for(request.dbsession, found.owner_id):
         messages = queries.told(request.dbsession, context.request_id)
+        files = _files(context, request)
     # what was merged goes on under another number, and who said *me too* did not file it
     acts = found.merged is None and context.me_too_id is None
     offered = {
@@ -131,6 +142,14 @@ def _page(
             for each in messages
             if context.me_too_id is None or not each.from_person
         ],
+        "files": [
+            {
+                "name": each.name,
+                "when": tell.when(each.stored_at),
+                "url": f"/track/{context.__name__}/file?question={each.question}",
+            }
+            for each in files
+        ],
         "merged": found.merged,
         "me_too": context.me_too_id is not None,
         "stop_url": f"/track/{context.__name__}/stop" if hears else None,
@@ -143,6 +162,27 @@ def _page(
         },
         "failed": next(iter(failed), None),
     }
+
+
+def _files(context: TrackedRequest, request: Any) -> list[FileRow]:
+    """What the person may have: theirs, and what staff show them. Who said *me too* has none."""
+    if context.me_too_id is not None:
+        return []
+    return for_person(request.dbsession, context.request_id)
+
+
+@view_config(
+    context=TrackedRequest, name="file", permission=NO_PERMISSION_REQUIRED, request_method="GET"
+)
+def file(context: TrackedRequest, request: Any) -> Any:
+    """A file that the person may have, to be saved."""
+    found, asked = _tracked(context, request), request.GET.get("question", "")[:250]
+    with acting_for(request.dbsession, found.owner_id):
+        known = next((e for e in _files(context, request) if e.question == asked), None)
+        content = None if known is None else content_of(request.dbsession, known.id)
+    if known is None or content is None:
+        raise HTTPNotFound
+    return file_response(known.name, content)
 
 
 @view_config(
@@ -193,16 +233,20 @@ def send(context: TrackedRequest, request: Any) -> Any:
             if name == "rate":
                 from_person.rate(session, **about, **values)
             else:
+                if not values["text"] and not values[FILE]:
+                    raise InvalidInput(_("Write something, or choose a file."), field="text")
                 act = from_person.add_words if name == "add" else from_person.reopen
                 act(session, **about, **values, followers=telling(request).followers())
         except from_person.TooLate:
             request.flash("warning", _("Something else has happened since: see below."))
         except from_person.TooMany:
             request.flash("warning", _("You have written often already. Please call instead."))
+        except TooManyFiles:
+            request.flash("warning", _("You have sent many files already. Please call instead."))
         else:
             request.flash("success", FORMS[name][2])
             tell = telling(request)
-            signs = danger_in(tell, " ".join(str(each) for each in values.values()))
+            signs = danger_in(tell, values["text"] or "")
             log_danger("track", signs)
             for sign in signs[:1]:
                 request.flash(
