@@ -101,6 +101,7 @@ EVERYBODY = " ".join(ROLES)
 NOW = datetime(2026, 11, 3, 18, tzinfo=UTC)
 BATCH = new_id()
 MESSAGE = new_id()
+PAPER = new_id()
 TROUBLE = new_id()
 
 NOT_EVEN_THERE = {"AccommodationRecord"}
@@ -292,7 +293,7 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
         for name in ("acknowledge", "answer-appeal", "decide", "note", "office", "posted")
     },
     ("AccommodationRecord", "letter", "GET"): (
-        "accommodations/{accommodation}/letter",
+        "accommodations/{accommodation}/letter?letter={paper}",
         "coordinator",
     ),
     ("AccommodationFigures", "", "GET"): (
@@ -932,11 +933,26 @@ def found(web_engine, people) -> dict[str, str]:
         )
         take_accommodation(
             session,
-            Asked("request", "interpreter", "matrix", "matrix", "m" * 30),
+            Asked("request", "interpreter", "matrix", "matrix", "m" * 30, updates_by="post"),
             Letters(CITY, CITY, ""),
             acknowledge_by=NOW.date(),
             decide_by=NOW.date(),
             now=NOW,
+        )
+        put(
+            session,
+            OutboxMessage(
+                tenant_id=me,
+                id=PAPER,
+                event="accommodation_news",
+                subject_id=first(Accommodation, "id"),
+                channel="post",
+                recipient="matrix",
+                heading="",
+                body="matrix",
+                created_at=NOW,
+                due_at=NOW,
+            ),
         )
         row = agreements.versions(session, "city-intake-for-county")[-1]
         version = Content.of_row(row)
@@ -1029,6 +1045,7 @@ def found(web_engine, people) -> dict[str, str]:
             "request": first(ServiceRequest, "public_id"),
             "bulk": str(BATCH),
             "accommodation": first(Accommodation, "public_id"),
+            "paper": str(PAPER),
             "referral": first(Referral, "public_id"),
             "follow_up": first(FollowUp, "public_id"),
             "service": region.directory.of(CITY, at.date())[0].key,

@@ -382,7 +382,7 @@ def test_words_of_texts_are_a_partners_own(sign_in, testapp, provider, deliver):
     deliver()
     assert f"has {request} now" in provider.texts(mine)[-1]
     press(admin.get(here), "/usual")
-    admin.get(f"/{CITY}/message-words/accommodation_news.en.text", status=404)
+    admin.get(f"/{CITY}/message-words/accommodation_new.en.text", status=404)
 
 
 def test_tests_of_texts_are_few_and_each_leaves_once(sign_in, web_engine, city, rows, clock):

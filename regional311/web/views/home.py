@@ -17,10 +17,12 @@ from regional311.referral.snapshot import NOBODY
 from regional311.web.answering_now import answering_now
 from regional311.web.emergencies import pinned
 from regional311.web.i18n import _, offered
+from regional311.web.most_asked import most_asked
 from regional311.web.navigation import menu_for
 from regional311.web.public_pages import alternates, canonical, shown_notices
 from regional311.web.telling import telling
 from regional311.web.tree import Root, TenantNode, Track
+from regional311.web.wording import VERBS
 
 
 @view_config(
@@ -38,6 +40,8 @@ def landing(context: Root, request: Any) -> Any:
         "partners": request.registry.partners.all(),
         "notices": _notices(request),
         "pinned": pinned(request, lambda ref: f"/services/{ref}"),
+        "verbs": list(VERBS.items()),
+        "asked": most_asked(request),
         "answering": answering_now(telling(request)),
         "canonical": canonical(request),
         "alternates": alternates(request, offered(request)),
