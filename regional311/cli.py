@@ -132,6 +132,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
     from regional311.inbox.texting import Texts
     from regional311.insight.publishing import publish_months
     from regional311.intake import drafts, front_desk, held_files, me_too
+    from regional311.intake.program_hooks import ProgramNews
     from regional311.intake.service import Followers
     from regional311.keeping.days import publish_on_their_day
     from regional311.keeping.reminders import keep
@@ -195,6 +196,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
                 ),
             ),
         ),
+        Errand("program_news", 5, ProgramNews(settings)),
         Errand("texts", 1, Texts(settings, leaving(settings, with_emergencies))),
         Chore("answers_back", 5, bounces.bring_back),
         Chore("digests", 60, lambda session, at: gather(session, at, url=settings.url)),

@@ -237,5 +237,6 @@ def test_the_worker_forgets_no_chore(tmp_path):
         *("outside_systems", "backtests", "search_documents", "search_words", "alike_entries"),
         *("front_desk_names", "me_too_addresses", "packages", "bulk_changes", "texts"),
         *("accommodation_reminders", "accommodation_details", "answers_back", "digests"),
-        *("held_files", "conversations", "contact_drafts", "internal_notes", "rate_sheets"),
+        *("program_news", "held_files", "conversations", "contact_drafts", "internal_notes"),
+        "rate_sheets",
     }

@@ -663,3 +663,32 @@ class HeldFile(Base):
     media_type: Mapped[str]
     content: Mapped[bytes | None] = mapped_column(LargeBinary)
     held_at: Mapped[datetime]
+
+
+class ProgramHook(Base):
+    """Where a program is told by webhook that a request has moved on; ended, never changed."""
+
+    __tablename__ = "program_hooks"
+    __table_args__ = (
+        tenant_reference("api_clients", "client_id"),
+        Index(
+            "ux_program_hooks_live",
+            "tenant_id",
+            "client_id",
+            unique=True,
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    client_id: Mapped[UUID]
+    address: Mapped[str]
+    sealed_secret: Mapped[str]
+    """By which messages are signed, sealed by the installation's own."""
+    told_until: Mapped[datetime]
+    """Up to when it was written what happened."""
+    made_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    ended_why: Mapped[str | None]

@@ -26,7 +26,7 @@ class OutboxMessage(Base):
             "state IN ('pending', 'sent', 'dead', 'aside', 'withdrawn', 'gathered')",
             name="state_known",
         ),
-        CheckConstraint("channel IN ('email', 'text', 'post')", name="channel_known"),
+        CheckConstraint("channel IN ('email', 'text', 'post', 'webhook')", name="channel_known"),
         Index(
             "ix_outbox_messages_due",
             "tenant_id",
@@ -77,7 +77,7 @@ class OutboxMessage(Base):
     """What it tells of: request_received, request_closed, referral_sent, ..."""
     subject_id: Mapped[UUID | None]
     channel: Mapped[str] = mapped_column(default="email", server_default="email")
-    """By what it leaves: email, text to a telephone, or post, which a person prints."""
+    """By what it leaves: email, text to a telephone, post (a person prints it), webhook."""
     recipient: Mapped[str]
     language: Mapped[str] = mapped_column(default="en")
     heading: Mapped[str]

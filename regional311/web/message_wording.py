@@ -45,6 +45,7 @@ EVENTS = {
     "payment_overdue": _("A payment is overdue"),
     "dispute_unanswered": _("A dispute has no answer"),
     "digest": _("The notices of a day"),
+    "program_told": _("A program is told that a request moved on"),
     "wording_test": _("A message to try its words"),
     "thread_answer": _("An answer from the inbox"),
     "danger_number": _("The number to call in danger"),
@@ -68,7 +69,12 @@ KINDS = {
     "withdrawn": "neutral",
     "gathered": "done",
 }
-CHANNELS = {"email": _("E-mail"), "text": _("Text"), "post": _("Letter on paper")}
+CHANNELS = {
+    "email": _("E-mail"),
+    "text": _("Text"),
+    "post": _("Letter on paper"),
+    "webhook": _("Webhook"),
+}
 
 _KEYS = re.compile(
     r"(/(?:(?:track|mine|answer|letters)|(?:chat|accommodation|a)/[\w-]+)/)([\w.-]{4})[\w.~-]{6,}"

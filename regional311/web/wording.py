@@ -266,6 +266,8 @@ ACTIONS: Final[Mapping[str, Any]] = {
     "hook:make": _("Secret for texts or calls made"),
     "hook:replace": _("Secret for texts or calls replaced"),
     "hook:revoke": _("Secret for texts or calls revoked"),
+    "client:hook": _("Webhook of a program set"),
+    "client:hook_end": _("Webhook of a program ended"),
     "thread:forget": _("Conversation forgotten, its time was up"),
     "thread:undelivered": _("Answer did not arrive: the thread came back"),
     "system:retry": _("Message to the own system tried again"),

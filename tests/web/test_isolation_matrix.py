@@ -453,7 +453,11 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("Clients", "new", "GET"): ("clients/new", "administrator"),
     ("Clients", "new", "POST"): ("clients/new", "administrator"),
     ("ClientRecord", "rotate", "POST"): ("clients/{client}/rotate", "administrator"),
-    ("ClientRecord", "revoke", "POST"): ("clients/{client}/revoke", "administrator"),
+    **{
+        ("ClientRecord", name, "POST"): (f"clients/{{client}}/{name}", "administrator")
+        for name in ("revoke", "webhook", "end-webhook", "try-webhook")
+    },
+    ("ClientRecord", "webhook", "GET"): ("clients/{client}/webhook", "administrator"),
     ("Hooks", "", "GET"): ("hooks", "administrator auditor"),
     **{
         ("Hooks", name, "POST"): (f"hooks/{name}", "administrator")
