@@ -7,8 +7,8 @@ from alembic import op
 
 from regional311.database.protection import protect
 
-revision = "0074"
-down_revision = "0073"
+revision = "0078"
+down_revision = "0077"
 branch_labels = None
 depends_on = None
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0073"
-down_revision = "0072"
+revision = "0077"
+down_revision = "0076"
 branch_labels = None
 depends_on = None
 
