@@ -170,7 +170,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
             3600,
             lambda session, at: come_back(session, now=at, url=settings.url),
         ),
-        Chore("rule_watch", 60, lambda session, at: watch_rules(session, at, url=settings.url)),
+        Chore("rule_watch", 300, lambda session, at: watch_rules(session, at, url=settings.url)),
         Chore("keeping", 3600, lambda session, at: keep(session, now=at, url=settings.url)),
         Chore("trends", 3600, lambda session, at: publish_months(session, now=at)),
         Chore("ledger_seals", 60, seal_everything),

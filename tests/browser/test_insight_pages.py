@@ -52,6 +52,7 @@ def test_figures_and_their_rows(open_page, examine, referred, width):
         ("insight-error", "insight?from=2026-10-09&to=2026-10-01"),
         ("insight-empty", "insight?from=2020-01-01&to=2020-02-01"),
         ("insight-rows", "insight/sent"),
+        ("insight-reasons", "insight/rejected"),
         ("trends", "trends"),
     ):
         page.goto(f"/{CITY}/{path}")

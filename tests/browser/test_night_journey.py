@@ -1,10 +1,18 @@
-"""A storm from its start to the public banner in Spanish and its end; a hand-over on two desks."""
+"""A storm from its start to its end; a hand-over on two desks, at once and when a line opens."""
 
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import update
+
+from regional311.database.ids import new_id
+from regional311.database.rows import put
+from regional311.database.session import Scope, session_scope
+from regional311.tenancy.models import Line
+from regional311.tenancy.revision import raise_revision
 
 from .conftest import follow
 
@@ -89,3 +97,62 @@ def test_a_contact_is_handed_over_between_two_desks(open_page, examine, scripts)
     ours.get_by_text("has taken it over").wait_for(timeout=20_000)
     if scripts:
         examine(ours, "rung-taken")
+
+
+def test_a_closed_line_is_rung_when_it_opens(open_page, examine, site):
+    """Closed now, whatever the hour: the line's only day is the day after tomorrow."""
+    city = Scope(site.tenants[CITY])
+    day = (datetime.now(UTC) + timedelta(days=2)).strftime("%a").lower()
+    with session_scope(site.engine, city) as session:
+        put(
+            session,
+            Line(
+                tenant_id=site.tenants[CITY],
+                id=new_id(),
+                key="permits-desk",
+                name="Permits desk",
+                channel="phone",
+                address="503-555-0177",
+                hours={day: ["08:00-17:00"]},
+            ),
+        )
+        raise_revision(session)
+    ours, theirs = open_page("specialist", COUNTY), open_page("specialist", CITY)
+    ours.goto(f"/{COUNTY}/desk")
+    follow(ours.get_by_role("button", name="Start a contact"))
+    ours.get_by_text("None of these").click()
+    follow(ours.get_by_role("button", name="Continue"))
+    ours.wait_for_timeout(1_100)
+    follow(ours.get_by_role("link", name="Ring another partner’s desk"))
+    ours.get_by_text("Where they can be called back").click()
+    ours.get_by_label("Telephone number").fill("503-555-0142")
+    ours.get_by_text("I asked: a call to that number is safe").click()
+    examine(ours, "ring-closed")
+    follow(ours.get_by_role("button", name="Call back and ring Permits desk when it opens"))
+    ours.get_by_text("Tell the person: we call you back").wait_for()
+    examine(ours, "ring-later")
+    ours.goto(f"/{COUNTY}/desk")
+    ours.get_by_text("1 contact waits for a line to open").wait_for()
+    always = {each: ["00:00-24:00"] for each in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
+    with session_scope(site.engine, city) as session:
+        session.execute(
+            update(Line)
+            .where(Line.tenant_id == site.tenants[CITY], Line.key == "permits-desk")
+            .values(hours=always | {"holiday": ["00:00-24:00"]})
+        )
+        raise_revision(session)
+    ours.wait_for_timeout(1_100)
+    ours.goto(f"/{COUNTY}/desk")
+    examine(ours, "desk-line-open")
+    follow(ours.get_by_role("link", name=re.compile("to City of Portland")))
+    examine(ours, "ring-line-open")
+    ours.locator("label[for=line-city-of-portland-permits-desk]").click()
+    theirs.goto(f"/{CITY}/desk")
+    follow(ours.get_by_role("button", name="Ring", exact=True))
+    link = theirs.get_by_role("link", name=re.compile("From Multnomah County"))
+    link.wait_for(timeout=20_000)
+    follow(link)
+    follow(theirs.get_by_role("button", name="Take it over"))
+    ours.get_by_text("has taken it over").wait_for(timeout=20_000)
+    ours.goto(f"/{COUNTY}/desk")
+    assert ours.get_by_text("call back, and put through").count() == 0

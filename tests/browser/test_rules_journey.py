@@ -135,6 +135,8 @@ def run_it_over_the_past(page, draft, examine, site):
     expect(page.get_by_text("Done", exact=True).first).to_be_visible()
     expect(page.get_by_text("6 of 6 contacts would have gone elsewhere")).to_be_visible()
     examine(page, "rules-backtest")
+    follow(page.get_by_role("link", name="Every rule, before and after").first)
+    examine(page, "rules-backtest-example")
 
 
 def test_the_order_is_changed_without_scripts(open_page):
