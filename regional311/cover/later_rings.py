@@ -7,7 +7,7 @@ why it is not needed any more. It belongs to the whole desk, whoever asked for i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -28,6 +28,8 @@ REASONS: Final = ("person_declined", "could_not_contact", "resolved_elsewhere", 
 """Why it is not needed any more, as somebody chooses it."""
 PROHIBITED: Final = "contact_prohibited"
 """Why it ended when nobody may contact the person any more."""
+PUT_THROUGH_WITHIN: Final = timedelta(hours=1)
+"""So long after a line has opened whoever waits for it should have been put through."""
 MOST: Final = 100
 
 

@@ -30,7 +30,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from regional311.audit.models import AuditEvent
-from regional311.cover.models import Duty, Handover
+from regional311.cover.later_rings import PUT_THROUGH_WITHIN
+from regional311.cover.models import Duty, Handover, LaterRing
 from regional311.database.session import TenantSession, scope_of
 from regional311.inbox.calls import RINGS_FOR
 from regional311.inbox.models import Call, Thread
@@ -317,7 +318,7 @@ class Risk:
     """
 
     kind: str
-    """request; answer or finish, of a referral; follow_up."""
+    """request; answer or finish, of a referral; follow_up; put_through, to a line that opens."""
     queue: str | None
     person_id: UUID | None
     overdue: int
@@ -394,7 +395,16 @@ def at_risk(session: TenantSession, *, today: date, now: datetime, cleared: bool
         )
         .group_by(FollowUp.claimed_by)
     )
-    rows = session.execute(union_all(requests, answers, finishes, asks))
+    promised = LaterRing.opens_at + PUT_THROUGH_WITHIN
+    rings = (
+        select(
+            *counted("put_through", nothing, LaterRing.asked_by, promised),
+            func.min(promised),
+        )
+        .where(LaterRing.tenant_id == me, LaterRing.state == "waiting", LaterRing.opens_at < until)
+        .group_by(LaterRing.asked_by)
+    )
+    rows = session.execute(union_all(requests, answers, finishes, asks, rings))
     return [Risk(*tuple(row)) for row in rows]
 
 

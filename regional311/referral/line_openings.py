@@ -7,11 +7,11 @@ line has been open for an hour and nothing was done.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from regional311.cover import later_rings
-from regional311.cover.later_rings import Later
+from regional311.cover.later_rings import PUT_THROUGH_WITHIN, Later
 from regional311.database.rows import put
 from regional311.database.session import TenantSession, scope_of
 from regional311.identity.permissions import Permissions
@@ -22,7 +22,6 @@ from regional311.notices.service import outbox_row
 from regional311.referral.snapshot import Published, published
 from regional311.tenancy.answering import HERE
 
-LATE: Final = timedelta(hours=1)
 _SUPERVISOR: Final = "supervisor"
 
 
@@ -46,7 +45,7 @@ def tell_of_openings(session: TenantSession, now: datetime, *, url: str) -> int:
         elif row.told_at is None:
             later_rings.told(session, row.id, told_at=now, late_at=None)
             letters.append(("line_open", row))
-        elif row.late_at is None and now - row.told_at >= LATE:
+        elif row.late_at is None and now - row.told_at >= PUT_THROUGH_WITHIN:
             later_rings.told(session, row.id, told_at=row.told_at, late_at=now)
             letters.append(("line_open_late", row))
     if not letters:

@@ -16,6 +16,7 @@ from regional311.database.ids import new_id
 from regional311.database.rows import new_row, put, send
 from regional311.database.session import acting_for
 from regional311.errors import InvalidInput, NotFound
+from regional311.floor.watching import at_risk
 from regional311.identity.service import grant
 from regional311.intake.models import Contact, Inquirer, Transfer
 from regional311.intake.service import ContactEnded, close_contact, start_contact
@@ -234,3 +235,16 @@ def test_who_asked_is_told_once_an_opening_and_who_leads_when_it_is_late(city, s
 def test_a_line_that_is_no_more_is_told_of_at_once(city, staff):
     ask(city, caller(city).id, "county/closed-down")
     assert tell_of_openings(city, NIGHT, url=URL) == 1
+
+
+def test_the_floor_counts_who_is_to_be_put_through(city):
+    ask(city, caller(city).id)
+
+    def counted(at):
+        found = at_risk(city, today=at.date(), now=at, cleared=True)
+        return [(each.overdue, each.soon) for each in found if each.kind == "put_through"]
+
+    assert counted(OPENS - timedelta(days=2)) == []
+    assert counted(NIGHT) == [(0, 1)]
+    assert counted(OPENS + timedelta(minutes=30)) == [(0, 1)]
+    assert counted(OPENS + timedelta(hours=2)) == [(1, 0)]

@@ -26,6 +26,7 @@ from regional311.referral.checks import (
     open_owners,
 )
 from regional311.referral.conditions import Facts
+from regional311.referral.fitness import decided
 from regional311.referral.rules import Matchers, Rule, RuleBook, RuleSet, rules_from
 
 KNOWN = Known(
@@ -327,6 +328,18 @@ def test_a_circle_of_others_ends_the_search():
     )
     rules = rules_from([{"key": "a", "outcome": "refer", "target": "county"}])
     assert check_rules(rules, known) == []
+
+
+def test_what_is_decided_is_looked_at_once_in_a_snapshot(region):
+    """The pages of rules ask for it on every visit."""
+    day = date(2026, 10, 5)
+    rules = [{"key": "a", "name": "A", "outcome": "refer", "target": "nowhere"}]
+    found = decided(region, "city", rules, day)
+    assert [each.code for each in found] == ["unknown-target"]
+    assert decided(region, "city", [dict(rules[0])], day) is found
+    assert decided(region, "city", [{**rules[0], "target": "county"}], day) is not found
+    assert decided(region, "city", rules, date(2026, 10, 6)) is not found
+    assert decided(region, "county", rules, day) is not found
 
 
 def test_known_of_the_region(region):

@@ -34,7 +34,10 @@ RISKS: Final = {
     "answer": _("Referrals to answer"),
     "finish": _("Referrals to finish"),
     "follow_up": _("Follow-ups"),
+    "put_through": _("To be put through when a line opens"),
 }
+ANYBODYS: Final = ("follow_up", "put_through")
+"""What is taken up by whoever is free."""
 NOBODY: Final = "nobody"
 
 
@@ -213,8 +216,7 @@ def _queues(tell: Telling, risks: Sequence[Risk]) -> list[dict[str, Any]]:
 def _persons(tell: Telling, risks: Sequence[Risk], names: Any) -> list[dict[str, Any]]:
     """The same by who has it, nobody first."""
     rows = []
-    # whom to ask what became of it is taken up by whoever is free
-    risks = [each for each in risks if each.kind != "follow_up"]
+    risks = [each for each in risks if each.kind not in ANYBODYS]
     for person in {each.person_id for each in risks}:
         kinds = [
             {
@@ -257,6 +259,8 @@ def _counts(tell: Telling, kind: str, some: Sequence[Risk], **asked: str) -> dic
         soon = {"overdue": "soon", **asked}
     elif kind == "follow_up":
         at, late, soon = "follow-ups", {"view": "overdue"}, {"view": "due"}
+    elif kind == "put_through":
+        at, late, soon = "desk", {}, {}
     else:
         views = ("overdue", "soon") if kind == "answer" else ("ageing", "ending")
         who = {"who": asked["who"]} if "who" in asked else {}
