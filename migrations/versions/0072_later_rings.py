@@ -27,6 +27,8 @@ def upgrade() -> None:
         sa.Column("asked_by", sa.Uuid()),
         sa.Column("opens_at", TIME, nullable=False),
         sa.Column("tries", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("taken_by", sa.Uuid()),
+        sa.Column("taken_at", TIME),
         sa.Column("told_at", TIME),
         sa.Column("late_at", TIME),
         sa.Column("state", sa.Text(), nullable=False),

@@ -30,6 +30,8 @@ PROHIBITED: Final = "contact_prohibited"
 """Why it ended when nobody may contact the person any more."""
 PUT_THROUGH_WITHIN: Final = timedelta(hours=1)
 """So long after a line has opened whoever waits for it should have been put through."""
+CALLS_FOR: Final = timedelta(minutes=30)
+"""How long somebody who said that they call is taken to be on it."""
 MOST: Final = 100
 
 
@@ -126,6 +128,8 @@ def ask(
                     asked_by=scope.person_id,
                     opens_at=opens_at,
                     tries=[],
+                    taken_by=None,
+                    taken_at=None,
                     told_at=None,
                     late_at=None,
                     state="waiting",
@@ -180,12 +184,19 @@ def _reached(session: TenantSession, contact_id: UUID, found: Any, reach: Reach)
     mark_changed(session)
 
 
+def take(session: TenantSession, contact_id: UUID, ring_id: UUID, *, now: datetime) -> None:
+    """Say that the acting person calls now; whoever said so before has it no more."""
+    row = _waiting(session, contact_id, ring_id)
+    _write(session, LaterRing.id == ring_id, taken_by=scope_of(session).person_id, taken_at=now)
+    _trail(session, contact_id, "later-taken", now, line=row.line)
+
+
 def not_reached(session: TenantSession, contact_id: UUID, ring_id: UUID, *, now: datetime) -> int:
     """Keep that the person was called and not reached; give how often that was."""
     row = _waiting(session, contact_id, ring_id)
     by = scope_of(session).person_id
     tries = [*row.tries, {"at": now.isoformat(), "by": str(by) if by else None}]
-    _write(session, LaterRing.id == ring_id, tries=tries)
+    _write(session, LaterRing.id == ring_id, tries=tries, taken_by=None, taken_at=None)
     _trail(session, contact_id, "not-reached", now, line=row.line)
     return len(tries)
 
@@ -255,6 +266,13 @@ class Later:
     tries: list[dict[str, Any]]
     told_at: datetime | None
     late_at: datetime | None
+    taken_by: UUID | None
+    taken_at: datetime | None
+
+    def calls(self, now: datetime) -> UUID | None:
+        """Who calls the person now; nobody when that was said too long ago to be so still."""
+        fresh = self.taken_at is not None and now - self.taken_at < CALLS_FOR
+        return self.taken_by if fresh else None
 
     @property
     def partner(self) -> str:
@@ -278,6 +296,8 @@ def later(session: TenantSession, contact_id: UUID | None = None) -> list[Later]
             LaterRing.tries,
             LaterRing.told_at,
             LaterRing.late_at,
+            LaterRing.taken_by,
+            LaterRing.taken_at,
         )
         .join(
             Contact,

@@ -273,6 +273,9 @@ class LaterRing(Base):
     """When it was going to open, as the person was told."""
     tries: Mapped[list[dict[str, Any]]]
     """Each call that did not reach the person: `at` and `by`."""
+    taken_by: Mapped[UUID | None]
+    """Who said that they call the person now, so that nobody is called twice at once."""
+    taken_at: Mapped[datetime | None]
     told_at: Mapped[datetime | None]
     """When whoever asked was told that it is open; none while it is closed."""
     late_at: Mapped[datetime | None]

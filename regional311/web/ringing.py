@@ -53,7 +53,10 @@ def waiting_of(request: Any) -> dict[str, Any]:
             [
                 *(f"{each.public_id}{len(each.attempts)}{each.consent_ended}" for each in rows),
                 *(f"{each.id}{each.rings}" for each in heard),
-                *(f"{each['id']}{len(each['tries'])}{each['late']}" for each in waits["line_open"]),
+                *(
+                    f"{each['id']}{len(each['tries'])}{each['late']}{each['by']}"
+                    for each in waits["line_open"]
+                ),
                 *(str(each["id"]) for each in waits["line_closed"]),
             ]
         ).encode()

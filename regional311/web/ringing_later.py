@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -11,6 +11,7 @@ from regional311.calendars import NeverOpens
 from regional311.cover import later_rings
 from regional311.cover.later_rings import REASONS, Later, Reach
 from regional311.errors import InvalidInput
+from regional311.identity.members import names_of
 from regional311.referral.line_openings import is_open
 from regional311.referral.snapshot import Line
 from regional311.tenancy.answering import HERE, PARTNER
@@ -88,8 +89,9 @@ def ask(tell: Telling, contact_id: UUID, said: Mapping[str, str]) -> Any:
     )
 
 
-def shown(tell: Telling, each: Later) -> dict[str, Any]:
+def shown(tell: Telling, each: Later, names: Mapping[UUID, str]) -> dict[str, Any]:
     """One contact that waits for a line, as the desk and its own page show it."""
+    calls = each.calls(tell.request.now)
     line = tell.published.lines.get(each.line)
     gone = line is None or line.ended
     return {
@@ -103,13 +105,21 @@ def shown(tell: Telling, each: Later) -> dict[str, Any]:
         "opens": None if line is None or gone else now_on(tell, line)["sentence"],
         "promised": tell.when(each.opens_at),
         "late": each.late_at is not None,
+        "by": names.get(calls, "") if calls else None,
+        "mine": calls is not None and calls == tell.request.identity.person_id,
         "tries": [tell.when(datetime.fromisoformat(one["at"])) for one in each.tries],
     }
 
 
-def of_desk(tell: Telling, rows: list[Later]) -> dict[str, Any]:
+def callers(tell: Telling, rows: Sequence[Later]) -> Mapping[UUID, str]:
+    """The names of who calls somebody back now. One statement, none where nobody does."""
+    return names_of(tell.request.dbsession, [each.calls(tell.request.now) for each in rows])
+
+
+def of_desk(tell: Telling, rows: Sequence[Later]) -> dict[str, Any]:
     """What the desk shows: contacts whose line is open now, and how many wait for theirs."""
-    told = [shown(tell, each) for each in rows]
+    names = callers(tell, rows)
+    told = [shown(tell, each, names) for each in rows]
     return {
         "line_open": [each for each in told if each["open"]],
         "line_closed": [each for each in told if not each["open"]],

@@ -219,6 +219,7 @@ ACTIONS: Final[Mapping[str, Any]] = {
     "handover:returned": _("Hand-over let pass"),
     "handover:danger": _("Somebody was in danger when called back"),
     "handover:later": _("To be rung through when the line opens"),
+    "handover:later-taken": _("A colleague calls them back"),
     "handover:later-dropped": _("Not to be rung through any more"),
     "handover:not-reached": _("Called back, and not reached"),
     "handover:ring": _("Rung through to another desk"),

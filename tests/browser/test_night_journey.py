@@ -145,6 +145,8 @@ def test_a_closed_line_is_rung_when_it_opens(open_page, examine, site):
     ours.goto(f"/{COUNTY}/desk")
     examine(ours, "desk-line-open")
     follow(ours.get_by_role("link", name=re.compile("to City of Portland")))
+    follow(ours.get_by_role("button", name="I call them: show the number"))
+    ours.get_by_role("link", name="(503) 555-0142").wait_for()
     examine(ours, "ring-line-open")
     ours.locator("label[for=line-city-of-portland-permits-desk]").click()
     theirs.goto(f"/{CITY}/desk")

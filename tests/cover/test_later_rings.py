@@ -189,6 +189,21 @@ def test_calls_that_reach_nobody_are_kept_and_a_reason_takes_it_off(city):
     ask(city, started.id)  # and it may be asked for once more
 
 
+def test_one_calls_at_a_time_and_whoever_forgot_it_has_it_no_more(city):
+    started = caller(city)
+    ring_id = ask(city, started.id)
+
+    def calls(at):
+        return later_rings.later(city)[0].calls(at)
+
+    assert calls(OPENS) is None
+    later_rings.take(city, started.id, ring_id, now=OPENS)
+    assert calls(OPENS + timedelta(minutes=29)) == UUID(int=42)
+    assert calls(OPENS + timedelta(minutes=30)) is None
+    later_rings.not_reached(city, started.id, ring_id, now=OPENS + timedelta(minutes=5))
+    assert calls(OPENS + timedelta(minutes=6)) is None
+
+
 def test_whoever_must_not_be_contacted_is_not_called(city):
     started = caller(city)
     ring_id = ask(city, started.id)

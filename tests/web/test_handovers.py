@@ -231,7 +231,13 @@ def test_a_closed_line_says_who_answers_and_is_rung_when_it_opens(
     desk = app.get(f"/{COUNTY}/desk")
     assert "Open now: call back, and put through" in desk
     page = app.get(desk.html.find(id="line-open-heading").find_next("a")["href"])
-    assert page.html.find("a", href="tel:+15035550142")
+    # nobody is called by two at once: who calls says so, and then reads the number
+    assert page.html.find("a", href="tel:+15035550142") is None
+    calls = form_with(page, "call").submit().follow()
+    assert calls.html.find("a", href="tel:+15035550142")
+    colleague = sign_in("specialist", COUNTY)
+    assert "Supervisor calls them" in colleague.get(f"/{COUNTY}/desk")
+    assert "I call them instead" in colleague.get(contact + "/handover")
     # only whom the person was promised to, and danger is asked again first
     values = [each["value"] for each in page.html.select("input[name=target]")]
     assert values

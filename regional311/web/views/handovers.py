@@ -153,6 +153,7 @@ def handover(context: ContactRecord, request: Any) -> Any:
             free |= carried.free
             asked |= carried.asked
     sharing = tell.published.sharing(tell.today)
+    callers = ringing_later.callers(tell, later)
     return {
         **part,
         "number": found.public_id,
@@ -161,7 +162,7 @@ def handover(context: ContactRecord, request: Any) -> Any:
         "ended": found.ended_at is not None,
         "ask_danger": found.ended_at is not None and ready,
         "screen": tell.published.screen(tell.today),
-        "later": [ringing_later.shown(tell, each) for each in later],
+        "later": [ringing_later.shown(tell, each, callers) for each in later],
         "called": _called(request, detail) if detail is not None else None,
         "waits": {each.line for each in later},
         "why": ringing_later.WHY,
@@ -226,7 +227,7 @@ def ring(context: ContactRecord, request: Any) -> HTTPSeeOther:
         )
         request.flash("info", _("It does not ring any more: the contact is yours."))
         return HTTPSeeOther(location=here)
-    if verb in ("not-reached", "drop"):
+    if verb in ("call", "not-reached", "drop"):
         return _seen_to(request, found.id, verb, here)
     if verb != "ring":
         raise InvalidInput(_("Choose whom to ring."), field="target")
@@ -282,14 +283,17 @@ def ring(context: ContactRecord, request: Any) -> HTTPSeeOther:
 
 
 def _seen_to(request: Any, contact_id: UUID, verb: str, here: str) -> HTTPSeeOther:
-    """Keep that the person was called and not reached, or that it is not needed any more."""
+    """Keep who calls the person, that they were not reached, or that it is not needed any more."""
     try:
         ring_id = UUID(request.POST.get("id", ""))
     except ValueError:
         raise NotFound(_("This contact waits for no such line.")) from None
     session, now = request.dbsession, request.now
     try:
-        if verb == "not-reached":
+        if verb == "call":
+            later_rings.take(session, contact_id, ring_id, now=now)
+            request.flash("info", _("Colleagues see that you call them."))
+        elif verb == "not-reached":
             later_rings.not_reached(session, contact_id, ring_id, now=now)
             request.flash("info", _("Kept. They stay on the desk's list: try again later."))
         else:
