@@ -88,6 +88,27 @@ def for_person(session: Session, request_id: UUID) -> list[FileRow]:
     return [FileRow(*row) for row in rows]
 
 
+def sent_besides(session: Session, *subjects: UUID | None) -> dict[UUID, list[FileRow]]:
+    """Give the files that the person sent besides their answers, by what they belong to.
+
+    One statement; what is erased is left out.
+    """
+    found: dict[UUID, list[FileRow]] = {}
+    rows = session.execute(
+        select(Attachment.subject_id, *_columns())
+        .where(
+            Attachment.tenant_id == scope_of(session).tenant_id,
+            Attachment.subject_id.in_([each for each in subjects if each is not None]),
+            Attachment.question.startswith(SENT),
+            Attachment.erased_at.is_(None),
+        )
+        .order_by(Attachment.stored_at, Attachment.id)
+    )
+    for row in rows:
+        found.setdefault(row[0], []).append(FileRow(*row[1:]))
+    return found
+
+
 def content_of(session: Session, file_id: UUID) -> bytes | None:
     """Give the content of a file, None once it is erased: one statement."""
     return session.execute(

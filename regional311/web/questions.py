@@ -25,6 +25,7 @@ from regional311.catalog.answers import Kept, Reply, Told, Unfit
 from regional311.catalog.definitions import conditions_said, limits_said
 from regional311.catalog.directory import Service
 from regional311.catalog.forms import Asked, Clause, Form, as_list, clauses_of, headed, said
+from regional311.intake.attachments import FileRow
 from regional311.intake.uploads import (
     LARGEST_MEGABYTES,
     MEGABYTE,
@@ -322,6 +323,22 @@ def told_again(
             }
         )
     return found
+
+
+def besides(
+    files: Iterable[FileRow], *, personal: bool = True, files_at: str = ""
+) -> list[dict[str, Any]]:
+    """Give files that answer no question in the form of `told_again`."""
+    return [
+        {
+            "label": _("A file"),
+            "answer": each.name if personal else None,
+            "hidden": not personal,
+            "language": None,
+            "url": f"{files_at}{each.question}" if personal and files_at else None,
+        }
+        for each in files
+    ]
 
 
 def _shown(tell: Telling, told: Told) -> str | None:

@@ -36,6 +36,7 @@ from regional311.inbox.calls import of_contact
 from regional311.inbox.queries import colleagues
 from regional311.inbox.working import revision_of
 from regional311.intake import lifecycle, queries
+from regional311.intake.attachments import sent_besides
 from regional311.intake.drafts import drop_draft, ending_of, keep_draft, keep_ending
 from regional311.intake.service import close_contact, record_transfer, update_contact
 from regional311.metering.queries import usage_of_contact
@@ -80,7 +81,7 @@ from regional311.web.offering import (
     answered_by,
     offered_to,
 )
-from regional311.web.questions import add_questions, asking, files_of, told_again
+from regional311.web.questions import add_questions, asking, besides, files_of, told_again
 from regional311.web.representations import csv_of_session, file_response, wanted
 from regional311.web.same_already import same_already, told
 from regional311.web.security import may
@@ -752,6 +753,9 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
         company["colleagues"] = to_give_to(request, found)
     answered = {each.id: None if searching else kept_from(each.answers) for each in detail.needs}
     asked = forms(session, [each.form for each in answered.values() if each is not None])
+    # only what comes by a page or an app can bring files besides
+    by_itself = found.channel in ("web", "app") and not searching
+    files = sent_besides(session, *(each.id for each in detail.needs)) if by_itself else {}
     return {
         "notices": beside.notices if beside else [],
         "articles": beside.articles if beside else [],
@@ -841,13 +845,20 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
             {
                 **_need(tell, each, detail, decisions, sent, personal=personal),
                 **outcomes.need_part(tell, each, detail, sent, here),
-                "asked": told_again(
-                    request,
-                    answered[each.id],
-                    asked,
-                    personal=personal,
-                    files_at=f"{here}/file?need={each.id}&question=",
-                ),
+                "asked": [
+                    *told_again(
+                        request,
+                        answered[each.id],
+                        asked,
+                        personal=personal,
+                        files_at=f"{here}/file?need={each.id}&question=",
+                    ),
+                    *besides(
+                        files.get(each.id, ()),
+                        personal=personal,
+                        files_at=f"{here}/file?need={each.id}&question=",
+                    ),
+                ],
             }
             for each in detail.needs
         ],

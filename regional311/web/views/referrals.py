@@ -10,6 +10,7 @@ from pyramid.view import view_config
 
 from regional311.catalog.queries import forms
 from regional311.identity.permissions import Permissions as P
+from regional311.intake.attachments import SENT, FileRow, sent_besides
 from regional311.intake.queries import attachment
 from regional311.referral import lifecycle, queries, service
 from regional311.web.forms import (
@@ -28,7 +29,7 @@ from regional311.web.forms import (
 )
 from regional311.web.i18n import _
 from regional311.web.noting import notes_shown
-from regional311.web.questions import told_again
+from regional311.web.questions import besides, told_again
 from regional311.web.receiving import (
     ANSWERS,
     finish_days,
@@ -278,7 +279,18 @@ def _asked(context: ReferralRecord, request: Any, shared: Any) -> list[dict[str,
     kept = kept_of(shared)
     here = request.resource_path(context).rstrip("/")
     asked = forms(request.dbsession, [kept.form] if kept else ())
-    return told_again(request, kept, asked, files_at=f"{here}/file?question=")
+    files_at = f"{here}/file?question="
+    return [
+        *told_again(request, kept, asked, files_at=files_at),
+        *besides(_sent_besides(context, request), files_at=files_at),
+    ]
+
+
+def _sent_besides(context: ReferralRecord, request: Any) -> list[FileRow]:
+    """Files that the person sent besides: the sender's own, and those that went to the receiver."""
+    record = context.record
+    found = sent_besides(request.dbsession, record.need_id, record.id)
+    return [each for files in found.values() for each in files]
 
 
 # --- what may be done -----------------------------------------------------------------------------
@@ -420,7 +432,7 @@ def file(context: ReferralRecord, request: Any) -> Any:
     asked, record = request.GET.get("question", "")[:250], context.record
     # what was not shared, or not any more, is not here either
     told = (record.shared.get(ANSWERS) or {}).get("told") or {}
-    if asked not in told:
+    if asked not in told and not asked.startswith(SENT):
         raise HTTPNotFound
     found = attachment(request.dbsession, asked, record.need_id, record.id)
     if found is None:
