@@ -1,7 +1,7 @@
 """Posting: balanced entries a second, one by one and at once, beside django-hordak in the same run.
 
 Each entry is in a transaction of its own on one connection, with row security, an open period, the
-chart looked at, a key that makes it repeatable, and the balance checked by the database at commit.
+chart looked at, a key that makes it repeatable, and the balance checked by the database.
 The baseline is django-hordak (2.0) on the same server, installed from the public index into an
 environment of its own that is thrown away; where it cannot be installed that is said, and nothing
 is compared. Of both the better of two runs counts.

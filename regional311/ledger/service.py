@@ -77,7 +77,7 @@ class NewEntry:
 
 _POST = b"SELECT post_entry($1, $2, $3, $4, $5)"
 """Locks the period, looks at the chart, and writes unless the same thing was posted before: one
-statement, whose plan the database keeps. What was written is checked as a whole when it ends."""
+statement, whose plan the database keeps, and which refuses legs that do not come to the total."""
 
 _POST_MANY = """
 WITH entries AS (
