@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from regional311.referral.conditions import Facts
+from regional311.referral.conditions import Facts, compile_condition
 from regional311.referral.decision import (
     Decision,
     Region,
@@ -18,6 +18,7 @@ from regional311.referral.decision import (
 )
 from regional311.referral.rules import ADDED, MATCHED, RuleBook
 from regional311.referral.snapshot import Published
+from regional311.web.i18n import _
 from regional311.web.rule_pages import words_of_rules
 from regional311.web.telling import telling
 
@@ -29,10 +30,12 @@ def of_decision(
     rules: Iterable[Mapping[str, Any]],
     version: int,
     on: date,
+    hides: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:
     """Say what rules that are tried come to: the answer, why, and every rule of both partners.
 
-    ``rules`` are this partner's as they are stored; ``region`` has them as its rule book.
+    ``rules`` are this partner's as they are stored; ``region`` has them as its rule book. Of rules
+    that look at a fact in ``hides`` it is not said whether they fit, unless one of them decides.
     """
     tell = telling(request)
     names = dict(tell.published.names)
@@ -43,11 +46,17 @@ def of_decision(
     for at, each in enumerate(decision.tried):
         book = region.rulebooks[each.tenant]
         about = decision.facts if not at else _receivers_facts(decision, tell.published, book, on)
-        tried.append(_tried(request, book, each.trace, about, ours=not at))
+        tried.append(_tried(request, book, each.trace, about, hides, ours=not at))
     return {"answer": answer, "why": why, "explained_in": tell.explained_in, "tried": tried}
 
 
-def of_stored(request: Any, outcome: str, trace: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
+def of_stored(
+    request: Any,
+    outcome: str,
+    trace: Mapping[str, Any],
+    facts: Facts,
+    hides: frozenset[str] = frozenset(),
+) -> dict[str, Any]:
     """Say a decision that was: the answer, why, and every rule, by the rules that decided then."""
     tell = telling(request)
     answer, *why = explain_stored(outcome, trace, tell.published.names, tell.explain)
@@ -56,23 +65,35 @@ def of_stored(request: Any, outcome: str, trace: Mapping[str, Any], facts: Facts
         book = tell.published.rule_book(each["tenant"], each["version"])
         if book is not None:
             about = facts if not at else replace(facts, owner=each["tenant"])
-            tried.append(_tried(request, book, each["codes"], about, ours=not at))
+            tried.append(_tried(request, book, each["codes"], about, hides, ours=not at))
     return {"answer": answer, "why": why, "explained_in": tell.explained_in, "tried": tried}
 
 
-def _tried(request: Any, book: RuleBook, codes: str, facts: Facts, *, ours: bool) -> dict[str, Any]:
+def _tried(
+    request: Any,
+    book: RuleBook,
+    codes: str,
+    facts: Facts,
+    hides: frozenset[str],
+    *,
+    ours: bool,
+) -> dict[str, Any]:
     """Say of each rule of a set what came of trying it, by the letters that a decision keeps."""
     words = words_of_rules(request)
     listed = []
     for place, rule in enumerate(book.rule_set.rules):
         code = codes[place] if place < len(codes) else ""
+        uses = compile_condition(rule.condition).facts if rule.condition else frozenset()
+        hidden = code not in ("", MATCHED) and not hides.isdisjoint(uses)
         listed.append(
             {
                 "number": place + 1,
                 "name": rule.name,
-                "why": words.why(code, facts),
+                "why": _("It looks at who asked, which is not shown here.")
+                if hidden
+                else words.why(code, facts),
                 "matched": code == MATCHED,
-                "added": code == ADDED,
+                "added": code == ADDED and not hidden,
                 "tried": bool(code),
             }
         )

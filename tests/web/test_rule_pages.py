@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -400,6 +401,10 @@ def test_a_backtest_is_asked_for_followed_and_read(admin, sign_in, web_engine, p
     assert {"service", "owner", "hour", "boundaries"} <= shown
     # nothing of who asked, and of what nobody's rule looks at nothing is shown
     assert shown.isdisjoint({"anonymous", "accommodation", "interpreter"})
+    quiet = opened.html.find("strong", string=re.compile("needs an accommodation"))
+    assert "It looks at who asked, which is not shown here." in quiet.find_parent("li").text
+    whole = supervisor.get(links[0]).html.find("strong", string=re.compile("an accommodation"))
+    assert "who asked, which is not shown" not in whole.find_parent("li").text
     uses = {
         each
         for book in published(web_engine).region(datetime.now(UTC).date()).rulebooks.values()

@@ -61,12 +61,13 @@ def example(context: BacktestRecord, request: Any) -> Any:
     then = tell.published.region(found.on)
     opens = may(request, P.CONTACT_READ)
     looked_at = _LOOKED_AT | _used(then, region, after, tell.slug)
-    shown = values(facts, looked_at if opens else looked_at - _OF_THE_PERSON)
-    before = of_stored(request, found.outcome, found.trace, facts)
+    hides = frozenset() if opens else _OF_THE_PERSON
+    shown = values(facts, looked_at - hides)
+    before = of_stored(request, found.outcome, found.trace, facts, hides)
     told = (
         None
         if after is None
-        else of_decision(request, region, after, record.rules, version.version, found.on)
+        else of_decision(request, region, after, record.rules, version.version, found.on, hides)
     )
     if wanted(request) == "json":
         return json_response(
