@@ -127,7 +127,8 @@ def outlook(
     else:
         work_said = (
             f"Work: {format_cents(work)} was billed for {len(billed)} of {len(months)} months; each"
-            " month to come costs as much as these on average, because last year is not known."
+            " month to come costs as much as these on average, because last year is not known for"
+            " all of them."
         )
         said = [work_said]
     if ahead and rest:

@@ -25,7 +25,7 @@ XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 STATES = {
     "waiting": (_("Waits to be read"), "waiting"),
     "reading": (_("Being read"), "waiting"),
-    "drafted": (_("Read: see what changes"), "open"),
+    "drafted": (_("Read"), "open"),
     "same": (_("Everything is as it was"), "done"),
     "broken": (_("Broken cells"), "refused"),
     "refused": (_("Refused"), "refused"),

@@ -431,7 +431,7 @@ def _grid_listing(request: Any, words: Words) -> Listing:
             Filter(
                 "standing",
                 _("Show"),
-                choices=[("gaps", _("Only work with days without a price"))],
+                choices=[("gaps", _("Only work with gaps"))],
             ),
         ],
     )
