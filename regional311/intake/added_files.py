@@ -8,7 +8,7 @@ with the report or later by their link, is theirs: they see it, and it goes wher
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -16,7 +16,8 @@ from uuid import UUID
 
 from sqlalchemy import select, update
 
-from regional311.audit.service import record
+from regional311.audit.models import AuditEvent
+from regional311.audit.service import audit_row, record
 from regional311.database.locking import locked
 from regional311.database.rows import put, send
 from regional311.database.session import TenantSession, mark_changed, scope_of
@@ -114,6 +115,23 @@ def send_file(session: TenantSession, request_id: UUID, file: Upload, *, now: da
         detail={"file": str(row.id), "by": "link"},
     )
     return True
+
+
+def sent_note(
+    tenant_id: UUID, kind: str, subject_id: UUID, files: Iterable[Upload], *, now: datetime
+) -> list[AuditEvent]:
+    """Say in the trail of a request or referral that files besides the answers came with it."""
+    if not any(each.question.startswith(SENT) for each in files):
+        return []
+    return [
+        audit_row(
+            tenant_id,
+            at=now,
+            action=f"{kind}:sent_file",
+            subject_kind=kind,
+            subject_id=subject_id,
+        )
+    ]
 
 
 def show_file(

@@ -36,10 +36,10 @@ from regional311.exchange import service as exchange
 from regional311.identity.models import TrackingToken
 from regional311.intake import lifecycle as intake_lifecycle
 from regional311.intake import me_too, needs
+from regional311.intake.added_files import sent_note
 from regional311.intake.attachments import SENT
 from regional311.intake.models import (
     CHANNELS,
-    Attachment,
     Contact,
     FollowedRequest,
     Inquirer,
@@ -1087,6 +1087,9 @@ class Planner:
                     action="request:open",
                 )
             )
+            self.rows.extend(
+                sent_note(self.tenant_id, "request", request_id, intake.files, now=self.now)
+            )
         else:
             self._cross_request(decision, new)
         self._usage(metering.REQUEST_TAKEN_IN, request_id, "taken_in")
@@ -1134,7 +1137,7 @@ class Planner:
         )
         rows = self.received.setdefault(receiver_id, [])
         rows.extend(received_request(receiver_id, self.tenant_id, new, shared, now=self.now))
-        rows.extend(self._received_files(receiver_id, new.id, shared))
+        rows.extend(self._received_files(receiver_id, "request", new.id, shared))
 
     def _referral(self, decision: Decision, filed: Filed) -> Filed:
         consent_id = self._consent(decision)
@@ -1168,7 +1171,7 @@ class Planner:
         self._audit("referral:send", "referral", out.id, filed)
         receiver_id = self.published.ids[decision.target]
         self.received.setdefault(receiver_id, []).extend(
-            [*received, *self._received_files(receiver_id, out.id, out.shared)]
+            [*received, *self._received_files(receiver_id, "referral", out.id, out.shared)]
         )
         return replace(
             filed,
@@ -1187,8 +1190,8 @@ class Planner:
         return code
 
     def _received_files(
-        self, receiver_id: UUID, subject_id: UUID, shared: Mapping[str, Any]
-    ) -> list[Attachment]:
+        self, receiver_id: UUID, kind: str, subject_id: UUID, shared: Mapping[str, Any]
+    ) -> list[Base]:
         """The receiver's files: they go with the answers that name them, or not at all.
 
         What answers no question goes where the person's words may go.
@@ -1201,7 +1204,10 @@ class Planner:
             for each in self.intake.files
             if (words if each.question.startswith(SENT) else "answers" in shared)
         ]
-        return attachment_rows(receiver_id, subject_id, going, now=self.now)
+        return [
+            *attachment_rows(receiver_id, subject_id, going, now=self.now),
+            *sent_note(receiver_id, kind, subject_id, going, now=self.now),
+        ]
 
     def _transfer(self, decision: Decision) -> None:
         number = self._number(decision)

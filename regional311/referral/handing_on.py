@@ -29,6 +29,7 @@ from regional311.database.session import TenantSession, acting_for, mark_changed
 from regional311.errors import Conflict, InvalidInput
 from regional311.exchange import service as exchange
 from regional311.intake import lifecycle, links
+from regional311.intake.added_files import sent_note
 from regional311.intake.attachments import PREFIX, SENT
 from regional311.intake.models import (
     Attachment,
@@ -386,6 +387,7 @@ def _go(
                 )
                 for each in files
             ),
+            *sent_note(receiver_id, "request", new.id, files, now=now),
         )
         send(session)
     if linked and secret:

@@ -196,6 +196,10 @@ def includeme(config: Any) -> None:
         cache_max_age=31_536_000,
         content_encodings=["gzip"],
     )
+    config.add_tween(
+        "regional311.web.compressing.compressing_factory",
+        under="regional311.web.pipeline.guard_factory",
+    )
     config.add_cache_buster(
         "regional311.web:static/", QueryStringConstantCacheBuster(version_of(STATIC))
     )

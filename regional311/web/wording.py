@@ -202,6 +202,7 @@ ACTIONS: Final[Mapping[str, Any]] = {
     "contact:start": _("Contact started"),
     "contact:note": _("Note added"),
     "referral:note": _("Note added"),
+    "referral:sent_file": _("The person sent a file"),
     "thread:note": _("Note added"),
     "contact:lookup": _("Caller looked up, with consent"),
     "contact:caller": _("Who is calling was said"),

@@ -38,7 +38,7 @@ def test_a_place_by_device_or_map_and_a_photo(open_page, examine):
     staff = open_page("worker", CITY, width=PHONE)
     staff.goto(f"/{CITY}/requests/{number}")
     staff.get_by_text("Add a file").click()
-    staff.get_by_text("The person sent a file").wait_for()
+    staff.get_by_text("The person sent a file").first.wait_for()
     examine(staff, "request-files")
 
 

@@ -208,7 +208,7 @@ def _page(context: ReferralRecord, request: Any, **failed: Any) -> dict[str, Any
         if sent
         else _("This is all that ${partner} sent.", mapping={"partner": other}),
         "shared": shared_said(tell, request, detail.shared),
-        "asked": _asked(context, request, detail.shared),
+        "asked": _asked(context, request, detail),
         "consent": consent,
         "history": [
             {
@@ -274,22 +274,23 @@ def _consent(tell: Telling, row: Any) -> list[tuple[Any, Any]]:
     ]
 
 
-def _asked(context: ReferralRecord, request: Any, shared: Any) -> list[dict[str, Any]]:
-    """The questions that were asked and the answers that crossed."""
-    kept = kept_of(shared)
+def _asked(context: ReferralRecord, request: Any, detail: Any) -> list[dict[str, Any]]:
+    """The questions that were asked and the answers that crossed, and files besides."""
+    kept = kept_of(detail.shared)
     here = request.resource_path(context).rstrip("/")
     asked = forms(request.dbsession, [kept.form] if kept else ())
     files_at = f"{here}/file?question="
     return [
         *told_again(request, kept, asked, files_at=files_at),
-        *besides(_sent_besides(context, request), files_at=files_at),
+        *besides(_sent_besides(context, request, detail.history), files_at=files_at),
     ]
 
 
-def _sent_besides(context: ReferralRecord, request: Any) -> list[FileRow]:
-    """Files that the person sent besides: the sender's own, and those that went to the receiver."""
-    record = context.record
-    found = sent_besides(request.dbsession, record.need_id, record.id)
+def _sent_besides(context: ReferralRecord, request: Any, history: Any) -> list[FileRow]:
+    """Files that came with the referral besides the answers, where the trail says so."""
+    if not any(each.action == "referral:sent_file" for each in history):
+        return []
+    found = sent_besides(request.dbsession, context.record.id)
     return [each for files in found.values() for each in files]
 
 

@@ -15,7 +15,7 @@ from regional311.catalog.queries import forms
 from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
 from regional311.intake import lifecycle, queries
-from regional311.intake.added_files import MOST, MOST_SENT
+from regional311.intake.added_files import ADDED, MOST, MOST_SENT, SENT_FILE
 from regional311.intake.attachments import SENT, attachments
 from regional311.intake.giving import give
 from regional311.intake.links import open_parts
@@ -483,7 +483,7 @@ def page_of_own(context: RequestRecord, request: Any, **failed: Any) -> dict[str
         **request_handing.shown(request, context),
         "tags": tags(request.dbsession, found.id) if _was_tagged(detail.history) else [],
         "tag_url": f"{here}/tag" if works else None,
-        "added": _added(tell, request, here),
+        "added": _added(tell, request, here, detail.history),
         "show_url": f"{here}/show-file" if works else None,
         "attach_form": failed.get("attach") or request_files.attach_form(context, request)
         if works and found.handed_to_id is None
@@ -501,8 +501,11 @@ def _was_tagged(history: Sequence[Any]) -> bool:
     return len(history) >= queries.HISTORY or any(each.action == TAGGED for each in history)
 
 
-def _added(tell: Telling, request: Any, here: str) -> list[dict[str, Any]]:
-    """Files that answer no question: what the person sent, and what staff added."""
+def _added(tell: Telling, request: Any, here: str, history: Sequence[Any]) -> list[dict[str, Any]]:
+    """Files that answer no question, where the trail says that the person or staff gave any."""
+    gave = (ADDED, SENT_FILE)
+    if len(history) < queries.HISTORY and not any(each.action in gave for each in history):
+        return []
     record = request.context.record
     found = attachments(
         request.dbsession, record.id, record.need_id, added=True, limit=MOST + MOST_SENT + 1
