@@ -19,6 +19,7 @@ from regional311.casework.accommodation_letters import Letters, tell_coordinator
 from regional311.casework.accommodations import OPEN, due_on
 from regional311.casework.coordinators import terms_of
 from regional311.casework.models import Accommodation, AccommodationReminder
+from regional311.casework.paper import unposted
 from regional311.database.ids import new_id
 from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.tenancy.models import Tenant
@@ -30,6 +31,7 @@ TASKS: Final[Mapping[str, tuple[str, int]]] = {
 }
 """How a letter says what must be done, and how many days before it is first said."""
 
+POST: Final = "put into the post: a letter to the person waits"
 AGAIN_DAYS: Final = 7
 """Who leads is told on the first day that it is overdue, and again every so many days."""
 MOST_STEPS: Final = 12
@@ -112,6 +114,29 @@ def remind(session: TenantSession, *, now: datetime, url: str) -> int:
             event="accommodation_overdue" if late else "accommodation_due",
             task=TASKS[task][0],
             lead=late,
+            now=now,
+        )
+    return told + _letters(session, letters, now=now, zone=ZoneInfo(mine.zone))
+
+
+def _letters(session: TenantSession, letters: Letters, *, now: datetime, zone: ZoneInfo) -> int:
+    """Remind of letters on paper that nobody has posted, on the day after and every seven days."""
+    today, told = now.astimezone(zone).date(), 0
+    for each in unposted(session):
+        since = each.since.astimezone(zone).date()
+        days = (today - since).days
+        if days < 1 or not _first(session, each.id, f"post-{since}-{days // AGAIN_DAYS}", now):
+            continue
+        told += tell_coordinator(
+            session,
+            letters,
+            each.id,
+            each.public_id,
+            each.bureau_key,
+            since,
+            event="accommodation_overdue",
+            task=POST,
+            lead=days >= AGAIN_DAYS,
             now=now,
         )
     return told

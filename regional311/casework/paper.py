@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from regional311.audit.service import record
 from regional311.casework.coordinators import Coordinator
@@ -171,6 +171,41 @@ def to_post(session: TenantSession, *, bureaus: Sequence[str] | None) -> list[st
     if bureaus is not None:
         query = query.where(Accommodation.bureau_key.in_(list(bureaus)))
     return list(dict.fromkeys(session.scalars(query)))
+
+
+@dataclass(frozen=True, slots=True)
+class Unposted:
+    """An accommodation of which a letter waits for the post, and since when the oldest does."""
+
+    id: UUID
+    public_id: str
+    bureau_key: str | None
+    since: datetime
+
+
+def unposted(session: TenantSession) -> list[Unposted]:
+    """Give of what letters wait for the post: one statement."""
+    rows = session.execute(
+        select(
+            Accommodation.id,
+            Accommodation.public_id,
+            Accommodation.bureau_key,
+            func.min(OutboxMessage.created_at),
+        )
+        .join(
+            OutboxMessage,
+            (OutboxMessage.tenant_id == Accommodation.tenant_id)
+            & (OutboxMessage.subject_id == Accommodation.id),
+        )
+        .where(
+            OutboxMessage.tenant_id == scope_of(session).tenant_id,
+            OutboxMessage.channel == "post",
+            OutboxMessage.state == "pending",
+        )
+        .group_by(Accommodation.id, Accommodation.public_id, Accommodation.bureau_key)
+        .order_by(Accommodation.id)
+    )
+    return [Unposted(*each) for each in rows]
 
 
 def posted(session: TenantSession, row_id: UUID, letter_id: UUID, *, now: datetime) -> None:

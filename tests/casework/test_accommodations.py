@@ -16,6 +16,7 @@ from regional311.casework.accommodation_reminders import TASKS, remind, step_on
 from regional311.casework.accommodations import Asked
 from regional311.casework.coordinators import terms_of
 from regional311.casework.models import Accommodation, AccommodationNote
+from regional311.casework.paper import papers, posted
 from regional311.database.ids import new_id
 from regional311.database.session import Scope, scope_of
 from regional311.notices.models import NoticeStop, OutboxMessage
@@ -108,6 +109,45 @@ def test_each_step_is_told_once_and_who_leads_hears_what_is_overdue(dbsession, t
     assert hear(on(24)) == []
     # a worker that was away tells the latest step only
     assert hear(on(4, 11)) == [(BUREAU, overdue), (WHOLE, overdue)]
+
+
+def test_a_letter_that_nobody_posts_is_said_the_day_after_and_each_week(dbsession, letters):
+    asked = Asked(
+        "request",
+        "interpreter",
+        "I cannot read a screen.",
+        source_key="paper",
+        token="a secret of more than twenty too",
+        bureau_key="pbot",
+        address="PO Box 7",
+        updates_by="post",
+    )
+    number = accommodations.take(
+        dbsession,
+        asked,
+        letters,
+        acknowledge_by=date(2026, 10, 20),
+        decide_by=date(2026, 12, 1),
+        now=RECEIVED,
+    )
+    row = dbsession.scalars(select(Accommodation).where(Accommodation.public_id == number)).one()
+    accommodations.acknowledge(
+        dbsession, row_id=row.id, version=row.version, words="", letters=letters, now=on(13)
+    )
+    told(dbsession)
+
+    def hear(at):
+        remind(dbsession, now=at, url=URL)
+        return told(dbsession)
+
+    overdue = "accommodation_overdue"
+    assert hear(on(13)) == []
+    assert hear(on(14)) == [(BUREAU, overdue)]
+    assert hear(on(16)) == []
+    assert hear(on(20)) == [(BUREAU, overdue), (WHOLE, overdue)]
+    (letter,) = papers(dbsession, row.id)
+    posted(dbsession, row.id, letter.id, now=on(20))
+    assert hear(on(28)) == []
 
 
 def test_an_appeal_has_its_own_day(dbsession, taken, letters):
