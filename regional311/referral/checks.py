@@ -228,7 +228,7 @@ class Sampled:
     problems: tuple[Problem, ...]
     size: int
     unmatched: int = 0
-    gaps: tuple[str, ...] = ()
+    gaps: tuple[Sample, ...] = ()
 
 
 def check_sampled(book: RuleBook, samples: Iterable[Sample], most_gaps: int = 5) -> Sampled:
@@ -237,14 +237,14 @@ def check_sampled(book: RuleBook, samples: Iterable[Sample], most_gaps: int = 5)
     fits, decided = [0] * len(rules), [0] * len(rules)
     took: list[Counter[str]] = [Counter() for _ in rules]
     size = unmatched = 0
-    gaps: list[str] = []
+    gaps: list[Sample] = []
     for sample in samples:
         size += 1
         tried = book.try_rules(sample.facts, sample.on, to_end=True)
         if tried.matched is None:
             unmatched += 1
             if len(gaps) < most_gaps:
-                gaps.append(sample.contact)
+                gaps.append(sample)
         first = True
         for at, code in enumerate(tried.trace):
             if code == MATCHED:

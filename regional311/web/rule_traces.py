@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 from regional311.referral.conditions import Facts, compile_condition
 from regional311.referral.decision import (
@@ -21,6 +21,9 @@ from regional311.referral.snapshot import Published
 from regional311.web.i18n import _
 from regional311.web.rule_pages import words_of_rules
 from regional311.web.telling import telling
+
+OF_THE_PERSON: Final = frozenset({"accommodation", "anonymous", "interpreter"})
+"""Facts that are about who asked, and not about what was asked for."""
 
 
 def of_decision(

@@ -420,6 +420,21 @@ def test_a_backtest_is_asked_for_followed_and_read(admin, sign_in, web_engine, p
     for wrong in ("", "?n=99", "?n=-1", "?n=x"):
         admin.get(f"{here}/example{wrong}", status=404)
     sign_in("administrator", COUNTY).get(links[0], status=404)
+    # a contact that no rule decides opens in the same way
+    few = taken_in(
+        admin,
+        b"[[rule]]\nkey='few'\nname='Few'\nservices=['street-light']\noutcome='information'\n",
+    )
+    statements.clear()
+    checks = admin.get(f"{few}/checks")
+    assert len(statements) <= 10, statements
+    gap = checks.html.find("p", string=re.compile("No rule decides")).find_next("details")
+    told = {each.text for each in gap.select("dt")}
+    assert {"service", "channel", "boundaries"} <= told
+    assert told.isdisjoint({"anonymous", "accommodation", "interpreter", "answers"})
+    assert gap.select("a") == []
+    theirs = supervisor.get(f"{few}/checks")
+    assert theirs.html.select_one(f'details a[href^="/{CITY}/contacts/C-"]')
     invalidate()
 
 

@@ -23,11 +23,13 @@ from regional311.config.rule_file import (
     read_rule_file,
 )
 from regional311.errors import DomainError, Forbidden, InvalidInput, NotFound
+from regional311.floor.watching import confidential_contacts
 from regional311.identity.permissions import Permissions as P
 from regional311.intake.queries import contact_numbers
 from regional311.keys import key_for
 from regional311.referral import drafting, rule_editing
-from regional311.referral.conditions import BadCondition, compile_condition
+from regional311.referral.checks import Sample
+from regional311.referral.conditions import FACTS, BadCondition, compile_condition
 from regional311.referral.drafting import OPEN, Content
 from regional311.referral.publishing import versions
 from regional311.referral.rule_editing import Stored
@@ -55,6 +57,7 @@ from regional311.web.rule_pages import (
     rules_url,
     state_of,
 )
+from regional311.web.rule_traces import OF_THE_PERSON, values
 from regional311.web.security import may
 from regional311.web.telling import telling
 from regional311.web.tree import Rules, RuleSetRecord
@@ -484,6 +487,25 @@ def check(context: RuleSetRecord, request: Any) -> Any:
     return HTTPSeeOther(location=rules_url(request, record.version))
 
 
+def _gaps(request: Any, samples: Sequence[Sample]) -> list[dict[str, Any]]:
+    """Contacts that no rule decides, with what rules could look at, and nothing of who asked.
+
+    What is confidential is left out for who is not cleared. Two statements, none for none.
+    """
+    ids = [UUID(each.contact) for each in samples]
+    numbers = contact_numbers(request.dbsession, ids)
+    if not request.identity.cleared(request.tenant.id):
+        secret = telling(request).confidential_services
+        for each in confidential_contacts(request.dbsession, ids, secret):
+            numbers.pop(each, None)
+    shown = FACTS.keys() - OF_THE_PERSON - {"answers", "consent"}
+    return [
+        {"number": numbers[contact], "facts": values(each.facts, shown)}
+        for contact, each in zip(ids, samples, strict=True)
+        if contact in numbers
+    ]
+
+
 def _checks_page(context: RuleSetRecord, request: Any, refused: Any) -> dict[str, Any]:
     record = context.record
     tell = telling(request)
@@ -505,9 +527,6 @@ def _checks_page(context: RuleSetRecord, request: Any, refused: Any) -> dict[str
                 " It goes the usual way of its service then.",
                 mapping={"names": ", ".join(names)},
             )
-    contacts: dict[UUID, str] = {}
-    if found is not None and found.sampled is not None and found.sampled.gaps:
-        contacts = contact_numbers(request.dbsession, [UUID(each) for each in found.sampled.gaps])
     return page(
         request,
         current=record,
@@ -523,7 +542,7 @@ def _checks_page(context: RuleSetRecord, request: Any, refused: Any) -> dict[str
         else [],
         size=found.sampled.size if found and found.sampled else 0,
         gap=gap,
-        gaps=list(contacts.values()),
+        gaps=_gaps(request, found.sampled.gaps) if found and found.sampled else [],
         may_open=may(request, P.CONTACT_READ),
         contacts_url=f"/{request.tenant.slug}/contacts",
         ran=found.ran if found else (),

@@ -22,7 +22,7 @@ from regional311.web.billing_wording import Words, page
 from regional311.web.i18n import _
 from regional311.web.representations import json_response, wanted
 from regional311.web.rule_pages import rules_url
-from regional311.web.rule_traces import of_decision, of_stored, values
+from regional311.web.rule_traces import OF_THE_PERSON, of_decision, of_stored, values
 from regional311.web.security import may
 from regional311.web.telling import telling
 from regional311.web.tree import BacktestRecord
@@ -30,10 +30,6 @@ from regional311.web.views.rule_backtests import Result
 
 _LOOKED_AT = ALWAYS | {"hour", "weekday", "open", "channel", "boundaries"}
 """Facts that are shown in any case: what was asked for, when, how and in which areas."""
-
-
-_OF_THE_PERSON = frozenset({"accommodation", "anonymous", "interpreter"})
-"""Facts that are about who asked, and not about what was asked for."""
 
 
 @view_config(
@@ -61,7 +57,7 @@ def example(context: BacktestRecord, request: Any) -> Any:
     then = tell.published.region(found.on)
     opens = may(request, P.CONTACT_READ)
     looked_at = _LOOKED_AT | _used(then, region, after, tell.slug)
-    hides = frozenset() if opens else _OF_THE_PERSON
+    hides = frozenset() if opens else OF_THE_PERSON
     shown = values(facts, looked_at - hides)
     before = of_stored(request, found.outcome, found.trace, facts, hides)
     told = (
