@@ -3,7 +3,7 @@
 The triggers took nearly half of the time of an entry, to find what the function had just seen to:
 the period is open and held open, the accounts are there, the legs are numbered without gaps. It
 now sees to the sums, too, and writes as the tables' owner; whoever else writes is checked as before.
-Row security is forced on the owner: the function writes for nobody but the tenant that is bound.
+It writes for nobody but the tenant that is bound, whatever the owner may do past row security.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ DECLARE
     total bigint := (entry->>'total_cents')::bigint;
     told record;
 BEGIN
+    IF tenant IS DISTINCT FROM nullif(current_setting('app.tenant', true), '')::uuid THEN
+        RAISE EXCEPTION 'these are the books of another partner'
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
     WITH held AS (
         SELECT FROM ledger_periods
         WHERE tenant_id = tenant AND key = entry->>'period_key' AND state = 'open' FOR SHARE

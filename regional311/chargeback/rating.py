@@ -97,6 +97,9 @@ _MANY = "9223372036854775807"
 
 _UNITS = """CASE WHEN s.unit = 'minute' AND e.handle_seconds > 0
     THEN round(sign(e.quantity) * e.handle_seconds / 60, 6) ELSE e.quantity END"""
+# Work of one instant goes by all that changes its price, what takes work back after what it takes
+# back. Pieces that agree in all of it may change places: their key only keeps the places the same.
+_IN_ORDER = "occurred_at, after_hours, language, units DESC, source_key"
 _BEYOND_FREE = """greatest(0, abs(reached) - coalesce((steps->>'free')::numeric, 0)),
     (steps->>'size')::numeric"""
 # What a quantity has come to, to a millionth; the mirror image below zero, and nothing at zero.
@@ -257,7 +260,7 @@ WITH events AS NOT MATERIALIZED (
         WHERE s.model IN ('graduated', 'volume', 'package')
     ) laddered
     WINDOW together AS (PARTITION BY payer_id, line_key),
-        in_order AS (PARTITION BY payer_id, line_key ORDER BY occurred_at, source_key
+        in_order AS (PARTITION BY payer_id, line_key ORDER BY {_IN_ORDER}
             ROWS UNBOUNDED PRECEDING)
 ), climbed AS (
     SELECT *, {_COME_TO} AS come_to FROM summed
@@ -278,7 +281,7 @@ WITH events AS NOT MATERIALIZED (
     FROM (
         SELECT *, CASE model WHEN 'volume' THEN {_OF_VOLUME}
             ELSE come_to - coalesce(lag(come_to) OVER (PARTITION BY payer_id, line_key
-                ORDER BY occurred_at, source_key), 0) END AS base
+                ORDER BY {_IN_ORDER}), 0) END AS base
         FROM climbed
     ) based
 ), inserted AS (

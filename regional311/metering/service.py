@@ -91,9 +91,11 @@ _CONTENT: Final = tuple(
 def usage_row(tenant_id: UUID, usage: Usage) -> UsageEvent:
     """Make the provider's row of a fact; every recorded piece of work is made here.
 
+    What takes work back carries its instant, whenever that is.
+
     :raises NotDoneYet: for work that would be done after it became known.
     """
-    if usage.occurred_at > usage.received_at + AHEAD:
+    if usage.reverses_id is None and usage.occurred_at > usage.received_at + AHEAD:
         raise NotDoneYet(
             f"Work of the future cannot be recorded: {usage.occurred_at:%Y-%m-%d %H:%M} UTC has not"
             " come yet.",

@@ -411,12 +411,13 @@ def test_every_event_becomes_one_charge_and_as_the_pure_rules_price_it(region, p
         else:
             counted = units(price.unit, event["quantity"], event["handle_seconds"])
             done = Done(counted, event["language"], event["after_hours"], work.done_on)
-            priced[price].append((event["at"], key, event_id, done))
+            order = (event["at"], event["after_hours"], event["language"], -counted, key)
+            priced[price].append((order, event_id, done))
     for price, together in priced.items():
-        # of two at the same instant its own key says which is the first, not which came in first
-        together.sort(key=lambda one: one[:2])
+        # of the same instant: by what changes the price, and not by what came in first
+        together.sort(key=lambda one: one[0])
         amounts = price.tariff.charges([done for *_, done in together])
-        for (_, _, event_id, _), amount in zip(together, amounts, strict=True):
+        for (_, event_id, _), amount in zip(together, amounts, strict=True):
             expected[event_id] = ("rated", "county", price.key, amount)
     first, charges = rated(region)
     assert {event: charges[event] for event in expected} == expected
@@ -432,6 +433,33 @@ def test_every_event_becomes_one_charge_and_as_the_pure_rules_price_it(region, p
             if told.state == "rated" and not told.rate.tariff.is_ladder:
                 assert (told.rate.key, told.amount) == expected[row.id][2:]
         assert all(check.holds for check in check_partner(session))
+
+
+@pytest.mark.parametrize(
+    ("recorded", "really", "total"), [(False, True, "11.25"), (True, False, "10")]
+)
+def test_corrected_work_on_a_ladder_comes_to_what_it_really_was(region, recorded, really, total):
+    """It is taken back and recorded anew at its instant, whatever the keys of the three are."""
+    region.agree("city-county", "city", "county", "warm_transfer")
+    night = [{"key": "night", "hours": "after", "percent": "12.5"}]
+    steps = {"tiers": [{"up_to": "1", "price": "10"}, {"price": "5"}]}
+    told = {"model": "graduated", "steps": steps, "surcharges": night}
+    region.rate("city", "ladder", "warm_transfer", "10", **told)
+    for key, after_hours, quantity in (
+        ("contact:1:transfer:7", recorded, 1),
+        ("contact:1:transfer:7:2", really, 1),
+        ("contact:1:transfer:7:reversed", recorded, -1),
+    ):
+        region.use(
+            "city",
+            "county",
+            activity="warm_transfer",
+            source_key=key,
+            after_hours=after_hours,
+            quantity=Decimal(quantity),
+        )
+    _, charges = rated(region)
+    assert sum(amount for *_, amount in charges.values()) == Decimal(total)
 
 
 def test_a_ladder_is_one_line_whose_pieces_sum_to_it(region):

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select
 
+from regional311.database.rows import put
 from regional311.errors import KeyReused, NotFound
 from regional311.metering.models import UsageEvent
 from regional311.metering.service import (
@@ -17,6 +18,7 @@ from regional311.metering.service import (
     correct,
     next_revision,
     record,
+    usage_row,
 )
 
 DONE = datetime(2026, 10, 5, 19, tzinfo=UTC)
@@ -118,3 +120,13 @@ def test_work_of_the_future_is_refused_and_nothing_is_kept(dbsession):
         assert refused.value.field == "started_at"
     with pytest.raises(NotFound):
         correct(dbsession, "contact:9:handled:1", None, **LATER)
+
+
+def test_work_of_the_future_that_is_there_is_taken_back(dbsession):
+    """It was recorded while that was still possible; now it must not stay."""
+    ahead = DONE + timedelta(days=400)
+    there = replace(FIRST, occurred_at=ahead, received_at=ahead)
+    put(dbsession, usage_row(dbsession.scope.tenant_id, there))
+    assert correct(dbsession, FIRST.source_key, LONGER, **LATER)
+    still = [each.quantity for each in events(dbsession).values() if each.occurred_at == ahead]
+    assert sorted(still) == [-1, 1]
