@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +10,10 @@ from sqlalchemy import text
 
 from regional311.calendars import Period
 from regional311.chargeback import billing
+from regional311.chargeback.rate_changes import current
+from regional311.chargeback.rate_sheets import write_sheet
+from regional311.chargeback.rate_uploads import send_sheet
+from regional311.chargeback.rate_uploads import work as read_sheets
 from regional311.chargeback.rating import run_rating
 from regional311.database.ids import new_id
 from regional311.database.rows import put
@@ -109,6 +114,14 @@ def month(site) -> dict[str, str]:
             ),
         )
 
+    sheets = {}
+    with session_scope(site.engine, Scope(me, people["finance"])) as session:
+        known, _rows = current(session)
+        dearer = [replace(rate, amount=rate.amount + 1) for rate in known if rate.model == "unit"]
+        for name, rates in (("drafted", dearer), ("broken", [*dearer, *dearer])):
+            sheets[name] = send_sheet(session, name=name, content=write_sheet(rates), now=NOW)
+    read_sheets(site.engine, me, lambda: NOW)
+
     def one(sql: str, **values: object) -> str:
         with session_scope(site.engine, Scope(me)) as session:
             return str(session.execute(text(sql), {"t": me, **values}).scalar_one())
@@ -143,6 +156,11 @@ def month(site) -> dict[str, str]:
             " ORDER BY key LIMIT 1"
         ),
         "person": str(people["finance"]),
+        "broken_sheet": str(sheets["broken"]),
+        "rate_proposal": one(
+            "SELECT proposal_id FROM rate_sheets WHERE tenant_id = :t AND id = :id",
+            id=sheets["drafted"],
+        ),
     }
 
 
@@ -181,6 +199,8 @@ PAGES = {
         ("rates-grid", "rates/grid?card=intake"),
         ("rate-price", "rates/price"),
         ("rate-sheet", "rates/sheet"),
+        ("rate-sheet-broken", "rates/sheets/{broken_sheet}"),
+        ("rate-proposal", "rates/proposals/{rate_proposal}"),
         ("rate-proposals", "rates/proposals"),
         ("pools", "pools?as_of=2026-10-15"),
         ("pool", "pools/i-and-r?as_of=2026-10-15"),
