@@ -126,6 +126,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
     from regional311.cover.due import cover_due
     from regional311.cover.letters import with_emergencies
     from regional311.floor import notes
+    from regional311.floor.line_openings import tell_of_openings
     from regional311.forecast.warnings import warn
     from regional311.inbox import bounces
     from regional311.inbox.forgetting import forget as forget_conversations
@@ -143,7 +144,6 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
     from regional311.notices.worker import Chore, Errand
     from regional311.referral import backtest
     from regional311.referral.external_delivery import Errands
-    from regional311.referral.line_openings import tell_of_openings
     from regional311.referral.reminders import come_back, end_consents, keep_loops
     from regional311.referral.rule_watch import watch_rules
     from regional311.referral.snapshot import published

@@ -259,6 +259,7 @@ class Later:
     contact_id: UUID
     contact: str
     language: str
+    specialist_id: UUID | None
     line: str
     asked_at: datetime
     asked_by: UUID | None
@@ -289,6 +290,7 @@ def later(session: TenantSession, contact_id: UUID | None = None) -> list[Later]
             LaterRing.contact_id,
             Contact.public_id,
             Contact.language,
+            Contact.specialist_id,
             LaterRing.line,
             LaterRing.asked_at,
             LaterRing.asked_by,

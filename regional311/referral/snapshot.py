@@ -453,6 +453,14 @@ class Published:
             if not refs.isdisjoint(each.details.get("taxonomy") or ())
         )
 
+    def confidential_services(self) -> frozenset[tuple[UUID, str]]:
+        """The services that are asked for in confidence, as (owner, key)."""
+        return frozenset(
+            (self.ids[each.tenant], each.key)
+            for each in self.directory.services
+            if each.confidential and each.tenant in self.ids
+        )
+
     def compiled(self, slug: str, version: int, contents: Iterable[Mapping[str, Any]]) -> RuleBook:
         """Compile rules of a partner as this region understands them.
 

@@ -27,7 +27,7 @@ STATES = {
 
 
 def waiting_of(request: Any) -> dict[str, Any]:
-    """What rings here now, and whom to call back, as the desk shows it; three statements.
+    """What rings here now, and whom to call back, as the desk shows it; five statements.
 
     `waiting_url` names what was seen, so that asking again is answered only when it has changed.
     """

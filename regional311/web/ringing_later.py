@@ -11,8 +11,9 @@ from regional311.calendars import NeverOpens
 from regional311.cover import later_rings
 from regional311.cover.later_rings import REASONS, Later, Reach
 from regional311.errors import InvalidInput
+from regional311.floor.line_openings import is_open
+from regional311.floor.watching import confidential_contacts
 from regional311.identity.members import names_of
-from regional311.referral.line_openings import is_open
 from regional311.referral.snapshot import Line
 from regional311.tenancy.answering import HERE, PARTNER
 from regional311.web.answering_now import now_on
@@ -117,10 +118,24 @@ def callers(tell: Telling, rows: Sequence[Later]) -> Mapping[UUID, str]:
 
 
 def of_desk(tell: Telling, rows: Sequence[Later]) -> dict[str, Any]:
-    """What the desk shows: contacts whose line is open now, and how many wait for theirs."""
+    """What the desk shows: contacts whose line is open now, and how many wait for theirs.
+
+    Confidential ones are there for their specialist, and for who is cleared for such.
+    """
+    rows = _may_be_seen(tell, rows)
     names = callers(tell, rows)
     told = [shown(tell, each, names) for each in rows]
     return {
         "line_open": [each for each in told if each["open"]],
         "line_closed": [each for each in told if not each["open"]],
     }
+
+
+def _may_be_seen(tell: Telling, rows: Sequence[Later]) -> Sequence[Later]:
+    request = tell.request
+    if request.identity.cleared(request.tenant.id):
+        return rows
+    me = request.identity.person_id
+    others = (each.contact_id for each in rows if each.specialist_id != me)
+    secret = confidential_contacts(request.dbsession, others, tell.confidential_services)
+    return [each for each in rows if each.specialist_id == me or each.contact_id not in secret]

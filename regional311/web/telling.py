@@ -103,12 +103,7 @@ class Telling:
     @cached_property
     def confidential_services(self) -> frozenset[tuple[UUID, str]]:
         """The services that are asked for in confidence, as (owner, key)."""
-        ids = self.published.ids
-        return frozenset(
-            (ids[each.tenant], each.key)
-            for each in self.published.directory.services
-            if each.confidential and each.tenant in ids
-        )
+        return self.published.confidential_services()
 
     def service_name(self, owner: UUID | str | None, key: str) -> str:
         """A service's name; its key when nobody has such a service any more."""

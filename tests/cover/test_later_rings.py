@@ -16,12 +16,13 @@ from regional311.database.ids import new_id
 from regional311.database.rows import new_row, put, send
 from regional311.database.session import acting_for
 from regional311.errors import InvalidInput, NotFound
+from regional311.floor.line_openings import tell_of_openings
 from regional311.floor.watching import at_risk
+from regional311.identity.models import Membership
 from regional311.identity.service import grant
-from regional311.intake.models import Contact, Inquirer, Transfer
+from regional311.intake.models import Contact, Inquirer, Need, Transfer
 from regional311.intake.service import ContactEnded, close_contact, start_contact
 from regional311.notices.models import OutboxMessage
-from regional311.referral.line_openings import tell_of_openings
 from regional311.referral.prohibition import prohibit
 from tests.little_region import IDS
 
@@ -245,6 +246,36 @@ def test_who_asked_is_told_once_an_opening_and_who_leads_when_it_is_late(city, s
     assert tell_of_openings(city, OPENS + timedelta(days=1), url=URL) == 1
     later_rings.drop(city, started.id, ring_id, reason="other", now=OPENS + timedelta(days=1))
     assert tell_of_openings(city, OPENS + timedelta(days=1, hours=2), url=URL) == 0
+
+
+def test_of_a_confidential_contact_only_who_may_open_it_is_told(city, staff):
+    """A letter names the line, and the line says what it is about."""
+    started = caller(city)
+    put(
+        city,
+        new_row(
+            Need,
+            tenant_id=ME,
+            id=new_id(),
+            contact_id=started.id,
+            service_owner_id=ME,
+            service_key="abuse",
+            term="abuse",
+            created_at=NIGHT,
+        ),
+    )
+    ask(city, started.id)
+    plain = caller(city)
+    ask(city, plain.id)
+    # whoever asked is gone, and somebody else has the contacts
+    gone = Membership.person_id == UUID(int=42)
+    city.execute(update(Membership).where(gone).values(ended_at=NIGHT))
+    city.execute(update(Contact).values(specialist_id=None))
+    assert tell_of_openings(city, OPENS, url=URL) == 3
+    heard = select(OutboxMessage.recipient).where(OutboxMessage.subject_id == started.id)
+    assert city.scalars(heard).all() == ["sue@city.example"]
+    assert tell_of_openings(city, OPENS + timedelta(hours=1), url=URL) == 2
+    assert city.scalars(heard).all() == ["sue@city.example"] * 2
 
 
 def test_a_line_that_is_no_more_is_told_of_at_once(city, staff):

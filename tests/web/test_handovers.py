@@ -10,7 +10,8 @@ from sqlalchemy import func, select, update
 from regional311.database.ids import new_id
 from regional311.database.session import Scope, session_scope
 from regional311.identity.clients import make_client
-from regional311.intake.models import Contact, Inquirer
+from regional311.intake.models import Contact, Inquirer, Need
+from regional311.referral.snapshot import published
 
 CITY, INFO, COUNTY = "city-of-portland", "211info", "multnomah-county"
 
@@ -278,6 +279,42 @@ def test_what_waits_for_a_line_is_taken_off_with_a_reason(sign_in, web_engine, p
     assert "Not to be rung through any more" in app.get(contact)
     off["reason"] = "other"
     assert "seen to it already" in off.submit().follow()
+
+
+def test_a_confidential_contact_that_waits_is_not_shown_to_colleagues(
+    sign_in, web_engine, people, clock
+):
+    """The line says what it is about, and the page behind the link is not theirs to see."""
+    clock.now = datetime(2026, 12, 4, 5, tzinfo=UTC)
+    ours, colleague = sign_in("specialist", COUNTY), ("specialist", "coordinator", COUNTY)
+    contact = begin(ours, COUNTY)
+    number = contact.rpartition("/")[2]
+    known_by_number(web_engine, people, COUNTY, contact)
+    fields = {"csrf_token": form_with(ours.get(contact + "/handover"), "ring")["csrf_token"].value}
+    ours.post(contact + "/handover", fields | {"verb": "ring", "later": f"{CITY}/main"})
+
+    def desk(*who):
+        return sign_in(*who).get(f"/{COUNTY}/desk").html.find(id="waiting").text
+
+    assert number in desk(*colleague)
+    owner, key = min(published(web_engine).confidential_services())
+    with session_scope(web_engine, Scope(people.tenants[COUNTY])) as session:
+        session.add(
+            Need(
+                tenant_id=people.tenants[COUNTY],
+                id=new_id(),
+                contact_id=session.scalar(select(Contact.id).where(Contact.public_id == number)),
+                service_owner_id=owner,
+                service_key=key,
+                term=key,
+                created_at=clock.now,
+            )
+        )
+    for at in (clock.now, datetime(2026, 12, 4, 16, 30, tzinfo=UTC)):
+        clock.now = at
+        assert number not in desk(*colleague)
+        assert number in desk("specialist", COUNTY)
+        assert number in desk("supervisor", COUNTY)
 
 
 # --- 911 ------------------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ from regional311.cover import later_rings
 from regional311.cover.later_rings import PUT_THROUGH_WITHIN, Later
 from regional311.database.rows import put
 from regional311.database.session import TenantSession, scope_of
-from regional311.identity.permissions import Permissions
+from regional311.floor.watching import confidential_contacts
+from regional311.identity.permissions import Permissions, permissions_of
 from regional311.identity.queries import Member, who_may
 from regional311.keeping.letters import letterhead
 from regional311.locale.sentences import in_language
@@ -52,10 +53,13 @@ def tell_of_openings(session: TenantSession, now: datetime, *, url: str) -> int:
         return 0
     head = letterhead(session, url)
     people = who_may(session, Permissions.CONTACT_TAKE)
+    secret = confidential_contacts(
+        session, (row.contact_id for _event, row in letters), region.confidential_services()
+    )
     written = 0
     for event, row in letters:
         known = region.lines.get(row.line)
-        for person in _whom(event, row, people):
+        for person in _whom(event, row, people, secret=row.contact_id in secret):
             written += 1
             put(
                 session,
@@ -78,12 +82,21 @@ def tell_of_openings(session: TenantSession, now: datetime, *, url: str) -> int:
     return written
 
 
-def _whom(event: str, row: Later, people: Sequence[Member]) -> Sequence[Member]:
+def _whom(event: str, row: Later, people: Sequence[Member], *, secret: bool) -> Sequence[Member]:
     """Who asked for it, or all who could do it when they are gone; who leads them when it is late.
 
-    A partner without supervisors has its whole desk told.
+    A partner without supervisors has its whole desk told. Of a contact that is ``secret`` only who
+    may open it is told: its specialist, and who is cleared.
     """
+    if secret:
+        people = [each for each in people if _may_open(each, row)]
     if event == "line_open":
         mine = [each for each in people if each.person_id == row.asked_by]
         return mine or people
     return [each for each in people if _SUPERVISOR in each.roles] or people
+
+
+def _may_open(person: Member, row: Later) -> bool:
+    return person.person_id == row.specialist_id or Permissions.REQUEST_WORK in permissions_of(
+        person.roles
+    )
