@@ -6,12 +6,13 @@ why it is not needed any more. It belongs to the whole desk, whoever asked for i
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import and_, func, select, update
+from sqlalchemy import Select, and_, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from regional311.audit.service import record
@@ -33,6 +34,7 @@ PUT_THROUGH_WITHIN: Final = timedelta(hours=1)
 CALLS_FOR: Final = timedelta(minutes=30)
 """How long somebody who said that they call is taken to be on it."""
 MOST: Final = 100
+"""So many are shown on a desk, or told of, at a time; the others come up as these are seen to."""
 
 
 class AskedAlready(Conflict):
@@ -281,10 +283,71 @@ class Later:
         return self.line.partition("/")[0]
 
 
-def later(session: TenantSession, contact_id: UUID | None = None) -> list[Later]:
-    """Give what waits at the bound partner, or of one contact, the longest first. One statement."""
+def waited_for(session: TenantSession) -> dict[str, int]:
+    """Give the lines that the bound partner's contacts wait for, and how many do. One statement."""
+    rows = session.execute(
+        select(LaterRing.line, func.count()).where(*_of(session)).group_by(LaterRing.line)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def later(
+    session: TenantSession, contact_id: UUID | None = None, *, first: Collection[str] = ()
+) -> list[Later]:
+    """Give what waits at the bound partner, or of one contact, the longest first. One statement.
+
+    What waits for the lines in ``first`` comes before all else; there are at most `MOST`.
+    """
     conditions = [] if contact_id is None else [LaterRing.contact_id == contact_id]
     rows = session.execute(
+        _rows(session, *conditions)
+        .order_by(LaterRing.line.in_(first).desc(), LaterRing.opens_at, LaterRing.id)
+        .limit(MOST)
+    )
+    return [Later(*tuple(row)) for row in rows]
+
+
+def now_open(session: TenantSession, lines: Collection[str], *, now: datetime) -> list[Later]:
+    """Give what waits for these lines and nobody was told of, and keep that it is told now.
+
+    At most `MOST` at a time, the longest first. Each is given to one who asks only: what another
+    transaction has in its hands is left to it, or for the next time. So it is below.
+    """
+    which = and_(LaterRing.line.in_(lines), LaterRing.told_at.is_(None))
+    return _claimed(session, which, told_at=now, late_at=None)
+
+
+def now_late(session: TenantSession, lines: Collection[str], *, now: datetime) -> list[Later]:
+    """Give what still waits an hour after it was told of, and keep that it is late now."""
+    which = and_(
+        LaterRing.line.in_(lines),
+        LaterRing.told_at <= now - PUT_THROUGH_WITHIN,
+        LaterRing.late_at.is_(None),
+    )
+    return _claimed(session, which, late_at=now)
+
+
+def closed_again(session: TenantSession, lines: Collection[str]) -> None:
+    """Keep that these lines are closed: at the next opening it is told of again."""
+    which = and_(LaterRing.line.in_(lines), LaterRing.told_at.is_not(None))
+    _claimed(session, which, told_at=None, late_at=None)
+
+
+def _claimed(session: TenantSession, which: Any, **values: Any) -> list[Later]:
+    rows = session.execute(
+        _rows(session, which)
+        .order_by(LaterRing.opens_at, LaterRing.id)
+        .limit(MOST)
+        .with_for_update(of=LaterRing, skip_locked=True)
+    )
+    found = [Later(*tuple(row)) for row in rows]
+    if found:
+        _write(session, LaterRing.id.in_([each.id for each in found]), **values)
+    return found
+
+
+def _rows(session: TenantSession, *conditions: Any) -> Select[Any]:
+    return (
         select(
             LaterRing.id,
             LaterRing.contact_id,
@@ -306,17 +369,7 @@ def later(session: TenantSession, contact_id: UUID | None = None) -> list[Later]
             and_(Contact.tenant_id == LaterRing.tenant_id, Contact.id == LaterRing.contact_id),
         )
         .where(*_of(session, *conditions))
-        .order_by(LaterRing.opens_at, LaterRing.id)
-        .limit(MOST)
     )
-    return [Later(*tuple(row)) for row in rows]
-
-
-def told(
-    session: TenantSession, ring_id: UUID, *, told_at: datetime | None, late_at: datetime | None
-) -> None:
-    """Keep when people were told of a ring that waits; nothing while its line is closed."""
-    _write(session, LaterRing.id == ring_id, told_at=told_at, late_at=late_at)
 
 
 def _of(session: TenantSession, *conditions: Any) -> tuple[Any, ...]:

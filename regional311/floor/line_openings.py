@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from regional311.cover import later_rings
-from regional311.cover.later_rings import PUT_THROUGH_WITHIN, Later
+from regional311.cover.later_rings import Later
 from regional311.database.rows import put
 from regional311.database.session import TenantSession, scope_of
 from regional311.floor.watching import confidential_contacts
@@ -34,21 +34,16 @@ def is_open(published: Published, line: str, now: datetime) -> bool:
 
 def tell_of_openings(session: TenantSession, now: datetime, *, url: str) -> int:
     """Tell of the bound partner's contacts whose line is open now; give how many letters."""
-    rows = later_rings.later(session)
-    if not rows:
+    lines = later_rings.waited_for(session)
+    if not lines:
         return 0
     region = published(session.connection().engine)
-    letters: list[tuple[str, Later]] = []
-    for row in rows:
-        if not is_open(region, row.line, now):
-            if row.told_at is not None:
-                later_rings.told(session, row.id, told_at=None, late_at=None)
-        elif row.told_at is None:
-            later_rings.told(session, row.id, told_at=now, late_at=None)
-            letters.append(("line_open", row))
-        elif row.late_at is None and now - row.told_at >= PUT_THROUGH_WITHIN:
-            later_rings.told(session, row.id, told_at=row.told_at, late_at=now)
-            letters.append(("line_open_late", row))
+    opened = [line for line in lines if is_open(region, line, now)]
+    later_rings.closed_again(session, lines.keys() - opened)
+    letters: list[tuple[str, Later]] = [
+        *(("line_open", row) for row in later_rings.now_open(session, opened, now=now)),
+        *(("line_open_late", row) for row in later_rings.now_late(session, opened, now=now)),
+    ]
     if not letters:
         return 0
     head = letterhead(session, url)

@@ -6,7 +6,6 @@ import hashlib
 from datetime import datetime
 from typing import Any
 
-from regional311.cover.later_rings import later
 from regional311.cover.queries import waiting
 from regional311.exchange.service import ERASED
 from regional311.inbox.calls import Heard, open_calls
@@ -27,7 +26,7 @@ STATES = {
 
 
 def waiting_of(request: Any) -> dict[str, Any]:
-    """What rings here now, and whom to call back, as the desk shows it; five statements.
+    """What rings here now, and whom to call back, as the desk shows it; six statements.
 
     `waiting_url` names what was seen, so that asking again is answered only when it has changed.
     """
@@ -47,7 +46,7 @@ def waiting_of(request: Any) -> dict[str, Any]:
         for each in rows
     ]
     heard = open_calls(request.dbsession, request.now)
-    waits = of_desk(tell, later(request.dbsession))
+    waits = of_desk(tell)
     seen = hashlib.sha256(
         " ".join(
             [
@@ -58,6 +57,7 @@ def waiting_of(request: Any) -> dict[str, Any]:
                     for each in waits["line_open"]
                 ),
                 *(str(each["id"]) for each in waits["line_closed"]),
+                f"{waits['line_open_more']} {waits['line_closed_more']}",
             ]
         ).encode()
     ).hexdigest()[:12]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -117,17 +118,25 @@ def callers(tell: Telling, rows: Sequence[Later]) -> Mapping[UUID, str]:
     return names_of(tell.request.dbsession, [each.calls(tell.request.now) for each in rows])
 
 
-def of_desk(tell: Telling, rows: Sequence[Later]) -> dict[str, Any]:
-    """What the desk shows: contacts whose line is open now, and how many wait for theirs.
+def of_desk(tell: Telling) -> dict[str, Any]:
+    """What the desk shows: contacts whose line is open now first, and how many wait for theirs.
 
-    Confidential ones are there for their specialist, and for who is cleared for such.
+    Of very many the first ones, and how many more there are. Confidential ones are there for their
+    specialist, and for who is cleared for such.
     """
-    rows = _may_be_seen(tell, rows)
+    session = tell.request.dbsession
+    lines = later_rings.waited_for(session)
+    opened = {line for line in lines if is_open(tell.published, line, tell.request.now)}
+    found = later_rings.later(session, first=opened) if lines else []
+    rows = _may_be_seen(tell, found)
     names = callers(tell, rows)
     told = [shown(tell, each, names) for each in rows]
+    more = Counter(lines) - Counter(each.line for each in found)
     return {
         "line_open": [each for each in told if each["open"]],
+        "line_open_more": sum(more[line] for line in opened),
         "line_closed": [each for each in told if not each["open"]],
+        "line_closed_more": sum(more[line] for line in lines.keys() - opened),
     }
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from regional311.cover import handovers, later_rings
 from regional311.cover.handovers import Rung
@@ -14,7 +14,7 @@ from regional311.cover.later_rings import AskedAlready, NotCalledBack, Reach, Se
 from regional311.cover.models import LaterRing
 from regional311.database.ids import new_id
 from regional311.database.rows import new_row, put, send
-from regional311.database.session import acting_for
+from regional311.database.session import Scope, acting_for, session_scope
 from regional311.errors import InvalidInput, NotFound
 from regional311.floor.line_openings import tell_of_openings
 from regional311.floor.watching import at_risk
@@ -246,6 +246,46 @@ def test_who_asked_is_told_once_an_opening_and_who_leads_when_it_is_late(city, s
     assert tell_of_openings(city, OPENS + timedelta(days=1), url=URL) == 1
     later_rings.drop(city, started.id, ring_id, reason="other", now=OPENS + timedelta(days=1))
     assert tell_of_openings(city, OPENS + timedelta(days=1, hours=2), url=URL) == 0
+
+
+def test_old_promises_keep_nobody_from_being_told(city, staff, monkeypatch):
+    monkeypatch.setattr(later_rings, "MOST", 2)
+    for _old in range(3):
+        ask(city, caller(city).id, "county/closed-down")
+    assert tell_of_openings(city, NIGHT, url=URL) == 2
+    assert tell_of_openings(city, NIGHT, url=URL) == 1
+    new = caller(city)
+    ring_id = later_rings.ask(
+        city, new.id, line=LINE, opens_at=OPENS + timedelta(days=1), now=NIGHT
+    )
+    assert tell_of_openings(city, OPENS, url=URL) >= 1
+    told = select(LaterRing.told_at).where(LaterRing.id == ring_id)
+    assert city.scalar(told) == OPENS
+    # and a desk that shows the first few shows those first whose line is open
+    assert later_rings.waited_for(city) == {"county/closed-down": 3, LINE: 1}
+    assert ring_id not in [each.id for each in later_rings.later(city)]
+    assert later_rings.later(city, first=[LINE])[0].id == ring_id
+
+
+@pytest.mark.commits
+def test_two_workers_write_one_letter_and_none_for_what_has_just_ended(committed_engine):
+    def session():
+        return session_scope(committed_engine, Scope(ME, UUID(int=42)))
+
+    with session() as made:
+        grant(made, person_id=UUID(int=42), name="A", email="a@a.example", roles=["specialist"])
+        ask(made, caller(made).id)
+        ended = caller(made)
+        ring_id = ask(made, ended.id)
+    with session() as desk, session() as first, session() as second:
+        for each in (first, second):
+            each.execute(text("SET LOCAL lock_timeout = '5s'"))
+        later_rings.drop(desk, ended.id, ring_id, reason="other", now=OPENS)
+        assert tell_of_openings(first, OPENS, url=URL) == 1
+        assert tell_of_openings(second, OPENS, url=URL) == 0
+    with session() as after:
+        assert tell_of_openings(after, OPENS, url=URL) == 0
+        assert len(letters(after)) == 1
 
 
 def test_of_a_confidential_contact_only_who_may_open_it_is_told(city, staff):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import func, select, update
 
+from regional311.cover import later_rings
 from regional311.database.ids import new_id
 from regional311.database.session import Scope, session_scope
 from regional311.identity.clients import make_client
@@ -262,6 +263,23 @@ def test_a_closed_line_says_who_answers_and_is_rung_when_it_opens(
     assert "has taken it over" in after
     assert after.html.select('[id^="later-"]') == []
     assert "line-open-heading" not in app.get(f"/{COUNTY}/desk")
+
+
+def test_a_desk_says_how_many_more_wait_than_it_shows(
+    sign_in, web_engine, people, clock, monkeypatch
+):
+    clock.now = datetime(2026, 12, 4, 5, tzinfo=UTC)
+    app = sign_in("specialist", COUNTY)
+    contact = begin(app, COUNTY)
+    known_by_number(web_engine, people, COUNTY, contact)
+    fields = {"csrf_token": form_with(app.get(contact + "/handover"), "ring")["csrf_token"].value}
+    app.post(contact + "/handover", fields | {"verb": "ring", "later": f"{CITY}/main"})
+    monkeypatch.setattr(later_rings, "MOST", 0)
+    assert "not listed" in app.get(f"/{COUNTY}/desk")
+    clock.now = datetime(2026, 12, 4, 16, 30, tzinfo=UTC)
+    desk = sign_in("specialist", COUNTY).get(f"/{COUNTY}/desk")
+    assert "as these are seen to" in desk.html.find(id="waiting").text
+    assert "not listed" not in desk
 
 
 def test_what_waits_for_a_line_is_taken_off_with_a_reason(sign_in, web_engine, people, clock):
