@@ -45,6 +45,10 @@ class NotCalledBack(InvalidInput):
     """The person cannot be called back: no number, or a call is not safe."""
 
 
+class OnTheLine(Conflict):
+    """A colleague calls the person already."""
+
+
 class SeenToAlready(Conflict):
     """The other desk took the contact over, or somebody said that it is not needed any more."""
 
@@ -186,11 +190,29 @@ def _reached(session: TenantSession, contact_id: UUID, found: Any, reach: Reach)
     mark_changed(session)
 
 
-def take(session: TenantSession, contact_id: UUID, ring_id: UUID, *, now: datetime) -> None:
-    """Say that the acting person calls now; whoever said so before has it no more."""
+def take(
+    session: TenantSession,
+    contact_id: UUID,
+    ring_id: UUID,
+    *,
+    now: datetime,
+    instead: bool = False,
+) -> None:
+    """Say that the acting person calls now; whoever said so long before has it no more.
+
+    :raises OnTheLine: when a colleague has said so just now, unless it is ``instead`` of them.
+    """
     row = _waiting(session, contact_id, ring_id)
-    _write(session, LaterRing.id == ring_id, taken_by=scope_of(session).person_id, taken_at=now)
+    me = scope_of(session).person_id
+    if not instead and _calls(row, now) not in (None, me):
+        raise OnTheLine("A colleague calls them already.")
+    _write(session, LaterRing.id == ring_id, taken_by=me, taken_at=now)
     _trail(session, contact_id, "later-taken", now, line=row.line)
+
+
+def _calls(row: Any, now: datetime) -> UUID | None:
+    fresh = row.taken_at is not None and now - row.taken_at < CALLS_FOR
+    return row.taken_by if fresh else None
 
 
 def not_reached(session: TenantSession, contact_id: UUID, ring_id: UUID, *, now: datetime) -> int:
@@ -274,8 +296,7 @@ class Later:
 
     def calls(self, now: datetime) -> UUID | None:
         """Who calls the person now; nobody when that was said too long ago to be so still."""
-        fresh = self.taken_at is not None and now - self.taken_at < CALLS_FOR
-        return self.taken_by if fresh else None
+        return _calls(self, now)
 
     @property
     def partner(self) -> str:
@@ -382,7 +403,13 @@ def _of(session: TenantSession, *conditions: Any) -> tuple[Any, ...]:
 
 def _waiting(session: TenantSession, contact_id: UUID, ring_id: UUID) -> Any:
     row = session.execute(
-        select(LaterRing.line, LaterRing.tries, LaterRing.state)
+        select(
+            LaterRing.line,
+            LaterRing.tries,
+            LaterRing.state,
+            LaterRing.taken_by,
+            LaterRing.taken_at,
+        )
         .where(
             LaterRing.tenant_id == scope_of(session).tenant_id,
             LaterRing.contact_id == contact_id,

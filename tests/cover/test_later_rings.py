@@ -10,7 +10,13 @@ from sqlalchemy import select, text, update
 
 from regional311.cover import handovers, later_rings
 from regional311.cover.handovers import Rung
-from regional311.cover.later_rings import AskedAlready, NotCalledBack, Reach, SeenToAlready
+from regional311.cover.later_rings import (
+    AskedAlready,
+    NotCalledBack,
+    OnTheLine,
+    Reach,
+    SeenToAlready,
+)
 from regional311.cover.models import LaterRing
 from regional311.database.ids import new_id
 from regional311.database.rows import new_row, put, send
@@ -203,6 +209,26 @@ def test_one_calls_at_a_time_and_whoever_forgot_it_has_it_no_more(city):
     assert calls(OPENS + timedelta(minutes=30)) is None
     later_rings.not_reached(city, started.id, ring_id, now=OPENS + timedelta(minutes=5))
     assert calls(OPENS + timedelta(minutes=6)) is None
+
+
+def test_whom_a_colleague_calls_is_called_by_another_only_instead(city):
+    started = caller(city)
+    ring_id = ask(city, started.id)
+    ben = UUID(int=43)
+    city.execute(update(LaterRing).values(taken_by=ben, taken_at=OPENS))
+
+    def take(at, **how):
+        later_rings.take(city, started.id, ring_id, now=at, **how)
+        return later_rings.later(city)[0].taken_by
+
+    soon = OPENS + timedelta(minutes=29)
+    with pytest.raises(OnTheLine):
+        take(soon)
+    assert later_rings.later(city)[0].taken_by == ben
+    assert take(soon, instead=True) == UUID(int=42)
+    assert take(soon + timedelta(minutes=1)) == UUID(int=42)
+    city.execute(update(LaterRing).values(taken_by=ben, taken_at=OPENS))
+    assert take(OPENS + timedelta(minutes=30)) == UUID(int=42)
 
 
 def test_whoever_must_not_be_contacted_is_not_called(city):

@@ -239,7 +239,16 @@ def test_a_closed_line_says_who_answers_and_is_rung_when_it_opens(
     assert calls.html.find("a", href="tel:+15035550142")
     colleague = sign_in("specialist", COUNTY)
     assert "Supervisor calls them" in colleague.get(f"/{COUNTY}/desk")
-    assert "I call them instead" in colleague.get(contact + "/handover")
+    taken = colleague.get(contact + "/handover")
+    assert "I call them instead" in taken
+    # a page that was opened before the colleague said so takes it from nobody
+    old = {"csrf_token": form_with(taken, "call")["csrf_token"].value, "verb": "call"}
+    old["id"] = form_with(taken, "call")["id"].value
+    late = colleague.post(contact + "/handover", old).follow()
+    assert "A colleague calls them already" in late
+    assert late.html.find("a", href="tel:+15035550142") is None
+    instead = form_with(late, "call").submit().follow()
+    assert instead.html.find("a", href="tel:+15035550142")
     # only whom the person was promised to, and danger is asked again first
     values = [each["value"] for each in page.html.select("input[name=target]")]
     assert values

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from regional311.cover import handovers, later_rings
 from regional311.cover.handovers import AnsweredAlready, RingsAlready
-from regional311.cover.later_rings import AskedAlready, SeenToAlready, may_be_called
+from regional311.cover.later_rings import AskedAlready, OnTheLine, SeenToAlready, may_be_called
 from regional311.cover.models import Handover
 from regional311.cover.queries import handovers_of, on_duty
 from regional311.database.ids import is_public_id
@@ -291,7 +291,8 @@ def _seen_to(request: Any, contact_id: UUID, verb: str, here: str) -> HTTPSeeOth
     session, now = request.dbsession, request.now
     try:
         if verb == "call":
-            later_rings.take(session, contact_id, ring_id, now=now)
+            instead = request.POST.get("instead") == "yes"
+            later_rings.take(session, contact_id, ring_id, now=now, instead=instead)
             request.flash("info", _("Colleagues see that you call them."))
         elif verb == "not-reached":
             later_rings.not_reached(session, contact_id, ring_id, now=now)
@@ -300,7 +301,7 @@ def _seen_to(request: Any, contact_id: UUID, verb: str, here: str) -> HTTPSeeOth
             reason = request.POST.get("reason", "")
             later_rings.drop(session, contact_id, ring_id, reason=reason, now=now)
             request.flash("success", _("Nobody is rung for it any more. The need stays as it is."))
-    except SeenToAlready as error:
+    except (OnTheLine, SeenToAlready) as error:
         request.flash("info", error.message)
     return HTTPSeeOther(location=here)
 
