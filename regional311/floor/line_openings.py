@@ -1,7 +1,7 @@
 """Tell a desk that a line is open which somebody is to be rung through to: the worker's part.
 
-Whoever asked for it is told at each opening, until it is seen to; who leads them is told when the
-line has been open for an hour and nothing was done.
+Whoever asked for it is told at each opening, until it is seen to, and when the line is there no
+more; who leads them is told when the line has been open for an hour and nothing was done.
 """
 
 from __future__ import annotations
@@ -26,10 +26,15 @@ from regional311.tenancy.answering import HERE
 _SUPERVISOR: Final = "supervisor"
 
 
+def is_gone(published: Published, line: str) -> bool:
+    """Whether a line is there no more."""
+    known = published.lines.get(line)
+    return known is None or known.ended
+
+
 def is_open(published: Published, line: str, now: datetime) -> bool:
     """Whether a line answers by itself now; one that is there no more is due at once, too."""
-    known = published.lines.get(line)
-    return known is None or known.ended or published.who_answers(line, now).kind == HERE
+    return is_gone(published, line) or published.who_answers(line, now).kind == HERE
 
 
 def tell_of_openings(session: TenantSession, now: datetime, *, url: str) -> int:
@@ -40,9 +45,13 @@ def tell_of_openings(session: TenantSession, now: datetime, *, url: str) -> int:
     region = published(session.connection().engine)
     opened = [line for line in lines if is_open(region, line, now)]
     later_rings.closed_again(session, lines.keys() - opened)
+    answered = [line for line in opened if not is_gone(region, line)]
     letters: list[tuple[str, Later]] = [
-        *(("line_open", row) for row in later_rings.now_open(session, opened, now=now)),
-        *(("line_open_late", row) for row in later_rings.now_late(session, opened, now=now)),
+        *(
+            ("line_open" if row.line in answered else "line_gone", row)
+            for row in later_rings.now_open(session, opened, now=now)
+        ),
+        *(("line_open_late", row) for row in later_rings.now_late(session, answered, now=now)),
     ]
     if not letters:
         return 0
@@ -85,7 +94,7 @@ def _whom(event: str, row: Later, people: Sequence[Member], *, secret: bool) -> 
     """
     if secret:
         people = [each for each in people if _may_open(each, row)]
-    if event == "line_open":
+    if event != "line_open_late":
         mine = [each for each in people if each.person_id == row.asked_by]
         return mine or people
     return [each for each in people if _SUPERVISOR in each.roles] or people

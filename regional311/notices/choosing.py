@@ -38,6 +38,7 @@ ALWAYS: Final = frozenset(
         "referral_unanswered",
         "line_open",
         "line_open_late",
+        "line_gone",
         "publishing_refused",
         "payment_overdue",
         "dispute_unanswered",

@@ -184,6 +184,13 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
             "put through. Call them, then ring the other desk: {address}\n"
         ),
     ),
+    "line_gone": (
+        "{number} waits for a line of {partner} that is there no more",
+        (
+            "{line} of {partner} is there no more. The person behind {number} waits to be called "
+            "back and put through to it. Call them, and see what else can be done: {address}\n"
+        ),
+    ),
     "line_open_late": (
         "{number} waits to be put through to {partner}",
         (

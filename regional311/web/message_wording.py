@@ -31,6 +31,7 @@ EVENTS = {
     "referral_new": _("A referral came, with a link to answer"),
     "referral_taken": _("A referral was taken as a policy says"),
     "line_open": _("A line opened to which somebody is to be put through"),
+    "line_gone": _("A line to which somebody is to be put through is there no more"),
     "line_open_late": _("Nobody was put through to a line that is open"),
     "rules_stopped": _("Rules that decide do not work any more"),
     "agreement_expiring": _("An agreement ends soon"),

@@ -12,7 +12,7 @@ from regional311.calendars import NeverOpens
 from regional311.cover import later_rings
 from regional311.cover.later_rings import REASONS, Later, Reach
 from regional311.errors import InvalidInput
-from regional311.floor.line_openings import is_open
+from regional311.floor.line_openings import is_gone, is_open
 from regional311.floor.watching import confidential_contacts
 from regional311.identity.members import names_of
 from regional311.referral.snapshot import Line
@@ -95,7 +95,7 @@ def shown(tell: Telling, each: Later, names: Mapping[UUID, str]) -> dict[str, An
     """One contact that waits for a line, as the desk and its own page show it."""
     calls = each.calls(tell.request.now)
     line = tell.published.lines.get(each.line)
-    gone = line is None or line.ended
+    gone = is_gone(tell.published, each.line)
     return {
         "id": each.id,
         "url": f"/{tell.slug}/contacts/{each.contact}/handover",

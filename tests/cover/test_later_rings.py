@@ -345,8 +345,16 @@ def test_of_a_confidential_contact_only_who_may_open_it_is_told(city, staff):
 
 
 def test_a_line_that_is_no_more_is_told_of_at_once(city, staff):
-    ask(city, caller(city).id, "county/closed-down")
+    started = caller(city)
+    ask(city, started.id, "county/closed-down")
     assert tell_of_openings(city, NIGHT, url=URL) == 1
+    # as what it is, and nobody is late for what never opened
+    assert tell_of_openings(city, NIGHT + timedelta(hours=2), url=URL) == 0
+    heard = select(OutboxMessage.event, OutboxMessage.recipient, OutboxMessage.body)
+    told = city.execute(heard.where(OutboxMessage.subject_id == started.id)).one()
+    assert told[:2] == ("line_gone", "ana@city.example")
+    assert "is there no more" in told.body
+    assert "is open" not in told.body
 
 
 def test_the_floor_counts_who_is_to_be_put_through(city):
