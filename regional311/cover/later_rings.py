@@ -100,6 +100,7 @@ def ask(
             Inquirer.phone,
             Inquirer.safe_to_call,
             Inquirer.contact_prohibited,
+            Inquirer.erased_at,
         )
         .outerjoin(
             Inquirer,
@@ -113,7 +114,7 @@ def ask(
     if found.ended_at is not None:
         raise ContactEnded("This contact has ended already.")
     if reach is not None and not found.contact_prohibited:
-        _reached(session, contact_id, found, reach)
+        _reached(session, contact_id, found, reach, now)
     elif not may_be_called(found):
         raise NotCalledBack(
             "Note first at which number the person may be called, and that a call is safe.",
@@ -153,13 +154,18 @@ def ask(
     return ring_id
 
 
-def _reached(session: TenantSession, contact_id: UUID, found: Any, reach: Reach) -> None:
-    """Write down how the person behind a contact is called back."""
+def _reached(
+    session: TenantSession, contact_id: UUID, found: Any, reach: Reach, now: datetime
+) -> None:
+    """Write down how the person behind a contact is called back, and that it changed.
+
+    What was known of a person and has been erased stays so: they are somebody new.
+    """
     if e164(reach.phone) is None:
         raise InvalidInput("That is no telephone number: 503-823-4000, or +44 ...", field="phone")
     tenant_id = scope_of(session).tenant_id
     said = {"phone": reach.phone.strip(), "safe_to_call": True}
-    if found.inquirer_id is not None:
+    if found.inquirer_id is not None and found.erased_at is None:
         session.execute(
             update(Inquirer)
             .where(Inquirer.tenant_id == tenant_id, Inquirer.id == found.inquirer_id)
@@ -188,6 +194,16 @@ def _reached(session: TenantSession, contact_id: UUID, found: Any, reach: Reach)
             .execution_options(synchronize_session=False)
         )
     mark_changed(session)
+    changed = sorted(name for name, value in said.items() if getattr(found, name) != value)
+    if changed:
+        record(
+            session,
+            now=now,
+            action="contact:edit",
+            subject_kind="contact",
+            subject_id=contact_id,
+            detail={"fields": changed},
+        )
 
 
 def take(

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, text, update
 
+from regional311.audit.models import AuditEvent
 from regional311.cover import handovers, later_rings
 from regional311.cover.handovers import Rung
 from regional311.cover.later_rings import (
@@ -133,6 +134,19 @@ def test_how_to_call_back_is_written_down_with_it(city):
     said("503-555-0199", known.id)
     person = city.execute(people.where(Contact.id == known.id)).one()
     assert person[:3] == ("Ana", "503-555-0199", True)
+    # that it changed is kept with the contact, without the number, and once
+    said("503-555-0199", known.id, "211info/main")
+    trail = select(AuditEvent.detail).where(AuditEvent.action == "contact:edit")
+    assert city.scalars(trail.where(AuditEvent.subject_id == known.id)).all() == [
+        {"fields": ["phone", "safe_to_call"]}
+    ]
+    # what was erased of somebody is not filled again: they are somebody new
+    erased = caller(city, phone=None, safe_to_call=False, erased_at=NIGHT)
+    before = city.scalar(select(Contact.inquirer_id).where(Contact.id == erased.id))
+    said("503-555-0188", erased.id)
+    assert city.execute(people.where(Contact.id == erased.id)).one()[1] == "503-555-0188"
+    kept = select(Inquirer.phone, Inquirer.safe_to_call).where(Inquirer.id == before)
+    assert city.execute(kept).one() == (None, False)
     never = caller(city)
     prohibit(city, now=NIGHT, contact_id=never.id)
     with pytest.raises(NotCalledBack):
