@@ -35,6 +35,8 @@ ERROR: Final = "error"
 WARNING: Final = "warning"
 DECIDED: Final = "decided"
 SAMPLED: Final = "sampled"
+LOOP: Final = "loop"
+"""What we send away comes back; as a warning: not every circle was looked for."""
 _NAMED: Final = 4
 """Services that a problem names one by one."""
 
@@ -188,7 +190,7 @@ def check_rules(rules: Iterable[Rule], known: Known) -> list[Problem]:
         words = (
             "There are too many rules to look for every circle; those that were found are named."
         )
-        problems.append(Problem("", "", "loop", words, WARNING))
+        problems.append(Problem("", "", LOOP, words, WARNING))
     return problems
 
 
@@ -523,6 +525,9 @@ _Step = tuple[str, Rule, str]
 
 MOST_STEPS: Final = 100_000
 """So many pairs of rules are held against each other for one version: a second or so."""
+OWN_STEPS: Final = 1_000
+"""So many are looked at for each of our rules however many others took: as many as a partner has
+rules, so that who sends straight back is always found."""
 
 
 class _Circles:
@@ -533,11 +538,8 @@ class _Circles:
         self._ways = _ways_back(known)
         self._found: dict[object, list[_Step]] = {}
         self._steps = 0
-
-    @property
-    def given_up(self) -> bool:
+        self.given_up = False
         """Whether there were too many pairs to look at all of them."""
-        return self._steps > MOST_STEPS
 
     def of(self, rule: Rule) -> Iterator[Problem]:
         """Say by which other partners' rules what this one sends away comes back.
@@ -559,7 +561,7 @@ class _Circles:
             for partner, each, target in way
         ]
         if steps:
-            yield _problem(rule, "loop", f"R{', and r'.join(steps)}.")
+            yield _problem(rule, LOOP, f"R{', and r'.join(steps)}.")
 
     def _way_back(self, ours: _Reach, to: frozenset[str]) -> list[_Step]:
         """Find the shortest chain of other partners' rules that ends at this partner."""
@@ -567,11 +569,13 @@ class _Circles:
             (partner, ours, []) for partner in sorted(to & self._ways.keys())
         ]
         seen: set[tuple[str, str, str]] = set()
+        own = self._steps + OWN_STEPS
         for partner, sent_by, so_far in reached:
             for each, targets in self._ways[partner].meeting(ours):
-                self._steps += 1
-                if self.given_up:
+                if self._steps >= max(own, MOST_STEPS):
+                    self.given_up = True
                     return []
+                self._steps += 1
                 if not (
                     _overlap(ours, each, self._known)
                     and (sent_by is ours or _overlap(sent_by, each, self._known))

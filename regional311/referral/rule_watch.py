@@ -7,7 +7,7 @@ something published has changed; each finding is told of once, for as long as it
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from regional311.identity.permissions import Permissions
 from regional311.identity.queries import who_may
 from regional311.keeping.letters import letterhead, tell
 from regional311.notices.service import STOPPED
-from regional311.referral.checks import DECIDED, ERROR, Problem
+from regional311.referral.checks import DECIDED, ERROR, LOOP, WARNING, Problem
 from regional311.referral.drafting import Content
 from regional311.referral.fitness import decided
 from regional311.referral.models import RuleAlert, RuleSet
@@ -53,14 +53,10 @@ def watch_rules(session: TenantSession, now: datetime, *, url: str) -> int:
             RuleSet.tenant_id == me, RuleSet.published.contains(today)
         )
     ).one_or_none()
-    found = (
-        []
-        if version is None
-        else [
-            each for each in decided(region, slug, Content.of(version).rules, today) if stops(each)
-        ]
-    )
-    _gone(session, version, found, now)
+    problems = () if version is None else decided(region, slug, Content.of(version).rules, today)
+    found = [each for each in problems if stops(each)]
+    given_up = any(each.code == LOOP and each.level == WARNING for each in problems)
+    _gone(session, version, found, now, unsure=[LOOP] if given_up else [])
     if version is None or not found:
         return 0
     people = who_may(session, Permissions.RULE_EDIT)
@@ -81,8 +77,18 @@ def watch_rules(session: TenantSession, now: datetime, *, url: str) -> int:
     )
 
 
-def _gone(session: TenantSession, version: Any, found: Iterable[Problem], now: datetime) -> None:
-    """Mark what was found before and is not so any more, or of another version."""
+def _gone(
+    session: TenantSession,
+    version: Any,
+    found: Iterable[Problem],
+    now: datetime,
+    *,
+    unsure: Collection[str],
+) -> None:
+    """Mark what was found before and is not so any more, or of another version.
+
+    What is of a kind that was not wholly looked for, ``unsure``, is taken to be so still.
+    """
     me = scope_of(session).tenant_id
     rows = session.execute(
         select(
@@ -95,7 +101,7 @@ def _gone(session: TenantSession, version: Any, found: Iterable[Problem], now: d
         for row in rows
         if version is None
         or row.rule_set_id != version.id
-        or (row.rule, row.code, row.message) not in holds
+        or (row.code not in unsure and (row.rule, row.code, row.message) not in holds)
     ]
     if gone:
         session.execute(

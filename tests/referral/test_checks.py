@@ -312,10 +312,27 @@ def test_many_rules_that_differ_in_nothing_are_looked_at_once_and_the_search_end
     assert check_rules(rules_from(ours), known(one)) == []
     some = list(combinations(CHANNELS, 3))
     many = [{**each, "channels": list(some[at])} for at, each in enumerate(ours)]
-    with mock.patch("regional311.referral.checks.MOST_STEPS", 200):
-        (found,) = check_rules(rules_from(many), known(lambda at: list(some[at])))
+    region = known(lambda at: list(some[at]))
+    with (
+        mock.patch("regional311.referral.checks.MOST_STEPS", 200),
+        mock.patch("regional311.referral.checks.OWN_STEPS", 20),
+    ):
+        (found,) = check_rules(rules_from(many), region)
+        # and what the others took keeps nobody who sends straight back from being found
+        straight = {"key": "b", "name": "Straight", "outcome": "refer"}
+        back = {**region.others, "p8": rules_from([{**straight, "target": "city"}])}
+        last = replace(
+            region,
+            partners=region.partners | {"p8"},
+            partnerships=region.partnerships | {"p8"},
+            others=back,
+        )
+        away = {**straight, "target": "p8", "channels": ["chat"]}
+        circle, spent = check_rules(rules_from([*many, away]), last)
     assert (found.code, found.level, found.rule) == ("loop", "warning", "")
     assert "too many rules" in found.message
+    assert (circle.code, circle.level, circle.rule) == ("loop", "error", "b")
+    assert spent == found
 
 
 def test_a_circle_of_others_ends_the_search():
