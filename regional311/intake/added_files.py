@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -37,7 +37,7 @@ SHOWN: Final = "request:show_file"
 MOST: Final = 20
 """Files that staff add to one request."""
 MOST_SENT: Final = 10
-"""Files that the person sends later; who has more to show is better called."""
+"""Files that the person sends besides their answers; who has more to show is better called."""
 AUDIENCES: Final = ("staff", "person")
 """Who may have a file: staff only, or the person who asked, too."""
 
@@ -68,7 +68,7 @@ def add_file(
     request = locked(session, ServiceRequest, request_id, None, {}, "request")
     if request.handed_to_id is not None:
         raise lifecycle.StepNotAllowed("It was handed on; who has it now adds files to it.")
-    digests = _digests(session, request_id, PREFIX)
+    digests = _digests(session, PREFIX, request_id)
     if file.digest in digests:
         raise FileThere("The same file was added before.", field="content")
     if len(digests) >= MOST:
@@ -95,12 +95,16 @@ def add_file(
     )
 
 
-def send_file(session: TenantSession, request_id: UUID, file: Upload, *, now: datetime) -> bool:
+def send_file(
+    session: TenantSession, request: ServiceRequest, file: Upload, *, now: datetime
+) -> bool:
     """Keep a file that the person sends by their link; False when they sent the same before.
 
-    The caller has locked the request. Raises :class:`TooManyFiles`.
+    What they sent with the report counts, too. The caller has locked the request. Raises
+    :class:`TooManyFiles`.
     """
-    digests = _digests(session, request_id, SENT)
+    request_id = request.id
+    digests = _digests(session, SENT, request_id, request.need_id)
     if file.digest in digests:
         return False
     if len(digests) >= MOST_SENT:
@@ -118,7 +122,7 @@ def send_file(session: TenantSession, request_id: UUID, file: Upload, *, now: da
 
 
 def sent_note(
-    tenant_id: UUID, kind: str, subject_id: UUID, files: Iterable[Upload], *, now: datetime
+    tenant_id: UUID, kind: str, subject_id: UUID, files: Iterable[Any], *, now: datetime
 ) -> list[AuditEvent]:
     """Say in the trail of a request or referral that files besides the answers came with it."""
     if not any(each.question.startswith(SENT) for each in files):
@@ -183,12 +187,12 @@ def _known(audience: str) -> None:
         raise InvalidInput(f"It is one of {', '.join(AUDIENCES)}.", field="audience")
 
 
-def _digests(session: TenantSession, request_id: UUID, prefix: str) -> Sequence[str]:
+def _digests(session: TenantSession, prefix: str, *subjects: UUID | None) -> Sequence[str]:
     send(session)
     return session.scalars(
         select(Attachment.digest).where(
             Attachment.tenant_id == scope_of(session).tenant_id,
-            Attachment.subject_id == request_id,
+            Attachment.subject_id.in_([each for each in subjects if each]),
             Attachment.question.startswith(prefix),
         )
     ).all()

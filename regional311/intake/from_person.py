@@ -155,7 +155,7 @@ def _heard(
 ) -> bool:
     """Keep words and a file; False when both were just sent."""
     said = words is not None and _note(session, request, words, now)
-    shown = file is not None and send_file(session, request.id, file, now=now)
+    shown = file is not None and send_file(session, request, file, now=now)
     if shown:
         request.heard_at = request.updated_at = now
         session.flush()

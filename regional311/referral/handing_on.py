@@ -375,26 +375,49 @@ def _go(
                 for each in told
                 if how == HANDED
             ),
-            *(
-                new_row(
-                    Attachment,
-                    **{
-                        **each._asdict(),
-                        "tenant_id": receiver_id,
-                        "id": new_id(),
-                        "subject_id": new.id,
-                    },
-                )
-                for each in files
-            ),
-            *sent_note(receiver_id, "request", new.id, files, now=now),
         )
+        _bring(session, new.id, files, now)
         send(session)
     if linked and secret:
         # its new owner may not know of others that are confidential, nor they of it
         links.end_all(session, new.id, now=now)
     elif linked:
         links.move(session, new.id, to=receiver_id, service_key=new.service_key, now=now)
+
+
+def _bring(session: TenantSession, request_id: UUID, files: Sequence[Any], now: datetime) -> None:
+    """Keep files that came along at the bound partner, each once, however often it was sent."""
+    if not files:
+        return
+    tenant_id = scope_of(session).tenant_id
+    send(session)
+    # whoever took it in and has it back has them with the need
+    known = set(
+        session.scalars(
+            select(Attachment.question)
+            .join(
+                ServiceRequest,
+                (ServiceRequest.tenant_id == Attachment.tenant_id)
+                & (ServiceRequest.need_id == Attachment.subject_id),
+            )
+            .where(ServiceRequest.tenant_id == tenant_id, ServiceRequest.id == request_id)
+        )
+    )
+    rows = [
+        {**each._asdict(), "tenant_id": tenant_id, "id": new_id(), "subject_id": request_id}
+        for each in files
+        if each.question not in known
+    ]
+    if not rows:
+        return
+    new = session.execute(
+        insert(Attachment)
+        .values(rows)
+        .on_conflict_do_nothing(index_elements=["tenant_id", "subject_id", "question"])
+        .returning(Attachment.question)
+    ).all()
+    mark_changed(session)
+    put(session, *sent_note(tenant_id, "request", request_id, new, now=now))
 
 
 def _unknown(session: TenantSession, request_id: UUID, so_far: Sequence[Any]) -> list[Any]:

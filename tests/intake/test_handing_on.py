@@ -7,11 +7,23 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
+from regional311.database.rows import put
 from regional311.database.session import acting_for
 from regional311.errors import InvalidInput
 from regional311.intake import links, me_too, needs, queries, service
+from regional311.intake.added_files import keyed
+from regional311.intake.attachments import SENT
+from regional311.intake.from_person import add_words
 from regional311.intake.merging import merge
-from regional311.intake.models import FollowedRequest, Need, RequestUpdate, ServiceRequest
+from regional311.intake.models import (
+    Attachment,
+    FollowedRequest,
+    Need,
+    RequestUpdate,
+    ServiceRequest,
+)
+from regional311.intake.service import attachment_rows
+from regional311.intake.uploads import upload
 from regional311.notices.models import OutboxMessage
 from regional311.referral.filing import Place
 from regional311.referral.handing_on import (
@@ -23,6 +35,7 @@ from regional311.referral.handing_on import (
     targets,
     way,
 )
+from tests.intake.pictures_sent import JPEG
 from tests.intake.test_requests import NAMES, file
 from tests.little_region import IDS, IN_CITY, NOW, ON_BRIDGE
 
@@ -281,3 +294,39 @@ def test_what_makes_no_sense_changes_nothing(city, region, change):
     with pytest.raises(InvalidInput):
         hand_on(city, region, now=LATER, request_id=filed.request_id, version=1, **asked)
     assert not city.execute(select(FollowedRequest)).all()
+
+
+def test_the_same_photo_twice_goes_along_once_there_and_back(city, region):
+    photo = keyed(upload("", "hole.jpg", JPEG), SENT)
+    filed = file(city, region, IN_CITY, files=(photo,), description="deep hole")
+    add_words(
+        city,
+        owner_id=CITY,
+        request_id=filed.request_id,
+        text="Here it is again.",
+        file=upload("", "again.jpg", JPEG),
+        now=NOW,
+    )
+    assert len(city.execute(select(Attachment)).all()) == 1
+    # as it was kept before it was looked for with the need
+    put(city, *attachment_rows(CITY, filed.request_id, [photo], now=NOW))
+    known = {"now": LATER, "request_id": filed.request_id, "words": WHY}
+    version = row_of(city, CITY, filed.request_id).version
+    hand_on(city, region, version=version, service=BRIDGE, **known)
+    with acting_for(city, COUNTY):
+        (theirs,) = city.execute(select(Attachment)).scalars()
+        assert (theirs.subject_id, theirs.content) == (filed.request_id, photo.content)
+        hand_on(city, region, version=1, service="city/pothole", **known)
+    assert row_of(city, CITY, filed.request_id).handed_to_id is None
+    assert len(city.execute(select(Attachment)).all()) == 2
+
+
+def test_a_file_that_came_back_is_there_once(city, region):
+    photo = keyed(upload("", "hole.jpg", JPEG), SENT)
+    filed = file(city, region, IN_CITY, files=(photo,), description="deep hole")
+    known = {"now": LATER, "request_id": filed.request_id, "words": WHY}
+    hand_on(city, region, version=1, service=BRIDGE, **known)
+    with acting_for(city, COUNTY):
+        hand_on(city, region, version=1, service="city/pothole", **known)
+    (mine,) = city.execute(select(Attachment)).scalars()
+    assert mine.subject_id == filed.need_id
