@@ -95,30 +95,32 @@ def add_file(
     )
 
 
-def send_file(
-    session: TenantSession, request: ServiceRequest, file: Upload, *, now: datetime
-) -> bool:
-    """Keep a file that the person sends by their link; False when they sent the same before.
+def is_wanted(session: TenantSession, request: ServiceRequest, file: Upload) -> bool:
+    """Whether a file that the person sends by their link is new; what came with the report counts.
 
-    What they sent with the report counts, too. The caller has locked the request. Raises
-    :class:`TooManyFiles`.
+    The caller has locked the request. Raises :class:`TooManyFiles`.
     """
-    request_id = request.id
-    digests = _digests(session, SENT, request_id, request.need_id)
+    digests = _digests(session, SENT, request.id, request.need_id)
     if file.digest in digests:
         return False
     if len(digests) >= MOST_SENT:
         raise TooManyFiles("You have sent many files already. Please call instead.", field="file")
-    row = _keep(session, request_id, keyed(file, SENT), "person", now)
+    return True
+
+
+def send_file(
+    session: TenantSession, request: ServiceRequest, file: Upload, *, now: datetime
+) -> None:
+    """Keep a file that the person sends by their link, once :func:`is_wanted` has said so."""
+    row = _keep(session, request.id, keyed(file, SENT), "person", now)
     record(
         session,
         now=now,
         action=SENT_FILE,
         subject_kind="request",
-        subject_id=request_id,
+        subject_id=request.id,
         detail={"file": str(row.id), "by": "link"},
     )
-    return True
 
 
 def sent_note(

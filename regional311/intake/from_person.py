@@ -20,7 +20,7 @@ from regional311.database.rows import new_row, put
 from regional311.database.session import TenantSession, acting_for
 from regional311.errors import Conflict, InvalidInput
 from regional311.intake import lifecycle
-from regional311.intake.added_files import send_file
+from regional311.intake.added_files import is_wanted, send_file
 from regional311.intake.models import RequestNote, ServiceRequest
 from regional311.intake.service import NO_FOLLOWERS, Followers, change_request
 from regional311.intake.uploads import Upload
@@ -154,9 +154,11 @@ def _heard(
     now: datetime,
 ) -> bool:
     """Keep words and a file; False when both were just sent."""
+    # before the words are kept: what is refused leaves nothing behind
+    shown = file is not None and is_wanted(session, request, file)
     said = words is not None and _note(session, request, words, now)
-    shown = file is not None and send_file(session, request, file, now=now)
-    if shown:
+    if file is not None and shown:
+        send_file(session, request, file, now=now)
         request.heard_at = request.updated_at = now
         session.flush()
     return said or shown

@@ -10,8 +10,11 @@ from sqlalchemy import select
 from regional311.database.session import acting_for
 from regional311.errors import InvalidInput, NotFound
 from regional311.intake import from_person, queries, service
+from regional311.intake.added_files import TooManyFiles
 from regional311.intake.from_person import MOST_NOTES, TooLate, TooMany, add_words, rate, reopen
 from regional311.intake.models import FollowedRequest, Need, RequestNote, ServiceRequest
+from regional311.intake.uploads import upload
+from tests.intake.pictures_sent import JPEG
 from tests.intake.test_requests import LATER, NAMES, file, only
 from tests.little_region import IDS, IN_CITY, NOW, ON_BRIDGE
 
@@ -134,3 +137,15 @@ def test_another_partner_has_no_such_request(city, region):
     filed = file(city, region, IN_CITY)
     with pytest.raises(NotFound):
         words(city, filed, owner="county")
+
+
+def test_with_a_file_too_many_the_words_are_not_kept_either(city, region, monkeypatch):
+    monkeypatch.setattr("regional311.intake.added_files.MOST_SENT", 0)
+    filed = file(city, region, IN_CITY)
+    change(city, filed, "waiting_person", message="Which colour is the house?")
+    known = {"owner_id": IDS["city"], "request_id": filed.request_id, "now": LATER}
+    with pytest.raises(TooManyFiles):
+        add_words(city, text="It is blue.", file=upload("", "blue.jpg", JPEG), **known)
+    assert city.execute(select(RequestNote)).all() == []
+    add_words(city, text="It is blue.", **known)
+    assert only(city, ServiceRequest).state == "in_progress"
