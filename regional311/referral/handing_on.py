@@ -160,7 +160,8 @@ def hand_on(
             " another one.",
             field="service",
         )
-    shared = _shared(published, slug, chosen, request)
+    allowed = _allowed(published, slug, chosen.tenant, request)
+    shared = _shared(chosen, request, allowed)
     verdict = verdict_of(published, slug, chosen, shared, channel="web", now=now)
     if verdict.refused:
         raise NotAccepted(verdict.codes, published.names)
@@ -176,7 +177,8 @@ def hand_on(
         confidential=request.confidential or chosen.confidential,
         expected_at=request.expected_at,
     )
-    _go(session, request, new, receiver_id, shared, so_far, HANDED, words, message, now)
+    going = _words_go(chosen, allowed)
+    _go(session, request, new, receiver_id, shared, going, so_far, HANDED, words, message, now)
     _say(session, receiver_id, request_id, message, now, followers)
     return chosen.tenant
 
@@ -217,7 +219,7 @@ def send_back(
         priority=request.priority,
         expected_at=request.expected_at,
     )
-    _go(session, request, new, sender_id, {}, so_far, SENT_BACK, words, None, now)
+    _go(session, request, new, sender_id, {}, False, so_far, SENT_BACK, words, None, now)
     _say(session, sender_id, request_id, None, now, followers)
     return published.slugs[sender_id]
 
@@ -231,15 +233,22 @@ def _held(session: TenantSession, request_id: UUID, version: int, words: str) ->
     return request
 
 
-def _shared(
-    published: Published, slug: str, service: Service, request: ServiceRequest
-) -> dict[str, Any]:
-    """What crosses without anybody's consent, of what is known here."""
-    receiver, sender = published.partners[service.tenant], published.partners[slug]
+def _allowed(
+    published: Published, slug: str, receiver: str, request: ServiceRequest
+) -> tuple[str, ...]:
+    """The fields that may cross to a partner without anybody's consent."""
+    kind, sender = published.partners[receiver].kind, published.partners[slug].kind
     on = published.today(slug, request.updated_at)
-    allowed, _missing, _days = published.sharing(on).allowed(
-        "request", receiver.kind, consent=False, sender=sender.kind
-    )
+    return published.sharing(on).allowed("request", kind, consent=False, sender=sender)[0]
+
+
+def _words_go(service: Service, allowed: Sequence[str]) -> bool:
+    """Whether what the person says may cross, and with it what they sent besides their answers."""
+    return "note" in allowed or ("problem" in allowed and service.place == "required")
+
+
+def _shared(service: Service, request: ServiceRequest, allowed: Sequence[str]) -> dict[str, Any]:
+    """What crosses, of what is known here."""
     place = {
         "kind": request.place_kind,
         "text": request.place_text,
@@ -266,6 +275,7 @@ def _go(
     new: NewRequest,
     receiver_id: UUID,
     shared: dict[str, Any],
+    words_go: bool,
     so_far: Sequence[Any],
     how: str,
     words: str,
@@ -290,7 +300,7 @@ def _go(
         condition
         for goes, condition in (
             ("answers" in shared, ~sent),
-            ("note" in shared or "problem" in shared, sent),
+            (words_go, sent),
         )
         if goes
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -330,3 +331,21 @@ def test_a_file_that_came_back_is_there_once(city, region):
         hand_on(city, region, version=1, service="city/pothole", **known)
     (mine,) = city.execute(select(Attachment)).scalars()
     assert mine.subject_id == filed.need_id
+
+
+def test_a_photo_without_words_goes_along(city, region):
+    photo = keyed(upload("", "hole.jpg", JPEG), SENT)
+    filed = handed(city, region, files=(photo,))
+    with acting_for(city, COUNTY):
+        assert row_of(city, COUNTY, filed.request_id).description is None
+        assert city.execute(select(Attachment.content)).scalars().all() == [photo.content]
+
+
+def test_a_photo_stays_where_words_may_not_cross(city, region, monkeypatch):
+    on = region.today("city", LATER)
+    sharing = region.sharing(on)
+    grants = tuple(replace(each, fields=("need", "place", "location")) for each in sharing.grants)
+    monkeypatch.setitem(region._sharing, on, replace(sharing, grants=grants))
+    handed(city, region, files=(keyed(upload("", "hole.jpg", JPEG), SENT),), description="deep")
+    with acting_for(city, COUNTY):
+        assert city.execute(select(Attachment)).all() == []
