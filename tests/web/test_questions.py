@@ -338,6 +338,18 @@ def test_a_photo_is_sent_kept_and_given_back(testapp, sign_in, asked_for_photos)
     assert contact.click("Größe.jpg").body == file.body
 
 
+def test_a_question_whose_key_is_file_is_a_question(testapp, sign_in, web_engine, people):
+    ask(web_engine, people.tenants[CITY], PHOTO | {"key": "file"}, key="street-light")
+    form = testapp.get(f"/report?service={CITY}/street-light&danger=none").forms["report"]
+    for field, value in elsewhere().items():
+        form[field] = value
+    form["answer-file"] = Upload("lamp.jpg", JPEG)
+    number = number_of(form.submit("submit"))
+    page = sign_in("worker", CITY).get(f"/{CITY}/requests/{number}")
+    assert page.click("^lamp.jpg$").status_int == 200
+    assert "from the person" not in page
+
+
 def test_what_is_no_picture_is_refused_and_must_be_chosen_again(testapp, asked_for_photos):
     page = send_photo(testapp, asked_for_photos, "cat.jpg", b"<script>", status=400)
     assert "A photo?: Only pictures and PDF can be taken" in page

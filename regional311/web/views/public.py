@@ -462,7 +462,9 @@ def _intake(request: Any, found: Service, values: dict[str, Any]) -> filing.Inta
         description=values.get("description") or "",
         reply=asking(request, found).reply(values),
         files=tuple(
-            keyed(each, SENT) if each.question == FILE else each for each in files_of(values)
+            # a question of the form may have that key, too
+            keyed(each, SENT) if each is values.get(FILE) else each
+            for each in files_of(values)
         ),
         danger_answer="none",
         eligible=answered_by(values),
