@@ -141,7 +141,7 @@ def sent_note(
 
 
 def show_file(
-    session: TenantSession, request_id: UUID, question: str, audience: str, *, now: datetime
+    session: TenantSession, request_id: UUID, file_id: UUID, audience: str, *, now: datetime
 ) -> None:
     """Say who may have a file of a request of one's own. Twice is as good as once.
 
@@ -154,10 +154,10 @@ def show_file(
         select(Attachment.id, Attachment.audience).where(
             Attachment.tenant_id == request.tenant_id,
             Attachment.subject_id.in_([each for each in (request.id, request.need_id) if each]),
-            Attachment.question == question,
+            Attachment.id == file_id,
             Attachment.erased_at.is_(None),
         )
-    ).first()
+    ).one_or_none()
     if row is None:
         raise NotFound("There is no such file.")
     if row.audience == audience:

@@ -8,8 +8,10 @@ import pytest
 from sqlalchemy import select
 from webtest import Upload
 
+from regional311.database.ids import new_id
+from regional311.database.rows import new_row, put
 from regional311.database.session import Scope, session_scope
-from regional311.intake.models import Attachment
+from regional311.intake.models import Attachment, ServiceRequest
 from tests.intake.pictures_sent import JPEG, gps_exif, with_exif
 from tests.web.conftest import elsewhere
 
@@ -148,8 +150,34 @@ def test_staff_add_a_file_and_say_who_may_have_it(testapp, sign_in, link, kept):
     hide.submit().follow()
     testapp.get(f"{link}/file?question={row.question}", status=404)
     token = hide["csrf_token"].value
-    gone = {"csrf_token": token, "question": "added:nothing", "audience": "person"}
+    gone = {"csrf_token": token, "file": "nothing", "audience": "person"}
     worker.post(f"{at}/show-file", gone, status=404)
+
+
+def test_of_the_same_photo_twice_that_one_is_given_and_not_taken_again(
+    testapp, sign_in, link, kept, web_engine, people
+):
+    """As requests have it that were sent the same file before it was looked for with the need."""
+    add(testapp, link, Upload("twice.jpg", PHOTO, "image/jpeg")).follow()
+    (row,) = kept("twice.jpg")
+    with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
+        need = session.execute(
+            select(ServiceRequest.need_id).where(ServiceRequest.id == row.subject_id)
+        ).scalar_one()
+        put(
+            session,
+            new_row(
+                Attachment,
+                **{**row._asdict(), "id": new_id(), "subject_id": need, "audience": "staff"},
+            ),
+        )
+    at = f"/{CITY}/requests/{NUMBER.search(testapp.get(link).text)[0]}"
+    page = sign_in("worker", CITY).get(at)
+    assert "Keep twice.jpg to staff" not in page
+    (show,) = (f for f in page.forms.values() if f.action.endswith("/show-file"))
+    page = show.submit().follow()
+    assert "Let the person have twice.jpg" not in page
+    assert {each.audience for each in kept("twice.jpg")} == {"person"}
 
 
 def test_a_photo_goes_where_the_words_go_and_staff_who_took_it_in_see_it(testapp, sign_in, kept):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import colander
-from pyramid.httpexceptions import HTTPSeeOther
+from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.view import view_config
 
 from regional311.identity.permissions import Permissions as P
@@ -91,10 +92,14 @@ def attach(context: RequestRecord, request: Any) -> Any:
 def show(context: RequestRecord, request: Any) -> HTTPSeeOther:
     """Say who may have a file."""
     audience = request.POST.get("audience", "")
+    try:
+        file_id = UUID(str(request.POST.get("file", "")))
+    except ValueError:
+        raise HTTPNotFound from None
     added_files.show_file(
         request.dbsession,
         context.record.id,
-        request.POST.get("question", "")[:250],
+        file_id,
         audience,
         now=request.now,
     )

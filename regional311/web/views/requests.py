@@ -512,7 +512,7 @@ def _added(tell: Telling, request: Any, here: str, history: Sequence[Any]) -> li
     )
     return [
         {
-            "question": each.question,
+            "id": str(each.id),
             "name": each.name,
             "when": tell.when(each.stored_at),
             "url": f"{here}/file?question={each.question}",
