@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
 
+from regional311.referral.snapshot import Published
 from regional311.web.telling import telling
 from regional311.web.tree import Root
 from regional311.web.views.public_services import outline
@@ -21,7 +23,13 @@ from regional311.web.views.public_services import outline
 )
 def where(context: Root, request: Any) -> dict[str, Any]:
     """Areas and lines of every partner with their names, as GeoJSON; areas come first."""
-    published = telling(request).published
+    request.response.cache_control = "public, max-age=300"
+    return everywhere(telling(request).published)
+
+
+@lru_cache(maxsize=1)
+def everywhere(published: Published) -> dict[str, Any]:
+    """Give the outlines of a published version, made once however many there are."""
     features = [
         {
             "type": "Feature",
@@ -31,5 +39,4 @@ def where(context: Root, request: Any) -> dict[str, Any]:
         for key, row in sorted(published.boundaries.items())
     ]
     features.sort(key=lambda each: each["geometry"]["type"].endswith("LineString"))
-    request.response.cache_control = "public, max-age=300"
     return {"type": "FeatureCollection", "features": features}
