@@ -53,6 +53,8 @@ def _counted(request: Any) -> list[str]:
     known: tuple[datetime, list[str]] | None = getattr(registry, "most_asked", None)
     if known is not None and abs(now - known[0]) < AGAIN:
         return known[1]
+    # whoever comes while this thread counts has the list as it was
+    registry.most_asked = (now, known[1] if known is not None else [])
     counts: Counter[str] = Counter()
     for slug, tenant_id in telling(request).published.ids.items():
         if slug == REGION:
