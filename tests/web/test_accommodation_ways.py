@@ -128,6 +128,9 @@ def test_a_letter_on_paper_says_all_of_it_and_waits_until_it_is_posted(
         assert words in said
     assert "Puede pedir a la coordinación" in said
     posted = next(f for f in letter.forms.values() if f.action.endswith("/posted"))
+    sent = {"csrf_token": posted["csrf_token"].value}
+    file = [("letter", "letter.pdf", b"%PDF-1.7")]
+    coordinator.post(posted.action, sent, upload_files=file, status=404)
     page = posted.submit().follow()
     assert "in the post since" in page
     posted.submit().follow()

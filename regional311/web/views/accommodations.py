@@ -690,7 +690,7 @@ def letter(context: AccommodationRecord, request: Any) -> dict[str, Any]:
 def posted(context: AccommodationRecord, request: Any) -> HTTPSeeOther:
     """Say that a letter is in the post."""
     try:
-        letter_id = UUID(request.POST.get("letter", ""))
+        letter_id = UUID(str(request.POST.get("letter", "")))
     except ValueError:
         raise HTTPNotFound from None
     paper.posted(request.dbsession, context.record.id, letter_id, now=request.now)
