@@ -20,6 +20,7 @@ from regional311.audit.service import record
 from regional311.casework.accommodation_letters import Letters, tell_coordinator, tell_person
 from regional311.casework.hearing import LONGEST_ADDRESS
 from regional311.casework.models import Accommodation, AccommodationNote
+from regional311.casework.paper import withdraw_letters
 from regional311.database.ids import new_id, public_id, token_hash
 from regional311.database.locking import locked
 from regional311.database.rows import new_row, put
@@ -270,6 +271,8 @@ def _end(
     row.decided_at = now
     row.updated_at = now
     session.flush()
+    if outcome == "withdrawn":
+        withdraw_letters(session, row_id)
     _note(session, row_id, "accommodation:decide", now, {"outcome": outcome})
 
 

@@ -143,6 +143,7 @@ def papers(session: TenantSession, row_id: UUID) -> list[Letter]:
             OutboxMessage.subject_id == row_id,
             OutboxMessage.channel == "post",
             OutboxMessage.recipient != "",
+            OutboxMessage.state != "withdrawn",
         )
         .order_by(OutboxMessage.id)
     )
@@ -206,6 +207,23 @@ def unposted(session: TenantSession) -> list[Unposted]:
         .order_by(Accommodation.id)
     )
     return [Unposted(*each) for each in rows]
+
+
+def withdraw_letters(session: TenantSession, row_id: UUID) -> None:
+    """Post no letter any more that waits to be posted about one accommodation."""
+    send(session)
+    session.execute(
+        update(OutboxMessage)
+        .where(
+            OutboxMessage.tenant_id == scope_of(session).tenant_id,
+            OutboxMessage.subject_id == row_id,
+            OutboxMessage.channel == "post",
+            OutboxMessage.state == "pending",
+        )
+        .values(state="withdrawn")
+        .execution_options(synchronize_session=False)
+    )
+    mark_changed(session)
 
 
 def posted(session: TenantSession, row_id: UUID, letter_id: UUID, *, now: datetime) -> None:

@@ -16,7 +16,7 @@ from regional311.casework.accommodation_reminders import TASKS, remind, step_on
 from regional311.casework.accommodations import Asked
 from regional311.casework.coordinators import terms_of
 from regional311.casework.models import Accommodation, AccommodationNote
-from regional311.casework.paper import papers, posted
+from regional311.casework.paper import papers, posted, to_post
 from regional311.database.ids import new_id
 from regional311.database.session import Scope, scope_of
 from regional311.notices.models import NoticeStop, OutboxMessage
@@ -148,6 +148,18 @@ def test_a_letter_that_nobody_posts_is_said_the_day_after_and_each_week(dbsessio
     (letter,) = papers(dbsession, row.id)
     posted(dbsession, row.id, letter.id, now=on(20))
     assert hear(on(28)) == []
+
+
+def test_who_takes_it_back_gets_no_letter_any_more(dbsession, taken, letters):
+    taken.updates_by = "post"
+    dbsession.flush()
+    accommodations.acknowledge(
+        dbsession, row_id=taken.id, version=taken.version, words="", letters=letters, now=on(14)
+    )
+    assert to_post(dbsession, bureaus=None) == [taken.public_id]
+    accommodations.withdraw(dbsession, row_id=taken.id, now=on(15))
+    assert to_post(dbsession, bureaus=None) == []
+    assert papers(dbsession, taken.id) == []
 
 
 def test_an_appeal_has_its_own_day(dbsession, taken, letters):
