@@ -40,6 +40,7 @@ from regional311.intake.added_files import sent_note
 from regional311.intake.attachments import SENT
 from regional311.intake.models import (
     CHANNELS,
+    Attachment,
     Contact,
     FollowedRequest,
     Inquirer,
@@ -1170,9 +1171,11 @@ class Planner:
         self.rows.extend(own)
         self._audit("referral:send", "referral", out.id, filed)
         receiver_id = self.published.ids[decision.target]
-        self.received.setdefault(receiver_id, []).extend(
-            [*received, *self._received_files(receiver_id, "referral", out.id, out.shared)]
-        )
+        files = self._received_files(receiver_id, "referral", out.id, out.shared)
+        self.received.setdefault(receiver_id, []).extend([*received, *files])
+        # the sender's page says what is seen there: files besides the answers go all or none
+        crossed = [each for each in files if isinstance(each, Attachment)]
+        self.rows.extend(sent_note(self.tenant_id, "referral", out.id, crossed, now=self.now))
         return replace(
             filed,
             referral_id=out.id,

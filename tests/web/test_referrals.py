@@ -5,12 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import select
 
 from regional311.database.ids import new_token
 from regional311.database.session import Scope, session_scope
+from regional311.intake.added_files import keyed
+from regional311.intake.attachments import SENT
+from regional311.intake.uploads import upload
+from regional311.referral.consents import revoke_consent
 from regional311.referral.filing import Asker, Intake, take_in
+from regional311.referral.models import Referral
 from regional311.referral.snapshot import published
 from regional311.web.telling import Telling
+from tests.intake.pictures_sent import JPEG
 
 CITY, HELP = "/city-of-portland", "/211info"
 
@@ -88,6 +95,32 @@ def test_without_consent_nothing_personal_crosses(partner, sent):
     answer = sent(consent="refused")
     page = partner.get(f"{HELP}/referrals/{answer.referral_public_id}", status="*")
     assert "Dana Reed" not in page
+
+
+def test_the_sender_sees_of_the_photos_besides_those_that_crossed(
+    partner, sign_in, sent, web_engine, people, clock
+):
+    photo = keyed(upload("", "car.jpg", JPEG), SENT)
+    agreed, refused = sent(files=(photo,)), sent(files=(photo,), consent="refused")
+    specialist = sign_in("specialist", "city-of-portland")
+    file = f"file?question={photo.question}"
+
+    def neither_has_it(answer):
+        for browser, slug in ((specialist, CITY), (partner, HELP)):
+            at = f"{slug}/referrals/{answer.referral_public_id}"
+            assert "car.jpg" not in browser.get(at)
+            browser.get(f"{at}/{file}", status=404)
+
+    neither_has_it(refused)
+    for browser, slug in ((specialist, CITY), (partner, HELP)):
+        page = browser.get(f"{slug}/referrals/{agreed.referral_public_id}")
+        assert page.click("^car.jpg$").body == photo.content
+    with session_scope(web_engine, Scope(people.tenants["city-of-portland"])) as session:
+        consent_id = session.execute(
+            select(Referral.consent_id).where(Referral.id == agreed.referral_id)
+        ).scalar_one()
+        revoke_consent(session, now=clock.now, consent_id=consent_id)
+    neither_has_it(agreed)
 
 
 def test_rejecting_needs_a_reason(partner, sign_in, sent):

@@ -57,6 +57,7 @@ from regional311.web.wording import (
     said,
 )
 
+SENT_FILE = "referral:sent_file"
 _REASONS = {**DECLINE_REASONS, **END_REASONS, **HOLD_REASONS}
 
 
@@ -287,10 +288,14 @@ def _asked(context: ReferralRecord, request: Any, detail: Any) -> list[dict[str,
 
 
 def _sent_besides(context: ReferralRecord, request: Any, history: Any) -> list[FileRow]:
-    """Files that came with the referral besides the answers, where the trail says so."""
-    if not any(each.action == "referral:sent_file" for each in history):
+    """Files that crossed with the referral besides the answers, where the trail says so.
+
+    Its sender has them with the need.
+    """
+    record = context.record
+    if record.consent_ended_at is not None or not any(each.action == SENT_FILE for each in history):
         return []
-    found = sent_besides(request.dbsession, context.record.id)
+    found = sent_besides(request.dbsession, record.id, record.need_id)
     return [each for files in found.values() for each in files]
 
 
@@ -433,7 +438,10 @@ def file(context: ReferralRecord, request: Any) -> Any:
     asked, record = request.GET.get("question", "")[:250], context.record
     # what was not shared, or not any more, is not here either
     told = (record.shared.get(ANSWERS) or {}).get("told") or {}
-    if asked not in told and not asked.startswith(SENT):
+    if asked.startswith(SENT):
+        past = queries.referral_detail(request.dbsession, record.id).history
+        told = {each.question for each in _sent_besides(context, request, past)}
+    if asked not in told:
         raise HTTPNotFound
     found = attachment(request.dbsession, asked, record.need_id, record.id)
     if found is None:
