@@ -2,8 +2,9 @@
 
 The new owner has it under the same id and number, with what was said to the person so far, the day
 on which it was opened and the day by which it was promised. What crosses of the person is what the
-sharing policy lets cross without consent; who asked stays with whoever took it in. Everybody who
-followed it goes on hearing: the partner that took it in, the person by their link, whose it is too.
+sharing policy lets cross without consent; where it lets their words cross, what they wrote and sent
+by their link goes along, and back. Who asked stays with whoever took it in. Everybody who followed
+it goes on hearing: the partner that took it in, the person by their link, whose it is too.
 
 Whoever gets one that is not theirs either sends it back, once. Everybody through whose hands it
 goes sees the whole way that it took.
@@ -36,6 +37,7 @@ from regional311.intake.models import (
     Contact,
     FollowedRequest,
     RequestHanding,
+    RequestNote,
     RequestUpdate,
     ServiceRequest,
 )
@@ -177,7 +179,7 @@ def hand_on(
         confidential=request.confidential or chosen.confidential,
         expected_at=request.expected_at,
     )
-    going = _words_go(chosen, allowed)
+    going = _words_go(allowed, bound=chosen.place == "required")
     _go(session, request, new, receiver_id, shared, going, so_far, HANDED, words, message, now)
     _say(session, receiver_id, request_id, message, now, followers)
     return chosen.tenant
@@ -219,9 +221,15 @@ def send_back(
         priority=request.priority,
         expected_at=request.expected_at,
     )
-    _go(session, request, new, sender_id, {}, False, so_far, SENT_BACK, words, None, now)
+    slug, sender = published.slugs[request.tenant_id], published.slugs[sender_id]
+    service = published.directory.find(f"{sender}/{theirs}")
+    going = _words_go(
+        _allowed(published, slug, sender, request),
+        bound=service is not None and service.place == "required",
+    )
+    _go(session, request, new, sender_id, {}, going, so_far, SENT_BACK, words, None, now)
     _say(session, sender_id, request_id, None, now, followers)
-    return published.slugs[sender_id]
+    return sender
 
 
 def _held(session: TenantSession, request_id: UUID, version: int, words: str) -> ServiceRequest:
@@ -242,9 +250,12 @@ def _allowed(
     return published.sharing(on).allowed("request", kind, consent=False, sender=sender)[0]
 
 
-def _words_go(service: Service, allowed: Sequence[str]) -> bool:
-    """Whether what the person says may cross, and with it what they sent besides their answers."""
-    return "note" in allowed or ("problem" in allowed and service.place == "required")
+def _words_go(allowed: Sequence[str], *, bound: bool) -> bool:
+    """Whether what the person says may cross, and with it what they sent besides their answers.
+
+    `bound`: whether the service is about a place.
+    """
+    return "note" in allowed or ("problem" in allowed and bound)
 
 
 def _shared(service: Service, request: ServiceRequest, allowed: Sequence[str]) -> dict[str, Any]:
@@ -294,6 +305,7 @@ def _go(
             RequestUpdate.client_id.is_(None),
         )
     ).all()
+    wrote = _written(session, request.id) if words_go else []
     sent = Attachment.question.startswith(SENT)
     # answers go with what they answer, and what the person sent besides with their words
     going = [
@@ -386,6 +398,8 @@ def _go(
                 if how == HANDED
             ),
         )
+        send(session)
+        _bring_words(session, new.id, wrote)
         _bring(session, new.id, files, now)
         send(session)
     if linked and secret:
@@ -395,12 +409,45 @@ def _go(
         links.move(session, new.id, to=receiver_id, service_key=new.service_key, now=now)
 
 
+def _written(session: TenantSession, request_id: UUID) -> list[Any]:
+    """What the person wrote by their link, as the bound partner has it."""
+    mine = (RequestNote.tenant_id == scope_of(session).tenant_id, RequestNote.from_person)
+    query = select(RequestNote.at, RequestNote.text).where(
+        *mine, RequestNote.request_id == request_id
+    )
+    return list(session.execute(query.order_by(RequestNote.at, RequestNote.id)))
+
+
+def _bring_words(session: TenantSession, request_id: UUID, wrote: Sequence[Any]) -> None:
+    """Keep what the person wrote at the bound partner, as far as it is not there."""
+    if not wrote:
+        return
+    known = {(each.at, each.text) for each in _written(session, request_id)}
+    put(
+        session,
+        *(
+            new_row(
+                RequestNote,
+                tenant_id=scope_of(session).tenant_id,
+                id=new_id(),
+                request_id=request_id,
+                author_id=None,
+                internal=False,
+                from_person=True,
+                text=each.text,
+                at=each.at,
+            )
+            for each in wrote
+            if (each.at, each.text) not in known
+        ),
+    )
+
+
 def _bring(session: TenantSession, request_id: UUID, files: Sequence[Any], now: datetime) -> None:
     """Keep files that came along at the bound partner, each once, however often it was sent."""
     if not files:
         return
     tenant_id = scope_of(session).tenant_id
-    send(session)
     # whoever took it in and has it back has them with the need
     known = set(
         session.scalars(

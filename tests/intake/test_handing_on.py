@@ -13,7 +13,7 @@ from regional311.database.session import acting_for
 from regional311.errors import InvalidInput
 from regional311.intake import links, me_too, needs, queries, service
 from regional311.intake.added_files import keyed
-from regional311.intake.attachments import SENT
+from regional311.intake.attachments import SENT, for_person
 from regional311.intake.from_person import add_words
 from regional311.intake.merging import merge
 from regional311.intake.models import (
@@ -333,6 +333,39 @@ def test_a_file_that_came_back_is_there_once(city, region):
     assert mine.subject_id == filed.need_id
 
 
+def test_what_the_person_sent_by_link_goes_along_and_back_once(city, region):
+    filed = file(city, region, IN_CITY, description="deep hole")
+    known = {"request_id": filed.request_id, "now": NOW}
+
+    def add(owner_id, text, letter):
+        sent = upload("", "letter.pdf", b"%PDF-1.7 " + letter)
+        add_words(city, owner_id=owner_id, text=text, file=sent, **known)
+
+    def there():
+        texts = [each.text for each in queries.told(city, filed.request_id) if each.from_person]
+        return sorted(texts), [each.digest for each in for_person(city, filed.request_id)]
+
+    add(CITY, "It is by the school.", b"a")
+    hand_on(
+        city,
+        region,
+        version=row_of(city, CITY, filed.request_id).version,
+        service=BRIDGE,
+        words=WHY,
+        **known,
+    )
+    with acting_for(city, COUNTY):
+        assert there()[0] == ["It is by the school."]
+        assert len(there()[1]) == 1
+    add(COUNTY, "It is deeper now.", b"b")
+    with acting_for(city, COUNTY):
+        version = row_of(city, COUNTY, filed.request_id).version
+        send_back(city, region, version=version, words="It is beside our bridge.", **known)
+    texts, digests = there()
+    assert texts == ["It is by the school.", "It is deeper now."]
+    assert len(digests) == len(set(digests)) == 2
+
+
 def test_a_photo_without_words_goes_along(city, region):
     photo = keyed(upload("", "hole.jpg", JPEG), SENT)
     filed = handed(city, region, files=(photo,))
@@ -346,6 +379,11 @@ def test_a_photo_stays_where_words_may_not_cross(city, region, monkeypatch):
     sharing = region.sharing(on)
     grants = tuple(replace(each, fields=("need", "place", "location")) for each in sharing.grants)
     monkeypatch.setitem(region._sharing, on, replace(sharing, grants=grants))
-    handed(city, region, files=(keyed(upload("", "hole.jpg", JPEG), SENT),), description="deep")
+    filed = file(city, region, IN_CITY, files=(keyed(upload("", "hole.jpg", JPEG), SENT),))
+    known = {"request_id": filed.request_id, "now": NOW}
+    add_words(city, owner_id=CITY, text="It is by the school.", **known)
+    version = row_of(city, CITY, filed.request_id).version
+    hand_on(city, region, version=version, service=BRIDGE, words=WHY, **known)
     with acting_for(city, COUNTY):
+        assert queries.told(city, filed.request_id) == []
         assert city.execute(select(Attachment)).all() == []
