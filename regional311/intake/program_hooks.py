@@ -16,7 +16,7 @@ from __future__ import annotations
 import base64
 import json
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -24,7 +24,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import UUID, uuid5
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import exists, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -52,6 +52,7 @@ EVENT: Final = "program_told"
 LOOK_BACK: Final = timedelta(minutes=2)
 """How long a change may take from its moment to its commit."""
 AT_ONCE: Final = 500
+"""Changes that are read by one statement."""
 SECONDS: Final = 10.0
 LONGEST: Final = 300
 GONE: Final = 410
@@ -188,11 +189,10 @@ def gather(session: TenantSession, now: datetime) -> int:
         )
     ).all()
     for hook in hooks:
-        events = _events(session, hook, cleared=CONFIDENTIAL in hook.scopes)
-        rows = [
-            _row(hook.id, uuid5(hook.id, str(each.id)), tenant_id, each, now) for each in events
-        ]
-        if rows:
+        for events in _events(session, hook, cleared=CONFIDENTIAL in hook.scopes):
+            rows = [
+                _row(hook.id, uuid5(hook.id, str(each.id)), tenant_id, each, now) for each in events
+            ]
             made = session.execute(
                 insert(OutboxMessage)
                 .values(rows)
@@ -200,20 +200,19 @@ def gather(session: TenantSession, now: datetime) -> int:
                 .returning(OutboxMessage.id)
             ).all()
             told += len(made)
-        until = events[-1].at if len(events) == AT_ONCE else now
-        if until > hook.told_until:
+        if now > hook.told_until:
             session.execute(
                 update(ProgramHook)
                 .where(ProgramHook.tenant_id == tenant_id, ProgramHook.id == hook.id)
-                .values(told_until=until)
+                .values(told_until=now)
                 .execution_options(synchronize_session=False)
             )
             mark_changed(session)
     return told
 
 
-def _events(session: Session, hook: Any, *, cleared: bool) -> Sequence[Any]:
-    """What happened to requests that a program is to hear of, the first first."""
+def _events(session: Session, hook: Any, *, cleared: bool) -> Iterator[Sequence[Any]]:
+    """What happened to requests that a program is to hear of, the first first, in pages."""
     query = (
         select(
             AuditEvent.id,
@@ -241,7 +240,13 @@ def _events(session: Session, hook: Any, *, cleared: bool) -> Sequence[Any]:
     )
     if not cleared:
         query = query.where(ServiceRequest.confidential.is_(False))
-    return session.execute(query).all()
+    page = session.execute(query).all()
+    while page:
+        yield page
+        if len(page) < AT_ONCE:
+            return
+        beyond = tuple_(AuditEvent.at, AuditEvent.id) > (page[-1].at, page[-1].id)
+        page = session.execute(query.where(beyond)).all()
 
 
 def _row(

@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, text
 
+from regional311.audit.service import record
 from regional311.database.session import Scope, session_scope
 from regional311.exchange.webhooks import key_of, verify
 from regional311.identity.clients import make_client
 from regional311.identity.models import ApiClient
+from regional311.intake import program_hooks
+from regional311.intake.models import ServiceRequest
 from regional311.intake.program_hooks import ProgramNews
 from regional311.notices.models import OutboxMessage
 from regional311.settings import Settings
@@ -161,6 +164,33 @@ def test_a_program_is_told_once_of_each_step_and_of_nobody(
     assert Counter(each["type"] for each in told(program, number)) == {
         "request.opened": 1,
         "request.changed": 1,
+    }
+
+
+def test_however_much_happens_at_once_all_of_it_is_told(
+    testapp, admin, program, deliver, client, clock, web_engine, scope, monkeypatch
+):
+    monkeypatch.setattr(program_hooks, "AT_ONCE", 2)
+    set_hook(admin, client("request:read"), f"{program.host}/in")
+    clock.advance(minutes=1)
+    number = report(testapp)
+    with session_scope(web_engine, scope) as session:
+        filed = session.scalars(
+            select(ServiceRequest.id).where(ServiceRequest.public_id == number)
+        ).one()
+        for _each in range(5):
+            record(
+                session,
+                now=clock.now,
+                action="request:assign",
+                subject_kind="request",
+                subject_id=filed,
+            )
+    for _each in range(4):
+        deliver()
+    assert Counter(each["type"] for each in told(program, number)) == {
+        "request.opened": 1,
+        "request.changed": 5,
     }
 
 
