@@ -2,13 +2,16 @@
 
 A request is taken in whatever address it names; what is bounded is what leaves. Only messages that
 **begin** a matter at an address count, such as that a request was received: who was told of one
-hears how it goes on. What is too much is not sent and waits for a person, who may have it sent.
+hears how it goes on. What is too much for an hour waits, since messages gather by night and while
+a mail server is down; what is too much for a day waits for a person, who may have it sent.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -25,6 +28,7 @@ HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
 MOST: Final[Mapping[str, tuple[int, int]]] = {"email": (10, 30), "text": (5, 12)}
 """Matters that begin at one address in an hour and in a day, by channel."""
+LATER: Final = "It waits an hour: so many requests have named this address or number just now."
 TOO_MANY: Final = (
     "Too many requests have named this address or number lately: somebody may be naming another's."
     " Look at them; what is meant for whoever is there can be sent again."
@@ -54,7 +58,17 @@ def mailbox(channel: str, address: str) -> str:
     return hashlib.sha256(f"{channel}:{known}".encode()).hexdigest()
 
 
-def too_many(session: Session, letters: Sequence[Letter], now: datetime) -> set[UUID]:
+@dataclass(frozen=True, slots=True)
+class Beyond:
+    """Which letters do not leave now."""
+
+    hour: AbstractSet[UUID]
+    """They wait until fewer have left."""
+    day: AbstractSet[UUID]
+    """They are given up; a person looks."""
+
+
+def too_many(session: Session, letters: Sequence[Letter], now: datetime) -> Beyond:
     """Give which letters would begin one matter too many; those that begin one are marked.
 
     What somebody has sent again leaves. Two statements, none where nobody outside is written to,
@@ -66,7 +80,7 @@ def too_many(session: Session, letters: Sequence[Letter], now: datetime) -> set[
         if each.event in TO_PEOPLE and each.subject_id is not None and each.sendings == 1
     ]
     if not asked:
-        return set()
+        return Beyond(set(), set())
     tenant_id = scope_of(session).tenant_id
     told = {
         (row.recipient, row.subject_id)
@@ -96,7 +110,8 @@ def too_many(session: Session, letters: Sequence[Letter], now: datetime) -> set[
             .group_by(OutboxMessage.begins_for)
         )
     }
-    beyond: set[UUID] = set()
+    later: set[UUID] = set()
+    given_up: set[UUID] = set()
     begins: list[UUID] = []
     for letter in asked:
         if (letter.recipient, letter.subject_id) in told:
@@ -105,7 +120,7 @@ def too_many(session: Session, letters: Sequence[Letter], now: datetime) -> set[
         hour, day = counted.get(place, (0, 0))
         an_hour, a_day = MOST[letter.channel]
         if hour >= an_hour or day >= a_day:
-            beyond.add(letter.id)
+            (given_up if day >= a_day else later).add(letter.id)
             continue
         counted[place] = (hour + 1, day + 1)
         told.add((letter.recipient, letter.subject_id))
@@ -119,4 +134,4 @@ def too_many(session: Session, letters: Sequence[Letter], now: datetime) -> set[
         )
     if begins:
         mark_changed(session)
-    return beyond
+    return Beyond(later, given_up)

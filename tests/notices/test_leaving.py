@@ -120,22 +120,27 @@ def test_one_mailbox_is_told_of_a_few_new_matters_an_hour_however_it_is_spelled(
         *begun(city, f"{victim.upper()}@EXAMPLE.org", 3),
     ]
     assert who_gets(city, letters, NOW) == letters[:10]
+    # what had waited, such as for a mail server, waits for its hour and leaves then
     row = row_of(city, letters[10])
-    assert (row.state, row.attempts) == ("dead", 0)
-    assert "somebody may be naming another" in row.last_error
-    assert did_not_arrive(city, letters[10].subject_id)
+    assert (row.state, row.attempts, row.due_at) == ("pending", 0, NOW + timedelta(hours=1))
+    assert "It waits an hour" in row.last_error
+    assert not did_not_arrive(city, letters[10].subject_id)
     other = leased(city, event="request_received")
     assert who_gets(city, [other], NOW) == [other]
-    # a person has looked, and has it sent
-    assert send_again(city, [letters[10].id], now=NOW) == 1
-    again = replace(letters[10], sendings=2)
-    assert who_gets(city, [again], NOW) == [again]
-    # the hour is over, the day is not
     later = NOW + timedelta(minutes=61)
-    more = begun(city, f"{victim}@example.org", 11)
+    more = [*letters[10:], *begun(city, f"{victim}@example.org", 9)]
     assert who_gets(city, more, later) == more[:10]
+    # a day's are told: a person must look
     much_later = begun(city, f"{victim}@example.org", 11)
     assert who_gets(city, much_later, NOW + timedelta(hours=5)) == much_later[:10]
+    row = row_of(city, much_later[10])
+    assert (row.state, row.attempts) == ("dead", 0)
+    assert "somebody may be naming another" in row.last_error
+    assert did_not_arrive(city, much_later[10].subject_id)
+    # a person has looked, and has it sent
+    assert send_again(city, [much_later[10].id], now=NOW) == 1
+    again = replace(much_later[10], sendings=2)
+    assert who_gets(city, [again], NOW + timedelta(hours=5)) == [again]
     assert who_gets(city, begun(city, f"{victim}@example.org", 1), NOW + timedelta(hours=7)) == []
     tomorrow = begun(city, f"{victim}@example.org", 1)
     assert who_gets(city, tomorrow, NOW + timedelta(hours=26)) == tomorrow
