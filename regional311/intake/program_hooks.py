@@ -8,7 +8,7 @@ days, and are seen, sent again or set aside by a person.
 
 What happened is read from the trail, in which each change writes in its own transaction; the
 moments before are looked at again each time, since a change may be committed late. A message's id
-follows from the event, so that each is written once.
+follows from the event and the program, so that each is written once, whatever its address is then.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import UUID, uuid5
 
-from sqlalchemy import exists, select, tuple_, update
+from sqlalchemy import case, exists, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -109,7 +109,7 @@ def set_hook(
 ) -> str:
     """Tell a program at an address from now on; give the secret, this once.
 
-    One that it had ends. Raises `AddressRefused`, :class:`NoReading`, `NotFound`.
+    One that it had ends, and what it has not been told by that goes there. Raises `AddressRefused`, :class:`NoReading`, `NotFound`.
     """
     address = address.strip()
     if len(address) > LONGEST:
@@ -127,7 +127,7 @@ def set_hook(
         raise NotFound("There is no such program, or its key is revoked.")
     if Permissions.REQUEST_READ not in scopes:
         raise NoReading("Its key must be good for reading requests: what it is told is read by it.")
-    _end(session, client_id, "replaced", now)
+    before = _end(session, client_id, "replaced", now)
     hook_id, secret = new_id(), new_secret()
     raw = secret_bytes(secret)
     put(
@@ -139,17 +139,36 @@ def set_hook(
             client_id=client_id,
             address=address,
             sealed_secret=seal(raw, by=sealed_by, tenant_id=tenant_id, row_id=hook_id),
-            told_until=now,
-            made_at=now,
+            told_until=now if before is None else before.told_until,
+            made_at=now if before is None else before.made_at,
         ),
     )
+    if before is not None:
+        # what a worker has in hand for the old address has another count there, and is let go
+        waits = OutboxMessage.state == "pending"
+        session.execute(
+            update(OutboxMessage)
+            .where(
+                OutboxMessage.tenant_id == tenant_id,
+                OutboxMessage.channel == CHANNEL,
+                OutboxMessage.recipient == str(before.id),
+                OutboxMessage.state.in_(("pending", "dead", "aside")),
+            )
+            .values(
+                recipient=str(hook_id),
+                attempts=case((waits, 0), else_=OutboxMessage.attempts),
+                due_at=case((waits, now), else_=OutboxMessage.due_at),
+                leased_until=None,
+            )
+            .execution_options(synchronize_session=False)
+        )
     _note(session, client_id, "client:hook", now, {"host": urlsplit(address).hostname})
     return spelled(raw)
 
 
 def end_hook(session: TenantSession, client_id: UUID, *, why: str = "", now: datetime) -> None:
     """Tell a program nothing any more. Twice is as good as once."""
-    if _end(session, client_id, why, now):
+    if _end(session, client_id, why, now) is not None:
         _note(session, client_id, "client:hook_end", now, {"why": why} if why else {})
 
 
@@ -176,7 +195,13 @@ def gather(session: TenantSession, now: datetime) -> int:
     tenant_id = scope_of(session).tenant_id
     told = 0
     hooks = session.execute(
-        select(ProgramHook.id, ProgramHook.told_until, ProgramHook.made_at, ApiClient.scopes)
+        select(
+            ProgramHook.id,
+            ProgramHook.client_id,
+            ProgramHook.told_until,
+            ProgramHook.made_at,
+            ApiClient.scopes,
+        )
         .join(
             ApiClient,
             (ApiClient.tenant_id == ProgramHook.tenant_id)
@@ -187,11 +212,14 @@ def gather(session: TenantSession, now: datetime) -> int:
             ProgramHook.ended_at.is_(None),
             ApiClient.revoked_at.is_(None),
         )
+        # whoever sets another address waits, and takes along what is written here
+        .with_for_update(of=ProgramHook)
     ).all()
     for hook in hooks:
         for events in _events(session, hook, cleared=CONFIDENTIAL in hook.scopes):
             rows = [
-                _row(hook.id, uuid5(hook.id, str(each.id)), tenant_id, each, now) for each in events
+                _row(hook.id, uuid5(hook.client_id, str(each.id)), tenant_id, each, now)
+                for each in events
             ]
             made = session.execute(
                 insert(OutboxMessage)
@@ -364,7 +392,7 @@ def _targets(session: Session) -> dict[str, Any]:
     return {str(row.id): row for row in rows}
 
 
-def _end(session: TenantSession, client_id: UUID, why: str, now: datetime) -> bool:
+def _end(session: TenantSession, client_id: UUID, why: str, now: datetime) -> Any | None:
     send(session)
     done = session.execute(
         update(ProgramHook)
@@ -374,12 +402,12 @@ def _end(session: TenantSession, client_id: UUID, why: str, now: datetime) -> bo
             ProgramHook.ended_at.is_(None),
         )
         .values(ended_at=now, ended_why=why or None)
-        .returning(ProgramHook.id)
+        .returning(ProgramHook.id, ProgramHook.told_until, ProgramHook.made_at)
         .execution_options(synchronize_session=False)
     ).first()
     if done is not None:
         mark_changed(session)
-    return done is not None
+    return done
 
 
 def _note(

@@ -194,6 +194,35 @@ def test_however_much_happens_at_once_all_of_it_is_told(
     }
 
 
+def test_another_address_loses_nothing_and_repeats_nothing(
+    testapp, admin, worker, program, deliver, client, clock, web_engine, scope
+):
+    here = client("request:read")
+    set_hook(admin, here, f"{program.host}/old")
+    clock.advance(minutes=1)
+    number = report(testapp)
+    deliver()
+    program.status = 503
+    clock.advance(seconds=10)
+    press(worker, number, "/assign")
+    deliver()
+    clock.advance(seconds=10)
+    press(worker, number, "/start")
+    program.status = 204
+    # one waits to be tried again, one was not even written
+    secret = set_hook(admin, here, f"{program.host}/new")
+    deliver()
+    deliver()
+    mine = [each for each in program.got if number.encode() in each[1]]
+    assert Counter(json.loads(body)["type"] for _headers, body in mine) == {
+        "request.opened": 1,
+        "request.changed": 2,
+    }
+    headers, body = mine[-1]
+    sent = {name.lower(): value for name, value in headers.items()}
+    assert verify(sent, body, key=key_of(secret), now=clock.now)
+
+
 def test_what_is_confidential_is_told_to_whom_it_may_concern_only(
     testapp, admin, worker, program, deliver, client, clock, web_engine, scope
 ):
