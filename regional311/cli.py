@@ -196,7 +196,6 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
                 ),
             ),
         ),
-        Errand("program_news", 5, ProgramNews(settings)),
         Errand("texts", 1, Texts(settings, leaving(settings, with_emergencies))),
         Chore("answers_back", 5, bounces.bring_back),
         Chore("digests", 60, lambda session, at: gather(session, at, url=settings.url)),
@@ -212,6 +211,8 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
         Chore("alike_entries", 60, Finder()),
         Errand("rate_sheets", 0.5, rate_uploads.work),
         Chore("packages", 1, lambda session, at: work_packages(session, at, url=settings.url)),
+        # the last: somebody else's program may let us wait
+        Errand("program_news", 5, ProgramNews(settings)),
     ]
 
 

@@ -15,11 +15,15 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from threading import Timer
+from time import monotonic
 from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import UUID, uuid5
@@ -54,6 +58,9 @@ LOOK_BACK: Final = timedelta(minutes=2)
 AT_ONCE: Final = 500
 """Changes that are read by one statement."""
 SECONDS: Final = 10.0
+"""How long one message may take, from the first byte to the answer."""
+BUDGET: Final = timedelta(seconds=15)
+"""When a round begins no more messages: mail, texts and other partners wait for its end."""
 LONGEST: Final = 300
 GONE: Final = 410
 """The answer by which a program says that it wants no more."""
@@ -325,10 +332,13 @@ class ProgramNews:
             leased = lease(session, now=now, until=now + LEASE, channel=CHANNEL)
             hooks = _targets(session) if leased else {}
         silent: set[str] = set()
+        over = clock() + BUDGET  # long before the lease's end
         for letter in leased:
             hook = hooks.get(letter.recipient)
             if hook is None:
                 outcome = Outcome(letter, Fate.DEAD, "The program is told nothing any more.")
+            elif clock() >= over:
+                outcome = Outcome(letter, Fate.UNTRIED)
             elif letter.recipient in silent:
                 outcome = Outcome(letter, Fate.RETRY, "The program did not answer.")
             else:
@@ -357,12 +367,11 @@ class ProgramNews:
         connection: HTTPConnection
         if parts.scheme == "https":
             context = ssl.create_default_context()
-            connection = HTTPSConnection(host, port, timeout=SECONDS, context=context)
+            connection = HTTPSConnection(host, port, timeout=SECONDS / 2, context=context)
         else:
-            connection = HTTPConnection(host, port, timeout=SECONDS)
+            connection = HTTPConnection(host, port, timeout=SECONDS / 2)
         try:
-            connection.request("POST", parts.path or "/", body, headers)
-            status = connection.getresponse().status
+            status = _answer(connection, parts.path or "/", body, headers)
         except (OSError, HTTPException) as error:
             why = f"The program did not answer ({type(error).__name__})."
             return Outcome(letter, Fate.RETRY, why)
@@ -373,6 +382,33 @@ class ProgramNews:
         if status == GONE:
             return Outcome(letter, Fate.DEAD, "The program wants no more (410).", str(status))
         return Outcome(letter, Fate.RETRY, f"The program refused it ({status}).")
+
+
+def _answer(connection: HTTPConnection, path: str, body: bytes, headers: dict[str, str]) -> int:
+    """Post, and give the status of the answer; what else it says is not read.
+
+    A socket's time-out is that of each reading, so that an answer that drips would hold the worker
+    for ever: when the time is over the line is cut. Raises OSError or HTTPException.
+    """
+    end = monotonic() + SECONDS
+    connection.connect()
+    line = connection.sock
+    line.settimeout(SECONDS)
+    late = Timer(max(0.0, end - monotonic()), _cut, (line,))
+    late.start()
+    try:
+        connection.request("POST", path, body, headers)
+        status = connection.getresponse().status
+    finally:
+        late.cancel()
+    if monotonic() >= end:
+        raise TimeoutError  # headers that were cut short look whole
+    return status
+
+
+def _cut(line: socket.socket) -> None:
+    with suppress(OSError):
+        socket.socket.shutdown(line, socket.SHUT_RDWR)
 
 
 def _targets(session: Session) -> dict[str, Any]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from datetime import UTC, datetime
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from time import sleep
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
 from regional311.audit.service import record
 from regional311.database.session import Scope, session_scope
@@ -18,7 +21,7 @@ from regional311.exchange.webhooks import key_of, verify
 from regional311.identity.clients import make_client
 from regional311.identity.models import ApiClient
 from regional311.intake import program_hooks
-from regional311.intake.models import ServiceRequest
+from regional311.intake.models import ProgramHook, ServiceRequest
 from regional311.intake.program_hooks import ProgramNews
 from regional311.notices.models import OutboxMessage
 from regional311.settings import Settings
@@ -28,11 +31,16 @@ pytestmark = pytest.mark.commits
 CITY = "city-of-portland"
 
 
+def nothing() -> None:
+    """What usually happens while a program answers."""
+
+
 class Program:
     """A program that keeps what it is told."""
 
     def __init__(self) -> None:
         self.status, self.got = 204, []
+        self.meanwhile = nothing
         program = self
 
         class Answer(BaseHTTPRequestHandler):
@@ -40,6 +48,7 @@ class Program:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 if program.status < 300:
                     program.got.append((dict(self.headers.items()), body))
+                program.meanwhile()
                 self.send_response(program.status)
                 self.end_headers()
 
@@ -68,8 +77,11 @@ def configured(tmp_path_factory, program) -> Settings:
 
 @pytest.fixture(autouse=True)
 def office_hours(clock, program):
-    clock.now = datetime(2026, 10, 13, 18, tzinfo=UTC)
-    program.status = 204
+    # later than what the test before it did
+    first = datetime(2026, 10, 13, 18, tzinfo=UTC)
+    later = clock.now + timedelta(minutes=5)
+    clock.now = later if clock.now.date() == first.date() else first
+    program.status, program.meanwhile = 204, nothing
     program.got.clear()
 
 
@@ -92,7 +104,16 @@ def client(web_engine, scope):
         made.append(found)
         return found
 
-    return make
+    yield make
+    # the next test's rounds have only its own to tell
+    with session_scope(web_engine, scope) as session:
+        for each in made:
+            program_hooks.end_hook(session, each, now=datetime.now(UTC))
+        session.execute(
+            update(OutboxMessage)
+            .where(OutboxMessage.channel == "webhook", OutboxMessage.state == "pending")
+            .values(state="withdrawn")
+        )
 
 
 @pytest.fixture
@@ -246,6 +267,70 @@ def test_what_is_confidential_is_told_to_whom_it_may_concern_only(
     assert changed["type"] == "request.changed"
 
 
+def try_it(browser, client_id):
+    page = browser.get(f"/{CITY}/clients/{client_id}/webhook")
+    next(f for f in page.forms.values() if f.action.endswith("/try-webhook")).submit().follow()
+
+
+def messages_of(engine, scope, client_id):
+    """The messages to a program's webhooks, in order."""
+    with session_scope(engine, scope) as session:
+        hooks = session.scalars(select(ProgramHook.id).where(ProgramHook.client_id == client_id))
+        return session.execute(
+            select(OutboxMessage.state, OutboxMessage.attempts, OutboxMessage.last_error)
+            .where(OutboxMessage.recipient.in_([str(each) for each in hooks]))
+            .order_by(OutboxMessage.id)
+        ).all()
+
+
+def test_a_slow_program_holds_up_nobody_for_long(
+    admin, program, deliver, client, clock, web_engine, scope
+):
+    here = client("request:read")
+    set_hook(admin, here, f"{program.host}/in")
+    for _each in range(4):
+        try_it(admin, here)
+    program.meanwhile = lambda: clock.advance(seconds=9)
+    deliver()
+    assert len(program.got) == 2
+    rows = messages_of(web_engine, scope, here)
+    assert Counter((row.state, row.attempts) for row in rows) == {("sent", 1): 2, ("pending", 0): 2}
+    deliver()
+    assert len(program.got) == 4
+
+
+def test_an_answer_that_drips_is_cut(
+    admin, client, clock, web_engine, scope, configured, monkeypatch
+):
+    monkeypatch.setattr(program_hooks, "SECONDS", 0.5)
+
+    class Drips(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+            with suppress(OSError):
+                for _each in range(40):
+                    self.wfile.write(b".")
+                    sleep(0.1)
+                self.wfile.write(b"\r\nContent-Length: 0\r\n\r\n")
+
+        def log_message(self, *_args: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Drips)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    host = f"http://127.0.0.1:{server.server_port}"
+    here = client("request:read")
+    settings = replace(configured, exchange_hosts=(host,))
+    with session_scope(web_engine, scope) as session:
+        program_hooks.set_hook(session, here, host, hosts=(host,), sealed_by=SECRET, now=clock.now)
+        program_hooks.try_hook(session, here, now=clock.now)
+    ProgramNews(settings)(web_engine, scope.tenant_id, clock)
+    server.shutdown()
+    server.server_close()
+    (row,) = messages_of(web_engine, scope, here)
+    assert (row.state, row.last_error) == ("pending", "The program did not answer (TimeoutError).")
+
+
 @pytest.mark.parametrize(
     ("address", "said"),
     [
@@ -270,8 +355,7 @@ def test_a_key_that_reads_no_requests_is_told_nothing(admin, client, program):
 def test_it_is_tried_ended_and_gone(admin, client, program, deliver, web_engine, scope, clock):
     here = client("request:read")
     set_hook(admin, here, f"{program.host}/in")
-    page = admin.get(f"/{CITY}/clients/{here}/webhook")
-    next(f for f in page.forms.values() if f.action.endswith("/try-webhook")).submit().follow()
+    try_it(admin, here)
     program.status = 410
     deliver()
     assert "It is told nothing." in admin.get(f"/{CITY}/clients/{here}/webhook")
