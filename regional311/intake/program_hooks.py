@@ -64,6 +64,7 @@ BUDGET: Final = timedelta(seconds=15)
 LONGEST: Final = 300
 GONE: Final = 410
 """The answer by which a program says that it wants no more."""
+NO_MORE: Final = f"The program wants no more ({GONE})."
 
 TOLD: Final[Mapping[str, str]] = {
     "request:open": "request.opened",
@@ -173,9 +174,16 @@ def set_hook(
     return spelled(raw)
 
 
-def end_hook(session: TenantSession, client_id: UUID, *, why: str = "", now: datetime) -> None:
-    """Tell a program nothing any more. Twice is as good as once."""
-    if _end(session, client_id, why, now) is not None:
+def end_hook(
+    session: TenantSession,
+    client_id: UUID,
+    *,
+    hook_id: UUID | None = None,
+    why: str = "",
+    now: datetime,
+) -> None:
+    """Tell a program nothing any more, by its webhook or that one. Twice is as good as once."""
+    if _end(session, client_id, why, now, hook_id=hook_id) is not None:
         _note(session, client_id, "client:hook_end", now, {"why": why} if why else {})
 
 
@@ -346,9 +354,10 @@ class ProgramNews:
                 if outcome.fate is Fate.RETRY:
                     silent.add(letter.recipient)
             with session_scope(engine, scope) as session:
+                if hook is not None and outcome.reason == NO_MORE:
+                    # that one: it may have got another address meanwhile
+                    end_hook(session, hook.client_id, hook_id=hook.id, why=str(GONE), now=clock())
                 note_outcome(session, outcome, now=clock())
-                if outcome.nobody and hook is not None:
-                    end_hook(session, hook.client_id, why=outcome.nobody, now=clock())
         return len(leased)
 
     def _post(self, letter: Letter, hook: Any, tenant_id: UUID, now: datetime) -> Outcome:
@@ -380,7 +389,7 @@ class ProgramNews:
         if 200 <= status < 300:
             return Outcome(letter, Fate.SENT)
         if status == GONE:
-            return Outcome(letter, Fate.DEAD, "The program wants no more (410).", str(status))
+            return Outcome(letter, Fate.DEAD, NO_MORE)
         return Outcome(letter, Fate.RETRY, f"The program refused it ({status}).")
 
 
@@ -428,7 +437,14 @@ def _targets(session: Session) -> dict[str, Any]:
     return {str(row.id): row for row in rows}
 
 
-def _end(session: TenantSession, client_id: UUID, why: str, now: datetime) -> Any | None:
+def _end(
+    session: TenantSession,
+    client_id: UUID,
+    why: str,
+    now: datetime,
+    *,
+    hook_id: UUID | None = None,
+) -> Any | None:
     send(session)
     done = session.execute(
         update(ProgramHook)
@@ -436,6 +452,7 @@ def _end(session: TenantSession, client_id: UUID, why: str, now: datetime) -> An
             ProgramHook.tenant_id == scope_of(session).tenant_id,
             ProgramHook.client_id == client_id,
             ProgramHook.ended_at.is_(None),
+            *(() if hook_id is None else (ProgramHook.id == hook_id,)),
         )
         .values(ended_at=now, ended_why=why or None)
         .returning(ProgramHook.id, ProgramHook.told_until, ProgramHook.made_at)

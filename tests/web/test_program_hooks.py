@@ -23,7 +23,7 @@ from regional311.identity.models import ApiClient
 from regional311.intake import program_hooks
 from regional311.intake.models import ProgramHook, ServiceRequest
 from regional311.intake.program_hooks import ProgramNews
-from regional311.notices.models import OutboxMessage
+from regional311.notices.models import MailTrouble, OutboxMessage
 from regional311.settings import Settings
 from tests.web.conftest import SECRET, elsewhere
 
@@ -367,4 +367,23 @@ def test_it_is_tried_ended_and_gone(admin, client, program, deliver, web_engine,
                 OutboxMessage.channel == "webhook", OutboxMessage.state == "dead"
             )
         ).all()
+        troubles = session.scalars(select(MailTrouble.address)).all()
     assert "The program wants no more (410)." in errors
+    assert troubles == []
+
+
+def test_a_program_that_wants_no_more_at_its_old_address_is_told_at_its_new_one(
+    admin, client, program, deliver, web_engine, scope, clock
+):
+    here = client("request:read")
+    set_hook(admin, here, f"{program.host}/old")
+    try_it(admin, here)
+    program.status = 410
+    program.meanwhile = lambda: set_hook(admin, here, f"{program.host}/new")
+    deliver()
+    assert "/new" in admin.get(f"/{CITY}/clients/{here}/webhook")
+    program.status, program.meanwhile = 204, nothing
+    clock.advance(minutes=1)
+    deliver()
+    assert len(program.got) == 1
+    assert [row.state for row in messages_of(web_engine, scope, here)] == ["sent"]
