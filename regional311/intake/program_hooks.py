@@ -339,7 +339,7 @@ class ProgramNews:
             now = clock()
             leased = lease(session, now=now, until=now + LEASE, channel=CHANNEL)
             hooks = _targets(session) if leased else {}
-        silent: set[str] = set()
+        silent: dict[str, str | None] = {}
         over = clock() + BUDGET  # long before the lease's end
         for letter in leased:
             hook = hooks.get(letter.recipient)
@@ -348,11 +348,11 @@ class ProgramNews:
             elif clock() >= over:
                 outcome = Outcome(letter, Fate.UNTRIED)
             elif letter.recipient in silent:
-                outcome = Outcome(letter, Fate.RETRY, "The program did not answer.")
+                outcome = Outcome(letter, Fate.RETRY, silent[letter.recipient])
             else:
                 outcome = self._post(letter, hook, tenant_id, clock())
                 if outcome.fate is Fate.RETRY:
-                    silent.add(letter.recipient)
+                    silent[letter.recipient] = outcome.reason
             with session_scope(engine, scope) as session:
                 if hook is not None and outcome.reason == NO_MORE:
                     # that one: it may have got another address meanwhile
@@ -368,7 +368,8 @@ class ProgramNews:
                 hook.sealed_secret, by=self.settings.secret, tenant_id=tenant_id, row_id=hook.id
             )
         except (AddressRefused, SealBroken) as error:
-            return Outcome(letter, Fate.DEAD, error.message)
+            # the installation's own setting, which somebody mends
+            return Outcome(letter, Fate.RETRY, error.message)
         body = letter.body.encode()
         headers = sign(letter.key, body, key=key, now=now) | {"Content-Type": "application/json"}
         parts = urlsplit(hook.address)

@@ -332,6 +332,29 @@ def test_an_answer_that_drips_is_cut(
 
 
 @pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"exchange_hosts": ()}, "REGIONAL311_EXCHANGE_HOSTS"),
+        ({"secret": SECRET[::-1]}, "secret has changed"),
+    ],
+)
+def test_a_worker_that_is_set_up_wrongly_kills_nothing(
+    admin, program, deliver, client, clock, web_engine, scope, configured, wrong, said
+):
+    here = client("request:read")
+    set_hook(admin, here, f"{program.host}/in")
+    try_it(admin, here)
+    try_it(admin, here)
+    ProgramNews(replace(configured, **wrong))(web_engine, scope.tenant_id, clock)
+    for row in messages_of(web_engine, scope, here):
+        assert row.state == "pending"
+        assert said in row.last_error
+    clock.advance(minutes=1)
+    deliver()
+    assert len(program.got) == 2
+
+
+@pytest.mark.parametrize(
     ("address", "said"),
     [
         ("https://elsewhere.example/in", "is not allowed"),
