@@ -45,7 +45,7 @@ from regional311.identity.clients import CONFIDENTIAL
 from regional311.identity.models import ApiClient
 from regional311.identity.permissions import Permissions
 from regional311.intake.models import ProgramHook, ServiceRequest
-from regional311.notices.delivery import LEASE, Fate, Letter, Outcome, lease
+from regional311.notices.delivery import LEASE, Fate, Letter, Outcome, lease, still_leaves
 from regional311.notices.delivery import record as note_outcome
 from regional311.notices.models import OutboxMessage
 from regional311.settings import Settings
@@ -338,11 +338,14 @@ class ProgramNews:
         with session_scope(engine, scope) as session:
             now = clock()
             leased = lease(session, now=now, until=now + LEASE, channel=CHANNEL)
-            hooks = _targets(session) if leased else {}
         silent: dict[str, str | None] = {}
         over = clock() + BUDGET  # long before the lease's end
         for letter in leased:
-            hook = hooks.get(letter.recipient)
+            with session_scope(engine, scope) as session:
+                leaves = still_leaves(session, letter)
+                hook = _target(session, letter.recipient) if leaves else None
+            if not leaves:
+                continue
             if hook is None:
                 outcome = Outcome(letter, Fate.DEAD, "The program is told nothing any more.")
             elif clock() >= over:
@@ -421,12 +424,14 @@ def _cut(line: socket.socket) -> None:
         socket.socket.shutdown(line, socket.SHUT_RDWR)
 
 
-def _targets(session: Session) -> dict[str, Any]:
-    rows = session.execute(
+def _target(session: Session, recipient: str) -> Any | None:
+    """Where a message to a webhook goes now, None when it is told nothing any more."""
+    return session.execute(
         select(
             ProgramHook.id, ProgramHook.client_id, ProgramHook.address, ProgramHook.sealed_secret
         ).where(
             ProgramHook.tenant_id == scope_of(session).tenant_id,
+            ProgramHook.id == UUID(recipient),
             ProgramHook.ended_at.is_(None),
             exists().where(
                 ApiClient.tenant_id == ProgramHook.tenant_id,
@@ -434,8 +439,7 @@ def _targets(session: Session) -> dict[str, Any]:
                 ApiClient.revoked_at.is_(None),
             ),
         )
-    )
-    return {str(row.id): row for row in rows}
+    ).one_or_none()
 
 
 def _end(

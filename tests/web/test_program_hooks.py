@@ -331,6 +331,25 @@ def test_an_answer_that_drips_is_cut(
     assert (row.state, row.last_error) == ("pending", "The program did not answer (TimeoutError).")
 
 
+def test_what_a_worker_has_in_hand_goes_to_no_address_that_was_ended(
+    admin, program, deliver, client, web_engine, scope, clock
+):
+    here = client("request:read")
+    set_hook(admin, here, f"{program.host}/in")
+    for _each in range(3):
+        try_it(admin, here)
+
+    def end() -> None:
+        with session_scope(web_engine, scope) as session:
+            program_hooks.end_hook(session, here, now=clock.now)
+
+    program.meanwhile = end
+    deliver()
+    assert len(program.got) == 1
+    states = Counter(row.state for row in messages_of(web_engine, scope, here))
+    assert states == {"sent": 1, "dead": 2}
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
