@@ -117,7 +117,8 @@ def set_hook(
 ) -> str:
     """Tell a program at an address from now on; give the secret, this once.
 
-    One that it had ends, and what it has not been told by that goes there. Raises `AddressRefused`, :class:`NoReading`, `NotFound`.
+    One that it had ends, and what it has not been told by that goes there. Raises `AddressRefused`,
+    :class:`NoReading`, `NotFound`.
     """
     address = address.strip()
     if len(address) > LONGEST:
