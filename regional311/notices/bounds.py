@@ -9,6 +9,7 @@ a mail server is down; what is too much for a day waits for a person, who may ha
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -38,14 +39,20 @@ _DOTLESS: Final = frozenset({"gmail.com", "googlemail.com"})
 """Where dots in a name mean nothing."""
 
 
-def mailbox(channel: str, address: str) -> str:
+def mailbox(channel: str, address: str, *, secret: str) -> str:
     """Give what all spellings of an address that reach one mailbox have in common, as a digest.
 
-    >>> mailbox("email", "Ana+1@Example.org") == mailbox("email", "ana@example.org")
+    It is keyed by the installation's secret: there are few enough numbers to try them all.
+
+    >>> from functools import partial
+    >>> digest = partial(mailbox, secret="s")
+    >>> digest("email", "Ana+1@Example.org") == digest("email", "ana@example.org")
     True
-    >>> mailbox("email", "a.n.a@gmail.com") == mailbox("email", "ana+x@googlemail.com")
+    >>> digest("email", "a.n.a@gmail.com") == digest("email", "ana+x@googlemail.com")
     True
-    >>> mailbox("text", "+15035550123") == mailbox("text", "+15035550124")
+    >>> digest("text", "+15035550123") == digest("text", "+15035550124")
+    False
+    >>> digest("text", "+15035550123") == mailbox("text", "+15035550123", secret="another")
     False
     """
     known = address.strip().lower()
@@ -55,7 +62,8 @@ def mailbox(channel: str, address: str) -> str:
         if domain in _DOTLESS:
             name, domain = name.replace(".", ""), "gmail.com"
         known = f"{name}@{domain}"
-    return hashlib.sha256(f"{channel}:{known}".encode()).hexdigest()
+    said = f"regional311 bounds of {channel}:{known}".encode()
+    return hmac.new(secret.encode(), said, hashlib.sha256).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,7 @@ class Beyond:
     """They are given up; a person looks."""
 
 
-def too_many(session: Session, letters: Sequence[Letter], now: datetime) -> Beyond:
+def too_many(session: Session, letters: Sequence[Letter], now: datetime, *, secret: str) -> Beyond:
     """Give which letters would begin one matter too many; those that begin one are marked.
 
     What somebody has sent again leaves. Two statements, none where nobody outside is written to,
@@ -93,7 +101,7 @@ def too_many(session: Session, letters: Sequence[Letter], now: datetime) -> Beyo
             )
         )
     }
-    places = {each.id: mailbox(each.channel, each.recipient) for each in asked}
+    places = {each.id: mailbox(each.channel, each.recipient, secret=secret) for each in asked}
     counted = {
         row.begins_for: (row.hour, row.day)
         for row in session.execute(

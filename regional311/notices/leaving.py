@@ -62,15 +62,19 @@ def leaving(settings: Settings, more: Complete = as_written) -> Complete:
     """Give what completes letters: who may get them gets them, with `more` and with a way out."""
 
     def complete(session: Session, letters: Sequence[Letter], now: datetime) -> list[Letter]:
-        kept = who_gets(session, letters, now)
+        kept = who_gets(session, letters, now, secret=settings.secret)
         whole = with_how_to_stop(session, more(session, kept, now))
         return [with_way_out(each, settings) for each in whole]
 
     return complete
 
 
-def who_gets(session: Session, letters: Sequence[Letter], now: datetime) -> list[Letter]:
+def who_gets(
+    session: Session, letters: Sequence[Letter], now: datetime, *, secret: str
+) -> list[Letter]:
     """Give the leased letters that leave now; what becomes of the others is written down.
+
+    ``secret`` is the installation's, by which mailboxes are counted without naming them.
 
     Three statements, those of :func:`regional311.notices.bounds.too_many`, and one a reason.
     """
@@ -79,7 +83,7 @@ def who_gets(session: Session, letters: Sequence[Letter], now: datetime) -> list
     known = _known(session, letters)
     decided = [(letter, _instead(letter, known, now)) for letter in letters]
     leave = [letter for letter, values in decided if values is None]
-    beyond = too_many(session, leave, now)
+    beyond = too_many(session, leave, now, secret=secret)
     kept: list[Letter] = []
     for letter, values in decided:
         if letter.id in beyond.day:

@@ -416,7 +416,13 @@ def reached_at(by: str, email: str | None, phone: str | None) -> tuple[str, str]
     return (by, address) if address else None
 
 
-_GONE: Final[Mapping[str, Any]] = {"state": "withdrawn", "recipient": "", "heading": "", "body": ""}
+_GONE: Final[Mapping[str, Any]] = {
+    "state": "withdrawn",
+    "recipient": "",
+    "heading": "",
+    "body": "",
+    "begins_for": None,
+}
 
 
 def release(session: TenantSession, causes: Sequence[UUID], *, at: datetime) -> None:

@@ -6,6 +6,7 @@ import threading
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from email import message_from_bytes, policy
+from functools import partial
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -19,12 +20,15 @@ from regional311.database.rows import put
 from regional311.database.session import Scope, session_scope
 from regional311.errors import InvalidInput, NotFound
 from regional311.inbox.mail_server import _Controller
+from regional311.notices.bounds import mailbox
 from regional311.notices.choosing import ALWAYS, TO_STAFF, choices, choose, gather
 from regional311.notices.delivery import Fate, Letter, compose
 from regional311.notices.handling import send_again
-from regional311.notices.leaving import leaving, who_gets, with_way_out
+from regional311.notices.leaving import leaving, with_way_out
+from regional311.notices.leaving import who_gets as gets
 from regional311.notices.models import MailTrouble, OutboxMessage
 from regional311.notices.quiet import TEXTS, Hours, leaves_at, next_digest
+from regional311.notices.service import withdraw_to
 from regional311.notices.stopping import change, getting
 from regional311.notices.troubles import bounced, did_not_arrive, lift, note_trouble, troubles
 from regional311.notices.ways_out import make_token, read_return, read_token, return_address
@@ -37,6 +41,7 @@ NOW = datetime(2026, 10, 5, 17, 0, tzinfo=UTC)
 NIGHT = datetime(2026, 10, 6, 5, 0, tzinfo=UTC)
 """Ten in the evening."""
 ZONE = ZoneInfo("America/Los_Angeles")
+who_gets = partial(gets, secret="a secret of tests")
 
 
 @pytest.fixture
@@ -164,6 +169,15 @@ def test_a_message_that_is_tried_again_counts_once_and_colleagues_never(city):
     assert who_gets(city, letters, NOW + timedelta(minutes=1)) == letters
     staff = [leased(city, recipient=address, event="reviews_due") for _each in range(12)]
     assert who_gets(city, staff, NOW) == staff
+
+
+def test_whose_mailbox_it_was_is_forgotten_with_the_address(city):
+    (letter,) = begun(city, "+15035550199", 1, channel="text")
+    assert who_gets(city, [letter], NOW) == [letter]
+    digest = row_of(city, letter).begins_for
+    assert digest == mailbox("text", letter.recipient, secret="a secret of tests")
+    withdraw_to(city, [letter.recipient], [letter.subject_id], [letter.event])
+    assert row_of(city, letter).begins_for is None
 
 
 # Stops
