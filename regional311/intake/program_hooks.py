@@ -76,8 +76,8 @@ TOLD: Final[Mapping[str, str]] = {
     "request:sent_file": "request.person_wrote",
 }
 """The type of an event by what the trail says; all else that was done is `request.changed`."""
-UNTOLD: Final = ("request:erase", "request:rate")
-"""What is no news for a program."""
+UNTOLD: Final = ("request:rate",)
+"""What is no news for a program; that it was erased is, for whoever has copied it."""
 
 
 class NoReading(Conflict):

@@ -153,6 +153,16 @@ def report(browser):
     return form.submit("submit").html.select_one(".d-number").text.strip()
 
 
+def happens(engine, scope, clock, number, *actions):
+    """Let the trail say what was done to a request."""
+    with session_scope(engine, scope) as session:
+        filed = session.scalars(
+            select(ServiceRequest.id).where(ServiceRequest.public_id == number)
+        ).one()
+        for each in actions:
+            record(session, now=clock.now, action=each, subject_kind="request", subject_id=filed)
+
+
 def told(program, number):
     found = [json.loads(body) for _headers, body in program.got]
     return [each for each in found if each["data"].get("number") == number]
@@ -195,24 +205,25 @@ def test_however_much_happens_at_once_all_of_it_is_told(
     set_hook(admin, client("request:read"), f"{program.host}/in")
     clock.advance(minutes=1)
     number = report(testapp)
-    with session_scope(web_engine, scope) as session:
-        filed = session.scalars(
-            select(ServiceRequest.id).where(ServiceRequest.public_id == number)
-        ).one()
-        for _each in range(5):
-            record(
-                session,
-                now=clock.now,
-                action="request:assign",
-                subject_kind="request",
-                subject_id=filed,
-            )
+    happens(web_engine, scope, clock, number, *["request:assign"] * 5)
     for _each in range(4):
         deliver()
     assert Counter(each["type"] for each in told(program, number)) == {
         "request.opened": 1,
         "request.changed": 5,
     }
+
+
+def test_who_copied_a_request_is_told_that_it_was_erased(
+    testapp, admin, program, deliver, client, clock, web_engine, scope
+):
+    number = report(testapp)
+    clock.advance(minutes=1)
+    set_hook(admin, client("request:read"), f"{program.host}/in")
+    clock.advance(minutes=1)
+    happens(web_engine, scope, clock, number, "request:erase", "request:rate")
+    deliver()
+    assert [each["type"] for each in told(program, number)] == ["request.changed"]
 
 
 def test_another_address_loses_nothing_and_repeats_nothing(
