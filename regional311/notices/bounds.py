@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import case, func, select, update
 from sqlalchemy.orm import Session
 
 from regional311.database.session import mark_changed, scope_of
@@ -120,7 +120,7 @@ def too_many(session: Session, letters: Sequence[Letter], now: datetime, *, secr
     }
     later: set[UUID] = set()
     given_up: set[UUID] = set()
-    begins: list[UUID] = []
+    begins: dict[UUID, str] = {}
     for letter in asked:
         if (letter.recipient, letter.subject_id) in told:
             continue
@@ -132,14 +132,13 @@ def too_many(session: Session, letters: Sequence[Letter], now: datetime, *, secr
             continue
         counted[place] = (hour + 1, day + 1)
         told.add((letter.recipient, letter.subject_id))
-        begins.append(letter.id)
-    for each in begins:
+        begins[letter.id] = place
+    if begins:
         session.execute(
             update(OutboxMessage)
-            .where(OutboxMessage.tenant_id == tenant_id, OutboxMessage.id == each)
-            .values(begins_for=places[each], begins_at=now)
+            .where(OutboxMessage.tenant_id == tenant_id, OutboxMessage.id.in_(begins))
+            .values(begins_for=case(begins, value=OutboxMessage.id), begins_at=now)
             .execution_options(synchronize_session=False)
         )
-    if begins:
         mark_changed(session)
     return Beyond(later, given_up)

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, event, select, text
 
 from regional311.database.ids import new_id
 from regional311.database.rows import put
@@ -178,6 +178,25 @@ def test_whose_mailbox_it_was_is_forgotten_with_the_address(city):
     assert digest == mailbox("text", letter.recipient, secret="a secret of tests")
     withdraw_to(city, [letter.recipient], [letter.subject_id], [letter.event])
     assert row_of(city, letter).begins_for is None
+
+
+def test_what_begins_is_marked_by_one_statement_each_for_its_own_mailbox(city):
+    letters = [*begun(city, f"{new_id()}@example.org", 2), *begun(city, f"{new_id()}@b.example", 2)]
+    said = []
+
+    def note(_connection, _cursor, statement, *_more):
+        said.append(statement)
+
+    engine = city.get_bind()
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        who_gets(city, letters, NOW)
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    assert sum("begins_at=" in each.replace(" ", "") for each in said if "UPDATE" in each) == 1
+    digests = [row_of(city, each).begins_for for each in letters]
+    assert len(digests[0]) == 64
+    assert digests[0] == digests[1] != digests[2] == digests[3]
 
 
 # Stops
