@@ -281,21 +281,10 @@ def waitress_options(settings: Settings) -> dict[str, Any]:
 
 NOT_TENANTS = frozenset(
     {
-        *(
-            "",
-            "*",
-            "answer",
-            "auth",
-            "calls",
-            "chat",
-            "healthz",
-            "hsds",
-            "letters",
-            "metrics",
-            "mine",
-            "open311",
-        ),
-        *("open311", "static", "texts", "track", "waiting"),
+        *("", "*", "a", "accommodation", "answer", "api", "articles", "auth", "calls", "chat"),
+        *("data-guide", "emergency", "found", "healthz", "hsds", "letters", "metrics", "mine"),
+        *("open311", "report", "robots.txt", "search", "service", "services", "sitemap.xml"),
+        *("static", "suggest", "texts", "track", "waiting", "where"),
     }
 )
 SECRET_AFTER = frozenset({"answer", "auth", "letters", "mine", "search", "track"})

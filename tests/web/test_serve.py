@@ -15,9 +15,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from structlog.testing import capture_logs
 
 from regional311.settings import Settings
 from regional311.web.serve import CannotServe, access_logged, listen, shown_path, waitress_options
+from regional311.web.tree import PUBLIC_VIEWS
 
 
 class Served:
@@ -142,6 +144,18 @@ def test_a_taken_port_is_one_sentence() -> None:
 )
 def test_the_path_in_the_log(path, shown) -> None:
     assert shown_path(path) == shown
+
+
+def test_what_stands_at_the_root_is_no_partner_in_the_log() -> None:
+    doors = {"a", "accommodation", "api", "articles", "services", *PUBLIC_VIEWS}
+    with capture_logs() as said:
+        for each in sorted(doors):
+            access_logged(lambda *_: [])({"PATH_INFO": f"/{each}/x"}, lambda *_: None)
+        access_logged(lambda *_: [])({"PATH_INFO": "/city-of-portland/x"}, lambda *_: None)
+    assert {line["path"]: line["tenant"] for line in said if line["tenant"]} == {
+        "/city-of-portland/x": "city-of-portland"
+    }
+    assert len(said) == len(doors) + 1
 
 
 def test_an_error_is_logged_too(capsys) -> None:
