@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -17,9 +18,10 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy import Engine, Row, and_, or_, select, update
+from sqlalchemy import Engine, Row, and_, func, or_, select, update
 from sqlalchemy.exc import DataError, DBAPIError
 
+from regional311.audit.models import AuditEvent
 from regional311.audit.service import record
 from regional311.chargeback import rate_changes
 from regional311.chargeback.models import RateSheet
@@ -45,14 +47,33 @@ OPEN: Final = ("waiting", "reading")
 SHOWN: Final = 20
 PATIENCE: Final = timedelta(minutes=5)
 """A worker that said nothing for so long has died, and another one begins again."""
+MOST_TAKES: Final = 3
+"""So often a file is begun; one at which every worker dies is not begun for ever."""
 
 NOT_UNDERSTOOD: Final = (
     "Something in the file could not be understood. Nothing was taken in. Tell an operator, who"
     " finds the reason in the log."
 )
+TOO_OFTEN: Final = (
+    "Reading the file was begun three times and never came to an end. Nothing was taken in. Send it"
+    " again in parts, or tell an operator."
+)
 NOT_ANY_MORE: Final = "Whoever sent this may not change rates any more. Nothing was taken in."
+READ_AGAIN: Final = "rate:read_sheet_again"
 _TABLE: Final = RateSheet.__table__
 _BRIEF: Final = [column for column in _TABLE.c if column.name != "content"]
+
+
+@dataclass
+class _Held:
+    """A file that this worker reads, and what it last said of when it was at it."""
+
+    sheet: Row[Any]
+    seen_at: datetime
+
+
+class _Lost(Exception):
+    """Another worker has the file by now: this one was taken to have died."""
 
 
 def send_sheet(session: TenantSession, *, name: str, content: bytes, now: datetime) -> UUID:
@@ -114,16 +135,20 @@ def work(engine: Engine, tenant_id: UUID, clock: Callable[[], datetime]) -> int:
     """Read the files of a partner that wait, the oldest first; return how many were read.
 
     An errand of the worker. No transaction is open while a file is read; the draft, or what is
-    broken, is written in one. A file whose worker died is read again from the start.
+    broken, is written in one. A file whose worker died is read again from the start; whatever that
+    worker still wants to write of it, should it only have been slow, is not written.
     """
     done = 0
-    while (due := _take(engine, tenant_id, clock())) is not None:
-        _read(engine, due, clock)
+    while (held := _take(engine, tenant_id, clock())) is not None:
+        try:
+            _read(engine, held, clock)
+        except _Lost:
+            log.info("rate_sheet_lost", sheet=str(held.sheet.id))
         done += 1
     return done
 
 
-def _take(engine: Engine, tenant_id: UUID, now: datetime) -> Row[Any] | None:
+def _take(engine: Engine, tenant_id: UUID, now: datetime) -> _Held | None:
     with session_scope(engine, Scope(tenant_id)) as session:
         due = session.execute(
             select(_TABLE)
@@ -138,22 +163,46 @@ def _take(engine: Engine, tenant_id: UUID, now: datetime) -> Row[Any] | None:
             .limit(1)
             .with_for_update(skip_locked=True)
         ).one_or_none()
-        if due is not None:
-            _set(session, due.id, state="reading", rows_read=0, seen_at=now)
-        return due
+        if due is None:
+            return None
+        again = due.state != "reading" or _begin_again(session, due.id, now)
+        if again:
+            _write(session, due.id, state="reading", rows_read=0, seen_at=now)
+        else:
+            _write(session, due.id, **_ended(now), state="refused", problem=TOO_OFTEN)
+    return _Held(due, now) if again else _take(engine, tenant_id, now)
 
 
-def _read(engine: Engine, due: Row[Any], clock: Callable[[], datetime]) -> None:
+def _begin_again(session: TenantSession, sheet_id: UUID, now: datetime) -> bool:
+    """Whether a file whose worker died is begun once more; that it was is kept in the trail."""
+    begun = session.execute(
+        select(func.count()).where(
+            AuditEvent.tenant_id == scope_of(session).tenant_id,
+            AuditEvent.subject_id == sheet_id,
+            AuditEvent.action == READ_AGAIN,
+        )
+    ).scalar_one()
+    if begun >= MOST_TAKES - 1:
+        return False
+    record(session, now=now, action=READ_AGAIN, subject_kind="rate_sheet", subject_id=sheet_id)
+    return True
+
+
+def _read(engine: Engine, held: _Held, clock: Callable[[], datetime]) -> None:
+    due = held.sheet
+
     def progress(rows: int, known: int | None) -> None:
+        at = clock()
         with session_scope(engine, Scope(due.tenant_id)) as session:
-            _set(session, due.id, rows_read=rows, rows_known=known, seen_at=clock())
+            _set(session, held, rows_read=rows, rows_known=known, seen_at=at)
+        held.seen_at = at
 
     try:
         found = read_sheet(due.content, progress)
         if found.errors:
             _end(
                 engine,
-                due,
+                held,
                 clock(),
                 state="broken",
                 rows_read=len(found.rates) + len(found.errors),
@@ -166,23 +215,25 @@ def _read(engine: Engine, due: Row[Any], clock: Callable[[], datetime]) -> None:
         now = clock()
         with session_scope(engine, Scope(due.tenant_id, due.sent_by)) as session:
             if not _may_change_rates(session):
-                _set(session, due.id, **_ended(now), state="refused", problem=NOT_ANY_MORE)
+                _set(session, held, **_ended(now), state="refused", problem=NOT_ANY_MORE)
                 return
             known, rows = rate_changes.current(session)
             changes = changes_from(found, known, rows, _today(session, now))
             proposal_id = rate_changes.propose(session, changes, note=due.name, now=now)
             _set(
                 session,
-                due.id,
+                held,
                 **_ended(now),
                 state="drafted",
                 rows_read=len(found.rates),
                 proposal_id=proposal_id,
             )
     except rate_changes.NothingChanges as same:
-        _end(engine, due, clock(), state="same", problem=same.message)
+        _end(engine, held, clock(), state="same", problem=same.message)
     except DomainError as error:
-        _end(engine, due, clock(), state="refused", problem=error.message)
+        _end(engine, held, clock(), state="refused", problem=error.message)
+    except _Lost:
+        raise
     except Exception as error:
         if isinstance(error, DBAPIError) and not isinstance(error, DataError):
             raise
@@ -196,26 +247,38 @@ def _read(engine: Engine, due: Row[Any], clock: Callable[[], datetime]) -> None:
             file=Path(frame.filename).name,
             line=frame.lineno,
         )
-        _end(engine, due, clock(), state="refused", problem=NOT_UNDERSTOOD)
+        _end(engine, held, clock(), state="refused", problem=NOT_UNDERSTOOD)
 
 
-def _end(engine: Engine, due: Row[Any], now: datetime, **values: Any) -> None:
-    with session_scope(engine, Scope(due.tenant_id)) as session:
-        _set(session, due.id, **_ended(now), **values)
+def _end(engine: Engine, held: _Held, now: datetime, **values: Any) -> None:
+    with session_scope(engine, Scope(held.sheet.tenant_id)) as session:
+        _set(session, held, **_ended(now), **values)
 
 
 def _ended(now: datetime) -> dict[str, Any]:
     return {"content": None, "ended_at": now, "seen_at": now}
 
 
-def _set(session: TenantSession, sheet_id: UUID, **values: Any) -> None:
-    session.execute(
+def _set(session: TenantSession, held: _Held, **values: Any) -> None:
+    """Write of a file that this worker has still; what else the transaction did goes with it.
+
+    :raises _Lost: when another worker has it.
+    """
+    mine = RateSheet.state == "reading", RateSheet.seen_at == held.seen_at
+    if _write(session, held.sheet.id, *mine, **values) != 1:
+        raise _Lost
+
+
+def _write(session: TenantSession, sheet_id: UUID, *which: Any, **values: Any) -> int:
+    changed = session.execute(
         update(RateSheet)
-        .where(RateSheet.tenant_id == scope_of(session).tenant_id, RateSheet.id == sheet_id)
+        .where(RateSheet.tenant_id == scope_of(session).tenant_id, RateSheet.id == sheet_id, *which)
         .values(values)
         .execution_options(synchronize_session=False)
     )
     mark_changed(session)
+    count: int = changed.rowcount  # type: ignore[attr-defined]
+    return count
 
 
 def _may_change_rates(session: TenantSession) -> bool:

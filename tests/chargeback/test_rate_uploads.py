@@ -83,10 +83,7 @@ def test_a_file_becomes_a_draft_of_whoever_sent_it(office, monkeypatch):
     monkeypatch.setattr(
         rate_uploads,
         "_set",
-        lambda session, sheet_id, **values: (
-            told.append(values),
-            set_(session, sheet_id, **values),
-        ),
+        lambda session, held, **values: (told.append(values), set_(session, held, **values)),
     )
     web = replace(PHONE, key="web", channel="web", amount=Decimal("0.20"))
     dearer = replace(PHONE, amount=Decimal(5))
@@ -155,11 +152,60 @@ def test_files_that_are_none_are_refused_at_once(office):
 
 def test_a_worker_that_died_is_replaced_and_one_at_work_is_left_alone(office):
     sheet_id = send(office, write_sheet([replace(PHONE, amount=Decimal(5))]))
-    with office.of("city") as session:
-        rate_uploads._set(session, sheet_id, state="reading", seen_at=NOW)
+    take(office, NOW)
     assert read(office, NOW + timedelta(minutes=4)) == 0
     assert read(office, NOW + timedelta(minutes=6)) == 1
     assert sheet(office, sheet_id).state == "drafted"
+
+
+def take(region, at):
+    """Begin to read the next file as a worker that dies then."""
+    return rate_uploads._take(region.engine, region.tenants["city"], at)
+
+
+@pytest.mark.parametrize("other_is_done", [True, False])
+@pytest.mark.parametrize("content", [write_sheet([replace(PHONE, amount=Decimal(5))]), b"none"])
+def test_a_worker_that_was_slow_writes_nothing_of_what_another_has(office, content, other_is_done):
+    sheet_id = send(office, content)
+    slow = take(office, NOW)
+    later = NOW + timedelta(minutes=6)
+    if other_is_done:
+        assert read(office, later) == 1
+    else:
+        take(office, later)
+    before = tuple(sheet(office, sheet_id)), tuple(kept(office))
+    with pytest.raises(rate_uploads._Lost):
+        rate_uploads._read(office.engine, slow, lambda: later + timedelta(seconds=1))
+    assert (tuple(sheet(office, sheet_id)), tuple(kept(office))) == before
+
+
+def test_a_worker_that_lost_its_file_while_it_read_goes_on_with_the_next(office, monkeypatch):
+    monkeypatch.setattr(rate_sheets, "STEP", 1)
+    first = send(office, write_sheet([replace(PHONE, amount=Decimal(5))]))
+    second = send(office, write_sheet([replace(PHONE, amount=Decimal(6))]))
+    original = rate_uploads.read_sheet
+
+    def slowly(*args):
+        monkeypatch.setattr(rate_uploads, "read_sheet", original)
+        take(office, NOW + timedelta(minutes=6))
+        return original(*args)
+
+    monkeypatch.setattr(rate_uploads, "read_sheet", slowly)
+    assert read(office) == 2
+    assert sheet(office, first).state == "reading"
+    assert sheet(office, second).state == "drafted"
+
+
+def test_a_file_at_which_every_worker_dies_is_not_begun_for_ever(office):
+    deadly = send(office, write_sheet([replace(PHONE, amount=Decimal(5))]))
+    for times in range(3):
+        assert take(office, NOW + timedelta(minutes=6 * times)).sheet.id == deadly
+    good = send(office, write_sheet([replace(PHONE, amount=Decimal(6))]))
+    assert read(office, NOW + timedelta(minutes=18)) == 1
+    found = sheet(office, deadly)
+    assert (found.state, found.problem) == ("refused", rate_uploads.TOO_OFTEN)
+    assert sheet(office, good).state == "drafted"
+    assert kept(office)[2] == 0
 
 
 def test_who_may_not_change_rates_any_more_drafts_nothing(office):
