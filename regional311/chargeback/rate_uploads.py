@@ -38,6 +38,7 @@ from regional311.database.session import (
 from regional311.errors import DomainError
 from regional311.identity.models import Membership
 from regional311.identity.permissions import Permissions, permissions_of
+from regional311.identity.queries import may_sign_in
 from regional311.spreadsheets import SheetRefused
 from regional311.tenancy.models import Tenant
 
@@ -282,16 +283,20 @@ def _write(session: TenantSession, sheet_id: UUID, *which: Any, **values: Any) -
 
 
 def _may_change_rates(session: TenantSession) -> bool:
-    """Whether the bound person may change this partner's rates, as of now."""
+    """Whether the bound person may change this partner's rates, as of now, and sign in at all."""
     scope = scope_of(session)
-    roles = session.execute(
-        select(Membership.roles).where(
+    row = session.execute(
+        select(Membership.person_id, Membership.email, Membership.roles).where(
             Membership.tenant_id == scope.tenant_id,
             Membership.person_id == scope.person_id,
             Membership.ended_at.is_(None),
         )
-    ).scalar_one_or_none()
-    return Permissions.RATE_EDIT in permissions_of(roles or ())
+    ).one_or_none()
+    return (
+        row is not None
+        and Permissions.RATE_EDIT in permissions_of(row.roles)
+        and may_sign_in(session, person_id=row.person_id, email=row.email)
+    )
 
 
 def _today(session: TenantSession, now: datetime) -> Any:

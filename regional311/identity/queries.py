@@ -23,6 +23,9 @@ LONGEST = timedelta(hours=12)
 _IDENTITY = text(
     "SELECT person_id, name, csrf_token, memberships FROM identity_of_session(:token, :at, :idle)"
 )
+_MAY_SIGN_IN = text(
+    "SELECT EXISTS (SELECT FROM sign_in_candidate(:email) WHERE person_id = :person)"
+)
 _TRACKED = text("SELECT tenant_id, request_id, me_too_id FROM tracked(:token)")
 
 
@@ -85,6 +88,12 @@ def identity_of(connection: Connection, token: str, *, now: datetime) -> Identit
             UUID(tenant_id): frozenset(roles) for tenant_id, roles in row.memberships.items()
         },
     )
+
+
+def may_sign_in(session: Session, *, person_id: UUID, email: str) -> bool:
+    """Whether a person with this address has not been disabled. One statement."""
+    found = session.execute(_MAY_SIGN_IN, {"email": email, "person": person_id})
+    return bool(found.scalar_one())
 
 
 def tracked(connection: Connection, token: str) -> Tracked | None:

@@ -14,8 +14,7 @@ from sqlalchemy import text
 from regional311.chargeback import rate_changes, rate_sheets, rate_uploads
 from regional311.chargeback.rate_cards import RateSaid, known_rates
 from regional311.chargeback.rate_sheets import COLUMNS, MOST_BYTES, SheetRefused, write_sheet
-from regional311.database.rows import put
-from regional311.identity.models import Membership
+from regional311.identity.service import disable_person, grant
 
 pytestmark = pytest.mark.commits
 
@@ -28,15 +27,16 @@ PHONE = RateSaid("phone", "card", "contact_handled", Decimal("4.90"), JULY, chan
 def office(region):
     """Somebody who may change the City's rates, with one rate there."""
     with region.of("city") as session:
-        put(
+        session.execute(
+            text("SELECT register_person(:id, 'fin@city.example', 'Fin', NULL, :at)"),
+            {"id": region.preparer, "at": NOW},
+        )
+        grant(
             session,
-            Membership(
-                tenant_id=region.tenants["city"],
-                person_id=region.preparer,
-                name="Fin",
-                email="fin@city.example",
-                roles=["finance"],
-            ),
+            person_id=region.preparer,
+            name="Fin",
+            email="fin@city.example",
+            roles=["finance"],
         )
     region.rate("city", "phone", "contact_handled", "4.90", channel="phone")
     return region
@@ -208,10 +208,16 @@ def test_a_file_at_which_every_worker_dies_is_not_begun_for_ever(office):
     assert kept(office)[2] == 0
 
 
-def test_who_may_not_change_rates_any_more_drafts_nothing(office):
+@pytest.mark.parametrize("how", ["role", "left", "disabled"])
+def test_who_may_not_change_rates_any_more_drafts_nothing(office, how):
     sheet_id = send(office, write_sheet([replace(PHONE, amount=Decimal(5))]))
     with office.of("city") as session:
-        session.execute(text("UPDATE memberships SET roles = '{auditor}'"))
+        if how == "role":
+            session.execute(text("UPDATE memberships SET roles = '{auditor}'"))
+        elif how == "left":
+            session.execute(text("UPDATE memberships SET ended_at = now()"))
+        else:
+            disable_person(session, person_id=office.preparer, now=NOW)
     assert read(office) == 1
     found = sheet(office, sheet_id)
     assert (found.state, found.proposal_id) == ("refused", None)
