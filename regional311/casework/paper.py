@@ -227,7 +227,10 @@ def withdraw_letters(session: TenantSession, row_id: UUID) -> None:
 
 
 def posted(session: TenantSession, row_id: UUID, letter_id: UUID, *, now: datetime) -> None:
-    """Say that a letter is in the post. Twice is as good as once. Raises `NotFound`."""
+    """Say that a letter is in the post. Twice is as good as once. Raises `NotFound`.
+
+    Also of one that was withdrawn meanwhile: what went to somebody's house is kept.
+    """
     send(session)
     mine = (
         OutboxMessage.tenant_id == scope_of(session).tenant_id,
@@ -237,7 +240,7 @@ def posted(session: TenantSession, row_id: UUID, letter_id: UUID, *, now: dateti
     )
     done = session.execute(
         update(OutboxMessage)
-        .where(*mine, OutboxMessage.state == "pending")
+        .where(*mine, OutboxMessage.state.in_(("pending", "withdrawn")))
         .values(state="sent", sent_at=now, attempts=1)
         .returning(OutboxMessage.id)
         .execution_options(synchronize_session=False)

@@ -215,7 +215,7 @@ class Tariff:
         before = NOTHING
         whole = sum((work.units for work in works), NOTHING)
         with localcontext(prec=60):
-            for number, work in enumerate(works):
+            for work in works:
                 if self.model == "unit":
                     price = self.unit_price(work.language, work.after_hours, work.done_on)
                     costs.append(to_micro(price * work.units))
@@ -224,8 +224,8 @@ class Tariff:
                     base = self._reached(work.units)
                 elif self.model == "volume":
                     tier = tier_of(self.tiers, abs(whole))
-                    sign = (whole > 0) - (whole < 0)
-                    base = tier.price * work.units + (0 if number else sign * tier.flat)
+                    step = _sign(before + work.units) - _sign(before)
+                    base = tier.price * work.units + step * tier.flat
                 else:
                     base = self._reached(before + work.units) - self._reached(before)
                 before += work.units
@@ -271,6 +271,10 @@ def graduated(tiers: Sequence[Tier], quantity: Decimal) -> Decimal:
             break
         below = tier.up_to
     return cost
+
+
+def _sign(quantity: Decimal) -> int:
+    return (quantity > 0) - (quantity < 0)
 
 
 def volume(tiers: Sequence[Tier], quantity: Decimal) -> Decimal:

@@ -110,7 +110,7 @@ _COME_TO = f"""CASE WHEN reached = 0 THEN 0 ELSE sign(reached) * round(CASE mode
         FROM tiers WHERE tiers.rate_id = summed.rate_id AND (first OR abs(reached) > below)
     ) END, 6) END"""
 _OF_VOLUME = """(
-        SELECT tiers.price * units + CASE WHEN position = 1 THEN sign(whole) * flat ELSE 0 END
+        SELECT tiers.price * units + flat * (sign(reached) - sign(reached - units))
         FROM tiers
         WHERE tiers.rate_id = climbed.rate_id AND (up_to IS NULL OR abs(whole) <= up_to)
         ORDER BY up_to NULLS LAST LIMIT 1
@@ -252,8 +252,7 @@ WITH events AS NOT MATERIALIZED (
         WITH ORDINALITY AS x(up_to, price, flat, position)
     WHERE r.model IN ('graduated', 'volume')
 ), summed AS (
-    SELECT *, sum(units) OVER together AS whole, sum(units) OVER in_order AS reached,
-        row_number() OVER in_order AS position
+    SELECT *, sum(units) OVER together AS whole, sum(units) OVER in_order AS reached
     FROM (
         SELECT s.*, e.id, e.occurred_at, e.source_key, {_UNITS} AS units
         FROM events e JOIN resolved s ON {_SAME_SCOPE}

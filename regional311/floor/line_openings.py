@@ -46,24 +46,27 @@ def tell_of_openings(session: TenantSession, now: datetime, *, url: str) -> int:
     opened = [line for line in lines if is_open(region, line, now)]
     later_rings.closed_again(session, lines.keys() - opened)
     answered = [line for line in opened if not is_gone(region, line)]
-    letters: list[tuple[str, Later]] = [
+    letters: list[tuple[str, bool, Later]] = [
         *(
-            ("line_open" if row.line in answered else "line_gone", row)
+            ("line_open" if row.line in answered else "line_gone", False, row)
             for row in later_rings.now_open(session, opened, now=now)
         ),
-        *(("line_open_late", row) for row in later_rings.now_late(session, answered, now=now)),
+        *(
+            ("line_open_late" if row.line in answered else "line_gone", True, row)
+            for row in later_rings.now_late(session, opened, now=now)
+        ),
     ]
     if not letters:
         return 0
     head = letterhead(session, url)
     people = who_may(session, Permissions.CONTACT_TAKE)
     secret = confidential_contacts(
-        session, (row.contact_id for _event, row in letters), region.confidential_services()
+        session, (row.contact_id for _event, _late, row in letters), region.confidential_services()
     )
     written = 0
-    for event, row in letters:
+    for event, late, row in letters:
         known = region.lines.get(row.line)
-        for person in _whom(event, row, people, secret=row.contact_id in secret):
+        for person in _whom(row, people, late=late, secret=row.contact_id in secret):
             written += 1
             put(
                 session,
@@ -86,7 +89,7 @@ def tell_of_openings(session: TenantSession, now: datetime, *, url: str) -> int:
     return written
 
 
-def _whom(event: str, row: Later, people: Sequence[Member], *, secret: bool) -> Sequence[Member]:
+def _whom(row: Later, people: Sequence[Member], *, late: bool, secret: bool) -> Sequence[Member]:
     """Who asked for it, or all who could do it when they are gone; who leads them when it is late.
 
     A partner without supervisors has its whole desk told. Of a contact that is ``secret`` only who
@@ -94,7 +97,7 @@ def _whom(event: str, row: Later, people: Sequence[Member], *, secret: bool) -> 
     """
     if secret:
         people = [each for each in people if _may_open(each, row)]
-    if event != "line_open_late":
+    if not late:
         mine = [each for each in people if each.person_id == row.asked_by]
         return mine or people
     return [each for each in people if _SUPERVISOR in each.roles] or people

@@ -151,7 +151,7 @@ def show_file(
     request = locked(session, ServiceRequest, request_id, None, {}, "request")
     send(session)
     row = session.execute(
-        select(Attachment.id, Attachment.audience).where(
+        select(Attachment.id, Attachment.audience, Attachment.question).where(
             Attachment.tenant_id == request.tenant_id,
             Attachment.subject_id.in_([each for each in (request.id, request.need_id) if each]),
             Attachment.id == file_id,
@@ -162,6 +162,8 @@ def show_file(
         raise NotFound("There is no such file.")
     if row.audience == audience:
         return
+    if row.question.startswith(SENT) and audience == "staff":
+        raise InvalidInput("What the person sent stays with them.", field="audience")
     session.execute(
         update(Attachment)
         .where(Attachment.tenant_id == request.tenant_id, Attachment.id == row.id)

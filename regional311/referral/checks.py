@@ -527,7 +527,7 @@ MOST_STEPS: Final = 100_000
 """So many pairs of rules are held against each other for one version: a second or so."""
 OWN_STEPS: Final = 1_000
 """So many are looked at for each of our rules however many others took: as many as a partner has
-rules, so that who sends straight back is always found."""
+rules, so that the one partner a rule names is always found when it sends straight back."""
 
 
 class _Circles:

@@ -149,7 +149,8 @@ def test_what_a_piece_of_work_costs_is_what_it_adds():
 def test_volume_puts_the_flat_fee_on_the_first_piece():
     steps = {"tiers": [{"price": "2", "flat": "10"}]}
     assert tariff("2", "volume", steps).charges([done(1), done(3)]) == [12, 6]
-    assert tariff("2", "volume", steps).charges([done(1), done(-1)]) == [2, -2]
+    assert tariff("2", "volume", steps).charges([done(1), done(-1)]) == [12, -12]
+    assert tariff("2", "volume", steps).charges([done(1), done(-1), done(3)]) == [12, -12, 16]
 
 
 def test_surcharges_and_phases_apply_to_each_piece_of_a_ladder():

@@ -435,15 +435,18 @@ def test_every_event_becomes_one_charge_and_as_the_pure_rules_price_it(region, p
         assert all(check.holds for check in check_partner(session))
 
 
+@pytest.mark.parametrize("model", ["graduated", "volume"])
 @pytest.mark.parametrize(
-    ("recorded", "really", "total"), [(False, True, "11.25"), (True, False, "10")]
+    ("recorded", "really", "total"), [(False, True, "13.5"), (True, False, "12")]
 )
-def test_corrected_work_on_a_ladder_comes_to_what_it_really_was(region, recorded, really, total):
+def test_corrected_work_on_a_ladder_comes_to_what_it_really_was(
+    region, recorded, really, total, model
+):
     """It is taken back and recorded anew at its instant, whatever the keys of the three are."""
     region.agree("city-county", "city", "county", "warm_transfer")
     night = [{"key": "night", "hours": "after", "percent": "12.5"}]
-    steps = {"tiers": [{"up_to": "1", "price": "10"}, {"price": "5"}]}
-    told = {"model": "graduated", "steps": steps, "surcharges": night}
+    steps = {"tiers": [{"up_to": "1", "price": "10", "flat": "2"}, {"price": "5"}]}
+    told = {"model": model, "steps": steps, "surcharges": night}
     region.rate("city", "ladder", "warm_transfer", "10", **told)
     for key, after_hours, quantity in (
         ("contact:1:transfer:7", recorded, 1),

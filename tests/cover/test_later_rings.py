@@ -23,6 +23,7 @@ from regional311.database.ids import new_id
 from regional311.database.rows import new_row, put, send
 from regional311.database.session import Scope, acting_for, session_scope
 from regional311.errors import InvalidInput, NotFound
+from regional311.floor import line_openings
 from regional311.floor.line_openings import tell_of_openings
 from regional311.floor.watching import at_risk
 from regional311.identity.models import Membership
@@ -362,13 +363,30 @@ def test_a_line_that_is_no_more_is_told_of_at_once(city, staff):
     started = caller(city)
     ask(city, started.id, "county/closed-down")
     assert tell_of_openings(city, NIGHT, url=URL) == 1
-    # as what it is, and nobody is late for what never opened
-    assert tell_of_openings(city, NIGHT + timedelta(hours=2), url=URL) == 0
+    # as what it is, and who leads is told of a person who still waits for it
+    assert tell_of_openings(city, NIGHT + timedelta(hours=2), url=URL) == 1
+    assert tell_of_openings(city, NIGHT + timedelta(hours=4), url=URL) == 0
     heard = select(OutboxMessage.event, OutboxMessage.recipient, OutboxMessage.body)
-    told = city.execute(heard.where(OutboxMessage.subject_id == started.id)).one()
-    assert told[:2] == ("line_gone", "ana@city.example")
-    assert "is there no more" in told.body
-    assert "is open" not in told.body
+    told = city.execute(heard.where(OutboxMessage.subject_id == started.id)).all()
+    assert {each[:2] for each in told} == {
+        ("line_gone", "ana@city.example"),
+        ("line_gone", "sue@city.example"),
+    }
+    assert all("is there no more" in each.body and "is open" not in each.body for each in told)
+
+
+def test_a_line_that_ends_after_it_opened_is_told_of_to_who_leads(city, staff, monkeypatch):
+    started = caller(city)
+    ask(city, started.id)
+    assert tell_of_openings(city, OPENS, url=URL) == 1
+    monkeypatch.setattr(line_openings, "is_gone", lambda _region, _line: True)
+    assert tell_of_openings(city, OPENS + timedelta(hours=2), url=URL) == 1
+    heard = select(OutboxMessage.event, OutboxMessage.recipient)
+    told = city.execute(heard.where(OutboxMessage.subject_id == started.id)).all()
+    assert sorted(map(tuple, told)) == [
+        ("line_gone", "sue@city.example"),
+        ("line_open", "ana@city.example"),
+    ]
 
 
 def test_the_floor_counts_who_is_to_be_put_through(city):

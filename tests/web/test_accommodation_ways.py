@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from regional311.database.session import Scope, session_scope
 from regional311.notices.models import OutboxMessage
@@ -151,6 +151,22 @@ def test_a_letter_on_paper_says_all_of_it_and_waits_until_it_is_posted(
         {"letter": str(row.id), "csrf_token": token},
         status=404,
     )
+
+
+def test_a_letter_in_the_post_is_kept_as_sent_though_it_was_taken_back_meanwhile(
+    testapp, coordinator, written, web_engine, people
+):
+    number = number_in(ask(testapp, updates_by="post", address="PO Box 8", name="Ida"))
+    decide(coordinator, number)
+    page = coordinator.get(f"{CITY}/accommodations/{number}").click("Letter of", href="letter")
+    (row,) = written("Ida\nPO Box 8")
+    with session_scope(web_engine, Scope(people.tenants[SLUG])) as session:
+        session.execute(
+            update(OutboxMessage).where(OutboxMessage.id == row.id).values(state="withdrawn")
+        )
+        session.flush()
+    next(f for f in page.forms.values() if f.action.endswith("/posted")).submit().follow()
+    assert [each.state for each in written("Ida\nPO Box 8")] == ["sent"]
 
 
 def test_the_coordinator_is_told_when_nothing_is_sent(testapp, coordinator, written):

@@ -177,6 +177,9 @@ def test_of_the_same_photo_twice_that_one_is_given_and_not_taken_again(
     (show,) = (f for f in page.forms.values() if f.action.endswith("/show-file"))
     page = show.submit().follow()
     assert "Let the person have twice.jpg" not in page
+    by_hand = {"csrf_token": show["csrf_token"].value, "file": str(row.id), "audience": "staff"}
+    refused = page.test_app.post(f"{at}/show-file", by_hand, expect_errors=True)
+    assert "What the person sent stays with them" in (refused.maybe_follow() or refused)
     assert {each.audience for each in kept("twice.jpg")} == {"person"}
 
 

@@ -86,7 +86,7 @@ def _line(tell: Telling, number: str) -> Line | None:
 
 def _asked(request: Any) -> UUID:
     try:
-        return UUID(request.POST.get("call", ""))
+        return UUID(str(request.POST.get("call", "")))
     except ValueError:
         raise InvalidInput(_("Choose one of those listed."), field="call") from None
 

@@ -420,7 +420,7 @@ def end(context: ConnectionRecord, request: Any) -> HTTPSeeOther:
 def retry(context: Connections, request: Any) -> HTTPSeeOther:
     """Put what was given up back into the queue."""
     try:
-        task_id = UUID(request.POST.get("task", ""))
+        task_id = UUID(str(request.POST.get("task", "")))
     except ValueError:
         raise HTTPBadRequest from None
     systems.retry(request.dbsession, task_id, now=request.now)

@@ -143,7 +143,7 @@ def _back(context: ContactRecord, request: Any, where: str = "") -> HTTPSeeOther
 def revoke(context: ContactRecord, request: Any) -> HTTPSeeOther:
     """Take a consent back, as the person asks; the receiver is told and must confirm."""
     try:
-        consent_id = UUID(request.POST.get("consent", ""))
+        consent_id = UUID(str(request.POST.get("consent", "")))
     except ValueError:
         raise InvalidInput(_("Choose one of the consents listed."), field="consent") from None
     consents.revoke_consent(

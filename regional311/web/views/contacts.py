@@ -1141,7 +1141,7 @@ def answer_danger(context: ContactRecord, request: Any) -> HTTPSeeOther:
 def answer_transfer(context: ContactRecord, request: Any) -> HTTPSeeOther:
     """Say what came of one offer to put the caller through."""
     try:
-        transfer_id = UUID(request.POST.get("transfer", ""))
+        transfer_id = UUID(str(request.POST.get("transfer", "")))
     except ValueError:
         raise InvalidInput(_("Choose one of the transfers listed."), field="transfer") from None
     record_transfer(

@@ -30,7 +30,7 @@ def change_duty(context: Desk, request: Any) -> HTTPSeeOther:
         if not set(languages) <= set(LANGUAGES):
             raise InvalidInput(_("Choose among the languages listed."), field="language")
         try:
-            aid_id = UUID(request.POST["aid"]) if request.POST.get("aid") else None
+            aid_id = UUID(str(request.POST["aid"])) if request.POST.get("aid") else None
         except ValueError:
             raise InvalidInput(_("There is no such help."), field="aid") from None
         # which languages one speaks is the person's, whatever they are on duty for

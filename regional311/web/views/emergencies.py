@@ -992,7 +992,7 @@ def lend(context: Emergencies, request: Any) -> Any:
 def _answered(request: Any, verb: str) -> HTTPSeeOther:
     tell = telling(request)
     try:
-        aid_id = UUID(request.POST.get("aid", ""))
+        aid_id = UUID(str(request.POST.get("aid", "")))
     except ValueError:
         raise HTTPNotFound from None
     if verb == "end":

@@ -305,7 +305,7 @@ def direct(context: FrontDesk, request: Any) -> HTTPSeeOther:
 
 def _asked(request: Any) -> UUID:
     try:
-        return UUID(request.POST.get("visit", ""))
+        return UUID(str(request.POST.get("visit", "")))
     except ValueError:
         raise InvalidInput(_("Choose one of those listed."), field="visit") from None
 

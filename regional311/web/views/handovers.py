@@ -285,7 +285,7 @@ def ring(context: ContactRecord, request: Any) -> HTTPSeeOther:
 def _seen_to(request: Any, contact_id: UUID, verb: str, here: str) -> HTTPSeeOther:
     """Keep who calls the person, that they were not reached, or that it is not needed any more."""
     try:
-        ring_id = UUID(request.POST.get("id", ""))
+        ring_id = UUID(str(request.POST.get("id", "")))
     except ValueError:
         raise NotFound(_("This contact waits for no such line.")) from None
     session, now = request.dbsession, request.now

@@ -507,7 +507,7 @@ def give_back(context: ThreadRecord, request: Any) -> HTTPSeeOther:
 def hand_on(context: ThreadRecord, request: Any) -> HTTPSeeOther:
     """Give it to a colleague, or take it over from one."""
     try:
-        to = UUID(request.POST.get("to", ""))
+        to = UUID(str(request.POST.get("to", "")))
     except ValueError:
         raise InvalidInput(_("Choose one of those listed."), field="to") from None
     people = queries.colleagues(request.dbsession)

@@ -146,7 +146,7 @@ def consent(context: PersonPage, request: Any) -> HTTPSeeOther:
     """Take a consent back: what rests on it is erased where it went."""
     _running(context, request)
     try:
-        consent_id = UUID(request.POST.get("consent", ""))
+        consent_id = UUID(str(request.POST.get("consent", "")))
     except ValueError:
         raise InvalidInput(_("Choose one of those listed."), field="consent") from None
     consents.revoke_consent(

@@ -178,7 +178,7 @@ def link(context: RequestRecord, request: Any) -> Any:
 def unlink(context: RequestRecord, request: Any) -> HTTPSeeOther:
     """End a link."""
     try:
-        link_id = UUID(request.POST.get("link", ""))
+        link_id = UUID(str(request.POST.get("link", "")))
     except ValueError:
         raise InvalidInput(_("Choose one of those listed."), field="link") from None
     number = links.unlink(request.dbsession, _own(context).record.id, link_id, now=request.now)

@@ -572,7 +572,7 @@ def add_crosswalk(context: Taxonomies, request: Any) -> Any:
 def end_crosswalk(context: Taxonomies, request: Any) -> HTTPSeeOther:
     """Untie two terms."""
     try:
-        row_id = UUID(request.POST.get("crosswalk", ""))
+        row_id = UUID(str(request.POST.get("crosswalk", "")))
     except ValueError:
         raise HTTPBadRequest from None
     untie(request.dbsession, row_id, today=telling(request).today, now=request.now)
