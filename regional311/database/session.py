@@ -189,10 +189,11 @@ def tell(session: TenantSession, statement: bytes, *values: str) -> None:
     text, nothing is sent before it, and an error is the one that `session.execute` would raise.
     """
     connection = session.connection()
-    for heard in connection.dispatch.before_cursor_execute:
-        heard(connection, None, statement.decode(), values, None, False)
     with _driver_of(session, statement) as raw:
-        psycopg.RawCursor(raw).execute(statement, values)
+        cursor = psycopg.RawCursor(raw)
+        for heard in connection.dispatch.before_cursor_execute:
+            heard(connection, cursor, statement.decode(), values, None, False)
+        cursor.execute(statement, values)
 
 
 @contextmanager
