@@ -558,13 +558,17 @@ def day_in(day: date | None, language: str) -> str:
 
 
 def withdraw(session: TenantSession, subject_id: UUID) -> None:
-    """Withdraw what has not left about a subject, and empty what was written and to whom."""
+    """Withdraw what has not left about a subject, and empty what was written and to whom.
+
+    What programs are told by webhook stays: it names nobody, and is not written a second time.
+    """
     send(session)
     session.execute(
         update(OutboxMessage)
         .where(
             OutboxMessage.tenant_id == scope_of(session).tenant_id,
             OutboxMessage.subject_id == subject_id,
+            OutboxMessage.channel != "webhook",
         )
         .values(
             recipient="",

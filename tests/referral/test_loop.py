@@ -502,6 +502,37 @@ def test_never_contact_holds_everywhere(city, region):
         )
 
 
+def test_what_programs_are_told_stays_when_nobody_may_contact_the_person(city, region):
+    filed = refer(city, region)
+    letter = one(city, OutboxMessage)[0]
+    hook_id = str(new_id())
+    for state in ("pending", "dead"):
+        news = OutboxMessage(
+            tenant_id=letter.tenant_id,
+            id=new_id(),
+            event="program_told",
+            subject_id=letter.subject_id,
+            channel="webhook",
+            recipient=hook_id,
+            heading="request.changed",
+            body="{}",
+            state=state,
+            created_at=NOW,
+            due_at=NOW,
+        )
+        city.add(news)
+    city.flush()
+    prohibition.prohibit(city, now=LATER, contact_id=filed.contact_id)
+    city.expire_all()
+    told = one(city, OutboxMessage, OutboxMessage.channel == "webhook")
+    assert {(each.state, each.recipient, each.body) for each in told} == {
+        ("pending", hook_id, "{}"),
+        ("dead", hook_id, "{}"),
+    }
+    letters = one(city, OutboxMessage, OutboxMessage.channel != "webhook")
+    assert {(each.state, each.recipient) for each in letters} == {("withdrawn", "")}
+
+
 def test_the_warning_goes_along_whatever_the_policy_says(city, region):
     refer(city, region, asker=replace(DANA, contact_prohibited=True), consent="refused")
     with acting_for(city, THERE):
