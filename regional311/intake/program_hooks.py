@@ -19,8 +19,8 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from threading import Timer
 from time import monotonic
@@ -59,6 +59,8 @@ AT_ONCE: Final = 500
 """Changes that are read by one statement."""
 SECONDS: Final = 10.0
 """How long one message may take, from the first byte to the answer."""
+SLOW: Final = timedelta(seconds=2)
+"""An answer that takes as long ends a program's turn."""
 BUDGET: Final = timedelta(seconds=15)
 """When a round begins no more messages: mail, texts and other partners wait for its end."""
 LONGEST: Final = 300
@@ -326,11 +328,17 @@ def _row(
     }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ProgramNews:
-    """The errand of the worker: write what happened, and hand on what is due."""
+    """The errand of the worker: write what happened, and hand on what is due.
+
+    Programs that were slow the last time come last, whoever was slow longest ago first, so that
+    they take time from each other and from nobody else.
+    """
 
     settings: Settings
+    _slow: dict[str, datetime] = field(default_factory=dict)
+    """When hooks were slow the last time."""
 
     def __call__(self, engine: Any, tenant_id: UUID, clock: Callable[[], datetime]) -> int:
         scope = Scope(tenant_id)
@@ -338,7 +346,11 @@ class ProgramNews:
             gather(session, clock())
         with session_scope(engine, scope) as session:
             now = clock()
-            leased = lease(session, now=now, until=now + LEASE, channel=CHANNEL)
+            leased = lease(session, now=now, until=now + LEASE, channel=CHANNEL, by_turns=True)
+        # that of the quick ones first
+        never = datetime.min.replace(tzinfo=UTC)
+        leased.sort(key=lambda letter: self._slow.get(letter.recipient, never))
+        ended: set[str] = set()
         silent: dict[str, str | None] = {}
         over = clock() + BUDGET  # long before the lease's end
         for letter in leased:
@@ -349,12 +361,18 @@ class ProgramNews:
                 continue
             if hook is None:
                 outcome = Outcome(letter, Fate.DEAD, "The program is told nothing any more.")
-            elif clock() >= over:
-                outcome = Outcome(letter, Fate.UNTRIED)
             elif letter.recipient in silent:
                 outcome = Outcome(letter, Fate.RETRY, silent[letter.recipient])
+            elif clock() >= over or letter.recipient in ended:
+                outcome = Outcome(letter, Fate.UNTRIED)
             else:
-                outcome = self._post(letter, hook, tenant_id, clock())
+                began = clock()
+                outcome = self._post(letter, hook, tenant_id, began)
+                if clock() - began >= SLOW:
+                    self._slow[letter.recipient] = clock()
+                    ended.add(letter.recipient)
+                else:
+                    self._slow.pop(letter.recipient, None)
                 if outcome.fate is Fate.RETRY:
                     silent[letter.recipient] = outcome.reason
             with session_scope(engine, scope) as session:

@@ -25,7 +25,7 @@ from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 from uuid import UUID
 
-from sqlalchemy import Engine, case, select, update
+from sqlalchemy import Engine, case, func, select, update
 from sqlalchemy.orm import Session
 
 from regional311.database.session import Scope, scope_of, session_scope
@@ -184,24 +184,33 @@ def deliver_due(
 
 
 def lease(
-    session: Session, *, now: datetime, until: datetime, channel: str = "email"
+    session: Session,
+    *,
+    now: datetime,
+    until: datetime,
+    channel: str = "email",
+    by_turns: bool = False,
 ) -> list[Letter]:
-    """Take up to BATCH due messages of the session's tenant; others skip them until `until`."""
+    """Take up to BATCH due messages of the session's tenant; others skip them until `until`.
+
+    The oldest first; ``by_turns`` the first for each recipient before the second for any.
+    """
     tenant_id = scope_of(session).tenant_id
-    due = (
-        select(OutboxMessage.id)
-        .where(
-            OutboxMessage.tenant_id == tenant_id,
-            OutboxMessage.state == "pending",
-            OutboxMessage.channel == channel,
-            OutboxMessage.due_at <= now,
-            OutboxMessage.digest.is_(False),
-            (OutboxMessage.leased_until.is_(None)) | (OutboxMessage.leased_until <= now),
-        )
-        .order_by(OutboxMessage.due_at, OutboxMessage.id)
-        .limit(BATCH)
-        .with_for_update(skip_locked=True)
+    waits = (
+        OutboxMessage.tenant_id == tenant_id,
+        OutboxMessage.state == "pending",
+        OutboxMessage.channel == channel,
+        OutboxMessage.due_at <= now,
+        OutboxMessage.digest.is_(False),
+        (OutboxMessage.leased_until.is_(None)) | (OutboxMessage.leased_until <= now),
     )
+    oldest = (OutboxMessage.due_at, OutboxMessage.id)
+    due = select(OutboxMessage.id).where(*waits)
+    if by_turns:
+        nth = func.row_number().over(partition_by=OutboxMessage.recipient, order_by=oldest)
+        turns = select(OutboxMessage.id, nth.label("nth")).where(*waits).subquery()
+        due = due.join(turns, turns.c.id == OutboxMessage.id).order_by(turns.c.nth)
+    due = due.order_by(*oldest).limit(BATCH).with_for_update(of=OutboxMessage, skip_locked=True)
     taken = session.execute(
         update(OutboxMessage)
         .where(OutboxMessage.tenant_id == tenant_id, OutboxMessage.id.in_(due))
