@@ -62,7 +62,8 @@ SECONDS: Final = 10.0
 SLOW: Final = timedelta(seconds=2)
 """An answer that takes as long ends a program's turn."""
 BUDGET: Final = timedelta(seconds=15)
-"""When a round begins no more messages: mail, texts and other partners wait for its end."""
+"""When a round over all partners begins no more messages: mail and texts wait for its end."""
+NEVER: Final = datetime.min.replace(tzinfo=UTC)
 LONGEST: Final = 300
 GONE: Final = 410
 """The answer by which a program says that it wants no more."""
@@ -332,11 +333,20 @@ def _row(
 class ProgramNews:
     """The errand of the worker: write what happened, and hand on what is due.
 
-    Programs that were slow the last time come last, whoever was slow longest ago first, so that
-    they take time from each other and from nobody else.
+    One budget is for the partners of a round, whom the worker visits in the order of their ids;
+    those that it did not last for are the first of the next. Programs that were slow the last time
+    come last, whoever was slow longest ago first, so that they take time from each other.
     """
 
     settings: Settings
+    _over: datetime = NEVER
+    """When this round begins no more."""
+    _visited: UUID | None = None
+    """The partner of this round that was the last."""
+    _begin: UUID | None = None
+    """The partner with which this round begins; None, the first there is."""
+    _cut: UUID | None = None
+    """The first partner of this round for whom no time was left."""
     _slow: dict[str, datetime] = field(default_factory=dict)
     """When hooks were slow the last time."""
 
@@ -344,15 +354,22 @@ class ProgramNews:
         scope = Scope(tenant_id)
         with session_scope(engine, scope) as session:
             gather(session, clock())
+        if self._visited is None or tenant_id <= self._visited:
+            self._over = clock() + BUDGET  # long before a lease's end
+            self._begin, self._cut = self._cut, None
+        self._visited = tenant_id
+        if self._begin is not None and tenant_id < self._begin:
+            return 0
+        if clock() >= self._over:
+            self._cut = self._cut or tenant_id
+            return 0
         with session_scope(engine, scope) as session:
             now = clock()
             leased = lease(session, now=now, until=now + LEASE, channel=CHANNEL, by_turns=True)
         # that of the quick ones first
-        never = datetime.min.replace(tzinfo=UTC)
-        leased.sort(key=lambda letter: self._slow.get(letter.recipient, never))
+        leased.sort(key=lambda letter: self._slow.get(letter.recipient, NEVER))
         ended: set[str] = set()
         silent: dict[str, str | None] = {}
-        over = clock() + BUDGET  # long before the lease's end
         for letter in leased:
             with session_scope(engine, scope) as session:
                 leaves = still_leaves(session, letter)
@@ -363,7 +380,7 @@ class ProgramNews:
                 outcome = Outcome(letter, Fate.DEAD, "The program is told nothing any more.")
             elif letter.recipient in silent:
                 outcome = Outcome(letter, Fate.RETRY, silent[letter.recipient])
-            elif clock() >= over or letter.recipient in ended:
+            elif clock() >= self._over or letter.recipient in ended:
                 outcome = Outcome(letter, Fate.UNTRIED)
             else:
                 began = clock()

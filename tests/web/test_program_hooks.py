@@ -339,6 +339,59 @@ def test_slow_programs_take_no_time_from_quick_ones(
         assert states.count("sent") == 2
 
 
+def test_partners_share_the_time_of_a_round(web_engine, people, configured, clock, program):
+    first, second = sorted(people.tenants.values())[:2]
+    news = ProgramNews(configured)
+
+    def tell(tenant_id):
+        """Set up a program of a partner with messages."""
+        with session_scope(web_engine, Scope(tenant_id)) as session:
+            name = f"Shares {datetime.now(UTC).timestamp()}"
+            make_client(
+                session, name=name, scopes=["request:read"], a_minute=60, now=datetime.now(UTC)
+            )
+        with session_scope(web_engine, Scope(tenant_id)) as session:
+            here = session.scalars(select(ApiClient.id).where(ApiClient.name == name)).one()
+            program_hooks.set_hook(
+                session,
+                here,
+                f"{program.host}/of-{tenant_id}",
+                hosts=configured.exchange_hosts,
+                sealed_by=SECRET,
+                now=clock.now,
+            )
+            for _each in range(3):
+                program_hooks.try_hook(session, here, now=clock.now)
+        return here
+
+    def round_() -> list[str]:
+        before = len(paths)
+        for each in (first, second):
+            news(web_engine, each, clock)
+        return paths[before:]
+
+    def slowly() -> None:
+        paths.append(program.path)
+        clock.advance(seconds=16)
+
+    paths: list[str] = []
+    made = {each: tell(each) for each in (first, second)}
+    program.meanwhile = slowly
+    try:
+        # one answer takes all of the time: the next round begins with the other
+        rounds = [round_() for _each in range(4)]
+    finally:
+        for tenant_id, here in made.items():
+            with session_scope(web_engine, Scope(tenant_id)) as session:
+                program_hooks.end_hook(session, here, now=clock.now)
+                session.execute(
+                    update(OutboxMessage)
+                    .where(OutboxMessage.channel == "webhook", OutboxMessage.state == "pending")
+                    .values(state="withdrawn")
+                )
+    assert rounds == [[f"/of-{each}"] for each in (first, second, first, second)]
+
+
 def test_an_answer_that_drips_is_cut(
     admin, client, clock, web_engine, scope, configured, monkeypatch
 ):
