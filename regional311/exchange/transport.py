@@ -50,6 +50,12 @@ def check_address(address: str, hosts: Sequence[str]) -> None:
         port = parts.port
     except ValueError:
         raise AddressRefused("This is not an address.", field="address") from None
+    if not address.isascii():
+        raise AddressRefused(
+            "An address has plain letters only: write others as they leave, such as %C3%A9 for é,"
+            " and a host's as xn--….",
+            field="address",
+        )
     host = (parts.hostname or "").lower()
     named = f"{host}:{port}" if port not in (None, 443) else host
     if parts.username or parts.password or parts.query or parts.fragment or not host:

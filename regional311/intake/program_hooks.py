@@ -421,7 +421,8 @@ class ProgramNews:
             connection = HTTPConnection(host, port, timeout=SECONDS / 2)
         try:
             status = _answer(connection, parts.path or "/", body, headers)
-        except (OSError, HTTPException) as error:
+        except (OSError, HTTPException, ValueError) as error:
+            # the last: what no address can be, such as a host with an empty part
             why = f"The program did not answer ({type(error).__name__})."
             return Outcome(letter, Fate.RETRY, why)
         finally:

@@ -473,12 +473,28 @@ def test_a_worker_that_is_set_up_wrongly_kills_nothing(
         ("http://169.254.169.254/latest", "is not allowed"),
         ("not an address", "not"),
         ("https://u:p@elsewhere.example/", "without user"),
+        ("https://elsewhere.example/entrée", "has plain letters only"),
     ],
 )
 def test_only_hosts_that_are_listed_are_told(admin, client, address, said):
     form = admin.get(f"/{CITY}/clients/{client('request:read')}/webhook").forms["hook"]
     form["address"] = address
     assert said in form.submit("submit", status=400)
+
+
+def test_an_address_that_cannot_be_asked_ends_no_round(
+    client, web_engine, scope, clock, configured
+):
+    here, host = client("request:read"), "works..example"
+    settings = replace(configured, exchange_hosts=(host,))
+    with session_scope(web_engine, scope) as session:
+        program_hooks.set_hook(
+            session, here, f"https://{host}/", hosts=(host,), sealed_by=SECRET, now=clock.now
+        )
+        program_hooks.try_hook(session, here, now=clock.now)
+    ProgramNews(settings)(web_engine, scope.tenant_id, clock)
+    (row,) = messages_of(web_engine, scope, here)
+    assert (row.state, row.last_error) == ("pending", "The program did not answer (UnicodeError).")
 
 
 def test_a_key_that_reads_no_requests_is_told_nothing(admin, client, program):
