@@ -25,6 +25,7 @@ from regional311.notices.delivery import Letter
 from regional311.notices.models import OutboxMessage
 from regional311.notices.service import TO_PEOPLE
 
+MINUTE: Final = timedelta(minutes=1)
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
 MOST: Final[Mapping[str, tuple[int, int]]] = {"email": (10, 30), "text": (5, 12)}
@@ -70,8 +71,8 @@ def mailbox(channel: str, address: str, *, secret: str) -> str:
 class Beyond:
     """Which letters do not leave now."""
 
-    hour: AbstractSet[UUID]
-    """They wait until fewer have left."""
+    hour: Mapping[UUID, datetime]
+    """They wait until fewer have left: until when."""
     day: AbstractSet[UUID]
     """They are given up; a person looks."""
 
@@ -79,8 +80,8 @@ class Beyond:
 def too_many(session: Session, letters: Sequence[Letter], now: datetime, *, secret: str) -> Beyond:
     """Give which letters would begin one matter too many; those that begin one are marked.
 
-    What somebody has sent again leaves. Two statements, none where nobody outside is written to,
-    and one to mark.
+    What somebody has sent again leaves; how a matter goes on waits with what begins it. Two
+    statements, none where nobody outside is written to, and one to mark.
     """
     asked = [
         each
@@ -88,27 +89,44 @@ def too_many(session: Session, letters: Sequence[Letter], now: datetime, *, secr
         if each.event in TO_PEOPLE and each.subject_id is not None and each.sendings == 1
     ]
     if not asked:
-        return Beyond(set(), set())
+        return Beyond({}, set())
     tenant_id = scope_of(session).tenant_id
-    told = {
-        (row.recipient, row.subject_id)
-        for row in session.execute(
-            select(OutboxMessage.recipient, OutboxMessage.subject_id).where(
-                OutboxMessage.tenant_id == tenant_id,
-                OutboxMessage.subject_id.in_({each.subject_id for each in asked}),
-                OutboxMessage.recipient.in_({each.recipient for each in asked}),
-                (OutboxMessage.state == "sent") | OutboxMessage.begins_at.is_not(None),
-            )
+    begun = (OutboxMessage.state == "sent") | OutboxMessage.begins_at.is_not(None)
+    postponed = (OutboxMessage.state == "pending") & (OutboxMessage.last_error == LATER)
+    told: set[tuple[str, UUID | None]] = set()
+    waits: dict[tuple[str, UUID | None], tuple[UUID, datetime]] = {}
+    in_hand = {each.id for each in asked}
+    for row in session.execute(
+        select(
+            OutboxMessage.id,
+            OutboxMessage.recipient,
+            OutboxMessage.subject_id,
+            OutboxMessage.due_at,
+            begun.label("begun"),
         )
-    }
+        .where(
+            OutboxMessage.tenant_id == tenant_id,
+            OutboxMessage.subject_id.in_({each.subject_id for each in asked}),
+            OutboxMessage.recipient.in_({each.recipient for each in asked}),
+            begun | postponed,
+        )
+        .order_by(OutboxMessage.id)
+    ):
+        if row.begun:
+            told.add((row.recipient, row.subject_id))
+        elif row.id not in in_hand:
+            waits.setdefault((row.recipient, row.subject_id), (row.id, row.due_at))
     places = {each.id: mailbox(each.channel, each.recipient, secret=secret) for each in asked}
     counted = {
-        row.begins_for: (row.hour, row.day)
+        row.begins_for: (row.hour, row.day, row.oldest or now)
         for row in session.execute(
             select(
                 OutboxMessage.begins_for,
                 func.count().filter(OutboxMessage.begins_at > now - HOUR).label("hour"),
                 func.count().label("day"),
+                func.min(OutboxMessage.begins_at)
+                .filter(OutboxMessage.begins_at > now - HOUR)
+                .label("oldest"),
             )
             .where(
                 OutboxMessage.tenant_id == tenant_id,
@@ -118,20 +136,30 @@ def too_many(session: Session, letters: Sequence[Letter], now: datetime, *, secr
             .group_by(OutboxMessage.begins_for)
         )
     }
-    later: set[UUID] = set()
+    later: dict[UUID, datetime] = {}
     given_up: set[UUID] = set()
     begins: dict[UUID, str] = {}
     for letter in asked:
-        if (letter.recipient, letter.subject_id) in told:
+        matter = (letter.recipient, letter.subject_id)
+        if matter in told:
+            continue
+        first, until = waits.get(matter, (letter.id, now))
+        if first < letter.id:
+            # one that is due may be in another worker's hands
+            later[letter.id] = max(until, now + MINUTE)
             continue
         place = places[letter.id]
-        hour, day = counted.get(place, (0, 0))
+        hour, day, oldest = counted.get(place, (0, 0, now))
         an_hour, a_day = MOST[letter.channel]
-        if hour >= an_hour or day >= a_day:
-            (given_up if day >= a_day else later).add(letter.id)
+        if day >= a_day:
+            given_up.add(letter.id)
             continue
-        counted[place] = (hour + 1, day + 1)
-        told.add((letter.recipient, letter.subject_id))
+        if hour >= an_hour:
+            later[letter.id] = oldest + HOUR
+            waits[matter] = (letter.id, oldest + HOUR)
+            continue
+        counted[place] = (hour + 1, day + 1, oldest)
+        told.add(matter)
         begins[letter.id] = place
     if begins:
         session.execute(

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from regional311.database.session import mark_changed, scope_of
 from regional311.locale.sentences import in_language
-from regional311.notices.bounds import HOUR, LATER, TOO_MANY, too_many
+from regional311.notices.bounds import LATER, TOO_MANY, too_many
 from regional311.notices.choosing import ALWAYS
 from regional311.notices.delivery import Complete, Letter, as_written
 from regional311.notices.models import MailTrouble, NoticeChoice, NoticeStop, OutboxMessage
@@ -89,7 +89,7 @@ def who_gets(
         if letter.id in beyond.day:
             values = {"state": "dead", "died_at": now, "last_error": TOO_MANY}  # noqa: PLW2901
         elif letter.id in beyond.hour:
-            values = {"due_at": now + HOUR, "last_error": LATER}  # noqa: PLW2901
+            values = {"due_at": beyond.hour[letter.id], "last_error": LATER}  # noqa: PLW2901
         if values is None:
             kept.append(letter)
             continue

@@ -162,6 +162,27 @@ def test_who_was_told_of_a_matter_hears_how_it_goes_on(city):
     assert who_gets(city, [news], NOW) == [news]
 
 
+def test_that_it_is_closed_waits_for_that_it_was_received(city):
+    address = f"{new_id()}@example.org"
+    first, others = begun(city, address, 1), begun(city, address, 9)
+    assert who_gets(city, first, NOW) == first
+    assert who_gets(city, others, NOW + timedelta(minutes=20)) == others
+    received = leased(city, recipient=address, event="request_received")
+    closed = leased(city, recipient=address, event="request_closed", subject_id=received.subject_id)
+    assert who_gets(city, [received], NOW + timedelta(minutes=30)) == []
+    # as soon as the oldest that counts is an hour old
+    due = NOW + timedelta(hours=1)
+    assert row_of(city, received).due_at == due
+    assert who_gets(city, [closed], NOW + timedelta(minutes=40)) == []
+    row = row_of(city, closed)
+    assert (row.state, row.attempts, row.due_at) == ("pending", 0, due)
+    # by now there is room; still the first goes first
+    assert who_gets(city, [closed], due + timedelta(seconds=1)) == []
+    assert row_of(city, closed).due_at == due + timedelta(seconds=61)
+    both = [received, closed]
+    assert who_gets(city, both, due + timedelta(minutes=1)) == both
+
+
 def test_a_message_that_is_tried_again_counts_once_and_colleagues_never(city):
     address = f"{new_id()}@example.org"
     letters = begun(city, address, 10)
