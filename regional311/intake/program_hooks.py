@@ -28,7 +28,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import UUID, uuid5
 
-from sqlalchemy import case, exists, select, tuple_, update
+from sqlalchemy import Text, case, cast, exists, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -120,8 +120,8 @@ def set_hook(
 ) -> str:
     """Tell a program at an address from now on; give the secret, this once.
 
-    One that it had ends, and what it has not been told by that goes there. Raises `AddressRefused`,
-    :class:`NoReading`, `NotFound`.
+    One that it had ends, and what it has not been told by that goes there; so does what was given
+    up for any that it had. Raises `AddressRefused`, :class:`NoReading`, `NotFound`.
     """
     address = address.strip()
     if len(address) > LONGEST:
@@ -155,25 +155,28 @@ def set_hook(
             made_at=now if before is None else before.made_at,
         ),
     )
-    if before is not None:
-        # what a worker has in hand for the old address has another count there, and is let go
-        waits = OutboxMessage.state == "pending"
-        session.execute(
-            update(OutboxMessage)
-            .where(
-                OutboxMessage.tenant_id == tenant_id,
-                OutboxMessage.channel == CHANNEL,
-                OutboxMessage.recipient == str(before.id),
-                OutboxMessage.state.in_(("pending", "dead", "aside")),
-            )
-            .values(
-                recipient=str(hook_id),
-                attempts=case((waits, 0), else_=OutboxMessage.attempts),
-                due_at=case((waits, now), else_=OutboxMessage.due_at),
-                leased_until=None,
-            )
-            .execution_options(synchronize_session=False)
+    # what a worker has in hand for the old address has another count there, and is let go
+    waits = OutboxMessage.state == "pending"
+    had = select(cast(ProgramHook.id, Text)).where(
+        ProgramHook.tenant_id == tenant_id, ProgramHook.client_id == client_id
+    )
+    session.execute(
+        update(OutboxMessage)
+        .where(
+            OutboxMessage.tenant_id == tenant_id,
+            OutboxMessage.channel == CHANNEL,
+            OutboxMessage.recipient.in_(had),
+            OutboxMessage.state.in_(("pending", "dead", "aside")),
         )
+        .values(
+            recipient=str(hook_id),
+            attempts=case((waits, 0), else_=OutboxMessage.attempts),
+            due_at=case((waits, now), else_=OutboxMessage.due_at),
+            leased_until=None,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    mark_changed(session)
     _note(session, client_id, "client:hook", now, {"host": urlsplit(address).hostname})
     return spelled(raw)
 

@@ -23,6 +23,7 @@ from regional311.identity.models import ApiClient
 from regional311.intake import program_hooks
 from regional311.intake.models import ProgramHook, ServiceRequest
 from regional311.intake.program_hooks import ProgramNews
+from regional311.notices.handling import send_again
 from regional311.notices.models import MailTrouble, OutboxMessage
 from regional311.settings import Settings
 from tests.web.conftest import SECRET, elsewhere
@@ -521,6 +522,31 @@ def test_it_is_tried_ended_and_gone(admin, client, program, deliver, web_engine,
         troubles = session.scalars(select(MailTrouble.address)).all()
     assert "The program wants no more (410)." in errors
     assert troubles == []
+
+
+def test_what_was_given_up_can_be_sent_again_at_a_new_address(
+    admin, client, program, deliver, web_engine, scope, clock
+):
+    here = client("request:read")
+    set_hook(admin, here, f"{program.host}/old")
+    try_it(admin, here)
+    try_it(admin, here)
+    program.status = 410
+    deliver()
+    program.status = 204
+    set_hook(admin, here, f"{program.host}/new")
+    deliver()
+    rows = messages_of(web_engine, scope, here)
+    assert ([row.state for row in rows], program.got) == (["dead"] * 2, [])
+    with session_scope(web_engine, scope) as session:
+        hook = program_hooks.hook_of(session, here)
+        mine = session.scalars(
+            select(OutboxMessage.id).where(OutboxMessage.recipient == str(hook.id))
+        ).all()
+        assert send_again(session, mine, now=clock.now) == 2
+    deliver()
+    assert len(program.got) == 2
+    assert program.path == "/new"
 
 
 def test_a_program_that_wants_no_more_at_its_old_address_is_told_at_its_new_one(
