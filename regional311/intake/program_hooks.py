@@ -155,7 +155,7 @@ def set_hook(
             made_at=now if before is None else before.made_at,
         ),
     )
-    # what a worker has in hand for the old address has another count there, and is let go
+    # what a worker has in hand for the old address is let go, and may come twice
     waits = OutboxMessage.state == "pending"
     had = select(cast(ProgramHook.id, Text)).where(
         ProgramHook.tenant_id == tenant_id, ProgramHook.client_id == client_id

@@ -25,7 +25,7 @@ from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 from uuid import UUID
 
-from sqlalchemy import Engine, case, func, select, update
+from sqlalchemy import ColumnElement, Engine, case, func, select, update
 from sqlalchemy.orm import Session
 
 from regional311.database.session import Scope, scope_of, session_scope
@@ -242,12 +242,20 @@ def still_leaves(session: Session, letter: Letter) -> bool:
     found = session.execute(
         select(OutboxMessage.id).where(
             OutboxMessage.tenant_id == scope_of(session).tenant_id,
-            OutboxMessage.id == letter.id,
-            OutboxMessage.attempts == letter.attempt,
-            OutboxMessage.state == "pending",
+            *_in_hand(letter),
         )
     )
     return found.first() is not None
+
+
+def _in_hand(letter: Letter) -> tuple[ColumnElement[bool], ...]:
+    """That a message is leased as it was: neither lost to another worker nor sent elsewhere."""
+    return (
+        OutboxMessage.id == letter.id,
+        OutboxMessage.attempts == letter.attempt,
+        OutboxMessage.recipient == letter.recipient,
+        OutboxMessage.state == "pending",
+    )
 
 
 def record(session: Session, outcome: Outcome, *, now: datetime) -> None:
@@ -273,9 +281,7 @@ def record(session: Session, outcome: Outcome, *, now: datetime) -> None:
         update(OutboxMessage)
         .where(
             OutboxMessage.tenant_id == scope_of(session).tenant_id,
-            OutboxMessage.id == letter.id,
-            OutboxMessage.attempts == letter.attempt,
-            OutboxMessage.state == "pending",
+            *_in_hand(letter),
         )
         .values(values)
         .returning(OutboxMessage.id)

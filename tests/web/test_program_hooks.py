@@ -23,6 +23,8 @@ from regional311.identity.models import ApiClient
 from regional311.intake import program_hooks
 from regional311.intake.models import ProgramHook, ServiceRequest
 from regional311.intake.program_hooks import ProgramNews
+from regional311.notices.delivery import Fate, Outcome, lease, still_leaves
+from regional311.notices.delivery import record as note_outcome
 from regional311.notices.handling import send_again
 from regional311.notices.models import MailTrouble, OutboxMessage
 from regional311.settings import Settings
@@ -522,6 +524,29 @@ def test_it_is_tried_ended_and_gone(admin, client, program, deliver, web_engine,
         troubles = session.scalars(select(MailTrouble.address)).all()
     assert "The program wants no more (410)." in errors
     assert troubles == []
+
+
+def test_what_one_worker_has_in_hand_is_another_message_at_the_new_address(
+    admin, client, program, web_engine, scope, clock
+):
+    here = client("request:read")
+    set_hook(admin, here, f"{program.host}/old")
+    try_it(admin, here)
+
+    def leased():
+        with session_scope(web_engine, scope) as session:
+            until = clock.now + timedelta(minutes=5)
+            (letter,) = lease(session, now=clock.now, until=until, channel="webhook")
+        return letter
+
+    old = leased()
+    set_hook(admin, here, f"{program.host}/new")
+    new = leased()
+    assert (old.id, old.attempt) == (new.id, new.attempt)
+    with session_scope(web_engine, scope) as session:
+        assert [still_leaves(session, each) for each in (old, new)] == [False, True]
+        note_outcome(session, Outcome(old, Fate.DEAD, "It is gone."), now=clock.now)
+    assert [row.state for row in messages_of(web_engine, scope, here)] == ["pending"]
 
 
 def test_what_was_given_up_can_be_sent_again_at_a_new_address(
