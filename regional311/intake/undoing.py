@@ -30,7 +30,7 @@ from regional311.intake.service import (
     update_row,
 )
 from regional311.notices.models import OutboxMessage
-from regional311.notices.service import STATES, as_written, outbox_row
+from regional311.notices.service import GONE, STATES, as_written, outbox_row
 
 TAKEN_BACK: Final = "What was said of it last was a mistake and is taken back."
 """What those who follow a request read when a change of it is undone."""
@@ -207,7 +207,7 @@ def _answer_letters(
     session.execute(
         update(OutboxMessage)
         .where(*mine, OutboxMessage.state == "pending")
-        .values(state="withdrawn", recipient="", heading="", body="")
+        .values(dict(GONE))
         .execution_options(synchronize_session=False)
     )
     mark_changed(session)

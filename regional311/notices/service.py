@@ -416,7 +416,7 @@ def reached_at(by: str, email: str | None, phone: str | None) -> tuple[str, str]
     return (by, address) if address else None
 
 
-_GONE: Final[Mapping[str, Any]] = {
+GONE: Final[Mapping[str, Any]] = {
     "state": "withdrawn",
     "recipient": "",
     "heading": "",
@@ -437,13 +437,13 @@ def release(session: TenantSession, causes: Sequence[UUID], *, at: datetime) -> 
         later.recipient == OutboxMessage.recipient,
         later.created_at > OutboxMessage.created_at,
     )
-    _everywhere(session, causes, _GONE, overtaken)
+    _everywhere(session, causes, GONE, overtaken)
     _everywhere(session, causes, {"due_at": at})
 
 
 def withdraw_caused(session: TenantSession, causes: Sequence[UUID]) -> None:
     """Withdraw what was written by these causes and has not left, at whichever partner."""
-    _everywhere(session, causes, _GONE)
+    _everywhere(session, causes, GONE)
 
 
 def _everywhere(
@@ -489,7 +489,7 @@ def withdraw_to(
             OutboxMessage.event.in_(events),
             OutboxMessage.state.in_(("pending", "dead", "aside")),
         )
-        .values(dict(_GONE))
+        .values(dict(GONE))
         .returning(OutboxMessage.id)
         .execution_options(synchronize_session=False)
     ).first()

@@ -29,7 +29,7 @@ from regional311.identity.service import grant
 from regional311.intake import me_too, queries, service
 from regional311.intake.merging import merge
 from regional311.intake.models import FollowedRequest, Need, ServiceRequest
-from regional311.intake.undoing import TAKEN_BACK
+from regional311.intake.undoing import TAKEN_BACK, as_it_was, put_back
 from regional311.notices.models import OutboxMessage
 from regional311.referral.filing import Asker
 from tests.intake.test_requests import NAMES, file
@@ -200,6 +200,25 @@ def dues(session, event):
         select(OutboxMessage.state, OutboxMessage.due_at).where(OutboxMessage.event == event)
     )
     return [(row.state, row.due_at) for row in rows]
+
+
+def test_undoing_forgets_whose_mailbox_it_was(work, region):
+    ((request_id, _number),) = filed(work, region, many=1)
+    before = as_it_was(work.get(ServiceRequest, (IDS["city"], request_id)))
+    closing = {"to": "closed", "resolution": "completed", "message": FILLED}
+    service.change_request(work, now=LATER, request_id=request_id, version=1, **closing)
+    # it was tried once, and no mail server answered
+    work.execute(
+        update(OutboxMessage)
+        .where(OutboxMessage.event == "request_closed")
+        .values(begins_for="a digest", begins_at=LATER)
+    )
+    put_back(work, now=LATER, request_id=request_id, version=2, before=before, changed_at=LATER)
+    work.expire_all()
+    letters = select(OutboxMessage.state, OutboxMessage.begins_for).where(
+        OutboxMessage.event == "request_closed"
+    )
+    assert list(work.execute(letters)) == [("withdrawn", None)]
 
 
 def test_letters_of_a_long_change_wait_until_all_of_it_can_no_more_be_undone(work, region):
