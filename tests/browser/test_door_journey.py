@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tests.intake.pictures_sent import JPEG
+from tests.intake.pictures_sent import JPEG, PNG
 
 from .conftest import PHONE, follow
 
 CITY = "city-of-portland"
 PICTURE = {"name": "hole.jpg", "mimeType": "image/jpeg", "buffer": JPEG}
+ANOTHER = {"name": "wider.png", "mimeType": "image/png", "buffer": PNG}
 
 
 def test_a_place_by_device_or_map_and_a_photo(open_page, examine):
@@ -31,9 +32,9 @@ def test_a_place_by_device_or_map_and_a_photo(open_page, examine):
     number = page.locator(".d-number").inner_text()
     follow(page.locator("a.d-token"))
     page.get_by_text("Add something").click()
-    page.locator("input[name=file]").set_input_files(PICTURE)
+    page.locator("input[name=file]").set_input_files(ANOTHER)
     follow(page.get_by_role("button", name="Send it"))
-    page.get_by_role("link", name="hole.jpg").wait_for()
+    page.get_by_role("link", name="wider.png").wait_for()
     examine(page, "tracked-files")
     staff = open_page("worker", CITY, width=PHONE)
     staff.goto(f"/{CITY}/requests/{number}")
