@@ -211,8 +211,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
         Chore("alike_entries", 60, Finder()),
         Errand("rate_sheets", 0.5, rate_uploads.work),
         Chore("packages", 1, lambda session, at: work_packages(session, at, url=settings.url)),
-        # the last: somebody else's program may let us wait
-        Errand("program_news", 5, ProgramNews(settings)),
+        Errand("program_news", 5, ProgramNews(settings), apart=True),
     ]
 
 

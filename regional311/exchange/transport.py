@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from threading import Timer
+from time import monotonic
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from regional311.database.ids import new_token
 from regional311.errors import InvalidInput
 from regional311.exchange.signing import Message, authority, sign
 
 SECONDS: Final = 10.0
+"""How long one request may take, to the last byte of the answer."""
 LARGEST: Final = 2 * 1024 * 1024
 JSON: Final = "application/fhir+json"
 
@@ -27,6 +32,10 @@ class AddressRefused(InvalidInput):
 
 class Unreachable(Exception):
     """The other system did not answer; the message says why, in our own words."""
+
+
+class NoAnswer(Exception):
+    """There was no whole answer in time; the message is the kind of failure, and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,27 +113,68 @@ def ask(
     ) | {"Accept": JSON}
     if content is not None:
         headers["Content-Type"] = JSON
-    host, port = parts.hostname or "", parts.port
-    connection: HTTPConnection
-    if parts.scheme == "https":
-        context = ssl.create_default_context()
-        connection = HTTPSConnection(host, port, timeout=SECONDS, context=context)
-    else:
-        connection = HTTPConnection(host, port, timeout=SECONDS)
     try:
-        connection.request(method, f"{path}?{query}" if query else path, body, headers)
-        response = connection.getresponse()
-        answered = response.read(LARGEST + 1)
-    except (OSError, HTTPException) as error:
-        raise Unreachable(f"The other system did not answer ({type(error).__name__}).") from None
-    finally:
-        connection.close()
+        status, answered = call(method, address, body, headers, query=query, most=LARGEST + 1)
+    except NoAnswer as error:
+        raise Unreachable(f"The other system did not answer ({error}).") from None
     if len(answered) > LARGEST:
         raise Unreachable("The other system's answer is too large.")
     try:
-        return Reply(response.status, json.loads(answered) if answered else None)
+        return Reply(status, json.loads(answered) if answered else None)
     except ValueError:
-        return Reply(response.status, None)
+        return Reply(status, None)
+
+
+def call(
+    method: str,
+    address: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    query: str = "",
+    most: int = 0,
+) -> tuple[int, bytes]:
+    """Send one request; give the status of the answer and its body, at most ``most`` bytes of it.
+
+    No redirect is followed. A socket's time-out is that of each reading, so that an answer that
+    drips would hold its reader for ever: when `SECONDS` are over the line is cut.
+
+    :raises NoAnswer: naming what went wrong.
+    """
+    parts = urlsplit(address)
+    path = f"{parts.path or '/'}?{query}" if query else parts.path or "/"
+    end = monotonic() + SECONDS
+    try:
+        with closing(_line_to(parts)) as connection:
+            connection.connect()
+            line = connection.sock
+            line.settimeout(SECONDS)
+            late = Timer(max(0.0, end - monotonic()), _cut, (line,))
+            late.start()
+            try:
+                connection.request(method, path, body, dict(headers))
+                response = connection.getresponse()
+                answered = response.read(most) if most else b""
+            finally:
+                late.cancel()
+            if monotonic() >= end:
+                raise TimeoutError  # what was cut short looks whole
+    except (OSError, HTTPException, ValueError) as error:
+        # the last: what no address can be, such as a host with an empty part
+        raise NoAnswer(type(error).__name__) from None
+    return response.status, answered
+
+
+def _line_to(parts: SplitResult) -> HTTPConnection:
+    host, port, wait = parts.hostname or "", parts.port, SECONDS / 2
+    if parts.scheme == "https":
+        return HTTPSConnection(host, port, timeout=wait, context=ssl.create_default_context())
+    return HTTPConnection(host, port, timeout=wait)
+
+
+def _cut(line: socket.socket) -> None:
+    with suppress(OSError):
+        socket.socket.shutdown(line, socket.SHUT_RDWR)
 
 
 def _loopback(host: str) -> bool:

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import json
 import re
-import ssl
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Final
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from sqlalchemy import Engine, select, update
@@ -24,6 +21,7 @@ from sqlalchemy import Engine, select, update
 from regional311.database.ids import new_id
 from regional311.database.rows import new_row, put, send
 from regional311.database.session import Scope, TenantSession, mark_changed, scope_of, session_scope
+from regional311.exchange.transport import NoAnswer, call
 from regional311.inbox.letters import clean, language_of
 from regional311.inbox.models import Thread
 from regional311.inbox.receiving import Incoming, Received, receive
@@ -49,8 +47,6 @@ from regional311.notices.troubles import note_trouble
 from regional311.referral.snapshot import Line, Published, published
 from regional311.settings import Settings
 
-SECONDS: Final = 10.0
-LARGEST_ANSWER: Final = 64 * 1024
 LONGEST: Final = 5_000
 NO_SUCH_NUMBER: Final = frozenset({410, 422})
 """Answers by which a provider says that a number gets no texts; others are about us or the text."""
@@ -377,7 +373,6 @@ def post(letter: Letter, settings: Settings, tenant_id: UUID, number: str | None
     sender = e164((letter.headers or {}).get("from", ["", number or ""])[1])
     if sender is None:
         return Outcome(letter, Fate.DEAD, "There is no line for texts to send it from.")
-    parts = urlsplit(settings.text_url)
     body = json.dumps(
         {
             "reference": f"{tenant_id}/{letter.key}",
@@ -392,29 +387,17 @@ def post(letter: Letter, settings: Settings, tenant_id: UUID, number: str | None
         "Content-Type": "application/json",
         "Idempotency-Key": letter.key,
     }
-    host, port = parts.hostname or "", parts.port
-    connection: HTTPConnection
-    if parts.scheme == "https":
-        context = ssl.create_default_context()
-        connection = HTTPSConnection(host, port, timeout=SECONDS, context=context)
-    else:
-        connection = HTTPConnection(host, port, timeout=SECONDS)
     try:
-        connection.request("POST", parts.path or "/", body, headers)
-        response = connection.getresponse()
-        response.read(LARGEST_ANSWER)
-    except (OSError, HTTPException) as error:
-        why = f"The provider did not answer ({type(error).__name__})."
-        return Outcome(letter, Fate.RETRY, why)
-    finally:
-        connection.close()
-    if 200 <= response.status < 300:
+        status, _said = call("POST", settings.text_url, body, headers)
+    except NoAnswer as error:
+        return Outcome(letter, Fate.RETRY, f"The provider did not answer ({error}).")
+    if 200 <= status < 300:
         return Outcome(letter, Fate.SENT)
-    passing = response.status in (408, 425, 429) or response.status >= 500
+    passing = status in (408, 425, 429) or status >= 500
     fate = Fate.RETRY if passing else Fate.DEAD
-    blamed = response.status in NO_SUCH_NUMBER
-    if response.status == OTHER_CONTENT and letter.attempt > 1:
+    blamed = status in NO_SUCH_NUMBER
+    if status == OTHER_CONTENT and letter.attempt > 1:
         # a text is completed anew at each try: an emergency may be on now that was not
         blamed = False
-    nobody = str(response.status) if blamed else ""
-    return Outcome(letter, fate, f"The provider refused the text ({response.status}).", nobody)
+    nobody = str(status) if blamed else ""
+    return Outcome(letter, fate, f"The provider refused the text ({status}).", nobody)

@@ -15,15 +15,9 @@ from __future__ import annotations
 
 import base64
 import json
-import socket
-import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from threading import Timer
-from time import monotonic
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import UUID, uuid5
@@ -39,7 +33,7 @@ from regional311.database.rows import new_row, put, send
 from regional311.database.session import Scope, TenantSession, mark_changed, scope_of, session_scope
 from regional311.errors import Conflict, NotFound
 from regional311.exchange.sealing import SealBroken, new_secret, seal, secret_bytes, unseal
-from regional311.exchange.transport import AddressRefused, check_address
+from regional311.exchange.transport import AddressRefused, NoAnswer, call, check_address
 from regional311.exchange.webhooks import PREFIX, sign
 from regional311.identity.clients import CONFIDENTIAL
 from regional311.identity.models import ApiClient
@@ -57,13 +51,8 @@ LOOK_BACK: Final = timedelta(minutes=2)
 """How long a change may take from its moment to its commit."""
 AT_ONCE: Final = 500
 """Changes that are read by one statement."""
-SECONDS: Final = 10.0
-"""How long one message may take, from the first byte to the answer."""
 SLOW: Final = timedelta(seconds=2)
 """An answer that takes as long ends a program's turn."""
-BUDGET: Final = timedelta(seconds=15)
-"""When a round over all partners begins no more messages: mail and texts wait for its end."""
-NEVER: Final = datetime.min.replace(tzinfo=UTC)
 LONGEST: Final = 300
 GONE: Final = 410
 """The answer by which a program says that it wants no more."""
@@ -332,46 +321,24 @@ def _row(
     }
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class ProgramNews:
     """The errand of the worker: write what happened, and hand on what is due.
 
-    One budget is for the partners of a round, whom the worker visits in the order of their ids;
-    those that it did not last for are the first of the next. Programs that were slow the last time
-    come last, whoever was slow longest ago first, so that they take time from each other.
+    It is done apart from everything else, so that mail and texts wait for nobody's program. An
+    answer that takes long, or none, ends a program's turn, and the others have theirs.
     """
 
     settings: Settings
-    _over: datetime = NEVER
-    """When this round begins no more."""
-    _visited: UUID | None = None
-    """The partner of this round that was the last."""
-    _begin: UUID | None = None
-    """The partner with which this round begins; None, the first there is."""
-    _cut: UUID | None = None
-    """The first partner of this round for whom no time was left."""
-    _slow: dict[str, datetime] = field(default_factory=dict)
-    """When hooks were slow the last time."""
 
     def __call__(self, engine: Any, tenant_id: UUID, clock: Callable[[], datetime]) -> int:
         scope = Scope(tenant_id)
         with session_scope(engine, scope) as session:
             gather(session, clock())
-        if self._visited is None or tenant_id <= self._visited:
-            self._over = clock() + BUDGET  # long before a lease's end
-            self._begin, self._cut = self._cut, None
-        self._visited = tenant_id
-        if self._begin is not None and tenant_id < self._begin:
-            return 0
-        if clock() >= self._over:
-            self._cut = self._cut or tenant_id
-            return 0
         with session_scope(engine, scope) as session:
             now = clock()
             leased = lease(session, now=now, until=now + LEASE, channel=CHANNEL, by_turns=True)
-        # that of the quick ones first
-        leased.sort(key=lambda letter: self._slow.get(letter.recipient, NEVER))
-        ended: set[str] = set()
+        slow: set[str] = set()
         silent: dict[str, str | None] = {}
         for letter in leased:
             with session_scope(engine, scope) as session:
@@ -383,18 +350,15 @@ class ProgramNews:
                 outcome = Outcome(letter, Fate.DEAD, "The program is told nothing any more.")
             elif letter.recipient in silent:
                 outcome = Outcome(letter, Fate.RETRY, silent[letter.recipient])
-            elif clock() >= self._over or letter.recipient in ended:
+            elif letter.recipient in slow:
                 outcome = Outcome(letter, Fate.UNTRIED)
             else:
                 began = clock()
                 outcome = self._post(letter, hook, tenant_id, began)
-                if clock() - began >= SLOW:
-                    self._slow[letter.recipient] = clock()
-                    ended.add(letter.recipient)
-                else:
-                    self._slow.pop(letter.recipient, None)
                 if outcome.fate is Fate.RETRY:
                     silent[letter.recipient] = outcome.reason
+                elif clock() - began >= SLOW:
+                    slow.add(letter.recipient)
             with session_scope(engine, scope) as session:
                 if hook is not None and outcome.reason == NO_MORE:
                     # that one: it may have got another address meanwhile
@@ -414,54 +378,15 @@ class ProgramNews:
             return Outcome(letter, Fate.RETRY, error.message)
         body = letter.body.encode()
         headers = sign(letter.key, body, key=key, now=now) | {"Content-Type": "application/json"}
-        parts = urlsplit(hook.address)
-        host, port = parts.hostname or "", parts.port
-        connection: HTTPConnection
-        if parts.scheme == "https":
-            context = ssl.create_default_context()
-            connection = HTTPSConnection(host, port, timeout=SECONDS / 2, context=context)
-        else:
-            connection = HTTPConnection(host, port, timeout=SECONDS / 2)
         try:
-            status = _answer(connection, parts.path or "/", body, headers)
-        except (OSError, HTTPException, ValueError) as error:
-            # the last: what no address can be, such as a host with an empty part
-            why = f"The program did not answer ({type(error).__name__})."
-            return Outcome(letter, Fate.RETRY, why)
-        finally:
-            connection.close()
+            status, _said = call("POST", hook.address, body, headers)
+        except NoAnswer as error:
+            return Outcome(letter, Fate.RETRY, f"The program did not answer ({error}).")
         if 200 <= status < 300:
             return Outcome(letter, Fate.SENT)
         if status == GONE:
             return Outcome(letter, Fate.DEAD, NO_MORE)
         return Outcome(letter, Fate.RETRY, f"The program refused it ({status}).")
-
-
-def _answer(connection: HTTPConnection, path: str, body: bytes, headers: dict[str, str]) -> int:
-    """Post, and give the status of the answer; what else it says is not read.
-
-    A socket's time-out is that of each reading, so that an answer that drips would hold the worker
-    for ever: when the time is over the line is cut. Raises OSError or HTTPException.
-    """
-    end = monotonic() + SECONDS
-    connection.connect()
-    line = connection.sock
-    line.settimeout(SECONDS)
-    late = Timer(max(0.0, end - monotonic()), _cut, (line,))
-    late.start()
-    try:
-        connection.request("POST", path, body, headers)
-        status = connection.getresponse().status
-    finally:
-        late.cancel()
-    if monotonic() >= end:
-        raise TimeoutError  # headers that were cut short look whole
-    return status
-
-
-def _cut(line: socket.socket) -> None:
-    with suppress(OSError):
-        socket.socket.shutdown(line, socket.SHUT_RDWR)
 
 
 def _target(session: Session, recipient: str) -> Any | None:

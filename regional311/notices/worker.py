@@ -49,11 +49,13 @@ class Errand:
 
     `do` gets the engine, the tenant and the clock, holds no transaction while it waits, and says
     how much it did. What it breaks is logged and tried again the next time, as with a chore.
+    `apart`: it waits for others so long that nothing else may wait for it.
     """
 
     name: str
     every_seconds: float
     do: Callable[[Engine, UUID, Callable[[], datetime]], int]
+    apart: bool = False
 
 
 def _now() -> datetime:
@@ -72,13 +74,39 @@ def work(
 ) -> Counter[Fate]:
     """Deliver every tenant's outbox until `stop_event` is set; `once` ends when nothing is due.
 
-    Chores come first, each at the start and then as often as it says. `complete` adds to letters
-    what holds at the moment at which they leave.
+    Chores come first, each at the start and then as often as it says; errands apart go on beside,
+    but with `once`. `complete` adds to letters what holds at the moment at which they leave.
 
     Returns how many attempts ended how. A database that is down is waited for; with `once` its
     error is raised.
     """
     stop = stop_event or threading.Event()
+    apart = [each for each in chores if isinstance(each, Errand) and each.apart and not once]
+    here = [each for each in chores if each not in apart]
+    threads = [
+        threading.Thread(target=_apart, args=(engine, each, stop, clock), name=each.name)
+        for each in apart
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        return _rounds(engine, settings, here, stop, clock, complete, once=once)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def _rounds(
+    engine: Engine,
+    settings: Settings,
+    chores: Sequence[Chore | Errand],
+    stop: threading.Event,
+    clock: Callable[[], datetime],
+    complete: Complete,
+    *,
+    once: bool,
+) -> Counter[Fate]:
     total: Counter[Fate] = Counter()
     done_at: dict[str, datetime] = {}
     while not stop.is_set():
@@ -88,8 +116,7 @@ def work(
         except DBAPIError as error:
             if once:
                 raise
-            log.warning("database_unreachable", error=type(error.orig).__name__)
-            stop.wait(OUTAGE_SECONDS)
+            _unreachable(error, stop)
             continue
         total += fates
         if not fates:
@@ -97,6 +124,27 @@ def work(
                 break
             stop.wait(POLL_SECONDS)
     return total
+
+
+def _apart(
+    engine: Engine, errand: Errand, stop: threading.Event, clock: Callable[[], datetime]
+) -> None:
+    try:
+        while not stop.is_set():
+            try:
+                _do_chores(engine, [errand], {}, stop=stop, clock=clock)
+            except DBAPIError as error:
+                _unreachable(error, stop)
+            stop.wait(errand.every_seconds)
+    except BaseException:
+        # a worker of which a part has died is begun again as a whole
+        stop.set()
+        raise
+
+
+def _unreachable(error: DBAPIError, stop: threading.Event) -> None:
+    log.warning("database_unreachable", error=type(error.orig).__name__)
+    stop.wait(OUTAGE_SECONDS)
 
 
 def visit_all(

@@ -29,7 +29,7 @@ from regional311.notices.delivery import (
 )
 from regional311.notices.handling import bring_back, dead, send_again, set_aside
 from regional311.notices.models import OutboxMessage
-from regional311.notices.worker import work
+from regional311.notices.worker import Chore, Errand, work
 from regional311.settings import Settings
 
 NOW = datetime(2026, 10, 5, 17, 0, tzinfo=UTC)
@@ -384,3 +384,29 @@ def test_a_letter_in_another_language() -> None:
     assert message["Content-Language"] == "vi"
     assert message["Subject"] == "Yêu cầu của bạn"
     assert message["Auto-Submitted"] == "auto-generated"
+
+
+def test_an_errand_apart_lets_nothing_wait(own_engine):
+    stop, quick, waited = threading.Event(), threading.Event(), []
+
+    def slow(_engine, _tenant_id, _clock) -> int:
+        waited.append(quick.wait(30))
+        stop.set()
+        return 0
+
+    def at_once(_session, _now) -> int:
+        quick.set()
+        return 0
+
+    chores = [Errand("slow", 1, slow, apart=True), Chore("quick", 1, at_once)]
+    work(own_engine, settings_for(None), stop_event=stop, chores=chores)
+    assert waited[:1] == [True]
+
+
+def test_a_worker_ends_as_a_whole_when_an_errand_apart_dies(own_engine, monkeypatch):
+    monkeypatch.setattr(threading, "excepthook", lambda _args: None)
+
+    def dies(_engine, _tenant_id, _clock) -> int:
+        raise RuntimeError
+
+    work(own_engine, settings_for(None), chores=[Errand("dies", 1, dies, apart=True)])
