@@ -29,7 +29,7 @@ from regional311.notices.wording import fill
 POSTED: Final = "accommodation:posted"
 """What the trail says when a letter is in the post."""
 
-HOLDS: Final[Mapping[str, str]] = {
+OUTCOMES: Final[Mapping[str, str]] = {
     "granted": "Granted",
     "granted_differently": "Granted in another way",
     "denied": "Not granted",
@@ -41,7 +41,7 @@ HOLDS: Final[Mapping[str, str]] = {
 }
 """How each outcome is said."""
 
-SAYS: Final[Mapping[str, str]] = {
+OPENINGS: Final[Mapping[str, str]] = {
     "accommodation_acknowledged": "Somebody at {partner} has {number} in hand.",
     "accommodation_decided": "{partner} has decided {number}: {outcome}.",
     "accommodation_news": "There is something new on {number} of {partner}.",
@@ -92,8 +92,8 @@ def paper_row(
             {"partner": paper.partner, "number": row.public_id, **values},
         )
 
-    holds = in_language(HOLDS[outcome], row.language) if outcome else ""
-    parts = [say(SAYS[event], outcome=holds), words.strip()]
+    holds = in_language(OUTCOMES[outcome], row.language) if outcome else ""
+    parts = [say(OPENINGS[event], outcome=holds), words.strip()]
     if event == "accommodation_acknowledged":
         parts.append(say(DECIDED_BY, day=day_in(row.decide_by, row.language)))
     if day is not None:

@@ -39,13 +39,16 @@ _OF_JSON: Final = (
 )
 _CURRENT: Final = "tenant_id = :tenant AND NOT isempty(recorded) AND upper(recorded) IS NULL"
 
+_AS_KNOWN: Final = """tenant_id = :tenant AND NOT isempty(recorded)
+    AND CASE WHEN CAST(:known_at AS timestamptz) IS NULL THEN upper(recorded) IS NULL
+        ELSE (lower(recorded) IS NULL OR lower(recorded) <= :known_at)
+            AND (upper(recorded) IS NULL OR upper(recorded) > :known_at) END"""
+"""Rates as they were known at an instant; now, where none is given."""
+
 _KNOWN: Final = f"""
 said AS MATERIALIZED (
     SELECT {_OF_ROW} FROM rates
-    WHERE tenant_id = :tenant AND NOT isempty(recorded)
-        AND CASE WHEN CAST(:known_at AS timestamptz) IS NULL THEN upper(recorded) IS NULL
-            ELSE (lower(recorded) IS NULL OR lower(recorded) <= :known_at)
-                AND (upper(recorded) IS NULL OR upper(recorded) > :known_at) END
+    WHERE {_AS_KNOWN}
         AND (CAST(:card AS text) IS NULL OR card_key = :card)
         AND (CAST(:activity AS text) IS NULL OR activity = :activity)
         AND (CAST(:channel AS text) IS NULL OR channel = :channel)
@@ -116,17 +119,14 @@ WHERE (NOT :with_gaps OR ({_WORK}) IN (
 ORDER BY {_WORK} LIMIT :limit
 """)
 
-_RATES_OF_WORK: Final = text("""
+_RATES_OF_WORK: Final = text(f"""
 SELECT r.* FROM rates r
 JOIN jsonb_to_recordset(CAST(:work AS jsonb)) AS w(card text, activity text, channel text,
     service text, language text, hours text)
     ON r.card_key = w.card AND r.activity = w.activity AND coalesce(r.channel, '') = w.channel
     AND coalesce(r.service_key, '') = w.service AND coalesce(r.language, '') = w.language
     AND r.hours = w.hours
-WHERE r.tenant_id = :tenant AND NOT isempty(r.recorded)
-    AND CASE WHEN CAST(:known_at AS timestamptz) IS NULL THEN upper(r.recorded) IS NULL
-        ELSE (lower(r.recorded) IS NULL OR lower(r.recorded) <= :known_at)
-            AND (upper(r.recorded) IS NULL OR upper(r.recorded) > :known_at) END
+WHERE {_AS_KNOWN}
 ORDER BY r.id
 """)
 

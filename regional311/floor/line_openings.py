@@ -32,8 +32,8 @@ def is_gone(published: Published, line: str) -> bool:
     return known is None or known.ended
 
 
-def is_open(published: Published, line: str, now: datetime) -> bool:
-    """Whether a line answers by itself now; one that is there no more is due at once, too."""
+def is_due(published: Published, line: str, now: datetime) -> bool:
+    """Whether who waits for a line can be seen to: it answers now, or is there no more."""
     return is_gone(published, line) or published.who_answers(line, now).kind == HERE
 
 
@@ -43,7 +43,7 @@ def tell_of_openings(session: TenantSession, now: datetime, *, url: str) -> int:
     if not lines:
         return 0
     region = published(session.connection().engine)
-    opened = [line for line in lines if is_open(region, line, now)]
+    opened = [line for line in lines if is_due(region, line, now)]
     later_rings.closed_again(session, lines.keys() - opened)
     answered = [line for line in opened if not is_gone(region, line)]
     letters: list[tuple[str, bool, Later]] = [

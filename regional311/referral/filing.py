@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -1201,7 +1201,9 @@ class Planner:
         """
         if not self.intake.files:
             return []
-        words = "note" in self.fields or ("problem" in self.fields and "location" in shared)
+        assert self.decision is not None
+        ref = f"{self.decision.target}/{self.decision.service}"
+        words = words_cross(self.fields, self.published.directory.find(ref))
         going = [
             each
             for each in self.intake.files
@@ -1436,6 +1438,15 @@ class Planner:
         if filed.code and self.url:
             return f"{self.url}/mine/{filed.code}"
         return f"{self.url}/track/{filed.token}" if filed.token and self.url else ""
+
+
+def words_cross(fields: Collection[str], service: Service | None) -> bool:
+    """Whether a person's words may cross with a service, and what they sent besides with them.
+
+    ``fields`` are those that may cross; of a place they may be told as the problem there.
+    """
+    bound = service is not None and service.place == "required"
+    return "note" in fields or (bound and "problem" in fields)
 
 
 def received_request(

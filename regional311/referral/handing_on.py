@@ -48,7 +48,14 @@ from regional311.intake.service import (
     tell_followers,
     update_row,
 )
-from regional311.referral.filing import Intake, NotAccepted, Place, preview, received_request
+from regional311.referral.filing import (
+    Intake,
+    NotAccepted,
+    Place,
+    preview,
+    received_request,
+    words_cross,
+)
 from regional311.referral.sending_on import verdict_of
 from regional311.referral.snapshot import Published
 from regional311.referral.splitting import services_for_parts
@@ -179,7 +186,7 @@ def hand_on(
         confidential=request.confidential or chosen.confidential,
         expected_at=request.expected_at,
     )
-    going = _words_go(allowed, bound=chosen.place == "required")
+    going = words_cross(allowed, chosen)
     _go(session, request, new, receiver_id, shared, going, so_far, HANDED, words, message, now)
     _say(session, receiver_id, request_id, message, now, followers)
     return chosen.tenant
@@ -223,10 +230,7 @@ def send_back(
     )
     slug, sender = published.slugs[request.tenant_id], published.slugs[sender_id]
     service = published.directory.find(f"{sender}/{theirs}")
-    going = _words_go(
-        _allowed(published, slug, sender, request),
-        bound=service is not None and service.place == "required",
-    )
+    going = words_cross(_allowed(published, slug, sender, request), service)
     _go(session, request, new, sender_id, {}, going, so_far, SENT_BACK, words, None, now)
     _say(session, sender_id, request_id, None, now, followers)
     return sender
@@ -248,14 +252,6 @@ def _allowed(
     kind, sender = published.partners[receiver].kind, published.partners[slug].kind
     on = published.today(slug, request.updated_at)
     return published.sharing(on).allowed("request", kind, consent=False, sender=sender)[0]
-
-
-def _words_go(allowed: Sequence[str], *, bound: bool) -> bool:
-    """Whether what the person says may cross, and with it what they sent besides their answers.
-
-    `bound`: whether the service is about a place.
-    """
-    return "note" in allowed or ("problem" in allowed and bound)
 
 
 def _shared(service: Service, request: ServiceRequest, allowed: Sequence[str]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from regional311.casework.accommodations import (
 )
 from regional311.casework.coordinators import terms_of
 from regional311.casework.hearing import LONGEST_ADDRESS, WAYS, CannotHear, way
-from regional311.casework.paper import HOLDS
+from regional311.casework.paper import OUTCOMES
 from regional311.database.session import TenantSession, acting_for
 from regional311.referral.decision import screen
 from regional311.referral.loop import working_days_after
@@ -81,7 +81,7 @@ STATE_WORDS: Final[Mapping[str, Any]] = {
     "decided": _("Decided"),
     "withdrawn": _("Taken back"),
 }
-OUTCOME_WORDS: Final[Mapping[str, Any]] = {key: _(said) for key, said in HOLDS.items()}
+OUTCOME_WORDS: Final[Mapping[str, Any]] = {key: _(said) for key, said in OUTCOMES.items()}
 WAY_WORDS: Final[Mapping[str, Any]] = {
     "email": _("By e-mail"),
     "text": _("By text to a mobile phone"),

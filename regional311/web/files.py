@@ -6,12 +6,21 @@ from typing import Any, Final
 
 import colander
 
-from regional311.intake.uploads import LARGEST_MEGABYTES, MEGABYTE, TYPES, FileRefused, upload
+from regional311.intake.uploads import (
+    LARGEST_MEGABYTES,
+    MEGABYTE,
+    TYPES,
+    FileRefused,
+    Upload,
+    upload,
+)
 from regional311.web.forms import FileWidget, SchemaNode
 from regional311.web.held import given_back, kept_with
 from regional311.web.i18n import _
 from regional311.web.telling import telling
 
+ACCEPTED: Final = ",".join(media_type for media_type, *_rest in TYPES)
+"""What browsers offer to choose from."""
 FILE: Final = "file"
 """The name of the field."""
 HINT: Final = _(
@@ -32,12 +41,17 @@ class _Sent(colander.SchemaType):
     def deserialize(self, node: Any, cstruct: Any) -> Any:
         if cstruct is colander.null:
             return given_back(self.request, self.owner, FILE) or colander.null
-        content = cstruct.file.read(LARGEST_MEGABYTES * MEGABYTE + 1)
-        try:
-            return upload(FILE, str(cstruct.filename or ""), content)
-        except FileRefused as error:
-            said = telling(self.request).translate(error.message)
-            raise colander.Invalid(node, said) from error
+        return taken(self.request, node, FILE, cstruct)
+
+
+def taken(request: Any, node: Any, key: str, sent: Any) -> Upload:
+    """Read and check a file that was sent. Raises `colander.Invalid`."""
+    content = sent.file.read(LARGEST_MEGABYTES * MEGABYTE + 1)
+    try:
+        return upload(key, str(sent.filename or ""), content)
+    except FileRefused as error:
+        said = telling(request).translate(error.message)
+        raise colander.Invalid(node, said) from error
 
 
 def file_node(
@@ -59,7 +73,7 @@ def file_node(
         title=title,
         description=HINT,
         widget=FileWidget(
-            accept=",".join(media_type for media_type, *_rest in TYPES),
+            accept=ACCEPTED,
             keeps=kept if keeps else None,
         ),
         missing=missing,

@@ -26,14 +26,8 @@ from regional311.catalog.definitions import conditions_said, limits_said
 from regional311.catalog.directory import Service
 from regional311.catalog.forms import Asked, Clause, Form, as_list, clauses_of, headed, said
 from regional311.intake.attachments import FileRow
-from regional311.intake.uploads import (
-    LARGEST_MEGABYTES,
-    MEGABYTE,
-    TYPES,
-    FileRefused,
-    Upload,
-    upload,
-)
+from regional311.intake.uploads import LARGEST_MEGABYTES, Upload
+from regional311.web.files import ACCEPTED, taken
 from regional311.web.forms import (
     CheckboxGroupWidget,
     DateTimeWidget,
@@ -85,19 +79,12 @@ class Answer(colander.SchemaType):
         if cstruct is colander.null:
             return colander.null
         if self.asked.kind == "file":
-            return self._file(node, cstruct)
+            return taken(self.asking.tell.request, node, self.asked.key, cstruct)
         try:
             found = self.asking.read(self.asked, cstruct)
         except Unfit as error:
             raise colander.Invalid(node, self.asking.wrong(error)) from error
         return colander.null if found is None else found
-
-    def _file(self, node: Any, sent: Any) -> Upload:
-        content = sent.file.read(LARGEST_MEGABYTES * MEGABYTE + 1)
-        try:
-            return upload(self.asked.key, str(sent.filename or ""), content)
-        except FileRefused as error:
-            raise colander.Invalid(node, self.asking.tell.translate(error.message)) from error
 
 
 class Asking:
@@ -206,7 +193,7 @@ class Asking:
                 return DateTimeWidget()
             case "file":
                 return FileWidget(
-                    accept=",".join(media_type for media_type, *_rest in TYPES),
+                    accept=ACCEPTED,
                     keeps=lambda: self._kept(asked),
                 )
             case "long_text":

@@ -12,7 +12,7 @@ from regional311.calendars import NeverOpens
 from regional311.cover import later_rings
 from regional311.cover.later_rings import REASONS, Later, Reach
 from regional311.errors import InvalidInput
-from regional311.floor.line_openings import is_gone, is_open
+from regional311.floor.line_openings import is_due, is_gone
 from regional311.floor.watching import confidential_contacts
 from regional311.identity.members import names_of
 from regional311.referral.snapshot import Line
@@ -103,7 +103,7 @@ def shown(tell: Telling, each: Later, names: Mapping[UUID, str]) -> dict[str, An
         "to": tell.partner(each.partner),
         "line": line.name if line else each.line,
         "gone": gone,
-        "open": is_open(tell.published, each.line, tell.request.now),
+        "open": is_due(tell.published, each.line, tell.request.now),
         "opens": None if line is None or gone else now_on(tell, line)["sentence"],
         "promised": tell.when(each.opens_at),
         "late": each.late_at is not None,
@@ -126,7 +126,7 @@ def of_desk(tell: Telling) -> dict[str, Any]:
     """
     session = tell.request.dbsession
     lines = later_rings.waited_for(session)
-    opened = {line for line in lines if is_open(tell.published, line, tell.request.now)}
+    opened = {line for line in lines if is_due(tell.published, line, tell.request.now)}
     found = later_rings.later(session, first=opened) if lines else []
     rows = _may_be_seen(tell, found)
     names = callers(tell, rows)

@@ -47,7 +47,7 @@ WHAT: Final = {
     "came_back": _("Came back: declined or ended"),
     "answer": _("Waits for your answer"),
     "follow_up": _("Ask what became of it"),
-    "line_open": _("The line is open: call back, and put through"),
+    "line_open": _("Call back who waits for a line"),
     "rule": _("A rule that decides does not work any more"),
 }
 VIEWS: Final = {
