@@ -528,10 +528,8 @@ def _base(
             return of, of.started_at, names, _of_need(of, chosen)
         case _:
             of = taken(tenant_id, chosen).c
-            return (
-                *(of, of.started_at, ("disposition", "language")),
-                [of.started_at >= chosen.first],
-            )
+            names = ("disposition", "language")
+            return of, of.started_at, names, [of.started_at >= chosen.first]
 
 
 def divided(session: TenantSession, name: str, chosen: Chosen) -> dict[str, list[tuple[str, int]]]:
