@@ -97,22 +97,29 @@ def extract_tables(
 ) -> Iterator[tuple[int, str, str, list[str]]]:
     """Give the words of some tables of a module, for Babel.
 
-    `names` are the tables, `keys` those of their entries that are wanted; left out: all.
+    `names` are the tables, `keys` those of their entries that are wanted; left out: all. A name
+    that the module does not have raises `LookupError`: its words would miss in every language.
     """
-    names = options["names"].split()
+    missing = set(options["names"].split())
+    names = frozenset(missing)
     wanted = options.get("keys", "").split()
     for node in ast.parse(source.read()).body:
         if not isinstance(node, (ast.Assign, ast.AnnAssign)):
             continue
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        if not any(isinstance(each, ast.Name) and each.id in names for each in targets):
+        found = {each.id for each in targets if isinstance(each, ast.Name)} & names
+        if not found:
             continue
+        missing -= found
         for value in _values(node.value, wanted):
             calls: list[ast.expr] = [each for each in ast.walk(value) if isinstance(each, ast.Call)]
             for part in calls or [value]:
                 for each in ast.walk(part):
                     if isinstance(each, ast.Constant) and isinstance(each.value, str):
                         yield each.lineno, "_", each.value, []
+    if missing:
+        gone = ", ".join(sorted(missing))
+        raise LookupError(f"babel.cfg names tables that are not there: {gone}")
 
 
 def _values(table: ast.expr | None, wanted: Collection[str]) -> Iterator[ast.expr]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from gettext import GNUTranslations
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,12 @@ def test_everything_that_the_public_pages_say_is_translated(language):
         if message.fuzzy or not all(forms(message)) or not forms(message)
     ]
     assert empty == []
+
+
+def test_a_table_that_was_renamed_is_missed_at_once():
+    source = BytesIO(b'OPENINGS = {"a": "Hello."}\n')
+    with pytest.raises(LookupError, match="names tables that are not there: SAYS"):
+        list(catalogues.extract_tables(source, (), (), {"names": "OPENINGS SAYS"}))
 
 
 def forms(message) -> list[str]:
