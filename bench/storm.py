@@ -207,23 +207,27 @@ class Tally:
     """Arrivals that were answered without a request, such as about the State's roads."""
     contacts: set[str] = field(default_factory=set)
     """Contacts that specialists began."""
-    letters: Counter[str] = field(default_factory=Counter)
-    """What the mail server took, by message id."""
-    promised: int = 0
-    """Letters that people asked for."""
+    promised: set[str] = field(default_factory=set)
+    """Addresses of those who asked to hear of the request whose number they were told."""
     taken: dict[str, list[float]] = field(default_factory=dict)
     """Seconds of each action of the desk."""
     errors: list[str] = field(default_factory=list)
     again: Counter[str] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def told(self, arrival: Arrival, number: str) -> None:
-        """Note the number that somebody was told; two different ones are an error."""
+    def told(self, arrival: Arrival, number: str, email: str | None) -> None:
+        """Note the number that somebody was told; two different ones are an error.
+
+        Who was told a number and gave an `email` is to hear of it there.
+        """
         with self.lock:
             if not number.startswith("R-"):
                 self.informed.add(arrival.key)
-            elif self.acknowledged.setdefault(arrival.key, number) != number:
+                return
+            if self.acknowledged.setdefault(arrival.key, number) != number:
                 self.errors.append(f"{arrival.key} was told two numbers")
+            if email is not None:
+                self.promised.add(email)
 
     def took(self, action: str, seconds: float) -> None:
         """Note how long an action of the desk took."""
@@ -391,8 +395,6 @@ class Person:
         """Three of ten want to hear by mail."""
         if self.chance.random() >= 0.3:
             return {}
-        with self.tally.lock:
-            self.tally.promised += 1
         address = f"{self.chance.getrandbits(48):x}@people.example"
         return {"email": address, "wants_updates": "true"}
 
@@ -443,7 +445,7 @@ class Specialist(Person):
         answers = self.browser.send_anyhow(f"{here}/need", form, self.again(), (200,))
         self.tally.took("file", time.perf_counter() - begun)
         number = _number(answers)
-        self.tally.told(arrival, number)
+        self.tally.told(arrival, number, form.get("email"))
         self._wait(pause)
         form = hidden(answers[-1].page, "wrap-up") | {"disposition": "request_filed", "note": ""}
         self._act("wrap up", "POST", f"{here}/wrap-up", form, pause)
@@ -481,7 +483,7 @@ class Visitor(Person):
             # others reported something here: this is something else
             form |= hidden(answers[0].page, "report") | {"same_as": "other"}
             answers = browser.send_anyhow(where, form, self.again(), (200,))
-        self.tally.told(arrival, _number(answers))
+        self.tally.told(arrival, _number(answers), form.get("email"))
         link = re.search(r"/track/[\w-]+", answers[0].page)
         if link is not None:
             browser.send("GET", link[0])
@@ -516,7 +518,7 @@ class Program(Person):
         if len(found) != 1 or found == {""}:
             raise Unexpected(f"no number, or several: {found}, {answers[0].page[:200]}")
         number = str(found.pop())
-        self.tally.told(arrival, number)
+        self.tally.told(arrival, number, mail.get("email"))
         if number.startswith("R-"):
             browser.send("GET", f"/{CITY}/open311/v2/requests/{number}.json")
 
@@ -537,7 +539,7 @@ def run(site: Site, minutes: float = MINUTES) -> list[Figure]:
         with _served(site, mail_port, log) as port:
             begun = datetime.now(UTC)
             key = _key(site)
-            warm, quiet, storm = Tally(), Tally(), Tally(letters=letters)
+            warm, quiet, storm = Tally(), Tally(), Tally()
             staff = [Specialist(port, storm, email, password) for email in people]
             alone = staff[0]
             lull = [Arrival(0, f"quiet/{at}", each.row) for at, each in enumerate(coming)]
@@ -562,8 +564,7 @@ def run(site: Site, minutes: float = MINUTES) -> list[Figure]:
         calm = f"{p95(before) * 1000:7.0f}" if before and len(before) > 1 else "      -"
         print(f"    {action:<20} p95 {calm} ms quiet, {p95(each) * 1000:7.0f} ms in the storm")
     calm, rough = p95(quiet.durations()), p95(storm.durations())
-    letters_sent = sum(letters.values())
-    promised = sum(each.promised for each in (warm, quiet, storm))
+    promised = warm.promised | quiet.promised | storm.promised
     return [
         Figure(f"requests in {minutes:g} min", len(coming), ""),
         Figure("answered", len(storm.acknowledged) + len(storm.informed), "", at_least=len(coming)),
@@ -574,10 +575,9 @@ def run(site: Site, minutes: float = MINUTES) -> list[Figure]:
         Figure("numbers told to two", doubled, "", at_most=0),
         Figure("contacts too few or too many", abs(_contacts(site, begun) - contacts), "", None, 0),
         Figure("letters that wait or are dead", pending, "", at_most=0),
-        Figure("letters that came twice", sum(each - 1 for each in letters.values()), "", None, 0),
-        Figure(
-            "letters to those who asked, short by", max(0, promised - letters_sent), "", None, 0
-        ),
+        Figure("letters that came twice", letters.twice, "", at_most=0),
+        Figure("asked to hear of it", len(promised), ""),
+        Figure("asked to hear of it, and did not", len(promised - letters.reached), "", None, 0),
         Figure("seconds until all were served", seconds, "s"),
         Figure("desk, p95 when quiet", calm * 1000, "ms"),
         Figure("desk, p95 in the storm", rough * 1000, "ms"),
@@ -689,26 +689,31 @@ def _key(site: Site) -> str:
 
 
 class _Letters:
-    """Takes every letter, and counts them by message id."""
+    """Takes every letter: which were there before by their message ids, and whom they reached."""
 
     def __init__(self) -> None:
-        self.counted: Counter[str] = Counter()
+        self.seen: set[str] = set()
+        self.twice = 0
+        self.reached: set[str] = set()
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
-        """Count a letter."""
+        """Take a letter."""
         head = envelope.content.decode(errors="replace").partition("\r\n\r\n")[0]
         found = re.search(r"(?im)^message-id:\s*(\S+)", head)
-        self.counted[found[1] if found else head] += 1
+        name = found[1] if found else head
+        self.twice += name in self.seen
+        self.seen.add(name)
+        self.reached.update(each.lower() for each in envelope.rcpt_tos)
         return "250 2.0.0 Kept"
 
 
 @contextmanager
-def _mail_server() -> Iterator[tuple[int, Counter[str]]]:
+def _mail_server() -> Iterator[tuple[int, _Letters]]:
     letters = _Letters()
     controller = Controller(letters, hostname="127.0.0.1", port=_free_port())
     controller.start()
     try:
-        yield controller.port, letters.counted
+        yield controller.port, letters
     finally:
         controller.stop()
 
