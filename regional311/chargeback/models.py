@@ -262,11 +262,11 @@ class StatementItem(Base):
     """A leaf of a line: one priced piece of work, on both sides.
 
     The issuer's row names the usage event; the payer's has only a pseudonymous contact reference.
+    That its line is there is checked once for all items of a statement, by a trigger.
     """
 
     __tablename__ = "statement_items"
     __table_args__ = (
-        tenant_reference("statement_lines", "line_id"),
         Index(None, "tenant_id", "line_id", "occurred_at", "id"),
         {"info": APPEND_ONLY},
     )

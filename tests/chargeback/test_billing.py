@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from regional311.allocation.shares import SharesDoNotSum
 from regional311.calendars import Period
@@ -419,6 +419,32 @@ def test_the_application_cannot_change_what_was_issued(october):
                     october.of(slug) as session,
                 ):
                     session.execute(text(statement))
+
+
+@pytest.mark.parametrize("whose", ["nobody's", "a neighbour's"])
+def test_an_item_has_a_line_of_its_own_partner(october, whose):
+    _, drafts = rate_and_draft(october)
+    through(october, "city", drafts)
+    line = uuid4()
+    if whose == "a neighbour's":
+        theirs, ours = (
+            {row.id for row in rows(october, slug, "SELECT id FROM statement_lines")}
+            for slug in ("city", "county")
+        )
+        line = min(theirs - ours)
+    with (
+        pytest.raises(IntegrityError, match=f"no statement line {line}"),
+        october.of("county") as session,
+    ):
+        session.execute(
+            text(
+                "INSERT INTO statement_items (tenant_id, id, line_id, contact_reference,"
+                " occurred_at, activity, channel, language, after_hours, quantity, amount)"
+                " SELECT tenant_id, uuidv7(), CAST(:line AS uuid), contact_reference, occurred_at,"
+                " activity, channel, language, after_hours, quantity, amount FROM statement_items"
+            ),
+            {"line": line},
+        )
 
 
 def test_a_line_added_to_an_issued_statement_is_noticed(october):
