@@ -143,11 +143,21 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
     from regional311.notices.leaving import leaving
     from regional311.notices.worker import Chore, Errand
     from regional311.referral import backtest
-    from regional311.referral.external_delivery import Errands
+    from regional311.referral.external_delivery import Errands, Taking
     from regional311.referral.reminders import come_back, end_consents, keep_loops
     from regional311.referral.rule_watch import watch_rules
-    from regional311.referral.snapshot import published
+    from regional311.referral.snapshot import Published, published
     from regional311.settlement.reminders import remind as remind_payers
+    from regional311.web.answer_links import links_of
+
+    def followers(known: Published) -> Followers:
+        return Followers(
+            known.names_of_all,
+            settings.url,
+            in_language,
+            wording=known.wording,
+            service=known.service_name,
+        )
 
     return [
         Chore("cover", 15, cover_due),
@@ -179,7 +189,11 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
             60,
             lambda session, at: publish_on_their_day(session, at, url=settings.url),
         ),
-        Errand("outside_systems", 2, Errands(settings)),
+        Errand(
+            "outside_systems",
+            2,
+            Errands(settings, Taking(links_of(settings), followers)),
+        ),
         Errand(
             "bulk_changes",
             0.5,
@@ -187,13 +201,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
                 engine,
                 tenant_id,
                 clock,
-                followers=lambda engine: Followers(
-                    published(engine).names_of_all,
-                    settings.url,
-                    in_language,
-                    wording=published(engine).wording,
-                    service=published(engine).service_name,
-                ),
+                followers=lambda engine: followers(published(engine)),
             ),
         ),
         Errand("texts", 1, Texts(settings, leaving(settings, with_emergencies))),

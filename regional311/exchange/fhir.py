@@ -11,6 +11,7 @@ does not know is left alone, as FHIR asks, but a modifier that it does not under
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -76,6 +77,18 @@ LONGEST_TITLE: Final = 200
 
 LONGEST_CODE: Final = 35
 """Characters of a language's code."""
+
+DEEPEST: Final = 8
+"""Objects and lists within each other in one shared field."""
+
+LARGEST_NUMBER: Final = 2**53
+"""Beyond it a number is not the same in every system."""
+
+_NO_TEXT: Final = re.compile("[\0\ud800-\udfff]")
+"""What cannot be kept: the end of a text, and halves of a character."""
+
+
+TOO_DEEP: Final = "is nested too deeply."
 
 
 class Fault(InvalidInput):
@@ -584,11 +597,38 @@ def _field(node: _Node) -> tuple[str, Any]:
     parts = {each.object()["url"].text(): each.object() for each in node.each(5)}
     if parts.keys() != {"key", "value"}:
         raise Fault(node.path, "needs key and value.", "required")
-    text = parts["value"]["valueString"]
+    key, text = parts["key"]["valueCode"].text(), parts["value"]["valueString"]
     try:
-        return parts["key"]["valueCode"].text(), json.loads(text.text())
+        value = json.loads(text.text(), parse_constant=_no_number)
     except ValueError:
         raise Fault(text.path, "is not JSON.", "value") from None
+    except RecursionError:
+        raise Fault(text.path, TOO_DEEP, "structure") from None
+    _check_kept(value, text.path)
+    return key, value
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(name)
+
+
+def _check_kept(value: Any, path: str, depth: int = 0) -> None:
+    """Refuse what is written within a text and could not be kept or sent on as it is."""
+    if depth > DEEPEST:
+        raise Fault(path, TOO_DEEP, "structure")
+    match value:
+        case str():
+            if _NO_TEXT.search(value):
+                raise Fault(path, "has a character that no text has.", "value")
+        case int() | float():
+            if not -LARGEST_NUMBER <= value <= LARGEST_NUMBER:
+                raise Fault(path, "has a number that is too large.", "value")
+        case list():
+            for each in value:
+                _check_kept(each, path, depth + 1)
+        case dict():
+            for each in (*value, *value.values()):
+                _check_kept(each, path, depth + 1)
 
 
 def _who(node: _Node) -> str:
@@ -643,7 +683,7 @@ class _Node:
             raise self._wrong("a text")
         if len(self.value) > LONGEST:
             raise Fault(self.path, f"is longer than {LONGEST} characters.", "too-long")
-        if "\0" in self.value:
+        if _NO_TEXT.search(self.value):
             raise Fault(self.path, "has a character that no text has.", "value")
         return self.value
 

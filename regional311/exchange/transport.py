@@ -121,7 +121,7 @@ def ask(
         raise Unreachable("The other system's answer is too large.")
     try:
         return Reply(status, json.loads(answered) if answered else None)
-    except ValueError:
+    except (ValueError, RecursionError):
         return Reply(status, None)
 
 

@@ -56,9 +56,17 @@ CHANNEL: Final = "app"
 
 
 NOTE_PATH: Final = "Task.note"
+SHARED_PATH: Final = "ServiceRequest.extension"
+PLACES: Final = ("place", "location")
+"""Shared fields that say where: an object with text, latitude and longitude."""
+
 NOT_WITHOUT_CONSENT: Final = "what is written may cross only with a Consent that holds."
 A_DAY: Final = timedelta(days=1)
 """A day begins earlier elsewhere: a paper of tomorrow's date there was signed."""
+
+
+AHEAD: Final = timedelta(minutes=5)
+"""How far another system's clock may be ahead; what it says of later was said now."""
 
 
 class Overtaken(Conflict):
@@ -299,7 +307,7 @@ def _open(
             subject_id=referral_id,
             detail={"from": slug, "service": handover.service, "system": str(system.id)},
         ),
-        _task(tenant_id, system, referral_id, progress, version, now, progress.changed_at),
+        _task(tenant_id, system, referral_id, progress, version, now, _said_at(progress, now)),
     )
     with acting_for(session, receiver_id):
         put(session, *received)
@@ -391,7 +399,29 @@ def minimised(
         for key, value in handover.shared.items()
         if key in fields or key == CONTACT_PROHIBITED
     }
+    for key in PLACES:
+        if shared.get(key) is not None:
+            _check_place(shared[key])
     return shared, days
+
+
+def _check_place(value: Any) -> None:
+    """Refuse a place that is none: its words are a text, its degrees are numbers."""
+    if not isinstance(value, dict):
+        raise Fault(SHARED_PATH, "must be a place: text, latitude and longitude.", "value")
+    words = value.get("text")
+    if words is not None and not isinstance(words, str):
+        raise Fault(SHARED_PATH, "the text of the place must be a text.", "value")
+    for name, most in (("latitude", 90), ("longitude", 180)):
+        degrees = value.get(name)
+        if degrees is None:
+            continue
+        try:
+            good = not isinstance(degrees, (bool, list, dict)) and abs(float(degrees)) <= most
+        except ValueError:
+            good = False
+        if not good:
+            raise Fault(SHARED_PATH, f"the {name} of the place must be degrees.", "value")
 
 
 def _holds(agreed: Agreed | None, now: datetime) -> bool:
@@ -449,8 +479,8 @@ def _apply(
             ExchangeTask.tenant_id == tenant_id, ExchangeTask.id == referral_id
         )
     ).one()
-    said_at = progress.changed_at
-    if task.heard_at is not None and said_at is not None and said_at <= task.heard_at:
+    said_at = _said_at(progress, now)
+    if _is_old(said_at, task.heard_at, now):
         if progress.notes:
             heard(None)
         return
@@ -493,6 +523,23 @@ def _apply(
             followers=followers,
         )
     heard(said_at)
+
+
+def _said_at(progress: Progress, now: datetime) -> datetime | None:
+    """When it was said, on their clock; a clock that is far ahead cannot be right."""
+    at = progress.changed_at
+    return now if at is not None and at > now + AHEAD else at
+
+
+def _is_old(said_at: datetime | None, heard_at: datetime | None, now: datetime) -> bool:
+    """Whether something is no newer than what was taken.
+
+    Where only what was heard before lies ahead of our clock, theirs was put right in between: what
+    they say since then is newer, whatever the hours.
+    """
+    if said_at is None or heard_at is None or said_at > heard_at:
+        return False
+    return heard_at <= now or said_at > now
 
 
 def _take_notes(

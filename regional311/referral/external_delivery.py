@@ -6,17 +6,20 @@ recorded in another. Only what holds now is told, as often as it takes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any, Final
-from urllib.parse import quote
-from uuid import UUID
+from urllib.parse import quote, urljoin, urlsplit
+from uuid import UUID, uuid5
 
+import structlog
 from sqlalchemy import Engine, Select, and_, or_, select, true, update
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from regional311.audit.models import AuditEvent
-from regional311.database.ids import new_id
 from regional311.database.rows import new_row, put, send
 from regional311.database.session import (
     Scope,
@@ -29,6 +32,7 @@ from regional311.errors import DomainError
 from regional311.exchange import service as exchange
 from regional311.exchange import systems
 from regional311.exchange.fhir import (
+    RESOURCES,
     URI,
     Agreed,
     Handover,
@@ -41,9 +45,11 @@ from regional311.exchange.models import Envelope, ExchangeTask
 from regional311.exchange.sealing import SealBroken
 from regional311.exchange.systems import Opened, System
 from regional311.exchange.transport import AddressRefused, Reply, Unreachable, ask
+from regional311.intake.service import NO_FOLLOWERS, Followers
 from regional311.referral import lifecycle, papers
-from regional311.referral.external import NOTE_PATH, receive
+from regional311.referral.external import AHEAD, NOTE_PATH, Overtaken, receive
 from regional311.referral.models import Referral, ReferralMessage
+from regional311.referral.sending import AnswerLink
 from regional311.referral.snapshot import Published, published
 from regional311.settings import Settings
 
@@ -63,6 +69,29 @@ INSIDE: Final = ("answers",)
 FINAL: Final = (400, 404, 409, 410, 413, 415, 422)
 """Answers that another attempt would not change."""
 
+MOST_PAGES: Final = 20
+"""Pages of one search that are read in a round; the next round goes on."""
+
+ASKED: Final = 3
+"""Resources that are asked for one by one, for each Task."""
+
+LEADS_TO: Final = ("focus", "for", "subject", "supportingInfo")
+"""Elements that lead from a Task to what belongs to it."""
+
+UNREADABLE: Final = "Unreadable"
+UNDATED: Final = "A Task of the other system says no time at which it was changed: it was left."
+ELSEWHERE: Final = "The next page of the other system's search is at another host."
+IN_A_CIRCLE: Final = "The pages of the other system's search lead back to each other."
+OUT_OF_ORDER: Final = (
+    "The other system has more Tasks than one search brings, and gives them in no order."
+)
+UNEXPECTED: Final = (
+    "Something in this connection failed that should not; whoever runs this sees it."
+)
+
+log: Final = structlog.get_logger("regional311.referral")
+_LOGICAL: Final = re.compile(r"[A-Za-z]+/[A-Za-z0-9.-]{1,64}", re.ASCII)
+
 
 NOTES_REFUSED: Final = (
     "What was written about it may not cross there without consent; say it by telephone."
@@ -77,6 +106,22 @@ class Letter:
     attempt: int
     version: int
     content: dict[str, Any]
+
+
+def _no_followers(_known: Published) -> Followers:
+    return NO_FOLLOWERS
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """With what messages about referrals that were fetched are written, as of those that came in.
+
+    ``link`` makes the addresses at which a receiver answers; ``followers`` says how people are
+    written to.
+    """
+
+    link: AnswerLink | None = None
+    followers: Callable[[Published], Followers] = _no_followers
 
 
 # --- out ------------------------------------------------------------------------------------------
@@ -352,21 +397,31 @@ class Errands:
     about in another way is found within :data:`WHOLE`.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, taking: Taking | None = None) -> None:
         self._settings = settings
+        self._taking = taking or Taking()
         self._looked_at_all: dict[UUID, datetime] = {}
 
     def __call__(self, engine: Engine, tenant_id: UUID, clock: Callable[[], datetime]) -> int:
         """Go one round for a partner."""
         now, before = clock(), self._looked_at_all.get(tenant_id)
         whole = before is None or now - before >= WHOLE
-        done = run_errand(
-            engine,
-            tenant_id,
-            clock,
-            settings=self._settings,
-            lately=None if whole else now - LATELY,
-        )
+        try:
+            done = run_errand(
+                engine,
+                tenant_id,
+                clock,
+                settings=self._settings,
+                lately=None if whole else now - LATELY,
+                taking=self._taking,
+            )
+        except Exception as error:  # what one partner's system does stops no other's
+            if is_outage(error):
+                raise
+            log.warning("errand_failed", tenant=str(tenant_id), error=type(error).__name__)
+            with session_scope(engine, Scope(tenant_id)) as session:
+                systems.note_current(session, problem=UNEXPECTED)
+            return 0
         if whole:
             self._looked_at_all[tenant_id] = now
         return done
@@ -379,6 +434,7 @@ def run_errand(
     *,
     settings: Settings,
     lately: datetime | None = None,
+    taking: Taking | None = None,
 ) -> int:
     """Tell a partner's system what it has not heard, and fetch from one that cannot be told here.
 
@@ -401,7 +457,7 @@ def run_errand(
     if found.system.way == "we_poll" and (
         found.system.polled_at is None or clock() - found.system.polled_at >= POLL
     ):
-        done += fetch(engine, scope, found, clock, settings)
+        done += fetch(engine, scope, found, clock, settings, taking)
     return done
 
 
@@ -431,6 +487,11 @@ def _tell(
                 problem = down = str(error)
             except AddressRefused as error:
                 problem = down = error.message
+            except Exception as error:  # noqa: BLE001 - one message stops no other
+                log.warning(
+                    "message_failed", system=str(found.system.id), error=type(error).__name__
+                )
+                problem = UNEXPECTED
             else:
                 problem, final = judged(reply), reply.status in FINAL
         with session_scope(engine, scope) as session:
@@ -492,9 +553,25 @@ def _ask(
     query: str = "",
     content: Any = None,
 ) -> Reply:
+    path = f"{urlsplit(found.system.address or '').path}{path}"
+    return _ask_at(found, method, path, now, settings, query=query, content=content)
+
+
+def _ask_at(
+    found: Opened,
+    method: str,
+    path: str,
+    now: datetime,
+    settings: Settings,
+    *,
+    query: str = "",
+    content: Any = None,
+) -> Reply:
+    """Ask for a whole path of the system's host."""
+    base = urlsplit(found.system.address or "")
     return ask(
         method,
-        f"{found.system.address}{path}",
+        f"{base.scheme}://{base.netloc}{path}",
         hosts=settings.exchange_hosts,
         key_id=found.system.key_id,
         secret=found.secret,
@@ -554,70 +631,226 @@ def dead_tasks(session: TenantSession, system_id: UUID, *, limit: int = PAGE) ->
 # --- fetching -------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A Task that another system has, with the resources that it leads to."""
+
+    updated_at: datetime
+    task_id: str
+    bundle: dict[str, Any]
+
+
+@dataclass
+class Round:
+    """What was read of a search: its Tasks, and whether that was all, in which order."""
+
+    tasks: list[Fetched]
+    problem: str | None = None
+    whole: bool = False
+
+    @property
+    def in_order(self) -> bool:
+        """Whether nothing that was not read can be older than what was."""
+        times = [each.updated_at for each in self.tasks]
+        return self.whole or all(a <= b for a, b in pairwise(times))
+
+
 def fetch(
     engine: Engine,
     scope: Scope,
     found: Opened,
     clock: Callable[[], datetime],
     settings: Settings,
+    taking: Taking | None = None,
 ) -> int:
     """Fetch what another system has for the partner, page by page; say how much was taken.
 
     Each is taken in a transaction of its own together with how far we came. What is refused is
     noted, shown to people, and not asked for again; their side still has it.
     """
-    done, cursor = 0, found.system.cursor
-    while True:
-        since = f"_lastUpdated=gt{quote(cursor.isoformat(), safe='')}&" if cursor else ""
+    cursor = found.system.cursor
+    read = _read(found, cursor, clock, settings)
+    # of a search that broke off and went backwards, what is older may be among the rest
+    moves = read.in_order
+    fresh = [each for each in read.tasks if cursor is None or each.updated_at > cursor]
+    done = 0
+    for each in sorted(fresh, key=lambda one: one.updated_at):
+        done += _take(engine, scope, found.system, each, clock, taking or Taking(), moves=moves)
+    with session_scope(engine, scope) as session:
+        systems.note(session, found.system.id, polled_at=clock(), problem=read.problem)
+    return done
+
+
+def _read(
+    found: Opened, cursor: datetime | None, clock: Callable[[], datetime], settings: Settings
+) -> Round:
+    """Read a search with its further pages, at most :data:`MOST_PAGES` of them."""
+    read = Round([])
+    since = f"_lastUpdated=gt{quote(cursor.isoformat(), safe='')}&" if cursor else ""
+    wanted = "_sort=_lastUpdated&_include=Task:focus&_include=Task:patient"
+    path, query = (
+        f"{urlsplit(found.system.address or '').path}/Task",
+        f"{since}{wanted}&_count={PAGE}",
+    )
+    seen: set[tuple[str, str]] = set()
+    while (path, query) not in seen and len(seen) < MOST_PAGES:
+        seen.add((path, query))
         try:
-            reply = _ask(found, "GET", "/Task", clock(), settings, query=f"{since}_count={PAGE}")
-            problem = judged(reply)
+            reply = _ask_at(found, "GET", path, clock(), settings, query=query)
+            read.problem = judged(reply) or _no_search(reply.content)
+            if read.problem is not None:
+                return read
+            tasks, undated = _tasks(reply.content)
+            read.tasks += [
+                _completed(found, each, clock, settings)
+                if cursor is None or each.updated_at > cursor
+                else each
+                for each in tasks
+            ]
         except (Unreachable, AddressRefused) as error:
-            problem = str(error)
-        if problem is not None:
-            with session_scope(engine, scope) as session:
-                systems.note(session, found.system.id, problem=problem, polled_at=clock())
-            return done
-        entries = _entries(reply.content)
-        for updated_at, bundle in entries:
-            done += _take(engine, scope, found.system, updated_at, bundle, clock)
-            cursor = updated_at
-        if len(entries) < PAGE:
-            with session_scope(engine, scope) as session:
-                systems.note(session, found.system.id, polled_at=clock(), problem=None)
-            return done
+            read.problem = str(error)
+            return read
+        if undated:
+            read.problem = UNDATED
+        following = _next(reply.content)
+        if following is None:
+            read.whole = True
+            return read
+        onward = _same_host(found.system.address or "", path, query, following)
+        if onward is None:
+            read.problem = ELSEWHERE
+            return read
+        path, query = onward
+    if (path, query) in seen:
+        read.problem, read.whole = IN_A_CIRCLE, True
+    elif not read.in_order:
+        read.problem = OUT_OF_ORDER
+    return read
 
 
-def _entries(content: Any) -> list[tuple[datetime, dict[str, Any]]]:
-    """Put each Task of a search with the resources that it leads to, the oldest change first."""
-    entries = content.get("entry") if isinstance(content, dict) else None
-    resources = [
-        entry["resource"]
-        for entry in entries or ()
-        if isinstance(entry, dict) and isinstance(entry.get("resource"), dict)
-    ]
-    by_reference = {f"{each.get('resourceType')}/{each.get('id')}": each for each in resources}
-    found = []
-    for task in resources:
-        if task.get("resourceType") != "Task":
+def _no_search(content: Any) -> str | None:
+    if isinstance(content, dict) and content.get("resourceType") == "Bundle":
+        return None
+    return "The other system's answer to a search is no Bundle."
+
+
+def _next(content: dict[str, Any]) -> str | None:
+    """The address of the next page of a search."""
+    links = content.get("link")
+    for each in links if isinstance(links, list) else ():
+        if isinstance(each, dict) and each.get("relation") == "next":
+            return each["url"] if isinstance(each.get("url"), str) else None
+    return None
+
+
+def _same_host(address: str, path: str, query: str, url: str) -> tuple[str, str] | None:
+    """The path and query of a further page; None when it is not where the system itself is.
+
+    >>> _same_host("https://a.example/fhir", "/fhir/Task", "", "https://a.example/fhir?page=2")
+    ('/fhir', 'page=2')
+    >>> _same_host("https://a.example/fhir", "/fhir/Task", "", "?page=2")
+    ('/fhir/Task', 'page=2')
+    >>> _same_host("https://a.example/fhir", "/fhir/Task", "", "https://b.example/?page=2") is None
+    True
+    """
+    base = urlsplit(address)
+    try:
+        onward = urlsplit(urljoin(f"{base.scheme}://{base.netloc}{path}?{query}", url))
+        same = (onward.hostname, onward.port) == (base.hostname, base.port)
+    except ValueError:
+        return None
+    if not same or not (onward.path + onward.query).isascii() or " " in url:
+        return None
+    return onward.path, onward.query
+
+
+def _tasks(content: dict[str, Any]) -> tuple[list[Fetched], bool]:
+    """Put each Task of a search with the resources that it leads to; say if one had no time."""
+    entries = content.get("entry")
+    by_reference: dict[str, dict[str, Any]] = {}
+    tasks = []
+    for entry in entries if isinstance(entries, list) else ():
+        resource = entry.get("resource") if isinstance(entry, dict) else None
+        if not isinstance(resource, dict) or resource.get("resourceType") not in RESOURCES:
             continue
+        by_reference[f"{resource['resourceType']}/{resource.get('id')}"] = resource
+        if isinstance(entry.get("fullUrl"), str):
+            by_reference[entry["fullUrl"]] = resource
+        if resource["resourceType"] == "Task":
+            tasks.append(resource)
+    found, undated = [], False
+    for task in tasks:
+        updated_at = _updated_at(task)
+        if updated_at is None:
+            undated = True
+            continue
+        bundle = _gathered(task, by_reference.get)
+        found.append(Fetched(updated_at, str(task.get("id")), bundle))
+    return found, undated
+
+
+def _updated_at(task: dict[str, Any]) -> datetime | None:
+    """When a Task was changed, on their clock; a time without a zone is taken as UTC."""
+    meta = task.get("meta")
+    for said in (
+        meta.get("lastUpdated") if isinstance(meta, dict) else None,
+        task.get("lastModified"),
+    ):
         try:
-            updated_at = datetime.fromisoformat(task["meta"]["lastUpdated"])
-        except (KeyError, TypeError, ValueError):
+            at = datetime.fromisoformat(str(said))
+        except ValueError:
             continue
-        belongs = [task]
-        # the list grows while it is walked: a consent is named by the request
-        for each in belongs:
-            for name in ("focus", "for", "supportingInfo"):
-                belongs.extend(
-                    by_reference[reference]
-                    for reference in _references(each.get(name))
-                    if reference in by_reference and by_reference[reference] not in belongs
-                )
-        entry = [{"resource": each} for each in belongs]
-        bundle = {"resourceType": "Bundle", "type": "collection", "entry": entry}
-        found.append((updated_at, bundle))
-    return sorted(found, key=lambda each: each[0])
+        if 1900 <= at.year <= 9000:
+            return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    return None
+
+
+def _gathered(
+    task: dict[str, Any], look_up: Callable[[str], dict[str, Any] | None]
+) -> dict[str, Any]:
+    """A Task with what it leads to, one resource of each kind."""
+    belongs = {"Task": task}
+    # it grows while it is walked: a consent is named by the request
+    for kind in RESOURCES:
+        each = belongs.get(kind, {})
+        for name in LEADS_TO:
+            for reference in _references(each.get(name)):
+                resource = look_up(_plain(reference)) or look_up(reference)
+                if resource is not None:
+                    belongs.setdefault(str(resource["resourceType"]), resource)
+    entry = [{"resource": each} for each in belongs.values()]
+    return {"resourceType": "Bundle", "type": "collection", "entry": entry}
+
+
+def _completed(
+    found: Opened, task: Fetched, clock: Callable[[], datetime], settings: Settings
+) -> Fetched:
+    """Ask once for what a Task leads to and its page did not have: a server need not include it."""
+    here: dict[str, dict[str, Any]] = {
+        each["resource"]["resourceType"]: each["resource"] for each in task.bundle["entry"]
+    }
+    asked: dict[str, Any] = {}
+
+    def look_up(reference: str) -> dict[str, Any] | None:
+        kind = reference.partition("/")[0]
+        if kind in here:
+            return here[kind]
+        if kind not in RESOURCES or _LOGICAL.fullmatch(reference) is None or len(asked) >= ASKED:
+            return None
+        if reference not in asked:
+            reply = _ask(found, "GET", f"/{reference}", clock(), settings)
+            content = reply.content if isinstance(reply.content, dict) else {}
+            is_one = reply.status == 200 and content.get("resourceType") == kind
+            asked[reference] = content if is_one else None
+        one: dict[str, Any] | None = asked[reference]
+        return one
+
+    bundle = _gathered(here["Task"], look_up)
+    have = {each["resource"]["resourceType"] for each in bundle["entry"]}
+    for kind, resource in here.items():
+        if kind not in have:
+            bundle["entry"].append({"resource": resource})
+    return replace(task, bundle=bundle)
 
 
 def _references(value: Any) -> list[str]:
@@ -628,24 +861,73 @@ def _references(value: Any) -> list[str]:
     ]
 
 
+def _plain(reference: str) -> str:
+    """A reference as kind and id, whatever address stands before and version behind.
+
+    >>> _plain("https://a.example/fhir/ServiceRequest/7/_history/2"), _plain("Patient/1")
+    ('ServiceRequest/7', 'Patient/1')
+    """
+    parts = reference.partition("/_history/")[0].split("/")
+    return "/".join(parts[-2:])
+
+
 def _take(
     engine: Engine,
     scope: Scope,
     system: System,
-    updated_at: datetime,
-    bundle: dict[str, Any],
+    task: Fetched,
     clock: Callable[[], datetime],
+    taking: Taking,
+    *,
+    moves: bool,
 ) -> int:
-    known = published(engine)
+    """Take one Task; ``moves`` when what is older than it has been read, too."""
+    # what their clock says of the future would hide all that comes until then
+    cursor = {"cursor": min(task.updated_at, clock() + AHEAD)} if moves else {}
     try:
+        known = published(engine)
         with session_scope(engine, scope) as session:
             # first, so that two that fetch take turns
-            systems.note(session, system.id, cursor=updated_at, heard_at=clock())
-            receive(session, system, bundle, now=clock(), known=known)
-    except DomainError as error:
+            systems.note(session, system.id, **cursor, heard_at=clock())
+            try:
+                receive(
+                    session,
+                    system,
+                    task.bundle,
+                    now=clock(),
+                    known=known,
+                    followers=taking.followers(known),
+                    link=taking.link,
+                )
+            except Overtaken as error:
+                # what it came with is kept, and so is that it does not follow
+                _refused(session, system, task, error.code, clock())
+                return 0
+    except Exception as error:  # one message of theirs stops no other
+        if is_outage(error):
+            raise
+        code = UNREADABLE
+        if isinstance(error, DomainError):
+            code = error.code
+        else:
+            log.warning("message_failed", system=str(system.id), error=type(error).__name__)
         with session_scope(engine, scope) as session:
-            what = f"refused:{error.code}"
-            systems.receipt(session, system.id, str(new_id()), what, clock())
-            systems.note(session, system.id, cursor=updated_at)
+            _refused(session, system, task, code, clock())
+            systems.note(session, system.id, **cursor, heard_at=clock())
         return 0
     return 1
+
+
+def _refused(
+    session: TenantSession, system: System, task: Fetched, code: str, now: datetime
+) -> None:
+    """Note what could not be taken: once, however often it is fetched."""
+    told = f"{task.task_id}|{task.updated_at.isoformat()}"
+    systems.receipt(session, system.id, str(uuid5(system.id, told)), f"refused:{code}", now)
+
+
+def is_outage(error: Exception) -> bool:
+    """Whether it is our own database that fails: all of it waits then, and nothing is skipped."""
+    return isinstance(error, DBAPIError) and (
+        error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError))
+    )

@@ -15,6 +15,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from regional311.referral.sending import AnswerLink
+from regional311.settings import Settings
 
 _PURPOSE: Final = b"answer a referral\0"
 _SIGNATURE: Final = 20
@@ -70,7 +71,11 @@ def _signature(secret: str, content: bytes) -> bytes:
 
 def answer_link(request: Any) -> AnswerLink | None:
     """Give what makes links for this site; None while it does not know its own address."""
-    configured = request.registry.configured
+    return links_of(request.registry.configured)
+
+
+def links_of(configured: Settings) -> AnswerLink | None:
+    """Give what makes links for an installation, also where nobody asks for a page."""
     if not configured.url:
         return None
 

@@ -447,6 +447,26 @@ TASK, REQUEST = "entry/0/resource", "entry/1/resource"
             "Bundle.entry[1].resource.extension[1].extension.valueString",
             "is not JSON",
         ),
+        *(
+            (
+                f"{REQUEST}/extension/1/extension/1/valueString",
+                value,
+                "Bundle.entry[1].resource.extension[1].extension.valueString",
+                says,
+            )
+            for value, says in (
+                ('"\\u0000"', "no text has"),
+                ('{"a": ["\\ud800"]}', "no text has"),
+                ('{"\\u0000": 1}', "no text has"),
+                ("[" * 5000, "nested too deeply"),
+                ("[" * 12 + "]" * 12, "nested too deeply"),
+                ("9" * 400, "too large"),
+                ("9" * 5000, "not JSON"),
+                ("-1e999", "too large"),
+                ("NaN", "not JSON"),
+                ("\ud800", "no text has"),
+            )
+        ),
         ("entry/3/resource/status", "draft", "Bundle.entry[3].resource.status", "must be active"),
         (
             f"{REQUEST}/note",

@@ -135,6 +135,40 @@ def test_from_outside_a_consent_on_paper_is_asked_for_on_both_sides(region, monk
     assert minimised(region, sent, "city", NOW.date(), NOW)[0] == {"name": "Dana"}
 
 
+@pytest.mark.parametrize(
+    ("place", "good"),
+    [
+        ({"text": "Oak Street", "latitude": "45.5", "longitude": -122.6}, True),
+        (None, True),
+        ("Oak Street", False),
+        ({"text": 7}, False),
+        ({"latitude": "north"}, False),
+        ({"latitude": "nan"}, False),
+        ({"longitude": [1]}, False),
+        ({"longitude": 181}, False),
+    ],
+)
+def test_a_place_from_outside_is_one(region, monkeypatch, place, good):
+    policy = region.sharing(NOW.date())
+    monkeypatch.setattr(
+        type(policy), "allowed", lambda *_, **__: (("place",), (), 30), raising=True
+    )
+    sent = Handover(
+        Progress(Identifier("urn:x", "1"), "requested", NOW),
+        "city",
+        "211info",
+        "bed",
+        NOW,
+        consent=Agreed("1", NOW),
+        shared={"place": place},
+    )
+    if good:
+        assert minimised(region, sent, "city", NOW.date(), NOW)[0] == {"place": place}
+        return
+    with pytest.raises(Fault, match=r"ServiceRequest\.extension: "):
+        minimised(region, sent, "city", NOW.date(), NOW)
+
+
 # --- two systems under any interleaving ----------------------------------------------------------
 
 

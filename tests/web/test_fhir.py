@@ -295,6 +295,16 @@ def test_a_key_is_good_for_its_partner_only(send):
             400,
             "Bundle.entry[0].resource.status",
         ),
+        *(
+            (
+                json.dumps(write_bundle(handover(shared={"other": "stands here"}), "x")).replace(
+                    json.dumps('"stands here"'), json.dumps(value)
+                ),
+                400,
+                "Bundle.entry[1].resource.extension[1].extension[1].valueString",
+            )
+            for value in ('"\\u0000"', '"\\ud800"', "[" * 5000)
+        ),
         (
             json.dumps(write_task(handover(), "x")),
             404,
