@@ -9,15 +9,17 @@ is forgotten; only what holds now is told, so that nothing comes twice or in the
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid5
 
-from sqlalchemy import case, func, select
+from sqlalchemy import case, cast, func, select
 from sqlalchemy import update as sql_update
+from sqlalchemy.dialects.postgresql import JSONB
 
+from regional311.audit.models import AuditEvent
 from regional311.audit.service import audit_row
 from regional311.database.rows import new_row, put, send
 from regional311.database.session import (
@@ -39,13 +41,15 @@ from regional311.exchange.fhir import (
     read_message,
 )
 from regional311.exchange.models import Envelope, ExchangeTask
-from regional311.exchange.service import ERASED
+from regional311.exchange.service import ERASED, tell
 from regional311.exchange.systems import System
+from regional311.intake.models import Contact, Inquirer
 from regional311.intake.service import NO_FOLLOWERS, Followers, erase_attachments
+from regional311.notices.service import withdraw
 from regional311.referral import lifecycle, papers, questions, service
 from regional311.referral.acceptance import DECLINE_REASON
 from regional311.referral.models import Referral, ReferralMessage
-from regional311.referral.prohibition import CONTACT_PROHIBITED
+from regional311.referral.prohibition import CONTACT_PROHIBITED, prohibit
 from regional311.referral.sending import AnswerLink, Outgoing, referral_rows
 from regional311.referral.sending_on import verdict_of
 from regional311.referral.snapshot import Published, Sharing
@@ -54,6 +58,12 @@ from regional311.referral.undoing import undo
 CHANNEL: Final = "app"
 """The channel by which a referral from outside counts as taken in."""
 
+
+REACHED: Final = ("safe_to_call", "may_leave_message")
+"""Shared fields that say how the person may be reached."""
+
+OVERTAKEN: Final = "referral:overtaken"
+"""In the history: what a system said that does not follow from where the referral was here."""
 
 NOTE_PATH: Final = "Task.note"
 SHARED_PATH: Final = "ServiceRequest.extension"
@@ -70,7 +80,10 @@ AHEAD: Final = timedelta(minutes=5)
 
 
 class Overtaken(Conflict):
-    """Both sides went on, and the other's step does not follow from where the referral is here."""
+    """Both sides went on, and the other's step does not follow from where the referral is here.
+
+    What came along is kept, and the histories say what was said: whoever answers with it commits.
+    """
 
 
 # --- steps ----------------------------------------------------------------------------------------
@@ -148,6 +161,8 @@ def receive(
             _take_notes(session, system, referral_id, progress, now, known, handover.consent)
             return referral_id, True
     _own_task(session, system, referral_id, progress, now)
+    if handover is not None:
+        _protect(session, referral_id, handover.shared, now)
     taken_back = (
         handover is not None and handover.consent is not None and not handover.consent.active
     )
@@ -324,6 +339,124 @@ def _open(
             )
 
 
+def _protect(
+    session: TenantSession, referral_id: UUID, told: Mapping[str, Any], now: datetime
+) -> None:
+    """Let nobody contact the person any more when who refers says so, however late.
+
+    What forbids is taken at any time, on both sides and at whoever was asked onward; what allows is
+    only what the referral came with.
+    """
+    tenant_id = scope_of(session).tenant_id
+    found = session.execute(
+        select(
+            Referral.side,
+            Referral.shared,
+            Referral.contact_id,
+            Inquirer.contact_prohibited,
+        )
+        .outerjoin(Contact, (Contact.tenant_id == tenant_id) & (Contact.id == Referral.contact_id))
+        .outerjoin(
+            Inquirer, (Inquirer.tenant_id == tenant_id) & (Inquirer.id == Contact.inquirer_id)
+        )
+        .where(Referral.tenant_id == tenant_id, Referral.id == referral_id)
+    ).one()
+    forbids = _forbidden(told)
+    news = {key: value for key, value in forbids.items() if found.shared.get(key) != value}
+    if found.side != lifecycle.SENDER or not news or found.shared.get("erased"):
+        return
+    if CONTACT_PROHIBITED in news and found.contact_prohibited is not None:
+        # the person is known here, too: all that is to go to them stops
+        prohibit(session, now=now, contact_id=found.contact_id)
+        return
+    _forbid(session, tenant_id, referral_id, forbids, now)
+
+
+def _forbidden(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What a message forbids, of the fields that say how a person may be reached."""
+    if told.get(CONTACT_PROHIBITED) is True:
+        return {CONTACT_PROHIBITED: True, **dict.fromkeys(REACHED, False)}
+    return {key: False for key in REACHED if told.get(key) is False}
+
+
+def _forbid(
+    session: TenantSession,
+    sender_id: UUID,
+    referral_id: UUID,
+    forbids: Mapping[str, Any],
+    now: datetime,
+) -> None:
+    """Write what is forbidden into a referral and those that are part of it, on both sides."""
+    waiting, seen = [(sender_id, referral_id)], set[UUID]()
+    while waiting:
+        sender_id, at = waiting.pop()
+        if at in seen:
+            continue
+        seen.add(at)
+        with acting_for(session, sender_id):
+            receiver_id = session.execute(
+                select(Referral.counterparty_id).where(
+                    Referral.tenant_id == sender_id, Referral.id == at
+                )
+            ).scalar_one()
+            if forbids.get(CONTACT_PROHIBITED):
+                withdraw(session, at)
+                tell(
+                    session,
+                    to=receiver_id,
+                    kind=CONTACT_PROHIBITED,
+                    subject_id=at,
+                    payload={CONTACT_PROHIBITED: True},
+                    now=now,
+                )
+            _write_shared(session, at, forbids, now)
+        with acting_for(session, receiver_id):
+            _write_shared(session, at, forbids, now)
+            onward = session.scalars(
+                select(Referral.id).where(
+                    Referral.tenant_id == receiver_id,
+                    Referral.side == lifecycle.SENDER,
+                    Referral.part_of_id == at,
+                )
+            )
+            waiting += [(receiver_id, each) for each in onward]
+
+
+def _write_shared(
+    session: TenantSession, referral_id: UUID, values: Mapping[str, Any], now: datetime
+) -> None:
+    """Add to what the bound partner's row says was shared; where it was erased, nothing is."""
+    tenant_id = scope_of(session).tenant_id
+    send(session)
+    changed = session.execute(
+        sql_update(Referral)
+        .where(
+            Referral.tenant_id == tenant_id,
+            Referral.id == referral_id,
+            ~Referral.shared.has_key("erased"),
+        )
+        .values(
+            shared=Referral.shared.op("||")(cast(dict(values), JSONB)),
+            version=Referral.version + 1,
+        )
+        .returning(Referral.id)
+        .execution_options(synchronize_session=False)
+    ).first()
+    if changed is None:
+        return
+    put(
+        session,
+        audit_row(
+            tenant_id,
+            at=now,
+            action="referral:prohibit",
+            subject_kind="referral",
+            subject_id=referral_id,
+            detail={"fields": sorted(values)},
+        ),
+    )
+
+
 def _erase(session: TenantSession, referral_id: UUID, now: datetime) -> None:
     """The person took the consent back over there: what rested on it goes, on both sides here."""
     tenant_id = scope_of(session).tenant_id
@@ -494,6 +627,12 @@ def _apply(
     steps = (
         () if progress.state == found.state else steps_to(found.state, progress.state, found.side)
     )
+    by = None
+    if steps is None and (progress.state, progress.reason) == ("failed", lifecycle.EXPIRED):
+        # over there nobody said anything for so long: that is its clock's step, and no side's
+        steps, by = steps_to(found.state, "failed", lifecycle.CLOCK), lifecycle.CLOCK
+        if steps is not None and len(steps) > 1:
+            steps = None
     if steps is None:
         others = (_other(found.side), lifecycle.CLOCK)
         if any(steps_to(progress.state, found.state, each) is not None for each in others):
@@ -504,6 +643,7 @@ def _apply(
             undo(session, now=now, referral_id=referral_id, version=_version(session, referral_id))
             heard(said_at)
             return
+        _keep_late(session, referral_id, progress, now)
         raise Overtaken(
             f"Task.status: the referral is {found.state.replace('_', ' ')} here, from where"
             f" {progress.state.replace('_', ' ')} does not follow.",
@@ -513,6 +653,7 @@ def _apply(
     for step in steps:
         service.move(
             session,
+            by=by,
             now=now,
             referral_id=referral_id,
             version=_version(session, referral_id),
@@ -523,6 +664,45 @@ def _apply(
             followers=followers,
         )
     heard(said_at)
+
+
+def _keep_late(
+    session: TenantSession, referral_id: UUID, progress: Progress, now: datetime
+) -> None:
+    """Write into both histories what was said too late, once however often it is said."""
+    tenant_id = scope_of(session).tenant_id
+    detail = {"state": progress.state, "reason": progress.reason, "outcome": progress.outcome}
+    send(session)
+    known = session.execute(
+        select(AuditEvent.id)
+        .where(
+            AuditEvent.tenant_id == tenant_id,
+            AuditEvent.subject_id == referral_id,
+            AuditEvent.action == OVERTAKEN,
+            AuditEvent.detail == cast(detail, JSONB),
+        )
+        .limit(1)
+    ).first()
+    if known is not None:
+        return
+    other_id = session.execute(
+        select(Referral.counterparty_id).where(
+            Referral.tenant_id == tenant_id, Referral.id == referral_id
+        )
+    ).scalar_one()
+    for each in (tenant_id, other_id):
+        with acting_for(session, each):
+            put(
+                session,
+                audit_row(
+                    each,
+                    at=now,
+                    action=OVERTAKEN,
+                    subject_kind="referral",
+                    subject_id=referral_id,
+                    detail=detail,
+                ),
+            )
 
 
 def _said_at(progress: Progress, now: datetime) -> datetime | None:

@@ -256,6 +256,7 @@ ACTIONS: Final[Mapping[str, Any]] = {
     "referral:reminded": _("Reminder sent"),
     "referral:escalated": _("Supervisors told"),
     "referral:expired": _("Expired: nobody said anything"),
+    "referral:overtaken": _("Said by a partner's own system when it did not fit any more"),
     "referral:prohibit": _("Contact prohibited by the sender"),
     "request:erase": _("Who asked was erased"),
     "request:open": _("Request opened"),

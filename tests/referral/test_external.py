@@ -30,6 +30,7 @@ from regional311.exchange.fhir import (
 from regional311.exchange.models import ExchangeTask
 from regional311.exchange.sealing import new_secret
 from regional311.exchange.transport import Reply
+from regional311.intake.models import Contact, Inquirer
 from regional311.referral import (
     consents,
     external_delivery,
@@ -239,11 +240,11 @@ class Pair:
             return error.code, True
         return None, False
 
-    def refer(self, consent: str = "given") -> UUID:
-        with self.session(0, CITY) as session:
+    def refer(self, consent: str = "given", at: int = 0) -> UUID:
+        with self.session(at, CITY) as session:
             filed = take_in(
                 session,
-                published(self.engines[0]),
+                published(self.engines[at]),
                 Intake(
                     source="desk",
                     key=new_token(),
@@ -475,6 +476,49 @@ def test_what_the_sender_writes_later_crosses_only_with_a_consent(pair):
     with pytest.raises(Fault, match=r"Task\.note"):
         deliver()
     assert deliver(consent=Agreed("1", NOW)) == 2
+
+
+def test_never_contact_is_said_of_the_person_who_is_known_here(pair):
+    """Of a referral that began here its own system says so: all of their contact is stopped."""
+    referral_id = pair.refer(at=1)
+    with pair.session(1, CITY) as session:
+        gather(session, now=pair.now, settings=pair.settings[1])
+        system = systems.opened(session, sealed_by=pair.settings[1].secret).system
+        _version, told = written(
+            session, system, [referral_id], published(pair.engines[1]), now=NOW
+        )[referral_id]
+    said = replace(told.progress, changed_at=pair.now)
+    shared = {"safe_to_call": False}
+
+    def deliver() -> tuple[dict[str, Any], bool]:
+        content = write_bundle(
+            replace(told, progress=said, shared=shared, consent=Agreed("1", NOW)), "1"
+        )
+        pair.deliver(1, content, pair.now)
+        with pair.session(1, HELP) as session:
+            row = session.get_one(Referral, (HELP, referral_id))
+        with pair.session(1, CITY) as session:
+            prohibited = session.scalars(
+                select(Inquirer.contact_prohibited)
+                .join(Contact, Contact.inquirer_id == Inquirer.id)
+                .join(Referral, Referral.contact_id == Contact.id)
+                .where(Referral.tenant_id == CITY, Referral.id == referral_id)
+            ).one()
+        return row.shared, prohibited
+
+    first, prohibited = deliver()
+    assert (first["safe_to_call"], "contact_prohibited" in first, prohibited) == (
+        False,
+        False,
+        False,
+    )
+    shared["contact_prohibited"] = True
+    second, prohibited = deliver()
+    assert (second["contact_prohibited"], prohibited) == (True, True)
+    # what allows is not heard
+    shared.clear()
+    shared["safe_to_call"] = True
+    assert deliver()[0]["safe_to_call"] is False
 
 
 fates = st.sampled_from(["arrives", "lost", "reply lost", "twice", "worker died"])

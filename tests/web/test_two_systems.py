@@ -14,14 +14,18 @@ import pytest
 from sqlalchemy import Engine, NullPool, create_engine, select, text, update
 
 from regional311.app import main
+from regional311.audit.queries import history
 from regional311.database.embedded import ADMIN_ROLE
 from regional311.database.ids import new_token
+from regional311.database.rows import put
 from regional311.database.session import Scope, make_engine, session_scope
 from regional311.exchange import systems
 from regional311.exchange.models import Envelope, ExchangeTask
 from regional311.exchange.sealing import new_secret
 from regional311.intake.models import Need
-from regional311.referral import consents, questions, service, snapshot
+from regional311.notices.models import OutboxMessage
+from regional311.notices.service import outbox_row
+from regional311.referral import consents, prohibition, questions, service, snapshot
 from regional311.referral.capacity import set_room
 from regional311.referral.external_delivery import Errands, try_out
 from regional311.referral.filing import Asker, ConsentNotWritten, Intake, take_in
@@ -39,7 +43,8 @@ pytestmark = pytest.mark.commits
 CITY, HELP = IDS["city"], IDS["211info"]
 WORK = (
     *("audit_events", "capacities", "contacts", "envelopes", "exchange_tasks"),
-    *("exchange_receipts", "external_systems", "referral_messages", "referrals"),
+    *("exchange_receipts", "external_systems", "outbox_messages"),
+    *("referral_messages", "referrals"),
 )
 """Tables of what a test leaves behind."""
 
@@ -574,3 +579,106 @@ def test_a_test_message_says_what_is_wrong(two):
     assert "401 (login)" in try_out(found, now=late, settings=two.a.settings)
     elsewhere = Settings(var=Path(), secret=two.a.settings.secret)
     assert "REGIONAL311_EXCHANGE_HOSTS" in try_out(found, now=two.clock.now, settings=elsewhere)
+
+
+@pytest.mark.parametrize("ways", [("push", "push"), ("they_poll", "we_poll")])
+def test_never_contact_is_heard_over_there_however_late(two, ways):
+    two.connect(*ways)
+    two.refer()
+    two.both()
+    two.b.move(HELP, "accepted")
+    two.both()
+    assert "contact_prohibited" not in two.b.one(HELP).shared
+    with two.b.session(CITY) as session:
+        put(
+            session,
+            outbox_row(
+                CITY,
+                event="request_closed",
+                recipient="dana@example.org",
+                language="en",
+                now=two.clock.now,
+                subject_id=two.b.one(CITY).id,
+                values={"number": "F", "service": "A bed", "message": "", "partner": "211"},
+            ),
+        )
+    with two.a.session(CITY) as session:
+        contact_id = session.scalars(
+            select(Referral.contact_id).where(Referral.tenant_id == CITY)
+        ).one()
+        prohibition.prohibit(session, now=two.clock.now, contact_id=contact_id)
+    two.both()
+    for tenant_id in (CITY, HELP):
+        shared = two.b.one(tenant_id).shared
+        assert shared["contact_prohibited"] is True
+        assert shared["safe_to_call"] is False
+        with two.b.session(tenant_id) as session:
+            told = [
+                each.action
+                for each in history(session, two.b.one(tenant_id).id)
+                if each.action == "referral:prohibit"
+            ]
+        assert told == ["referral:prohibit"]
+    with two.b.session(CITY) as session:
+        assert session.scalars(
+            select(OutboxMessage.state).where(OutboxMessage.tenant_id == CITY)
+        ).all() == ["withdrawn"]
+    # it stays so, and nothing echoes
+    before = two.b.one(HELP).version
+    two.both()
+    assert two.b.one(HELP).version == before
+    assert (two.a.one(CITY).state, two.a.task(HELP).state) == ("accepted", "told")
+
+
+def said_late(instance, tenant_id) -> list[Any]:
+    with instance.session(tenant_id) as session:
+        found = history(session, instance.one(tenant_id).id)
+    return [each.detail for each in found if each.action == "referral:overtaken"]
+
+
+def expire(two) -> None:
+    two.a.move(CITY, "failed", reason="expired", by="clock")
+
+
+@pytest.mark.parametrize("ways", [("push", "push"), ("they_poll", "we_poll")])
+@pytest.mark.parametrize("answered", [False, True])
+def test_what_expired_here_is_over_there_too(two, ways, answered):
+    two.connect(*ways)
+    two.refer()
+    two.both()
+    if answered:
+        two.b.move(HELP, "accepted")
+        two.both()
+    expire(two)
+    two.both()
+    for tenant_id in (CITY, HELP):
+        found = two.b.one(tenant_id)
+        assert (found.state, found.reason) == ("failed", "expired")
+    two.both()
+    assert two.a.task(HELP).state == "told"
+
+
+@pytest.mark.parametrize("ways", [("push", "push"), ("they_poll", "we_poll")])
+def test_who_completes_after_it_expired_is_heard_in_the_histories(two, ways):
+    two.connect(*ways)
+    two.refer()
+    two.both()
+    two.b.write(HELP, questions.ask, "She came all the same.")
+    two.b.move(HELP, "accepted")
+    two.b.move(HELP, "completed", outcome="met")
+    expire(two)
+    two.both()
+    two.both()
+    assert (two.a.one(CITY).state, two.b.one(HELP).state) == ("failed", "completed")
+    assert two.a.lines(CITY) == [("received", "She came all the same.")]
+    for tenant_id in (CITY, HELP):
+        (detail,) = said_late(two.a, tenant_id)
+        assert (detail["state"], detail["outcome"]) == ("completed", "met")
+        (back,) = said_late(two.b, tenant_id)
+        assert (back["state"], back["reason"]) == ("failed", "expired")
+    assert "409" in two.b.task(CITY).problem
+    # said again it stands there once
+    with two.b.session(CITY) as session:
+        systems.retry(session, two.b.task(CITY).id, now=two.clock.now)
+    two.both()
+    assert len(said_late(two.a, CITY)) == 1

@@ -69,7 +69,10 @@ def fhir(view: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Response]:
         except DomainError as error:
             status, code = _status(error)
             path = error.field if isinstance(error, Fault) or "." in (error.field or "") else None
-            return _reply(outcome([("error", code, error.message, path)]), status)
+            refused = _reply(outcome([("error", code, error.message, path)]), status)
+            if isinstance(error, external.Overtaken):
+                refused.headers["X-Tm"] = "commit"  # what came along is kept all the same
+            return refused
         return found if isinstance(found, Response) else _reply(found)
 
     answer.__name__, answer.__doc__ = view.__name__, view.__doc__

@@ -27,7 +27,7 @@ from regional311.web.forms import (
     make_form,
     sent_version,
 )
-from regional311.web.i18n import _
+from regional311.web.i18n import _, translated
 from regional311.web.noting import notes_shown
 from regional311.web.questions import besides, told_again
 from regional311.web.receiving import (
@@ -216,8 +216,7 @@ def _page(context: ReferralRecord, request: Any, **failed: Any) -> dict[str, Any
                 "when": tell.when(each.at),
                 "title": said(ACTIONS, each.action),
                 "by": people.get(each.person_id),
-                "note": said(REFERRAL_STATES, each.detail.get("to") or each.detail.get("state"))
-                or None,
+                "note": ": ".join(_came_to(request, each.detail)) or None,
             }
             for each in reversed(detail.history)
         ],
@@ -226,6 +225,13 @@ def _page(context: ReferralRecord, request: Any, **failed: Any) -> dict[str, Any
         **_to_do(context, request, found, failed),
         **more_of(context, request, detail),
     }
+
+
+def _came_to(request: Any, detail: dict[str, Any]) -> list[str]:
+    """The state to which a line of the history leads, and what became of the need."""
+    state, outcome = detail.get("to") or detail.get("state"), detail.get("outcome")
+    found = [(REFERRAL_STATES, state), (OUTCOMES, outcome)]
+    return [translated(request, said(words, code)) for words, code in found if code]
 
 
 def _to_do(
