@@ -6,7 +6,8 @@ the part it was at.
 
 What really was decided then is compared with what the draft would decide: the services of now, the
 other partners' rules and the agreements of each day. Contacts with a sign of danger are left out,
-since no rule decides them.
+since no rule decides them; what a person chose against the rules, or a receiver takes only warm, is
+counted apart, since no rule would come to it again.
 """
 
 from __future__ import annotations
@@ -19,7 +20,20 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import orjson
-from sqlalchemy import Row, Text, cast, func, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Text,
+    and_,
+    cast,
+    false,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONPATH
 
 from regional311.audit.service import record
 from regional311.database.ids import new_id
@@ -50,6 +64,17 @@ EXAMPLES_EACH: Final = 3
 """Examples kept in all, and of each kind of move."""
 
 OPEN: Final = ("waiting", "running")
+
+BY_RULES: Final = '@ == "rule" || @ == "no-agreement" || @ starts with "usual-"'
+"""Codes of reasons of which each decision by rules has one."""
+
+BY_PEOPLE: Final = '@ == "again" || @ == "chosen"'
+"""Codes of a person's choice; among several that are responsible, rules follow it."""
+
+AGAINST_RULES: Final = '@ == "unmet" || @ == "offer-chosen"'
+"""Codes of what a person decided whatever the rules say."""
+
+TAKEN_WARM: Final = '@ == "offer-warm"'
 _TABLE: Final = Backtest.__table__
 
 
@@ -69,6 +94,8 @@ class Tally:
     same: int = 0
     gone: int = 0
     """Contacts whose service is not in the directory any more."""
+    apart: int = 0
+    """Contacts that a person decided, or the receiver's policy, and no rule."""
     moves: dict[str, int] = field(default_factory=dict)
     services: dict[str, list[int]] = field(default_factory=dict)
     partners: dict[str, list[int]] = field(default_factory=dict)
@@ -100,6 +127,9 @@ class Tally:
 
         ``history`` says what room there was at its moment.
         """
+        if past.apart:
+            self.apart += 1
+            return
         if came is None:
             self.gone += 1
             return
@@ -172,6 +202,8 @@ class Past:
     """The person refused that the partner be told."""
     decision: str = ""
     """The id of what was decided then."""
+    apart: bool = False
+    """No rule decided it: a person did, or the receiver's policy."""
 
     @property
     def was(self) -> Came:
@@ -417,6 +449,7 @@ def _part(
             each.rule_key or "",
             each.refused,
             str(each.id),
+            each.apart,
         )
         tally.count(past, again.decide(past.facts, past.on), said)
     values |= {"done": row.done + done, "result": tally.plain()}
@@ -452,6 +485,20 @@ def _wanted(row: Row[Any], since: datetime, until: datetime) -> tuple[Any, ...]:
     )
 
 
+def _said(codes: str) -> ColumnElement[bool]:
+    """Whether a decision has a reason with one of these codes."""
+    path = cast(f"$.reasons[*][0] ? ({codes})", JSONPATH)
+    return func.coalesce(func.jsonb_path_exists(Decision.trace, path), false())
+
+
+def _apart() -> ColumnElement[bool]:
+    return or_(
+        _said(AGAINST_RULES),
+        and_(Decision.outcome == TRANSFER, _said(TAKEN_WARM)),
+        and_(_said(BY_PEOPLE), ~_said(BY_RULES)),
+    )
+
+
 def _contacts(
     session: TenantSession, row: Row[Any], since: datetime, until: datetime, part: int
 ) -> Any:
@@ -467,6 +514,7 @@ def _contacts(
         Decision.trace["target"].astext.label("target"),
         Decision.trace["service"].astext.label("service"),
         Decision.trace["reasons"].contains([["consent-refused"]]).label("refused"),
+        _apart().label("apart"),
     ).where(*_wanted(row, since, until))
     if row.cursor is not None:
         query = query.where(

@@ -10,10 +10,11 @@ from sqlalchemy import select
 
 from regional311.database.session import Scope, session_scope
 from regional311.errors import DomainError
-from regional311.referral import backtest, drafting
+from regional311.referral import backtest, drafting, further, service
+from regional311.referral.acceptance import Acceptance, Reception
 from regional311.referral.backtest import Tally
 from regional311.referral.drafting import Content
-from regional311.referral.filing import Intake, Place, take_in
+from regional311.referral.filing import Filed, Intake, Place, take_in
 from regional311.referral.models import Backtest, RuleSet
 from regional311.referral.snapshot import invalidate, published
 from tests.little_region import IDS
@@ -23,10 +24,10 @@ NOW = datetime(2026, 10, 20, 18, tzinfo=UTC)
 EVERYTHING = {"key": "all", "name": "All", "outcome": "information"}
 
 
-def file(engine, number: int, service: str, channel: str = "phone") -> None:
+def file(engine, number: int, asked_for: str, channel: str = "phone", **more) -> Filed:
     at = AT + timedelta(hours=number)
     with session_scope(engine, Scope(IDS["city"], UUID(int=42))) as session:
-        take_in(
+        return take_in(
             session,
             published(engine),
             Intake(
@@ -34,10 +35,11 @@ def file(engine, number: int, service: str, channel: str = "phone") -> None:
                 key=f"{number:030d}",
                 channel=channel,
                 started_at=at,
-                service=service,
+                service=asked_for,
                 place=Place(""),
                 danger_answer="none",
                 consent="refused" if number == 6 else "given",
+                **more,
             ),
             now=at,
         )
@@ -149,3 +151,62 @@ def test_what_cannot_be_asked_and_what_is_stopped(committed_engine):
     with pytest.raises(DomainError), session_scope(engine, scope) as session:
         backtest.stop(session, UUID(int=9), now=NOW)
     invalidate()
+
+
+@pytest.mark.commits
+def test_what_people_and_receivers_decided_moves_nothing_by_the_rules_of_now(
+    committed_engine, monkeypatch
+):
+    engine = committed_engine
+    invalidate()
+    first = datetime(2026, 9, 1, 18, tzinfo=UTC)
+    before = first - AT
+    hours = int(before.total_seconds() // 3600)
+    plain = file(engine, hours, "211info/bed")
+    filed = file(engine, hours + 1, "211info/bed")
+    file(engine, hours + 2, "211info/bed", unmet="all_at_capacity")
+    with session_scope(engine, Scope(IDS["211info"])) as session:
+        service.move(
+            session,
+            now=first,
+            referral_id=filed.referral_id,
+            version=1,
+            to="rejected",
+            reason="no_capacity",
+        )
+    with session_scope(engine, Scope(IDS["city"], UUID(int=42))) as session:
+        further.refer_again(
+            session,
+            published(engine),
+            now=first,
+            contact_id=filed.contact_id,
+            need_id=filed.need_id,
+            service="211info/food",
+            consent="given",
+            key="again" * 6,
+            replaces=filed.referral_public_id,
+        )
+    policy = Acceptance(key="warm", name="Warm", mode="warm")
+    with monkeypatch.context() as patched:
+        patched.setattr(Reception, "policy", lambda *_, **__: policy)
+        warm = file(engine, hours + 3, "211info/bed")
+    assert (plain.outcome, warm.outcome) == ("refer", "warm_transfer")
+    with session_scope(engine, Scope(IDS["city"])) as session:
+        now = [dict(each) for each in stored(session, 3).rules]
+    days = {"first": date(2026, 8, 31), "last": date(2026, 9, 3)}
+    made, _version = asked(engine, now, **days)
+    row, _seen = run(engine, made, part=3)
+    tally = Tally.of(row.result)
+    assert (row.total, tally.moved, tally.same, tally.apart) == (5, 0, 2, 3)
+    # what rules decide still moves
+    made, _version = asked(engine, [EVERYTHING], **days)
+    tally = Tally.of(run(engine, made, part=2)[0].result)
+    assert (tally.moved, tally.apart) == (2, 3)
+    invalidate()
+
+
+def test_one_that_was_decided_apart_is_only_counted():
+    past = backtest.Past("c", NOW.date(), NOW, {}, "refer", "211info", "bed", "", apart=True)
+    tally = Tally()
+    tally.count(past, None, None)
+    assert (tally.apart, tally.gone, tally.moved, tally.same) == (1, 0, 0, 0)

@@ -233,6 +233,10 @@ def _result_page(
             (_("Contacts"), words.number(record.done)),
             (_("Would have moved"), words.number(tally.moved)),
             (_("Service no longer there"), words.number(tally.gone) if tally.gone else None),
+            (
+                _("Not compared: a person or the receiver decided"),
+                words.number(tally.apart) if tally.apart else None,
+            ),
             (_("Asked for"), words.when(record.asked_at)),
             (_("Done"), words.when(record.ended_at) if record.ended_at else None),
         ],
