@@ -78,6 +78,9 @@ LONGEST_TITLE: Final = 200
 LONGEST_CODE: Final = 35
 """Characters of a language's code."""
 
+MOST_BEFORE: Final = 50
+"""Referrals that a message names as those by which the person came."""
+
 DEEPEST: Final = 8
 """Objects and lists within each other in one shared field."""
 
@@ -178,6 +181,8 @@ class Handover:
     shared: Mapping[str, Any] = field(default_factory=dict)
     language: str | None = None
     """The language in which the partner that tells it writes (BCP 47)."""
+    part_of: tuple[Identifier, ...] = ()
+    """The referrals by which the person came to who sends it, the nearest first."""
 
 
 # --- writing --------------------------------------------------------------------------------------
@@ -209,6 +214,8 @@ def write_task(of: Handover, task_id: str) -> dict[str, Any]:
         task["language"] = of.language
     if of.number:
         task["identifier"].append(_identifier(Identifier(NUMBERS, of.number)))
+    if of.part_of:
+        task["partOf"] = [_logical("Task", each) for each in of.part_of[:MOST_BEFORE]]
     if said.reason:
         task["statusReason"] = _concept(REASONS, said.reason, said.reason.replace("_", " "))
     if said.outcome:
@@ -300,6 +307,8 @@ def _request(of: Handover, task_id: str) -> dict[str, Any]:
         request["reasonCode"] = [{"text": shared["need"]}]
     if _mapped("note", shared.get("note")):
         request["note"] = [{"text": shared["note"]}]
+    if of.part_of:
+        request["basedOn"] = [_logical("ServiceRequest", each) for each in of.part_of[:MOST_BEFORE]]
     if of.language:
         request["language"] = of.language
     if of.consent is not None:
@@ -367,6 +376,11 @@ def _attachment(of: Paper) -> dict[str, Any]:
 
 def _partner(slug: str) -> dict[str, Any]:
     return {"identifier": _identifier(Identifier(PARTNERS, slug))}
+
+
+def _logical(kind: str, of: Identifier) -> dict[str, Any]:
+    """A reference by identifier: the other side may know it or not."""
+    return {"type": kind, "identifier": _identifier(of)}
 
 
 def _identifier(of: Identifier) -> dict[str, str]:
@@ -538,7 +552,24 @@ def _handover(progress: Progress, found: Mapping[str, _Node]) -> Handover:
         number=numbers[0] if numbers else None,
         consent=_agreed(found["Consent"]) if "Consent" in found else None,
         shared=shared,
+        part_of=tuple(
+            dict.fromkeys(
+                each
+                for named in (task["partOf"], task["basedOn"], request["basedOn"])
+                for each in _before(named)
+            )
+        ),
     )
+
+
+def _before(node: _Node) -> Iterator[Identifier]:
+    """Read what a referral is part of; a reference without an identifier says nothing here."""
+    for each in node.each(MOST_BEFORE) if node else ():
+        reference = each.object()
+        if reference["identifier"]:
+            named = reference["identifier"].object()
+            if named["system"] and named["value"]:
+                yield Identifier(named["system"].text(), named["value"].text())
 
 
 def _told(node: _Node) -> Iterator[tuple[str, str]]:

@@ -50,6 +50,7 @@ from regional311.referral import lifecycle, papers, questions, service
 from regional311.referral.acceptance import DECLINE_REASON
 from regional311.referral.models import Referral, ReferralMessage
 from regional311.referral.prohibition import CONTACT_PROHIBITED, prohibit
+from regional311.referral.rings import came_through
 from regional311.referral.sending import AnswerLink, Outgoing, referral_rows
 from regional311.referral.sending_on import verdict_of
 from regional311.referral.snapshot import Published, Sharing
@@ -220,6 +221,28 @@ def _state(session: TenantSession, referral_id: UUID) -> str | None:
     ).scalar_one_or_none()
 
 
+def _part_of(session: TenantSession, system: System, named: Iterable[Identifier]) -> UUID | None:
+    """The nearest of the named referrals that the bound partner received here."""
+    ids = [
+        each
+        for one in named
+        for each in (_own_id(one), uuid5(system.id, f"{one.system}|{one.value}"))
+        if each is not None
+    ]
+    if not ids:
+        return None
+    known = set(
+        session.scalars(
+            select(Referral.id).where(
+                Referral.tenant_id == scope_of(session).tenant_id,
+                Referral.id.in_(ids),
+                Referral.side == lifecycle.RECEIVER,
+            )
+        )
+    )
+    return next((each for each in ids if each in known), None)
+
+
 def _own_task(
     session: TenantSession, system: System, referral_id: UUID, progress: Progress, now: datetime
 ) -> None:
@@ -275,7 +298,8 @@ def _open(
 ) -> None:
     """Make a referral of the bound partner to one that works here, as a desk would.
 
-    What the receiver takes by itself, puts on its waitlist or refuses is so at once.
+    What the receiver takes by itself, puts on its waitlist or refuses is so at once. One that comes
+    back to a partner that has passed the person on is refused for it: nobody waits in a circle.
     """
     tenant_id, progress = scope_of(session).tenant_id, handover.progress
     slug = known.slugs[tenant_id]
@@ -294,6 +318,8 @@ def _open(
         )
     shared, days = minimised(known, handover, slug, today, now)
     verdict = verdict_of(known, slug, offered, shared, channel=CHANNEL, now=now)
+    part_of_id = _part_of(session, system, handover.part_of)
+    circles = part_of_id is not None and receiver_id in came_through(session, part_of_id)
     out = Outgoing(
         sender=slug,
         receiver=handover.receiver,
@@ -303,9 +329,10 @@ def _open(
         channel=CHANNEL,
         days=verdict.answer_days,
         expires_days=days,
-        verdict=None if verdict.refused else verdict,
+        verdict=None if verdict.refused or circles else verdict,
         agreed_outside=_holds(handover.consent, now),
         paper=handover.consent.paper if handover.consent else None,
+        part_of_id=part_of_id,
         id=referral_id,
     )
     own, received = referral_rows(known, out, now=now, link=link)
@@ -326,8 +353,12 @@ def _open(
     )
     with acting_for(session, receiver_id):
         put(session, *received)
-        if verdict.refused:
-            reasons = (DECLINE_REASON.get(code[0]) for code in verdict.codes)
+        if verdict.refused or circles:
+            reasons = (
+                iter(["duplicate"])
+                if circles
+                else (DECLINE_REASON.get(code[0]) for code in verdict.codes)
+            )
             service.move(
                 session,
                 now=now,

@@ -24,6 +24,7 @@ from regional311.database.rows import new_row, put, send
 from regional311.database.session import (
     Scope,
     TenantSession,
+    acting_for,
     mark_changed,
     scope_of,
     session_scope,
@@ -49,6 +50,7 @@ from regional311.intake.service import NO_FOLLOWERS, Followers
 from regional311.referral import lifecycle, papers
 from regional311.referral.external import AHEAD, NOTE_PATH, Overtaken, receive
 from regional311.referral.models import Referral, ReferralMessage
+from regional311.referral.rings import before
 from regional311.referral.sending import AnswerLink
 from regional311.referral.snapshot import Published, published
 from regional311.settings import Settings
@@ -210,11 +212,14 @@ def _touched(tenant_id: UUID, since: datetime) -> Select[UUID]:
 def written(
     session: TenantSession, system: System, ids: Iterable[UUID], known: Published, *, now: datetime
 ) -> dict[UUID, tuple[int, Handover]]:
-    """Give referrals as they cross now, with their versions: two statements.
+    """Give referrals as they cross now, with their versions.
 
+    Three statements, and for each that was received some more for the way by which the person came.
     Fields that a consent let go are left out when it was taken back or has run out.
     """
     tenant_id, ids = scope_of(session).tenant_id, list(ids)
+    # first: what is loaded is dropped by each step to another partner
+    ways = _ways(session, ids)
     notes: dict[UUID, list[Note]] = {}
     for line in session.execute(
         select(
@@ -267,8 +272,41 @@ def written(
     for row in rows:
         referral = row.Referral
         handover = _handover(session, system, row, known, now, notes.get(referral.id, ()))
+        handover = replace(handover, part_of=ways.get(referral.id, ()))
         found[referral.id] = (referral.version, handover)
         session.expunge(referral)
+    return found
+
+
+def _ways(session: TenantSession, ids: list[UUID]) -> dict[UUID, tuple[Identifier, ...]]:
+    """By which referrals the person came, for those that the bound partner received.
+
+    Each is named as any system knows it: the other side finds its own among them, and nothing else
+    says who was there before.
+    """
+    received = session.execute(
+        select(Referral.id, Referral.counterparty_id).where(
+            Referral.tenant_id == scope_of(session).tenant_id,
+            Referral.id.in_(ids),
+            Referral.side == lifecycle.RECEIVER,
+        )
+    ).all()
+    found = {}
+    for row in received:
+        way: dict[Identifier, None] = {}
+        for whole_id, holders in before(session, row.id, row.counterparty_id):
+            for holder_id in holders:
+                with acting_for(session, holder_id):
+                    named = session.execute(
+                        select(ExchangeTask.identifier_system, ExchangeTask.identifier_value).where(
+                            ExchangeTask.tenant_id == holder_id, ExchangeTask.id == whole_id
+                        )
+                    ).one_or_none()
+                if named is not None:
+                    way[Identifier(*named)] = None
+            way[Identifier(URI, whole_id.urn)] = None
+        if way:
+            found[row.id] = tuple(way)
     return found
 
 

@@ -42,6 +42,26 @@ def came_through(session: TenantSession, referral_id: UUID) -> frozenset[UUID]:
     return frozenset(found)
 
 
+def before(
+    session: TenantSession, referral_id: UUID, sender_id: UUID
+) -> list[tuple[UUID, tuple[UUID, UUID]]]:
+    """Give the referrals that one which was received is part of, the nearest first.
+
+    Each with the two partners that hold it: who received it, and who sent it.
+    """
+    found: list[tuple[UUID, tuple[UUID, UUID]]] = []
+    here, at = sender_id, referral_id
+    while len(found) < LONGEST:
+        with acting_for(session, here):
+            step = _before(session, at)
+        if step is None or step[0] in (at, *(whole for whole, _ in found)):
+            break
+        at, whole_sender_id = step
+        found.append((at, (here, whole_sender_id)))
+        here = whole_sender_id
+    return found
+
+
 def _before(session: TenantSession, referral_id: UUID) -> tuple[UUID, UUID] | None:
     """Give the referral by which the bound partner got this need, and who sent it."""
     mine, whole = aliased(Referral), aliased(Referral)

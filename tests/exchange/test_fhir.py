@@ -86,6 +86,7 @@ class BusinessId(Strict):
 
 class Reference(Strict):
     reference: str | None = None
+    type: Literal["Task", "ServiceRequest"] | None = None
     display: str | None = None
     identifier: BusinessId | None = None
 
@@ -138,6 +139,7 @@ class TaskShape(Strict):
     lastModified: str
     requester: Reference
     owner: Reference
+    partOf: list[Reference] | None = None
     output: list[Output] | None = None
     note: list[Annotation] | None = None
 
@@ -171,6 +173,7 @@ class RequestShape(Strict):
     reasonCode: list[Text] | None = None
     note: list[Text] | None = None
     supportingInfo: list[Reference] | None = None
+    basedOn: list[Reference] | None = None
 
 
 class Telecom(Strict):
@@ -293,6 +296,9 @@ handovers = st.builds(
         values,
         max_size=8,
     ),
+    part_of=st.lists(
+        st.builds(Identifier, codes.map("urn:x:".__add__), words), max_size=3, unique=True
+    ).map(tuple),
 )
 
 
@@ -522,6 +528,21 @@ def test_one_broken_value_is_a_fault_or_is_read(data):
         at = at[key]
     with suppress(Fault):
         read_message(bundle)
+
+
+def test_what_it_is_part_of_is_read_from_wherever_it_stands_and_names_nobody():
+    first, second = Identifier("urn:x", "1"), Identifier("urn:x", "2")
+    bundle = write_bundle(replace(HANDOVER, part_of=(first, second)), "id-1")
+    task, request = (bundle["entry"][at]["resource"] for at in (0, 1))
+    named = [{"system": "urn:x", "value": "1"}, {"system": "urn:x", "value": "2"}]
+    assert task["partOf"] == [{"type": "Task", "identifier": each} for each in named]
+    assert request["basedOn"] == [{"type": "ServiceRequest", "identifier": each} for each in named]
+    del task["partOf"]
+    request["basedOn"][:1] = [{"reference": "CarePlan/7"}, {"identifier": {"value": "7"}}]
+    task["basedOn"] = [{"identifier": {"system": "urn:x", "value": "1"}}]
+    _progress, found = read_message(bundle)
+    assert found is not None
+    assert found.part_of == (first, second)
 
 
 def test_an_outcome_names_the_path():

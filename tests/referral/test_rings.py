@@ -63,6 +63,15 @@ def test_who_passed_somebody_on_does_not_get_them_again(city, three):
         assert city.execute(sent).first() is None
 
 
+def test_the_way_is_told_by_its_referrals_the_nearest_first(city, three):
+    first = refer(city, three).referral_id
+    second = onward(city, three, first, THERE, "county/bed").id
+    with acting_for(city, COUNTY):
+        assert rings.before(city, second, THERE) == [(first, (THERE, IDS["city"]))]
+    with acting_for(city, THERE):
+        assert rings.before(city, first, IDS["city"]) == []
+
+
 def test_nor_when_it_is_offered_to_others_on_the_way(city, three):
     first = refer(city, three).referral_id
     second = onward(city, three, first, THERE, "county/bed")

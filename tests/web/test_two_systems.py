@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from regional311.audit.queries import history
 from regional311.database.embedded import ADMIN_ROLE
 from regional311.database.ids import new_token
 from regional311.database.rows import put
-from regional311.database.session import Scope, make_engine, session_scope
+from regional311.database.session import Scope, acting_for, make_engine, session_scope
 from regional311.exchange import systems
 from regional311.exchange.models import Envelope, ExchangeTask
 from regional311.exchange.sealing import new_secret
@@ -30,6 +31,7 @@ from regional311.referral.capacity import set_room
 from regional311.referral.external_delivery import Errands, try_out
 from regional311.referral.filing import Asker, ConsentNotWritten, Intake, take_in
 from regional311.referral.models import Consent, Referral
+from regional311.referral.sending import Outgoing, referral_rows
 from regional311.referral.snapshot import published
 from regional311.referral.undoing import undo
 from regional311.settings import Settings
@@ -40,7 +42,7 @@ from tests.web.conftest import Clock
 __all__ = ["little_template"]
 pytestmark = pytest.mark.commits
 
-CITY, HELP = IDS["city"], IDS["211info"]
+CITY, COUNTY, HELP = IDS["city"], IDS["county"], IDS["211info"]
 WORK = (
     *("audit_events", "capacities", "contacts", "envelopes", "exchange_tasks"),
     *("exchange_receipts", "external_systems", "outbox_messages"),
@@ -682,3 +684,65 @@ def test_who_completes_after_it_expired_is_heard_in_the_histories(two, ways):
         systems.retry(session, two.b.task(CITY).id, now=two.clock.now)
     two.both()
     assert len(said_late(two.a, CITY)) == 1
+
+
+@pytest.mark.parametrize("service_key", ["shelter", "hours"])
+def test_nobody_is_sent_round_through_another_system(two, service_key):
+    """The City refers to 211, which works in B; from there the person would come to the City."""
+    two.connect()
+    two.refer()
+    two.both()
+    two.b.move(HELP, "accepted")
+    two.both()
+    came = two.b.one(HELP)
+    with two.a.session(HELP) as session:
+        secret = systems.opened(session, sealed_by=two.a.settings.secret).secret
+    # in B the County stands for the City of A
+    with two.b.session(COUNTY) as session:
+        systems.connect(
+            session,
+            name="A again",
+            way="we_poll",
+            address=f"http://127.0.0.1:{two.a.port}/211info/fhir",
+            key_id="a-and-b",
+            secret=urlsafe_b64encode(secret).rstrip(b"=").decode(),
+            known_as="city",
+            services={"clinic": service_key},
+            hosts=two.b.settings.exchange_hosts,
+            sealed_by=two.b.settings.secret,
+            now=two.clock.now,
+        )
+    onward = Outgoing(
+        "211info",
+        "county",
+        "clinic",
+        {"need": "A bed"},
+        "normal",
+        "phone",
+        3,
+        30,
+        part_of_id=came.id,
+    )
+    known = published(two.b.engine)
+    with two.b.session(HELP) as session:
+        own, received = referral_rows(known, onward, now=two.clock.now)
+        put(session, *own)
+        with acting_for(session, COUNTY):
+            put(session, *received)
+    for _ in range(2):
+        two.clock.advance(hours=7)
+        two.b.work(COUNTY)
+        two.a.work(HELP)
+    (there,) = two.b.referrals(COUNTY)
+    assert (there.state, there.reason) == ("rejected", "duplicate")
+    back = {each.side: each for each in two.a.referrals(HELP)}
+    assert (back["sent"].state, back["received"].state) == ("rejected", "accepted")
+    with two.a.session(HELP) as session:
+        assert (
+            session.scalars(
+                select(Referral.part_of_id).where(
+                    Referral.tenant_id == HELP, Referral.id == back["sent"].id
+                )
+            ).one()
+            == back["received"].id
+        )
