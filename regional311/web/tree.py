@@ -1290,6 +1290,9 @@ class Requests(Collection):
             return None
         if found is None and (number := self._value(name)) is not None:
             found = self.row(FollowedRequest, "public_id", number)
+            if found is not None and not self._cleared():
+                secret = telling(self.request).confidential_services
+                return None if (found.owner_id, found.service_key) in secret else found
         return found
 
     def _cleared(self) -> bool:

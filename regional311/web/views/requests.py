@@ -177,9 +177,11 @@ def _followed(request: Any) -> Any:
         ],
     )
     state = listing.values["state"]
+    cleared = request.identity.cleared(request.tenant.id)
     page = queries.followed_requests(
         request.dbsession,
         states=("in_transit", *lifecycle.OPEN) if state == "open" else _one(state),
+        without=() if cleared else tell.confidential_services,
         after=listing.after,
     )
     listing.fill(
