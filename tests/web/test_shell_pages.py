@@ -330,8 +330,9 @@ def test_a_page_asks_the_database_little(city, statements):
 def test_following_a_request_without_a_code(testapp):
     page = testapp.get("/track", {"code": " "}).follow()
     assert "Paste the tracking link" in page
-    found = testapp.get("/track", {"code": "http://localhost/track/" + "A-b_c" * 8})
-    assert found.location == "http://localhost/track/" + "A-b_c" * 8
+    for end in ("", "/", "?lang=es", "#status"):
+        found = testapp.get("/track", {"code": "http://localhost/track/" + "A-b_c" * 8 + end})
+        assert found.location == "http://localhost/track/" + "A-b_c" * 8
 
 
 def test_a_tracking_link_enters_its_partner(testapp, people, web_engine):

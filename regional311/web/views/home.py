@@ -56,7 +56,8 @@ def _notices(request: Any) -> list[dict[str, Any]]:
 @view_config(context=Track, permission=NO_PERMISSION_REQUIRED, request_method="GET")
 def track(context: Track, request: Any) -> HTTPSeeOther:
     """Go to the page of a tracking code that was typed or pasted, also as a whole link."""
-    code = request.GET.get("code", "").strip().rstrip("/").rpartition("/")[2]
+    said = request.GET.get("code", "").strip().partition("#")[0].partition("?")[0]
+    code = said.rstrip("/").rpartition("/")[2]
     if not code or not code.isascii() or not code.replace("-", "").replace("_", "").isalnum():
         request.flash("error", _("Paste the tracking link or code that you were given."))
         return HTTPSeeOther(location="/")
