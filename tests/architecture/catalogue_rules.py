@@ -18,7 +18,13 @@ IDENTITY_TABLES = frozenset(
     {"people", "person_codes", "sign_in_attempts", "sign_in_sessions", "tracking_tokens"}
 )
 OTHER_TABLES = frozenset({"alembic_version"})
-TRIGGERS = frozenset({("journal_entries", "entry_balanced"), ("postings", "entry_balanced")})
+TRIGGERS = frozenset(
+    {
+        ("journal_entries", "entry_balanced"),
+        ("postings", "entry_balanced"),
+        ("statement_items", "items_have_lines"),
+    }
+)
 # Columns that the application may change where the rest of a row must stay.
 CHANGEABLE = {
     "accounts": {"name", "type", "external_code", "fund_code", "cost_centre", "ended_on"},
