@@ -41,15 +41,20 @@ from regional311.exchange.fhir import (
     read_message,
 )
 from regional311.exchange.models import Envelope, ExchangeTask
-from regional311.exchange.service import ERASED, tell
+from regional311.exchange.service import ERASED
 from regional311.exchange.systems import System
 from regional311.intake.models import Contact, Inquirer
 from regional311.intake.service import NO_FOLLOWERS, Followers, erase_attachments
-from regional311.notices.service import withdraw
 from regional311.referral import lifecycle, papers, questions, service
 from regional311.referral.acceptance import DECLINE_REASON
 from regional311.referral.models import Referral, ReferralMessage
-from regional311.referral.prohibition import CONTACT_PROHIBITED, prohibit
+from regional311.referral.prohibition import (
+    CONTACT_PROHIBITED,
+    REACHED,
+    UNREACHABLE,
+    forbid,
+    prohibit,
+)
 from regional311.referral.rings import came_through
 from regional311.referral.sending import AnswerLink, Outgoing, referral_rows
 from regional311.referral.sending_on import verdict_of
@@ -59,9 +64,6 @@ from regional311.referral.undoing import undo
 CHANNEL: Final = "app"
 """The channel by which a referral from outside counts as taken in."""
 
-
-REACHED: Final = ("safe_to_call", "may_leave_message")
-"""Shared fields that say how the person may be reached."""
 
 OVERTAKEN: Final = "referral:overtaken"
 """In the history: what a system said that does not follow from where the referral was here."""
@@ -400,92 +402,14 @@ def _protect(
         # the person is known here, too: all that is to go to them stops
         prohibit(session, now=now, contact_id=found.contact_id)
         return
-    _forbid(session, tenant_id, referral_id, forbids, now)
+    forbid(session, tenant_id, referral_id, forbids, now=now)
 
 
-def _forbidden(told: Mapping[str, Any]) -> dict[str, Any]:
+def _forbidden(told: Mapping[str, Any]) -> Mapping[str, Any]:
     """What a message forbids, of the fields that say how a person may be reached."""
     if told.get(CONTACT_PROHIBITED) is True:
-        return {CONTACT_PROHIBITED: True, **dict.fromkeys(REACHED, False)}
+        return UNREACHABLE
     return {key: False for key in REACHED if told.get(key) is False}
-
-
-def _forbid(
-    session: TenantSession,
-    sender_id: UUID,
-    referral_id: UUID,
-    forbids: Mapping[str, Any],
-    now: datetime,
-) -> None:
-    """Write what is forbidden into a referral and those that are part of it, on both sides."""
-    waiting, seen = [(sender_id, referral_id)], set[UUID]()
-    while waiting:
-        sender_id, at = waiting.pop()
-        if at in seen:
-            continue
-        seen.add(at)
-        with acting_for(session, sender_id):
-            receiver_id = session.execute(
-                select(Referral.counterparty_id).where(
-                    Referral.tenant_id == sender_id, Referral.id == at
-                )
-            ).scalar_one()
-            if forbids.get(CONTACT_PROHIBITED):
-                withdraw(session, at)
-                tell(
-                    session,
-                    to=receiver_id,
-                    kind=CONTACT_PROHIBITED,
-                    subject_id=at,
-                    payload={CONTACT_PROHIBITED: True},
-                    now=now,
-                )
-            _write_shared(session, at, forbids, now)
-        with acting_for(session, receiver_id):
-            _write_shared(session, at, forbids, now)
-            onward = session.scalars(
-                select(Referral.id).where(
-                    Referral.tenant_id == receiver_id,
-                    Referral.side == lifecycle.SENDER,
-                    Referral.part_of_id == at,
-                )
-            )
-            waiting += [(receiver_id, each) for each in onward]
-
-
-def _write_shared(
-    session: TenantSession, referral_id: UUID, values: Mapping[str, Any], now: datetime
-) -> None:
-    """Add to what the bound partner's row says was shared; where it was erased, nothing is."""
-    tenant_id = scope_of(session).tenant_id
-    send(session)
-    changed = session.execute(
-        sql_update(Referral)
-        .where(
-            Referral.tenant_id == tenant_id,
-            Referral.id == referral_id,
-            ~Referral.shared.has_key("erased"),
-        )
-        .values(
-            shared=Referral.shared.op("||")(cast(dict(values), JSONB)),
-            version=Referral.version + 1,
-        )
-        .returning(Referral.id)
-        .execution_options(synchronize_session=False)
-    ).first()
-    if changed is None:
-        return
-    put(
-        session,
-        audit_row(
-            tenant_id,
-            at=now,
-            action="referral:prohibit",
-            subject_kind="referral",
-            subject_id=referral_id,
-            detail={"fields": sorted(values)},
-        ),
-    )
 
 
 def _erase(session: TenantSession, referral_id: UUID, now: datetime) -> None:

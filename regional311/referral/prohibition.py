@@ -1,17 +1,18 @@
 """Never contact this person: said once, it holds everywhere.
 
 The flags that allow a call, a message, news or a question are taken away with it, and the database
-refuses them from then on; what was written and has not left is withdrawn, and everybody who holds a
-referral of the person is told.
+refuses them from then on; what was written and has not left is withdrawn, and everybody to whom the
+person was referred is told, onward, too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import cast, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from regional311.audit.service import record
@@ -37,13 +38,11 @@ from regional311.referral.models import Referral
 CONTACT_PROHIBITED: Final = "contact_prohibited"
 """Kind of the envelope, and the field of what is shared."""
 
-NOT_ALLOWED: Final = {
-    "safe_to_call": False,
-    "may_leave_message": False,
-    "wants_updates": False,
-    "may_follow_up": False,
-    "contact_prohibited": True,
-}
+REACHED: Final = ("safe_to_call", "may_leave_message")
+"""Shared fields that say how the person may be reached."""
+
+UNREACHABLE: Final[Mapping[str, bool]] = {CONTACT_PROHIBITED: True, **dict.fromkeys(REACHED, False)}
+NOT_ALLOWED: Final = {**UNREACHABLE, "wants_updates": False, "may_follow_up": False}
 
 
 def prohibit(session: TenantSession, *, now: datetime, contact_id: UUID) -> None:
@@ -88,8 +87,8 @@ def prohibit(session: TenantSession, *, now: datetime, contact_id: UUID) -> None
             )
         ).scalars()
     )
-    referrals = session.execute(
-        select(Referral.id, Referral.counterparty_id)
+    referrals = session.scalars(
+        select(Referral.id)
         .where(
             Referral.tenant_id == tenant_id,
             Referral.contact_id == contact_id,
@@ -98,52 +97,89 @@ def prohibit(session: TenantSession, *, now: datetime, contact_id: UUID) -> None
         )
         .order_by(Referral.counterparty_id, Referral.id)
     ).all()
-    for subject_id in (*told_of, *(row.id for row in referrals)):
+    for subject_id in told_of:
         withdraw(session, subject_id)
-    for row in referrals:
-        _mark(session, row.id)
-        tell(
-            session,
-            to=row.counterparty_id,
-            kind=CONTACT_PROHIBITED,
-            subject_id=row.id,
-            payload={CONTACT_PROHIBITED: True},
-            now=now,
-        )
-        with acting_for(session, row.counterparty_id):
-            _mark(session, row.id)
-            record(
-                session,
-                now=now,
-                action="referral:prohibit",
-                subject_kind="referral",
-                subject_id=row.id,
+    for referral_id in referrals:
+        forbid(session, tenant_id, referral_id, UNREACHABLE, now=now)
+
+
+def forbid(
+    session: TenantSession,
+    sender_id: UUID,
+    referral_id: UUID,
+    forbidden: Mapping[str, bool],
+    *,
+    now: datetime,
+) -> None:
+    """Write into a referral that a partner sent how the person may not be reached any more.
+
+    ``forbidden`` are fields of what was shared. It goes on to whoever was asked onward, from
+    partner to partner, each in its own name and on both sides. Where nobody may contact the person
+    at all, what has not left to them is withdrawn, and the receivers are told.
+    """
+    waiting, seen = [(sender_id, referral_id)], set[UUID]()
+    while waiting:
+        sender_id, at = waiting.pop()
+        if at in seen:
+            continue
+        seen.add(at)
+        with acting_for(session, sender_id):
+            receiver_id = session.execute(
+                select(Referral.counterparty_id).where(
+                    Referral.tenant_id == sender_id, Referral.id == at
+                )
+            ).scalar_one()
+            if forbidden.get(CONTACT_PROHIBITED):
+                withdraw(session, at)
+                tell(
+                    session,
+                    to=receiver_id,
+                    kind=CONTACT_PROHIBITED,
+                    subject_id=at,
+                    payload={CONTACT_PROHIBITED: True},
+                    now=now,
+                )
+            _mark(session, at, forbidden, now)
+        with acting_for(session, receiver_id):
+            _mark(session, at, forbidden, now)
+            onward = session.scalars(
+                select(Referral.id).where(
+                    Referral.tenant_id == receiver_id,
+                    Referral.side == lifecycle.SENDER,
+                    Referral.part_of_id == at,
+                )
             )
+            waiting += [(receiver_id, each) for each in onward]
 
 
-def _mark(session: TenantSession, referral_id: UUID) -> None:
-    """Say in what was shared that nobody may contact the person."""
+def _mark(
+    session: TenantSession, referral_id: UUID, forbidden: Mapping[str, bool], now: datetime
+) -> None:
+    """Add to what the bound partner's row says was shared; where it was erased, nothing is."""
+    tenant_id = scope_of(session).tenant_id
     send(session)
-    session.execute(
+    changed = session.execute(
         update(Referral)
         .where(
-            Referral.tenant_id == scope_of(session).tenant_id,
+            Referral.tenant_id == tenant_id,
             Referral.id == referral_id,
+            ~Referral.shared.has_key("erased"),
         )
         .values(
-            shared=Referral.shared.op("||")(
-                func.jsonb_build_object(
-                    CONTACT_PROHIBITED,
-                    True,
-                    "safe_to_call",
-                    False,
-                    "may_leave_message",
-                    False,
-                    type_=JSONB,
-                )
-            ),
+            shared=Referral.shared.op("||")(cast(dict(forbidden), JSONB)),
             version=Referral.version + 1,
         )
+        .returning(Referral.id)
         .execution_options(synchronize_session=False)
-    )
+    ).first()
+    if changed is None:
+        return
     mark_changed(session)
+    record(
+        session,
+        now=now,
+        action="referral:prohibit",
+        subject_kind="referral",
+        subject_id=referral_id,
+        detail={"fields": sorted(forbidden)},
+    )
