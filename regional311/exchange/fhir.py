@@ -84,14 +84,14 @@ MOST_BEFORE: Final = 50
 DEEPEST: Final = 8
 """Objects and lists within each other in one shared field."""
 
+TOO_DEEP: Final = "is nested too deeply."
+"""What is said of more."""
+
 LARGEST_NUMBER: Final = 2**53
 """Beyond it a number is not the same in every system."""
 
 _NO_TEXT: Final = re.compile("[\0\ud800-\udfff]")
 """What cannot be kept: the end of a text, and halves of a character."""
-
-
-TOO_DEEP: Final = "is nested too deeply."
 
 
 class Fault(InvalidInput):

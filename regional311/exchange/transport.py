@@ -125,6 +125,28 @@ def ask(
         return Reply(status, None)
 
 
+def judged(reply: Reply) -> str | None:
+    """Say in our own words why an answer is no success; None when it is one.
+
+    The other system's own words are left out: they may repeat what a person said.
+    """
+    if 200 <= reply.status < 300:
+        return None
+    about = ", ".join(each[:100] for each in first_issue(reply) if each is not None)
+    return f"The other system refused it: {reply.status}{f' ({about})' if about else ''}."
+
+
+def first_issue(reply: Reply) -> tuple[str | None, str | None]:
+    """The code and the path of an OperationOutcome's first issue; the words are left out."""
+    content = reply.content if isinstance(reply.content, dict) else {}
+    issues = content.get("issue")
+    issue = issues[0] if isinstance(issues, list) and issues else {}
+    code = issue.get("code") if isinstance(issue, dict) else None
+    where = issue.get("expression") if isinstance(issue, dict) else None
+    path = where[0] if isinstance(where, list) and where else None
+    return code if isinstance(code, str) else None, path if isinstance(path, str) else None
+
+
 def call(
     method: str,
     address: str,

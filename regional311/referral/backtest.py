@@ -75,6 +75,8 @@ AGAINST_RULES: Final = '@ == "unmet" || @ == "offer-chosen"'
 """Codes of what a person decided whatever the rules say."""
 
 TAKEN_WARM: Final = '@ == "offer-warm"'
+"""Code of what a receiver takes only with the person on the line."""
+
 _TABLE: Final = Backtest.__table__
 
 

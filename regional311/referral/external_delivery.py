@@ -6,13 +6,10 @@ recorded in another. Only what holds now is told, as often as it takes.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from datetime import datetime, timedelta
 from typing import Any, Final
-from urllib.parse import quote, urljoin, urlsplit
 from uuid import UUID, uuid5
 
 import structlog
@@ -33,7 +30,6 @@ from regional311.errors import DomainError
 from regional311.exchange import service as exchange
 from regional311.exchange import systems
 from regional311.exchange.fhir import (
-    RESOURCES,
     URI,
     Agreed,
     Handover,
@@ -44,13 +40,21 @@ from regional311.exchange.fhir import (
 )
 from regional311.exchange.models import Envelope, ExchangeTask
 from regional311.exchange.sealing import SealBroken
+from regional311.exchange.searching import Fetched, search
 from regional311.exchange.systems import Opened, System
-from regional311.exchange.transport import AddressRefused, Reply, Unreachable, ask
+from regional311.exchange.transport import (
+    AddressRefused,
+    Reply,
+    Unreachable,
+    ask,
+    first_issue,
+    judged,
+)
 from regional311.intake.service import NO_FOLLOWERS, Followers
 from regional311.referral import lifecycle, papers
 from regional311.referral.external import AHEAD, NOTE_PATH, Overtaken, receive
 from regional311.referral.models import Referral, ReferralMessage
-from regional311.referral.rings import before
+from regional311.referral.rings import came_by
 from regional311.referral.sending import AnswerLink
 from regional311.referral.snapshot import Published, published
 from regional311.settings import Settings
@@ -71,28 +75,17 @@ INSIDE: Final = ("answers",)
 FINAL: Final = (400, 404, 409, 410, 413, 415, 422)
 """Answers that another attempt would not change."""
 
-MOST_PAGES: Final = 20
-"""Pages of one search that are read in a round; the next round goes on."""
-
-ASKED: Final = 3
-"""Resources that are asked for one by one, for each Task."""
-
-LEADS_TO: Final = ("focus", "for", "subject", "supportingInfo")
-"""Elements that lead from a Task to what belongs to it."""
+LONGEST_ROUND: Final = timedelta(minutes=1)
+"""How long a search is read in a round: other partners wait for it, and the next goes on."""
 
 UNREADABLE: Final = "Unreadable"
-UNDATED: Final = "A Task of the other system says no time at which it was changed: it was left."
-ELSEWHERE: Final = "The next page of the other system's search is at another host."
-IN_A_CIRCLE: Final = "The pages of the other system's search lead back to each other."
-OUT_OF_ORDER: Final = (
-    "The other system has more Tasks than one search brings, and gives them in no order."
-)
+"""The code of a message that failed in a way nobody foresaw."""
+
 UNEXPECTED: Final = (
     "Something in this connection failed that should not; whoever runs this sees it."
 )
 
 log: Final = structlog.get_logger("regional311.referral")
-_LOGICAL: Final = re.compile(r"[A-Za-z]+/[A-Za-z0-9.-]{1,64}", re.ASCII)
 
 
 NOTES_REFUSED: Final = (
@@ -124,6 +117,10 @@ class Taking:
 
     link: AnswerLink | None = None
     followers: Callable[[Published], Followers] = _no_followers
+
+
+BY_NOBODY: Final = Taking()
+"""Nobody is written to."""
 
 
 # --- out ------------------------------------------------------------------------------------------
@@ -281,12 +278,13 @@ def written(
 def _ways(session: TenantSession, ids: list[UUID]) -> dict[UUID, tuple[Identifier, ...]]:
     """By which referrals the person came, for those that the bound partner received.
 
-    Each is named as any system knows it: the other side finds its own among them, and nothing else
-    says who was there before.
+    Each is named as the other side may know it, and in a way that says nothing of who had the
+    person before: by what it calls it itself, and by names that are numbers alone.
     """
+    tenant_id = scope_of(session).tenant_id
     received = session.execute(
         select(Referral.id, Referral.counterparty_id).where(
-            Referral.tenant_id == scope_of(session).tenant_id,
+            Referral.tenant_id == tenant_id,
             Referral.id.in_(ids),
             Referral.side == lifecycle.RECEIVER,
         )
@@ -294,7 +292,7 @@ def _ways(session: TenantSession, ids: list[UUID]) -> dict[UUID, tuple[Identifie
     found = {}
     for row in received:
         way: dict[Identifier, None] = {}
-        for whole_id, holders in before(session, row.id, row.counterparty_id):
+        for whole_id, *holders in came_by(session, row.id, row.counterparty_id):
             for holder_id in holders:
                 with acting_for(session, holder_id):
                     named = session.execute(
@@ -302,7 +300,7 @@ def _ways(session: TenantSession, ids: list[UUID]) -> dict[UUID, tuple[Identifie
                             ExchangeTask.tenant_id == holder_id, ExchangeTask.id == whole_id
                         )
                     ).one_or_none()
-                if named is not None:
+                if named is not None and (named[0] == URI or holder_id == tenant_id):
                     way[Identifier(*named)] = None
             way[Identifier(URI, whole_id.urn)] = None
         if way:
@@ -435,9 +433,9 @@ class Errands:
     about in another way is found within :data:`WHOLE`.
     """
 
-    def __init__(self, settings: Settings, taking: Taking | None = None) -> None:
+    def __init__(self, settings: Settings, taking: Taking = BY_NOBODY) -> None:
         self._settings = settings
-        self._taking = taking or Taking()
+        self._taking = taking
         self._looked_at_all: dict[UUID, datetime] = {}
 
     def __call__(self, engine: Engine, tenant_id: UUID, clock: Callable[[], datetime]) -> int:
@@ -454,7 +452,7 @@ class Errands:
                 taking=self._taking,
             )
         except Exception as error:  # what one partner's system does stops no other's
-            if is_outage(error):
+            if _is_outage(error):
                 raise
             log.warning("errand_failed", tenant=str(tenant_id), error=type(error).__name__)
             with session_scope(engine, Scope(tenant_id)) as session:
@@ -472,7 +470,7 @@ def run_errand(
     *,
     settings: Settings,
     lately: datetime | None = None,
-    taking: Taking | None = None,
+    taking: Taking = BY_NOBODY,
 ) -> int:
     """Tell a partner's system what it has not heard, and fetch from one that cannot be told here.
 
@@ -509,18 +507,18 @@ def _tell(
 ) -> int:
     with session_scope(engine, scope) as session:
         letters = lease(session, found.system, known, now=clock())
-    down: str | None = None
+    address, down = found.system.address or "", None
     done = 0
     for letter in letters:
         problem, final, withheld = down, False, None
         if down is None:
             try:
-                reply = _ask(found, "POST", "", clock(), settings, content=letter.content)
+                reply = _ask(found, "POST", address, clock(), settings, content=letter.content)
                 if _refuses_notes(reply):
                     # where it stands is heard all the same; what was written is for the telephone
                     withheld = NOTES_REFUSED
                     bare = without_notes(letter.content)
-                    reply = _ask(found, "POST", "", clock(), settings, content=bare)
+                    reply = _ask(found, "POST", address, clock(), settings, content=bare)
             except Unreachable as error:
                 problem = down = str(error)
             except AddressRefused as error:
@@ -545,7 +543,7 @@ def _tell(
 
 
 def _refuses_notes(reply: Reply) -> bool:
-    return reply.status == 422 and _first_issue(reply)[1] == NOTE_PATH
+    return reply.status == 422 and first_issue(reply)[1] == NOTE_PATH
 
 
 def without_notes(bundle: dict[str, Any]) -> dict[str, Any]:
@@ -559,57 +557,19 @@ def without_notes(bundle: dict[str, Any]) -> dict[str, Any]:
     return {**bundle, "entry": entries}
 
 
-def judged(reply: Reply) -> str | None:
-    """Say in our own words why an answer is no success; None when it is one.
-
-    The other system's own words are left out: they may repeat what a person said.
-    """
-    if 200 <= reply.status < 300:
-        return None
-    about = ", ".join(each[:100] for each in _first_issue(reply) if each is not None)
-    return f"The other system refused it: {reply.status}{f' ({about})' if about else ''}."
-
-
-def _first_issue(reply: Reply) -> tuple[str | None, str | None]:
-    """The code and the path of an OperationOutcome's first issue; the words are left out."""
-    content = reply.content if isinstance(reply.content, dict) else {}
-    issues = content.get("issue")
-    issue = issues[0] if isinstance(issues, list) and issues else {}
-    code = issue.get("code") if isinstance(issue, dict) else None
-    where = issue.get("expression") if isinstance(issue, dict) else None
-    path = where[0] if isinstance(where, list) and where else None
-    return code if isinstance(code, str) else None, path if isinstance(path, str) else None
-
-
 def _ask(
     found: Opened,
     method: str,
-    path: str,
+    address: str,
     now: datetime,
     settings: Settings,
     *,
     query: str = "",
     content: Any = None,
 ) -> Reply:
-    path = f"{urlsplit(found.system.address or '').path}{path}"
-    return _ask_at(found, method, path, now, settings, query=query, content=content)
-
-
-def _ask_at(
-    found: Opened,
-    method: str,
-    path: str,
-    now: datetime,
-    settings: Settings,
-    *,
-    query: str = "",
-    content: Any = None,
-) -> Reply:
-    """Ask for a whole path of the system's host."""
-    base = urlsplit(found.system.address or "")
     return ask(
         method,
-        f"{base.scheme}://{base.netloc}{path}",
+        address,
         hosts=settings.exchange_hosts,
         key_id=found.system.key_id,
         secret=found.secret,
@@ -624,7 +584,7 @@ def try_out(found: Opened, *, now: datetime, settings: Settings) -> str | None:
     if found.system.address is None:
         return "This system is never asked: it fetches by itself."
     try:
-        reply = _ask(found, "GET", "/Task", now, settings, query="_count=0")
+        reply = _ask(found, "GET", f"{found.system.address}/Task", now, settings, query="_count=0")
     except Unreachable as error:
         return str(error)
     except AddressRefused as error:
@@ -669,244 +629,34 @@ def dead_tasks(session: TenantSession, system_id: UUID, *, limit: int = PAGE) ->
 # --- fetching -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """A Task that another system has, with the resources that it leads to."""
-
-    updated_at: datetime
-    task_id: str
-    bundle: dict[str, Any]
-
-
-@dataclass
-class Round:
-    """What was read of a search: its Tasks, and whether that was all, in which order."""
-
-    tasks: list[Fetched]
-    problem: str | None = None
-    whole: bool = False
-
-    @property
-    def in_order(self) -> bool:
-        """Whether nothing that was not read can be older than what was."""
-        times = [each.updated_at for each in self.tasks]
-        return self.whole or all(a <= b for a, b in pairwise(times))
-
-
 def fetch(
     engine: Engine,
     scope: Scope,
     found: Opened,
     clock: Callable[[], datetime],
     settings: Settings,
-    taking: Taking | None = None,
+    taking: Taking = BY_NOBODY,
 ) -> int:
     """Fetch what another system has for the partner, page by page; say how much was taken.
 
     Each is taken in a transaction of its own together with how far we came. What is refused is
     noted, shown to people, and not asked for again; their side still has it.
     """
-    cursor = found.system.cursor
-    read = _read(found, cursor, clock, settings)
-    # of a search that broke off and went backwards, what is older may be among the rest
-    moves = read.in_order
-    fresh = [each for each in read.tasks if cursor is None or each.updated_at > cursor]
+    cursor, begun = found.system.cursor, clock()
+    read = search(
+        found.system.address or "",
+        cursor,
+        lambda address, query: _ask(found, "GET", address, clock(), settings, query=query),
+        late=lambda: clock() > begun + LONGEST_ROUND,
+    )
+    until = read.until if cursor is None or read.until is None else max(cursor, read.until)
     done = 0
-    for each in sorted(fresh, key=lambda one: one.updated_at):
-        done += _take(engine, scope, found.system, each, clock, taking or Taking(), moves=moves)
+    for each in sorted(read.tasks, key=lambda one: one.updated_at):
+        moved = None if until is None else min(each.updated_at, until)
+        done += _take(engine, scope, found.system, each, clock, taking, moved=moved)
     with session_scope(engine, scope) as session:
         systems.note(session, found.system.id, polled_at=clock(), problem=read.problem)
     return done
-
-
-def _read(
-    found: Opened, cursor: datetime | None, clock: Callable[[], datetime], settings: Settings
-) -> Round:
-    """Read a search with its further pages, at most :data:`MOST_PAGES` of them."""
-    read = Round([])
-    since = f"_lastUpdated=gt{quote(cursor.isoformat(), safe='')}&" if cursor else ""
-    wanted = "_sort=_lastUpdated&_include=Task:focus&_include=Task:patient"
-    path, query = (
-        f"{urlsplit(found.system.address or '').path}/Task",
-        f"{since}{wanted}&_count={PAGE}",
-    )
-    seen: set[tuple[str, str]] = set()
-    while (path, query) not in seen and len(seen) < MOST_PAGES:
-        seen.add((path, query))
-        try:
-            reply = _ask_at(found, "GET", path, clock(), settings, query=query)
-            read.problem = judged(reply) or _no_search(reply.content)
-            if read.problem is not None:
-                return read
-            tasks, undated = _tasks(reply.content)
-            read.tasks += [
-                _completed(found, each, clock, settings)
-                if cursor is None or each.updated_at > cursor
-                else each
-                for each in tasks
-            ]
-        except (Unreachable, AddressRefused) as error:
-            read.problem = str(error)
-            return read
-        if undated:
-            read.problem = UNDATED
-        following = _next(reply.content)
-        if following is None:
-            read.whole = True
-            return read
-        onward = _same_host(found.system.address or "", path, query, following)
-        if onward is None:
-            read.problem = ELSEWHERE
-            return read
-        path, query = onward
-    if (path, query) in seen:
-        read.problem, read.whole = IN_A_CIRCLE, True
-    elif not read.in_order:
-        read.problem = OUT_OF_ORDER
-    return read
-
-
-def _no_search(content: Any) -> str | None:
-    if isinstance(content, dict) and content.get("resourceType") == "Bundle":
-        return None
-    return "The other system's answer to a search is no Bundle."
-
-
-def _next(content: dict[str, Any]) -> str | None:
-    """The address of the next page of a search."""
-    links = content.get("link")
-    for each in links if isinstance(links, list) else ():
-        if isinstance(each, dict) and each.get("relation") == "next":
-            return each["url"] if isinstance(each.get("url"), str) else None
-    return None
-
-
-def _same_host(address: str, path: str, query: str, url: str) -> tuple[str, str] | None:
-    """The path and query of a further page; None when it is not where the system itself is.
-
-    >>> _same_host("https://a.example/fhir", "/fhir/Task", "", "https://a.example/fhir?page=2")
-    ('/fhir', 'page=2')
-    >>> _same_host("https://a.example/fhir", "/fhir/Task", "", "?page=2")
-    ('/fhir/Task', 'page=2')
-    >>> _same_host("https://a.example/fhir", "/fhir/Task", "", "https://b.example/?page=2") is None
-    True
-    """
-    base = urlsplit(address)
-    try:
-        onward = urlsplit(urljoin(f"{base.scheme}://{base.netloc}{path}?{query}", url))
-        same = (onward.hostname, onward.port) == (base.hostname, base.port)
-    except ValueError:
-        return None
-    if not same or not (onward.path + onward.query).isascii() or " " in url:
-        return None
-    return onward.path, onward.query
-
-
-def _tasks(content: dict[str, Any]) -> tuple[list[Fetched], bool]:
-    """Put each Task of a search with the resources that it leads to; say if one had no time."""
-    entries = content.get("entry")
-    by_reference: dict[str, dict[str, Any]] = {}
-    tasks = []
-    for entry in entries if isinstance(entries, list) else ():
-        resource = entry.get("resource") if isinstance(entry, dict) else None
-        if not isinstance(resource, dict) or resource.get("resourceType") not in RESOURCES:
-            continue
-        by_reference[f"{resource['resourceType']}/{resource.get('id')}"] = resource
-        if isinstance(entry.get("fullUrl"), str):
-            by_reference[entry["fullUrl"]] = resource
-        if resource["resourceType"] == "Task":
-            tasks.append(resource)
-    found, undated = [], False
-    for task in tasks:
-        updated_at = _updated_at(task)
-        if updated_at is None:
-            undated = True
-            continue
-        bundle = _gathered(task, by_reference.get)
-        found.append(Fetched(updated_at, str(task.get("id")), bundle))
-    return found, undated
-
-
-def _updated_at(task: dict[str, Any]) -> datetime | None:
-    """When a Task was changed, on their clock; a time without a zone is taken as UTC."""
-    meta = task.get("meta")
-    for said in (
-        meta.get("lastUpdated") if isinstance(meta, dict) else None,
-        task.get("lastModified"),
-    ):
-        try:
-            at = datetime.fromisoformat(str(said))
-        except ValueError:
-            continue
-        if 1900 <= at.year <= 9000:
-            return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-    return None
-
-
-def _gathered(
-    task: dict[str, Any], look_up: Callable[[str], dict[str, Any] | None]
-) -> dict[str, Any]:
-    """A Task with what it leads to, one resource of each kind."""
-    belongs = {"Task": task}
-    # it grows while it is walked: a consent is named by the request
-    for kind in RESOURCES:
-        each = belongs.get(kind, {})
-        for name in LEADS_TO:
-            for reference in _references(each.get(name)):
-                resource = look_up(_plain(reference)) or look_up(reference)
-                if resource is not None:
-                    belongs.setdefault(str(resource["resourceType"]), resource)
-    entry = [{"resource": each} for each in belongs.values()]
-    return {"resourceType": "Bundle", "type": "collection", "entry": entry}
-
-
-def _completed(
-    found: Opened, task: Fetched, clock: Callable[[], datetime], settings: Settings
-) -> Fetched:
-    """Ask once for what a Task leads to and its page did not have: a server need not include it."""
-    here: dict[str, dict[str, Any]] = {
-        each["resource"]["resourceType"]: each["resource"] for each in task.bundle["entry"]
-    }
-    asked: dict[str, Any] = {}
-
-    def look_up(reference: str) -> dict[str, Any] | None:
-        kind = reference.partition("/")[0]
-        if kind in here:
-            return here[kind]
-        if kind not in RESOURCES or _LOGICAL.fullmatch(reference) is None or len(asked) >= ASKED:
-            return None
-        if reference not in asked:
-            reply = _ask(found, "GET", f"/{reference}", clock(), settings)
-            content = reply.content if isinstance(reply.content, dict) else {}
-            is_one = reply.status == 200 and content.get("resourceType") == kind
-            asked[reference] = content if is_one else None
-        one: dict[str, Any] | None = asked[reference]
-        return one
-
-    bundle = _gathered(here["Task"], look_up)
-    have = {each["resource"]["resourceType"] for each in bundle["entry"]}
-    for kind, resource in here.items():
-        if kind not in have:
-            bundle["entry"].append({"resource": resource})
-    return replace(task, bundle=bundle)
-
-
-def _references(value: Any) -> list[str]:
-    return [
-        each["reference"]
-        for each in (value if isinstance(value, list) else [value])
-        if isinstance(each, dict) and isinstance(each.get("reference"), str)
-    ]
-
-
-def _plain(reference: str) -> str:
-    """A reference as kind and id, whatever address stands before and version behind.
-
-    >>> _plain("https://a.example/fhir/ServiceRequest/7/_history/2"), _plain("Patient/1")
-    ('ServiceRequest/7', 'Patient/1')
-    """
-    parts = reference.partition("/_history/")[0].split("/")
-    return "/".join(parts[-2:])
 
 
 def _take(
@@ -917,11 +667,11 @@ def _take(
     clock: Callable[[], datetime],
     taking: Taking,
     *,
-    moves: bool,
+    moved: datetime | None,
 ) -> int:
-    """Take one Task; ``moves`` when what is older than it has been read, too."""
+    """Take one Task; ``moved`` is how far we came with it, None where something may be missing."""
     # what their clock says of the future would hide all that comes until then
-    cursor = {"cursor": min(task.updated_at, clock() + AHEAD)} if moves else {}
+    cursor = {} if moved is None else {"cursor": min(moved, clock() + AHEAD)}
     try:
         known = published(engine)
         with session_scope(engine, scope) as session:
@@ -942,7 +692,7 @@ def _take(
                 _refused(session, system, task, error.code, clock())
                 return 0
     except Exception as error:  # one message of theirs stops no other
-        if is_outage(error):
+        if _is_outage(error):
             raise
         code = UNREADABLE
         if isinstance(error, DomainError):
@@ -964,7 +714,7 @@ def _refused(
     systems.receipt(session, system.id, str(uuid5(system.id, told)), f"refused:{code}", now)
 
 
-def is_outage(error: Exception) -> bool:
+def _is_outage(error: Exception) -> bool:
     """Whether it is our own database that fails: all of it waits then, and nothing is skipped."""
     return isinstance(error, DBAPIError) and (
         error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError))

@@ -7,6 +7,7 @@ partner after the other against the way that the person took, and only when they
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 from uuid import UUID
 
@@ -29,37 +30,33 @@ def came_through(session: TenantSession, referral_id: UUID) -> frozenset[UUID]:
     statement, and a switch and one more for each partner on the way but the last; loaded objects
     are dropped by the switch.
     """
-    found: list[UUID] = []
-    here, at = scope_of(session).tenant_id, referral_id
-    while len(found) < LONGEST:
-        with acting_for(session, here):
-            step = _before(session, at)
-        if step is None or step[1] in found:
-            break
-        at, sender_id = step
-        found.append(sender_id)
-        here = sender_id
-    return frozenset(found)
+    way = _way(session, scope_of(session).tenant_id, referral_id)
+    return frozenset(sender_id for _, _, sender_id in way)
 
 
-def before(
+def came_by(
     session: TenantSession, referral_id: UUID, sender_id: UUID
-) -> list[tuple[UUID, tuple[UUID, UUID]]]:
+) -> list[tuple[UUID, UUID, UUID]]:
     """Give the referrals that one which was received is part of, the nearest first.
 
-    Each with the two partners that hold it: who received it, and who sent it.
+    Each with the partner that received it and the one that sent it. Statements as for
+    :func:`came_through`.
     """
-    found: list[tuple[UUID, tuple[UUID, UUID]]] = []
-    here, at = sender_id, referral_id
-    while len(found) < LONGEST:
+    return list(_way(session, sender_id, referral_id))
+
+
+def _way(session: TenantSession, here: UUID, at: UUID) -> Iterator[tuple[UUID, UUID, UUID]]:
+    """Go back from a referral as a partner has it: each with who received it, and who sent it."""
+    seen = set()
+    for _ in range(LONGEST):
         with acting_for(session, here):
             step = _before(session, at)
-        if step is None or step[0] in (at, *(whole for whole, _ in found)):
-            break
-        at, whole_sender_id = step
-        found.append((at, (here, whole_sender_id)))
-        here = whole_sender_id
-    return found
+        if step is None or step in seen:
+            return
+        seen.add(step)
+        at, sender_id = step
+        yield at, here, sender_id
+        here = sender_id
 
 
 def _before(session: TenantSession, referral_id: UUID) -> tuple[UUID, UUID] | None:

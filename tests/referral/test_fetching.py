@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,16 +15,23 @@ from structlog.testing import capture_logs
 
 from regional311.database.embedded import ADMIN_ROLE
 from regional311.database.session import Scope, make_engine, session_scope
-from regional311.exchange import systems
+from regional311.exchange import searching, systems
 from regional311.exchange.fhir import Agreed, Handover, Identifier, Note, Progress, resources
 from regional311.exchange.models import ExchangeTask
 from regional311.exchange.sealing import new_secret
+from regional311.exchange.searching import MOST_PAGES, PAGE
 from regional311.exchange.transport import ask
 from regional311.intake.service import Followers
 from regional311.notices.models import OutboxMessage
 from regional311.referral import external, external_delivery
 from regional311.referral.acceptance import Acceptance
-from regional311.referral.external_delivery import MOST_PAGES, PAGE, POLL, Errands, Taking
+from regional311.referral.external_delivery import (
+    BY_NOBODY,
+    LONGEST_ROUND,
+    POLL,
+    Errands,
+    Taking,
+)
 from regional311.referral.models import Referral
 from regional311.settings import Settings
 from tests.little_region import IDS, NOW
@@ -50,15 +57,20 @@ class Foreign:
         self.pages = True
         self.next_is: str | None = None
         self.answer: Any = None
+        self.fails: dict[str, str] = {}
+        """Statuses by path."""
+        self.on_ask: Callable[[str], None] = lambda _path: None
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
         path, query = environ["PATH_INFO"], environ["QUERY_STRING"]
         environ["wsgi.input"].read()
         self.asked.append((path, query))
+        self.on_ask(path)
         content: Any = self.answer
         if content is None and environ["REQUEST_METHOD"] == "GET":
             content = self.search(query) if path == "/fhir/Task" else self.one(path)
         status = "200 OK" if content is not None else "404 Not Found"
+        status = self.fails.get(path, status)
         start_response(status, [("Content-Type", "application/fhir+json")])
         return [content if isinstance(content, bytes) else json.dumps(content).encode()]
 
@@ -121,7 +133,7 @@ class Place:
         self.engine, self.settings, self.foreign = engine, settings, foreign
         self.now = NOW
 
-    def fetch(self, taking: Taking | None = None) -> int:
+    def fetch(self, taking: Taking = BY_NOBODY) -> int:
         self.now += POLL
         return Errands(self.settings, taking)(self.engine, CITY, lambda: self.now)
 
@@ -282,6 +294,62 @@ def test_pages_without_end_are_read_so_far_and_no_further(place, monkeypatch):
     assert place.taken == {"endless"}
 
 
+def test_what_is_read_in_part_loses_nothing_of_the_same_moment(place, monkeypatch):
+    place.foreign.newest_first = False
+    place.foreign.hold("early", NOW - timedelta(minutes=1))
+    same = {f"part-{each}" for each in range(PAGE + 4)}
+    for name in same:
+        place.foreign.hold(name)
+    monkeypatch.setattr(searching, "MOST_PAGES", 1)
+    assert place.fetch() == PAGE
+    assert place.system.cursor == NOW - timedelta(minutes=1)
+    place.fetch()
+    assert place.system.problem == searching.STUCK
+    monkeypatch.undo()
+    place.fetch()
+    assert place.taken == same | {"early"}
+    assert (place.system.cursor, place.system.problem) == (NOW, None)
+
+
+@pytest.mark.parametrize("status", ["500 Broken", "503 Later", "429 Too Many Requests"])
+def test_what_cannot_be_had_just_now_is_asked_for_again_and_holds_up_nothing(place, status):
+    for at, name in enumerate(("first", "broken", "last")):
+        place.foreign.hold(name, NOW + timedelta(seconds=at))
+    place.foreign.includes = False
+    place.foreign.fails = {"/fhir/ServiceRequest/broken": status}
+    assert place.fetch() == 2
+    assert place.taken == {"first", "last"}
+    assert place.refused() == []
+    assert status[:3] in place.system.problem
+    assert place.system.cursor == NOW
+    place.foreign.fails = {}
+    place.fetch()
+    assert place.taken == {"first", "broken", "last"}
+    assert (place.system.cursor, place.system.problem) == (NOW + timedelta(seconds=2), None)
+
+
+def test_a_slow_system_takes_no_more_than_its_time_and_goes_on_from_there(place):
+    names = {f"slow-{each}" for each in range(6)}
+    for at, name in enumerate(sorted(names)):
+        place.foreign.hold(name, NOW + timedelta(seconds=at))
+    place.foreign.newest_first = place.foreign.includes = False
+
+    def slowly(path: str) -> None:
+        if path != "/fhir/Task":
+            place.now += LONGEST_ROUND / 3
+
+    place.foreign.on_ask = slowly
+    first = place.fetch()
+    assert 0 < first < len(names)
+    assert place.system.problem == searching.SLOW
+    rounds = 1
+    while place.taken != names:
+        place.fetch()
+        rounds += 1
+        assert rounds < len(names)
+    assert place.refused() == []
+
+
 def test_times_with_and_without_zone_and_of_the_future(place):
     place.foreign.hold("aware")
     place.foreign.hold("naive")[0]["meta"]["lastUpdated"] = "2026-10-05T18:00:00"
@@ -373,10 +441,7 @@ def test_nested_beyond_reading_is_no_json(place):
     assert reply.content is None
 
 
-def test_who_is_asked_is_told_of_what_was_fetched_and_the_news_are_in_their_language(
-    place, monkeypatch
-):
-    """As when it was sent to us: the message with the link, and the person's news."""
+def test_who_is_asked_is_told_of_what_was_fetched_as_of_what_was_sent_to_us(place, monkeypatch):
     real = external.verdict_of
     policy = Acceptance(key="all", name="All", notify=("desk@help.example",))
     monkeypatch.setattr(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select
 
+from regional311.audit.queries import history
 from regional311.database.session import acting_for
 from regional311.errors import InvalidInput
-from regional311.referral import rings, sending_on, service
+from regional311.exchange.models import Envelope
+from regional311.referral import prohibition, rings, sending_on, service
 from regional311.referral.models import Referral
 from regional311.referral.snapshot import Published
 from tests.little_region import IDS, county_bed
@@ -67,9 +69,38 @@ def test_the_way_is_told_by_its_referrals_the_nearest_first(city, three):
     first = refer(city, three).referral_id
     second = onward(city, three, first, THERE, "county/bed").id
     with acting_for(city, COUNTY):
-        assert rings.before(city, second, THERE) == [(first, (THERE, IDS["city"]))]
+        assert rings.came_by(city, second, THERE) == [(first, THERE, IDS["city"])]
     with acting_for(city, THERE):
-        assert rings.before(city, first, IDS["city"]) == []
+        assert rings.came_by(city, first, IDS["city"]) == []
+
+
+def test_never_contact_goes_on_to_whoever_was_asked_onward(city, three):
+    """The City refers to 211, 211 onward to the County; then nobody may call any more."""
+    filed = refer(city, three)
+    second = onward(city, three, filed.referral_id, THERE, "county/bed").id
+    prohibition.prohibit(city, now=LATER, contact_id=filed.contact_id)
+    holders = {filed.referral_id: (IDS["city"], THERE), second: (THERE, COUNTY)}
+    for referral_id, partners in holders.items():
+        for tenant_id in partners:
+            with acting_for(city, tenant_id):
+                shared = city.scalars(
+                    select(Referral.shared).where(
+                        Referral.tenant_id == tenant_id, Referral.id == referral_id
+                    )
+                ).one()
+                assert shared["contact_prohibited"] is True
+                assert (shared["safe_to_call"], shared["may_leave_message"]) == (False, False)
+                (told,) = [
+                    each
+                    for each in history(city, referral_id)
+                    if each.action == "referral:prohibit"
+                ]
+                assert told.at == LATER
+    with acting_for(city, COUNTY):
+        kinds = city.scalars(
+            select(Envelope.kind).where(Envelope.tenant_id == COUNTY, Envelope.subject_id == second)
+        ).all()
+    assert prohibition.CONTACT_PROHIBITED in kinds
 
 
 def test_nor_when_it_is_offered_to_others_on_the_way(city, three):

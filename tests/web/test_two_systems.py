@@ -21,6 +21,7 @@ from regional311.database.ids import new_token
 from regional311.database.rows import put
 from regional311.database.session import Scope, acting_for, make_engine, session_scope
 from regional311.exchange import systems
+from regional311.exchange.fhir import URI
 from regional311.exchange.models import Envelope, ExchangeTask
 from regional311.exchange.sealing import new_secret
 from regional311.intake.models import Need
@@ -28,7 +29,7 @@ from regional311.notices.models import OutboxMessage
 from regional311.notices.service import outbox_row
 from regional311.referral import consents, prohibition, questions, service, snapshot
 from regional311.referral.capacity import set_room
-from regional311.referral.external_delivery import Errands, try_out
+from regional311.referral.external_delivery import Errands, try_out, written
 from regional311.referral.filing import Asker, ConsentNotWritten, Intake, take_in
 from regional311.referral.models import Consent, Referral
 from regional311.referral.sending import Outgoing, referral_rows
@@ -686,6 +687,26 @@ def test_who_completes_after_it_expired_is_heard_in_the_histories(two, ways):
     assert len(said_late(two.a, CITY)) == 1
 
 
+def onward_in_b(two) -> None:
+    """211 refers onward to the County, in B, what it has from the City."""
+    outgoing = Outgoing(
+        "211info",
+        "county",
+        "clinic",
+        {"need": "A bed"},
+        "normal",
+        "phone",
+        3,
+        30,
+        part_of_id=two.b.one(HELP).id,
+    )
+    with two.b.session(HELP) as session:
+        own, received = referral_rows(published(two.b.engine), outgoing, now=two.clock.now)
+        put(session, *own)
+        with acting_for(session, COUNTY):
+            put(session, *received)
+
+
 @pytest.mark.parametrize("service_key", ["shelter", "hours"])
 def test_nobody_is_sent_round_through_another_system(two, service_key):
     """The City refers to 211, which works in B; from there the person would come to the City."""
@@ -694,7 +715,6 @@ def test_nobody_is_sent_round_through_another_system(two, service_key):
     two.both()
     two.b.move(HELP, "accepted")
     two.both()
-    came = two.b.one(HELP)
     with two.a.session(HELP) as session:
         secret = systems.opened(session, sealed_by=two.a.settings.secret).secret
     # in B the County stands for the City of A
@@ -712,23 +732,7 @@ def test_nobody_is_sent_round_through_another_system(two, service_key):
             sealed_by=two.b.settings.secret,
             now=two.clock.now,
         )
-    onward = Outgoing(
-        "211info",
-        "county",
-        "clinic",
-        {"need": "A bed"},
-        "normal",
-        "phone",
-        3,
-        30,
-        part_of_id=came.id,
-    )
-    known = published(two.b.engine)
-    with two.b.session(HELP) as session:
-        own, received = referral_rows(known, onward, now=two.clock.now)
-        put(session, *own)
-        with acting_for(session, COUNTY):
-            put(session, *received)
+    onward_in_b(two)
     for _ in range(2):
         two.clock.advance(hours=7)
         two.b.work(COUNTY)
@@ -746,3 +750,14 @@ def test_nobody_is_sent_round_through_another_system(two, service_key):
             ).one()
             == back["received"].id
         )
+    # a third system reads neither what another calls it nor where that is
+    with two.b.session(CITY) as session:
+        session.execute(
+            update(ExchangeTask)
+            .where(ExchangeTask.tenant_id == CITY)
+            .values(identifier_system="https://shelter.example/ids", identifier_value="7")
+        )
+    with two.b.session(COUNTY) as session:
+        system = systems.opened(session, sealed_by=two.b.settings.secret).system
+        told = written(session, system, [there.id], published(two.b.engine), now=two.clock.now)
+    assert {each.system for each in told[there.id][1].part_of} == {URI}
