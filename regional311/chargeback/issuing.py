@@ -73,15 +73,27 @@ SELECT coalesce(sum(items), 0)::bigint AS items,
 FROM buckets
 """)
 
-# Each item is a list of values in the order of `columns`: named in each, names would be most of it.
-_SEND_ITEMS = text("""
+_ITEM = {
+    "id": "uuid",
+    "line_id": "uuid",
+    "contact_reference": "text",
+    "occurred_at": "timestamptz",
+    "activity": "text",
+    "channel": "text",
+    "language": "text",
+    "after_hours": "boolean",
+    "service_key": "text",
+    "quantity": "numeric(18, 6)",
+    "price": "numeric(18, 6)",
+    "amount": "numeric(18, 6)",
+}
+"""What the payer gets of an item, in this order: named in each, names would be most of it."""
+
+_SEND_ITEMS = text(f"""
 INSERT INTO envelopes (tenant_id, id, from_tenant_id, kind, subject_id, payload, sent_at)
 SELECT :payer, uuidv7(), :tenant, 'statement_items', :statement,
-    jsonb_build_object('part', part, 'columns', jsonb_build_array('id', 'line_id',
-        'contact_reference', 'occurred_at', 'activity', 'channel', 'language', 'after_hours',
-        'service_key', 'quantity', 'price', 'amount'),
-        'items', jsonb_agg(jsonb_build_array(id, line_id, contact_reference, occurred_at, activity,
-            channel, language, after_hours, service_key, quantity, price, amount) ORDER BY id)),
+    jsonb_build_object('part', part, 'items',
+        jsonb_agg(jsonb_build_array({", ".join(_ITEM)}) ORDER BY id)),
     :now
 FROM (
     SELECT i.*, (row_number() OVER (ORDER BY i.id) - 1) / :size AS part
@@ -91,12 +103,9 @@ FROM (
 ) parts GROUP BY part
 """)
 
-_UNPACK_ITEMS = text("""
-INSERT INTO statement_items (tenant_id, id, line_id, contact_reference, occurred_at, activity,
-    channel, language, after_hours, service_key, quantity, price, amount)
-SELECT :tenant, (i->>0)::uuid, (i->>1)::uuid, i->>2, (i->>3)::timestamptz, i->>4, i->>5, i->>6,
-    (i->7)::boolean, i->>8, (i->9)::numeric(18, 6), (i->>10)::numeric(18, 6),
-    (i->11)::numeric(18, 6)
+_UNPACK_ITEMS = text(f"""
+INSERT INTO statement_items (tenant_id, {", ".join(_ITEM)})
+SELECT :tenant, {", ".join(f"CAST(i->>{at} AS {kind})" for at, kind in enumerate(_ITEM.values()))}
 FROM envelopes e
 CROSS JOIN LATERAL jsonb_array_elements(e.payload->'items') AS i
 WHERE e.tenant_id = :tenant AND e.from_tenant_id = :issuer AND e.kind = 'statement_items'
