@@ -1290,10 +1290,13 @@ class Requests(Collection):
             return None
         if found is None and (number := self._value(name)) is not None:
             found = self.row(FollowedRequest, "public_id", number)
-            if found is not None and not self._cleared():
-                secret = telling(self.request).confidential_services
-                return None if (found.owner_id, found.service_key) in secret else found
+            if found is not None and (found.owner_id, found.service_key) in self.hidden():
+                return None
         return found
+
+    def hidden(self) -> frozenset[tuple[UUID, str]]:
+        """The services, as (owner, key), whose requests are nowhere for whoever asks."""
+        return frozenset() if self._cleared() else telling(self.request).confidential_services
 
     def _cleared(self) -> bool:
         """Whether the person works requests: confidential ones are nowhere for anybody else."""

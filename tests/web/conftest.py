@@ -14,8 +14,12 @@ from sqlalchemy import Engine, text
 from webtest import TestApp
 
 from regional311.app import main
+from regional311.database.ids import new_id, public_id
+from regional311.database.rows import new_row, put
 from regional311.database.session import Scope, make_engine, session_scope
 from regional311.identity.service import create_person, grant
+from regional311.intake.models import FollowedRequest
+from regional311.referral.snapshot import published
 from regional311.settings import Settings
 
 PASSWORD = "teapot gravel sunrise 7"
@@ -143,3 +147,27 @@ _ELSEWHERE = (
 def elsewhere():
     """A point in the City, as a form takes it, with nothing reported around it by another test."""
     return next(_ELSEWHERE)
+
+
+def follow_confidential(engine: Engine, people: People, clock: Clock) -> str:
+    """Let the City follow a confidential request at 211info; give its number."""
+    known = published(engine)
+    secret = next(each.key for each in known.directory.of("211info") if each.confidential)
+    number, city = public_id("R"), people.tenants["city-of-portland"]
+    with session_scope(engine, Scope(city)) as session:
+        row = new_row(
+            FollowedRequest,
+            tenant_id=city,
+            id=new_id(),
+            public_id=number,
+            owner_id=people.tenants["211info"],
+            service_key=secret,
+            contact_id=None,
+            need_id=None,
+            state="received",
+            sent_at=clock.now,
+            expected_at=None,
+            updated_at=clock.now,
+        )
+        put(session, row)
+    return number

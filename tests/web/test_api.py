@@ -22,11 +22,10 @@ from webtest import TestApp
 
 from regional311.calendars import Period
 from regional311.chargeback.month import bill_month
-from regional311.database.ids import new_id, public_id
-from regional311.database.rows import new_row, put
+from regional311.database.ids import new_id
 from regional311.database.session import Scope, session_scope
 from regional311.identity.clients import API_SCOPES, SCOPES, make_client
-from regional311.intake.models import FollowedRequest, ServiceRequest
+from regional311.intake.models import ServiceRequest
 from regional311.referral.filing import Intake, take_in
 from regional311.referral.snapshot import published
 from regional311.tenancy.models import IdempotencyKey
@@ -41,7 +40,7 @@ from regional311.web.views import (
     api_requests,
     api_services,
 )
-from tests.web.conftest import elsewhere
+from tests.web.conftest import elsewhere, follow_confidential
 
 pytestmark = pytest.mark.commits
 
@@ -403,33 +402,11 @@ def test_needs_and_referrals_for_what_is_confidential_are_nowhere_either(program
 
 
 def test_what_is_followed_and_confidential_is_nowhere_either(program, people, web_engine, clock):
-    owner = "211info"
-    secret = next(
-        each.key for each in published(web_engine).directory.of(owner) if each.confidential
-    )
-    number = public_id("R")
-    with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
-        put(
-            session,
-            new_row(
-                FollowedRequest,
-                tenant_id=people.tenants[CITY],
-                id=new_id(),
-                public_id=number,
-                owner_id=people.tenants[owner],
-                service_key=secret,
-                contact_id=None,
-                need_id=None,
-                state="received",
-                sent_at=clock.now,
-                expected_at=None,
-                updated_at=clock.now,
-            ),
-        )
+    number = follow_confidential(web_engine, people, clock)
     cleared = program()
     robot = program(scopes=[each for each in API_SCOPES if each != "request:confidential"])
     assert number in cleared.get("/requests/followed").text
-    assert cleared.get(f"/requests/{number}").json["service"] == secret
+    assert cleared.get(f"/requests/{number}").json["owner"] == "211info"
     assert number not in robot.get("/requests/followed").text
     robot.get(f"/requests/{number}", status=404)
 

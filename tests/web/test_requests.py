@@ -7,13 +7,12 @@ from decimal import Decimal
 
 import pytest
 
-from regional311.database.ids import new_id, new_token, public_id
-from regional311.database.rows import new_row, put
+from regional311.database.ids import new_token
 from regional311.database.session import Scope, session_scope
-from regional311.intake.models import FollowedRequest
 from regional311.notices.troubles import note_trouble
 from regional311.referral.filing import Asker, Intake, Place, take_in
 from regional311.referral.snapshot import published
+from tests.web.conftest import follow_confidential
 
 CITY, COUNTY = "/city-of-portland", "/multnomah-county"
 BRIDGE = Place("Hawthorne Bridge", Decimal("45.5132"), Decimal("-122.6706"))
@@ -235,26 +234,7 @@ def test_a_confidential_request_is_nowhere_for_who_does_not_work_it(sign_in, wor
 def test_what_is_confidential_at_another_partner_is_nowhere_either(
     sign_in, worker, web_engine, people, clock
 ):
-    secret = next(
-        each.key for each in published(web_engine).directory.of("211info") if each.confidential
-    )
-    number, city = public_id("R"), people.tenants["city-of-portland"]
-    with session_scope(web_engine, Scope(city)) as session:
-        row = new_row(
-            FollowedRequest,
-            tenant_id=city,
-            id=new_id(),
-            public_id=number,
-            owner_id=people.tenants["211info"],
-            service_key=secret,
-            contact_id=None,
-            need_id=None,
-            state="received",
-            sent_at=clock.now,
-            expected_at=None,
-            updated_at=clock.now,
-        )
-        put(session, row)
+    number = follow_confidential(web_engine, people, clock)
     listed, page = f"{CITY}/requests?with=partners", f"{CITY}/requests/{number}"
     assert number in worker.get(listed).text
     assert worker.get(page).status_int == 200

@@ -24,7 +24,7 @@ from regional311.notices.phones import texted
 from regional311.referral import filing
 from regional311.web.answer_links import answer_link
 from regional311.web.api.operations import Call, Told, operation
-from regional311.web.api.secrecy import check_seen, hidden_services
+from regional311.web.api.secrecy import hidden_services
 from regional311.web.api.shapes import (
     Changed,
     Key,
@@ -352,7 +352,6 @@ def read_request(call: Call[Nothing, None]) -> Any:
     """One request; of one that lives with another partner what it told us."""
     row = call.record
     if follows(row):
-        check_seen(call, row.owner_id, row.service_key)
         return _followed(call, row)
     content = {
         **_entry(call, row),

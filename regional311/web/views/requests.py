@@ -177,11 +177,10 @@ def _followed(request: Any) -> Any:
         ],
     )
     state = listing.values["state"]
-    cleared = request.identity.cleared(request.tenant.id)
     page = queries.followed_requests(
         request.dbsession,
         states=("in_transit", *lifecycle.OPEN) if state == "open" else _one(state),
-        without=() if cleared else tell.confidential_services,
+        without=request.context.hidden(),
         after=listing.after,
     )
     listing.fill(
