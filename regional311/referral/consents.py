@@ -1,7 +1,9 @@
 """The end of a consent: taken back by the person, or because its time is up.
 
 What rested on it is erased where it went, what is still open ends, and the receiver is told that it
-may not use it any more; it says that it has seen so, and the sender sees that it has.
+may not use it any more; it says that it has seen so, and the sender sees that it has. So it is with
+what the receiver has referred onward, from partner to partner. Where only the time was up, what has
+a consent of its own goes on: the person was asked again, and agreed for longer.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import and_, or_, select, update
 
 from regional311.audit.service import record
 from regional311.cover import handovers
@@ -24,6 +26,7 @@ from regional311.intake.service import NO_FOLLOWERS, Followers, erase_attachment
 from regional311.referral import lifecycle
 from regional311.referral.follow_ups import stop_for_contact
 from regional311.referral.models import Consent, Referral
+from regional311.referral.onward import passed_on
 from regional311.referral.questions import erase_messages
 from regional311.referral.service import move
 
@@ -67,6 +70,31 @@ def revoke_consent(
     if about is not None:
         stop_for_contact(session, about, reason="consent_withdrawn", now=now)
     return rested
+
+
+def revoke_onward(
+    session: TenantSession,
+    *,
+    now: datetime,
+    referral_id: UUID,
+    followers: Followers = NO_FOLLOWERS,
+) -> int:
+    """Take back the consent to a referral onward, by whoever referred the person on.
+
+    The person told the bound partner so, which has no contact of theirs. Gives and raises what
+    :func:`revoke_consent` does.
+    """
+    consent_id = session.execute(
+        select(Referral.consent_id).where(
+            Referral.tenant_id == scope_of(session).tenant_id,
+            Referral.id == referral_id,
+            Referral.side == lifecycle.SENDER,
+            Referral.contact_id.is_(None),
+        )
+    ).scalar_one_or_none()
+    if consent_id is None:
+        raise NotFound("There is no such consent.")
+    return revoke_consent(session, now=now, consent_id=consent_id, followers=followers)
 
 
 def expire_consents(
@@ -161,49 +189,26 @@ def _end(
         detail={"consent": str(consent_id)},
     )
     referrals = session.execute(
-        select(Referral.id, Referral.version, Referral.state)
+        select(
+            Referral.id,
+            Referral.version,
+            Referral.state,
+            Referral.counterparty_id,
+            Referral.consent_ended_at,
+        )
         .where(
             Referral.tenant_id == tenant_id,
             Referral.contact_id.is_not_distinct_from(contact_id),
             Referral.consent_id == consent_id,
         )
         .order_by(Referral.id)
+        .with_for_update()
     ).all()
     for row in referrals:
-        if "cancelled" in lifecycle.next_states(row.state, lifecycle.SENDER):
-            move(
-                session,
-                to="cancelled",
-                now=now,
-                referral_id=row.id,
-                version=row.version,
-                reason="person_declined" if why == REVOKED else "consent_ended",
-                followers=followers,
-            )
-        # what was asked is erased, and nobody can answer it any more
-        _set(session, row.id, consent_ended=why, consent_ended_at=now, asked_at=None)
-        tell(
-            session,
-            to=receiver_id,
-            kind=CONSENT_ENDED,
-            subject_id=row.id,
-            payload={"why": why},
-            now=now,
-        )
+        _end_sent(session, row, why, now=now, followers=followers)
+        if of_referral is not None and _has_ended(session, of_referral):
+            _forget(session, row.id, now)
     with acting_for(session, receiver_id):
-        for row in referrals:
-            _set(
-                session,
-                row.id,
-                shared=ERASED,
-                consent_ended=why,
-                consent_ended_at=now,
-                asked_at=None,
-            )
-            erase(session, row.id)
-            erase_attachments(session, row.id, now=now)
-            erase_messages(session, row.id)
-            _record(session, "referral:erase", row.id, now)
         requests = list(
             session.execute(
                 select(Envelope.subject_id).where(
@@ -218,6 +223,90 @@ def _end(
             _erase_request(session, request_id, fields, now=now)
     rung = handovers.forget(session, consent_id, why=why, now=now)
     return len(referrals) + len(requests) + rung
+
+
+def _end_sent(
+    session: TenantSession, row: Any, why: str, *, now: datetime, followers: Followers
+) -> None:
+    """End a referral that the bound partner sent, at its receiver and wherever it went from there.
+
+    What ended before is followed only, because what came of it may go on.
+    """
+    new = row.consent_ended_at is None
+    if new:
+        _stop(session, row, why, now=now, followers=followers)
+    with acting_for(session, row.counterparty_id):
+        if new:
+            _forget(session, row.id, now, consent_ended=why, consent_ended_at=now, asked_at=None)
+        for onward in passed_on(session, row.id):
+            if onward.consent_ended_at is not None or _ends_too(session, onward, why, now=now):
+                _end_sent(session, onward, why, now=now, followers=followers)
+                # the partner has it from what has ended, and from nobody else
+                _forget(session, onward.id, now)
+
+
+def _stop(
+    session: TenantSession, row: Any, why: str, *, now: datetime, followers: Followers
+) -> None:
+    """Take back what the bound partner sent, and tell the receiver why."""
+    if "cancelled" in lifecycle.next_states(row.state, lifecycle.SENDER):
+        move(
+            session,
+            to="cancelled",
+            now=now,
+            referral_id=row.id,
+            version=row.version,
+            reason="person_declined" if why == REVOKED else "consent_ended",
+            followers=followers,
+        )
+    # what was asked is erased, and nobody can answer it any more
+    _set(session, row.id, consent_ended=why, consent_ended_at=now, asked_at=None)
+    tell(
+        session,
+        to=row.counterparty_id,
+        kind=CONSENT_ENDED,
+        subject_id=row.id,
+        payload={"why": why},
+        now=now,
+    )
+
+
+def _has_ended(session: TenantSession, referral_id: UUID) -> bool:
+    """Whether the consent has ended by which the bound partner has a referral."""
+    ended = select(Referral.consent_ended_at.is_not(None)).where(
+        Referral.tenant_id == scope_of(session).tenant_id, Referral.id == referral_id
+    )
+    return bool(session.execute(ended).scalar_one_or_none())
+
+
+def _ends_too(session: TenantSession, onward: Any, why: str, *, now: datetime) -> bool:
+    """Whether what was referred onward ends with what it is part of; then its consent does, too."""
+    running = and_(
+        Consent.tenant_id == scope_of(session).tenant_id,
+        Consent.id == onward.consent_id,
+        Consent.revoked_at.is_(None),
+        Consent.expired_at.is_(None),
+    )
+    if why == EXPIRED:
+        return session.execute(select(Consent.id).where(running)).first() is None
+    send(session)
+    session.execute(
+        update(Consent)
+        .where(running)
+        .values(revoked_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    mark_changed(session)
+    return True
+
+
+def _forget(session: TenantSession, referral_id: UUID, now: datetime, **values: Any) -> None:
+    """Erase at the bound partner what is known by a referral: fields, files, words, envelopes."""
+    _set(session, referral_id, shared=ERASED, **values)
+    erase(session, referral_id)
+    erase_attachments(session, referral_id, now=now)
+    erase_messages(session, referral_id)
+    _record(session, "referral:erase", referral_id, now)
 
 
 def _erase_request(
