@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, func, or_, select, text
+from sqlalchemy import ColumnElement, and_, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from regional311.audit.queries import AuditRow, history
@@ -194,8 +194,18 @@ def decisions_of_contact(session: Session, contact_id: UUID) -> list[DecisionRow
     return [DecisionRow(*row) for row in rows]
 
 
+def consent_of(session: Session, consent_id: UUID) -> ConsentRow | None:
+    """Give the bound partner's consent that a referral rests on: one statement."""
+    found = _consents(session, Consent.id == consent_id)
+    return found[0] if found else None
+
+
 def consents_of_contact(session: Session, contact_id: UUID) -> list[ConsentRow]:
     """Give the consents of a contact's person: one statement."""
+    return _consents(session, Consent.contact_id == contact_id)
+
+
+def _consents(session: Session, which: ColumnElement[bool]) -> list[ConsentRow]:
     handed = (
         select(
             func.coalesce(
@@ -210,7 +220,7 @@ def consents_of_contact(session: Session, contact_id: UUID) -> list[ConsentRow]:
     columns: list[Any] = [*kept, handed]
     rows = session.execute(
         select(*columns)
-        .where(Consent.tenant_id == scope_of(session).tenant_id, Consent.contact_id == contact_id)
+        .where(Consent.tenant_id == scope_of(session).tenant_id, which)
         .order_by(Consent.given_at, Consent.id)
     )
     return [ConsentRow(*row) for row in rows]

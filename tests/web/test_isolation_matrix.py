@@ -327,6 +327,7 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
             "offer-place",
             "progress",
             "reject",
+            "revoke",
             "unclaim",
             "undo",
             "waitlist",

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from regional311.database.ids import new_token
-from regional311.database.session import Scope, session_scope
+from regional311.database.ids import new_id, new_token, public_id
+from regional311.database.session import Scope, acting_for, session_scope
 from regional311.referral.filing import Asker, Intake, take_in
+from regional311.referral.models import Consent, Referral
 from regional311.referral.reminders import keep_loops
 from regional311.referral.snapshot import published
 from regional311.web.answer_links import Answering, make_token
@@ -412,3 +413,65 @@ def test_the_days_are_set_in_a_form(sign_in, sent):
     assert admin.get(f"{CITY}/settings/loop").forms["loop"]["attempts"].value == "4"
     stale = form.submit("submit", status=409)
     assert "Somebody else" in stale
+
+
+@pytest.fixture
+def onward(web_engine, people, clock, sent):
+    """Number of a referral that 211info has referred onward to the County, with consent."""
+    answer = sent()
+    help_id, county_id = people.tenants["211info"], people.tenants["multnomah-county"]
+    new, consent_id, number = new_id(), new_id(), public_id("F")
+    with session_scope(web_engine, Scope(help_id)) as session:
+        session.add(
+            Consent(
+                tenant_id=help_id,
+                id=consent_id,
+                referral_id=answer.referral_id,
+                to_tenant_id=county_id,
+                fields=["name"],
+                method="spoken",
+                given_at=clock.now,
+                expires_at=clock.now + timedelta(days=90),
+            )
+        )
+        for side, me, other in (("sent", help_id, county_id), ("received", county_id, help_id)):
+            with acting_for(session, me):
+                session.add(
+                    Referral(
+                        tenant_id=me,
+                        id=new,
+                        public_id=number,
+                        side=side,
+                        counterparty_id=other,
+                        service_key="shelter",
+                        term="BH-1800",
+                        consent_id=consent_id if side == "sent" else None,
+                        part_of_id=answer.referral_id if side == "sent" else None,
+                        shared={"name": "Dana Reed"},
+                        channel="phone",
+                        state="requested",
+                        sent_at=clock.now,
+                    )
+                )
+    return number
+
+
+def test_who_referred_onward_takes_the_consent_back_as_the_person_asks(partner, sign_in, onward):
+    county = sign_in("partner", "multnomah-county")
+    theirs = f"/multnomah-county/referrals/{onward}"
+    assert "Dana Reed" in county.get(theirs)
+    page = partner.get(f"{HELP}/referrals/{onward}")
+    assert "Agreed to" in page
+    page = form_to(page, "/revoke").submit().follow()
+    assert "The receiver has not said yet that it saw this." in page
+    assert not [each for each in page.forms.values() if (each.action or "").endswith("/revoke")]
+    page = county.get(theirs)
+    assert "Do not use it any more" in page
+    assert "Dana Reed" not in page
+
+
+def test_the_consent_of_a_contact_is_not_taken_back_on_the_page_of_its_referral(sign_in, sent):
+    supervisor = sign_in("supervisor", "city-of-portland")
+    page = supervisor.get(f"{CITY}/referrals/{sent().referral_public_id}")
+    assert "Agreed to" in page
+    assert not [each for each in page.forms.values() if (each.action or "").endswith("/revoke")]

@@ -97,6 +97,34 @@ def stop_seen(context: ReferralRecord, request: Any) -> HTTPSeeOther:
     return HTTPSeeOther(location=request.resource_path(context).rstrip("/"))
 
 
+def take_back(
+    context: ReferralRecord, request: Any, found: Any, given: queries.ConsentRow | None
+) -> str | None:
+    """Where the consent to a referral onward is taken back, while it runs; null: not here.
+
+    That of a contact is taken back on the contact's page.
+    """
+    if given is None or found.contact_id is not None or not may(request, P.REFERRAL_ACCEPT):
+        return None
+    runs = given.revoked_at is None and given.expired_at is None
+    return f"{request.resource_path(context).rstrip('/')}/revoke" if runs else None
+
+
+@view_config(
+    context=ReferralRecord, name="revoke", permission=P.REFERRAL_ACCEPT, request_method="POST"
+)
+def revoke(context: ReferralRecord, request: Any) -> HTTPSeeOther:
+    """Take the consent to a referral onward back, as the person asks."""
+    consents.revoke_onward(
+        request.dbsession,
+        now=request.now,
+        referral_id=context.record.id,
+        followers=telling(request).followers(),
+    )
+    request.flash("success", _("Taken back: what was shared is erased, and they are told."))
+    return HTTPSeeOther(location=request.resource_path(context).rstrip("/"))
+
+
 @view_config(
     context=Referrals,
     name="find",

@@ -165,11 +165,9 @@ def _page(context: ReferralRecord, request: Any, **failed: Any) -> dict[str, Any
     people: Mapping[Any, str] = detail.people
     sent = found.side == lifecycle.SENDER
     other = tell.partner(found.counterparty_id)
-    consent = None
-    if sent and found.contact_id is not None and found.consent_id is not None:
-        given = {row.id: row for row in queries.consents_of_contact(session, found.contact_id)}
-        row = given.get(found.consent_id)
-        consent = None if row is None else _consent(tell, row)
+    given = None
+    if sent and found.consent_id is not None:
+        given = queries.consent_of(session, found.consent_id)
     contact = detail.contact
     return {
         "found": found,
@@ -210,7 +208,8 @@ def _page(context: ReferralRecord, request: Any, **failed: Any) -> dict[str, Any
         else _("This is all that ${partner} sent.", mapping={"partner": other}),
         "shared": shared_said(tell, request, detail.shared),
         "asked": _asked(context, request, detail),
-        "consent": consent,
+        "consent": None if given is None else _consent(tell, given),
+        "take_back": referral_loop.take_back(context, request, found, given),
         "history": [
             {
                 "when": tell.when(each.at),
@@ -278,6 +277,7 @@ def _consent(tell: Telling, row: Any) -> list[tuple[Any, Any]]:
         (_("Given"), tell.when(row.given_at)),
         (_("Until"), tell.day(row.expires_at)),
         (_("Taken back"), tell.when(row.revoked_at)),
+        (_("Its time was up"), tell.when(row.expired_at)),
     ]
 
 
