@@ -192,7 +192,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
         Errand(
             "outside_systems",
             2,
-            Errands(settings, Taking(links_of(settings), followers)),
+            Errands(settings, Taking(links_of(settings), followers, settings.url)),
         ),
         Errand(
             "bulk_changes",

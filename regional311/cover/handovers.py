@@ -7,14 +7,14 @@ takers, and what was taken over cannot be withdrawn.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import func, literal, select, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.exc import IntegrityError
 
 from regional311.audit.service import record
@@ -527,6 +527,42 @@ def forget(session: TenantSession, consent_id: UUID, *, why: str, now: datetime)
             _trail(session, row.id, "erase", now, row.contact_id)
         _write(session, each.id, ended)
     return len(found)
+
+
+def mark(
+    session: TenantSession, contacts: Collection[UUID], said: Mapping[str, Any], *, now: datetime
+) -> list[tuple[UUID, UUID]]:
+    """Say something of the person in what went along with contacts, on both sides.
+
+    Gives the partners who took one over, each with its own contact. What may not be used any more
+    stays as it is.
+    """
+    rows = session.execute(
+        select(Handover.id, Handover.partner_id)
+        .where(
+            Handover.tenant_id == scope_of(session).tenant_id,
+            Handover.contact_id.in_(contacts),
+            Handover.side == "out",
+            Handover.consent_ended_at.is_(None),
+            ~Handover.shared.contains(dict(said)),
+        )
+        .order_by(Handover.id)
+    ).all()
+    shared = {"shared": Handover.shared.op("||")(literal(dict(said), type_=JSONB))}
+    taken = []
+    for each in rows:
+        with acting_for(session, each.partner_id):
+            _write(session, each.id, shared)
+            there = session.execute(
+                select(Handover.contact_id).where(
+                    Handover.tenant_id == each.partner_id, Handover.id == each.id
+                )
+            ).scalar_one()
+            _trail(session, each.id, "prohibit", now, there)
+        _write(session, each.id, shared)
+        if there is not None:
+            taken.append((each.partner_id, there))
+    return taken
 
 
 def _forget_note(session: TenantSession, contact_id: UUID, told: str) -> None:

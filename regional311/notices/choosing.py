@@ -36,6 +36,7 @@ ALWAYS: Final = frozenset(
         "accommodation_overdue",
         "referral_new",
         "referral_unanswered",
+        "never_contact",
         "line_open",
         "line_open_late",
         "line_gone",
@@ -44,7 +45,7 @@ ALWAYS: Final = frozenset(
         "dispute_unanswered",
     }
 )
-"""What may not be turned off or put off: somebody waits, or a date has gone by."""
+"""What may not be turned off or put off: somebody waits or is in danger, or a date has gone by."""
 _OTHERS: Final = frozenset({"suggestion_approved", "suggestion_declined", "digest"})
 TO_STAFF: Final = frozenset(TEXTS) - TO_PEOPLE - _OTHERS
 """Events that colleagues are told of."""

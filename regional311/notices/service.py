@@ -177,6 +177,13 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
             "on your waitlist; it is in your inbox under {number}.\n"
         ),
     ),
+    "never_contact": (
+        "{number}: never contact the person",
+        (
+            "{partner} says that nobody may contact the person of {number}: it is not safe. Do "
+            "not call, write or leave a message, and tell whoever else works on it: {address}\n"
+        ),
+    ),
     "line_open": (
         "{partner} is open: ring it for {number}",
         (

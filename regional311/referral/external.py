@@ -128,10 +128,12 @@ def receive(
     known: Published,
     followers: Followers = NO_FOLLOWERS,
     link: AnswerLink | None = None,
+    url: str = "",
 ) -> tuple[UUID, bool]:
     """Take a message of the bound partner's system; give the referral and whether it is new here.
 
-    The same message again changes nothing; one that is older than what was taken is left alone.
+    ``url`` is the address of this site, for letters. The same message again changes nothing; one
+    that is older than what was taken is left alone.
 
     :raises Fault: naming the path of what cannot be taken.
     :raises Overtaken: when both sides went on and this step does not follow any more.
@@ -165,7 +167,7 @@ def receive(
             return referral_id, True
     _own_task(session, system, referral_id, progress, now)
     if handover is not None:
-        _protect(session, referral_id, handover.shared, now)
+        _protect(session, referral_id, handover.shared, now, url)
     taken_back = (
         handover is not None and handover.consent is not None and not handover.consent.active
     )
@@ -373,7 +375,11 @@ def _open(
 
 
 def _protect(
-    session: TenantSession, referral_id: UUID, told: Mapping[str, Any], now: datetime
+    session: TenantSession,
+    referral_id: UUID,
+    told: Mapping[str, Any],
+    now: datetime,
+    url: str,
 ) -> None:
     """Let nobody contact the person any more when who refers says so, however late.
 
@@ -400,9 +406,9 @@ def _protect(
         return
     if CONTACT_PROHIBITED in news and found.contact_prohibited is not None:
         # the person is known here, too: all that is to go to them stops
-        prohibit(session, now=now, contact_id=found.contact_id)
+        prohibit(session, now=now, contact_id=found.contact_id, url=url)
         return
-    forbid(session, tenant_id, referral_id, forbids, now=now)
+    forbid(session, referral_id, forbids, now=now, url=url)
 
 
 def _forbidden(told: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -112,11 +112,12 @@ class Taking:
     """With what messages about referrals that were fetched are written, as of those that came in.
 
     ``link`` makes the addresses at which a receiver answers; ``followers`` says how people are
-    written to.
+    written to; ``url`` is the address of this site.
     """
 
     link: AnswerLink | None = None
     followers: Callable[[Published], Followers] = _no_followers
+    url: str = ""
 
 
 BY_NOBODY: Final = Taking()
@@ -686,6 +687,7 @@ def _take(
                     known=known,
                     followers=taking.followers(known),
                     link=taking.link,
+                    url=taking.url,
                 )
             except Overtaken as error:
                 # what it came with is kept, and so is that it does not follow

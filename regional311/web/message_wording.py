@@ -30,6 +30,7 @@ EVENTS = {
     "referral_unanswered": _("A referral has no answer"),
     "referral_new": _("A referral came, with a link to answer"),
     "referral_taken": _("A referral was taken as a policy says"),
+    "never_contact": _("Nobody may contact a person any more"),
     "line_open": _("A line opened to which somebody is to be put through"),
     "line_gone": _("A line to which somebody is to be put through is there no more"),
     "line_open_late": _("Nobody was put through to a line that is open"),

@@ -37,6 +37,7 @@ from regional311.referral import (
     prohibition,
     queries,
     questions,
+    sending_on,
     service,
     worklist,
 )
@@ -45,7 +46,8 @@ from regional311.referral.handing_over import ring_through
 from regional311.referral.loop import Loop
 from regional311.referral.models import Consent, FollowUp, Referral, ReferralReminder
 from regional311.referral.reminders import keep_loops
-from tests.little_region import IDS, NOW, ON_BRIDGE
+from regional311.referral.snapshot import Published
+from tests.little_region import IDS, NOW, ON_BRIDGE, county_bed
 
 DANA = Asker(
     "Dana Canary",
@@ -478,18 +480,39 @@ def test_planned_by_hand(city, region):
 
 
 def test_never_contact_holds_everywhere(city, region):
+    county_bed(city)
+    region = Published.load(city)
     filed = refer(city, region)
+    as_receiver(city, filed, "accepted")
+    with acting_for(city, THERE):
+        (got,) = one(city, Referral)
+        sending_on.send_on(
+            city,
+            region,
+            now=LATER,
+            referral_id=got.id,
+            version=got.version,
+            targets=["county/bed"],
+            consent="given",
+        )
+    with acting_for(city, IDS["county"]):
+        assert "contact_prohibited" not in one(city, Referral)[0].shared
     prohibition.prohibit(city, now=LATER, contact_id=filed.contact_id)
     assert one(city, FollowUp)[0].reason == "contact_prohibited"
     (person,) = one(city, Inquirer)
     assert (person.safe_to_call, person.wants_updates, person.may_leave_message) == (False,) * 3
     assert {each.state for each in one(city, OutboxMessage)} == {"withdrawn"}
-    with acting_for(city, THERE):
-        (theirs,) = one(city, Referral)
-        assert theirs.shared["contact_prohibited"] is True
-        assert theirs.shared.get("safe_to_call") is False
+    for tenant_id, many in ((THERE, 2), (IDS["county"], 1)):
+        with acting_for(city, tenant_id):
+            theirs = one(city, Referral)
+            assert len(theirs) == many
+            for each in theirs:
+                assert each.shared["contact_prohibited"] is True
+                assert each.shared.get("safe_to_call") is False
     before = len(one(city, OutboxMessage))
-    as_receiver(city, filed, "accepted")
+    with acting_for(city, THERE):
+        (got,) = one(city, Referral, Referral.side == "received")
+        service.move(city, now=LATER, referral_id=got.id, version=got.version, to="in_progress")
     assert len(one(city, OutboxMessage)) == before
     with pytest.raises(follow_ups.NotAgreed):
         follow_ups.begin(

@@ -5,21 +5,43 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 import pytest
 from sqlalchemy import select
 
 from regional311.audit.models import AuditEvent
+from regional311.cover import handovers
+from regional311.cover.models import Handover
 from regional311.database.ids import new_id, public_id
 from regional311.database.session import acting_for
 from regional311.exchange.models import Envelope
 from regional311.exchange.service import ERASED
-from regional311.referral import consents, filing, lifecycle, questions, sending_on, service
+from regional311.identity.service import grant
+from regional311.intake.models import (
+    Contact,
+    FollowedRequest,
+    Inquirer,
+    RequestHanding,
+    ServiceRequest,
+)
+from regional311.intake.queries import contact_detail
+from regional311.notices.models import OutboxMessage
+from regional311.referral import (
+    consents,
+    filing,
+    lifecycle,
+    prohibition,
+    questions,
+    sending_on,
+    service,
+)
 from regional311.referral.filing import Asker, Intake
+from regional311.referral.handing_over import ring_through
 from regional311.referral.models import Consent, Referral
 from regional311.referral.snapshot import Published
-from tests.little_region import IDS, NOW, county_bed
+from tests.little_region import IDS, NOW, ON_BRIDGE, county_bed
 
 CITY, HELP, COUNTY, STATE = (IDS[slug] for slug in ("city", "211info", "county", "region"))
 LATER = NOW + timedelta(hours=5)
@@ -248,3 +270,201 @@ def test_each_end_is_in_the_history_of_whom_it_concerns(city, chain):
             ).scalars()
             assert "referral:erase" in set(said)
     assert row_of(city, HELP, chain.second).side == lifecycle.SENDER
+
+
+# --- never contact --------------------------------------------------------------------------------
+
+NEVER = {"contact_prohibited": True, "safe_to_call": False, "may_leave_message": False}
+
+
+@pytest.fixture
+def staff(city):
+    """Somebody at each partner who is told; at 211 one of two works it."""
+    made = {}
+    for tenant_id, role in ((HELP, "partner"), (COUNTY, "supervisor"), (STATE, "partner")):
+        with acting_for(city, tenant_id):
+            made[tenant_id] = new_id()
+            grant(
+                city,
+                person_id=made[tenant_id],
+                name="Who works it",
+                email=f"{tenant_id.int % 1000}@partner.example",
+                roles=(role,),
+            )
+    return made
+
+
+def letters(session, tenant_id):
+    with acting_for(session, tenant_id):
+        return session.execute(
+            select(OutboxMessage.recipient, OutboxMessage.heading, OutboxMessage.body).where(
+                OutboxMessage.tenant_id == tenant_id, OutboxMessage.event == "never_contact"
+            )
+        ).all()
+
+
+def envelopes(session, tenant_id, subject_id):
+    with acting_for(session, tenant_id):
+        return list(
+            session.execute(
+                select(Envelope.from_tenant_id).where(
+                    Envelope.tenant_id == tenant_id,
+                    Envelope.subject_id == subject_id,
+                    Envelope.kind == prohibition.CONTACT_PROHIBITED,
+                )
+            ).scalars()
+        )
+
+
+def test_never_contact_goes_along_everything_that_was_referred_onward(city, chain, staff):
+    prohibition.prohibit(
+        city, now=LATER, contact_id=chain.first.contact_id, url="https://311.example"
+    )
+    found = list(chain.rows(city))
+    assert len(found) == 6
+    assert all(NEVER.items() <= row.shared.items() for _tenant, row in found)
+    number = row_of(city, COUNTY, chain.second).public_id
+    ((recipient, heading, body),) = letters(city, COUNTY)
+    assert (recipient, number in heading) == (f"{COUNTY.int % 1000}@partner.example", True)
+    assert f"https://311.example/county/referrals/{number}" in body
+    # who has it from 211 does not learn that 211 has it from the City
+    assert "211Info says" in body
+    assert "City" not in body
+    assert len(letters(city, HELP)) == len(letters(city, STATE)) == 1
+    assert envelopes(city, HELP, chain.first.referral_id) == [CITY]
+    assert envelopes(city, COUNTY, chain.second) == [HELP]
+    assert envelopes(city, STATE, chain.third) == [COUNTY]
+    prohibition.prohibit(city, now=LATER, contact_id=chain.first.contact_id)
+    assert len(letters(city, COUNTY)) == 1
+    assert row_of(city, COUNTY, chain.second).version == found[-3][1].version
+
+
+def test_the_word_goes_on_where_a_consent_between_has_ended(city, staff):
+    county_bed(city)
+    published = Published.load(city)
+    first = refer(city, published)
+    second = sent_on(city, published, first.referral_id)
+    with acting_for(city, HELP):
+        own = city.execute(select(Consent).where(Consent.tenant_id == HELP)).scalar_one()
+        own.expires_at += timedelta(days=30)
+        city.flush()
+    late = NOW + timedelta(days=181)
+    assert consents.expire_consents(city, now=late) == 1
+    prohibition.prohibit(city, now=late, contact_id=first.contact_id)
+    assert row_of(city, HELP, first.referral_id).shared == ERASED
+    assert NEVER.items() <= row_of(city, COUNTY, second).shared.items()
+    assert (letters(city, HELP), len(letters(city, COUNTY))) == ([], 1)
+
+
+def test_each_contact_of_somebody_who_was_found_again_counts(city, region, staff):
+    first, again = refer(city, region), refer(city, region)
+    known = city.get(Contact, (CITY, first.contact_id)).inquirer_id
+    city.get(Contact, (CITY, again.contact_id)).inquirer_id = known
+    city.flush()
+    prohibition.prohibit(city, now=LATER, contact_id=first.contact_id)
+    assert NEVER.items() <= row_of(city, HELP, again.referral_id).shared.items()
+
+
+def on_the_bridge(session, region) -> filing.Filed:
+    """Report a pothole whose repair is the County's; the person agrees that it knows them."""
+    longitude, latitude = (Decimal(str(each)) for each in ON_BRIDGE)
+    intake = Intake(
+        source="desk",
+        key=str(new_id()),
+        channel="phone",
+        started_at=NOW,
+        service="city/pothole",
+        place=filing.Place("", latitude, longitude),
+        danger_answer="none",
+        asker=ANNA,
+        consent="given",
+    )
+    return filing.take_in(session, region, intake, now=NOW)
+
+
+def who_asked(session, tenant_id):
+    with acting_for(session, tenant_id):
+        return session.execute(
+            select(Inquirer.phone, Inquirer.contact_prohibited).where(
+                Inquirer.tenant_id == tenant_id
+            )
+        ).all()
+
+
+def test_never_contact_reaches_the_owner_of_a_request(city, region, staff):
+    filed = on_the_bridge(city, region)
+    assert who_asked(city, COUNTY) == [("503-555-0111", False)]
+    prohibition.prohibit(city, now=LATER, contact_id=filed.contact_id)
+    assert who_asked(city, COUNTY) == [("503-555-0111", True)]
+    ((_recipient, heading, body),) = letters(city, COUNTY)
+    assert filed.request_public_id in heading
+    assert "City" in body
+    assert envelopes(city, COUNTY, filed.request_id) == [CITY]
+    with acting_for(city, COUNTY):
+        said = city.execute(
+            select(AuditEvent.action).where(AuditEvent.subject_id == filed.request_id)
+        ).scalars()
+        assert "request:prohibit" in set(said)
+    prohibition.prohibit(city, now=LATER, contact_id=filed.contact_id)
+    assert len(letters(city, COUNTY)) == 1
+
+
+def test_never_contact_reaches_who_had_a_request_before_its_owner(city, region, staff):
+    filed = on_the_bridge(city, region)
+    with acting_for(city, COUNTY):
+        there = city.execute(
+            select(ServiceRequest.__table__).where(ServiceRequest.tenant_id == COUNTY)
+        ).one()
+        step = {"from_id": COUNTY, "to_id": HELP, "how": "handed", "words": "Not ours.", "at": NOW}
+    with acting_for(city, HELP):
+        asker = new_id()
+        city.add(Inquirer(tenant_id=HELP, id=asker, phone="503-555-0111", safe_to_call=True))
+        city.flush()
+        values = there._asdict() | {"tenant_id": HELP, "inquirer_id": asker}
+        values |= {"assignee_id": staff[HELP]}
+        computed = {each.name for each in ServiceRequest.__table__.columns if each.computed}
+        city.add(
+            ServiceRequest(**{name: each for name, each in values.items() if name not in computed})
+        )
+        city.flush()
+        city.add(RequestHanding(tenant_id=HELP, id=new_id(), request_id=filed.request_id, **step))
+        city.flush()
+    followed = city.get(FollowedRequest, (CITY, filed.request_id))
+    followed.owner_id = HELP
+    city.flush()
+    prohibition.prohibit(city, now=LATER, contact_id=filed.contact_id)
+    assert [each.contact_prohibited for each in who_asked(city, HELP)] == [True]
+    assert [each.contact_prohibited for each in who_asked(city, COUNTY)] == [True]
+
+
+def test_never_contact_reaches_the_desk_that_took_the_call_over(city, region, staff):
+    filed = refer(city, region)
+    city.get(Contact, (CITY, filed.contact_id)).ended_at = None
+    city.flush()
+    number = ring_through(
+        city,
+        region,
+        contact_detail(city, filed.contact_id),
+        to="211info",
+        line="211info/main",
+        person_id=None,
+        person_name=None,
+        agreed=("name", "phone"),
+        reason="Needs a bed",
+        now=NOW,
+    )
+    with acting_for(city, HELP):
+        taken = handovers.take_over(city, number, name="Lee", note="", now=NOW)
+        asker = new_id()
+        city.add(Inquirer(tenant_id=HELP, id=asker, phone="503-555-0111", safe_to_call=True))
+        city.flush()
+        city.get(Contact, (HELP, taken.contact_id)).inquirer_id = asker
+        city.flush()
+    prohibition.prohibit(city, now=LATER, contact_id=filed.contact_id)
+    assert who_asked(city, HELP) == [("503-555-0111", True)]
+    for tenant_id in (CITY, HELP):
+        with acting_for(city, tenant_id):
+            shared = city.execute(
+                select(Handover.shared).where(Handover.tenant_id == tenant_id)
+            ).scalar_one()
+            assert NEVER.items() <= shared.items()

@@ -7,10 +7,12 @@ from decimal import Decimal
 
 import pytest
 
-from regional311.database.ids import new_token
+from regional311.database.ids import new_id, new_token
 from regional311.database.session import Scope, session_scope
+from regional311.intake.models import Inquirer, ServiceRequest
 from regional311.notices.troubles import note_trouble
 from regional311.referral.filing import Asker, Intake, Place, take_in
+from regional311.referral.prohibition import prohibit
 from regional311.referral.snapshot import published
 from tests.web.conftest import follow_confidential
 
@@ -94,6 +96,29 @@ def test_that_mail_does_not_reach_the_person_is_said(worker, filed, web_engine, 
         )
     page = worker.get(f"{CITY}/requests/{made.request_public_id}")
     assert "Messages do not reach the person" in page
+
+
+def test_the_owner_reads_first_that_nobody_may_contact_the_person(
+    sign_in, filed, web_engine, people, clock
+):
+    asker = Asker(name="Ana", phone="503-555-0111", safe_to_call=True)
+    made = filed(BRIDGE, asker=asker, consent="given")
+    county_id, known = people.tenants["multnomah-county"], new_id()
+    # the demo's rule lets nobody's number cross with this one; other rules do
+    with session_scope(web_engine, Scope(county_id)) as session:
+        session.add(Inquirer(tenant_id=county_id, id=known, phone=asker.phone))
+        session.flush()
+        session.get(ServiceRequest, (county_id, made.request_id)).inquirer_id = known
+    county = sign_in("worker", "multnomah-county")
+    path = f"{COUNTY}/requests/{made.request_public_id}"
+    page = county.get(path)
+    assert "503-555-0111" in page
+    assert "Never contact this person" not in page
+    with session_scope(web_engine, Scope(people.tenants["city-of-portland"])) as session:
+        prohibit(session, now=clock.now, contact_id=made.contact_id)
+    page = county.get(path)
+    assert "Never contact this person" in page
+    assert "Contact prohibited: it is not safe" in page
 
 
 def test_closing_needs_plain_words(worker, filed):

@@ -162,7 +162,12 @@ def revoke(context: ContactRecord, request: Any) -> HTTPSeeOther:
 )
 def prohibit(context: ContactRecord, request: Any) -> HTTPSeeOther:
     """Let nobody contact this person, here or where they were referred to."""
-    prohibition.prohibit(request.dbsession, now=request.now, contact_id=context.record.id)
+    prohibition.prohibit(
+        request.dbsession,
+        now=request.now,
+        contact_id=context.record.id,
+        url=request.registry.configured.url,
+    )
     request.flash("success", _("Nobody contacts this person any more; the partners are told."))
     return _back(context, request)
 

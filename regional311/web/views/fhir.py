@@ -194,6 +194,7 @@ def _receive(request: Any, system: System, content: Any) -> tuple[UUID, bool]:
         known=tell.published,
         followers=tell.followers(),
         link=answer_link(request),
+        url=request.registry.configured.url,
     )
 
 

@@ -349,7 +349,12 @@ def attempt(context: FollowUpRecord, request: Any) -> Any:
             calendar=tell.published.calendars[tell.slug],
         )
         if values["result"] == "not_safe":
-            prohibition.prohibit(session, now=request.now, contact_id=detail.follow_up.contact_id)
+            prohibition.prohibit(
+                session,
+                now=request.now,
+                contact_id=detail.follow_up.contact_id,
+                url=request.registry.configured.url,
+            )
         request.flash("success", _("Kept."))
         return HTTPSeeOther(location=f"/{tell.slug}/follow-ups/{context.__name__}")
 

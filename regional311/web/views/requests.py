@@ -421,6 +421,7 @@ def page_of_own(context: RequestRecord, request: Any, **failed: Any) -> dict[str
         "handles": [],
         "notes": [],
         "inquirer": None,
+        "prohibited": False,
         "asked": [],
         "added": [],
         "show_url": None,
@@ -479,6 +480,7 @@ def page_of_own(context: RequestRecord, request: Any, **failed: Any) -> dict[str
             for each in detail.notes
         ],
         "inquirer": _inquirer(detail.inquirer),
+        "prohibited": detail.inquirer is not None and detail.inquirer.contact_prohibited,
         **_together(context, request),
         **request_links.shown(request, context),
         **request_handing.shown(request, context),
