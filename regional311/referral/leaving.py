@@ -7,14 +7,17 @@ somebody else.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from datetime import date, datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select, text
+from sqlalchemy import select, text, tuple_
 
 from regional311.database.session import TenantSession, scope_of
+from regional311.errors import DomainError
 from regional311.intake.service import NO_FOLLOWERS, Followers
 from regional311.referral import lifecycle
 from regional311.referral.models import Referral
@@ -23,7 +26,7 @@ from regional311.tenancy.models import Tenant
 
 LEFT: Final = "partner_left"
 BATCH: Final = 200
-"""Referrals that come back in one round of the worker."""
+"""Referrals that are read at once."""
 
 # agreements belong to a higher floor; who is named by them is published
 _LEFT = text("""
@@ -52,25 +55,38 @@ def bring_back(
     gone = left(session, now.astimezone(ZoneInfo(zone)).date())
     if not gone or tenant_id in gone:
         return 0
-    rows = session.execute(
-        select(Referral.id, Referral.version)
+    back = 0
+    for row in _open_with(session, gone):
+        # what somebody changes at the same moment comes back in the next round
+        with suppress(DomainError), session.begin_nested():
+            move(
+                session,
+                now=now,
+                referral_id=row.id,
+                version=row.version,
+                to="cancelled",
+                reason=LEFT,
+                followers=followers,
+            )
+            back += 1
+    return back
+
+
+def _open_with(session: TenantSession, gone: Collection[UUID]) -> Iterator[Any]:
+    """Give what the bound partner sent to others and is open, a page at a time."""
+    query = (
+        select(Referral.id, Referral.version, Referral.sent_at)
         .where(
-            Referral.tenant_id == tenant_id,
+            Referral.tenant_id == scope_of(session).tenant_id,
             Referral.side == lifecycle.SENDER,
             Referral.state.in_(lifecycle.OPEN),
             Referral.counterparty_id.in_(sorted(gone)),
         )
         .order_by(Referral.sent_at, Referral.id)
         .limit(BATCH)
-    ).all()
-    for row in rows:
-        move(
-            session,
-            now=now,
-            referral_id=row.id,
-            version=row.version,
-            to="cancelled",
-            reason=LEFT,
-            followers=followers,
-        )
-    return len(rows)
+    )
+    page = session.execute(query).all()
+    while page:
+        yield from page
+        after = (page[-1].sent_at, page[-1].id)
+        page = session.execute(query.where(tuple_(Referral.sent_at, Referral.id) > after)).all()

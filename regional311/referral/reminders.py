@@ -2,7 +2,8 @@
 
 The partner that sent a referral keeps its clock; the reminder is written as the receiver, to the
 receiver's own people. That a step was taken is a row with a unique key, written in the transaction
-in which the letters are.
+in which the letters are. Each step stands alone: where somebody is at a referral or has changed it
+meanwhile, it is left for the next round, and the others go on.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from regional311.calendars import BusinessCalendar
 from regional311.database.ids import new_id
 from regional311.database.rows import put
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
+from regional311.errors import DomainError
 from regional311.identity.permissions import Permissions
 from regional311.identity.queries import Member, who_may
 from regional311.intake.service import Followers
@@ -140,8 +142,15 @@ class _Clock:
                 )
                 step = next_step(silence, self.today, self.loop, self.calendar)
                 if step is not None:
-                    done += self._take(row, step)
+                    done += self._take_alone(row, step)
         return done
+
+    def _take_alone(self, row: Any, step: str) -> int:
+        try:
+            with self.session.begin_nested():
+                return self._take(row, step)
+        except DomainError:
+            return 0
 
     def _waiting(self) -> Iterator[Sequence[Any]]:
         since = func.coalesce(Referral.heard_at, Referral.answered_at, Referral.sent_at)
@@ -200,6 +209,8 @@ class _Clock:
         return found
 
     def _take(self, row: Any, step: str) -> int:
+        if step == EXPIRED and not self._free(row):
+            return 0
         receiver = self._receiver(row.counterparty_id)
         people = () if step == EXPIRED else receiver.told(step, row.claimed_by)
         if not self._first(row, step, len(people)):
@@ -241,6 +252,23 @@ class _Clock:
                     ),
                 )
         return 1
+
+    def _free(self, row: Any) -> bool:
+        """Whether nobody is at a referral on either side; then it is held on both.
+
+        The two sides lock their rows in opposite orders, and a round holds what it has until its
+        end: it waits for nobody.
+        """
+        for tenant_id in (self.tenant_id, row.counterparty_id):
+            with acting_for(self.session, tenant_id):
+                held = self.session.execute(
+                    select(Referral.id)
+                    .where(Referral.tenant_id == tenant_id, Referral.id == row.id)
+                    .with_for_update(skip_locked=True)
+                ).one_or_none()
+            if held is None:
+                return False
+        return True
 
     def _first(self, row: Any, step: str, told: int) -> bool:
         """Whether this step of this silence is taken for the first time; it is kept at once."""

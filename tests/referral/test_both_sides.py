@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 
 from regional311.database.ids import new_id
@@ -39,6 +39,7 @@ from regional311.referral import (
 )
 from regional311.referral.filing import Asker, Intake
 from regional311.referral.models import Referral, ReferralOffer, WaitlistPlace
+from regional311.referral.reminders import keep_loops
 from regional311.referral.snapshot import NOBODY, Published
 from tests.little_region import IDS, NOW, county_bed
 
@@ -479,3 +480,37 @@ def test_two_colleagues_take_it_at_the_same_moment_and_one_has_it(everywhere):
     results = at_once(lambda: claim(1), lambda: claim(2))
     assert sum(each == "requested" for each in results) == 1
     assert sum(isinstance(each, DomainError) for each in results) == 1
+
+
+@pytest.mark.commits
+def test_the_clock_waits_for_nobody_who_is_at_a_referral(everywhere):
+    engine, region = everywhere
+    with scoped(engine, Scope(CITY)) as session:
+        busy, free = (
+            filing.take_in(session, region, shelter(), now=NOW).referral_id for _ in range(2)
+        )
+
+    def tick(days: int) -> None:
+        with scoped(engine, Scope(CITY)) as session:
+            session.execute(text("SET LOCAL lock_timeout = '5s'"))
+            keep_loops(session, now=NOW + timedelta(days=days), url="")
+
+    def states() -> dict[UUID, str]:
+        with scoped(engine, Scope(CITY)) as session:
+            rows = session.execute(
+                select(Referral.id, Referral.state).where(Referral.tenant_id == CITY)
+            )
+            return {row.id: row.state for row in rows}
+
+    for count in range(3, 9):
+        tick(count)
+    with scoped(engine, Scope(HELP)) as session:
+        session.execute(
+            select(Referral.id)
+            .where(Referral.tenant_id == HELP, Referral.id == busy)
+            .with_for_update()
+        )
+        tick(39)
+    assert states() == {busy: "requested", free: "failed"}
+    tick(40)
+    assert states() == {busy: "failed", free: "failed"}

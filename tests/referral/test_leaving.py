@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from regional311.database.session import acting_for
 from regional311.intake.models import Need
+from regional311.referral import leaving
 from regional311.referral.leaving import bring_back
 from regional311.referral.models import Referral
 from tests.little_region import IDS, NOW
@@ -52,3 +53,22 @@ def test_what_is_over_stays_and_who_has_an_agreement_left_stays(city, region):
     end_agreements(city)
     assert bring_back(city, now=DAY_AFTER) == 0
     assert one(city, Referral)[0].reason == "no_capacity"
+
+
+def test_all_of_it_comes_back_in_one_round_and_what_changes_meanwhile_in_the_next(
+    city, region, monkeypatch
+):
+    monkeypatch.setattr(leaving, "BATCH", 2)
+    filed = [refer(city, region).referral_id for _ in range(5)]
+    end_agreements(city)
+    real = leaving.move
+
+    def somebody_was_quicker(session, *, referral_id, version, **given):
+        seen = version - 1 if referral_id == filed[2] else version
+        return real(session, referral_id=referral_id, version=seen, **given)
+
+    monkeypatch.setattr(leaving, "move", somebody_was_quicker)
+    assert bring_back(city, now=DAY_AFTER) == 4
+    assert [each.id for each in one(city, Referral, Referral.state == "requested")] == [filed[2]]
+    monkeypatch.setattr(leaving, "move", real)
+    assert bring_back(city, now=DAY_AFTER) == 1

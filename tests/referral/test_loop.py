@@ -37,6 +37,7 @@ from regional311.referral import (
     prohibition,
     queries,
     questions,
+    reminders,
     sending_on,
     service,
     worklist,
@@ -46,6 +47,7 @@ from regional311.referral.handing_over import ring_through
 from regional311.referral.loop import Loop
 from regional311.referral.models import Consent, FollowUp, Referral, ReferralReminder
 from regional311.referral.reminders import keep_loops
+from regional311.referral.silence import next_step
 from regional311.referral.snapshot import Published
 from tests.little_region import IDS, NOW, ON_BRIDGE, county_bed
 
@@ -242,6 +244,30 @@ def test_reminded_escalated_expired_each_once(city, region, people):
         actions = [each.action for each in queries.referral_detail(city, filed.referral_id).history]
         assert {"referral:reminded", "referral:escalated", "referral:answer"} <= set(actions)
     assert one(city, Need)[0].status == "open"
+
+
+def test_who_is_quicker_than_the_clock_takes_nothing_from_the_others(
+    city, region, people, monkeypatch
+):
+    quick, slow = refer(city, region), refer(city, region)
+    for count in range(3, 9):
+        keep_loops(city, now=days(count), url=URL)
+    late = days(39)
+
+    def accepted_meanwhile(silence, *given):
+        step = next_step(silence, *given)
+        (row,) = one(city, Referral, Referral.id == quick.referral_id)
+        if row.state == "requested":
+            as_receiver(city, quick, "accepted")
+        return step
+
+    monkeypatch.setattr(reminders, "next_step", accepted_meanwhile)
+    assert keep_loops(city, now=late, url=URL) == 1
+    states = {each.id: each.state for each in one(city, Referral)}
+    assert states == {quick.referral_id: "accepted", slow.referral_id: "failed"}
+    # nothing stays of a step that was not taken
+    expired = one(city, ReferralReminder, ReferralReminder.step == "expired")
+    assert [each.referral_id for each in expired] == [slow.referral_id]
 
 
 def test_a_word_ends_the_silence_and_hold_stops_the_clock(city, region, people):
