@@ -17,7 +17,7 @@ from regional311.database.locking import locked
 from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.errors import Conflict
 from regional311.intake.service import NO_FOLLOWERS, Changed, Followers
-from regional311.referral import lifecycle, questions
+from regional311.referral import lifecycle, offers, questions
 from regional311.referral.acceptance import FINISH_DAYS
 from regional311.referral.models import Referral, ReferralMessage
 from regional311.referral.service import move
@@ -47,6 +47,8 @@ def answer_by_link(
 
     Raises :class:`LinkUsed`, `NotFound`, and what :func:`regional311.referral.service.move` does.
     """
+    if to == "accepted":
+        offers.hold(session, referral_id)
     referral = locked(session, Referral, referral_id, None, {}, "referral")
     if to not in ANSWERS or not can_answer(referral, expires_at, now):
         raise LinkUsed("This link answers nothing any more.")

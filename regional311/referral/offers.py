@@ -2,7 +2,8 @@
 
 Each partner has a referral of its own, so that nobody sees whom else was asked. The sender's row of
 the offer is what those who accept at the same moment wait for; it is always locked before any
-referral, so that two of them never wait for each other.
+referral, so that two of them never wait for each other. Of a referral the receiver's row is locked
+before the sender's, whoever acts.
 """
 
 from __future__ import annotations
@@ -34,20 +35,29 @@ class Taken:
     sender_id: UUID
 
 
+def hold(session: TenantSession, referral_id: UUID) -> None:
+    """Hold the offer that a received referral is part of, for who locks the referral itself next.
+
+    Nothing is held of one that is part of none, or was answered.
+    """
+    row = _offered(session, referral_id)
+    if row is None:
+        return
+    with acting_for(session, row.counterparty_id):
+        session.execute(
+            select(ReferralOffer.id)
+            .where(ReferralOffer.tenant_id == row.counterparty_id, ReferralOffer.id == row.offer_id)
+            .with_for_update()
+        )
+
+
 def take(session: TenantSession, referral_id: UUID, *, now: datetime) -> Taken | None:
     """Take an offer to several partners, if the referral is part of one.
 
     Raises :class:`TakenElsewhere`.
     """
-    row = session.execute(
-        select(Referral.offer_id, Referral.counterparty_id).where(
-            Referral.tenant_id == scope_of(session).tenant_id,
-            Referral.id == referral_id,
-            Referral.side == lifecycle.RECEIVER,
-            Referral.state == "requested",
-        )
-    ).one_or_none()
-    if row is None or row.offer_id is None:
+    row = _offered(session, referral_id)
+    if row is None:
         return None
     with acting_for(session, row.counterparty_id):
         send(session)
@@ -66,6 +76,19 @@ def take(session: TenantSession, referral_id: UUID, *, now: datetime) -> Taken |
     if won is None:
         raise TakenElsewhere("Another partner has taken it already.")
     return Taken(row.offer_id, row.counterparty_id)
+
+
+def _offered(session: TenantSession, referral_id: UUID) -> Any:
+    """The offer that a received referral is part of and that waits for an answer, and whose."""
+    return session.execute(
+        select(Referral.offer_id, Referral.counterparty_id).where(
+            Referral.tenant_id == scope_of(session).tenant_id,
+            Referral.id == referral_id,
+            Referral.side == lifecycle.RECEIVER,
+            Referral.state == "requested",
+            Referral.offer_id.is_not(None),
+        )
+    ).one_or_none()
 
 
 def others(session: TenantSession, offer_id: UUID, referral_id: UUID) -> Sequence[Any]:

@@ -185,6 +185,8 @@ def move(
     if note is not None and len(note) > MAX_NOTE:
         raise InvalidInput(f"Write a note of at most {MAX_NOTE} characters.", field="note")
     offer = offers.take(session, referral_id, now=now) if to == "accepted" else None
+    if to in _BY_SENDER:
+        _hold_there_first(session, referral_id)
     referral = _referral(
         session, referral_id, version, {"state": to, "reason": reason, "outcome": outcome}
     )
@@ -260,6 +262,32 @@ def move(
                 )
     tell_answer(session, answer, other_id, now=now, followers=followers)
     return changed
+
+
+_BY_SENDER: Final = ("cancelled", "failed", "entered_in_error")
+"""Where a referral goes that its receiver has, when its sender or the sender's clock moves it."""
+
+
+def _hold_there_first(session: TenantSession, referral_id: UUID) -> None:
+    """Hold the receiver's row of what the bound partner sent, before its own.
+
+    Whoever answers holds them in this order: so neither waits for the other for ever.
+    """
+    receiver_id = session.execute(
+        select(Referral.counterparty_id).where(
+            Referral.tenant_id == scope_of(session).tenant_id,
+            Referral.id == referral_id,
+            Referral.side == lifecycle.SENDER,
+        )
+    ).scalar_one_or_none()
+    if receiver_id is None:
+        return
+    with acting_for(session, receiver_id):
+        session.execute(
+            select(Referral.id)
+            .where(Referral.tenant_id == receiver_id, Referral.id == referral_id)
+            .with_for_update()
+        )
 
 
 _VERBS: Final = {

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import date, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -391,20 +393,19 @@ def everywhere(committed_engine):
 
 
 def at_once(*tries: Callable[[], Any]) -> list[Any]:
-    """Do things in threads of their own that begin together; give what came of each."""
+    """Do things in threads of their own that begin together; give what came of each.
+
+    None of them waits for another for ever: what the database ends because of that is given, too.
+    """
     barrier = threading.Barrier(len(tries))
     results: list[Any] = [None] * len(tries)
 
     def run(place: int, what: Callable[[], Any]) -> None:
         barrier.wait(timeout=60)
-        for _ in range(5):
-            try:
-                results[place] = what()
-            except OperationalError:
-                continue  # the database ended a deadlock: a request is tried again, too
-            except DomainError as error:
-                results[place] = error
-            return
+        try:
+            results[place] = what()
+        except (DomainError, OperationalError) as error:
+            results[place] = error
 
     threads = [threading.Thread(target=run, args=(place, what)) for place, what in enumerate(tries)]
     for each in threads:
@@ -420,51 +421,163 @@ def version_of(session, tenant_id, referral_id):
     ).scalar_one()
 
 
-@pytest.mark.commits
-def test_two_partners_accept_at_the_same_moment_and_one_has_it(everywhere):
-    engine, region = everywhere
-    for _ in range(3):
-        with scoped(engine, Scope(CITY)) as session:
-            first = filing.take_in(session, region, shelter(), now=NOW).referral_id
-            sending_on.send_on(
-                session,
-                region,
-                now=NOW,
-                referral_id=first,
-                version=1,
-                targets=["county/bed"],
-                consent="given",
-            )
-            second = session.execute(
-                select(Referral.id)
-                .where(Referral.tenant_id == CITY, Referral.offer_id.is_not(None))
-                .order_by(Referral.id.desc())
-                .limit(1)
-            ).scalar_one()
-
-        def accept(tenant_id, referral_id):
-            with scoped(engine, Scope(tenant_id)) as session:
-                return service.move(
-                    session,
-                    now=NOW,
-                    referral_id=referral_id,
-                    version=version_of(session, tenant_id, referral_id),
-                    to="accepted",
-                ).state
-
-        results = at_once(
-            lambda first=first: accept(HELP, first), lambda second=second: accept(COUNTY, second)
+def offered(engine, region) -> tuple[UUID, UUID]:
+    """Offer a need to 211 and the County."""
+    with scoped(engine, Scope(CITY)) as session:
+        first = filing.take_in(session, region, shelter(), now=NOW).referral_id
+        sending_on.send_on(
+            session,
+            region,
+            now=NOW,
+            referral_id=first,
+            version=1,
+            targets=["county/bed"],
+            consent="given",
         )
-        assert sum(each == "accepted" for each in results) == 1, results
-        with scoped(engine, Scope(CITY)) as session:
-            states = sorted(
-                session.execute(
-                    select(Referral.state).where(
-                        Referral.tenant_id == CITY, Referral.id.in_((first, second))
-                    )
-                ).scalars()
+        second = session.execute(
+            select(Referral.id)
+            .where(Referral.tenant_id == CITY, Referral.offer_id.is_not(None))
+            .order_by(Referral.id.desc())
+            .limit(1)
+        ).scalar_one()
+    return first, second
+
+
+def moved(engine, tenant_id, referral_id, to, **more):
+    """Take a step as one side; give the state."""
+    with scoped(engine, Scope(tenant_id)) as session:
+        version = version_of(session, tenant_id, referral_id)
+        return service.move(
+            session, now=NOW, referral_id=referral_id, version=version, to=to, **more
+        ).state
+
+
+def accepted_by_link(engine, tenant_id, referral_id):
+    with scoped(engine, Scope(tenant_id)) as session:
+        return by_link.answer_by_link(
+            session,
+            now=NOW,
+            referral_id=referral_id,
+            expires_at=NOW + timedelta(days=14),
+            to="accepted",
+        ).state
+
+
+def state_of(engine, tenant_id, referral_id):
+    with scoped(engine, Scope(tenant_id)) as session:
+        return session.execute(
+            select(Referral.state).where(
+                Referral.tenant_id == tenant_id, Referral.id == referral_id
             )
-        assert states == ["accepted", "cancelled"]
+        ).scalar_one()
+
+
+@pytest.mark.commits
+@pytest.mark.parametrize("by_links", [(), (HELP,), (HELP, COUNTY)], ids=("desks", "link", "links"))
+def test_two_partners_accept_at_the_same_moment_and_one_has_it(everywhere, by_links):
+    engine, region = everywhere
+
+    def accept(tenant_id, referral_id):
+        if tenant_id in by_links:
+            return accepted_by_link(engine, tenant_id, referral_id)
+        return moved(engine, tenant_id, referral_id, "accepted")
+
+    for _ in range(4):
+        first, second = offered(engine, region)
+        results = at_once(partial(accept, HELP, first), partial(accept, COUNTY, second))
+        assert sum(each == "accepted" for each in results) == 1, results
+        assert sum(isinstance(each, DomainError) for each in results) == 1, results
+        states = {state_of(engine, CITY, each) for each in (first, second)}
+        assert states == {"accepted", "cancelled"}
+
+
+@pytest.mark.commits
+def test_whoever_answers_by_link_waits_for_the_offer_before_any_referral(everywhere):
+    engine, region = everywhere
+    first, _second = offered(engine, region)
+    with scoped(engine, Scope(CITY)) as session:
+        session.execute(
+            select(ReferralOffer.id).where(ReferralOffer.tenant_id == CITY).with_for_update()
+        )
+        answering = threading.Thread(target=accepted_by_link, args=(engine, HELP, first))
+        answering.start()
+        try:
+            wait_until_somebody_waits(session)
+            with acting_for(session, HELP):
+                free = session.execute(
+                    select(Referral.id)
+                    .where(Referral.tenant_id == HELP, Referral.id == first)
+                    .with_for_update(skip_locked=True)
+                ).one_or_none()
+        finally:
+            session.rollback()
+            answering.join(timeout=60)
+    assert free is not None
+    assert state_of(engine, HELP, first) == "accepted"
+
+
+def wait_until_somebody_waits(session) -> None:
+    """Wait until another transaction of this database waits for a lock."""
+    for _ in range(300):
+        waits = session.execute(
+            text(
+                "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+                " WHERE NOT granted AND datname = current_database()"
+            )
+        ).scalar_one()
+        if waits:
+            return
+        time.sleep(0.05)
+    raise AssertionError("Nobody waits.")
+
+
+@pytest.mark.commits
+def test_accepted_and_cancelled_at_the_same_moment_is_one_of_both_on_both_sides(everywhere):
+    engine, region = everywhere
+    for _ in range(6):
+        with scoped(engine, Scope(CITY)) as session:
+            found = filing.take_in(session, region, shelter(), now=NOW).referral_id
+        results = at_once(
+            partial(moved, engine, HELP, found, "accepted"),
+            partial(moved, engine, CITY, found, "cancelled", reason="sender_withdrew"),
+        )
+        assert not any(isinstance(each, OperationalError) for each in results), results
+        ends = {state_of(engine, each, found) for each in (CITY, HELP)}
+        # who saw it before the other changed it is told so; who came after may cancel all the same
+        assert ends == ({"cancelled"} if results[1] == "cancelled" else {"accepted"}), results
+        assert "accepted" in results or "cancelled" in results
+
+
+@pytest.mark.commits
+def test_who_cancels_waits_for_the_receiver_before_their_own_row(everywhere):
+    engine, region = everywhere
+    with scoped(engine, Scope(CITY)) as session:
+        found = filing.take_in(session, region, shelter(), now=NOW).referral_id
+    with scoped(engine, Scope(HELP)) as session:
+        session.execute(
+            select(Referral.id)
+            .where(Referral.tenant_id == HELP, Referral.id == found)
+            .with_for_update()
+        )
+        cancelling = threading.Thread(
+            target=moved,
+            args=(engine, CITY, found, "cancelled"),
+            kwargs={"reason": "sender_withdrew"},
+        )
+        cancelling.start()
+        try:
+            wait_until_somebody_waits(session)
+            with acting_for(session, CITY):
+                free = session.execute(
+                    select(Referral.id)
+                    .where(Referral.tenant_id == CITY, Referral.id == found)
+                    .with_for_update(skip_locked=True)
+                ).one_or_none()
+        finally:
+            session.rollback()
+            cancelling.join(timeout=60)
+    assert free is not None
+    assert state_of(engine, HELP, found) == "cancelled"
 
 
 @pytest.mark.commits
