@@ -17,6 +17,7 @@ from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
     invariant,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -27,12 +28,17 @@ from regional311.database.ids import new_id
 from regional311.database.session import Scope, acting_for
 from regional311.database.session import session_scope as scoped
 from regional311.errors import DomainError
+from regional311.exchange.models import Envelope
+from regional311.exchange.service import ERASED
 from regional311.intake.models import Need
+from regional311.notices.models import OutboxMessage
 from regional311.referral import (
     by_link,
+    consents,
     filing,
     further,
     lifecycle,
+    prohibition,
     questions,
     sending_on,
     service,
@@ -47,6 +53,8 @@ from tests.little_region import IDS, NOW, county_bed
 
 CITY, HELP, COUNTY = IDS["city"], IDS["211info"], IDS["county"]
 DAY = date(2026, 10, 5)
+EMAIL = "anna@canary.example"
+BEDS = {HELP: "211info/bed", COUNTY: "county/bed"}
 REASONS = st.sampled_from((None, "other", "no_capacity", "person_declined", "waitlist"))
 
 
@@ -60,7 +68,7 @@ def shelter(**more) -> Intake:
                 "started_at": NOW,
                 "service": "city/shelter",
                 "danger_answer": "none",
-                "asker": Asker("Anna Canary", "503-555-0111"),
+                "asker": Asker("Anna Canary", "503-555-0111", EMAIL, wants_updates=True),
                 "consent": "given",
             }
             | more
@@ -80,7 +88,11 @@ def test_any_interleaving_of_two_sides(city):
         def __init__(self) -> None:
             super().__init__()
             self.now = NOW
+            self.sender: dict[UUID, UUID] = {}
             self.receiver: dict[UUID, UUID] = {}
+            self.part_of: dict[UUID, UUID] = {}
+            self.taken_back: set[UUID] = set()
+            self.never: set[UUID] = set()
             self.states: dict[UUID, str] = {}
             self.before: dict[UUID, str] = {}
             self.example = city.begin_nested()
@@ -106,7 +118,7 @@ def test_any_interleaving_of_two_sides(city):
             ).scalar_one()
 
         def step(self, referral_id: UUID, *, sender: bool, what: Callable[..., Any]) -> None:
-            whose = CITY if sender else self.receiver[referral_id]
+            whose = (self.sender if sender else self.receiver)[referral_id]
             self.act(
                 whose,
                 lambda: what(
@@ -117,11 +129,28 @@ def test_any_interleaving_of_two_sides(city):
                 ),
             )
 
+        def known(self, referral_id: UUID, sender_id: UUID, receiver_id: UUID) -> UUID:
+            self.sender[referral_id], self.receiver[referral_id] = sender_id, receiver_id
+            return referral_id
+
+        def came_of(self, referral_id: UUID) -> list[UUID]:
+            """What was referred onward of one, and of that, and so on."""
+            found = [each for each, whole in self.part_of.items() if whole == referral_id]
+            return found + [each for whole in found for each in self.came_of(whole)]
+
+        def new_of(self, tenant_id: UUID) -> list[UUID]:
+            """What a partner has sent just now."""
+            rows = self.rows(tenant_id).values()
+            return [
+                row.id
+                for row in rows
+                if row.side == lifecycle.SENDER and row.id not in self.receiver
+            ]
+
         @rule(target=referrals)
         def send(self) -> UUID:
             filed = filing.take_in(city, region, shelter(), now=self.now)
-            self.receiver[filed.referral_id] = HELP
-            return filed.referral_id
+            return self.known(filed.referral_id, CITY, HELP)
 
         @rule(
             found=referrals,
@@ -155,7 +184,7 @@ def test_any_interleaving_of_two_sides(city):
             self.step(
                 found,
                 sender=sender,
-                what=lambda session, **given: what(session, body="Since when?", **given),
+                what=lambda session, **given: what(session, body="Is Anna Canary safe?", **given),
             )
 
         @rule(
@@ -200,7 +229,6 @@ def test_any_interleaving_of_two_sides(city):
 
         @rule(target=referrals, found=referrals)
         def send_on(self, found) -> UUID:
-            known = set(self.receiver)
             self.step(
                 found,
                 sender=True,
@@ -208,27 +236,38 @@ def test_any_interleaving_of_two_sides(city):
                     session, region, targets=["county/bed"], consent="given", **given
                 ),
             )
-            new = [
-                each
-                for each in city.execute(
-                    select(Referral.id).where(
-                        Referral.tenant_id == CITY, Referral.side == lifecycle.SENDER
-                    )
-                ).scalars()
-                if each not in known
-            ]
-            for each in new:
-                self.receiver[each] = COUNTY
-            return new[0] if new else found
+            for new in self.new_of(self.sender[found]):
+                if found in self.part_of:
+                    self.part_of[new] = self.part_of[found]
+                return self.known(new, self.sender[found], COUNTY)
+            return found
+
+        @rule(target=referrals, found=referrals, consent=st.sampled_from(("given", "refused")))
+        def refer_onward(self, found, consent) -> UUID:
+            mine = self.receiver[found]
+            to = COUNTY if mine == HELP else HELP
+            self.step(
+                found,
+                sender=False,
+                what=lambda session, **given: service.move(session, to="accepted", **given),
+            )
+            self.step(
+                found,
+                sender=False,
+                what=lambda session, **given: sending_on.send_on(
+                    session, region, targets=[BEDS[to]], consent=consent, **given
+                ),
+            )
+            for new in self.new_of(mine):
+                self.part_of[new] = found
+                return self.known(new, mine, to)
+            return found
 
         @rule(target=referrals, found=referrals)
         def refer_again(self, found) -> UUID:
-            with acting_for(city, CITY):
-                old = city.execute(
-                    select(Referral.__table__).where(
-                        Referral.tenant_id == CITY, Referral.id == found
-                    )
-                ).one()
+            if self.sender[found] != CITY:
+                return found
+            old = self.rows(CITY)[found]
             made: list[UUID] = []
 
             def again() -> None:
@@ -246,9 +285,48 @@ def test_any_interleaving_of_two_sides(city):
                 made.append(filed.referral_id)
 
             self.act(CITY, again)
-            if made:
-                self.receiver[made[0]] = COUNTY
-            return made[0] if made else found
+            return self.known(made[0], CITY, COUNTY) if made else found
+
+        @precondition(lambda self: self.receiver)
+        @rule(weeks=st.sampled_from((1, 6)))
+        def weeks_go_by(self, weeks) -> None:
+            for _ in range(weeks):
+                self.now += timedelta(weeks=1)
+                for tenant_id in (CITY, HELP, COUNTY):
+                    self.act(tenant_id, lambda: keep_loops(city, now=self.now, url=""))
+
+        @precondition(lambda self: self.receiver)
+        @rule(days=st.sampled_from((100, 181)))
+        def consents_run_out(self, days) -> None:
+            self.now += timedelta(days=days)
+            for tenant_id in (CITY, HELP, COUNTY):
+                self.act(tenant_id, lambda: consents.expire_consents(city, now=self.now))
+
+        @rule(found=referrals, first=st.booleans())
+        def take_back(self, found, first) -> None:
+            while first and found in self.part_of:
+                found = self.part_of[found]
+            mine = self.sender[found]
+            consent_id = self.rows(mine)[found].consent_id
+
+            def revoke() -> int:
+                return consents.revoke_consent(city, now=self.now, consent_id=consent_id)
+
+            if consent_id is not None and self.act(mine, revoke):
+                self.taken_back.add(found)
+
+        @rule(found=referrals)
+        def never_contact(self, found) -> None:
+            while found in self.part_of:
+                found = self.part_of[found]
+            contact_id = self.rows(CITY)[found].contact_id
+
+            def prohibit() -> bool:
+                prohibition.prohibit(city, now=self.now, contact_id=contact_id)
+                return True
+
+            if self.act(CITY, prohibit):
+                self.never.add(contact_id)
 
         @rule(minutes=st.sampled_from((1, 15)))
         def wait(self, minutes) -> None:
@@ -264,10 +342,10 @@ def test_any_interleaving_of_two_sides(city):
         @invariant()
         def both_sides_agree_and_no_third_partner_sees_it(self) -> None:
             sides = {tenant_id: self.rows(tenant_id) for tenant_id in (CITY, HELP, COUNTY)}
-            assert set(sides[CITY]) == set(self.receiver)
-            for tenant_id in (HELP, COUNTY):
-                mine = {each for each, whose in self.receiver.items() if whose == tenant_id}
-                assert set(sides[tenant_id]) == mine
+            for tenant_id, rows in sides.items():
+                sent = {each for each, whose in self.sender.items() if whose == tenant_id}
+                got = {each for each, whose in self.receiver.items() if whose == tenant_id}
+                assert set(rows) == sent | got
             shared = (
                 "state",
                 "reason",
@@ -280,24 +358,34 @@ def test_any_interleaving_of_two_sides(city):
                 "finish_by",
                 "waitlist_position",
                 "offer_id",
-                "shared",
+                "use_until",
+                "consent_ended",
+                "consent_ended_at",
+                "stop_seen_at",
             )
             for referral_id, whose in self.receiver.items():
-                sent, got = sides[CITY][referral_id], sides[whose][referral_id]
+                sent = sides[self.sender[referral_id]][referral_id]
+                got = sides[whose][referral_id]
                 for name in shared:
                     assert getattr(sent, name) == getattr(got, name), name
+                if got.consent_ended_at is None:
+                    assert sent.shared == got.shared
+                else:
+                    assert got.shared == ERASED
+                    assert got.state not in lifecycle.OPEN
                 self.check_state(referral_id, sent)
 
         def check_state(self, referral_id: UUID, row: Any) -> None:
             was = self.states.get(referral_id, "")
             now = row.state
             if was != now:
-                steps = {to for side in lifecycle.BOTH for to in lifecycle.next_states(was, side)}
+                actors = (*lifecycle.BOTH, lifecycle.CLOCK)
+                steps = {to for each in actors for to in lifecycle.next_states(was, each)}
                 two = {
                     to
-                    for each in steps
-                    for side in lifecycle.BOTH
-                    for to in lifecycle.next_states(each, side)
+                    for state in steps
+                    for each in actors
+                    for to in lifecycle.next_states(state, each)
                 }
                 # on to the waitlist is accepted and on hold at once; taken back is what it was
                 assert (
@@ -309,7 +397,8 @@ def test_any_interleaving_of_two_sides(city):
                 self.states[referral_id] = now
                 reached.add(now)
             assert (row.closed_at is not None) == (now in lifecycle.CLOSED)
-            assert row.asked_at is None or now in lifecycle.OPEN
+            # of one that expired the receiver may still say what became of the person
+            assert row.asked_at is None or now in lifecycle.OPEN or row.reason == "expired"
             assert row.waitlist_position is None or now == "on_hold"
             assert (row.finish_by is None) or now != "requested"
 
@@ -332,7 +421,7 @@ def test_any_interleaving_of_two_sides(city):
                 stands = {
                     each: row.waitlist_position
                     for each, row in rows.items()
-                    if row.waitlist_position is not None
+                    if row.waitlist_position is not None and row.side == lifecycle.RECEIVER
                 }
                 assert stands == expected
 
@@ -355,6 +444,53 @@ def test_any_interleaving_of_two_sides(city):
                 assert lives in ([], [offer.taken_id])
 
         @invariant()
+        def what_was_taken_back_is_nowhere_but_where_it_was_told(self) -> None:
+            sides = {tenant_id: self.rows(tenant_id) for tenant_id in (CITY, HELP, COUNTY)}
+            for root in self.taken_back:
+                assert sides[self.receiver[root]][root].shared == ERASED
+                for each in self.came_of(root):
+                    assert sides[self.sender[each]][each].shared == ERASED
+                    assert sides[self.receiver[each]][each].shared == ERASED
+                    self.knows_nothing(self.sender[each], each)
+                for each in (root, *self.came_of(root)):
+                    self.knows_nothing(self.receiver[each], each)
+
+        def knows_nothing(self, tenant_id: UUID, referral_id: UUID) -> None:
+            with acting_for(city, tenant_id):
+                kept = city.execute(
+                    select(Envelope.payload).where(
+                        Envelope.tenant_id == tenant_id, Envelope.subject_id == referral_id
+                    )
+                ).all()
+                said = [each.body for each in questions.thread(city, referral_id)]
+            assert "Canary" not in str((kept, said))
+
+        @invariant()
+        def nobody_who_has_a_person_may_contact_them_once_that_was_said(self) -> None:
+            sides = {tenant_id: self.rows(tenant_id) for tenant_id in (CITY, HELP, COUNTY)}
+            concerned = [
+                each
+                for root, row in sides[CITY].items()
+                if row.contact_id in self.never
+                for each in (root, *self.came_of(root))
+            ]
+            for each in concerned:
+                for tenant_id in (self.sender[each], self.receiver[each]):
+                    row = sides[tenant_id][each]
+                    if row.consent_ended_at is None:
+                        assert row.shared["contact_prohibited"] is True
+                        assert row.shared.get("safe_to_call") is not True
+            leaving = city.execute(
+                select(OutboxMessage.id).where(
+                    OutboxMessage.tenant_id == CITY,
+                    OutboxMessage.subject_id.in_(concerned),
+                    OutboxMessage.recipient == EMAIL,
+                    OutboxMessage.state == "pending",
+                )
+            ).all()
+            assert leaving == []
+
+        @invariant()
         def no_need_waits_for_nobody(self) -> None:
             needs = {
                 row.id: row.status
@@ -367,6 +503,8 @@ def test_any_interleaving_of_two_sides(city):
                     # the best result counts: more help that is under way takes nothing back
                     met = {"met", "partially_met"} if "completed" in states else set()
                     assert status in {"referred"} | met, states
+                else:
+                    assert status != "referred", states
 
     run_state_machine_as_test(
         TwoSides,
