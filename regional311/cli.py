@@ -391,9 +391,9 @@ def check_books(
     Says how much was looked at, and each problem with its partner and the id it is about. One
     partner alone cannot be held against the others: mirror and net-zero need all.
     """
-    from regional311.chargeback.verification import check_books as check_all
     from regional311.ledger.seals import read_heads
     from regional311.referral.snapshot import published
+    from regional311.settlement.verification import check_books as check_all
 
     heads = None if heads_file is None else read_heads(heads_file.read_text(encoding="utf-8"))
     with _reached(_settings(var)) as addresses, _engine(addresses) as engine:

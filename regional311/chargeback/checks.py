@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Engine, text
 
-from regional311.chargeback import queries
 from regional311.chargeback.series import number_of
-from regional311.chargeback.statement import Line, content_digest
+from regional311.chargeback.statement import Line, Payer, content_digest, document_digest
 from regional311.database.session import Scope, TenantSession, scope_of, session_scope
 from regional311.ledger.books import (
     DUE_FROM,
@@ -68,7 +68,7 @@ class _Copy:
     tenant_id: UUID
     counterparty_id: UUID
     side: str
-    content: tuple[Any, ...]
+    digest: str
 
 
 _LEAVES = text("""
@@ -453,31 +453,65 @@ def _gaps(tenant_id: UUID, numbers: list[int], last: int) -> list[Problem]:
     ]
 
 
+_ISSUED = text("""
+SELECT s.id, s.public_id, s.side, s.kind, s.counterparty_id, s.payer_kind, s.payer_key,
+    s.corrects_id, s.period_key, s.total_cents, s.line_count, s.item_count, s.digest, s.parties,
+    s.terms, v.number, v.at
+FROM statements s
+JOIN statement_events v ON v.tenant_id = s.tenant_id AND v.statement_id = s.id
+    AND v.state IN ('issued', 'received')
+WHERE s.tenant_id = :tenant AND (CAST(:period AS text) IS NULL OR s.period_key = :period)
+ORDER BY s.id
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedStatement:
+    """A statement that was issued or received, with its digest as its rows are now."""
+
+    id: UUID
+    public_id: str
+    side: str
+    payer_kind: str
+    counterparty_id: UUID
+    issued_at: datetime
+    digest: str
+
+
+def issued_statements(
+    session: TenantSession, period_key: str | None = None
+) -> list[IssuedStatement]:
+    """Every statement that this partner issued or received, its digest made anew."""
+    tenant_id = scope_of(session).tenant_id
+    found = []
+    rows = session.execute(_ISSUED, _parameters(session, period_key)).mappings()
+    for row in map(dict, rows):
+        mine = row["side"] == "issued"
+        issuer_id = tenant_id if mine else row["counterparty_id"]
+        payer = (
+            Payer(row["counterparty_id"], row["payer_kind"], row["payer_key"])
+            if mine
+            else Payer(tenant_id)
+        )
+        found.append(
+            IssuedStatement(
+                row["id"],
+                row["public_id"],
+                row["side"],
+                row["payer_kind"],
+                row["counterparty_id"],
+                row["at"],
+                document_digest(row, issuer_id, payer, row["number"], row["at"]),
+            )
+        )
+    return found
+
+
 def _copies(session: TenantSession, period_key: str | None) -> Iterable[tuple[UUID, _Copy]]:
     tenant_id = scope_of(session).tenant_id
-    before: UUID | None = None
-    while True:
-        page = queries.statements(
-            session,
-            period_key=period_key,
-            states=["issued", "received"],
-            payer_kind="partner",
-            before=before,
-            limit=200,
-        )
-        for row in page:
-            content = (
-                row.public_id,
-                row.number,
-                row.period_key,
-                row.total_cents,
-                row.line_count,
-                row.item_count,
-            )
-            yield row.id, _Copy(tenant_id, row.counterparty_id, row.side, content)
-        if len(page) < 200:
-            return
-        before = page[-1].id
+    for each in issued_statements(session, period_key):
+        if each.payer_kind == "partner":
+            yield each.id, _Copy(tenant_id, each.counterparty_id, each.side, each.digest)
 
 
 def _copy_problems(copies: Mapping[UUID, list[_Copy]]) -> list[Problem]:
@@ -485,7 +519,7 @@ def _copy_problems(copies: Mapping[UUID, list[_Copy]]) -> list[Problem]:
     for statement_id, sides in copies.items():
         if sorted(side.side for side in sides) != ["issued", "received"]:
             message = "The statement is not there just once with issuer and payer."
-        elif sides[0].content != sides[1].content:
+        elif sides[0].digest != sides[1].digest:
             message = "The copies of issuer and payer differ."
         elif any(
             one.counterparty_id != other.tenant_id for one, other in (sides, list(reversed(sides)))

@@ -26,6 +26,7 @@ from regional311.chargeback.statement import (
     State,
     check_move,
     content_digest,
+    document_digest,
     journal_legs,
     total_cents,
 )
@@ -35,6 +36,7 @@ from regional311.database.rows import put
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
 from regional311.errors import DomainError
 from regional311.exchange.models import Envelope
+from regional311.ledger.seals import keep_document
 from regional311.ledger.service import NewEntry, first_open_period, open_accounts, post
 
 ITEMS_AN_ENVELOPE = 1000
@@ -152,10 +154,13 @@ def issue(session: TenantSession, statement_id: UUID, *, now: datetime) -> Issue
     if payer.kind == "partner":
         _send(session, header, payer.id, number, lines, now)
     _post(session, header, lines, "issued", payer, scope.tenant_id, periods, number, now)
+    digest = document_digest(header, scope.tenant_id, payer, number, now)
+    keep_document(session, "statement", statement_id, digest, now=now)
     if payer.kind == "partner":
         with acting_for(session, payer.id):
             _receive(session, statement_id, scope.tenant_id, now)
             _post(session, header, lines, "received", payer, scope.tenant_id, periods, number, now)
+            keep_document(session, "statement", statement_id, digest, now=now)
     return Issued(statement_id, number, again=False)
 
 

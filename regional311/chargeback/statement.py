@@ -12,6 +12,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -189,6 +190,31 @@ def content_digest(period_key: str, lines: Sequence[Line]) -> str:
         for line in sorted(lines, key=lambda line: line.position)
     ]
     text = json.dumps([period_key, content], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+DOCUMENT_FORMAT = "regional311 statement 1"
+
+
+def document_digest(
+    header: Mapping[str, Any], issuer_id: UUID, payer: Payer, number: str, issued_at: datetime
+) -> str:
+    """SHA-256 over all that an issued statement obliges to, the same on both sides.
+
+    `header` has its content's digest, sums, parties and terms by the names of the table's columns.
+    """
+    content = [
+        DOCUMENT_FORMAT,
+        *(header[name] for name in ("public_id", "kind", "period_key", "digest")),
+        *(header[name] for name in ("total_cents", "line_count", "item_count")),
+        None if header["corrects_id"] is None else str(header["corrects_id"]),
+        [str(issuer_id), str(payer.id), payer.kind, payer.key],
+        number,
+        issued_at.astimezone(UTC).isoformat(timespec="microseconds"),
+        header["parties"],
+        header["terms"],
+    ]
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

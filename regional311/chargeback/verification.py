@@ -15,14 +15,14 @@ from uuid import UUID
 
 from sqlalchemy import Engine, text
 
-from regional311.chargeback.checks import Check, check_partner, check_region
+from regional311.chargeback.checks import Check, check_partner, check_region, issued_statements
 from regional311.database.session import Scope, TenantSession, scope_of, session_scope
 from regional311.errors import InvalidInput, NotFound
 from regional311.ledger.books import Problem
 from regional311.ledger.exports import batch_problems
-from regional311.ledger.seals import GENESIS, Head, verify
+from regional311.ledger.seals import GENESIS, Head, kept_documents, verify
 
-OWN = ("chain", "payable_posted", "periods_kept", "batches_whole")
+OWN = ("chain", "payable_posted", "statements_kept", "periods_kept", "batches_whole")
 """Checks that are made here, beside those of `checks`."""
 
 
@@ -90,7 +90,7 @@ class BooksReport:
             lines.append(
                 f"{slug}: {looked.entries:,} entries with {looked.legs:,} legs over"
                 f" {looked.debit_cents / 100:,.2f} in {looked.periods:,} months,"
-                f" {looked.seals:,} seals over {looked.sealed_entries:,} entries"
+                f" {looked.seals:,} seals over {looked.sealed_entries:,} entries and documents"
                 f" ({looked.unsealed_entries:,} wait), {looked.statements:,} statements with"
                 f" {looked.lines:,} lines, {looked.batches:,} batches;"
                 f" head {looked.head_number} {looked.head_hash[:12]}"
@@ -236,6 +236,22 @@ def own_books(
         Problem("statement_missing", tenant_id, each.id, f"{each.memo}: its statement is gone.")
         for each in session.execute(_UNSTATED, parameters)
     ]
+    kept = kept_documents(session, "statement")
+    changed = [
+        Problem(
+            f"statement_{what}",
+            tenant_id,
+            each.id,
+            f"Statement {each.public_id} ({each.side}): "
+            + (
+                "its parties, terms, day or content are not as they were when it was issued."
+                if what == "changed"
+                else "what was kept of it when it was issued is gone."
+            ),
+        )
+        for each in issued_statements(session)
+        if (what := kept.problem(each.id, each.digest, each.issued_at))
+    ]
     late = [
         Problem(
             "posted_after_close",
@@ -249,6 +265,7 @@ def own_books(
     return looked, {
         "chain": list(chain.problems),
         "payable_posted": payable,
+        "statements_kept": changed,
         "periods_kept": late,
         "batches_whole": batch_problems(session),
     }

@@ -203,6 +203,28 @@ class SealedEntry(Base):
     digest: Mapped[str]
 
 
+class LedgerDocument(Base):
+    """What a document was when books took it: the digest is sealed like an entry.
+
+    Statements and payments have one on each side; the rule of the digest is its kind's own.
+    """
+
+    __tablename__ = "ledger_documents"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "kind", "subject_id"),
+        {"info": APPEND_ONLY},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    kind: Mapped[str]
+    """statement, payment."""
+    subject_id: Mapped[UUID]
+    """No foreign key: a document that somebody deleted must leave this behind."""
+    digest: Mapped[str]
+    recorded_at: Mapped[datetime]
+
+
 class ExportBatch(Base):
     """Entries that went to the partner's general ledger together, each entry once.
 

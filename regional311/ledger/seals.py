@@ -4,11 +4,14 @@ The application's role cannot change an entry; the database's owner can. A seal 
 entries and over the seal before, so that whoever changes, removes or slips in an entry later must
 rewrite every seal since, and whoever kept a head (number and hash of the last seal) sees that.
 
+Documents that are owed or paid by, statements and payments, are sealed beside the entries: by a
+digest that whoever writes them gives, and makes again when they are checked.
+
 Entries are chosen because they have committed and stand in no seal yet, never by the order of
 their ids: one whose transaction ended late is in a later seal, and none is left out.
 
 Digests can be made again by any program: an entry is the JSON array `entry_text` as UTF-8 under
-SHA-256, a seal the array `seal_text`.
+SHA-256, a document the array `document_text`, a seal the array `seal_text`.
 """
 
 from __future__ import annotations
@@ -23,9 +26,12 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from regional311.database.ids import new_id
+from regional311.database.rows import put
 from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.errors import InvalidInput
 from regional311.ledger.books import Problem
+from regional311.ledger.models import LedgerDocument
 
 GENESIS = "0" * 64
 """What the first seal names as the one before."""
@@ -51,6 +57,18 @@ FROM journal_entries e WHERE e.tenant_id = :tenant AND NOT EXISTS (
     SELECT FROM ledger_seal_entries s WHERE s.tenant_id = e.tenant_id AND s.entry_id = e.id)
 ORDER BY e.id LIMIT :limit
 """)
+
+_DOCUMENT = """jsonb_build_array(d.tenant_id, d.id, d.kind, d.subject_id, d.digest,
+    to_char(d.recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24\\:MI\\:SS.US'))"""
+_DOCUMENT_DIGEST = f"encode(sha256(convert_to({_DOCUMENT}::text, 'UTF8')), 'hex')"
+
+_UNSEALED_DOCUMENTS = text(f"""
+SELECT d.id, {_DOCUMENT_DIGEST} AS digest,
+    pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS snapshot_xmin
+FROM ledger_documents d WHERE d.tenant_id = :tenant AND NOT EXISTS (
+    SELECT FROM ledger_seal_entries s WHERE s.tenant_id = d.tenant_id AND s.entry_id = d.id)
+ORDER BY d.id LIMIT :limit
+""")
 _SEAL = text("""
 WITH seal AS (
     INSERT INTO ledger_seals (tenant_id, number, previous_hash, entry_count, entries_digest, hash,
@@ -75,7 +93,14 @@ WHERE s.tenant_id = :tenant ORDER BY number
 _DIFFERENT = text(f"""
 SELECT coalesce(e.id, s.entry_id) AS id, e.id IS NULL AS gone, s.entry_id IS NULL AS unsealed,
     e.digest <> s.digest AS changed, s.seal_number, e.source_key, e.memo, e.posted_at
-FROM (SELECT e.*, {_DIGEST} AS digest FROM journal_entries e WHERE e.tenant_id = :tenant) e
+FROM (
+    SELECT e.id, e.source_key, e.memo, e.posted_at, {_DIGEST} AS digest
+    FROM journal_entries e WHERE e.tenant_id = :tenant
+    UNION ALL
+    SELECT d.id, concat_ws(':', d.kind, d.subject_id), 'what was kept of a document',
+        d.recorded_at, {_DOCUMENT_DIGEST}
+    FROM ledger_documents d WHERE d.tenant_id = :tenant
+) e
 FULL JOIN (SELECT * FROM ledger_seal_entries WHERE tenant_id = :tenant) s ON s.entry_id = e.id
 LEFT JOIN ledger_seals before ON before.tenant_id = :tenant
     AND before.number = coalesce(s.seal_number - 1, :last)
@@ -130,6 +155,14 @@ def entry_text(fields: list[Any]) -> str:
     return json.dumps(fields, ensure_ascii=False)
 
 
+def document_text(fields: list[Any]) -> str:
+    """The text that the seal's digest of a document is of: a JSON array like `entry_text`.
+
+    Its members are tenant, id, kind, document, the document's own digest, and time in UTC.
+    """
+    return json.dumps(fields, ensure_ascii=False)
+
+
 def seal_text(tenant_id: UUID, seal: Seal) -> str:
     """The text that a seal's hash is of."""
     moment = seal.sealed_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
@@ -151,10 +184,58 @@ def sha256(content: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
+def keep_document(
+    session: TenantSession, kind: str, subject_id: UUID, digest: str, *, now: datetime
+) -> None:
+    """Keep what a document is now, for the next seal; each is kept once."""
+    put(
+        session,
+        LedgerDocument(
+            tenant_id=scope_of(session).tenant_id,
+            id=new_id(),
+            kind=kind,
+            subject_id=subject_id,
+            digest=digest,
+            recorded_at=now,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class KeptDocuments:
+    """The digests that were kept of documents of a kind, and since when that is done."""
+
+    digests: Mapping[UUID, str]
+    since: datetime | None
+
+    def problem(self, subject_id: UUID, digest: str, at: datetime) -> str | None:
+        """What is wrong with a document of which `digest` is made anew: changed, missing, or None.
+
+        What came before the first that was kept needs none.
+        """
+        kept = self.digests.get(subject_id)
+        if kept is not None:
+            return None if kept == digest else "changed"
+        return "missing" if self.since is not None and at >= self.since else None
+
+
+def kept_documents(session: TenantSession, kind: str) -> KeptDocuments:
+    """What was kept of this partner's documents of a kind."""
+    rows = session.execute(
+        text(
+            "SELECT subject_id, digest, recorded_at FROM ledger_documents"
+            " WHERE tenant_id = :tenant AND kind = :kind"
+        ),
+        {"tenant": scope_of(session).tenant_id, "kind": kind},
+    ).all()
+    since = min((row.recorded_at for row in rows), default=None)
+    return KeptDocuments({row.subject_id: row.digest for row in rows}, since)
+
+
 def seal(session: TenantSession, *, now: datetime) -> Head | None:
     """Seal what has committed since the last seal; give the new head, None when there is nothing.
 
-    At most `AT_ONCE` entries: call it again until it gives None.
+    At most `AT_ONCE` entries and documents: call it again until it gives None.
     """
     tenant_id = scope_of(session).tenant_id
     session.execute(
@@ -162,7 +243,9 @@ def seal(session: TenantSession, *, now: datetime) -> Head | None:
         {"tenant": str(tenant_id)},
     )
     last = head(session)
-    rows = session.execute(_UNSEALED, {"tenant": tenant_id, "limit": AT_ONCE}).all()
+    rows = list(session.execute(_UNSEALED, {"tenant": tenant_id, "limit": AT_ONCE}))
+    left = {"tenant": tenant_id, "limit": AT_ONCE - len(rows)}
+    rows += session.execute(_UNSEALED_DOCUMENTS, left).all()
     if not rows:
         return None
     digests = [row.digest for row in rows]
@@ -231,12 +314,15 @@ def seals(session: TenantSession, *, before: int | None = None, limit: int = 50)
 
 
 def unsealed(session: TenantSession) -> int:
-    """How many entries wait for the next seal."""
+    """How many entries and documents wait for the next seal."""
     count: int = session.execute(
         text(
-            "SELECT count(*) FROM journal_entries e WHERE e.tenant_id = :tenant AND NOT EXISTS ("
-            " SELECT FROM ledger_seal_entries s"
-            " WHERE s.tenant_id = e.tenant_id AND s.entry_id = e.id)"
+            "SELECT (SELECT count(*) FROM journal_entries e WHERE e.tenant_id = :tenant"
+            " AND NOT EXISTS (SELECT FROM ledger_seal_entries s"
+            "  WHERE s.tenant_id = e.tenant_id AND s.entry_id = e.id))"
+            " + (SELECT count(*) FROM ledger_documents d WHERE d.tenant_id = :tenant"
+            " AND NOT EXISTS (SELECT FROM ledger_seal_entries s"
+            "  WHERE s.tenant_id = d.tenant_id AND s.entry_id = d.id))"
         ),
         {"tenant": scope_of(session).tenant_id},
     ).scalar_one()

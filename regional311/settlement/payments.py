@@ -12,9 +12,11 @@ is owed for a period falls when it is paid.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -27,6 +29,7 @@ from regional311.database.rows import put
 from regional311.database.session import TenantSession, acting_for, scope_of
 from regional311.errors import Conflict, InvalidInput, KeyReused, NotFound
 from regional311.ledger.books import DUE_FROM, DUE_TO, Leg, credit, debit
+from regional311.ledger.seals import keep_document
 from regional311.ledger.service import (
     NewEntry,
     PeriodClosed,
@@ -51,6 +54,11 @@ METHODS: Final = ("check", "ach", "wire", "card", "journal", "other")
 MOST_CENTS: Final = 10**13
 LONGEST_REFERENCE: Final = 100
 LONGEST_REASON: Final = 500
+PAYMENT_FORMAT: Final = "regional311 payment 1"
+_SAME_ON_BOTH_SIDES: Final = (
+    *("id", "public_id", "kind", "payer_kind", "payer_key", "statement_id"),
+    *("reference", "method", "reason", "reverses_id", "netting_id"),
+)
 
 
 class PaymentInClosedPeriod(Conflict):
@@ -135,6 +143,20 @@ def payment_legs(
             credit("cash", effect.cash, counterparty_id),
         ]
     return [leg for leg in legs if leg.net_cents]
+
+
+def payment_digest(fields: Mapping[str, Any], receiver_id: UUID, payer_id: UUID) -> str:
+    """SHA-256 over what both sides have of a payment; `fields` by the names of the columns."""
+    content = [
+        PAYMENT_FORMAT,
+        str(receiver_id),
+        str(payer_id),
+        *(None if fields[name] is None else str(fields[name]) for name in _SAME_ON_BOTH_SIDES),
+        *(fields[f"{name}_cents"] for name in ("cash", "netted", "applied", "advance")),
+        fields["paid_on"].isoformat(),
+        fields["recorded_at"].astimezone(UTC).isoformat(timespec="microseconds"),
+    ]
+    return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
 
 
 # --- what may be recorded -------------------------------------------------------------------------
@@ -427,6 +449,11 @@ def write_side(
             **fields,
         ),
     )
+    digest = payment_digest(
+        fields | {"netting_id": netting_id},
+        *((scope.tenant_id, whom.id) if side == "received" else (whom.id, scope.tenant_id)),
+    )
+    keep_document(session, "payment", payment_id, digest, now=now)
     legs = payment_legs(effect, side, whom.id, whom.party)
     if legs and not effect.netted:
         post(

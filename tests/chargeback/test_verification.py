@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -10,8 +11,9 @@ import pytest
 from sqlalchemy import text
 
 from regional311.calendars import Period
-from regional311.chargeback import billing, focus
+from regional311.chargeback import billing, checks, focus
 from regional311.chargeback.rating import run_rating
+from regional311.chargeback.statement import content_digest
 from regional311.chargeback.verification import check_books
 from regional311.errors import InvalidInput, NotFound
 from regional311.ledger import beancount, exports, seals
@@ -82,7 +84,7 @@ def test_everything_holds_and_is_counted(billed):
     report = check_books(billed.engine, billed.tenants)
     assert report.ok, str(report)
     city = report.looked["city"]
-    assert (city.entries, city.seals, city.sealed_entries, city.unsealed_entries) == (2, 1, 2, 0)
+    assert (city.entries, city.seals, city.sealed_entries, city.unsealed_entries) == (2, 1, 4, 0)
     assert (city.statements, city.lines) == (2, 3)
     assert city.debit_cents == city.credit_cents == 25_014_72 + 3_10
     names = {check.name for check in report.checks}
@@ -93,6 +95,7 @@ def test_everything_holds_and_is_counted(billed):
         "net_zero",
         "totals_match_lines",
         "payable_posted",
+        "statements_kept",
         "periods_kept",
         "numbers_gap_free",
         "batches_whole",
@@ -157,7 +160,7 @@ TAMPERED = {
     ),
     "statement's total": (
         ["UPDATE statements SET total_cents = total_cents + 1 WHERE side = 'issued'"],
-        {"mirrored", "totals_match_lines", "payable_posted"},
+        {"mirrored", "totals_match_lines", "payable_posted", "statements_kept"},
     ),
 }
 
@@ -175,6 +178,116 @@ def test_what_the_owner_changed_is_found_and_named(billed, empty_database, what)
     if "statement" not in what:
         assert str(target) in str(report)
         assert "city entry" in str(report)
+
+
+TERMS = "UPDATE statements SET terms = jsonb_set(terms, '{due_days}', '90')"
+NAMED = "UPDATE statements SET parties = jsonb_set(parties, '{payer,name}', '\"Somebody\"')"
+LATER_ISSUED = (
+    "UPDATE statement_events SET at = at + interval '20 days' WHERE state IN ('issued', 'received')"
+)
+
+
+@pytest.mark.parametrize("attack", [TERMS, NAMED, LATER_ISSUED])
+def test_terms_parties_and_day_changed_with_both_sides_are_found(billed, empty_database, attack):
+    tamper(empty_database, (attack,))
+    assert failing(billed) == {"statements_kept": {"statement_changed"}}
+
+
+@pytest.mark.parametrize("attack", [TERMS, NAMED])
+def test_terms_and_parties_changed_on_one_side_are_found_without_what_was_kept(
+    billed, empty_database, attack
+):
+    tamper(empty_database, ("DELETE FROM ledger_documents",), (f"{attack} WHERE side = 'issued'",))
+    assert failing(billed)["mirrored"] == {"copy_differs"}
+
+
+def relabel(region, *sides):
+    """Give a pool's line another label and basis, and make the content's digest anew."""
+    attacks = []
+    for slug in ("city", "county"):
+        with region.of(slug) as session:
+            for each in session.execute(text("SELECT id, side, period_key FROM statements")):
+                if each.side not in sides:
+                    continue
+                lines = [
+                    replace(line, label="Another share", basis=line.basis | {"percent": "10"})
+                    if line.kind == "pool"
+                    else line
+                    for line in checks._lines(session, None)[each.id]
+                ]
+                digest = content_digest(each.period_key, lines)
+                which = {"tenant": region.tenants[slug], "id": each.id}
+                attacks += [
+                    (
+                        (
+                            "UPDATE statements SET digest = :digest"
+                            " WHERE tenant_id = :tenant AND id = :id"
+                        ),
+                        which | {"digest": digest},
+                    )
+                ]
+    return [
+        (
+            (
+                "UPDATE statement_lines l SET label = 'Another share',"
+                " basis = jsonb_set(basis, '{percent}', '\"10\"') FROM statements s"
+                " WHERE s.tenant_id = l.tenant_id AND s.id = l.statement_id AND l.kind = 'pool'"
+                " AND s.side = ANY(:sides)"
+            ),
+            {"sides": list(sides)},
+        ),
+        *attacks,
+    ]
+
+
+def test_a_line_changed_on_one_side_with_its_digest_is_found(billed, empty_database):
+    tamper(empty_database, *relabel(billed, "issued"))
+    assert failing(billed) == {
+        "mirrored": {"copy_differs"},
+        "statements_kept": {"statement_changed"},
+    }
+
+
+def test_a_line_changed_on_both_sides_with_the_digests_is_found(billed, empty_database):
+    tamper(empty_database, *relabel(billed, "issued", "received"))
+    assert failing(billed) == {"statements_kept": {"statement_changed"}}
+
+
+def test_what_was_kept_cannot_be_made_anew_or_taken_away(billed, empty_database):
+    tamper(
+        empty_database,
+        (TERMS,),
+        ("UPDATE ledger_documents SET digest = repeat('a', 64)",),
+    )
+    assert failing(billed) == {
+        "chain": {"entry_changed"},
+        "statements_kept": {"statement_changed"},
+    }
+    tamper(
+        empty_database,
+        (
+            (
+                "DELETE FROM ledger_documents d USING (SELECT tenant_id, max(id::text)::uuid AS id"
+                " FROM ledger_documents GROUP BY 1) last"
+                " WHERE d.tenant_id = last.tenant_id AND d.id = last.id"
+            ),
+        ),
+    )
+    assert "statement_missing" in failing(billed)["statements_kept"]
+
+
+def test_statements_from_before_anything_was_kept_hold_still(billed, empty_database):
+    tamper(
+        empty_database,
+        (
+            (
+                "DELETE FROM ledger_seal_entries s USING ledger_documents d"
+                " WHERE s.tenant_id = d.tenant_id AND s.entry_id = d.id"
+            ),
+        ),
+        ("DELETE FROM ledger_documents",),
+    )
+    assert "statements_kept" not in failing(billed)
 
 
 def test_a_statement_number_that_is_missing_is_found(billed, empty_database):

@@ -9,10 +9,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import NullPool, create_engine, text
 
+from regional311.database.ids import new_id
 from regional311.errors import InvalidInput
 from regional311.ledger import queries, seals
 from regional311.ledger.books import credit, debit
-from regional311.ledger.seals import GENESIS, Head, entry_text, heads_text, read_heads, sha256
+from regional311.ledger.seals import (
+    GENESIS,
+    Head,
+    document_text,
+    entry_text,
+    heads_text,
+    read_heads,
+    sha256,
+)
 from regional311.ledger.service import NewEntry, post, post_many
 
 pytestmark = pytest.mark.commits
@@ -46,7 +55,11 @@ def tamper(database, *statements):
         "postings",
         "ledger_seals",
         "ledger_seal_entries",
+        "ledger_documents",
         "statements",
+        "statement_lines",
+        "statement_events",
+        "payments",
         "statement_counters",
         "accounts",
         "ledger_periods",
@@ -113,6 +126,36 @@ def test_any_program_can_make_the_digests_again(books):
         ],
     ]
     assert sha256(entry_text(fields)) == stored
+
+
+def test_documents_are_sealed_beside_the_entries(books):
+    subject = new_id()
+    with books.of("city") as session:
+        seals.keep_document(session, "payment", subject, "a" * 64, now=NOW)
+        assert seals.unsealed(session) == 1
+        assert seals.seal(session, now=LATER).number == 1
+        row = session.execute(text("SELECT s.entry_id, s.digest FROM ledger_seal_entries s")).one()
+        check = seals.verify(session)
+    assert (check.sealed_entries, check.unsealed_entries, check.problems) == (1, 0, ())
+    city = str(books.tenants["city"])
+    fields = [city, str(row.entry_id), "payment", str(subject), "a" * 64]
+    assert sha256(document_text([*fields, "2026-11-03T17:00:00.000000"])) == row.digest
+
+
+@pytest.mark.parametrize(
+    ("attack", "wanted"),
+    [
+        ("UPDATE ledger_documents SET digest = repeat('b', 64)", "entry_changed"),
+        ("DELETE FROM ledger_documents", "entry_deleted"),
+        ("UPDATE ledger_documents SET subject_id = uuidv7()", "entry_changed"),
+    ],
+)
+def test_a_sealed_document_that_was_changed_is_found(books, empty_database, attack, wanted):
+    with books.of("city") as session:
+        seals.keep_document(session, "payment", new_id(), "a" * 64, now=NOW)
+        seals.seal(session, now=LATER)
+    tamper(empty_database, (attack,))
+    assert [kind for kind, _ in problems(books)] == [wanted]
 
 
 CHANGED = {

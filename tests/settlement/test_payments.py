@@ -29,6 +29,7 @@ from regional311.settlement.payments import (
     refund,
     reverse_payment,
 )
+from regional311.settlement.verification import payment_problems
 
 pytestmark = pytest.mark.commits
 
@@ -72,6 +73,7 @@ def check_books(region):
     entries, balances = [], []
     for slug in ("city", "county", "community"):
         with region.of(slug) as session:
+            assert payment_problems(session) == []
             entries += entries_to_check(session)
             balances += session.execute(
                 text(

@@ -14,6 +14,7 @@ from regional311.identity.permissions import Permissions as P
 from regional311.ledger import beancount, queries, seals
 from regional311.ledger.books import entry_problems
 from regional311.ledger.mirrors import mirror_with
+from regional311.settlement.verification import payment_problems
 from regional311.web.billing_wording import Check, Words, as_of
 from regional311.web.book_pages import book_page, ledger_url, link, section
 from regional311.web.i18n import _
@@ -204,7 +205,13 @@ def checks(context: Ledger, request: Any) -> Any:
     mirrors = [(each, mirror_with(session, each.id)) for each in partners]
     mirrors = [(each, found) for each, found in mirrors if found.entries or found.their_entries]
     of_mirrors = [problem for _each, found in mirrors for problem in found.problems]
-    named = [*unbalanced, *(each for every in problems.values() for each in every), *of_mirrors]
+    of_payments = payment_problems(session)
+    named = [
+        *unbalanced,
+        *(each for every in problems.values() for each in every),
+        *of_payments,
+        *of_mirrors,
+    ]
     made = [
         Check(
             _("Every entry balances and has the legs and the total it was made with."),
@@ -220,10 +227,11 @@ def checks(context: Ledger, request: Any) -> Any:
             ),
         ),
         Check(
-            _("No sealed entry was changed, removed or slipped in."),
+            _("Nothing that was sealed was changed or removed, and no entry slipped in."),
             not problems["chain"],
             _(
-                "${seals} seals over ${entries} entries; ${waiting} wait for the next.",
+                "${seals} seals over ${entries} entries and documents;"
+                " ${waiting} wait for the next.",
                 mapping={
                     "seals": words.number(looked.seals),
                     "entries": words.number(looked.sealed_entries),
@@ -241,6 +249,14 @@ def checks(context: Ledger, request: Any) -> Any:
                     "lines": words.number(looked.lines),
                 },
             ),
+        ),
+        Check(
+            _("Every statement has the parties, terms, day and lines that it was issued with."),
+            not problems["statements_kept"],
+        ),
+        Check(
+            _("Every payment is as it was recorded and as its entry posts it."),
+            not of_payments,
         ),
         Check(
             _("Nothing was posted to a month after it was closed."),
