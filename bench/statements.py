@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from uuid import UUID
 
 import psutil
@@ -119,7 +120,7 @@ def run(site: Site) -> list[Figure]:
 
     def export(statement_id: UUID, form: str) -> None:
         with session_scope(site.engine, scope) as session, tempfile.TemporaryFile() as file:
-            assert write_document(session, statement_id, form, file)
+            assert write_document(session, statement_id, form, file, now=datetime.now(UTC))
 
     def explain(statement_id: UUID, _: str) -> None:
         with session_scope(site.engine, scope) as session:

@@ -693,7 +693,7 @@ def statement(var: Path | None, number: str, tenant: str, form: str, output: Pat
         _require_schema(addresses)
         scope = Scope(published(engine).tenant(tenant).id)
         with session_scope(engine, scope) as session, tempfile.TemporaryFile() as made:
-            if not write_document(session, number, form, made):
+            if not write_document(session, number, form, made, now=datetime.now(UTC)):
                 raise NotFound(f"{tenant} has no statement {number}.")
             made.seek(0)
             with target.open("wb") as file:

@@ -1,4 +1,4 @@
-"""Documents that books rest on: what each statement and payment was when it was booked."""
+"""Documents that books rest on: what each statement and payment was, and PDFs as first made."""
 
 from __future__ import annotations
 
@@ -32,9 +32,31 @@ def upgrade() -> None:
             name=op.f("uq_ledger_documents_tenant_id_kind_subject_id"),
         ),
     )
-    for statement in protect(append_only=["ledger_documents"]):
+    op.create_table(
+        "statement_files",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("statement_id", sa.Uuid(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("rendering", sa.Text(), nullable=False),
+        sa.Column("made_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_statement_files")),
+        sa.UniqueConstraint(
+            "tenant_id",
+            "statement_id",
+            name=op.f("uq_statement_files_tenant_id_statement_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "statement_id"],
+            ["statements.tenant_id", "statements.id"],
+            name=op.f("fk_statement_files_tenant_id_statement_id"),
+        ),
+    )
+    for statement in protect(append_only=["ledger_documents", "statement_files"]):
         op.execute(statement)
 
 
 def downgrade() -> None:
+    op.drop_table("statement_files")
     op.drop_table("ledger_documents")

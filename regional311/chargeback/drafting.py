@@ -232,7 +232,7 @@ def _put_draft(
             item_count=sum(line.item_count for line in lines),
             digest=content_digest(about.period_key, lines),
             parties={
-                "issuer": dealings.me.snapshot(),
+                "issuer": dealings.me.snapshot() | {"zone": dealings.zone},
                 "payer": dealings.party(payer).snapshot(),
             },
             terms={

@@ -326,6 +326,27 @@ class StatementEvent(Base):
     at: Mapped[datetime]
 
 
+class StatementFile(Base):
+    """The PDF of an issued statement as it was first made, on the side that had it made."""
+
+    __tablename__ = "statement_files"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "statement_id"),
+        tenant_reference("statements", "statement_id"),
+        {"info": APPEND_ONLY},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    statement_id: Mapped[UUID]
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+    digest: Mapped[str]
+    """SHA-256 of the content; sealed with the ledger's documents."""
+    rendering: Mapped[str]
+    """By what it was set: digest of the template, version of Typst."""
+    made_at: Mapped[datetime]
+
+
 class StatementCounter(Base):
     """The last number an issuer has given; its row is locked while one is taken."""
 

@@ -16,6 +16,7 @@ from uuid import UUID
 from sqlalchemy import Engine, text
 
 from regional311.chargeback.checks import Check, check_partner, check_region, issued_statements
+from regional311.chargeback.documents.keeping import file_problems
 from regional311.database.session import Scope, TenantSession, scope_of, session_scope
 from regional311.errors import InvalidInput, NotFound
 from regional311.ledger.books import Problem
@@ -265,7 +266,7 @@ def own_books(
     return looked, {
         "chain": list(chain.problems),
         "payable_posted": payable,
-        "statements_kept": changed,
+        "statements_kept": [*changed, *file_problems(session)],
         "periods_kept": late,
         "batches_whole": batch_problems(session),
     }

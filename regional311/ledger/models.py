@@ -218,7 +218,7 @@ class LedgerDocument(Base):
     tenant_id: Mapped[TenantId]
     id: Mapped[RowId]
     kind: Mapped[str]
-    """statement, payment."""
+    """statement, statement_pdf, payment."""
     subject_id: Mapped[UUID]
     """No foreign key: a document that somebody deleted must leave this behind."""
     digest: Mapped[str]

@@ -74,7 +74,8 @@ _DOCUMENTS = text("""
 SELECT s.id, s.public_id, e.number, s.kind, s.side, s.counterparty_id,
     CASE WHEN s.payer_kind = 'partner' THEN t.name
         ELSE coalesce(s.parties->'payer'->>'name', s.payer_key, '') END AS counterparty,
-    s.payer_kind, s.payer_key, s.period_key, (e.at AT TIME ZONE issuer.zone)::date AS issued_on,
+    s.payer_kind, s.payer_key, s.period_key,
+    (e.at AT TIME ZONE coalesce(s.parties->'issuer'->>'zone', issuer.zone))::date AS issued_on,
     coalesce((s.terms->>'due_days')::bigint, :due_days) AS due_days, s.total_cents, s.corrects_id,
     s.kind = 'debit_memo' AND EXISTS (SELECT FROM statement_lines l
         WHERE l.tenant_id = s.tenant_id AND l.statement_id = s.id
@@ -107,7 +108,7 @@ LEFT JOIN (
 WHERE s.tenant_id = :tenant AND s.payer_kind <> 'bureau'
     AND (CAST(:side AS text) IS NULL OR s.side = :side)
     AND (CAST(:counterparty AS uuid) IS NULL OR s.counterparty_id = :counterparty)
-    AND (e.at AT TIME ZONE issuer.zone)::date <= :day
+    AND (e.at AT TIME ZONE coalesce(s.parties->'issuer'->>'zone', issuer.zone))::date <= :day
 ORDER BY s.id
 """)
 

@@ -94,8 +94,8 @@ def test_a_statement_shows_the_budget_that_held_when_it_was_issued(busy):
         assert document_of(session, "CITY-00001").budget.used_cents == 2_502_000
         made = io.BytesIO()
         for form in ("pdf", "xlsx", "csv", "json"):
-            assert write_document(session, "CITY-00002", form, made)
-        assert not write_document(session, "CITY-00009", "pdf", made)
+            assert write_document(session, "CITY-00002", form, made, now=NOVEMBER)
+        assert not write_document(session, "CITY-00009", "pdf", made, now=NOVEMBER)
     with busy.of("city") as session:
         assert budget_of_statement(session, queries.statement(session, "CITY-00002")) is None
 

@@ -59,6 +59,7 @@ def tamper(database, *statements):
         "statements",
         "statement_lines",
         "statement_events",
+        "statement_files",
         "payments",
         "statement_counters",
         "accounts",

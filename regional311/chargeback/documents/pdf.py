@@ -1,15 +1,19 @@
 """A statement as an accessible PDF: tagged, titled, PDF/UA-1, the same bytes every time.
 
+Of an issued statement the first one is kept (:mod:`regional311.chargeback.documents.keeping`).
+
 Typst sets it in the fonts that it brings along, with the statement's own date; nothing of the
 machine or of the moment gets in.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable
 from datetime import UTC
 from functools import cache
+from importlib.metadata import version
 from importlib.resources import files
 from typing import Any, Literal
 
@@ -56,6 +60,13 @@ def _compile(document: Document, lines: Iterable[LineRow], form: Literal["pdf", 
     page = made[0] if isinstance(made, list) else made
     assert isinstance(page, bytes)
     return page
+
+
+@cache
+def rendering() -> str:
+    """By what PDFs are set now: the digest of the template and the version of Typst."""
+    digest = hashlib.sha256(_template()).hexdigest()
+    return f"template {digest[:16]}, typst {version('typst')}"
 
 
 @cache

@@ -9,6 +9,7 @@ from decimal import Decimal
 from itertools import chain
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.response import FileIter, Response
@@ -242,7 +243,7 @@ def statement_document(context: StatementRecord, request: Any, form: str) -> Res
     detail = _detail(context, request)
     also = {"parties": detail.parties, "terms": detail.terms}
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the server reads it after this returns
-    write_document(request.dbsession, detail.row.id, form, file, also=also)
+    write_document(request.dbsession, detail.row.id, form, file, now=request.now, also=also)
     return _sent(file, f"{_number(detail)}.{form}", DOCUMENTS[form])
 
 
@@ -502,7 +503,9 @@ def _due(words: Words, detail: StatementDetail) -> Any:
     sent = [e.at for e in detail.events if e.state in (State.ISSUED, State.RECEIVED)]
     if not sent:
         return _("${days} days after issue", mapping={"days": days})
-    return words.day(sent[0].astimezone(words.zone).date() + timedelta(days=days))
+    zone = detail.parties.get("issuer", {}).get("zone")
+    day = sent[0].astimezone(ZoneInfo(zone) if zone else words.zone).date()
+    return words.day(day + timedelta(days=days))
 
 
 def _history(
