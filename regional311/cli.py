@@ -229,6 +229,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
 def work(var: Path | None, once: bool) -> None:
     """Deliver the outbox: what must be told after a commit."""
     from regional311.cover.letters import with_emergencies
+    from regional311.forecast.statement_letters import with_statements
     from regional311.logs import configure_logging
     from regional311.notices.leaving import leaving
     from regional311.notices.worker import work as work_outbox
@@ -247,7 +248,7 @@ def work(var: Path | None, once: bool) -> None:
             once=once,
             stop_event=stop,
             chores=chores(settings, once=once),
-            complete=leaving(settings, with_emergencies),
+            complete=leaving(settings, with_statements(with_emergencies)),
         )
     click.echo(
         ", ".join(f"{count} {fate.value}" for fate, count in fates.items()) or "Nothing due."

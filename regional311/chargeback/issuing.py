@@ -2,7 +2,7 @@
 
 A partner gets the statement as envelopes, unpacked as its own rows and checked against what was
 sent, and its books get the mirrored entry, in the same transaction. A bureau and an outside body
-have no books of their own: there is one entry, in the issuer's, and nothing to deliver.
+have no books of their own: there is one entry, in the issuer's. An outside body gets it by e-mail.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from sqlalchemy import select, text
 from regional311.chargeback.collecting import billing_period
 from regional311.chargeback.drafting import line_row
 from regional311.chargeback.models import Statement, StatementLine
+from regional311.chargeback.outside import tell_of_issue
 from regional311.chargeback.series import mint_number
 from regional311.chargeback.statement import (
     Line,
@@ -156,6 +157,8 @@ def issue(session: TenantSession, statement_id: UUID, *, now: datetime) -> Issue
     _post(session, header, lines, "issued", payer, scope.tenant_id, periods, number, now)
     digest = document_digest(header, scope.tenant_id, payer, number, now)
     keep_document(session, "statement", statement_id, digest, now=now)
+    if payer.kind == "outside":
+        tell_of_issue(session, header, number, now=now)
     if payer.kind == "partner":
         with acting_for(session, payer.id):
             _receive(session, statement_id, scope.tenant_id, now)

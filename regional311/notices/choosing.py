@@ -22,7 +22,7 @@ from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.errors import InvalidInput
 from regional311.locale.sentences import in_language
 from regional311.notices.models import NoticeChoice, OutboxMessage
-from regional311.notices.service import TEXTS, TO_PEOPLE, outbox_row
+from regional311.notices.service import TEXTS, TO_OUTSIDE, TO_PEOPLE, outbox_row
 from regional311.tenancy.models import Tenant
 
 HOWS: Final = ("at_once", "daily", "never")
@@ -46,7 +46,7 @@ ALWAYS: Final = frozenset(
     }
 )
 """What may not be turned off or put off: somebody waits or is in danger, or a date has gone by."""
-_OTHERS: Final = frozenset({"suggestion_approved", "suggestion_declined", "digest"})
+_OTHERS: Final = frozenset({"suggestion_approved", "suggestion_declined", "digest"}) | TO_OUTSIDE
 TO_STAFF: Final = frozenset(TEXTS) - TO_PEOPLE - _OTHERS
 """Events that colleagues are told of."""
 

@@ -79,6 +79,14 @@ class Fate(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Attached:
+    """A PDF that goes with a letter."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Letter:
     """A leased message; `attempt` counts this attempt."""
 
@@ -99,6 +107,8 @@ class Letter:
     """Where the person stops such letters with one press (RFC 8058)."""
     returns_to: str = ""
     """Where mail servers say that it did not arrive; empty: to the site's own address."""
+    files: tuple[Attached, ...] = ()
+    """Put in as it leaves: the outbox keeps words only."""
 
     @property
     def key(self) -> str:
@@ -404,6 +414,10 @@ def compose(letter: Letter, *, mail_from: str, now: datetime) -> EmailMessage:
     message["Message-ID"] = f"<{letter.key}@{mail_from.rpartition('@')[2]}>"
     message.set_content(letter.body)
     message["Content-Language"] = letter.language
+    for file in letter.files:
+        message.add_attachment(
+            file.content, maintype="application", subtype="pdf", filename=file.name
+        )
     return message
 
 

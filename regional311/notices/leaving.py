@@ -24,7 +24,7 @@ from regional311.notices.choosing import ALWAYS
 from regional311.notices.delivery import Complete, Letter, as_written
 from regional311.notices.models import MailTrouble, NoticeChoice, NoticeStop, OutboxMessage
 from regional311.notices.quiet import hours_of, leaves_at, next_digest
-from regional311.notices.service import TO_PEOPLE, WAY_OUT
+from regional311.notices.service import TO_OUTSIDE, TO_PEOPLE, WAY_OUT
 from regional311.notices.texts import HOW_TO_STOP, below
 from regional311.notices.ways_out import make_token, return_address
 from regional311.notices.wording import fill
@@ -93,17 +93,22 @@ def who_gets(
         if values is None:
             kept.append(letter)
             continue
-        session.execute(
-            update(OutboxMessage)
-            .where(
-                OutboxMessage.tenant_id == scope_of(session).tenant_id,
-                OutboxMessage.id == letter.id,
-            )
-            .values(leased_until=None, attempts=letter.attempt - 1, **values)
-            .execution_options(synchronize_session=False)
-        )
-        mark_changed(session)
+        give_back(session, letter, values)
     return kept
+
+
+def give_back(session: Session, letter: Letter, values: Mapping[str, Any]) -> None:
+    """End the lease of a letter that does not leave now, and write down what becomes of it."""
+    session.execute(
+        update(OutboxMessage)
+        .where(
+            OutboxMessage.tenant_id == scope_of(session).tenant_id,
+            OutboxMessage.id == letter.id,
+        )
+        .values(leased_until=None, attempts=letter.attempt - 1, **values)
+        .execution_options(synchronize_session=False)
+    )
+    mark_changed(session)
 
 
 def _instead(letter: Letter, known: _Known, now: datetime) -> dict[str, Any] | None:
@@ -118,7 +123,9 @@ def _instead(letter: Letter, known: _Known, now: datetime) -> dict[str, Any] | N
     if address in known.troubled and not always:
         # what somebody waits for must be given in another way: a person has to know; all else is
         # there to be sent again once the address is lifted
-        waits = letter.event in ANSWERS | ALWAYS or letter.event.startswith("accommodation")
+        waits = letter.event in ANSWERS | ALWAYS | TO_OUTSIDE or letter.event.startswith(
+            "accommodation"
+        )
         why = NO_MAIL if letter.channel == "email" else NO_TEXTS
         return {"state": "dead" if waits else "aside", "died_at": now, "last_error": why}
     if not to_people and letter.channel == "email":

@@ -283,6 +283,36 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
             "disputed and {days} days overdue. If it was paid, tell {partner} day and reference.\n"
         ),
     ),
+    "statement_outside": (
+        "Statement {number} of {partner}",
+        (
+            "{partner} has issued statement {number} for {period}: {owed}. It is attached as a "
+            "PDF that a screen reader reads.\n\n"
+            "What you ask or do not accept, tell {contact}.\n"
+        ),
+    ),
+    "outside_due_soon": (
+        "Statement {number} of {partner} is due on {day}",
+        (
+            "Statement {number} of {partner} is due on {day}. {amount} of it is open. It is "
+            "attached once more.\n\nWhat you ask or do not accept, tell {contact}.\n"
+        ),
+    ),
+    "outside_due": (
+        "Statement {number} of {partner} is due today",
+        (
+            "Statement {number} of {partner} is due today, {day}. {amount} of it is open. It is "
+            "attached once more.\n\nWhat you ask or do not accept, tell {contact}.\n"
+        ),
+    ),
+    "outside_overdue": (
+        "Statement {number} of {partner} is overdue",
+        (
+            "Statement {number} of {partner} was due on {day}. {amount} of it is open and {days} "
+            "days overdue. It is attached once more.\n\nIf it was paid, tell {contact} day and "
+            "reference; tell them, too, what you ask or do not accept.\n"
+        ),
+    ),
     "digest": (
         "{number} notices from {partner}",
         (
@@ -315,7 +345,12 @@ TO_PEOPLE: Final = frozenset(
         "accommodation_appeal_answered",
     }
 )
-"""Events that are told to people who ask for help; all others are for partners' staff."""
+"""Events that are told to people who ask for help; most others are for partners' staff."""
+
+TO_OUTSIDE: Final = frozenset(
+    {"statement_outside", "outside_due_soon", "outside_due", "outside_overdue"}
+)
+"""Events that payers outside the region are told of; they choose nothing here."""
 
 STATES: Final[Mapping[str, str]] = {
     "received": "received",

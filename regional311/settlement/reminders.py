@@ -1,9 +1,9 @@
 """Remind payers of what they owe and issuers of disputes they have not answered, each step once.
 
 A payer's finance people hear a week before a statement is due, on the day, and every thirty days
-that it is overdue, about what is open and not disputed. Who may decide disputes hears on the day
-after the last day to answer, and every fourteen days from then on. A worker that was away tells the
-latest step only.
+that it is overdue, about what is open and not disputed; a body outside hears it from the issuer, at
+its address. Who may decide disputes hears on the day after the last day to answer, and every
+fourteen days from then on. A worker that was away tells the latest step only.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
+from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 
+from regional311.chargeback import outside
 from regional311.database.ids import new_id
 from regional311.database.rows import put
 from regional311.database.session import TenantSession, mark_changed, scope_of
@@ -68,7 +70,11 @@ def remind(session: TenantSession, *, now: datetime) -> int:
     if me.kind == "region":
         return 0
     today = today_of(me, now)
-    return _remind_of_payments(session, today, now) + _escalate(session, today, now)
+    return (
+        _remind_of_payments(session, today, now)
+        + _remind_outside(session, today, now)
+        + _escalate(session, today, now)
+    )
 
 
 def _remind_of_payments(session: TenantSession, today: date, now: datetime) -> int:
@@ -91,6 +97,61 @@ def _remind_of_payments(session: TenantSession, today: date, now: datetime) -> i
             "amount": format_cents(row.open.undisputed_cents),
         }
         told += _tell(session, people, event, row.id, values, now)
+    return told
+
+
+_OUTSIDE = text("""
+SELECT s.id, s.parties, coalesce((
+    SELECT a.terms->'outside'->>'email' FROM agreements a
+    WHERE a.provider_id = :me AND a.payer_kind = 'outside' AND a.payer_key = s.payer_key
+        AND lower(a.valid) <= :today
+    ORDER BY lower(a.valid) DESC, a.version DESC LIMIT 1
+), s.parties->'payer'->'contact'->>'email') AS email
+FROM statements s WHERE s.tenant_id = :me AND s.id = ANY(:ids)
+""")
+
+
+def _remind_outside(session: TenantSession, today: date, now: datetime) -> int:
+    """Remind bodies outside of what they owe to this partner, where it has their address.
+
+    What has no address is no step told: it comes when there is one. The latest agreement says where
+    they are reached, otherwise the statement.
+    """
+    due = {
+        row.id: (row, step)
+        for row in queries.documents(session, today, side="issued")
+        if row.payer_kind == "outside"
+        and row.open.undisputed_cents > 0
+        and (step := payment_step(row.due_on, today)) is not None
+    }
+    if not due:
+        return 0
+    reached = session.execute(
+        _OUTSIDE,
+        {"me": scope_of(session).tenant_id, "today": today, "ids": list(due)},
+    ).all()
+    told = 0
+    for statement_id, parties_then, email in reached:
+        row, step = due[statement_id]
+        if not email or not _first(session, statement_id, step, 1, now):
+            continue
+        event = {"before": "outside_due_soon", "due": "outside_due"}.get(step, "outside_overdue")
+        values = {
+            "days": str(row.open.days_overdue),
+            "amount": format_cents(row.open.undisputed_cents),
+        }
+        outside.write(
+            session,
+            event,
+            statement_id,
+            email,
+            row.number,
+            row.due_on,
+            parties_then,
+            values,
+            now=now,
+        )
+        told += 1
     return told
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import Range
 
 from regional311.database.ids import new_id
 from regional311.errors import Conflict, InvalidInput, NotFound
@@ -159,6 +160,59 @@ def test_each_step_of_reminding_comes_once(region, bills):
         )
     assert reminded(region, "county", due + timedelta(days=100)) == 0
     assert reminded(region, "region", due) == 0
+
+
+def outside(region, *, email, valid=None):
+    """An agreement of the City with the port, and what it says of where that is reached."""
+    reached = {"name": "Port"} | ({"email": email} if email else {})
+    region.agree(
+        "port" if valid is None else "port-later",
+        "city",
+        "city",
+        "contact_handled",
+        payer_kind="outside",
+        payer_key="port",
+        terms={"outside": reached},
+        **({} if valid is None else {"valid": valid}),
+    )
+
+
+def test_a_body_outside_is_reminded_at_its_address_each_step_once(region, bills):
+    outside(region, email="bills@port.example")
+    bills.member("city", "Carl", "finance")
+    bill = bills.bill("city", "city", [6000], outside="port")  # due December 2
+    due = date(2026, 12, 2)
+    assert reminded(region, "city", due - timedelta(days=8)) == 0
+    for days in (-7, -6, 0, 1, 30, 31):
+        reminded(region, "city", due + timedelta(days=days))
+    found = mail(region, "city")
+    assert [row.event for row in found] == ["outside_due_soon", "outside_due", "outside_overdue"]
+    assert {row.recipient for row in found} == {"bills@port.example"}
+    assert "$60.00" in found[0].body
+    assert "30 days overdue" in found[2].body
+    with region.of("city") as session:
+        record_payment(
+            session,
+            statement_id=bill,
+            amount_cents=6000,
+            paid_on=date(2027, 1, 5),
+            reference="x",
+            method="check",
+            key="x",
+            now=datetime(2027, 1, 6, 20, tzinfo=UTC),
+        )
+    assert reminded(region, "city", due + timedelta(days=100)) == 0
+
+
+def test_a_body_outside_without_an_address_is_reminded_once_there_is_one(region, bills):
+    outside(region, email=None)
+    bills.bill("city", "city", [6000], outside="port")
+    due = date(2026, 12, 2)
+    assert reminded(region, "city", due) == 0
+    outside(region, email="new@port.example", valid=Range(due, None))
+    assert reminded(region, "city", due + timedelta(days=1)) == 1
+    (row,) = mail(region, "city")
+    assert (row.event, row.recipient) == ("outside_due", "new@port.example")
 
 
 def test_a_dispute_that_nobody_answers_is_escalated(region, bills):

@@ -20,6 +20,7 @@ from regional311.database.ids import new_id, public_id
 from regional311.database.rows import put
 from regional311.database.session import Scope, session_scope
 from regional311.money import from_cents
+from regional311.notices.service import outbox_row
 from regional311.referral.filing import Intake, take_in
 from regional311.referral.snapshot import invalidate, published
 from regional311.web.billing_wording import LINE_KINDS
@@ -302,3 +303,75 @@ def test_the_payer_sees_what_one_contact_cost_by_its_reference(bill_of):
     assert [each["line"] for each in told]
     for wrong in ("C-0123", "", "a b", "x" * 65):
         browser.get(f"{address}/contact", {"reference": wrong}, status=404)
+
+
+@pytest.mark.parametrize(
+    ("state", "wanted"),
+    [
+        (None, "By post: no e-mail went out"),
+        ("pending", "By e-mail to bills@port.example; it has not left yet."),
+        ("sent", "By e-mail to bills@port.example, "),
+        ("dead", "By post: the e-mail to bills@port.example did not leave"),
+    ],
+)
+def test_the_page_says_how_a_payer_outside_gets_it(billed, web_engine, sign_in, state, wanted):
+    city = billed[0][CITY]
+    statement_id, number = new_id(), public_id("S")
+    with session_scope(web_engine, Scope(city)) as session:
+        put(
+            session,
+            Statement(
+                tenant_id=city,
+                id=statement_id,
+                public_id=number,
+                side="issued",
+                kind="bill",
+                counterparty_id=city,
+                payer_kind="outside",
+                payer_key="port",
+                period_key="2026-08",
+                total_cents=0,
+                line_count=0,
+                item_count=0,
+                digest="0" * 64,
+                parties={"issuer": {"name": "City"}, "payer": {"name": "Port"}},
+                terms={"agreements": {}},
+                created_at=NOW,
+            ),
+            StatementEvent(
+                tenant_id=city,
+                id=new_id(),
+                statement_id=statement_id,
+                position=1,
+                state="issued",
+                number=f"PORT-{number}",
+                at=NOW,
+            ),
+        )
+        if state is not None:
+            row = outbox_row(
+                city,
+                event="statement_outside",
+                recipient="bills@port.example",
+                language="en",
+                now=NOW,
+                subject_id=statement_id,
+                values={},
+            )
+            put(session, row)
+            session.execute(
+                text(
+                    "UPDATE outbox_messages SET state = :state, sent_at = :at"
+                    " WHERE subject_id = :statement"
+                ),
+                {
+                    "state": state,
+                    "at": NOW if state == "sent" else None,
+                    "statement": statement_id,
+                },
+            )
+    page = sign_in("finance", CITY).get(f"/{CITY}/statements/{number}")
+    assert wanted in " ".join(page.html.text.split())
+    partners = sign_in("finance", CITY).get(f"/{CITY}/statements/{billed[1]}")
+    assert "By e-mail" not in partners
+    assert "By post" not in partners

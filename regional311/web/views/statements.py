@@ -18,6 +18,7 @@ from pyramid.view import view_config
 from regional311.chargeback import billing, explain, memos, queries
 from regional311.chargeback.documents.content import line_note, percent, year_before
 from regional311.chargeback.documents.exports import csv_pieces
+from regional311.chargeback.outside import sent_out
 from regional311.chargeback.queries import EventRow, LineRow, Node, StatementDetail
 from regional311.chargeback.statement import OPEN, State
 from regional311.chargeback.terms import payer_rule
@@ -321,6 +322,7 @@ def _statement_page(
                 _("Payer is"),
                 None if row.payer_kind == "partner" else words("payer_kind", row.payer_kind),
             ),
+            (_("Sent"), _sent_out(request, words, detail)),
             (_("Month"), words.month(row.period_key)),
             (_("Total"), words.cents(row.total_cents)),
             (_("Due"), _due(words, detail)),
@@ -359,6 +361,25 @@ def _statement_page(
         history=_history(words, detail.events, people),
         entry_url=f"/{slug}/ledger/{posted}" if posted else None,
         problem=None,
+    )
+
+
+def _sent_out(request: Any, words: Words, detail: StatementDetail) -> Any:
+    """How a statement of ours reaches its payer outside; None for all others."""
+    row = detail.row
+    if row.payer_kind != "outside" or row.state != State.ISSUED:
+        return None
+    letter = sent_out(request.dbsession, row.id)
+    if letter is None:
+        return _("By post: no e-mail went out. Print the PDF and send it to the address above.")
+    told = {"address": letter.recipient}
+    if letter.state == "sent" and letter.sent_at is not None:
+        told["when"] = words.when(letter.sent_at)
+        return _("By e-mail to ${address}, ${when}.", mapping=told)
+    if letter.state == "pending":
+        return _("By e-mail to ${address}; it has not left yet.", mapping=told)
+    return _(
+        "By post: the e-mail to ${address} did not leave. Print the PDF and send it.", mapping=told
     )
 
 
