@@ -1,4 +1,8 @@
-"""Documents that books rest on: what each statement and payment was, and PDFs as first made."""
+"""Documents that books rest on: what each statement and payment was, and PDFs as first made.
+
+Going back loses both: seals that were made over documents are then found broken, since what was
+sealed is gone. Keep the heads of before.
+"""
 
 from __future__ import annotations
 

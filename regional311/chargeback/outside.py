@@ -28,7 +28,10 @@ DUE_DAYS: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class SentOut:
-    """The letter that brought a statement to a body outside; `state` as in the outbox."""
+    """The letter that brought a statement to a body outside.
+
+    `state` is that of the outbox, or *returned* when mail does not arrive at the address since.
+    """
 
     recipient: str
     state: str
@@ -98,9 +101,13 @@ def sent_out(session: TenantSession, statement_id: UUID) -> SentOut | None:
     """The letter that brought a statement to its payer outside, or None. One statement."""
     row = session.execute(
         text(
-            "SELECT recipient, state, sent_at FROM outbox_messages"
-            " WHERE tenant_id = :tenant AND subject_id = :statement AND event = :event"
-            " ORDER BY id DESC LIMIT 1"
+            "SELECT m.recipient, CASE WHEN m.state = 'sent' AND EXISTS ("
+            "  SELECT FROM mail_troubles t WHERE t.tenant_id = m.tenant_id"
+            "  AND t.address = lower(m.recipient) AND t.stopped_at >= m.sent_at"
+            "  AND t.lifted_at IS NULL) THEN 'returned' ELSE m.state END, m.sent_at"
+            " FROM outbox_messages m"
+            " WHERE m.tenant_id = :tenant AND m.subject_id = :statement AND m.event = :event"
+            " ORDER BY m.id DESC LIMIT 1"
         ),
         {"tenant": scope_of(session).tenant_id, "statement": statement_id, "event": ISSUED},
     ).one_or_none()

@@ -123,9 +123,8 @@ def _instead(letter: Letter, known: _Known, now: datetime) -> dict[str, Any] | N
     if address in known.troubled and not always:
         # what somebody waits for must be given in another way: a person has to know; all else is
         # there to be sent again once the address is lifted
-        waits = letter.event in ANSWERS | ALWAYS | TO_OUTSIDE or letter.event.startswith(
-            "accommodation"
-        )
+        waited_for = ANSWERS | ALWAYS | TO_OUTSIDE
+        waits = letter.event in waited_for or letter.event.startswith("accommodation")
         why = NO_MAIL if letter.channel == "email" else NO_TEXTS
         return {"state": "dead" if waits else "aside", "died_at": now, "last_error": why}
     if not to_people and letter.channel == "email":

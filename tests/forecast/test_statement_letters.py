@@ -12,6 +12,7 @@ from regional311.chargeback.outside import sent_out
 from regional311.forecast.documents import write_document
 from regional311.forecast.statement_letters import with_statements
 from regional311.notices.delivery import as_written, compose, lease
+from regional311.notices.troubles import note_trouble
 from tests.ledger.test_seals import tamper
 
 pytestmark = pytest.mark.commits
@@ -76,6 +77,26 @@ def test_the_letter_is_written_with_the_issue_and_brings_the_kept_pdf(billed):
     assert attached.get_content() == shown.getvalue()
     with region.of("county") as session:
         assert sent_out(session, letter.subject_id) is None
+
+
+def test_a_letter_that_came_back_counts_as_not_sent(billed):
+    region = billed(email="Bills@power.example")
+    with region.of("city") as session:
+        session.execute(
+            text("UPDATE outbox_messages SET state = 'sent', sent_at = :at"), {"at": NOW}
+        )
+        statement_id = session.execute(text("SELECT id FROM statements")).scalar_one()
+        assert sent_out(session, statement_id).state == "sent"
+        note_trouble(
+            session,
+            "bills@power.example",
+            "5.1.1",
+            message_id=None,
+            lasting=True,
+            now=NOW + timedelta(minutes=1),
+        )
+    with region.of("city") as session:
+        assert sent_out(session, statement_id).state == "returned"
 
 
 def test_without_an_address_no_letter_is_written(billed):

@@ -311,7 +311,7 @@ def test_the_payer_sees_what_one_contact_cost_by_its_reference(bill_of):
         (None, "By post: no e-mail went out"),
         ("pending", "By e-mail to bills@port.example; it has not left yet."),
         ("sent", "By e-mail to bills@port.example, "),
-        ("dead", "By post: the e-mail to bills@port.example did not leave"),
+        ("dead", "By post: the e-mail to bills@port.example did not arrive"),
     ],
 )
 def test_the_page_says_how_a_payer_outside_gets_it(billed, web_engine, sign_in, state, wanted):

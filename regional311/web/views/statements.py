@@ -379,7 +379,7 @@ def _sent_out(request: Any, words: Words, detail: StatementDetail) -> Any:
     if letter.state == "pending":
         return _("By e-mail to ${address}; it has not left yet.", mapping=told)
     return _(
-        "By post: the e-mail to ${address} did not leave. Print the PDF and send it.", mapping=told
+        "By post: the e-mail to ${address} did not arrive. Print the PDF and send it.", mapping=told
     )
 
 
