@@ -11,7 +11,7 @@ from alembic import op
 
 from regional311.database.protection import protect
 
-revision = "0081"
+revision = "0080"
 down_revision = "0079"
 branch_labels = None
 depends_on = None
