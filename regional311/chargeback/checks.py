@@ -14,8 +14,10 @@ from uuid import UUID
 
 from sqlalchemy import Engine, text
 
+from regional311.chargeback.planning import joined_by_hash
 from regional311.chargeback.series import number_of
 from regional311.chargeback.statement import Line, Payer, content_digest, document_digest
+from regional311.chargeback.unbilled import EVERY, UNBILLED
 from regional311.database.session import Scope, TenantSession, scope_of, session_scope
 from regional311.ledger.books import (
     DUE_FROM,
@@ -111,12 +113,12 @@ SELECT period_key, id FROM (
 ) lost ORDER BY id LIMIT 20
 """)
 
-_LIVE = """
+_EVERY = EVERY.format(key="s.period_key")
+
+_LIVE = f"""
 WITH live AS (
     SELECT s.id, s.run_id, s.counterparty_id, s.payer_kind, s.payer_key,
-        CASE WHEN s.period_key NOT LIKE '%..%' THEN 'month'
-            WHEN right(s.period_key, 10)::date - left(s.period_key, 10)::date < 100 THEN 'quarter'
-            ELSE 'year' END AS every
+        {_EVERY} AS every
     FROM statements s
     WHERE s.tenant_id = :tenant AND s.side = 'issued' AND s.kind = 'bill' AND s.run_id IS NOT NULL
         AND (CAST(:period AS text) IS NULL OR s.period_key = :period)
@@ -146,14 +148,25 @@ SELECT id FROM (
 ) unbilled ORDER BY id LIMIT 20
 """)
 
+# Where something of a period was issued, what its latest run gives each payer is on a statement of
+# that payer, also on one that is being prepared.
+_NOWHERE = text(f"""
+WITH periods AS MATERIALIZED (
+    SELECT DISTINCT s.period_key FROM statements s
+    JOIN statement_events v ON v.tenant_id = s.tenant_id AND v.statement_id = s.id
+        AND v.state = 'issued'
+    WHERE s.tenant_id = :tenant AND s.side = 'issued' AND s.kind = 'bill'
+        AND (CAST(:period AS text) IS NULL OR s.period_key = :period)
+), {UNBILLED}
+SELECT period_key, usage_event_id AS id FROM unbilled WHERE new ORDER BY id LIMIT 20
+""")
+
 # All statements of a corrected period add up, line by line, to the rating behind the last of them.
-_DRIFTED = text("""
+_DRIFTED = text(f"""
 WITH issued AS (
     SELECT s.id, s.kind, s.run_id, s.counterparty_id, s.payer_kind,
         coalesce(s.payer_key, '') AS payer_key, s.period_key,
-        CASE WHEN s.period_key NOT LIKE '%..%' THEN 'month'
-            WHEN right(s.period_key, 10)::date - left(s.period_key, 10)::date < 100 THEN 'quarter'
-            ELSE 'year' END AS every
+        {_EVERY} AS every
     FROM statements s
     JOIN statement_events v ON v.tenant_id = s.tenant_id AND v.statement_id = s.id
         AND v.state = 'issued'
@@ -420,6 +433,17 @@ def _event_problems(session: TenantSession, period_key: str | None) -> list[Prob
     problems += [
         Problem("event_not_billed", tenant_id, row.id, "Rated, and on no line of its statement.")
         for row in session.execute(_UNBILLED, parameters)
+    ]
+    with joined_by_hash(session):
+        nowhere = session.execute(_NOWHERE, parameters | {"drafts": True}).all()
+    problems += [
+        Problem(
+            "event_not_billed",
+            tenant_id,
+            row.id,
+            f"Rated in {row.period_key}, and on no live statement of its payer.",
+        )
+        for row in nowhere
     ]
     problems += [
         Problem(

@@ -33,6 +33,7 @@ from regional311.chargeback.planning import joined_by_hash
 from regional311.chargeback.rating import RunResult, run_rating
 from regional311.chargeback.series import lock_series
 from regional311.chargeback.statement import Line, Payer, total_cents
+from regional311.chargeback.unbilled import UNBILLED
 from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.errors import Conflict
 
@@ -308,7 +309,10 @@ def _open_drafts(session: TenantSession, period: Period) -> list[UUID]:
 
 @dataclass(frozen=True, slots=True)
 class LateWork:
-    """What an issued period has not seen: work and prices that became known after its cut-off."""
+    """What an issued period has not seen: work and prices that became known after it was rated.
+
+    Each payer is measured by the run behind its own statement.
+    """
 
     period_key: str
     stored_before: datetime
@@ -330,43 +334,72 @@ class LateWork:
         return bool(self.events or self.rates)
 
 
-_LATE = text("""
-WITH live AS (
-    SELECT s.* FROM statements s
-    WHERE s.tenant_id = :tenant AND s.side = 'issued' AND s.kind IN ('bill', 'correction')
-        AND (CAST(:period AS text) IS NULL OR s.period_key = :period)
-), issued AS (
-    SELECT s.period_key, max(r.stored_before) AS stored_before, min(r.service_from) AS service_from,
-        max(r.service_to) AS service_to, sum(s.total_cents)::bigint AS total_cents,
+# The pieces of work of a period are counted; only where the latest run has read fewer are they
+# looked at one by one.
+_LATE = text(f"""
+WITH issued AS MATERIALIZED (
+    SELECT s.period_key, max(r.stored_before) AS stored_before, max(r.service_to) AS service_to,
+        sum(s.total_cents)::bigint AS total_cents,
         max((SELECT max(coalesce((a.value->'terms'->>'late_event_days')::int, :late_days))
             FROM jsonb_each(s.terms->'agreements') a)) AS late_days
-    FROM live s
+    FROM statements s
     JOIN statement_events e ON e.tenant_id = s.tenant_id AND e.statement_id = s.id
         AND e.state = 'issued'
     JOIN rating_runs r ON r.tenant_id = s.tenant_id AND r.id = s.run_id
+    WHERE s.tenant_id = :tenant AND s.side = 'issued' AND s.kind IN ('bill', 'correction')
+        AND (CAST(:period AS text) IS NULL OR s.period_key = :period)
     GROUP BY s.period_key ORDER BY max(r.service_to) DESC, s.period_key LIMIT :limit
-)
-SELECT p.period_key, p.stored_before, w.window_end, late.events, late.after_window,
-    ARRAY(SELECT DISTINCT key FROM rates
-        WHERE tenant_id = :tenant AND lower(recorded) >= p.stored_before
-            AND valid && daterange((p.service_from AT TIME ZONE :zone)::date,
-                (p.service_to AT TIME ZONE :zone)::date) ORDER BY key) AS rates,
-    (SELECT count(*) FROM live s CROSS JOIN LATERAL (
-        SELECT state FROM statement_events
-        WHERE tenant_id = s.tenant_id AND statement_id = s.id ORDER BY position DESC LIMIT 1
-    ) e WHERE s.period_key = p.period_key AND e.state IN ('draft', 'in_review', 'approved'))
-        AS open_drafts,
+), periods AS MATERIALIZED (
+    SELECT i.*, days.first_day, days.end_day,
+        days.first_day::timestamp AT TIME ZONE :zone AS begins,
+        days.end_day::timestamp AT TIME ZONE :zone AS ends,
+        (days.end_day::timestamp AT TIME ZONE :zone)
+            + coalesce(i.late_days, 0) * interval '1 day' AS window_end
+    FROM issued i
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN i.period_key LIKE '%..%' THEN left(i.period_key, 10)::date
+                ELSE (i.period_key || '-01')::date END AS first_day,
+            CASE WHEN i.period_key LIKE '%..%' THEN right(i.period_key, 10)::date + 1
+                ELSE ((i.period_key || '-01')::date + interval '1 month')::date END AS end_day
+    ) days
+), {UNBILLED}
+SELECT p.period_key, p.stored_before, p.window_end,
+    coalesce(unread.counts[1], 0) + unbilled.events,
+    coalesce(unread.counts[2], 0) + unbilled.after_window,
+    ARRAY(SELECT DISTINCT key FROM (
+        SELECT key FROM rates
+        WHERE tenant_id = :tenant AND lower(recorded) >= l.stored_before
+            AND valid && daterange(p.first_day, p.end_day)
+        UNION ALL
+        SELECT r.key FROM unbilled u
+        JOIN rates r ON r.tenant_id = :tenant AND r.id = u.rate_id
+            AND lower(r.recorded) >= u.read_before
+        WHERE u.period_key = p.period_key
+    ) changed ORDER BY key) AS rates,
+    (SELECT count(*) FROM said WHERE said.period_key = p.period_key
+        AND state IN ('draft', 'in_review', 'approved')) AS open_drafts,
     p.total_cents
-FROM issued p
+FROM periods p
+JOIN latest l USING (period_key)
 CROSS JOIN LATERAL (
-    SELECT p.service_to + coalesce(p.late_days, 0) * interval '1 day' AS window_end
-) w
+    SELECT CASE WHEN l.events < (
+        SELECT count(*) FROM usage_events
+        WHERE tenant_id = :tenant AND occurred_at >= p.begins AND occurred_at < p.ends
+    ) THEN (
+        SELECT ARRAY[count(*), count(*) FILTER (WHERE received_at >= p.window_end)]
+        FROM usage_events e
+        WHERE tenant_id = :tenant AND occurred_at >= p.begins AND occurred_at < p.ends
+            AND NOT EXISTS (SELECT FROM charges c WHERE c.tenant_id = :tenant
+                AND c.run_id = l.run_id AND c.usage_event_id = e.id)
+    ) END AS counts
+) unread
 CROSS JOIN LATERAL (
-    SELECT count(*) AS events, count(*) FILTER (WHERE received_at >= w.window_end) AS after_window
-    FROM usage_events
-    WHERE tenant_id = :tenant AND occurred_at >= p.service_from AND occurred_at < p.service_to
-        AND received_at >= p.stored_before
-) late
+    SELECT count(*) AS events, count(*) FILTER (WHERE received_at >= p.window_end) AS after_window
+    FROM unbilled u
+    JOIN usage_events e ON e.tenant_id = :tenant AND e.id = u.usage_event_id
+        AND e.occurred_at >= p.begins AND e.occurred_at < p.ends
+    WHERE u.period_key = p.period_key AND u.new
+) unbilled
 ORDER BY p.service_to DESC, p.period_key
 """)
 
@@ -374,15 +407,15 @@ ORDER BY p.service_to DESC, p.period_key
 def late_work(
     session: TenantSession, *, zone: str, period_key: str | None = None, limit: int = 12
 ) -> list[LateWork]:
-    """What came after the cut-off of each issued period, the latest first: one statement."""
-    rows = session.execute(
-        _LATE,
-        {
-            "tenant": scope_of(session).tenant_id,
-            "zone": zone,
-            "period": period_key,
-            "limit": limit,
-            "late_days": Terms().late_event_days,
-        },
-    )
+    """What no issued statement of each issued period has seen, the latest first."""
+    parameters = {
+        "tenant": scope_of(session).tenant_id,
+        "zone": zone,
+        "period": period_key,
+        "limit": limit,
+        "late_days": Terms().late_event_days,
+        "drafts": False,
+    }
+    with joined_by_hash(session):
+        rows = session.execute(_LATE, parameters).all()
     return [LateWork(*row) for row in rows]

@@ -239,6 +239,84 @@ def test_late_work_is_counted_before_and_after_the_window(issued):
     assert late.open_drafts == 1
 
 
+def listed(region):
+    """What the list of late work says of October: events, prices, corrections being prepared."""
+    with region.of("city") as session:
+        (late,) = late_work(session, zone="America/Los_Angeles")
+    return late.events, late.rates, late.open_drafts
+
+
+def lost(region):
+    """The names and the number of problems that the check of every event finds."""
+    checks = {check.name: check for check in check_region(region.engine, region.tenants)}
+    return [problem.kind for problem in checks["every_event_once"].problems]
+
+
+def test_another_payers_bill_hides_no_late_work(issued):
+    """The County's bill is of run 1; two contacts for it arrive; run 2 bills the Community."""
+    for day in (6, 7):
+        issued.use("city", "county", at=(2026, 10, day, 9), received_at=ARRIVED)
+    issued.use("city", "community", received_at=ARRIVED)
+    assert listed(issued) == (3, [], 0)
+    _, drafts = rate_and_draft(issued, now=LATER)
+    assert listed(issued) == (2, [], 1)
+    assert lost(issued) == ["event_not_billed"] * 2
+    through(issued, "city", drafts)
+    assert listed(issued) == (2, [], 0)
+    assert lost(issued) == ["event_not_billed"] * 2
+    drafts = correct(issued, LATER + timedelta(days=1))
+    assert (listed(issued), lost(issued)) == ((2, [], 1), [])
+    through(issued, "city", drafts)
+    assert (listed(issued), holds(issued)) == ((0, [], 0), [])
+
+
+def test_a_price_corrected_before_another_payers_bill_stays_on_the_list(issued):
+    issued.use("city", "community", received_at=ARRIVED)
+    reprice(issued, "9")
+    _, drafts = rate_and_draft(issued, now=LATER)
+    through(issued, "city", drafts)
+    assert listed(issued) == (0, ["phone"], 0)
+    through(issued, "city", correct(issued, LATER + timedelta(days=1)))
+    assert listed(issued) == (0, [], 0)
+
+
+def test_work_that_was_on_its_way_while_a_run_read_is_late(issued):
+    """It came in before the cut-off, and its transaction ended after the run had read."""
+    issued.use("city", "county", at=(2026, 10, 9, 9), received_at=NOW - timedelta(seconds=1))
+    assert listed(issued) == (1, [], 0)
+    through(issued, "city", correct(issued))
+    assert (listed(issued), holds(issued)) == ((0, [], 0), [])
+
+
+def test_a_payer_of_a_billed_period_without_a_live_statement_is_found(region):
+    region.agree("city-county", "city", "county", "contact_handled")
+    region.agree("city-community", "city", "community", "contact_handled")
+    region.rate("city", "phone", "contact_handled", "10")
+    region.use("city", "county")
+    left_out = region.use("city", "community")
+    _, drafts = rate_and_draft(region)
+    community, county = drafts
+    through(region, "city", [county])
+    assert (listed(region), lost(region)) == ((0, [], 1), [])
+    with region.of("city", region.preparer) as session:
+        billing.void(session, community, reason="Wrong address", now=NOW)
+    assert listed(region) == (1, [], 0)
+    checks = {check.name: check for check in check_region(region.engine, region.tenants)}
+    (problem,) = checks["every_event_once"].problems
+    assert (problem.kind, problem.subject_id) == ("event_not_billed", left_out)
+    _, drafts = rate_and_draft(region, now=LATER)
+    assert (listed(region), lost(region)) == ((0, [], 1), [])
+
+
+def test_late_work_that_was_taken_back_leaves_nothing_to_bill(issued):
+    """It is late until the month was rated again, which finds nothing to bill for it."""
+    done = issued.use("city", "county", received_at=ARRIVED)
+    issued.use("city", "county", received_at=ARRIVED, quantity=Decimal(-1), reverses_id=done)
+    assert listed(issued) == (2, [], 0)
+    assert correct(issued) == []
+    assert (listed(issued), holds(issued)) == ((0, [], 0), [])
+
+
 def test_a_clock_change_moves_no_work_between_months(region):
     """November 1, 2026 has 25 hours: what was done in either of its two hours from 1 to 2 counts
     in November, and October ends at its first midnight.
