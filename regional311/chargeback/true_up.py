@@ -70,17 +70,26 @@ FROM ({_YEAR_LINES}) billed
 WHERE key IS NOT NULL GROUP BY subject, key, payer_id, payer_kind, payer_key
 """)
 
-# What the year before left: settled is nothing, carried or kept is its balance.
-_OPENINGS = text("""
+# What other years left for this one: a balance that was carried forward opens the year of the month
+# that it was carried to, one that was kept the year after its own. Settled is nothing, as long as
+# the statement that settles it is not void.
+_VOID = """EXISTS (SELECT FROM statement_events v WHERE v.tenant_id = p.tenant_id
+        AND v.statement_id = p.statement_id AND v.state = 'void')"""
+
+_OPENINGS = text(f"""
 WITH latest AS (
-    SELECT DISTINCT ON (subject, key) * FROM true_ups
-    WHERE tenant_id = :tenant AND fiscal_year = :year
-    ORDER BY subject, key, number DESC
+    SELECT DISTINCT ON (fiscal_year, subject, key) * FROM true_ups
+    WHERE tenant_id = :tenant AND fiscal_year < :year
+    ORDER BY fiscal_year, subject, key, number DESC
 )
-SELECT t.subject, t.key, p.payer_id, p.payer_kind, p.payer_key, p.agreement_key,
-    -p.due_cents AS cents
+SELECT t.subject, t.key, p.payer_id, p.payer_kind, p.payer_key,
+    max(p.agreement_key) AS agreement_key, -sum(p.due_cents)::bigint AS cents
 FROM latest t JOIN true_up_shares p ON p.tenant_id = t.tenant_id AND p.true_up_id = t.id
-WHERE t.tenant_id = :tenant AND p.statement_id IS NULL AND p.due_cents <> 0
+WHERE t.tenant_id = :tenant AND p.due_cents <> 0
+    AND CASE WHEN p.carried_to IS NOT NULL THEN p.carried_to = ANY(:months)
+        ELSE t.fiscal_year = :year - 1 AND (p.statement_id IS NULL OR {_VOID}) END
+GROUP BY t.subject, t.key, p.payer_id, p.payer_kind, p.payer_key
+HAVING sum(p.due_cents) <> 0
 """)
 
 _SHARING = text("""
@@ -209,9 +218,11 @@ def line_of(
     )
 
 
-def openings_of(session: TenantSession, year: int) -> Sequence[Row[Any]]:
+def openings_of(session: TenantSession, period: Period, year: int) -> Sequence[Row[Any]]:
+    """What each payer brings into a fiscal year, over-recovered above zero: one statement."""
+    months = [month.label for month in period.months()]
     return session.execute(
-        _OPENINGS, {"tenant": scope_of(session).tenant_id, "year": year - 1}
+        _OPENINGS, {"tenant": scope_of(session).tenant_id, "year": year, "months": months}
     ).all()
 
 
@@ -421,17 +432,18 @@ def year_rows(session: TenantSession, year: int) -> list[YearRow]:
     tenant_id = scope_of(session).tenant_id
     me = session.execute(ME, {"tenant": tenant_id}).one()
     billed: defaultdict[tuple[str, str], int] = defaultdict(int)
-    for row in billed_in_year(session, year_period(year, me.fiscal_year_starts_in), year):
+    period = year_period(year, me.fiscal_year_starts_in)
+    for row in billed_in_year(session, period, year):
         billed[row.subject, row.key] += row.cents
     openings: defaultdict[tuple[str, str], int] = defaultdict(int)
-    for row in openings_of(session, year):
+    for row in openings_of(session, period, year):
         openings[row.subject, row.key] += row.cents
     latest = {
         (row.subject, row.key): row
         for row in session.execute(_LATEST, {"tenant": tenant_id, "year": year})
     }
     found: dict[tuple[str, str], tuple[str, int | None, bool, int]] = {}
-    agreements = sharing(session, year_period(year, me.fiscal_year_starts_in))
+    agreements = sharing(session, period)
     slugs: dict[str, UUID] = {row.slug: row.id for row in session.execute(SLUGS)}
     pools = read_year(session, year)
     for key, pool in pools.pools.items():
@@ -497,11 +509,11 @@ class ShareRow:
     statement_public_id: str | None
 
 
-_SHARES = text("""
+_SHARES = text(f"""
 SELECT p.payer_id, p.payer_kind, p.payer_key, p.opening_cents, p.billed_cents, p.owed_cents,
     p.due_cents, p.carried_to, s.public_id
 FROM true_up_shares p
-LEFT JOIN statements s ON s.tenant_id = p.tenant_id AND s.id = p.statement_id
+LEFT JOIN statements s ON s.tenant_id = p.tenant_id AND s.id = p.statement_id AND NOT {_VOID}
 WHERE p.tenant_id = :tenant AND p.true_up_id = (
     SELECT id FROM true_ups WHERE tenant_id = :tenant AND fiscal_year = :year
         AND subject = :subject AND key = :key ORDER BY number DESC LIMIT 1)

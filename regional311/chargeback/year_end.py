@@ -98,15 +98,18 @@ class _Actual:
 
 _BySubject = dict[tuple[str, str], dict[Payer, Any]]
 
+# The open true-up statements of a year, each with every pool and service that stands on it.
 _OPEN = text("""
-SELECT s.id FROM statements s
+SELECT s.id, t.subject, t.key, t.treatment FROM statements s
 CROSS JOIN LATERAL (
     SELECT state FROM statement_events
     WHERE tenant_id = s.tenant_id AND statement_id = s.id ORDER BY position DESC LIMIT 1
 ) e
+JOIN true_up_shares p ON p.tenant_id = s.tenant_id AND p.statement_id = s.id
+JOIN true_ups t ON t.tenant_id = p.tenant_id AND t.id = p.true_up_id
 WHERE s.tenant_id = :tenant AND s.side = 'issued' AND s.kind = 'true_up'
     AND s.period_key = :period AND e.state IN ('draft', 'in_review', 'approved')
-ORDER BY s.id
+ORDER BY s.id, t.subject, t.key
 """)
 
 _NUMBERS = text("""
@@ -137,8 +140,8 @@ def settle_year(
     what becomes of the balance is treated in that way, every other as chosen. Settling drafts one
     statement for each payer with a line for each subject; carrying forward puts a line on the
     payer's bill of the month in which this is done, or of the month to which its balance was
-    carried before; keeping leaves the balance to the next year. Open true-up statements of the
-    year become void.
+    carried before; keeping leaves the balance to the next year. Open true-up statements of what is
+    settled become void; what else stands on them is settled again with it, as it was before.
 
     :raises InvalidInput: for an unknown treatment or subject, or when nothing was chosen.
     :raises YearNotOver: before the year's last day has passed.
@@ -153,8 +156,10 @@ def settle_year(
     me = session.execute(ME, {"tenant": tenant_id}).one()
     period = year_period(year, me.fiscal_year_starts_in)
     _check(choices, year, period, me, now)
+    waiting = session.execute(_OPEN, {"tenant": tenant_id, "period": period.label}).all()
+    choices, replaced = _with_what_stands_beside(choices, waiting)
     billed = _by_subject(billed_in_year(session, period, year))
-    openings = _by_subject(openings_of(session, year))
+    openings = _by_subject(openings_of(session, period, year))
     agreements = sharing(session, period)
     slugs: dict[str, UUID] = {row.slug: row.id for row in session.execute(SLUGS)}
     pools = read_year(session, year)
@@ -192,8 +197,8 @@ def settle_year(
                 due[payer].append(
                     line_of(actual.about, year, period.label, part, under[payer], "true_up")
                 )
-    for row in session.execute(_OPEN, {"tenant": tenant_id, "period": period.label}).all():
-        billing.void(session, row.id, reason=SUPERSEDED, now=now)
+    for statement_id in sorted(replaced):
+        billing.void(session, statement_id, reason=SUPERSEDED, now=now)
     statements = {
         payer: billing.put_draft(
             session, None, payer, lines, kind="true_up", period_key=period.label, now=now
@@ -266,6 +271,24 @@ def _check(
                 f"A balance is one of {', '.join(YEAR_ENDS)}, not {treatment!r}.",
                 field="treatment",
             )
+
+
+def _with_what_stands_beside(
+    choices: Mapping[tuple[str, str], str], waiting: Iterable[Any]
+) -> tuple[dict[tuple[str, str], str], set[UUID]]:
+    """What is settled, with everything that stands on a statement with it; and these statements."""
+    rows = list(waiting)
+    found = dict(choices)
+    while True:
+        replaced = {row.id for row in rows if (row.subject, row.key) in found}
+        beside = {
+            about: row.treatment
+            for row in rows
+            if row.id in replaced and (about := (row.subject, row.key)) not in found
+        }
+        if not beside:
+            return found, replaced
+        found |= beside
 
 
 def _of_card(

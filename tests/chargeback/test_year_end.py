@@ -70,6 +70,30 @@ def cost(region, cents, non_cash=0):
         )
 
 
+def openings(session, year):
+    return true_up.openings_of(session, true_up.year_of(session, year), year)
+
+
+def opens(region, year):
+    """What the County brings into a fiscal year, by subject and key."""
+    with region.of("city") as session:
+        return {(row.subject, row.key): row.cents for row in openings(session, year)}
+
+
+def states(region, ids):
+    with region.of("city") as session:
+        return [
+            session.execute(
+                text(
+                    "SELECT state FROM statement_events WHERE statement_id = :id"
+                    " ORDER BY position DESC LIMIT 1"
+                ),
+                {"id": each},
+            ).scalar_one()
+            for each in ids
+        ]
+
+
 def received(region, kind):
     return [
         tuple(row)
@@ -188,6 +212,48 @@ def test_a_balance_carried_to_an_issued_bill_stays_there_when_the_year_is_settle
     assert [(c.name, p.message) for c in checks for p in c.problems] == []
 
 
+def test_settling_a_second_pool_leaves_the_statement_of_the_first(october):
+    """The pool settles first (284,000.00 due), then the service (8.00 back): both are billed."""
+    actual(october, 61_800_000)
+    cost(october, 4_200)
+    (first,) = settle(october, {POOL: "settle"}).statements
+    (second,) = settle(october, {CARD: "settle"}).statements
+    assert states(october, [first, second]) == ["draft", "draft"]
+    through(october, "city", [first, second])
+    assert [line[1] for line in received(october, "true_up")] == [28_400_000, -800]
+    assert opens(october, 2028) == {}
+
+
+def test_what_stands_on_one_statement_is_settled_again_together(october):
+    actual(october, 61_800_000)
+    cost(october, 4_200)
+    (first,) = settle(october, {POOL: "settle", CARD: "settle"}).statements
+    cost(october, 4_300)
+    again = settle(october, {CARD: "settle"})
+    assert {each.key for each in again.true_ups} == {"card", "i-and-r"}
+    assert states(october, [first, *again.statements]) == ["void", "draft"]
+    through(october, "city", again.statements)
+    assert sorted(line[1] for line in received(october, "true_up")) == [-700, 28_400_000]
+
+
+def test_a_true_up_made_void_by_hand_leaves_its_balance_to_the_next_year(october):
+    actual(october, 61_800_000)
+    (draft,) = settle(october, {POOL: "settle"}).statements
+    assert opens(october, 2028) == {}
+    with october.of("city", october.preparer) as session:
+        billing.void(session, draft, reason="Not agreed", now=OVER)
+        (share,) = true_up.share_rows(session, 2027, *POOL)
+    assert (share.due_cents, share.statement_public_id) == (28_400_000, None)
+    assert opens(october, 2028) == {POOL: -28_400_000}
+
+
+def test_a_balance_that_is_carried_late_opens_the_year_of_its_month_only(october):
+    """5,000.00 over in 2026-27, carried in August 2028: 2027-28 has nothing of it."""
+    actual(october, 4_000_000)
+    settle(october, {POOL: "carry"}, now=datetime(2028, 8, 3, 17, tzinfo=UTC))
+    assert [opens(october, year) for year in (2028, 2029, 2030)] == [{}, {POOL: 500_000}, {}]
+
+
 @pytest.mark.parametrize("agreed", ["settle", "carry", "keep"])
 def test_what_was_agreed_of_a_balance_holds_whatever_is_chosen(region, agreed):
     """Half of 618,000.00 is owed; the Community, which agreed nothing, has what was chosen."""
@@ -207,7 +273,7 @@ def test_what_was_agreed_of_a_balance_holds_whatever_is_chosen(region, agreed):
         shares = {
             each.payer.id: each for each in true_up.share_rows(session, 2027, "pool", "i-and-r")
         }
-        brought = {row.payer_id: row.cents for row in true_up.openings_of(session, 2028)}
+        brought = {row.payer_id: row.cents for row in openings(session, 2028)}
     county, community = region.tenants["county"], region.tenants["community"]
     assert (said.payer.id, said.year_end, said.about("pool", "i-and-r")) == (county, agreed, True)
     assert (shares[county].statement_public_id is not None) == (agreed == "settle")
