@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import date
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -32,25 +33,29 @@ ROOTS = {
 CURRENCY = "USD"
 _DATA = {"yield_per": 2_000}
 
-_ENTRIES = text("""
-SELECT e.id, e.period_key, e.service_period, e.memo, e.posted_at, t.slug AS counterparty,
-    e.mirror_id, p.leg, p.debit_cents - p.credit_cents AS cents, a.type, a.key,
-    coalesce(p.party, o.slug) AS party
-FROM journal_entries e
-JOIN postings p ON p.tenant_id = e.tenant_id AND p.entry_id = e.id
-JOIN accounts a ON a.tenant_id = p.tenant_id AND a.key = p.account_key
-LEFT JOIN tenants t ON t.tenant_id = e.counterparty_id AND t.id = e.counterparty_id
-LEFT JOIN tenants o ON o.tenant_id = p.counterparty_id AND o.id = p.counterparty_id
-WHERE e.tenant_id = :tenant ORDER BY e.period_key, e.id, p.leg
-""")
-_BALANCES = text("""
-SELECT a.type, a.key, coalesce(p.party, o.slug) AS party, e.period_key,
-    sum(p.debit_cents - p.credit_cents)::bigint AS cents
-FROM postings p
-JOIN journal_entries e ON e.tenant_id = p.tenant_id AND e.id = p.entry_id
-JOIN accounts a ON a.tenant_id = p.tenant_id AND a.key = p.account_key
-LEFT JOIN tenants o ON o.tenant_id = p.counterparty_id AND o.id = p.counterparty_id
-WHERE p.tenant_id = :tenant GROUP BY 1, 2, 3, 4 ORDER BY 4, 1, 2, 3 NULLS FIRST
+# Balances and entries in one statement, the balances first: an entry that is posted meanwhile is in
+# both or in neither.
+_BOOKS = text("""
+WITH legs AS MATERIALIZED (
+    SELECT e.id, e.period_key, e.service_period, e.memo, e.posted_at, t.slug AS counterparty,
+        e.mirror_id, p.leg, p.debit_cents - p.credit_cents AS cents, a.type, a.key,
+        coalesce(p.party, o.slug) AS party
+    FROM journal_entries e
+    JOIN postings p ON p.tenant_id = e.tenant_id AND p.entry_id = e.id
+    JOIN accounts a ON a.tenant_id = p.tenant_id AND a.key = p.account_key
+    LEFT JOIN tenants t ON t.tenant_id = e.counterparty_id AND t.id = e.counterparty_id
+    LEFT JOIN tenants o ON o.tenant_id = p.counterparty_id AND o.id = p.counterparty_id
+    WHERE e.tenant_id = :tenant
+)
+SELECT * FROM (
+    SELECT NULL AS id, period_key, NULL AS service_period, NULL AS memo, NULL AS posted_at,
+        NULL AS counterparty, NULL AS mirror_id, NULL AS leg, sum(cents)::bigint AS cents, type,
+        key, party
+    FROM legs GROUP BY period_key, type, key, party
+    UNION ALL
+    SELECT * FROM legs
+) found
+ORDER BY (id IS NOT NULL), period_key, id, leg, type, key, party NULLS FIRST
 """)
 
 
@@ -67,10 +72,16 @@ def books(session: TenantSession) -> Iterator[str]:
         text("SELECT slug, name, zone FROM tenants WHERE tenant_id = :tenant AND id = :tenant"),
         {"tenant": tenant_id},
     ).one()
-    sums = session.execute(_BALANCES, {"tenant": tenant_id}).all()
+    rows = session.execute(_BOOKS, {"tenant": tenant_id}, execution_options=_DATA)
+    sums: list[Any] = []
+    entries: Iterable[Any] = ()
+    for row in rows:
+        if row.id is not None:
+            entries = chain([row], rows)
+            break
+        sums.append(row)
     yield f"\n; {tenant.name}\n\n"
     yield from _openings(tenant.slug, sums)
-    entries = session.execute(_ENTRIES, {"tenant": tenant_id}, execution_options=_DATA)
     yield from _transactions(tenant, entries)
     yield from _assertions(tenant.slug, sums)
 

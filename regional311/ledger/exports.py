@@ -62,9 +62,11 @@ _FRESH = """FROM journal_entries e WHERE e.tenant_id = :tenant AND e.period_key 
     AND NOT EXISTS (SELECT FROM export_batch_entries x
         WHERE x.tenant_id = e.tenant_id AND x.entry_id = e.id)"""
 _WAITING = text(f"SELECT count(*) {_FRESH}")
-_TAKE = text(f"""
+# Just what was read: an entry that is posted meanwhile waits for the next batch.
+_TAKE = text("""
 INSERT INTO export_batch_entries (tenant_id, entry_id, batch_id, position)
-SELECT e.tenant_id, e.id, :batch, row_number() OVER (ORDER BY e.period_key, e.id) {_FRESH}
+SELECT :tenant, entry_id, :batch, position
+FROM unnest(CAST(:entries AS uuid[]), CAST(:places AS integer[])) AS taken(entry_id, position)
 """)
 _LEGS = """
 SELECT {place} AS place, e.id AS entry_id, e.period_key, e.service_period, e.memo, e.posted_at,
@@ -143,7 +145,15 @@ def make_batch(
             made_at=now,
         ),
     )
-    session.execute(_TAKE, parameters | {"batch": batch_id})
+    session.execute(
+        _TAKE,
+        {
+            "tenant": scope.tenant_id,
+            "batch": batch_id,
+            "entries": list(count.places),
+            "places": list(count.places.values()),
+        },
+    )
     mark_changed(session)
     content(session, batch_id)
     record(
@@ -310,11 +320,16 @@ class _Count:
     """What went through, and that debits and credits were the same."""
 
     def __init__(self) -> None:
-        self.entries = self.legs = self.debits = self.credits = 0
+        self.legs = self.debits = self.credits = 0
+        self.places: dict[UUID, int] = {}
+
+    @property
+    def entries(self) -> int:
+        return len(self.places)
 
     def over(self, postings: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         for posting in postings:
-            self.entries = max(self.entries, posting["place"])
+            self.places[posting["entry_id"]] = posting["place"]
             self.legs += 1
             self.debits += posting["debit"] or 0
             self.credits += posting["credit"] or 0

@@ -2,17 +2,18 @@ from __future__ import annotations
 
 import csv
 import io
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from regional311.database.ids import new_id
 from regional311.errors import NotFound
-from regional311.ledger import exports
+from regional311.ledger import beancount, exports
 from regional311.ledger.books import credit, debit
 from regional311.ledger.exports import BatchDiffers, NothingToExport, codes, content, make_batch
 from regional311.ledger.layouts import (
@@ -117,6 +118,47 @@ def test_the_same_bytes_whatever_changes_later(coded):
         assert [row["HKONT"] for row in rows(content(session, second), ";")] == ["9", "9"]
         assert [batch.number for batch in exports.batches(session)] == [2, 1]
         assert exports.batch_problems(session) == []
+
+
+@contextmanager
+def meanwhile(books, words, source):
+    """Post an entry in a transaction of its own just after a statement with these words."""
+
+    def posted(_connection, _cursor, statement, *_):
+        if words in statement and not done:
+            done.append(statement)
+            with books.of("city") as other:
+                post(other, entry(source), now=NOW)
+
+    done = []
+    event.listen(books.engine, "after_cursor_execute", posted)
+    try:
+        yield
+    finally:
+        event.remove(books.engine, "after_cursor_execute", posted)
+    assert done
+
+
+def test_an_entry_that_is_posted_meanwhile_waits_for_the_next_batch(coded):
+    with coded.of("city") as session:
+        post(session, entry("a"), now=NOW)
+    with coded.of("city") as session, meanwhile(coded, "AS place, e.id AS entry_id", "b"):
+        first = make_batch(session, layout_key="plain", through_period="2026-10", now=NOW)
+    with coded.of("city") as session:
+        assert exports.waiting(session, "2026-10") == 1
+        make_batch(session, layout_key="plain", through_period="2026-10", now=NOW)
+        assert [batch.entry_count for batch in exports.batches(session)] == [1, 1]
+        assert len(rows(content(session, first), ",")) == 2
+        assert exports.batch_problems(session) == []
+
+
+def test_books_as_text_have_the_same_entries_and_balances_whatever_is_posted_meanwhile(coded):
+    with coded.of("city") as session:
+        post(session, entry("a"), now=NOW)
+    with coded.of("city") as session, meanwhile(coded, "AS cents", "b"):
+        made = "".join(beancount.books(session))
+    assert made.count('"October"') == 1
+    assert "2026-11-01 balance Assets:City:Due-From-Outside 5.00 USD" in made
 
 
 def test_later_months_wait(coded):
