@@ -545,6 +545,8 @@ class TrueUpShare(Base):
     """The period on whose bill it stands, when it is carried forward."""
     statement_id: Mapped[UUID | None]
     """The statement that settles it."""
+    further: Mapped[list[dict[str, Any]]]
+    """What the agreement's terms add to what is due, or take off: kind, label, cents, reason."""
 
 
 class RateProposal(Base):

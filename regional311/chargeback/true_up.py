@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -30,7 +30,7 @@ from regional311.allocation.shares import MONTHS
 from regional311.allocation.year import Year, read_year
 from regional311.audit.service import record
 from regional311.calendars import Period, fiscal_year
-from regional311.chargeback.agreement_terms import YEAR_ENDS
+from regional311.chargeback.agreement_terms import YEAR_ENDS, Terms
 from regional311.chargeback.models import Rate, ServiceCost
 from regional311.chargeback.reconciliation import (
     Part,
@@ -39,6 +39,7 @@ from regional311.chargeback.reconciliation import (
     sixty_day_test,
 )
 from regional311.chargeback.statement import Line, Payer
+from regional311.chargeback.waterfall import YearSoFar
 from regional311.database.ids import new_id
 from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.errors import DomainError, InvalidInput
@@ -71,8 +72,8 @@ WHERE key IS NOT NULL GROUP BY subject, key, payer_id, payer_kind, payer_key
 """)
 
 # What other years left for this one: a balance that was carried forward opens the year of the month
-# that it was carried to, one that was kept the year after its own. Settled is nothing, as long as
-# the statement that settles it is not void.
+# that it was carried to, as it stands on that bill; one that was kept opens the year after its own.
+# Settled is nothing, as long as the statement that settles it is not void.
 _VOID = """EXISTS (SELECT FROM statement_events v WHERE v.tenant_id = p.tenant_id
         AND v.statement_id = p.statement_id AND v.state = 'void')"""
 
@@ -83,13 +84,48 @@ WITH latest AS (
     ORDER BY fiscal_year, subject, key, number DESC
 )
 SELECT t.subject, t.key, p.payer_id, p.payer_kind, p.payer_key,
-    max(p.agreement_key) AS agreement_key, -sum(p.due_cents)::bigint AS cents
+    max(p.agreement_key) AS agreement_key, -sum(d.cents)::bigint AS cents
 FROM latest t JOIN true_up_shares p ON p.tenant_id = t.tenant_id AND p.true_up_id = t.id
+CROSS JOIN LATERAL (
+    SELECT p.due_cents + CASE WHEN p.carried_to IS NULL THEN 0 ELSE coalesce((
+        SELECT sum((step->>'cents')::bigint) FROM jsonb_array_elements(p.further) step), 0) END
+        AS cents
+) d
 WHERE t.tenant_id = :tenant AND p.due_cents <> 0
     AND CASE WHEN p.carried_to IS NOT NULL THEN p.carried_to = ANY(:months)
         ELSE t.fiscal_year = :year - 1 AND (p.statement_id IS NULL OR {_VOID}) END
 GROUP BY t.subject, t.key, p.payer_id, p.payer_kind, p.payer_key
-HAVING sum(p.due_cents) <> 0
+HAVING sum(d.cents) <> 0
+""")
+
+# What each payer was billed for a year under each agreement, whatever it was for.
+_SO_FAR = text("""
+SELECT agreement_key, payer_id, payer_kind, payer_key, kind, source_key,
+    sum(amount_cents)::bigint AS cents, max(periods) AS periods
+FROM (
+    SELECT l.agreement_key, s.counterparty_id AS payer_id, s.payer_kind, s.payer_key,
+        coalesce(l.basis->'corrects'->>'kind', l.kind) AS kind,
+        CASE WHEN coalesce(l.basis->'corrects'->>'kind', l.kind) = 'funding'
+            THEN l.basis->>'source_key' END AS source_key,
+        l.amount_cents,
+        dense_rank() OVER (PARTITION BY l.agreement_key, s.counterparty_id, s.payer_kind,
+            s.payer_key, s.kind ORDER BY s.period_key) * (s.kind = 'bill')::int AS periods
+    FROM statements s
+    JOIN statement_events e ON e.tenant_id = s.tenant_id AND e.statement_id = s.id
+        AND e.state = 'issued'
+    JOIN statement_lines l ON l.tenant_id = s.tenant_id AND l.statement_id = s.id
+    WHERE s.tenant_id = :tenant AND s.side = 'issued' AND l.service_period = ANY(:labels)
+) lines
+WHERE kind NOT IN ('carry_forward', 'interest')
+GROUP BY agreement_key, payer_id, payer_kind, payer_key, kind, source_key
+""")
+
+_TERMS = text("""
+SELECT DISTINCT ON (a.key) a.key, a.terms FROM agreements a
+JOIN tenants region ON region.tenant_id = a.tenant_id AND region.kind = 'region'
+WHERE a.provider_id = :tenant
+    AND a.valid && daterange(CAST(:first_day AS date), CAST(:end_day AS date))
+ORDER BY a.key, lower(a.valid) DESC NULLS LAST, a.version DESC
 """)
 
 _SHARING = text("""
@@ -148,19 +184,62 @@ def year_of(session: TenantSession, year: int) -> Period:
 
 def billed_in_year(session: TenantSession, period: Period, year: int) -> Sequence[Row[Any]]:
     """What each payer was billed for each pool and card of a fiscal year: one statement."""
+    return session.execute(
+        _BILLED,
+        {"tenant": scope_of(session).tenant_id, "year": year, "labels": _labels(period)},
+    ).all()
+
+
+def _labels(period: Period) -> list[str]:
+    """Every period that a fiscal year can be billed by: its months, its quarters, itself."""
     labels = [month.label for month in period.months()]
     labels += [
         Period(date.fromisoformat(f"{labels[first]}-01"), last.end_on).label
         for first, last in zip(range(0, 12, 3), list(period.months())[2::3], strict=True)
     ]
-    return session.execute(
-        _BILLED,
+    return [*labels, period.label]
+
+
+def so_far_in(session: TenantSession, period: Period) -> dict[tuple[str, Payer], YearSoFar]:
+    """What each payer was billed for a fiscal year under each agreement: one statement."""
+    rows = session.execute(
+        _SO_FAR, {"tenant": scope_of(session).tenant_id, "labels": _labels(period)}
+    ).all()
+    kinds: defaultdict[tuple[str, Payer], defaultdict[str, int]] = defaultdict(
+        lambda: defaultdict(int)
+    )
+    funded: defaultdict[tuple[str, Payer], dict[str, int]] = defaultdict(dict)
+    periods: defaultdict[tuple[str, Payer], int] = defaultdict(int)
+    for row in rows:
+        about = row.agreement_key, Payer(row.payer_id, row.payer_kind, row.payer_key)
+        kinds[about][row.kind] += row.cents
+        periods[about] = max(periods[about], row.periods)
+        if row.source_key is not None:
+            funded[about][row.source_key] = -row.cents
+    return {
+        about: YearSoFar(
+            paid_cents=sum(cents.values()),
+            gross_cents=sum(cents[kind] for kind in ("usage", "pool", "true_up")),
+            cap_cents=cents["cap"],
+            minimum_cents=cents["minimum"],
+            funded_cents=funded[about],
+            periods=periods[about],
+        )
+        for about, cents in kinds.items()
+    }
+
+
+def terms_in(session: TenantSession, period: Period) -> dict[str, Terms]:
+    """The terms of every agreement in a fiscal year, by its key, as each stood last in it."""
+    rows = session.execute(
+        _TERMS,
         {
             "tenant": scope_of(session).tenant_id,
-            "year": year,
-            "labels": [*labels, period.label],
+            "first_day": period.start_on,
+            "end_day": period.end_on,
         },
-    ).all()
+    )
+    return {row.key: Terms.of(row.terms) for row in rows}
 
 
 def carried(session: TenantSession, period: Period) -> list[tuple[Payer, Line]]:
@@ -183,7 +262,12 @@ def carried(session: TenantSession, period: Period) -> list[tuple[Payer, Line]]:
         line = line_of(
             about, row.fiscal_year, period.label, part, row.agreement_key, "carry_forward"
         )
-        found.append((Payer(row.payer_id, row.payer_kind, row.payer_key), line))
+        if row.further:
+            net = part.due_cents + sum(step["cents"] for step in row.further)
+            basis = line.basis | {"due_cents": part.due_cents, "further": row.further}
+            line = replace(line, basis=basis, exact_amount=from_cents(net))
+        if line.amount_cents:
+            found.append((Payer(row.payer_id, row.payer_kind, row.payer_key), line))
     return found
 
 
@@ -505,13 +589,18 @@ class ShareRow:
     billed_cents: int
     owed_cents: int
     due_cents: int
+    to_pay_cents: int
+    """What is due after the terms of the agreement; the same for what is kept."""
     carried_to: str | None
     statement_public_id: str | None
 
 
 _SHARES = text(f"""
 SELECT p.payer_id, p.payer_kind, p.payer_key, p.opening_cents, p.billed_cents, p.owed_cents,
-    p.due_cents, p.carried_to, s.public_id
+    p.due_cents, p.due_cents + coalesce((
+        SELECT sum((step->>'cents')::bigint) FROM jsonb_array_elements(p.further) step), 0)::bigint
+        AS to_pay_cents,
+    p.carried_to, s.public_id
 FROM true_up_shares p
 LEFT JOIN statements s ON s.tenant_id = p.tenant_id AND s.id = p.statement_id AND NOT {_VOID}
 WHERE p.tenant_id = :tenant AND p.true_up_id = (

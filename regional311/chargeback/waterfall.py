@@ -20,11 +20,11 @@ are exact to a millionth of a dollar and rounded to cents once, half away from z
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Protocol
 
-from regional311.chargeback.agreement_terms import Discount, Terms
+from regional311.chargeback.agreement_terms import Discount, Funding, Terms
 from regional311.chargeback.statement import Line, posts_as
 from regional311.money import format_cents, from_cents, to_cents
 
@@ -183,7 +183,7 @@ def _fund(steps: _Steps, terms: Terms, earlier: Earlier) -> None:
         steps.add("funding", source.key, label, -given, basis)
 
 
-def _overhead(steps: _Steps, terms: Terms) -> None:
+def _overhead(steps: _Steps, terms: Terms, about: str | None = None) -> None:
     if terms.overhead_percent is None:
         return
     percent, base = terms.overhead_percent, steps.left_cents
@@ -193,7 +193,7 @@ def _overhead(steps: _Steps, terms: Terms) -> None:
         "reason": f"{_plain(percent)} % on {format_cents(base)}.",
     }
     label = f"Overhead: {_plain(percent)} %"
-    steps.add("overhead", None, label, steps.part(base, percent), basis)
+    steps.add("overhead", about, label, steps.part(base, percent), basis)
 
 
 def _discount(steps: _Steps, terms: Terms) -> None:
@@ -276,6 +276,158 @@ def _bound(steps: _Steps, terms: Terms, earlier: Earlier, *, final: bool) -> Non
             }
             lacks = from_cents(least - steps.left_cents)
             steps.add("minimum", None, f"Up to the minimum of {minimum}", lacks, basis)
+
+
+# --- the end of a year ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class YearSoFar:
+    """What a payer was billed under an agreement for a fiscal year, in cents.
+
+    `paid_cents` is all of it, `gross_cents` its work and shares, `cap_cents` (zero or less) and
+    `minimum_cents` what these took off and added. `funded_cents` is what each source has given to
+    this payer, `funded_to_all_cents` to every payer. `periods` is how many were billed.
+    """
+
+    paid_cents: int = 0
+    gross_cents: int = 0
+    cap_cents: int = 0
+    minimum_cents: int = 0
+    funded_cents: Mapping[str, int] = field(default_factory=dict)
+    funded_to_all_cents: Mapping[str, int] = field(default_factory=dict)
+    periods: int = 0
+
+    def with_lines(self, lines: Iterable[Line]) -> YearSoFar:
+        """The same after some lines of a true-up."""
+        found = self
+        for line in lines:
+            cents = line.amount_cents
+            found = replace(found, paid_cents=found.paid_cents + cents)
+            if line.kind == "cap":
+                found = replace(found, cap_cents=found.cap_cents + cents)
+            elif line.kind == "minimum":
+                found = replace(found, minimum_cents=found.minimum_cents + cents)
+            elif line.kind == "funding":
+                key = line.basis["source_key"]
+                to_all = found.funded_to_all_cents
+                found = replace(
+                    found,
+                    funded_cents=_plus(found.funded_cents, key, -cents),
+                    funded_to_all_cents=_plus(to_all, key, -cents),
+                )
+            elif line.kind == "true_up":
+                found = replace(found, gross_cents=found.gross_cents + cents)
+        return found
+
+
+def _plus(sums: Mapping[str, int], key: str, cents: int) -> dict[str, int]:
+    return {**sums, key: sums.get(key, 0) + cents}
+
+
+def year_end_lines(line: Line, terms: Terms, so_far: YearSoFar) -> list[Line]:
+    """The lines that an agreement's terms add to the gross line of a true-up, in order.
+
+    The payer bears of a difference what it bears of a bill. Sources bear their percentage, up or
+    down, within what is left of their authorisation; one that its authorisation held short gives
+    until the year's cost is below it. Overhead and discounts follow what is left; of the discounts'
+    tiers the one counts that an average period of the year reached. Cap and minimum are those of
+    the whole year: what the cap took off before is borne before anything is paid back, and the
+    minimum of every period billed stays paid. Missed levels of service were credited with the bills
+    and are not reckoned again.
+
+    >>> def due(cents):
+    ...     return Line(0, "true_up", "2026", "a|true_up", "Centre", "a", {}, Decimal(1), None,
+    ...                 from_cents(cents), 0)
+    >>> capped = YearSoFar(paid_cents=100_00, gross_cents=150_00, cap_cents=-50_00, periods=12)
+    >>> [(each.kind, each.amount_cents)
+    ...  for each in year_end_lines(due(-30_00), Terms(not_to_exceed_cents=100_00), capped)]
+    [('cap', 3000)]
+    """
+    steps = _Steps([line], line.agreement_key, line.service_period)
+    about = line.line_key.removeprefix(f"{line.agreement_key}|")
+    for source in terms.funding:
+        _fund_year(steps, source, so_far, about)
+    _overhead(steps, terms, about)
+    average = (so_far.gross_cents + steps.gross_cents) // max(1, so_far.periods)
+    base = steps.left_cents
+    for discount in due_discounts(terms.discounts, average):
+        basis = {
+            "name": discount.name,
+            "percent": _plain(discount.percent),
+            "of_cents": base,
+            "reason": f"{discount.name}: {_plain(discount.percent)} % of {format_cents(base)}.",
+        }
+        label = f"{discount.name}: {_plain(discount.percent)} %"
+        taken = steps.part(base, discount.percent)
+        steps.add("discount", f"{discount.name}|{about}", label, -taken, basis)
+    _bound_year(steps, terms, so_far, about)
+    return steps.lines
+
+
+def _fund_year(steps: _Steps, source: Funding, so_far: YearSoFar, about: str) -> None:
+    exact = steps.part(steps.gross_cents, source.percent)
+    wanted = cents = to_cents(exact)
+    percent, of = _plain(source.percent), format_cents(steps.gross_cents)
+    basis: dict[str, Any] = {
+        "source": source.name,
+        "source_key": source.key,
+        "source_kind": source.kind,
+        "percent": percent,
+        "of_cents": steps.gross_cents,
+        "reason": f"{source.name} pays {percent} % of {of}.",
+    }
+    if source.authorised_cents is not None:
+        to_all = so_far.funded_to_all_cents.get(source.key, 0)
+        basis |= {"authorised_cents": source.authorised_cents, "given_cents": to_all}
+        if wanted > 0:
+            cents = min(wanted, max(0, source.authorised_cents - to_all))
+        else:
+            year = to_cents(steps.part(so_far.gross_cents + steps.gross_cents, source.percent))
+            cents = min(0, max(wanted, year - so_far.funded_cents.get(source.key, 0)))
+        if cents != wanted:
+            exact = from_cents(cents)
+            basis["reason"] = (
+                f"{source.name} pays {percent} % but no more than "
+                f"{format_cents(source.authorised_cents)} a fiscal year, of which "
+                f"{format_cents(to_all)} were given before."
+            )
+    steps.add("funding", f"{source.key}|{about}", f"{source.name}: {percent} %", -exact, basis)
+
+
+def _bound_year(steps: _Steps, terms: Terms, so_far: YearSoFar, about: str) -> None:
+    cap = terms.not_to_exceed_cents
+    if terms.minimum_cents is not None:
+        least = terms.minimum_cents * so_far.periods
+        if cap is not None:
+            least = min(least, cap)
+        before, change = (
+            so_far.paid_cents - so_far.cap_cents - so_far.minimum_cents,
+            steps.left_cents,
+        )
+        kept = max(least, before + change) - max(least, before)
+        minimum = format_cents(terms.minimum_cents)
+        basis = {
+            "minimum_cents": terms.minimum_cents,
+            "before_cents": change,
+            "reason": f"Each of {so_far.periods} periods cost at least {minimum}; that stays paid.",
+        }
+        label = f"Within the minimum of {minimum}"
+        steps.add("minimum", about, label, from_cents(kept - change), basis)
+    if cap is not None:
+        change = steps.left_cents
+        most = max(cap, so_far.paid_cents)
+        allowed = min(most, so_far.paid_cents - so_far.cap_cents + change) - so_far.paid_cents
+        basis = {
+            "cap_cents": cap,
+            "billed_cents": so_far.paid_cents,
+            "before_cents": change,
+            "reason": f"At most {format_cents(cap)} in a fiscal year, of which "
+            f"{format_cents(so_far.paid_cents)} were billed before and "
+            f"{format_cents(-so_far.cap_cents)} taken off.",
+        }
+        label = f"Not to exceed {format_cents(cap)} in a fiscal year"
+        steps.add("cap", about, label, from_cents(allowed - change), basis)
 
 
 def _plain(number: Decimal) -> str:

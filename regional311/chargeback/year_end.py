@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -22,7 +22,7 @@ from regional311.allocation.year import Year, read_year
 from regional311.audit.service import record
 from regional311.calendars import Period
 from regional311.chargeback import billing
-from regional311.chargeback.agreement_terms import YEAR_ENDS
+from regional311.chargeback.agreement_terms import YEAR_ENDS, Terms
 from regional311.chargeback.models import ServiceCost, TrueUp, TrueUpShare
 from regional311.chargeback.reconciliation import Part, Roll, owed_by_weight, parts_of, roll_of
 from regional311.chargeback.series import lock_series
@@ -30,6 +30,7 @@ from regional311.chargeback.statement import Line, Payer
 from regional311.chargeback.true_up import (
     CARD,
     CARRY,
+    KEEP,
     ME,
     POOL,
     SETTLE,
@@ -42,9 +43,12 @@ from regional311.chargeback.true_up import (
     openings_of,
     payer_of,
     sharing,
+    so_far_in,
+    terms_in,
     year_period,
     year_shares,
 )
+from regional311.chargeback.waterfall import YearSoFar, year_end_lines
 from regional311.database.ids import new_id
 from regional311.database.rows import put
 from regional311.database.session import TenantSession, scope_of
@@ -163,7 +167,10 @@ def settle_year(
     agreements = sharing(session, period)
     slugs: dict[str, UUID] = {row.slug: row.id for row in session.execute(SLUGS)}
     pools = read_year(session, year)
+    terms = terms_in(session, period)
+    so_far = so_far_in(session, period)
     due: defaultdict[Payer, list[Line]] = defaultdict(list)
+    further: dict[tuple[Subject, Payer], list[Line]] = {}
     ends = {each.key: each.year_end for each in agreed_ends(session, period)}
     made: list[tuple[_Actual, dict[Payer, str], dict[Payer, Part], dict[Payer, str]]] = []
     for (subject, key), treatment in sorted(choices.items()):
@@ -193,10 +200,18 @@ def settle_year(
             )
         made.append((actual, how, parts, under))
         for payer, part in parts.items():
-            if how[payer] == SETTLE and part.due_cents:
-                due[payer].append(
-                    line_of(actual.about, year, period.label, part, under[payer], "true_up")
-                )
+            if how[payer] == KEEP or not part.due_cents:
+                continue
+            key_of = under[payer]
+            line = line_of(actual.about, year, period.label, part, key_of, "true_up")
+            lines = further[actual.about, payer] = year_end_lines(
+                line,
+                terms.get(key_of, Terms()),
+                _so_far(so_far, key_of, payer),
+            )
+            so_far[key_of, payer] = _so_far(so_far, key_of, payer).with_lines([line, *lines])
+            if how[payer] == SETTLE:
+                due[payer] += [line, *lines]
     for statement_id in sorted(replaced):
         billing.void(session, statement_id, reason=SUPERSEDED, now=now)
     statements = {
@@ -231,6 +246,7 @@ def settle_year(
                     under[payer],
                     _month_of(carried.get(payer), month) if how[payer] == CARRY else None,
                     statements.get(payer) if how[payer] == SETTLE else None,
+                    further.get((about, payer), []),
                 )
                 for payer, part in parts.items()
             ),
@@ -363,6 +379,19 @@ def _agreement_of(
     return str(known.agreement_key) if known is not None else agreed(agreements, key, payer)
 
 
+def _so_far(
+    known: Mapping[tuple[str, Payer], YearSoFar], agreement_key: str, payer: Payer
+) -> YearSoFar:
+    """What a payer was billed, with what sources have given to all payers of the agreement."""
+    found = known.get((agreement_key, payer), YearSoFar())
+    given: defaultdict[str, int] = defaultdict(int)
+    for (key, _), each in known.items():
+        if key == agreement_key:
+            for source, cents in each.funded_cents.items():
+                given[source] += cents
+    return replace(found, funded_to_all_cents=dict(given))
+
+
 def _month_of(before: Any, month: str) -> str:
     """Where a balance is carried: to the month that has it already, or to this one."""
     return month if before is None else str(before.carried_to)
@@ -407,6 +436,7 @@ def _share(
     agreement_key: str,
     carried_to: str | None,
     statement_id: UUID | None,
+    further: Iterable[Line],
 ) -> TrueUpShare:
     return TrueUpShare(
         tenant_id=true_up.tenant_id,
@@ -422,6 +452,15 @@ def _share(
         due_cents=part.due_cents,
         carried_to=carried_to if part.due_cents else None,
         statement_id=statement_id if part.due_cents else None,
+        further=[
+            {
+                "kind": line.kind,
+                "label": line.label,
+                "cents": line.amount_cents,
+                "reason": line.basis["reason"],
+            }
+            for line in further
+        ],
     )
 
 

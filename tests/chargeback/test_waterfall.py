@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 from regional311.chargeback import waterfall
 from regional311.chargeback.agreement_terms import Discount, Funding, Terms
 from regional311.chargeback.statement import KINDS, Line
-from regional311.chargeback.waterfall import Earlier, further_lines, payable_cents
+from regional311.chargeback.waterfall import (
+    Earlier,
+    YearSoFar,
+    further_lines,
+    payable_cents,
+    year_end_lines,
+)
 from regional311.money import from_cents
 
 quick = settings(max_examples=80, deadline=None)
@@ -212,3 +218,70 @@ def test_the_same_gross_gives_the_same_lines_whatever_its_order(cents, terms, pa
     one = reckon(gross(*cents), terms, earlier=Earlier(paid))
     other = reckon(gross(*reversed(cents)), terms, earlier=Earlier(paid))
     assert one == other
+
+
+def true_up(cents):
+    return Line(
+        0, "true_up", "2026", "a|true_up", "Centre", "a", {}, Decimal(1), None, from_cents(cents), 0
+    )
+
+
+def test_the_minimum_of_every_period_stays_paid_at_the_end_of_the_year():
+    """Twelve periods of 80.00 under a minimum of 100.00: 960.00 of work, 1,200.00 paid.
+
+    100.00 more of work are within it; of 300.00 more 60.00 are to pay; nothing is given back.
+    """
+    so_far = YearSoFar(paid_cents=1_200_00, gross_cents=960_00, minimum_cents=240_00, periods=12)
+    terms = Terms(minimum_cents=100_00)
+
+    def due(cents):
+        return cents + payable_cents(year_end_lines(true_up(cents), terms, so_far))
+
+    assert [due(cents) for cents in (100_00, 300_00, -50_00)] == [0, 60_00, 0]
+
+
+def test_a_source_held_short_by_its_authorisation_gives_until_the_year_falls_below_it():
+    """Half up to 300.00: of 1,000.00 it gave 300.00. 200.00 less is all the payer's; of 500.00 less
+    the source gets back 50.00, since half of 500.00 is 250.00. It has nothing left to give more.
+    """
+    so_far = YearSoFar(
+        paid_cents=700_00,
+        gross_cents=1_000_00,
+        funded_cents={"g": 300_00},
+        funded_to_all_cents={"g": 300_00},
+        periods=12,
+    )
+    terms = Terms(funding=(Funding("g", "Grant", "grant", Decimal(50), 300_00),))
+    lines = [year_end_lines(true_up(cents), terms, so_far) for cents in (-200_00, -500_00, 80_00)]
+    assert [kinds(each) for each in lines] == [[], [("funding", 50_00)], []]
+
+
+def test_the_tier_of_a_discount_is_that_of_an_average_period():
+    tiers = (Discount("Ten", Decimal(10), 100_00),)
+    so_far = YearSoFar(paid_cents=1_080_00, gross_cents=1_200_00, periods=12)
+    assert kinds(year_end_lines(true_up(60_00), Terms(discounts=tiers), so_far)) == [
+        ("discount", -6_00)
+    ]
+    assert year_end_lines(true_up(-60_00), Terms(discounts=tiers), so_far) == []
+
+
+@quick
+@given(
+    totals=st.lists(st.integers(0, 10_000).map(lambda n: 2 * n), min_size=1, max_size=6),
+    cap=st.integers(1, 8_000),
+    authorised=st.integers(1, 8_000),
+)
+def test_true_ups_in_any_number_come_to_what_the_year_really_cost(totals, cap, authorised):
+    """After each of them the source has given half within its authorisation, the payer the rest
+    within the cap, whatever went up and down before.
+    """
+    terms = Terms(
+        funding=(Funding("g", "Grant", "grant", Decimal(50), authorised),), not_to_exceed_cents=cap
+    )
+    so_far = YearSoFar(periods=12)
+    for total in totals:
+        line = true_up(total - so_far.gross_cents)
+        so_far = so_far.with_lines([line, *year_end_lines(line, terms, so_far)])
+        given_by_source = min(authorised, total // 2)
+        assert so_far.funded_cents.get("g", 0) == given_by_source
+        assert so_far.paid_cents == min(cap, total - given_by_source)

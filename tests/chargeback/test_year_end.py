@@ -254,6 +254,89 @@ def test_a_balance_that_is_carried_late_opens_the_year_of_its_month_only(october
     assert [opens(october, year) for year in (2028, 2029, 2030)] == [{}, {POOL: 500_000}, {}]
 
 
+TERMS = {
+    "due_days": 30,
+    "number_prefix": "CITY",
+    "funding": [{"key": "grant", "name": "Grant", "kind": "grant", "percent": "20"}],
+    "overhead_percent": "10",
+    "discounts": [{"name": "Early", "percent": "5"}],
+}
+
+
+def under_terms(region, **more):
+    """The County bears half of a centre of 12,000.00 a year by an agreement with these terms.
+
+    October: 500.00, the grant bears 100.00; 10 % overhead on 400.00 is 40.00, 5 % off 440.00 is
+    22.00; 418.00 are to pay.
+    """
+    region.agree("city-county", "city", "county", pool_key="i-and-r", terms=TERMS | more)
+    region.pool("city", "i-and-r", 12_000_00, {"city": 50, "county": 50})
+    _, drafts = rate_and_draft(region)
+    through(region, "city", drafts)
+    assert [row[:2] for row in received(region, "bill")] == [
+        ("pool", 500_00),
+        ("funding", -100_00),
+        ("overhead", 40_00),
+        ("discount", -22_00),
+    ]
+
+
+def test_a_true_up_goes_through_the_terms_of_the_agreement(region):
+    """13,200.00 were spent. Half is 6,600.00, 500.00 of it billed: 6,100.00 more. The grant bears
+    1,220.00, overhead on 4,880.00 is 488.00, 5 % off 5,368.00 is 268.40: 5,099.60. At most 5,000.00
+    a year, of which 418.00 were billed, leave 4,582.00: the cap takes 517.60 off.
+    """
+    under_terms(region, not_to_exceed_cents=5_000_00)
+    actual(region, 13_200_00)
+    done = settle(region, {POOL: "settle"})
+    through(region, "city", done.statements)
+    assert [row[:2] for row in received(region, "true_up")] == [
+        ("true_up", 6_100_00),
+        ("funding", -1_220_00),
+        ("overhead", 488_00),
+        ("discount", -268_40),
+        ("cap", -517_60),
+    ]
+    assert settle(region, {POOL: "settle"}).statements == ()
+    actual(region, 13_100_00)
+    again = settle(region, {POOL: "settle"})
+    through(region, "city", again.statements)
+    assert [row[:2] for row in received(region, "true_up")][5:] == [
+        ("true_up", -50_00),
+        ("funding", 10_00),
+        ("overhead", -4_00),
+        ("discount", 2_20),
+        ("cap", 41_80),
+    ]
+    checks = check_region(region.engine, region.tenants)
+    assert [(c.name, p.message) for c in checks for p in c.problems] == []
+
+
+def test_a_carried_balance_stands_on_the_bill_after_the_terms_and_closes_the_next_year(region):
+    """900.00 were spent: 450.00 owed, 500.00 billed; of 50.00 back the grant gets 10.00, and
+    40.00 + 4.00 - 2.20 = 41.80 are credited to the County.
+    """
+    under_terms(region)
+    actual(region, 900_00)
+    settle(region, {POOL: "carry"})
+    with region.of("city") as session:
+        ((_, line),) = true_up.carried(session, Period.of(2027, 7))
+        (share,) = true_up.share_rows(session, 2027, *POOL)
+    assert (share.due_cents, share.to_pay_cents) == (-50_00, -41_80)
+    assert (line.amount_cents, line.basis["due_cents"]) == (-41_80, -50_00)
+    assert [step["cents"] for step in line.basis["further"]] == [10_00, -4_00, 2_20]
+    assert opens(region, 2028) == {POOL: 41_80}
+    region.pool("city", "i-and-r", 12_000_00, {"city": 50, "county": 50}, fiscal_year=2028)
+    august = datetime(2027, 8, 3, 17, tzinfo=UTC)
+    with region.of("city", region.preparer) as session:
+        run = run_rating(session, period=Period.of(2027, 7), now=august)
+        drafts = billing.draft_statements(session, run.id, now=august)
+    through(region, "city", drafts)
+    actual(region, 1_000_00, year=2028)
+    later = settle(region, {POOL: "keep"}, 2028, datetime(2028, 7, 5, 17, tzinfo=UTC))
+    assert later.true_ups[0].roll == Roll(41_80, 458_20, 500_00)
+
+
 @pytest.mark.parametrize("agreed", ["settle", "carry", "keep"])
 def test_what_was_agreed_of_a_balance_holds_whatever_is_chosen(region, agreed):
     """Half of 618,000.00 is owed; the Community, which agreed nothing, has what was chosen."""
