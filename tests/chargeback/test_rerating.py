@@ -317,6 +317,55 @@ def test_late_work_that_was_taken_back_leaves_nothing_to_bill(issued):
     assert (listed(issued), holds(issued)) == ((0, [], 0), [])
 
 
+def test_room_that_a_correction_frees_under_a_yearly_cap_lists_the_later_month(region):
+    """At most 150.00 a year: October 100.00, November 100.00 less 50.00. Two contacts of October
+    are taken back: 20.00 of what the cap took off November are due again, once.
+    """
+    terms = {"due_days": 30, "number_prefix": "CITY", "not_to_exceed_cents": 150_00}
+    region.agree("city-county", "city", "county", "contact_handled", terms=terms)
+    region.rate("city", "phone", "contact_handled", "10")
+    done = [
+        region.use("city", "county", at=(2026, month, day, 9))
+        for month in (10, 11)
+        for day in range(1, 11)
+    ]
+    months, december = (OCTOBER, OCTOBER.next()), datetime(2026, 12, 3, 17, tzinfo=UTC)
+    for period in months:
+        with region.of("city", region.preparer) as session:
+            run = run_rating(session, period=period, now=december)
+            drafts = billing.draft_statements(session, run.id, now=december)
+        through(region, "city", drafts)
+
+    def freed():
+        with region.of("city") as session:
+            found = late_work(session, zone="America/Los_Angeles")
+        return {each.period_key: each.freed_cents for each in found if each.anything}
+
+    def again(period, now):
+        with region.of("city", region.preparer) as session:
+            drafts = draft_corrections(session, period, now=now)
+        before = freed()
+        through(region, "city", drafts)
+        return before
+
+    assert freed() == {}
+    for taken in done[:2]:
+        region.use(
+            "city",
+            "county",
+            at=(2026, 10, 1, 9),
+            received_at=december + timedelta(days=1),
+            quantity=Decimal(-1),
+            reverses_id=taken,
+        )
+    again(months[0], december + timedelta(days=2))
+    assert freed() == {"2026-11": 20_00}
+    assert again(months[1], december + timedelta(days=3)) == {}
+    assert freed() == {}
+    assert lines(region, "county")[-1] == ("difference", 0, 20_00, 0)
+    assert holds(region) == []
+
+
 def test_a_clock_change_moves_no_work_between_months(region):
     """November 1, 2026 has 25 hours: what was done in either of its two hours from 1 to 2 counts
     in November, and October ends at its first midnight.

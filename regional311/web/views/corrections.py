@@ -37,7 +37,16 @@ CHANGES = {
     "credit": _("Credited"),
     "debit": _("Added"),
 }
-COLUMNS = ("period", "stored_before", "events", "after_window", "rates", "open_drafts", "billed")
+COLUMNS = (
+    "period",
+    "stored_before",
+    "events",
+    "after_window",
+    "rates",
+    "freed_cents",
+    "open_drafts",
+    "billed",
+)
 
 
 def payer_name(request: Any, payer: Payer) -> str:
@@ -55,6 +64,7 @@ def _plain(row: LateWork) -> dict[str, Any]:
         row.events,
         row.after_window,
         len(row.rates),
+        row.freed_cents,
         row.open_drafts,
         row.total_cents,
     )
@@ -83,6 +93,7 @@ def periods(context: Corrections, request: Any) -> Any:
             Column("events", _("Came after it was rated"), number=True),
             Column("after_window", _("Of these, after the window"), number=True),
             Column("rates", _("Prices corrected since"), number=True),
+            Column("freed_cents", _("Room under a yearly cap again"), number=True),
             Column("open_drafts", _("Corrections being prepared"), number=True),
             Column("billed", _("Billed so far"), number=True),
         ],
