@@ -147,6 +147,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
     from regional311.referral.reminders import come_back, end_consents, keep_loops
     from regional311.referral.rule_watch import watch_rules
     from regional311.referral.snapshot import Published, published
+    from regional311.settlement.prepayments import take_off
     from regional311.settlement.reminders import remind as remind_payers
     from regional311.web.answer_links import links_of
 
@@ -165,6 +166,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
             "line_openings", 30, lambda session, at: tell_of_openings(session, at, url=settings.url)
         ),
         Chore("agreement_reminders", 3600, lambda session, at: remind(session, now=at)),
+        Chore("prepayments", 900, lambda session, at: take_off(session, now=at)),
         Chore("payment_reminders", 3600, lambda session, at: remind_payers(session, now=at)),
         Chore(
             "accommodation_reminders",

@@ -242,5 +242,5 @@ def test_the_worker_forgets_no_chore(tmp_path):
         *("front_desk_names", "me_too_addresses", "packages", "bulk_changes", "texts"),
         *("accommodation_reminders", "accommodation_details", "answers_back", "digests"),
         *("program_news", "held_files", "conversations", "contact_drafts", "internal_notes"),
-        "rate_sheets",
+        *("rate_sheets", "prepayments"),
     }

@@ -238,9 +238,17 @@ def refund(
 
 
 def apply_advance(
-    session: TenantSession, statement_id: UUID, *, on: date, key: str, now: datetime
+    session: TenantSession,
+    statement_id: UUID,
+    *,
+    on: date,
+    key: str,
+    now: datetime,
+    most_cents: int = MOST_CENTS,
 ) -> UUID:
     """Use what its payer has paid in advance for a statement, as far as both reach.
+
+    No more than `most_cents` are used.
 
     :raises Conflict: when nothing is held in advance, or nothing is open.
     """
@@ -249,7 +257,7 @@ def apply_advance(
     def effect(row: queries.OpenRow | None) -> Effect:
         assert row is not None
         held = advance_held(session, Whom(row.counterparty_id, row.payer_key))
-        cents = min(held, row.open.open_cents)
+        cents = min(held, row.open.open_cents, most_cents)
         if cents <= 0:
             raise Conflict("Nothing is held in advance for this payer, or nothing is open.")
         return Effect(applied=cents, advance=-cents)
