@@ -191,15 +191,24 @@ def _pool(line: LineRow) -> list[Node]:
 
 
 def _true_up(line: LineRow) -> list[Node]:
-    """What is owed by the actual cost, less what was billed, and what was carried into the year."""
+    """What is owed by the actual cost, less what was billed, and what was carried into the year;
+    then what the agreement's terms made of it, where these stand on the same line.
+    """
     owed = from_cents(int(line.basis["owed_cents"]))
     billed = from_cents(int(line.basis.get("billed_cents", 0)))
-    carried = line.exact_amount - (owed - billed)
+    terms = [
+        Node("step", str(each["reason"]), from_cents(int(each["cents"])), {})
+        for each in line.basis.get("further", ())
+    ]
+    by_terms = sum((each.amount for each in terms), Decimal(0))
+    carried = line.exact_amount - (owed - billed) - by_terms
     steps = [
         Node("step", "By the actual cost", owed, {}),
         Node("step", "Less what was billed", -billed, {}),
     ]
-    return steps + ([Node("step", "Carried from earlier years", carried, {})] if carried else [])
+    if carried:
+        steps.append(Node("step", "Carried from earlier years", carried, {}))
+    return steps + terms
 
 
 def _correction(line: LineRow, corrects: Mapping[str, Any]) -> list[Node]:

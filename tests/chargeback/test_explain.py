@@ -130,6 +130,23 @@ def test_a_correction_says_what_was_billed_and_what_should_have_been():
     assert node.label == "Takes back line 2 of statement CITY-00001"
 
 
+def test_a_carried_balance_says_what_the_terms_made_of_it():
+    """450.00 owed and 500.00 billed leave 50.00; the grant gets 10.00 of it back."""
+    basis = {
+        "owed_cents": 45_000,
+        "billed_cents": 50_000,
+        "further": [{"kind": "funding", "cents": 1_000, "reason": "Grant pays 20 % of -$50.00."}],
+    }
+    line = replace(
+        LINE, kind="carry_forward", basis=basis, exact_amount=Decimal(-40), amount_cents=-4000
+    )
+    assert [(node.label, node.amount) for node in parts(line, iter(()))] == [
+        ("By the actual cost", Decimal(450)),
+        ("Less what was billed", Decimal(-500)),
+        ("Grant pays 20 % of -$50.00.", Decimal(10)),
+    ]
+
+
 @pytest.fixture
 def billed(region):
     """Two contacts with two pieces of work each, a third alone, and a pool; one waits."""
