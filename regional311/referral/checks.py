@@ -8,7 +8,7 @@ Each problem says which.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, Final
@@ -30,6 +30,7 @@ from regional311.referral.rules import (
     qualified,
     rule_from,
 )
+from regional311.tenancy.jurisdiction import AT_THE_EDGE, WITHIN
 
 ERROR: Final = "error"
 WARNING: Final = "warning"
@@ -79,7 +80,7 @@ class Known:
     has an agreement with; ``others`` are the other partners' rules and ``offered`` the terms of
     each partner's services. ``ended`` are services that can be asked for no more, ``branches`` the
     terms of taxonomies, ``directory`` the services that are offered, ``taking`` what each partner
-    takes from others.
+    takes from others. ``meeting`` says how two boundaries meet.
     """
 
     tenant: str
@@ -97,6 +98,7 @@ class Known:
     branches: frozenset[str] = frozenset()
     directory: tuple[Service, ...] = ()
     taking: Mapping[str, tuple[Acceptance, ...]] = field(default_factory=dict)
+    meeting: Callable[[str, str], str] = lambda _one, _other: WITHIN
 
     @classmethod
     def of(
@@ -109,6 +111,7 @@ class Known:
         *,
         branches: Iterable[str] = (),
         on: date | None = None,
+        meeting: Callable[[str, str], str] = lambda _one, _other: WITHIN,
     ) -> Known:
         """Take what is known from the region as it stands; of a day, what has not ended by then."""
         services = region.directory.services
@@ -138,6 +141,7 @@ class Known:
             frozenset(branches),
             offered,
             region.reception.policies,
+            meeting,
         )
 
 
@@ -431,13 +435,15 @@ class _Reach:
     rule: Rule
     owners: frozenset[str]
     services: frozenset[str]
+    boundaries: frozenset[str]
 
     @property
     def alike(self) -> tuple[object, ...]:
         """What `_overlap` looks at: rules with the same of it meet the same rules."""
         rule, match = self.rule, self.rule.match
         return (
-            *(self.owners, self.services, match.terms, match.verbs, match.channels),
+            *(self.owners, self.services, self.boundaries),
+            *(match.terms, match.verbs, match.channels),
             *(match.languages, match.urgency, match.hours, match.confidential),
             *(rule.valid_from, rule.valid_to),
         )
@@ -445,7 +451,12 @@ class _Reach:
 
 def _reach(rule: Rule, of: str, known: Known) -> _Reach:
     keys = {each.partition("/")[2] for each in qualified(rule.match.services, of)}
-    return _Reach(rule, _owners(rule.match, known, of), frozenset(keys))
+    return _Reach(
+        rule,
+        _owners(rule.match, known, of),
+        frozenset(keys),
+        qualified(rule.match.boundaries, of),
+    )
 
 
 class _Way:
@@ -536,7 +547,7 @@ class _Circles:
     def __init__(self, known: Known) -> None:
         self._known = known
         self._ways = _ways_back(known)
-        self._found: dict[object, list[_Step]] = {}
+        self._found: dict[object, tuple[list[_Step], str]] = {}
         self._steps = 0
         self.given_up = False
         """Whether there were too many pairs to look at all of them."""
@@ -545,26 +556,35 @@ class _Circles:
         """Say by which other partners' rules what this one sends away comes back.
 
         Each rule on the way must be able to match together with this one and with the one before
-        it; conditions are taken as able to hold.
+        it; conditions are taken as able to hold. Where that takes a place at the edge of two areas
+        it is a warning: such places go round, and all others do not.
         """
         if rule.continues or rule.outcome not in CROSSING:
             return
         ours = _reach(rule, self._known.tenant, self._known)
         to = _sent_to(rule)
         key = (ours.alike, to)
-        way = self._found.get(key)
-        if way is None:
-            way = self._found[key] = self._way_back(ours, to)
+        if key not in self._found:
+            way, level = self._way_back(ours, to, (WITHIN, AT_THE_EDGE)), ERROR
+            if way:
+                inside = self._way_back(ours, to, (WITHIN,))
+                way, level = (inside, ERROR) if inside else (way, WARNING)
+            self._found[key] = way, level
+        way, level = self._found[key]
         steps = [
             f"ule {each.name!r} of {partner} sends the same"
             f" {'back to' if target == self._known.tenant else 'on to'} {target}"
             for partner, each, target in way
         ]
         if steps:
-            yield _problem(rule, LOOP, f"R{', and r'.join(steps)}.")
+            where = "" if level == ERROR else ", for places at the edge of both areas"
+            yield _problem(rule, LOOP, f"R{', and r'.join(steps)}{where}.", level)
 
-    def _way_back(self, ours: _Reach, to: frozenset[str]) -> list[_Step]:
-        """Find the shortest chain of other partners' rules that ends at this partner."""
+    def _way_back(self, ours: _Reach, to: frozenset[str], near: tuple[str, ...]) -> list[_Step]:
+        """Find the shortest chain of other partners' rules that ends at this partner.
+
+        ``near`` is how the boundaries of two rules must meet for a place to lie in both.
+        """
         reached: list[tuple[str, _Reach, list[_Step]]] = [
             (partner, ours, []) for partner in sorted(to & self._ways.keys())
         ]
@@ -577,8 +597,8 @@ class _Circles:
                     return []
                 self._steps += 1
                 if not (
-                    _overlap(ours, each, self._known)
-                    and (sent_by is ours or _overlap(sent_by, each, self._known))
+                    _overlap(ours, each, self._known, near)
+                    and (sent_by is ours or _overlap(sent_by, each, self._known, near))
                 ):
                     continue
                 for target in targets:
@@ -591,7 +611,9 @@ class _Circles:
         return []
 
 
-def _overlap(one: _Reach, other: _Reach, known: Known) -> bool:
+def _overlap(
+    one: _Reach, other: _Reach, known: Known, near: tuple[str, ...] = (WITHIN, AT_THE_EDGE)
+) -> bool:
     """Whether some contact could match two partners' rules; conditions are taken to hold."""
     first, second = one.rule.match, other.rule.match
     for mine, theirs in (
@@ -610,11 +632,22 @@ def _overlap(one: _Reach, other: _Reach, known: Known) -> bool:
         return False
     if not _days_meet(one.rule, other.rule):
         return False
+    if not _in_both(one.boundaries, other.boundaries, known, near):
+        return False
     owners = one.owners & other.owners
     terms = first.terms & second.terms or first.terms or second.terms
     return bool(owners) and (
         not terms or any(terms & known.offered.get(owner, terms) for owner in owners)
     )
+
+
+def _in_both(
+    mine: frozenset[str], theirs: frozenset[str], known: Known, near: tuple[str, ...]
+) -> bool:
+    """Whether a place can lie in a boundary of each; a rule without boundaries takes any place."""
+    if not (mine and theirs) or mine & theirs:
+        return True
+    return any(known.meeting(one, other) in near for one in mine for other in theirs)
 
 
 def _owners(match: Matchers, known: Known, tenant: str) -> frozenset[str]:

@@ -64,6 +64,7 @@ def known_of(published: Published, slug: str, on: date) -> Known:
             for code in codes
         ),
         on=on,
+        meeting=published.jurisdictions.meeting,
     )
 
 

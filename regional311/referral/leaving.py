@@ -31,12 +31,15 @@ BATCH: Final = 200
 # agreements belong to a higher floor; who is named by them is published
 _LEFT = text("""
 SELECT party FROM agreements, unnest(ARRAY[provider_id, payer_id]) AS party
-GROUP BY party HAVING NOT bool_or(valid @> CAST(:today AS date)) AND max(upper(valid)) <= :today
+WHERE NOT isempty(valid) GROUP BY party HAVING bool_and(coalesce(upper(valid) <= :today, false))
 """)
 
 
 def left(session: TenantSession, today: date) -> set[UUID]:
-    """Give the partners whose agreements have all ended by a day. One statement."""
+    """Give the partners whose agreements have all ended by a day, and none is to begin.
+
+    One statement.
+    """
     return set(session.execute(_LEFT, {"today": today}).scalars())
 
 

@@ -30,6 +30,10 @@ SAME_METRES: Final = 1.0
 AREA: Final = "area"
 LINE: Final = "line"
 
+WITHIN: Final = "within"
+AT_THE_EDGE: Final = "edge"
+"""How two boundaries meet."""
+
 
 class BadBoundary(InvalidInput):
     """A boundary that cannot be used: not GeoJSON, not closed, or crossing itself."""
@@ -165,6 +169,8 @@ class JurisdictionIndex:
         shapely.prepare(self._edges)
         self._tree = STRtree(flat)
         self._words = self._word_index()
+        self._at = {each.key: at for at, each in enumerate(self.boundaries)}
+        self._meetings: dict[tuple[str, str], str] = {}
 
     def locate(self, longitude: float, latitude: float) -> Located:
         """Find the boundaries of a point, the most specific first.
@@ -217,6 +223,33 @@ class JurisdictionIndex:
         wanted = frozenset(keys)
         hits = {at for at, each in enumerate(self.boundaries) if each.key in wanted}
         return self._named("point", hits) if hits else NO_PLACE
+
+    def meeting(self, one: str, other: str) -> str:
+        """Say whether a place can lie in or on both: `WITHIN`, `AT_THE_EDGE` or never, "".
+
+        Areas that only touch, or overlap in a strip as narrow as what counts as near, meet at the
+        edge. What is not known here may meet anything.
+        """
+        if one == other or not {one, other} <= self.by_key.keys():
+            return WITHIN
+        pair = (min(one, other), max(one, other))
+        found = self._meetings.get(pair)
+        if found is None:
+            found = self._meetings[pair] = self._meeting(*map(self._at.__getitem__, pair))
+        return found
+
+    def _meeting(self, one: int, other: int) -> str:
+        first, second = self._shapes[one], self._shapes[other]
+        reach = float(self._reach[one] + self._reach[other])
+        if not shapely.dwithin(first, second, reach):
+            return ""
+        if self._lines[one] or self._lines[other]:
+            return WITHIN
+        deep = any(
+            shapely.intersects(shapely.buffer(each, -self._near_m), beside)
+            for each, beside in ((first, second), (second, first))
+        )
+        return WITHIN if deep else AT_THE_EDGE
 
     def _named(self, how: str, hits: Iterable[int]) -> Located:
         found: list[tuple[tuple[float, ...], int, bool, float]] = [

@@ -8,6 +8,7 @@ from itertools import combinations, pairwise
 from unittest import mock
 
 import pytest
+import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +29,7 @@ from regional311.referral.checks import (
 from regional311.referral.conditions import Facts
 from regional311.referral.fitness import decided
 from regional311.referral.rules import Matchers, Rule, RuleBook, RuleSet, rules_from
+from regional311.tenancy.jurisdiction import Boundary, JurisdictionIndex
 
 KNOWN = Known(
     tenant="city",
@@ -211,6 +213,52 @@ def test_a_circle_over_any_number_of_partners_is_found(way, said):
 def test_a_circle_that_no_contact_can_walk_is_none():
     rules = rules_from([{"key": "a", "outcome": "refer", "target": "county", "terms": ["shelter"]}])
     assert check_rules(rules, chain(terms=("pothole",))) == []
+
+
+@pytest.mark.parametrize(
+    ("theirs", "found"),
+    [
+        ([], ["error"]),
+        (["city/west"], ["error"]),
+        (["middle"], ["error"]),
+        (["east"], ["warning"]),
+        (["far"], []),
+        (["far", "road"], ["error"]),
+        (["unheard"], ["error"]),
+    ],
+)
+def test_areas_that_lie_apart_make_no_circle(theirs, found):
+    """A square of the City's, and what the County sends back lies in it, beside it or far off."""
+    index = JurisdictionIndex(
+        [
+            Boundary("city/west", "city", "West", shapely.box(-122.8, 45.4, -122.7, 45.5)),
+            Boundary("county/middle", "county", "Middle", shapely.box(-122.71, 45.4, -122.6, 45.5)),
+            Boundary("county/east", "county", "East", shapely.box(-122.7, 45.4, -122.6, 45.5)),
+            Boundary("county/far", "county", "Far", shapely.box(-122.5, 45.4, -122.4, 45.5)),
+            Boundary(
+                "county/road",
+                "county",
+                "Road",
+                shapely.LineString([(-122.75, 45.45), (-122.4, 45.45)]),
+                tolerance_m=20,
+            ),
+        ]
+    )
+    (back,) = rules_from(
+        [{"key": "b", "name": "B", "outcome": "refer", "target": "city", "boundaries": theirs}]
+    )
+    known = replace(
+        KNOWN,
+        boundaries=frozenset(index.by_key),
+        others={"county": (back,)},
+        meeting=index.meeting,
+    )
+    rules = rules_from(
+        [{"key": "a", "outcome": "refer", "target": "county", "boundaries": ["west"]}]
+    )
+    problems = check_rules(rules, known)
+    assert [(each.code, each.level) for each in problems] == [("loop", level) for level in found]
+    assert all(("at the edge" in each.message) == (each.level == "warning") for each in problems)
 
 
 PARTNERS = ("city", "p1", "p2", "p3", "p4")

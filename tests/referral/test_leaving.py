@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import text
 
 from regional311.database.session import acting_for
@@ -53,6 +54,21 @@ def test_what_is_over_stays_and_who_has_an_agreement_left_stays(city, region):
     end_agreements(city)
     assert bring_back(city, now=DAY_AFTER) == 0
     assert one(city, Referral)[0].reason == "no_capacity"
+
+
+@pytest.mark.parametrize("until", [None, "2099-12-31"])
+def test_a_partner_that_signed_for_later_has_not_left(city, region, until):
+    refer(city, region)
+    end_agreements(city)
+    with acting_for(city, IDS["region"]):
+        city.execute(
+            text(
+                "UPDATE agreements SET valid = daterange('2099-01-01', :until) WHERE id = (SELECT"
+                " max(id::text)::uuid FROM agreements WHERE :left IN (provider_id, payer_id))"
+            ),
+            {"left": THERE, "until": until},
+        )
+    assert bring_back(city, now=DAY_AFTER) == 0
 
 
 def test_all_of_it_comes_back_in_one_round_and_what_changes_meanwhile_in_the_next(
