@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import select
@@ -14,6 +14,8 @@ from regional311.audit.models import AuditEvent
 from regional311.database.session import scope_of
 
 PAGE = 50
+HISTORY: Final = 200
+"""Steps of one record that are shown at first: the newest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +42,19 @@ _COLUMNS = (
 )
 
 
-def history(session: Session, subject_id: UUID, limit: int = 200) -> list[AuditRow]:
-    """Give what happened to one record, the oldest first: one statement."""
+def history(session: Session, subject_id: UUID, limit: int | None = HISTORY) -> list[AuditRow]:
+    """Give the last that happened to one record, the oldest first: one statement.
+
+    Without a limit it is all that ever happened.
+    """
     tenant_id = scope_of(session).tenant_id
     rows = session.execute(
         select(*_COLUMNS)
         .where(AuditEvent.tenant_id == tenant_id, AuditEvent.subject_id == subject_id)
-        .order_by(AuditEvent.id)
+        .order_by(AuditEvent.id.desc())
         .limit(limit)
-    )
-    return [AuditRow(*row) for row in rows]
+    ).all()
+    return [AuditRow(*row) for row in reversed(rows)]
 
 
 def trail(

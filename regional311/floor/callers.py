@@ -21,6 +21,7 @@ from regional311.database.session import TenantSession, scope_of
 from regional311.errors import Conflict, InvalidInput, NotFound
 from regional311.floor.watching import is_confidential
 from regional311.intake.models import Contact, Inquirer, Need
+from regional311.notices.phones import e164
 
 MOST: Final = 10
 """People who are shown; more are too many to tell apart."""
@@ -41,9 +42,12 @@ def asked_by(words: str) -> tuple[str, str]:
 
     Raises `InvalidInput` for what is too short to be either.
 
-    >>> asked_by("+1 (503) 823-4000"), asked_by(" Rosa  LEE ")
-    (('phone', '5038234000'), ('name', 'rosa lee'))
+    >>> asked_by("+1 (503) 823-4000"), asked_by("503-823-4000 ext. 12"), asked_by(" Rosa  LEE ")
+    (('phone', '5038234000'), ('phone', '5038234000'), ('name', 'rosa lee'))
     """
+    number = e164(words)
+    if number is not None:
+        return "phone", number[-10:]
     digits = re.sub(r"[^0-9]", "", words)
     letters = re.sub(r"[\W\d_]", "", words)
     if len(digits) >= 7 and len(letters) < 4:

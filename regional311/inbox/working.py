@@ -172,6 +172,7 @@ def give_back(
     if thread.state == "waiting":
         thread.waiting_since = now
     thread.state, thread.claimed_by, thread.acted_at = "new", None, now
+    _on_contact(session, thread, None, now)
     _note(session, thread, "thread:give_back", now)
 
 
@@ -305,6 +306,7 @@ def undo(
         acted_at = before["acted_at"]
         thread.acted_at = datetime.fromisoformat(acted_at) if acted_at else None
     thread.done_at = thread.before = None
+    _on_contact(session, thread, thread.claimed_by, now)
     _note(session, thread, "thread:undo", now, {"step": before["step"]})
     return str(before["step"])
 
@@ -409,14 +411,16 @@ def _worked(thread: Thread, now: datetime) -> int:
     return int(min(max(now - since, timedelta()), MOST_AT_ONCE).total_seconds())
 
 
-def _on_contact(session: TenantSession, thread: Thread, person_id: UUID, now: datetime) -> None:
-    """The contact is that person's now; how long it waited is known at the first time."""
+def _on_contact(
+    session: TenantSession, thread: Thread, person_id: UUID | None, now: datetime
+) -> None:
+    """The contact is that person's now, or nobody's; it waits until somebody has it."""
     if thread.contact_id is None:
         return
     contact = locked(session, Contact, thread.contact_id, None, {}, "contact")
     if contact.ended_at is not None:
         return
-    if contact.specialist_id is None:
+    if contact.specialist_id is None and person_id is not None:
         contact.wait_seconds = max(0, int((now - contact.started_at).total_seconds()))
     contact.specialist_id = person_id
     session.flush()

@@ -96,9 +96,13 @@ class Inquirer(Base):
     retain_until: Mapped[datetime | None]
     erased_at: Mapped[datetime | None]
     phone_key: Mapped[str | None] = mapped_column(
-        Computed("right(regexp_replace(phone, '[^0-9]', '', 'g'), 10)", persisted=True)
+        Computed(
+            "right(regexp_replace(regexp_replace(phone,"
+            " '([0-9])[^0-9[:alpha:];,#]*[[:alpha:];,#].*$', '\\1'), '[^0-9]', '', 'g'), 10)",
+            persisted=True,
+        )
     )
-    """The last ten digits, by which the person is found again."""
+    """The last ten digits before an extension, by which the person is found again."""
     name_key: Mapped[str | None] = mapped_column(Computed("lower(name)", persisted=True))
 
 

@@ -34,7 +34,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session, aliased
 
 from regional311.audit.models import AuditEvent
-from regional311.audit.queries import AuditRow
+from regional311.audit.queries import HISTORY, AuditRow
 from regional311.database.ids import parse_public_id
 from regional311.database.session import scope_of
 from regional311.errors import InvalidInput, NotFound
@@ -56,8 +56,9 @@ from regional311.intake.models import (
 Row = TypeVar("Row")
 
 PAGE: Final = 25
-HISTORY: Final = 200
 EXPORT: Final = 5000
+OPEN_SHOWN: Final = 50
+"""Open contacts that the desk shows of one specialist: the last."""
 """Rows of one export."""
 
 
@@ -318,8 +319,8 @@ def contact_numbers(session: Session, ids: Sequence[UUID]) -> dict[UUID, str]:
     return {row.id: row.public_id for row in rows}
 
 
-def open_contacts(session: Session, specialist_id: UUID, limit: int = 20) -> list[ContactItem]:
-    """Give the contacts that a specialist has not closed, the oldest first: one statement."""
+def open_contacts(session: Session, specialist_id: UUID, limit: int) -> list[ContactItem]:
+    """Give the last contacts that a specialist has not closed, the oldest first: one statement."""
     rows = session.execute(
         select(*_of(Contact, ContactItem))
         .where(
@@ -327,10 +328,10 @@ def open_contacts(session: Session, specialist_id: UUID, limit: int = 20) -> lis
             Contact.specialist_id == specialist_id,
             Contact.ended_at.is_(None),
         )
-        .order_by(Contact.started_at, Contact.id)
+        .order_by(Contact.started_at.desc(), Contact.id.desc())
         .limit(limit)
-    )
-    return [ContactItem(*row) for row in rows]
+    ).all()
+    return [ContactItem(*row) for row in reversed(rows)]
 
 
 def needed(session: Session, contact_ids: Sequence[UUID]) -> dict[UUID, list[tuple[UUID, str]]]:
@@ -508,8 +509,12 @@ def followed_requests(
     return page_of(rows, limit, lambda row: row.sent_at)
 
 
-def contact_detail(session: Session, contact_id: UUID) -> ContactDetail:
+def contact_detail(
+    session: Session, contact_id: UUID, *, past: int | None = HISTORY
+) -> ContactDetail:
     """Give a contact with needs, requests, transfers and history: four statements.
+
+    `past` is how many of the newest steps of the history are given; None: all.
 
     Raises :class:`NotFound`.
     """
@@ -548,7 +553,7 @@ def contact_detail(session: Session, contact_id: UUID) -> ContactDetail:
         .where(Need.tenant_id == tenant_id, Need.contact_id == contact_id)
         .order_by(Need.created_at, Need.id)
     )
-    past, names = _history(session, contact_id)
+    history, names = _history(session, contact_id, past)
     interpreter, accommodation, note, wait_seconds, specialist, transfers = values[
         width : width + 6
     ]
@@ -564,7 +569,7 @@ def contact_detail(session: Session, contact_id: UUID) -> ContactDetail:
         needs=[NeedRow(*each) for each in needs],
         requests=_requests_of(session, contact_id),
         transfers=[_transfer(each) for each in transfers],
-        history=past,
+        history=history,
         people=names,
     )
 
@@ -593,8 +598,10 @@ def _transfer(row: Mapping[str, Any]) -> TransferRow:
     )
 
 
-def _history(session: Session, subject_id: UUID) -> tuple[list[AuditRow], dict[UUID, str]]:
-    """Give a record's trail with the names of who acted: one statement."""
+def _history(
+    session: Session, subject_id: UUID, limit: int | None
+) -> tuple[list[AuditRow], dict[UUID, str]]:
+    """Give the end of a record's trail with the names of who acted: one statement."""
     tenant_id = scope_of(session).tenant_id
     rows = session.execute(
         select(
@@ -615,17 +622,20 @@ def _history(session: Session, subject_id: UUID) -> tuple[list[AuditRow], dict[U
             ),
         )
         .where(AuditEvent.tenant_id == tenant_id, AuditEvent.subject_id == subject_id)
-        .order_by(AuditEvent.id)
-        .limit(HISTORY)
+        .order_by(AuditEvent.id.desc())
+        .limit(limit)
     ).all()
-    past = [AuditRow(*row[:-1]) for row in rows]
+    past = [AuditRow(*row[:-1]) for row in reversed(rows)]
     return past, {row.person_id: row.name for row in rows if row.name is not None}
 
 
-def request_detail(session: Session, request_id: UUID) -> RequestDetail:
+def request_detail(
+    session: Session, request_id: UUID, *, past: int | None = HISTORY
+) -> RequestDetail:
     """Give what stands around a request, one's own or followed: three statements.
 
-    The request itself is the caller's, who found it by its number.
+    `past` is how many of the newest steps of the history are given; None: all. The request itself
+    is the caller's, who found it by its number.
     """
     tenant_id = scope_of(session).tenant_id
     noted = session.execute(
@@ -672,13 +682,13 @@ def request_detail(session: Session, request_id: UUID) -> RequestDetail:
             Inquirer, and_(Inquirer.tenant_id == tenant_id, Inquirer.id == own.c.inquirer_id)
         )
     ).one_or_none()
-    past, names = _history(session, request_id)
+    history, names = _history(session, request_id, past)
     contact, assignee_id, assignee, *inquirer = tuple(row) if row is not None else (None,) * 4
     names |= {each.author_id: each.author for each in noted if each.author is not None}
     if assignee is not None:
         names[assignee_id] = assignee
     return RequestDetail(
-        notes, InquirerRow(*inquirer) if inquirer[0] else None, contact, past, names
+        notes, InquirerRow(*inquirer) if inquirer[0] else None, contact, history, names
     )
 
 
@@ -789,10 +799,14 @@ def tracked(session: Session, request_id: UUID) -> Tracked | None:
     The caller found tenant and request by the hash of the tracking token.
     """
     tenant_id = scope_of(session).tenant_id
-    kept = aliased(ServiceRequest)
-    # a merged one is told of as the one that goes on
+    kept, gone = aliased(ServiceRequest), aliased(FollowedRequest)
+    # a merged one is told of as the one that goes on, wherever that went
     told = [
-        case((kept.id.is_not(None), getattr(kept, name)), else_=getattr(ServiceRequest, name))
+        case(
+            (gone.id.is_not(None), getattr(gone, name)),
+            (kept.id.is_not(None), getattr(kept, name)),
+            else_=getattr(ServiceRequest, name),
+        )
         for name in ("state", "expected_at", "closed_at", "public_message", "updated_at")
     ]
     own = (
@@ -809,6 +823,15 @@ def tracked(session: Session, request_id: UUID) -> Tracked | None:
             and_(
                 kept.tenant_id == ServiceRequest.tenant_id,
                 kept.id == ServiceRequest.merged_into_id,
+            ),
+        )
+        .outerjoin(
+            gone,
+            and_(
+                gone.tenant_id == kept.tenant_id,
+                gone.id == kept.id,
+                gone.owner_id != tenant_id,
+                kept.handed_to_id.is_not(None),
             ),
         )
         .where(

@@ -20,7 +20,7 @@ from regional311.intake.service import NO_FOLLOWERS, Changed, Followers
 from regional311.referral import lifecycle, offers, questions
 from regional311.referral.acceptance import FINISH_DAYS
 from regional311.referral.models import Referral, ReferralMessage
-from regional311.referral.service import move
+from regional311.referral.own_words import move_in_words
 
 ANSWERS = ("accepted", "rejected")
 LATE_DAYS: Final = 60
@@ -39,26 +39,29 @@ def answer_by_link(
     expires_at: datetime,
     to: str,
     reason: str | None = None,
+    words: str | None = None,
     note: str | None = None,
     finish_days: int = FINISH_DAYS,
     followers: Followers = NO_FOLLOWERS,
 ) -> Changed:
     """Accept or decline a referral by its link, as the bound receiver.
 
-    Raises :class:`LinkUsed`, `NotFound`, and what :func:`regional311.referral.service.move` does.
+    Raises :class:`LinkUsed`, `NotFound`, and what
+    :func:`regional311.referral.own_words.move_in_words` does.
     """
     if to == "accepted":
         offers.hold(session, referral_id)
     referral = locked(session, Referral, referral_id, None, {}, "referral")
     if to not in ANSWERS or not can_answer(referral, expires_at, now):
         raise LinkUsed("This link answers nothing any more.")
-    changed = move(
+    changed = move_in_words(
         session,
         now=now,
         referral_id=referral_id,
         version=referral.version,
         to=to,
         reason=reason,
+        words=words,
         note=note,
         finish_days=finish_days,
         followers=followers,

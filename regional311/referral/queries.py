@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, func, or_, select, text
 from sqlalchemy.orm import Session
 
-from regional311.audit.queries import AuditRow, history
+from regional311.audit.queries import HISTORY, AuditRow, history
 from regional311.cover.models import Handover
 from regional311.database.session import scope_of
 from regional311.errors import NotFound
@@ -118,8 +118,13 @@ def _of(model: Any, row: type) -> list[Any]:
     return [getattr(model, each.name) for each in fields(row)]
 
 
-def referral_detail(session: Session, referral_id: UUID) -> ReferralDetail:
-    """Give one referral with its history: three statements. Raises :class:`NotFound`."""
+def referral_detail(
+    session: Session, referral_id: UUID, *, past: int | None = HISTORY
+) -> ReferralDetail:
+    """Give one referral with its history: three statements. Raises :class:`NotFound`.
+
+    `past` is how many of the newest steps of the history are given; None: all.
+    """
     tenant_id = scope_of(session).tenant_id
     row = session.execute(
         select(
@@ -141,8 +146,8 @@ def referral_detail(session: Session, referral_id: UUID) -> ReferralDetail:
     values = tuple(row)
     width = len(fields(ReferralItem))
     referral = ReferralItem(*values[:width])
-    past = history(session, referral_id)
-    named = [referral.claimed_by, *(each.person_id for each in past)]
+    steps = history(session, referral_id, past)
+    named = [referral.claimed_by, *(each.person_id for each in steps)]
     shared, note, part_of_id, before, contact = values[width:]
     return ReferralDetail(
         referral=referral,
@@ -151,7 +156,7 @@ def referral_detail(session: Session, referral_id: UUID) -> ReferralDetail:
         part_of_id=part_of_id,
         before=before,
         contact=contact,
-        history=past,
+        history=steps,
         people=people(session, named),
     )
 

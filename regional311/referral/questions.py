@@ -70,6 +70,12 @@ def answer(
     _write(session, referral, _checked(body), now)
 
 
+def remark(session: TenantSession, *, now: datetime, referral_id: UUID, body: str) -> None:
+    """Write a line that asks nothing and moves no clock, on both sides."""
+    referral = locked(session, Referral, referral_id, None, {}, "referral")
+    _write(session, referral, _checked(body), now, moves=False)
+
+
 def take(
     session: TenantSession, *, now: datetime, referral_id: UUID, message_id: UUID, body: str
 ) -> bool:

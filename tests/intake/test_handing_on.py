@@ -73,6 +73,39 @@ def handed(session, region, **more):
     return filed
 
 
+def test_what_was_merged_into_one_that_went_on_is_told_of_as_its_new_owner_says(city, region):
+    kept, other = file(city, region, IN_CITY), file(city, region, IN_CITY)
+    merge(
+        city,
+        request_id=other.request_id,
+        version=1,
+        into=kept.request_public_id,
+        message="It is the same hole.",
+        now=NOW,
+    )
+    version = row_of(city, CITY, kept.request_id).version
+    said = {"service": BRIDGE, "words": WHY, "followers": NAMES}
+    hand_on(city, region, now=LATER, request_id=kept.request_id, version=version, **said)
+    shown = queries.tracked(city, other.request_id)
+    assert (shown.state, shown.merged) == ("received", kept.request_public_id)
+    with acting_for(city, COUNTY):
+        service.change_request(
+            city,
+            now=LATER,
+            request_id=kept.request_id,
+            version=1,
+            to="closed",
+            resolution="completed",
+            message="The County filled the hole on the bridge.",
+            followers=NAMES,
+        )
+    shown = queries.tracked(city, other.request_id)
+    assert (shown.state, shown.public_message) == (
+        "closed",
+        "The County filled the hole on the bridge.",
+    )
+
+
 def test_number_history_clock_and_followers_go_along(city, region):
     filed = file(city, region, IN_CITY, description="deep hole")
     service.add_note(

@@ -854,7 +854,7 @@ def test_a_referral_is_answered_and_completed_by_a_program(program, referred):
     receiver.change(f"{at}/progress")
     receiver.change(f"{at}/hold", {"reason": "waiting_for_documents"})
     receiver.change(f"{at}/progress")
-    receiver.change(f"{at}/reject", {"reason": "other"}, 409)
+    receiver.change(f"{at}/reject", {"reason": "other", "words": "too late"}, 409)
     done = receiver.change(f"{at}/complete", {"outcome": "met"})
     assert done.json["state"] == "completed"
     assert sender.get(at).json["outcome"] == "met"
@@ -868,6 +868,20 @@ def test_the_sender_withdraws_what_it_sent(program, referred):
     sender.change(f"{at}/accept", {}, 409)
     sender.change(f"{at}/cancel", {"reason": "sender_withdrew"})
     assert receiver.get(at).json["state"] == "cancelled"
+    # however far it went, it can be said that it should never have been sent
+    receiver.change(f"{at}/in-error", {}, 409)
+    assert sender.change(f"{at}/in-error").json["state"] == "entered_in_error"
+    assert receiver.get(at).json["state"] == "entered_in_error"
+
+
+def test_a_reason_that_stands_in_no_list_is_said_in_words(program, referred):
+    sender, receiver, number = referred
+    at = f"/referrals/{number}"
+    refused = receiver.change(f"{at}/hold", {"reason": "other"}, 422)
+    assert refused.json["errors"][0]["pointer"] == "#/words"
+    receiver.change(f"{at}/reject", {"reason": "other", "words": "The house is being rebuilt"})
+    (line,) = sender.get(f"{at}/messages").json["items"]
+    assert (line["side"], line["text"]) == ("received", "The house is being rebuilt")
 
 
 @pytest.fixture

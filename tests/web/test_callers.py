@@ -93,6 +93,13 @@ def test_who_agrees_is_found_and_the_form_begins_with_them(browser, called_befor
     assert form["name"].value == ""
 
 
+@pytest.mark.parametrize("words", ["503-555-0142", "5035550142 ext 3", "+1 503 555 0142"])
+@pytest.mark.parametrize("kept", ["503-555-0142 x12", "(503) 555-0142, ext. 9", "tel:503-555-0142"])
+def test_an_extension_keeps_nobody_from_being_found(browser, called_before, words, kept):
+    called_before("Rosa Quintero", kept)
+    assert "Rosa Quintero" in look_up(browser, here(started(browser)), words)
+
+
 def test_nobody_is_looked_up_without_consent_or_by_three_digits(browser, called_before):
     called_before("Rosa Quintero", "503-555-0142")
     place = here(started(browser))

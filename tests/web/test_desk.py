@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from regional311.intake import queries
+from regional311.web import histories
 from tests.web.conftest import elsewhere
 
 CITY, COUNTY, HELP = "/city-of-portland", "/multnomah-county", "/211info"
@@ -36,6 +38,28 @@ def screened(browser, **chosen):
     form = page.forms["screen"]
     form["answer"] = "none"
     return form.submit().follow()
+
+
+def test_the_newest_of_many_open_contacts_are_on_the_desk_and_the_others_a_click_away(
+    sign_in, monkeypatch
+):
+    monkeypatch.setattr(queries, "OPEN_SHOWN", 2)
+    browser = sign_in("specialist", "supervisor", "city-of-portland")
+    numbers = [start(browser).html.select_one("h1").text.strip() for _ in range(3)]
+    desk = browser.get(f"{CITY}/desk")
+    shown = [each.text for each in desk.html.select(".r-card__title")]
+    assert shown == numbers[1:]
+    assert numbers[0] in desk.click("See all open contacts of yours")
+
+
+def test_a_long_history_shows_its_newest_steps_and_all_when_asked(browser, monkeypatch):
+    monkeypatch.setattr(histories, "HISTORY", 1)
+    place = screened(browser).request.path
+    page = browser.get(place)
+    assert len(page.html.select(".r-timeline li")) == 1
+    whole = page.click("Show the older ones, too")
+    assert len(whole.html.select(".r-timeline li")) > 1
+    assert "Show the older ones" not in whole
 
 
 def picked(page, words, name):

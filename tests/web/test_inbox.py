@@ -56,6 +56,11 @@ def press(page, end):
     )
 
 
+def on_desk(browser):
+    """How many open contacts somebody has at their desk."""
+    return len(browser.get(f"/{CITY}/desk").html.select("a.r-card[href*='/contacts/']"))
+
+
 def answer_form(page):
     return next(form for form in page.forms.values() if form.action.endswith("/answer"))
 
@@ -87,8 +92,10 @@ def test_a_mail_is_claimed_answered_and_done_in_the_end(browser, come, clock, si
 
 def test_undo_of_a_claim_makes_it_new_again(browser, come, clock):
     page = press(browser.get(f"{HERE}/{come('Hello')}"), "/claim").follow()
+    mine = on_desk(browser)
     page = press(page, "/undo").follow()
     assert "it is new again" in page
+    assert on_desk(browser) == mine - 1
     page = press(page, "/claim").follow()
     clock.advance(minutes=11)
     stale = press(page, "/undo")
@@ -264,9 +271,12 @@ def test_work_counts_whoever_did_it(browser, come, clock, sign_in, web_engine, p
     form.submit()
     assert worked(number) == 240
     clock.advance(minutes=3)
+    theirs = on_desk(colleague)
     press(colleague.get(f"{HERE}/{number}"), "/give-back")
     assert worked(number) == 420
+    assert on_desk(colleague) == theirs - 1
     press(colleague.get(f"{HERE}/{number}"), "/undo")
+    assert on_desk(colleague) == theirs
     assert worked(number) == 240
     press(colleague.get(f"{HERE}/{number}"), "/give-back")
     clock.advance(minutes=30)

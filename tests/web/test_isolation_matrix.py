@@ -314,6 +314,7 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("ReferralRecord", "file", "GET"): ("referrals/{referral}/file?question=photo", REFERRALS),
     ("ReferralRecord", "", "GET"): ("referrals/{referral}", REFERRALS),
     ("ReferralRecord", "cancel", "POST"): ("referrals/{referral}/cancel", REFERRALS),
+    ("ReferralRecord", "in-error", "POST"): ("referrals/{referral}/in-error", TAKES),
     **{
         ("ReferralRecord", name, "POST"): (f"referrals/{{referral}}/{name}", ANSWERS)
         for name in (

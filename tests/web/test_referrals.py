@@ -136,6 +136,37 @@ def test_rejecting_needs_a_reason(partner, sign_in, sent):
     assert "Rejected" in contact
 
 
+def test_another_reason_is_said_in_words_that_the_sender_reads(partner, sign_in, sent):
+    number = sent().referral_public_id
+    form = partner.get(f"{HELP}/referrals/{number}").forms["reject"]
+    form["reason"] = "other"
+    again = form.submit("submit", status=400)
+    assert "Say in your own words why" in again
+    form = again.forms["reject"]
+    form["words"] = "The house is being rebuilt"
+    page = form.submit("submit").follow()
+    assert "The house is being rebuilt" in page
+    city = sign_in("specialist", "city-of-portland")
+    theirs = city.get(f"{CITY}/referrals/{number}")
+    assert "The house is being rebuilt" in theirs
+    assert "Another reason" in theirs
+
+
+def test_the_sender_says_that_it_was_entered_in_error_even_after_it_ended(partner, sign_in, sent):
+    number = sent().referral_public_id
+    page = partner.get(f"{HELP}/referrals/{number}")
+    assert "in-error" not in page.forms
+    form = page.forms["reject"]
+    form["reason"] = "no_capacity"
+    form.submit("submit")
+    city = sign_in("specialist", "city-of-portland")
+    form = city.get(f"{CITY}/referrals/{number}").forms["in-error"]
+    assert "Entered in error" in form.submit("submit").follow()
+    page = partner.get(f"{HELP}/referrals/{number}")
+    assert "Entered in error" in page
+    assert "reject" not in page.forms
+
+
 def test_on_hold_and_on_again(partner, sent):
     page = partner.get(f"{HELP}/referrals/{sent().referral_public_id}")
     page = press(page, "/accept")

@@ -63,6 +63,13 @@ class DeclineForm(Schema):
         title=_("Reason"),
         widget=SelectWidget(values=choices(DECLINE_REASONS)),
     )
+    words = SchemaNode(
+        String(MAX_BODY, multiline=True),
+        title=_("In your own words"),
+        description=_("The sender reads it. Needed where no reason above fits."),
+        widget=TextAreaWidget(rows=2, maxlength=MAX_BODY),
+        missing=None,
+    )
     note = SchemaNode(
         String(4000, multiline=True),
         title=_("Note"),

@@ -9,7 +9,8 @@ from pydantic import Field
 from pyramid.httpexceptions import HTTPForbidden
 
 from regional311.identity.permissions import Permissions as P
-from regional311.referral import lifecycle, queries, service, worklist
+from regional311.referral import lifecycle, queries, worklist
+from regional311.referral.own_words import move_in_words
 from regional311.web.api.operations import Call, Told, operation
 from regional311.web.api.secrecy import check_seen, hidden_services
 from regional311.web.api.shapes import (
@@ -129,19 +130,27 @@ class Remark(Shape):
     note: Text | None = Field(None, description="For this side only.")
 
 
-class Rejection(Remark):
+class InWords(Remark):
+    """A step that needs a reason."""
+
+    words: Text | None = Field(
+        None, description="The other side reads it. Needed when the reason is `other`."
+    )
+
+
+class Rejection(InWords):
     """Why it is rejected."""
 
     reason: Declined
 
 
-class Hold(Remark):
+class Hold(InWords):
     """Why it waits."""
 
     reason: Held
 
 
-class End(Remark):
+class End(InWords):
     """Why it ends without success."""
 
     reason: Ended
@@ -279,13 +288,13 @@ def start_referral(call: Call[Nothing, Remark]) -> Any:
 @operation(**_step("reject", Rejection))
 def reject_referral(call: Call[Nothing, Rejection]) -> Any:
     """Decline a referral with a reason."""
-    return _moved(call, "rejected", reason=call.body.reason, note=call.body.note)
+    return _moved(call, "rejected", **_why(call.body))
 
 
 @operation(**_step("hold", Hold))
 def hold_referral(call: Call[Nothing, Hold]) -> Any:
     """Put a referral on hold with a reason."""
-    return _moved(call, "on_hold", reason=call.body.reason, note=call.body.note)
+    return _moved(call, "on_hold", **_why(call.body))
 
 
 @operation(**_step("complete", Completion))
@@ -300,7 +309,7 @@ def complete_referral(call: Call[Nothing, Completion]) -> Any:
 @operation(**_step("fail", End))
 def fail_referral(call: Call[Nothing, End]) -> Any:
     """End a referral without success, with a reason."""
-    return _moved(call, "failed", reason=call.body.reason, note=call.body.note)
+    return _moved(call, "failed", **_why(call.body))
 
 
 @operation(**_step("cancel", End, P.REFERRAL_READ))
@@ -312,14 +321,24 @@ def cancel_referral(call: Call[Nothing, End]) -> Any:
     sent = call.record.side == lifecycle.SENDER
     if not call.may(P.CONTACT_TAKE if sent else P.REFERRAL_ACCEPT):
         raise HTTPForbidden
-    return _moved(call, "cancelled", reason=call.body.reason, note=call.body.note)
+    return _moved(call, "cancelled", **_why(call.body))
+
+
+@operation(**_step("in-error", Remark, P.CONTACT_TAKE))
+def referral_in_error(call: Call[Nothing, Remark]) -> Any:
+    """Say that a referral should never have been sent, however far it went: by its sender."""
+    return _moved(call, "entered_in_error", note=call.body.note)
+
+
+def _why(said: Rejection | Hold | End) -> dict[str, Any]:
+    return {"reason": said.reason, "words": said.words, "note": said.note}
 
 
 def _moved(call: Call[Any, Any], to: str, **values: Any) -> Told:
     check_referral_seen(call)
     if to == "accepted":
         values["finish_days"] = finish_days(call.tell, call.record)
-    done = service.move(
+    done = move_in_words(
         call.session,
         now=call.request.now,
         referral_id=call.record.id,

@@ -24,6 +24,7 @@ from pyramid.renderers import render_to_response
 from pyramid.response import Response
 from pyramid.view import view_config
 
+from regional311.audit.queries import HISTORY
 from regional311.catalog.answers import Reply, kept_from
 from regional311.catalog.directory import Service
 from regional311.catalog.queries import forms
@@ -70,6 +71,7 @@ from regional311.web.forms import (
     start_over,
 )
 from regional311.web.freshness import freshness
+from regional311.web.histories import steps_asked, whole_history
 from regional311.web.i18n import _
 from regional311.web.listing import Column, Filter, Listing
 from regional311.web.news import news_of, news_said, offer_news
@@ -729,7 +731,7 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
     session = request.dbsession
     found = context.record
     here = _here(context, request)
-    detail = queries.contact_detail(session, found.id)
+    detail = queries.contact_detail(session, found.id, past=steps_asked(request))
     # while one searches for the next need, why the last went where it went can wait
     searching = work.service is None and bool(request.GET.get("q", "").strip())
     decisions = [] if searching else referrals.decisions_of_contact(session, found.id)
@@ -872,7 +874,7 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
             found,
             "contacts",
             writes=may(request, P.CONTACT_TAKE),
-            any_there=len(detail.history) >= queries.HISTORY
+            any_there=len(detail.history) >= HISTORY
             or any(each.action == "contact:note" for each in detail.history),
         )
         if personal and not searching
@@ -881,6 +883,7 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
         if money
         else [],
         "caused": caused.panel(request, found.id) if money else None,
+        "history_whole": whole_history(request, detail.history),
         "history": [
             {
                 "when": tell.when(each.at),

@@ -38,7 +38,7 @@ def desk(context: Desk, request: Any) -> dict[str, Any]:
     lent = lent_lines(request.dbsession, person_id, request.now)
     lines = _lines(tell, lent)
     duty = duty_of(request.dbsession, person_id)
-    open_contacts = queries.open_contacts(request.dbsession, request.identity.person_id)
+    open_contacts = queries.open_contacts(request.dbsession, person_id, queries.OPEN_SHOWN)
     beside = shelf(request, f"/{tell.slug}/desk")
     has_front_desk = any(channel == "walk_in" for _key, _name, channel in lines)
     return {
@@ -66,6 +66,9 @@ def desk(context: Desk, request: Any) -> dict[str, Any]:
             "line": next((key for key, _name, channel in lines if channel == "phone"), ""),
             "language": "en",
         },
+        "open_url": f"/{tell.slug}/contacts?state=open&specialist=me"
+        if len(open_contacts) == queries.OPEN_SHOWN
+        else None,
         "open": [
             {
                 "url": f"/{tell.slug}/contacts/{each.public_id}",

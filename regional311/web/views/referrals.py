@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from pyramid.httpexceptions import HTTPForbidden, HTTPNotFound, HTTPSeeOther
 from pyramid.view import view_config
@@ -13,6 +13,8 @@ from regional311.identity.permissions import Permissions as P
 from regional311.intake.attachments import SENT, FileRow, sent_besides
 from regional311.intake.queries import attachment
 from regional311.referral import lifecycle, queries, service
+from regional311.referral.own_words import move_in_words
+from regional311.referral.questions import MAX_BODY
 from regional311.web.forms import (
     Choice,
     HiddenWidget,
@@ -27,6 +29,7 @@ from regional311.web.forms import (
     make_form,
     sent_version,
 )
+from regional311.web.histories import steps_asked, whole_history
 from regional311.web.i18n import _, translated
 from regional311.web.noting import notes_shown
 from regional311.web.questions import besides, told_again
@@ -98,10 +101,22 @@ def _reason(words: Any) -> SchemaNode:
     )
 
 
+def _words() -> SchemaNode:
+    return SchemaNode(
+        String(MAX_BODY, multiline=True),
+        name="words",
+        title=_("In your own words"),
+        description=_("The other side reads it. Needed where no reason above fits."),
+        widget=TextAreaWidget(rows=2, maxlength=MAX_BODY),
+        missing=None,
+    )
+
+
 class RejectForm(Schema):
     """Why it is rejected."""
 
     reason = _reason(DECLINE_REASONS)
+    words = _words()
     note = _note()
     version = _version()
 
@@ -110,6 +125,7 @@ class HoldForm(Schema):
     """Why it waits."""
 
     reason = _reason(HOLD_REASONS)
+    words = _words()
     note = _note()
     version = _version()
 
@@ -120,6 +136,7 @@ class EndForm(Schema):
     reason = _reason(
         {key: each for key, each in END_REASONS.items() if key not in lifecycle.BY_THEMSELVES}
     )
+    words = _words()
     note = _note()
     version = _version()
 
@@ -134,13 +151,22 @@ class CompleteForm(Schema):
     version = _version()
 
 
+class ErrorForm(Schema):
+    """That it should never have been sent."""
+
+    note = _note()
+    version = _version()
+
+
 FORMS: dict[str, tuple[type[Schema], Any, str]] = {
     "complete": (CompleteForm, _("Complete it"), "completed"),
     "hold": (HoldForm, _("Put it on hold"), "on_hold"),
     "reject": (RejectForm, _("Reject it"), "rejected"),
     "fail": (EndForm, _("End it without success"), "failed"),
     "cancel": (EndForm, _("Cancel it"), "cancelled"),
+    "in-error": (ErrorForm, _("It was entered in error"), "entered_in_error"),
 }
+BY_SENDER: Final = ("cancel", "in-error")
 
 
 # --- one referral ---------------------------------------------------------------------------------
@@ -160,7 +186,7 @@ def referral(context: ReferralRecord, request: Any) -> dict[str, Any]:
 def _page(context: ReferralRecord, request: Any, **failed: Any) -> dict[str, Any]:
     tell = telling(request)
     session = request.dbsession
-    detail = queries.referral_detail(session, context.record.id)
+    detail = queries.referral_detail(session, context.record.id, past=steps_asked(request))
     found = detail.referral
     people: Mapping[Any, str] = detail.people
     sent = found.side == lifecycle.SENDER
@@ -210,6 +236,7 @@ def _page(context: ReferralRecord, request: Any, **failed: Any) -> dict[str, Any
         "asked": _asked(context, request, detail),
         "consent": None if given is None else _consent(tell, given),
         "take_back": referral_loop.take_back(context, request, found, given),
+        "history_whole": whole_history(request, detail.history),
         "history": [
             {
                 "when": tell.when(each.at),
@@ -242,7 +269,7 @@ def _to_do(
     if found.side == lifecycle.SENDER:
         if not request.has_permission(P.CONTACT_TAKE, context):
             return nothing
-        offered = ("cancel",)
+        offered = BY_SENDER
     elif not request.has_permission(P.REFERRAL_ACCEPT, context):
         return nothing
     next_states = lifecycle.next_states(found.state, found.side)
@@ -353,7 +380,7 @@ def _submitted(context: ReferralRecord, request: Any, name: str) -> Any:
         given = dict(values)
         if state == "completed":
             given["booked_on"] = telling(request).today
-        service.move(
+        move_in_words(
             request.dbsession,
             now=request.now,
             referral_id=context.record.id,
@@ -431,6 +458,18 @@ def cancel(context: ReferralRecord, request: Any) -> Any:
     if not request.has_permission(needed, context):
         raise HTTPForbidden
     return _submitted(context, request, "cancel")
+
+
+@view_config(
+    context=ReferralRecord,
+    name="in-error",
+    permission=P.CONTACT_TAKE,
+    request_method="POST",
+    renderer="referrals/referral.jinja2",
+)
+def in_error(context: ReferralRecord, request: Any) -> Any:
+    """Say that it should never have been sent, however far it went: by its sender."""
+    return _submitted(context, request, "in-error")
 
 
 @view_config(

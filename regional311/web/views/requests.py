@@ -9,6 +9,7 @@ from uuid import UUID
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.view import view_config
 
+from regional311.audit.queries import HISTORY
 from regional311.casework.tags import TAGGED, add_tag, remove_tag, tags
 from regional311.catalog.answers import kept_from
 from regional311.catalog.queries import forms
@@ -39,6 +40,7 @@ from regional311.web.forms import (
     make_form,
     sent_version,
 )
+from regional311.web.histories import steps_asked, whole_history
 from regional311.web.i18n import _
 from regional311.web.listing import Column, Filter, Listing
 from regional311.web.news import news_said
@@ -397,7 +399,7 @@ def page_of_own(context: RequestRecord, request: Any, **failed: Any) -> dict[str
     follows = not hasattr(found, "intake_tenant_id")
     owner_id = found.owner_id if follows else request.tenant.id
     service = tell.service_name(owner_id, found.service_key)
-    detail = queries.request_detail(request.dbsession, found.id)
+    detail = queries.request_detail(request.dbsession, found.id, past=steps_asked(request))
     names: Mapping[Any, str] = detail.people
     handed = getattr(found, "handed_to_id", None) is not None
     common = {
@@ -411,6 +413,7 @@ def page_of_own(context: RequestRecord, request: Any, **failed: Any) -> dict[str
         "message": found.public_message,
         "crumbs": [(f"/{tell.slug}/requests", _("Requests")), (None, found.public_id)],
         "history": [_event(tell, each, names) for each in reversed(detail.history)],
+        "history_whole": whole_history(request, detail.history),
         "main": [],
         "close_form": None,
         "wait_form": None,
@@ -501,13 +504,13 @@ def page_of_own(context: RequestRecord, request: Any, **failed: Any) -> dict[str
 
 def _was_tagged(history: Sequence[Any]) -> bool:
     """Whether there may be tags: whoever put one on is in the trail, as far as that was read."""
-    return len(history) >= queries.HISTORY or any(each.action == TAGGED for each in history)
+    return len(history) >= HISTORY or any(each.action == TAGGED for each in history)
 
 
 def _added(tell: Telling, request: Any, here: str, history: Sequence[Any]) -> list[dict[str, Any]]:
     """Files that answer no question, where the trail says that the person or staff gave any."""
     gave = (ADDED, SENT_FILE)
-    if len(history) < queries.HISTORY and not any(each.action in gave for each in history):
+    if len(history) < HISTORY and not any(each.action in gave for each in history):
         return []
     record = request.context.record
     found = attachments(
