@@ -24,6 +24,7 @@ SLICES = (
     "chargeback",
     "settlement",
     "forecast",
+    "erasure",
     "insight",
     "inbox",
 )

@@ -114,25 +114,23 @@ def serve(var: Path | None, host: str, port: int, processes: int | None) -> None
 
 def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
     """What the worker does for every partner besides delivering, and how often."""
-    from regional311.casework.accommodation_keeping import forget as forget_accommodations
     from regional311.casework.accommodation_reminders import remind as remind_coordinators
     from regional311.casework.bulk import work as work_bulk
     from regional311.catalog.alike import Finder
     from regional311.catalog.refresh import refresh_everything
-    from regional311.catalog.search_log import forget_words
     from regional311.chargeback import rate_uploads
     from regional311.chargeback.agreement_reminders import remind
     from regional311.config.directories import work_packages
     from regional311.cover.due import cover_due
     from regional311.cover.letters import with_emergencies
+    from regional311.erasure.kinds import KINDS
     from regional311.floor import notes
     from regional311.floor.line_openings import tell_of_openings
     from regional311.forecast.warnings import warn
     from regional311.inbox import bounces
-    from regional311.inbox.forgetting import forget as forget_conversations
     from regional311.inbox.texting import Texts
     from regional311.insight.publishing import publish_months
-    from regional311.intake import drafts, front_desk, held_files, me_too
+    from regional311.intake import drafts, front_desk, held_files
     from regional311.intake.program_hooks import ProgramNews
     from regional311.intake.service import Followers
     from regional311.keeping.days import publish_on_their_day
@@ -173,7 +171,6 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
             3600,
             lambda session, at: remind_coordinators(session, now=at, url=settings.url),
         ),
-        Chore("accommodation_details", 86_400, forget_accommodations),
         Chore("budget_warnings", 3600, lambda session, at: warn(session, now=at)),
         Chore("loops", 3600, lambda session, at: keep_loops(session, now=at, url=settings.url)),
         Chore("consents", 60, lambda session, at: end_consents(session, now=at, url=settings.url)),
@@ -211,13 +208,11 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
         Chore("digests", 60, lambda session, at: gather(session, at, url=settings.url)),
         Chore("backtests", 0.5, backtest.work_all if once else backtest.work),
         Chore("search_documents", 86_400, refresh_everything),
-        Chore("search_words", 86_400, forget_words),
-        Chore("conversations", 3600, forget_conversations),
+        *(Chore(each.chore, each.every_seconds, each.do) for each in KINDS),
         Chore("front_desk_names", 3600, front_desk.forget),
         Chore("held_files", 600, held_files.forget),
         Chore("contact_drafts", 3600, drafts.forget),
         Chore("internal_notes", 300, notes.forget),
-        Chore("me_too_addresses", 86_400, me_too.forget),
         Chore("alike_entries", 60, Finder()),
         Errand("rate_sheets", 0.5, rate_uploads.work),
         Chore("packages", 1, lambda session, at: work_packages(session, at, url=settings.url)),

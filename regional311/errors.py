@@ -55,6 +55,10 @@ class KeyReused(Conflict):
     """The same idempotency key came with different content."""
 
 
+class AnswerForgotten(Conflict):
+    """The same idempotency key came so late that what it was answered is not kept any more."""
+
+
 class Stale(Conflict):
     """Somebody else saved first.
 

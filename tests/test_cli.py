@@ -242,5 +242,6 @@ def test_the_worker_forgets_no_chore(tmp_path):
         *("front_desk_names", "me_too_addresses", "packages", "bulk_changes", "texts"),
         *("accommodation_reminders", "accommodation_details", "answers_back", "digests"),
         *("program_news", "held_files", "conversations", "contact_drafts", "internal_notes"),
-        *("rate_sheets", "prepayments"),
+        *("old_contacts", "old_people", "old_requests", "old_referrals", "old_messages"),
+        *("old_envelopes", "old_answers", "old_sessions", "rate_sheets", "prepayments"),
     }

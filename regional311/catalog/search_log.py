@@ -18,10 +18,9 @@ from regional311.catalog.words import masked
 from regional311.database.ids import new_id
 from regional311.database.rows import new_row, put, send
 from regional311.database.session import TenantSession, mark_changed, scope_of
-from regional311.tenancy.queries import policies, slug_of
-from regional311.tenancy.retention import keep_days
+from regional311.tenancy.retention import KEPT_DAYS, kept_before
 
-KEEP_DAYS: Final = 180
+KEEP_DAYS: Final = KEPT_DAYS["search"]
 """Words are kept so long where the region's policy of retention says nothing else."""
 
 LOOK_BACK: Final = timedelta(days=90)
@@ -187,12 +186,11 @@ def forget_words(session: TenantSession, now: datetime) -> int:
 
     How old says the region's policy of retention. That there was a search stays counted.
     """
-    days = keep_days(policies(session), "search", slug_of(session), now.date(), otherwise=KEEP_DAYS)
     done = session.execute(
         update(SearchAsked)
         .where(
             SearchAsked.tenant_id == scope_of(session).tenant_id,
-            SearchAsked.at < now - timedelta(days=days),
+            SearchAsked.at < kept_before(session, "search", now),
             SearchAsked.words != "",
         )
         .values(words=""),

@@ -1141,8 +1141,11 @@ class Retention(Model):
         "session",
         "search",
         "conversation",
+        "answer",
     ] = Field(description="Kind of record.")
-    tenant: Key | None = Field(default=None, description="For one partner only.")
+    tenant: Key | None = Field(
+        default=None, description="For one partner only, in place of everybody's period."
+    )
     keep_days: int = Field(ge=1, le=36525, description="Days after closing.")
     then: Literal["redact", "delete"] = Field(
         description="Redacting keeps counts and amounts, deleting keeps nothing."

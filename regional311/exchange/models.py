@@ -30,6 +30,14 @@ class Envelope(Base):
     __tablename__ = "envelopes"
     __table_args__ = (
         Index(None, "tenant_id", "kind", "subject_id"),
+        Index(
+            "ix_envelopes_personal",
+            "tenant_id",
+            "sent_at",
+            postgresql_where=text(
+                "kind IN ('referral', 'request', 'request_status', 'referral_message')"
+            ),
+        ),
         {"info": ENVELOPE},
     )
 

@@ -76,12 +76,15 @@ def tell(
     )
 
 
-def erase(session: TenantSession, subject_id: UUID) -> None:
-    """Empty the payloads that the bound tenant received about a record; the receipts stay."""
+def erase(session: TenantSession, *subject_ids: UUID) -> None:
+    """Empty the payloads that the bound tenant received about records; the receipts stay."""
     send(session)
     session.execute(
         update(Envelope)
-        .where(Envelope.tenant_id == scope_of(session).tenant_id, Envelope.subject_id == subject_id)
+        .where(
+            Envelope.tenant_id == scope_of(session).tenant_id,
+            Envelope.subject_id.in_(subject_ids),
+        )
         .values(payload=ERASED)
         .execution_options(synchronize_session=False)
     )

@@ -5,8 +5,10 @@ That there was a thread or a call, when, on which line and how long it took stay
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Any, Final
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
 
 from sqlalchemy import or_, select, update
 
@@ -15,11 +17,10 @@ from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.inbox.models import Call, Thread, ThreadMessage
 from regional311.intake.service import erase_attachments
 from regional311.notices.models import OutboxMessage
-from regional311.tenancy.queries import policies, slug_of
-from regional311.tenancy.retention import keep_days
+from regional311.tenancy.retention import KEPT_DAYS, kept_before
 
 KIND: Final = "conversation"
-KEEP_DAYS: Final = 1095
+KEEP_DAYS: Final = KEPT_DAYS[KIND]
 """Days for which conversations are kept where the region's policy says nothing: three years."""
 
 AT_ONCE: Final = 500
@@ -34,8 +35,7 @@ def forget(session: TenantSession, now: datetime) -> int:
     outbox. Of a call the number goes.
     """
     tenant_id = scope_of(session).tenant_id
-    days = keep_days(policies(session), KIND, slug_of(session), now.date(), otherwise=KEEP_DAYS)
-    before = now - timedelta(days=days)
+    before = kept_before(session, KIND, now)
     threads = list(
         session.scalars(
             select(Thread.id)
@@ -52,7 +52,7 @@ def forget(session: TenantSession, now: datetime) -> int:
         )
     )
     if threads:
-        _forget_threads(session, threads, now)
+        forget_threads(session, threads, now)
     calls = session.execute(
         update(Call)
         .where(
@@ -68,7 +68,8 @@ def forget(session: TenantSession, now: datetime) -> int:
     return len(threads) + int(calls.rowcount)  # type: ignore[attr-defined]
 
 
-def _forget_threads(session: TenantSession, threads: list[Any], now: datetime) -> None:
+def forget_threads(session: TenantSession, threads: Sequence[UUID], now: datetime) -> None:
+    """Empty these threads, their messages, files and the answers in the outbox."""
     tenant_id = scope_of(session).tenant_id
     messages = list(
         session.scalars(
@@ -79,8 +80,7 @@ def _forget_threads(session: TenantSession, threads: list[Any], now: datetime) -
             .execution_options(synchronize_session=False)
         )
     )
-    for each in messages:
-        erase_attachments(session, each, now=now)
+    erase_attachments(session, *messages, now=now)
     session.execute(
         update(OutboxMessage)
         .where(

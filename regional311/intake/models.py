@@ -75,6 +75,12 @@ class Inquirer(Base):
             "name_key",
             postgresql_where=text("name_key IS NOT NULL"),
         ),
+        Index(
+            "ix_inquirers_kept",
+            "tenant_id",
+            "retain_until",
+            postgresql_where=text("erased_at IS NULL"),
+        ),
         {"info": TENANT},
     )
 
@@ -131,6 +137,12 @@ class Contact(Base):
             "started_at",
             postgresql_where=text("inquirer_id IS NOT NULL"),
         ),
+        Index(
+            "ix_contacts_kept",
+            "tenant_id",
+            "started_at",
+            postgresql_where=text("ended_at IS NOT NULL AND erased_at IS NULL"),
+        ),
         {"info": TENANT},
     )
 
@@ -163,6 +175,8 @@ class Contact(Base):
     """When the person was gone, as was said at the desk: from then on it is wrapped up."""
     draft: Mapped[dict[str, Any] | None]
     """What is being written of a need, as `drafts` keeps it; null when nothing is."""
+    erased_at: Mapped[datetime | None]
+    """When its words were erased, its needs' too; what is counted stays."""
     version: Mapped[int] = mapped_column(default=1)
 
     __mapper_args__ = {"version_id_col": version, "version_id_generator": lambda v: (v or 0) + 1}
@@ -292,6 +306,18 @@ class ServiceRequest(Base):
             "expected_at",
             postgresql_where="expected_at IS NOT NULL AND state NOT IN ('closed', 'merged')",
         ),
+        Index(
+            "ix_service_requests_kept",
+            "tenant_id",
+            "opened_at",
+            postgresql_where=text("state IN ('closed', 'merged') AND erased_at IS NULL"),
+        ),
+        Index(
+            "ix_service_requests_inquirer",
+            "tenant_id",
+            "inquirer_id",
+            postgresql_where=text("inquirer_id IS NOT NULL"),
+        ),
         {"info": TENANT},
     )
 
@@ -344,6 +370,8 @@ class ServiceRequest(Base):
     """The partner that handed it on to here, and hears what becomes of it."""
     linked: Mapped[int] = mapped_column(default=0, server_default="0")
     """How many links with other requests it has (`request_links`)."""
+    erased_at: Mapped[datetime | None]
+    """When its words and who asked were erased; what is counted stays."""
     updated_at: Mapped[datetime]
     version: Mapped[int] = mapped_column(default=1)
 

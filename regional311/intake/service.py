@@ -411,14 +411,14 @@ def attachment_rows(
     ]
 
 
-def erase_attachments(session: TenantSession, subject_id: UUID, *, now: datetime) -> None:
-    """Forget the files that came with a record; that they were there stays known."""
+def erase_attachments(session: TenantSession, *subject_ids: UUID, now: datetime) -> None:
+    """Forget the files that came with records; that they were there stays known."""
     send(session)
     session.execute(
         update(Attachment)
         .where(
             Attachment.tenant_id == scope_of(session).tenant_id,
-            Attachment.subject_id == subject_id,
+            Attachment.subject_id.in_(subject_ids),
             Attachment.erased_at.is_(None),
         )
         .values(content=None, erased_at=now)

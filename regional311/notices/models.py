@@ -68,6 +68,14 @@ class OutboxMessage(Base):
             "recipient",
             postgresql_where=text("channel = 'text' AND state = 'sent'"),
         ),
+        Index(
+            "ix_outbox_messages_kept",
+            "tenant_id",
+            "created_at",
+            postgresql_where=text(
+                "state IN ('sent', 'aside', 'withdrawn', 'gathered') AND recipient <> ''"
+            ),
+        ),
         {"info": TENANT},
     )
 

@@ -562,19 +562,19 @@ def with_fragments(
     return {"message": "", **values, "expected": expected, "link": link}
 
 
-def forget_whom(session: TenantSession, subject_id: UUID) -> None:
-    """Withdraw what has not left about a subject, and keep nowhere to whom it was written."""
-    withdraw(session, subject_id)
+def forget_whom(session: TenantSession, *subject_ids: UUID) -> None:
+    """Withdraw what has not left about subjects, and keep nowhere to whom it was written."""
+    withdraw(session, *subject_ids)
     tenant_id = scope_of(session).tenant_id
     # a stop belongs to one address; its id takes that place
     session.execute(
         update(NoticeStop)
-        .where(NoticeStop.tenant_id == tenant_id, NoticeStop.subject_id == subject_id)
+        .where(NoticeStop.tenant_id == tenant_id, NoticeStop.subject_id.in_(subject_ids))
         .values(address=cast(NoticeStop.id, Text)),
         execution_options={"synchronize_session": False},
     )
     written = select(OutboxMessage.id).where(
-        OutboxMessage.tenant_id == tenant_id, OutboxMessage.subject_id == subject_id
+        OutboxMessage.tenant_id == tenant_id, OutboxMessage.subject_id.in_(subject_ids)
     )
     session.execute(
         update(MailTrouble)
@@ -599,8 +599,8 @@ def day_in(day: date | None, language: str) -> str:
     return "" if day is None else format_date(day, "long", locale=locale)
 
 
-def withdraw(session: TenantSession, subject_id: UUID) -> None:
-    """Withdraw what has not left about a subject, and empty what was written and to whom.
+def withdraw(session: TenantSession, *subject_ids: UUID) -> None:
+    """Withdraw what has not left about subjects, and empty what was written and to whom.
 
     What programs are told by webhook stays: it names nobody, and is not written a second time.
     """
@@ -609,7 +609,7 @@ def withdraw(session: TenantSession, subject_id: UUID) -> None:
         update(OutboxMessage)
         .where(
             OutboxMessage.tenant_id == scope_of(session).tenant_id,
-            OutboxMessage.subject_id == subject_id,
+            OutboxMessage.subject_id.in_(subject_ids),
             OutboxMessage.channel != "webhook",
         )
         .values(

@@ -87,6 +87,7 @@ from regional311.referral.waitlist import tell_position
 from regional311.tenancy.answering import PARTNER
 from regional311.tenancy.jurisdiction import AREA, Located
 from regional311.tenancy.models import IdempotencyKey
+from regional311.tenancy.once import remembered
 
 ASKED_IN_PERSON: Final = ("desk", "web")
 """Sources where a person can be asked: the danger screen and consent must have been."""
@@ -574,7 +575,8 @@ def take_in_many(
 def first_answer(session: TenantSession, intake: Intake) -> Filed | None:
     """Give what was answered when this form was filed first, or nothing.
 
-    Raises :class:`KeyReused` when the key is known with other content.
+    Raises :class:`KeyReused` when the key is known with other content, and
+    :class:`AnswerForgotten` when its answer was erased.
     """
     row = session.execute(
         select(IdempotencyKey.content_digest, IdempotencyKey.answer).where(
@@ -586,6 +588,7 @@ def first_answer(session: TenantSession, intake: Intake) -> Filed | None:
         return None
     if row.content_digest != intake.digest:
         raise KeyReused("This form was filed before with other content.")
+    remembered(row.answer)
     return _filed_from(
         row.answer,
         _token(intake) if row.answer.get("tracked") else "",

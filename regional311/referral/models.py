@@ -586,6 +586,15 @@ class Referral(Base):
             "consent_ended_at",
             postgresql_where=text("consent_ended_at IS NOT NULL AND stop_seen_at IS NULL"),
         ),
+        Index(
+            "ix_referrals_kept",
+            "tenant_id",
+            "sent_at",
+            postgresql_where=text(
+                "state NOT IN ('draft', 'requested', 'accepted', 'in_progress', 'on_hold')"
+                " AND erased_at IS NULL"
+            ),
+        ),
         {"info": TENANT},
     )
 
@@ -646,6 +655,8 @@ class Referral(Base):
     stop_seen_by: Mapped[UUID | None]
     code_hash: Mapped[bytes | None]
     """Digest of the person's code, by which the receiver's desk finds it."""
+    erased_at: Mapped[datetime | None]
+    """When this side's copy of what was shared and its notes were erased, their time being up."""
     version: Mapped[int] = mapped_column(default=1)
 
     __mapper_args__ = {"version_id_col": version, "version_id_generator": lambda v: (v or 0) + 1}

@@ -243,14 +243,14 @@ def thread(session: TenantSession, referral_id: UUID) -> Sequence[Message]:
     return [Message(*row) for row in rows]
 
 
-def erase_messages(session: TenantSession, referral_id: UUID) -> None:
-    """Empty what was written about a referral; that something was written stays known."""
+def erase_messages(session: TenantSession, *referral_ids: UUID) -> None:
+    """Empty what was written about referrals; that something was written stays known."""
     send(session)
     session.execute(
         update(ReferralMessage)
         .where(
             ReferralMessage.tenant_id == scope_of(session).tenant_id,
-            ReferralMessage.referral_id == referral_id,
+            ReferralMessage.referral_id.in_(referral_ids),
         )
         .values(body=None)
         .execution_options(synchronize_session=False)

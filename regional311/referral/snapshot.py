@@ -48,6 +48,7 @@ from regional311.tenancy.jurisdiction import (
     Located,
     geometry_from,
 )
+from regional311.tenancy.retention import keep_days
 
 NOBODY: Final = Scope(UUID(int=0))
 """A scope that owns no row: it sees what is published and nothing else."""
@@ -484,12 +485,9 @@ class Published:
 
     def people_kept_until(self, slug: str, now: datetime) -> datetime | None:
         """Say until when a partner keeps who asked for something now; None: no policy says so."""
-        days = [
-            each["keep_days"]
-            for each in self.policy("retention", self.today(slug, now)).get("retention") or ()
-            if each.get("kind") == "inquirer" and each.get("tenant") in (None, slug)
-        ]
-        return now + timedelta(days=min(days)) if days else None
+        on = self.today(slug, now)
+        days = keep_days(self._policies, "inquirer", slug, on, otherwise=0)
+        return now + timedelta(days=days) if days else None
 
     def policy(self, key: str, on: date) -> Mapping[str, Any]:
         """Give the body of a policy in force on a day; empty when there is none."""

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from regional311.database.ids import new_id
 from regional311.database.session import TenantSession, mark_changed, scope_of
-from regional311.errors import KeyReused
+from regional311.errors import AnswerForgotten, KeyReused
 from regional311.tenancy.models import IdempotencyKey
 
 
@@ -22,7 +22,8 @@ def once(
     """Do something the first time that `key` comes, and give its answer every time.
 
     `content` is what the key stands for, as plain data. A second caller waits for the first; if
-    the first rolls back, the second is the first. Raises `KeyReused` for other content.
+    the first rolls back, the second is the first. Raises `KeyReused` for other content, and
+    `AnswerForgotten` when it came so long ago that its answer was erased.
     """
     tenant_id = scope_of(session).tenant_id
     digest = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
@@ -40,8 +41,7 @@ def once(
         ).one()
         if known.content_digest != digest:
             raise KeyReused("This form was sent already, with other content. Open it again.")
-        answer: dict[str, Any] = known.answer
-        return answer
+        return remembered(known.answer)
     mark_changed(session)
     answer = do()
     session.execute(
@@ -50,4 +50,11 @@ def once(
         .values(answer=answer)
         .execution_options(synchronize_session=False)
     )
+    return answer
+
+
+def remembered(answer: dict[str, Any]) -> dict[str, Any]:
+    """Give a first answer again; raises `AnswerForgotten` once it was erased."""
+    if answer.get("erased"):
+        raise AnswerForgotten("This was sent long ago, and was done then. Open the form again.")
     return answer
