@@ -73,7 +73,9 @@ def erase_contacts(session: TenantSession, ids: Sequence[UUID], now: datetime) -
         told=None,
     )
     _set(session, EmergencyEntry, EmergencyEntry.contact_id.in_(ids), note=None)
-    _set(session, FollowedRequest, FollowedRequest.contact_id.in_(ids), public_message=None)
+    followed = _ids(session, FollowedRequest, FollowedRequest.contact_id.in_(ids))
+    _set(session, FollowedRequest, FollowedRequest.id.in_(followed), public_message=None)
+    erase_envelopes(session, *followed)
     _set(session, Call, Call.contact_id.in_(ids), caller=None)
     _set(
         session,

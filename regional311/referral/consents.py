@@ -220,7 +220,7 @@ def _end(
             ).scalars()
         )
         for request_id in requests:
-            _erase_request(session, request_id, fields, now=now)
+            erase_request(session, request_id, fields, now=now)
     rung = handovers.forget(session, consent_id, why=why, now=now)
     return len(referrals) + len(requests) + rung
 
@@ -309,7 +309,7 @@ def _forget(session: TenantSession, referral_id: UUID, now: datetime, **values: 
     _record(session, "referral:erase", referral_id, now)
 
 
-def _erase_request(
+def erase_request(
     session: TenantSession, request_id: UUID, fields: tuple[str, ...], *, now: datetime
 ) -> None:
     """Forget who asked for a request, and what they said; the work itself stays."""
