@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import case, func, or_, select
 
 from regional311.audit.service import record
 from regional311.chargeback.models import StatementItem
@@ -51,10 +51,10 @@ class StillOpen(Conflict):
     """Something of the person is open: `what` names each by kind and number."""
 
     def __init__(self, what: Sequence[Open]) -> None:
+        named = ", ".join(each.number for each in what if each.number)
         super().__init__(
-            "Something is still open, and needs to know whose it is: "
-            + ", ".join(each.number for each in what)
-            + ". Close it first."
+            f"Something is still open, and needs to know whose it is: {named or 'confidential'}."
+            " Close it first."
         )
         self.what = tuple(what)
 
@@ -65,7 +65,10 @@ class ErasedAlready(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """What is open: its kind (contact, request, referral, ...) and its number."""
+    """What is open: its kind (contact, request, referral, ...) and its number.
+
+    The number of what is confidential is empty: who erases need not be who may see it.
+    """
 
     kind: str
     number: str
@@ -98,7 +101,7 @@ def find(session: TenantSession, number: str) -> Person:
     """
     send(session)
     me = scope_of(session).tenant_id
-    contacts, inquirers, requests, received = _begin(session, me, _number(number))
+    contacts, inquirers, requests, received = _begin(session, me, number_from(number))
     inquirers |= _of(session, Contact.inquirer_id, Contact.id.in_(contacts))
     contacts |= _of(session, Contact.id, Contact.inquirer_id.in_(inquirers))
     requests |= _of(
@@ -109,7 +112,7 @@ def find(session: TenantSession, number: str) -> Person:
     all_referrals = received | _of(session, Referral.id, Referral.contact_id.in_(contacts))
     threads = _of(session, Thread.id, Thread.contact_id.in_(contacts))
     return Person(
-        number=_number(number),
+        number=number_from(number),
         inquirers=_kept(session, Inquirer, inquirers),
         contacts=_kept(session, Contact, contacts),
         requests=_kept(session, ServiceRequest, requests),
@@ -125,11 +128,12 @@ def still_open(session: TenantSession, person: Person) -> list[Open]:
 
     def of(kind: str, model: Any, number: Any, *conditions: Any) -> list[Open]:
         found = session.scalars(
-            select(number).where(model.tenant_id == me, *conditions).order_by(number).distinct()
+            select(number).where(model.tenant_id == me, *conditions).order_by(model.id)
         )
         return [Open(kind, str(each)) for each in found]
 
     mine = ServiceRequest.id.in_(requests)
+    shown = case((ServiceRequest.confidential, ""), else_=ServiceRequest.public_id)
     return [
         *of(
             "contact",
@@ -141,7 +145,7 @@ def still_open(session: TenantSession, person: Person) -> list[Open]:
         *of(
             "request",
             ServiceRequest,
-            ServiceRequest.public_id,
+            shown,
             mine,
             ServiceRequest.state.not_in(lifecycle.CLOSED),
         ),
@@ -155,7 +159,7 @@ def still_open(session: TenantSession, person: Person) -> list[Open]:
         *of(
             "request",
             ServiceRequest,
-            ServiceRequest.public_id,
+            shown,
             ServiceRequest.state.not_in(lifecycle.CLOSED),
             ServiceRequest.id.in_(
                 select(ServiceRequest.merged_into_id).where(ServiceRequest.tenant_id == me, mine)
@@ -253,7 +257,11 @@ def erase_person(
     return found.records
 
 
-def _number(number: str) -> str:
+def number_from(number: str) -> str:
+    """Give the number of a contact, request or referral that was typed, as it is written.
+
+    Raises :class:`InvalidInput`.
+    """
     for prefix in ("C", "R", "F"):
         found = parse_public_id(number[:40], prefix)
         if found is not None:

@@ -80,6 +80,8 @@ class Permissions(StrEnum):
     PEOPLE_GRANT = "people:grant"
     SETTINGS_READ = "settings:read"
     SETTINGS_EDIT = "settings:edit"
+    RETENTION_RUN = "retention:run"
+    """Erase everything of one person who asks for it."""
     AUDIT_READ = "audit:read"
 
 
@@ -200,6 +202,7 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[Permissions]] = {
             P.PEOPLE_GRANT,
             P.SETTINGS_READ,
             P.SETTINGS_EDIT,
+            P.RETENTION_RUN,
             P.AUDIT_READ,
             P.EMERGENCY_READ,
             P.EMERGENCY_RUN,

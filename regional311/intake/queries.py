@@ -264,6 +264,8 @@ class Tracked:
     updated_at: datetime
     merged: str | None
     """Number of the request that says the same and goes on, of which the rest is told."""
+    erased_at: datetime | None = None
+    """When what was told of it was erased: there is nothing to show any more."""
 
 
 def _of(model: Any, row: type) -> list[Any]:
@@ -817,6 +819,7 @@ def tracked(session: Session, request_id: UUID) -> Tracked | None:
             ServiceRequest.opened_at,
             *told,
             kept.public_id,
+            ServiceRequest.erased_at,
         )
         .outerjoin(
             kept,
@@ -852,6 +855,9 @@ def tracked(session: Session, request_id: UUID) -> Tracked | None:
         FollowedRequest.public_message,
         FollowedRequest.updated_at,
         literal(None),
+        select(Contact.erased_at)
+        .where(Contact.tenant_id == tenant_id, Contact.id == FollowedRequest.contact_id)
+        .scalar_subquery(),
     ).where(
         FollowedRequest.tenant_id == tenant_id,
         FollowedRequest.id == request_id,

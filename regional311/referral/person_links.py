@@ -30,6 +30,7 @@ from regional311.database.session import TenantSession, acting_for, mark_changed
 from regional311.errors import InvalidInput, NotFound
 from regional311.identity.models import PersonCode
 from regional311.identity.passwords import hash_password, password_matches
+from regional311.intake.models import Contact
 from regional311.intake.service import NO_FOLLOWERS, Followers
 from regional311.referral import lifecycle
 from regional311.referral.models import PersonLink, Referral
@@ -203,6 +204,16 @@ def running(session: TenantSession, code: str, *, now: datetime) -> PersonLink |
             PersonLink.expires_at > now,
         )
     ).scalar_one_or_none()
+
+
+def was_erased(session: TenantSession, contact_id: UUID) -> bool:
+    """Whether what was known of a contact's person is not kept any more. One statement."""
+    found = session.execute(
+        select(Contact.erased_at).where(
+            Contact.tenant_id == scope_of(session).tenant_id, Contact.id == contact_id
+        )
+    ).scalar_one_or_none()
+    return found is not None
 
 
 def referral_of_code(session: TenantSession, code: str) -> str | None:

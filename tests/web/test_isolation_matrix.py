@@ -749,6 +749,9 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("PersonRecord", "languages", "POST"): ("people/{person}/languages", "administrator"),
     ("Settings", "", "GET"): ("settings", "administrator auditor"),
     ("Settings", "loop", "GET"): ("settings/loop", "administrator"),
+    ("Settings", "retention", "GET"): ("settings/retention", "administrator auditor"),
+    ("Settings", "erase-person", "GET"): ("settings/erase-person", "administrator"),
+    ("Settings", "erase-person", "POST"): ("settings/erase-person", "administrator"),
     ("Settings", "loop", "POST"): ("settings/loop", "administrator"),
     ("Audit", "", "GET"): ("audit", "supervisor administrator auditor"),
 }

@@ -20,6 +20,7 @@ from regional311.referral.queries import consents_of_contact, referrals_of_conta
 from regional311.referral.snapshot import calendar_of
 from regional311.web.i18n import _, page_language, translated
 from regional311.web.opening import opening
+from regional311.web.removed import removed
 from regional311.web.spoken import own_language, spoken_service
 from regional311.web.telling import Telling, call_link, telling
 from regional311.web.tree import Mine, PersonPage
@@ -95,7 +96,9 @@ def enter(context: Mine, request: Any) -> Any:
     renderer="public/mine.jinja2",
 )
 def page(context: PersonPage, request: Any) -> dict[str, Any]:
-    """What was asked for the person, and what they can do."""
+    """What was asked for the person, and what they can do; or that it was erased."""
+    if person_links.was_erased(request.dbsession, context.contact_id):
+        return removed(request, context.partner.slug)
     return _page(context, request)
 
 

@@ -28,6 +28,7 @@ from regional311.web.forms import (
     make_form,
 )
 from regional311.web.i18n import _
+from regional311.web.removed import removed
 from regional311.web.representations import file_response
 from regional311.web.searching import danger_in, log_danger
 from regional311.web.telling import telling
@@ -104,8 +105,14 @@ def _form(context: TrackedRequest, request: Any, name: str) -> Form:
     renderer="public/tracked.jinja2",
 )
 def tracked(context: TrackedRequest, request: Any) -> dict[str, Any]:
-    """What the holder of a link may know and do: status, expected day, words; nobody's name."""
-    return _page(context, request, _tracked(context, request))
+    """What the holder of a link may know and do: status, expected day, words; nobody's name.
+
+    Of what was erased it says that, and nothing else.
+    """
+    found = _tracked(context, request)
+    if found.erased_at is not None:
+        return removed(request, context.partner.slug)
+    return _page(context, request, found)
 
 
 def _page(
@@ -222,7 +229,7 @@ def send(context: TrackedRequest, request: Any) -> Any:
     """Add words to a request, open it again, or say whether it helped."""
     name = request.view_name
     found = _tracked(context, request)
-    if context.me_too_id is not None or found.merged is not None:
+    if context.me_too_id is not None or found.merged is not None or found.erased_at is not None:
         raise HTTPNotFound
     form = _form(context, request, name)
     session, now = request.dbsession, request.now
