@@ -59,6 +59,10 @@ class AnswerForgotten(Conflict):
     """The same idempotency key came so late that what it was answered is not kept any more."""
 
 
+class RecordErased(Conflict):
+    """What was personal in the record was erased; it cannot be worked on any more."""
+
+
 class Stale(Conflict):
     """Somebody else saved first.
 

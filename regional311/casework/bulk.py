@@ -24,7 +24,7 @@ from regional311.casework.models import BulkChange, BulkRow
 from regional311.casework.prepared_texts import person_languages
 from regional311.casework.tags import add_tag, remove_tag, tag_of
 from regional311.database.ids import new_id
-from regional311.database.locking import locked
+from regional311.database.locking import locked_kept
 from regional311.database.rows import new_row, put, send
 from regional311.database.session import Scope, TenantSession, mark_changed, scope_of, session_scope
 from regional311.errors import Conflict, DomainError, InvalidInput, NotFound
@@ -300,7 +300,7 @@ def _change(
     followers: Followers,
     closing: Closing | None,
 ) -> dict[str, Any]:
-    request = locked(session, ServiceRequest, request_id, None, {}, "request")
+    request = locked_kept(session, ServiceRequest, request_id, None, {}, "request")
     before, version = as_it_was(request), request.version
     known: dict[str, Any] = {"now": now, "request_id": request_id, "version": version}
     match wanted.action:

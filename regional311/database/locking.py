@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from regional311.database.base import Base
 from regional311.database.session import scope_of
-from regional311.errors import NotFound, Stale
+from regional311.errors import NotFound, RecordErased, Stale
 
 Versioned = TypeVar("Versioned", bound=Base)
 
@@ -48,3 +48,24 @@ def locked(
         )
     found: Versioned = row
     return found
+
+
+def locked_kept(
+    session: Session,
+    model: type[Versioned],
+    row_id: UUID,
+    version: int | None,
+    submitted: dict[str, Any],
+    called: str,
+) -> Versioned:
+    """Return what `locked` does, of a record whose personal values are still kept.
+
+    What was erased stays so: nobody works on it or adds words that would be kept for ever. Raises
+    `RecordErased`, and what `locked` raises.
+    """
+    row = locked(session, model, row_id, version, submitted, called)
+    if row.erased_at is not None:  # type: ignore[attr-defined]
+        raise RecordErased(
+            f"What was personal in this {called} was erased: nothing can be added to it any more."
+        )
+    return row

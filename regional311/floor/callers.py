@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy import or_, select
 
 from regional311.audit.service import record
-from regional311.database.locking import locked
+from regional311.database.locking import locked_kept
 from regional311.database.session import TenantSession, scope_of
 from regional311.errors import Conflict, InvalidInput, NotFound
 from regional311.floor.watching import is_confidential
@@ -191,7 +191,7 @@ def say_who(
     Raises `HasCaller` once something was filed, `NotFound` for somebody who is not there.
     """
     me = scope_of(session).tenant_id
-    contact = locked(session, Contact, contact_id, None, {}, "contact")
+    contact = locked_kept(session, Contact, contact_id, None, {}, "contact")
     filed = session.execute(
         select(Need.id).where(Need.tenant_id == me, Need.contact_id == contact_id).limit(1)
     ).first()

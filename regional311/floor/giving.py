@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 
 from regional311.audit.models import AuditEvent
 from regional311.audit.service import record
-from regional311.database.locking import locked
+from regional311.database.locking import locked, locked_kept
 from regional311.database.session import TenantSession, scope_of
 from regional311.errors import InvalidInput
 from regional311.floor.telling import tell_person
@@ -79,7 +79,7 @@ def give_contact(
     """
     if to not in colleagues:
         raise InvalidInput("Choose one of those listed.", field="to")
-    contact = locked(session, Contact, contact_id, None, {}, "contact")
+    contact = locked_kept(session, Contact, contact_id, None, {}, "contact")
     if contact.ended_at is not None:
         raise ContactEnded("This contact has ended already.")
     before = contact.specialist_id
@@ -122,7 +122,7 @@ def say_gone(
     session: TenantSession, contact_id: UUID, version: int, *, gone: bool, now: datetime
 ) -> None:
     """Say that the person is gone and the wrap-up begins; or that they are still there."""
-    contact = locked(session, Contact, contact_id, version, {}, "contact")
+    contact = locked_kept(session, Contact, contact_id, version, {}, "contact")
     if contact.ended_at is not None:
         raise ContactEnded("This contact has ended already.")
     if (contact.gone_at is not None) == gone:

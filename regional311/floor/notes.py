@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import exists, or_, select, update
 
 from regional311.audit.service import record
 from regional311.database.ids import new_id
@@ -22,6 +22,7 @@ from regional311.floor.models import InternalNote
 from regional311.floor.telling import tell_person
 from regional311.identity.models import Membership
 from regional311.inbox.models import Thread
+from regional311.intake.models import Contact
 from regional311.notices.service import outbox_row
 from regional311.referral.models import Referral
 
@@ -94,16 +95,23 @@ def write_note(
 def forget(session: TenantSession, now: datetime) -> int:
     """Empty notes on what was forgotten, or whose consent has ended; give how many."""
     tenant_id = scope_of(session).tenant_id
-    threads = select(Thread.id).where(Thread.tenant_id == tenant_id, Thread.erased_at <= now)
-    referrals = select(Referral.id).where(
-        Referral.tenant_id == tenant_id, Referral.consent_ended_at <= now
+    subject = InternalNote.subject_id
+    gone = (
+        (Thread, Thread.erased_at <= now),
+        (Contact, Contact.erased_at <= now),
+        (Referral, or_(Referral.consent_ended_at <= now, Referral.erased_at <= now)),
     )
     done = session.execute(
         update(InternalNote)
         .where(
             InternalNote.tenant_id == tenant_id,
             InternalNote.text != "",
-            InternalNote.subject_id.in_(threads) | InternalNote.subject_id.in_(referrals),
+            or_(
+                *(
+                    exists().where(of.tenant_id == tenant_id, of.id == subject, condition)
+                    for of, condition in gone
+                )
+            ),
         )
         .values(text="")
         .returning(InternalNote.id)

@@ -139,6 +139,8 @@ def note_undelivered(session: TenantSession, thread_id: UUID, *, now: datetime) 
 def came_back(session: TenantSession, thread_id: UUID, *, now: datetime) -> bool:
     """Bring a thread back to the inbox whose answer did not arrive; False when it is no thread.
 
+    One that was forgotten stays so.
+
     Whoever answered has it again, and one that was done is new: they see by where it lies that the
     person heard nothing. For a report of the telephone company, a bounce, or a mail server that
     refuses for good. Doing it twice changes nothing more than the moment.
@@ -146,7 +148,11 @@ def came_back(session: TenantSession, thread_id: UUID, *, now: datetime) -> bool
     send(session)
     found = session.execute(
         update(Thread)
-        .where(Thread.tenant_id == scope_of(session).tenant_id, Thread.id == thread_id)
+        .where(
+            Thread.tenant_id == scope_of(session).tenant_id,
+            Thread.id == thread_id,
+            Thread.erased_at.is_(None),
+        )
         .values(as_it_comes_back(now, now))
         .returning(Thread.id)
         .execution_options(synchronize_session=False)

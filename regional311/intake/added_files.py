@@ -18,7 +18,7 @@ from sqlalchemy import select, update
 
 from regional311.audit.models import AuditEvent
 from regional311.audit.service import audit_row, record
-from regional311.database.locking import locked
+from regional311.database.locking import locked_kept
 from regional311.database.rows import put, send
 from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.errors import Conflict, InvalidInput, NotFound
@@ -65,7 +65,7 @@ def add_file(
     handed on.
     """
     _known(audience)
-    request = locked(session, ServiceRequest, request_id, None, {}, "request")
+    request = locked_kept(session, ServiceRequest, request_id, None, {}, "request")
     if request.handed_to_id is not None:
         raise lifecycle.StepNotAllowed("It was handed on; who has it now adds files to it.")
     digests = _digests(session, PREFIX, request_id)
@@ -148,7 +148,7 @@ def show_file(
     Raises `NotFound` and `InvalidInput`.
     """
     _known(audience)
-    request = locked(session, ServiceRequest, request_id, None, {}, "request")
+    request = locked_kept(session, ServiceRequest, request_id, None, {}, "request")
     send(session)
     row = session.execute(
         select(Attachment.id, Attachment.audience, Attachment.question).where(

@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 
 from regional311.audit.service import record
 from regional311.database.ids import new_id
-from regional311.database.locking import locked
+from regional311.database.locking import locked_kept
 from regional311.database.rows import new_row, put
 from regional311.database.session import TenantSession, acting_for
 from regional311.errors import Conflict, InvalidInput
@@ -67,7 +67,7 @@ def add_words(
     """
     words = None if file is not None and not (text or "").strip() else _words(text or "")
     with acting_for(session, owner_id):
-        request = locked(session, ServiceRequest, request_id, None, {}, "request")
+        request = locked_kept(session, ServiceRequest, request_id, None, {}, "request")
         if _heard(session, request, words, file, now) and request.state == "waiting_person":
             change_request(
                 session,
@@ -96,7 +96,7 @@ def reopen(
     """
     text = _words(text)
     with acting_for(session, owner_id):
-        request = locked(session, ServiceRequest, request_id, None, {}, "request")
+        request = locked_kept(session, ServiceRequest, request_id, None, {}, "request")
         if not can_reopen(request.state, request.closed_at, now):
             raise TooLate(
                 f"A request can be opened again within {lifecycle.REOPEN_DAYS} days after it"
@@ -131,7 +131,7 @@ def rate(
         raise InvalidInput("Say whether it helped.", field="helped")
     words = _words(text) if text and text.strip() else None
     with acting_for(session, owner_id):
-        request = locked(session, ServiceRequest, request_id, None, {}, "request")
+        request = locked_kept(session, ServiceRequest, request_id, None, {}, "request")
         if request.state != "closed":
             raise TooLate("It is still being worked on.", field="helped")
         request.helped, request.helped_words, request.helped_at = helped, words, now

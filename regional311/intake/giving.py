@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from regional311.database.locking import locked
+from regional311.database.locking import locked_kept
 from regional311.database.session import TenantSession
 from regional311.intake import lifecycle
 from regional311.intake.models import ServiceRequest
@@ -47,7 +47,7 @@ def give(
     Raises `StepNotAllowed` for one that has ended, `NotFound` and `Stale`.
     """
     given = {"queue": team, "assignee_id": person_id, "priority": priority}
-    request = locked(session, ServiceRequest, request_id, version, given, "request")
+    request = locked_kept(session, ServiceRequest, request_id, version, given, "request")
     state, had, team_before = request.state, request.assignee_id, request.queue
     if state not in lifecycle.OPEN:
         raise lifecycle.StepNotAllowed("It has ended; nobody works it.", field="state")

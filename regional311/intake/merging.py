@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import func, or_, select, update
 
-from regional311.database.locking import locked
+from regional311.database.locking import locked_kept
 from regional311.database.rows import send
 from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.errors import Conflict, InvalidInput
@@ -62,7 +62,7 @@ def merge(
         raise CannotMerge("A request cannot be merged into itself.", field="into")
     # always in the same order, so that two who merge the other way round do not block each other
     rows = {
-        each: locked(session, ServiceRequest, each, None, {}, "request")
+        each: locked_kept(session, ServiceRequest, each, None, {}, "request")
         for each in sorted((kept_id, request_id))
     }
     kept, merged = rows[kept_id], rows[request_id]
@@ -114,7 +114,7 @@ def take_out(
 
     Raises `NotMerged`, `NotFound` and `Stale`.
     """
-    request = locked(session, ServiceRequest, request_id, version, {}, "request")
+    request = locked_kept(session, ServiceRequest, request_id, version, {}, "request")
     kept_id = request.merged_into_id
     if kept_id is None:
         raise NotMerged("This request is not merged into another one.")

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from regional311.audit.service import audit_row, record
 from regional311.database.ids import new_id, public_id
-from regional311.database.locking import locked
+from regional311.database.locking import locked_kept
 from regional311.database.rows import new_row, put, send
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
 from regional311.errors import Conflict, InvalidInput, NotFound
@@ -289,7 +289,7 @@ def open_contact_again(
 
     Work that was corrected meanwhile is taken back as it is recorded now.
     """
-    contact = locked(session, Contact, contact_id, None, {}, "contact")
+    contact = locked_kept(session, Contact, contact_id, None, {}, "contact")
     if contact.ended_at is None:
         return
     contact.ended_at = contact.disposition = contact.gone_at = None
@@ -1059,13 +1059,13 @@ def _write(
 def _contact(
     session: Session, contact_id: UUID, version: int, submitted: dict[str, Any]
 ) -> Contact:
-    return locked(session, Contact, contact_id, version, submitted, "contact")
+    return locked_kept(session, Contact, contact_id, version, submitted, "contact")
 
 
 def _request(
     session: Session, request_id: UUID, version: int | None, submitted: dict[str, Any]
 ) -> ServiceRequest:
-    return locked(session, ServiceRequest, request_id, version, submitted, "request")
+    return locked_kept(session, ServiceRequest, request_id, version, submitted, "request")
 
 
 def _among(value: str | None, allowed: tuple[str, ...], field: str, message: str) -> None:

@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy import select, update
 
 from regional311.audit.service import record
-from regional311.database.locking import locked
+from regional311.database.locking import locked_kept
 from regional311.database.rows import put, send
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
 from regional311.intake import lifecycle, links, me_too
@@ -80,7 +80,7 @@ def put_back(
     `changed_at` is when that was: letters of that moment that have not left are withdrawn, and who
     has had one is told that it was taken back. Raises `Stale` when somebody has changed it since.
     """
-    request = locked(session, ServiceRequest, request_id, version, dict(before), "request")
+    request = locked_kept(session, ServiceRequest, request_id, version, dict(before), "request")
     was = request.state
     for name in _PLAIN:
         setattr(request, name, before[name])

@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import insert
 from regional311.audit.service import audit_row, record
 from regional311.catalog.directory import Service
 from regional311.database.ids import new_id
-from regional311.database.locking import locked
+from regional311.database.locking import locked_kept
 from regional311.database.rows import new_row, put, send
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
 from regional311.errors import Conflict, InvalidInput
@@ -237,7 +237,7 @@ def send_back(
 
 
 def _held(session: TenantSession, request_id: UUID, version: int, words: str) -> ServiceRequest:
-    request = locked(session, ServiceRequest, request_id, version, {}, "request")
+    request = locked_kept(session, ServiceRequest, request_id, version, {}, "request")
     if request.state in lifecycle.CLOSED:
         raise CannotHandOn("It has ended, so it is handed on to nobody.")
     if not lifecycle.says_enough(words) or len(words) > LONGEST:
@@ -608,5 +608,5 @@ def _say(
 ) -> None:
     """Tell everybody who follows it who has it now, in the new owner's name."""
     with acting_for(session, owner_id):
-        request = locked(session, ServiceRequest, request_id, None, {}, "request")
+        request = locked_kept(session, ServiceRequest, request_id, None, {}, "request")
         tell_followers(session, request, now, message, followers)

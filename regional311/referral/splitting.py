@@ -15,7 +15,7 @@ from uuid import UUID
 
 from regional311.catalog.directory import Service
 from regional311.database.ids import new_id, public_id
-from regional311.database.locking import locked
+from regional311.database.locking import locked_kept
 from regional311.database.rows import new_row, put
 from regional311.database.session import TenantSession, acting_for, scope_of
 from regional311.errors import InvalidInput
@@ -75,7 +75,7 @@ def split(
     Raises :class:`CannotSplit`, :class:`NotAccepted` when a partner does not take it, `NotFound`,
     `Stale` and the errors of :mod:`regional311.intake.links`.
     """
-    whole = locked(session, ServiceRequest, request_id, version, {}, "request")
+    whole = locked_kept(session, ServiceRequest, request_id, version, {}, "request")
     if whole.state in lifecycle.CLOSED:
         raise CannotSplit("A request that has ended is not split.")
     if not parts or len(parts) > MOST:

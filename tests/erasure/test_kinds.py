@@ -20,10 +20,13 @@ from regional311.database.session import Scope, acting_for, scope_of, session_sc
 from regional311.erasure import due
 from regional311.erasure.kinds import KINDS
 from regional311.erasure.models import Erasure
-from regional311.errors import AnswerForgotten
+from regional311.errors import AnswerForgotten, RecordErased
 from regional311.exchange.models import Envelope
+from regional311.floor import notes
 from regional311.floor.models import InternalNote
-from regional311.intake import service
+from regional311.inbox.models import Thread
+from regional311.inbox.working import came_back
+from regional311.intake import from_person, service
 from regional311.intake.models import (
     Attachment,
     Contact,
@@ -588,3 +591,68 @@ def test_a_partners_own_period_takes_the_place_of_everybodys(region):
     ]
     assert own.people_kept_until("city", NOW) == NOW + timedelta(days=900)
     assert own.people_kept_until("county", NOW) == NOW + timedelta(days=365)
+
+
+# --- what was erased stays so ---------------------------------------------------------------------
+
+
+def test_nothing_is_added_to_what_was_erased(city, region):
+    filed = file(city, region)
+    close(city, filed)
+    kept(city)
+    (request,) = rows(city, ServiceRequest)
+    (contact,) = rows(city, Contact)
+    with pytest.raises(RecordErased, match="request was erased"):
+        service.add_note(city, now=YEARS, request_id=request.id, text="Ms Canary called")
+    with pytest.raises(RecordErased):
+        service.change_request(
+            city, now=YEARS, request_id=request.id, version=request.version, to="in_progress"
+        )
+    with pytest.raises(RecordErased, match="contact was erased"):
+        service.update_contact(
+            city, now=YEARS, contact_id=contact.id, version=contact.version, note="Ms Canary"
+        )
+    with pytest.raises(RecordErased):
+        from_person.rate(
+            city,
+            owner_id=scope_of(city).tenant_id,
+            request_id=request.id,
+            helped="no",
+            text="Canary",
+            now=YEARS,
+        )
+    assert canaries(city) == []
+
+
+def test_a_note_of_colleagues_on_what_was_erased_goes_again(city, region):
+    filed = file(city, region)
+    close(city, filed)
+    kept(city)
+    notes.write_note(
+        city, subject_kind="contact", subject_id=filed.contact_id, text="canary", now=YEARS
+    )
+    assert notes.forget(city, YEARS) == 1
+    assert canaries(city) == []
+
+
+def test_a_letter_that_did_not_arrive_brings_nothing_back_that_was_forgotten(city):
+    thread_id = new_id()
+    put(
+        city,
+        new_row(
+            Thread,
+            tenant_id=scope_of(city).tenant_id,
+            id=thread_id,
+            public_id="T-1",
+            channel="email",
+            line_key="email",
+            state="done",
+            began_at=NOW,
+            waiting_since=NOW,
+            last_at=NOW,
+            done_at=NOW,
+            erased_at=NOW,
+        ),
+    )
+    assert came_back(city, thread_id, now=LATER) is False
+    assert rows(city, Thread)[0].state == "done"

@@ -74,6 +74,7 @@ def test_a_person_is_erased_after_a_second_confirmation(testapp, sign_in, link):
     kept = worker.get(f"/{CITY}/requests/{number}")
     assert "Canary" not in kept
     assert "Erased, but for what is counted" in kept
+    assert "What was personal here was erased" in kept
     again = form.submit("submit").follow()
     assert "Nothing of this person is left" in again
     assert "Nothing of this person is left" in admin.get(PAGE, {"number": number})
