@@ -20,6 +20,8 @@ class Permissions(StrEnum):
     CONTACT_EDIT = "contact:edit"
     INQUIRER_READ = "inquirer:read"
     """Who asked, in whose words, and where: without it a contact shows facts and codes only."""
+    INQUIRER_ISSUE = "inquirer:issue"
+    """Give a person who asks everything that is known of them, what is confidential, too."""
     FLOOR_RUN = "floor:run"
     """See who is on what and who waits; look along, take contacts over, give work to others."""
     EMERGENCY_READ = "emergency:read"
@@ -124,6 +126,7 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[Permissions]] = {
     | {
         P.SERVICE_WORK,
         P.REQUEST_WORK,
+        P.INQUIRER_ISSUE,
         P.REFERRAL_ACCEPT,
         P.PEOPLE_READ,
         P.AUDIT_READ,

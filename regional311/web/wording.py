@@ -273,6 +273,7 @@ ACTIONS: Final[Mapping[str, Any]] = {
     "hook:revoke": _("Secret for texts or calls revoked"),
     "client:hook": _("Webhook of a program set"),
     "client:hook_end": _("Webhook of a program ended"),
+    "person:give": _("Everything known given to the person"),
     "person:erase": _("Person erased, as they asked"),
     "contact:forget": _("Erased, but for what is counted"),
     "inquirer:forget": _("Who asked was erased"),

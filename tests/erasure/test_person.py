@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,11 +12,13 @@ from regional311.audit.models import AuditEvent
 from regional311.database.ids import new_id, public_id
 from regional311.database.rows import new_row, put
 from regional311.database.session import acting_for, scope_of
+from regional311.erasure.known import known_of
 from regional311.erasure.models import Erasure
 from regional311.erasure.person import ErasedAlready, StillOpen, erase_person, find
 from regional311.errors import InvalidInput, NotFound
 from regional311.exchange.models import Envelope
 from regional311.inbox.models import Thread, ThreadMessage
+from regional311.intake import service
 from regional311.intake.models import Contact, Inquirer, ServiceRequest
 from regional311.notices.models import MailTrouble, NoticeStop, OutboxMessage
 from regional311.referral.filing import Place
@@ -35,6 +38,7 @@ from tests.erasure.test_kinds import (
 from tests.little_region import IDS, ON_BRIDGE
 
 NEXT = LATER + timedelta(days=1)
+OTHER = replace(DANA, name="Otto Other", phone=None, email="otto@other.example")
 
 
 def erase(city, filed, reason="asked"):
@@ -234,3 +238,35 @@ def test_messages_that_wait_are_not_sent(city, region):
         select(OutboxMessage.state).where(OutboxMessage.subject_id == filed.request_id)
     )
     assert set(states) <= {"withdrawn", "sent"}
+
+
+def test_a_person_is_given_what_is_known_of_them_and_nothing_of_others(city, region):
+    mine, other = file(city, region), file(city, region, asker=OTHER, description="not mine")
+    sent(city)
+    service.add_note(city, now=LATER, request_id=mine.request_id, text="for colleagues only")
+    service.add_note(
+        city, now=LATER, request_id=mine.request_id, text="We come on Monday.", internal=False
+    )
+    found = known_of(city, number=mine.request_public_id, now=NEXT)
+    assert [each["name"] for each in found["people"]] == ["Dana Canary"]
+    assert [each["public_id"] for each in found["contacts"]] == [mine.contact_public_id]
+    (request,) = found["requests"]
+    assert request["description"] == "A canary fell into the hole"
+    assert [each["text"] for each in found["words_about_requests"]] == ["We come on Monday."]
+    assert {each["recipient"] for each in found["messages"]} == {"dana@canary.example"}
+    said = str(found)
+    assert not any(each in said for each in ("not mine", "Otto", "for colleagues only"))
+    assert str(other.contact_public_id) not in said
+    (trail,) = rows(city, AuditEvent, AuditEvent.action == "person:give")
+    assert trail.detail == {"records": 3}
+
+
+def test_a_person_is_given_what_was_shared_and_written(city, region):
+    filed = refer(city, region)
+    thread(city, filed, state="done", done_at=LATER)
+    found = known_of(city, number=filed.contact_public_id, now=NEXT)
+    (referral,) = found["referrals"]
+    assert referral["shared"]["name"] == "Dana Canary"
+    (consent,) = found["consents"]
+    assert "phone" in consent["fields"]
+    assert [each["text"] for each in found["conversations"]] == ["Canary speaking"]

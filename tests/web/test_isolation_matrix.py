@@ -226,6 +226,7 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("Contacts", "", "GET"): ("contacts", CONTACTS),
     ("ContactRecord", "", "GET"): ("contacts/{contact}", CONTACTS),
     ("ContactRecord", "danger", "POST"): ("contacts/{contact}/danger", TAKES),
+    ("ContactRecord", "all-known", "POST"): ("contacts/{contact}/all-known", "supervisor"),
     ("ContactRecord", "guide", "GET"): ("contacts/{contact}/guide?walk={script}", TAKES),
     ("ContactRecord", "guide", "POST"): ("contacts/{contact}/guide", TAKES),
     ("ContactRecord", "need", "POST"): ("contacts/{contact}/need", TAKES),

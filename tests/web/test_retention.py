@@ -160,3 +160,23 @@ def test_the_code_of_a_person_says_that_it_was_removed(
     with session_scope(web_engine, Scope(city)) as session:
         erase_person(session, now=clock.now, number=public_id, reason="asked")
     assert REMOVED in testapp.get(f"/mine/{code}")
+
+
+def test_a_supervisor_saves_what_is_known_of_a_person(testapp, sign_in, link, web_engine, people):
+    number = number_of(testapp, link)
+    with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
+        contact = session.scalar(
+            text(
+                "SELECT c.public_id FROM contacts c JOIN service_requests r"
+                " ON r.tenant_id = c.tenant_id AND r.contact_id = c.id WHERE r.public_id = :number"
+            ),
+            {"number": number},
+        )
+    where = f"/{CITY}/contacts/{contact}/consents"
+    page = sign_in("supervisor", CITY).get(where)
+    form = next(each for each in page.forms.values() if each.action.endswith("/all-known"))
+    saved = form.submit()
+    assert saved.content_disposition == f'attachment; filename="{contact}.json"'
+    assert saved.json["people"][0]["name"] == "Dana Canary"
+    assert saved.json["requests"][0]["public_id"] == number
+    assert "/all-known" not in sign_in("specialist", CITY).get(where)

@@ -9,6 +9,7 @@ from uuid import UUID
 from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.view import view_config
 
+from regional311.erasure.known import known_of
 from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
 from regional311.intake import queries as intake
@@ -18,6 +19,7 @@ from regional311.referral.loop import loop_of, working_days_after
 from regional311.referral.queries import consents_of_contact, links_of_contact, referrals_of_contact
 from regional311.web.i18n import _
 from regional311.web.loop_wording import FOLLOW_UP_STATES, STOP_REASONS
+from regional311.web.representations import json_response
 from regional311.web.ringing import STATES as HANDOVER_STATES
 from regional311.web.telling import telling
 from regional311.web.tree import ContactRecord
@@ -131,12 +133,31 @@ def listed(context: ContactRecord, request: Any) -> dict[str, Any]:
         ],
         "today": tell.today,
         "agreed": person is not None and person.may_follow_up,
+        "may_give": bool(request.has_permission(P.INQUIRER_ISSUE, context)),
     }
 
 
 def _back(context: ContactRecord, request: Any, where: str = "") -> HTTPSeeOther:
     here = request.resource_path(context).rstrip("/")
     return HTTPSeeOther(location=f"{here}/consents{where}")
+
+
+@view_config(
+    context=ContactRecord, name="all-known", permission=P.INQUIRER_ISSUE, request_method="POST"
+)
+def all_known(context: ContactRecord, request: Any) -> Any:
+    """Everything that is known of the person, as a file for them."""
+    number = context.record.public_id
+    found = known_of(request.dbsession, number=number, now=request.now)
+    partners = telling(request).partner
+    for each in (*found["referrals"], *found["requests_elsewhere"], *found["consents"]):
+        for key in ("counterparty_id", "owner_id", "to_tenant_id"):
+            if key in each:
+                each["partner"] = partners(each.pop(key))
+    response = json_response(found)
+    response.content_disposition = f'attachment; filename="{number}.json"'
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 @view_config(context=ContactRecord, name="revoke", permission=P.CONTACT_EDIT, request_method="POST")
