@@ -137,7 +137,7 @@ def _envelopes(session: TenantSession, now: datetime) -> Erased:
     tenant_id = scope_of(session).tenant_id
     before = kept_before(session, "envelope", now)
     since = _latest(session, "envelope", Erasure.last_at)
-    found = _taken(session, due.envelopes(tenant_id, since, before), Envelope)
+    found = _taken(session, due.envelopes(tenant_id, since, before), Envelope, skip=False)
     if not found:
         return Erased(0)
     emptied = session.execute(
@@ -160,7 +160,11 @@ def _answers(session: TenantSession, now: datetime) -> Erased:
     row, tenant_id = IdempotencyKey, scope_of(session).tenant_id
     before = _first_id(kept_before(session, "answer", now))
     since = _latest(session, "answer", Erasure.last_id)
-    query = select(row.id).where(row.tenant_id == tenant_id, row.id < before).order_by(row.id)
+    query = (
+        select(row.id)
+        .where(row.tenant_id == tenant_id, row.id < before, ~row.answer.has_key("erased"))
+        .order_by(row.id)
+    )
     if since is not None:
         query = query.where(row.id > since)
     found = list(session.scalars(query.limit(_ANSWERS).with_for_update()))
@@ -208,9 +212,15 @@ KINDS: Final[tuple[Kind, ...]] = (
 *me too* is forgotten once the request can be opened again no more."""
 
 
-def _taken(session: TenantSession, query: Select[Any], model: Any) -> list[UUID]:
-    """Give the ids of a part of what is due, locked; what another worker has is left to it."""
-    return list(session.scalars(query.limit(AT_ONCE).with_for_update(skip_locked=True, of=model)))
+def _taken(
+    session: TenantSession, query: Select[Any], model: Any, *, skip: bool = True
+) -> list[UUID]:
+    """Give the ids of a part of what is due, locked; what another worker has is left to it.
+
+    Without `skip` the other one is waited for: where the next round begins after this one, nothing
+    may be left behind.
+    """
+    return list(session.scalars(query.limit(AT_ONCE).with_for_update(skip_locked=skip, of=model)))
 
 
 def _latest(session: TenantSession, key: str, column: Any) -> Any:

@@ -7,7 +7,6 @@ its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -16,7 +15,7 @@ from sqlalchemy import select
 
 from regional311.audit.service import record
 from regional311.database.session import TenantSession, scope_of
-from regional311.erasure.person import find
+from regional311.erasure.person import addresses_of, find
 from regional311.inbox.models import Thread, ThreadMessage
 from regional311.intake.models import (
     Attachment,
@@ -34,8 +33,8 @@ from regional311.referral.models import Consent, Referral
 def known_of(session: TenantSession, *, number: str, now: datetime) -> dict[str, Any]:
     """Give everything that is known of the person of a contact, request or referral, as plain data.
 
-    A kind of record to its rows, each a field to its value; ten statements and the search. That it
-    was given is in the trail. Raises what :func:`regional311.erasure.person.find` raises.
+    A kind of record to its rows, each a field to its value. That it was given is in the trail.
+    Raises what :func:`regional311.erasure.person.find` raises.
     """
     person = find(session, number)
 
@@ -106,7 +105,7 @@ def known_of(session: TenantSession, *, number: str, now: datetime) -> dict[str,
         "messages": rows(
             OutboxMessage,
             OutboxMessage.subject_id.in_(told)
-            & OutboxMessage.recipient.in_(_addresses(session, person.inquirers)),
+            & OutboxMessage.recipient.in_(addresses_of(session, person.inquirers)),
             "created_at sent_at channel recipient heading body state",
         ),
         "files": rows(
@@ -134,13 +133,3 @@ def _ids(session: TenantSession, model: Any, condition: Any) -> list[UUID]:
             select(model.id).where(model.tenant_id == scope_of(session).tenant_id, condition)
         )
     )
-
-
-def _addresses(session: TenantSession, inquirers: Sequence[UUID]) -> list[str]:
-    """Where news went: messages about the same to partners and staff are not the person's."""
-    found = session.execute(
-        select(Inquirer.email, Inquirer.phone).where(
-            Inquirer.tenant_id == scope_of(session).tenant_id, Inquirer.id.in_(inquirers)
-        )
-    )
-    return [each for row in found for each in row if each]

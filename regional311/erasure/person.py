@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import case, func, or_, select
+from sqlalchemy import case, or_, select
 
 from regional311.audit.service import record
 from regional311.chargeback.models import StatementItem
@@ -35,6 +35,7 @@ from regional311.intake.models import (
 )
 from regional311.intake.service import NO_FOLLOWERS, Followers
 from regional311.metering.models import UsageEvent
+from regional311.notices.phones import e164
 from regional311.referral import lifecycle as referrals
 from regional311.referral.consents import erase_request, revoke_consent
 from regional311.referral.models import Consent, FollowUp, Referral
@@ -96,21 +97,28 @@ class Person:
 def find(session: TenantSession, number: str) -> Person:
     """Give everything of the person of a contact, request or referral, by its number.
 
-    Contacts, requests and referrals of the same inquirer belong together; where nobody said who
-    they were, it is the one contact. Raises :class:`InvalidInput`, :class:`NotFound`.
+    Contacts, requests and referrals of the same inquirer belong together, and what was written from
+    their address; where nobody said who they were, it is the one contact.
+
+    Raises :class:`InvalidInput`, :class:`NotFound`.
     """
     send(session)
     me = scope_of(session).tenant_id
     contacts, inquirers, requests, received = _begin(session, me, number_from(number))
     inquirers |= _of(session, Contact.inquirer_id, Contact.id.in_(contacts))
     contacts |= _of(session, Contact.id, Contact.inquirer_id.in_(inquirers))
+    addresses = addresses_of(session, inquirers)
+    written = _of(session, Thread.id, Thread.address.in_(addresses))
+    began = _of(session, Thread.contact_id, Thread.id.in_(written))
+    # of what they wrote from their own address the contact is theirs, if it is nobody else's
+    contacts |= _of(session, Contact.id, Contact.id.in_(began) & Contact.inquirer_id.is_(None))
     requests |= _of(
         session,
         ServiceRequest.id,
         or_(ServiceRequest.contact_id.in_(contacts), ServiceRequest.inquirer_id.in_(inquirers)),
     )
     all_referrals = received | _of(session, Referral.id, Referral.contact_id.in_(contacts))
-    threads = _of(session, Thread.id, Thread.contact_id.in_(contacts))
+    threads = written | _of(session, Thread.id, Thread.contact_id.in_(contacts))
     return Person(
         number=number_from(number),
         inquirers=_kept(session, Inquirer, inquirers),
@@ -232,7 +240,7 @@ def erase_person(
     open_now = still_open(session, found)
     if open_now:
         raise StillOpen(open_now)
-    addresses = _addresses(session, found)
+    addresses = addresses_of(session, found.inquirers)
     for consent_id in _consents(session, found):
         revoke_consent(session, now=now, consent_id=consent_id, followers=followers)
     _take_back_requests(session, found, now)
@@ -361,13 +369,16 @@ def _consents(session: TenantSession, person: Person) -> list[UUID]:
     )
 
 
-def _addresses(session: TenantSession, person: Person) -> list[str]:
+def addresses_of(session: TenantSession, inquirers: Iterable[UUID]) -> list[str]:
+    """Give the addresses and numbers of people, as they were given and as they are written to."""
     rows = session.execute(
-        select(Inquirer.email, func.lower(Inquirer.email), Inquirer.phone).where(
-            Inquirer.tenant_id == scope_of(session).tenant_id, Inquirer.id.in_(person.inquirers)
+        select(Inquirer.email, Inquirer.phone).where(
+            Inquirer.tenant_id == scope_of(session).tenant_id, Inquirer.id.in_(inquirers)
         )
-    )
-    return sorted({each for row in rows for each in row if each})
+    ).all()
+    mails = {form for row in rows if row.email for form in (row.email, row.email.lower())}
+    numbers = {form for row in rows if row.phone for form in (row.phone, e164(row.phone)) if form}
+    return sorted(mails | numbers)
 
 
 def _take_back_requests(session: TenantSession, person: Person, now: datetime) -> None:

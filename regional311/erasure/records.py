@@ -215,6 +215,8 @@ def forget_addresses(session: TenantSession, addresses: Sequence[str]) -> None:
         last_error=None,
         begins_for=None,
     )
+    settled = or_(Call.contact_id.is_not(None), Call.settled_at.is_not(None))
+    _set(session, Call, Call.caller.in_(addresses) & settled, caller=None)
     _set(
         session,
         MailTrouble,

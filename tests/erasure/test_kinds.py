@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
@@ -656,3 +657,24 @@ def test_a_letter_that_did_not_arrive_brings_nothing_back_that_was_forgotten(cit
     )
     assert came_back(city, thread_id, now=LATER) is False
     assert rows(city, Thread)[0].state == "done"
+
+
+def test_two_workers_count_an_answer_once(committed_engine):
+    now = datetime.now(UTC) + timedelta(days=31)
+    city = Scope(IDS["city"])
+    with session_scope(committed_engine, city) as session:
+        once(session, "key", [], lambda: {"number": "A-1"})
+    counts = []
+
+    def second():
+        with session_scope(committed_engine, city) as session:
+            counts.append(DO["answer"](session, now))
+
+    other = threading.Thread(target=second)
+    with session_scope(committed_engine, city) as session:
+        counts.append(DO["answer"](session, now))
+        other.start()
+        other.join(0.5)
+        assert other.is_alive(), "it waits for the first"
+    other.join()
+    assert sorted(counts) == [0, 1]

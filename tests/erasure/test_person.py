@@ -14,10 +14,10 @@ from regional311.database.rows import new_row, put
 from regional311.database.session import acting_for, scope_of
 from regional311.erasure.known import known_of
 from regional311.erasure.models import Erasure
-from regional311.erasure.person import ErasedAlready, StillOpen, erase_person, find
+from regional311.erasure.person import ErasedAlready, Open, StillOpen, erase_person, find
 from regional311.errors import InvalidInput, NotFound
 from regional311.exchange.models import Envelope
-from regional311.inbox.models import Thread, ThreadMessage
+from regional311.inbox.models import Call, Thread, ThreadMessage
 from regional311.intake import service
 from regional311.intake.models import Contact, Inquirer, ServiceRequest
 from regional311.notices.models import MailTrouble, NoticeStop, OutboxMessage
@@ -270,3 +270,39 @@ def test_a_person_is_given_what_was_shared_and_written(city, region):
     (consent,) = found["consents"]
     assert "phone" in consent["fields"]
     assert [each["text"] for each in found["conversations"]] == ["Canary speaking"]
+
+
+def test_what_was_written_and_called_from_their_addresses_is_theirs(city, region):
+    caller = replace(DANA, phone="(503) 823-4000", may_follow_up=False)
+    mine, anonymous = file(city, region, asker=caller), file(city, region, asker=None)
+    for each in (mine, anonymous):
+        close(city, each)
+    thread(city, anonymous, state="done", done_at=LATER)
+    waiting, settled = new_id(), new_id()
+    given = {"tenant_id": scope_of(city).tenant_id, "line_key": "main", "rang_at": LATER}
+    for each, at in ((waiting, None), (settled, LATER)):
+        call = {"id": each, "call_key": str(each), "caller": "+15038234000", "settled_at": at}
+        put(city, new_row(Call, **given, **call))
+    assert set(find(city, mine.contact_public_id).contacts) == {
+        mine.contact_id,
+        anonymous.contact_id,
+    }
+    erase(city, mine)
+    assert canaries(city) == []
+    callers = {each.id: each.caller for each in rows(city, Call)}
+    assert callers == {waiting: "+15038234000", settled: None}, "somebody calls back who waits"
+
+
+def test_the_number_of_what_is_confidential_is_not_said(city, region):
+    filed = file(city, region)
+    city.execute(
+        update(ServiceRequest)
+        .where(ServiceRequest.id == filed.request_id)
+        .values(confidential=True)
+        .execution_options(synchronize_session=False)
+    )
+    with pytest.raises(StillOpen) as refused:
+        erase(city, filed)
+    assert refused.value.what == (Open("request", ""),)
+    assert filed.request_public_id not in str(refused.value)
+    assert "confidential" in str(refused.value)
