@@ -7,8 +7,8 @@ from alembic import op
 
 from regional311.database.protection import protect
 
-revision = "0084"
-down_revision = "0079"
+revision = "0083"
+down_revision = "0082"
 branch_labels = None
 depends_on = None
 
