@@ -23,6 +23,10 @@ from regional311.errors import DomainError
 
 DEFAULT_URL = "http://127.0.0.1:6543"
 DEFAULT_MAIL_FROM = "no-reply@localhost"
+SMTP_SECONDS = 60.0
+SMTP_FINAL_SECONDS = 600.0
+"""RFC 5321, 4.5.3.2.6: ten minutes, since a message given up on too early arrives twice."""
+LONGEST_WAIT = 3600
 SECRET_CHARACTERS = 32
 
 VARIABLES = (
@@ -33,6 +37,8 @@ VARIABLES = (
     "REGIONAL311_URL",
     "REGIONAL311_SMTP_URL",
     "REGIONAL311_SMTP_CA",
+    "REGIONAL311_SMTP_SECONDS",
+    "REGIONAL311_SMTP_FINAL_SECONDS",
     "REGIONAL311_MAIL_FROM",
     "REGIONAL311_SECRET",
     "REGIONAL311_TRUSTED_PROXY",
@@ -61,6 +67,7 @@ class Settings:
     embedded server, which knows its own. `admin_database_url` is only needed by `regional311 init`
     on an outside server. Without `smtp_url`, mail stays in the outbox with that reason shown;
     `smtp_ca` has the certificates by which its server is known, where no public authority does.
+    Each of its answers is waited for `smtp_seconds`, that to a whole message `smtp_final_seconds`.
     `trusted_proxy` is the IP address of the one proxy whose X-Forwarded headers are believed.
     `exchange_hosts` are the only hosts whose systems are asked about referrals. `mail_listen` is
     where mail to lines is received; without it none is. `text_url` is the one address that texts
@@ -76,6 +83,8 @@ class Settings:
     admin_database_url: str | None = field(default=None, repr=False)
     smtp_url: str | None = field(default=None, repr=False)
     smtp_ca: Path | None = None
+    smtp_seconds: float = SMTP_SECONDS
+    smtp_final_seconds: float = SMTP_FINAL_SECONDS
     mail_from: str = DEFAULT_MAIL_FROM
     trusted_proxy: str | None = None
     exchange_hosts: tuple[str, ...] = ()
@@ -111,6 +120,10 @@ class Settings:
             ),
             smtp_url=_url(values, "REGIONAL311_SMTP_URL", ("smtp", "smtps", "smtp+tls")),
             smtp_ca=_smtp_ca(values),
+            smtp_seconds=_seconds(values, "REGIONAL311_SMTP_SECONDS", SMTP_SECONDS),
+            smtp_final_seconds=_seconds(
+                values, "REGIONAL311_SMTP_FINAL_SECONDS", SMTP_FINAL_SECONDS
+            ),
             mail_from=_mail_from(values),
             trusted_proxy=_trusted_proxy(values),
             exchange_hosts=_exchange_hosts(values),
@@ -130,6 +143,8 @@ class Settings:
             "REGIONAL311_URL": self.url,
             "REGIONAL311_SMTP_URL": self.smtp_url,
             "REGIONAL311_SMTP_CA": str(self.smtp_ca) if self.smtp_ca else None,
+            "REGIONAL311_SMTP_SECONDS": str(self.smtp_seconds),
+            "REGIONAL311_SMTP_FINAL_SECONDS": str(self.smtp_final_seconds),
             "REGIONAL311_MAIL_FROM": self.mail_from,
             "REGIONAL311_SECRET": self.secret,
             "REGIONAL311_TRUSTED_PROXY": self.trusted_proxy,
@@ -191,6 +206,23 @@ def _smtp_ca(values: Mapping[str, str]) -> Path | None:
             field=name,
         ) from error
     return path
+
+
+def _seconds(values: Mapping[str, str], name: str, usual: float) -> float:
+    """How long something is waited for."""
+    value = values.get(name, "").strip()
+    if not value:
+        return usual
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= LONGEST_WAIT:
+        raise SettingRefused(
+            f"{name} must be a number of seconds, more than 0 and at most {LONGEST_WAIT}.",
+            field=name,
+        )
+    return seconds
 
 
 def _mail_from(values: Mapping[str, str]) -> str:

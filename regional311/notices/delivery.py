@@ -2,8 +2,10 @@
 
 A message is delivered at least once. Its Message-ID is its outbox id, so that a mailbox which gets
 it twice (a worker died between sending and recording) can tell; one that a person sends again has
-another, so that no mailbox takes it for the one before. What a mail server answers is kept
-as a code and a reason of ours, never in its own words: those may repeat somebody's address.
+another, so that no mailbox takes it for the one before. One that was handed over whole, with no
+answer in ten minutes, may have arrived: it is left to a person, and never sent again by itself.
+What a mail server answers is kept as a code and a reason of ours, never in its own words: those may
+repeat somebody's address.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from email.message import EmailMessage
 from email.policy import EmailPolicy
 from email.utils import format_datetime
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, urlsplit
 from uuid import UUID
 
@@ -33,13 +35,16 @@ from regional311.notices.models import OutboxMessage
 from regional311.notices.troubles import NOBODY, note_trouble
 from regional311.settings import Settings
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
 BATCH = 20
 LEASE = timedelta(minutes=5)
-SMTP_SECONDS = 15.0
 FIRST_RETRY = timedelta(seconds=30)
 LONGEST_RETRY = timedelta(hours=1)
 MAX_ATTEMPTS = 104
 NO_SERVER = "No mail server is configured (REGIONAL311_SMTP_URL)."
+UNKNOWN = "The mail server did not say whether it took the message: it may have arrived."
 
 
 class _AsWritten(EmailPolicy):
@@ -74,6 +79,8 @@ class Fate(Enum):
     RETRY = "retry"
     DEAD = "dead"
     UNTRIED = "untried"
+    UNKNOWN = "unknown"
+    """It was handed over, and nothing was answered: a person decides whether it goes again."""
     HELD = "held"
     """It was not to leave now, or not at all: why is written down already."""
 
@@ -166,7 +173,8 @@ def deliver_due(
     """Deliver one batch of a tenant's due messages; an empty list means that nothing was due.
 
     The lease commits before the first byte is sent and each result after it, so no transaction is
-    open while a mail server is waited for.
+    open while a mail server is waited for. It is drawn out for each letter as its turn comes, for
+    as long as a server may take over one.
     """
     scope = Scope(tenant_id)
     with session_scope(engine, scope) as session:
@@ -183,7 +191,7 @@ def deliver_due(
 
         def still(letter: Letter) -> bool:
             with session_scope(engine, scope) as session:
-                return still_leaves(session, letter)
+                return keep(session, letter, until=clock() + longest(settings))
 
         for outcome in send_all(letters, settings, clock=clock, until=leased_until, still=still):
             if outcome.fate is not Fate.HELD:
@@ -256,6 +264,23 @@ def still_leaves(session: Session, letter: Letter) -> bool:
         )
     )
     return found.first() is not None
+
+
+def keep(session: Session, letter: Letter, *, until: datetime) -> bool:
+    """Draw out a message's lease; False when it is not to leave any more. One statement."""
+    kept = session.execute(
+        update(OutboxMessage)
+        .where(OutboxMessage.tenant_id == scope_of(session).tenant_id, *_in_hand(letter))
+        .values(leased_until=until)
+        .returning(OutboxMessage.id)
+        .execution_options(synchronize_session=False)
+    )
+    return kept.first() is not None
+
+
+def longest(settings: Settings) -> timedelta:
+    """How long a server may take over one letter: sender, recipient, data, a reset, the answer."""
+    return timedelta(seconds=4 * settings.smtp_seconds + settings.smtp_final_seconds) + LEASE
 
 
 def _in_hand(letter: Letter) -> tuple[ColumnElement[bool], ...]:
@@ -335,7 +360,6 @@ def send_all(
     when its turn comes does not.
     """
     waiting = list(letters)
-    margin = timedelta(seconds=4 * SMTP_SECONDS)
     try:
         server = connect(settings)
     except (OSError, smtplib.SMTPException) as error:
@@ -345,7 +369,7 @@ def send_all(
         return
     with contextlib.closing(server):
         for letter in waiting:
-            if clock() + margin > until:
+            if clock() >= until:
                 yield Outcome(letter, Fate.UNTRIED)
                 continue
             if not still(letter):
@@ -375,6 +399,8 @@ def send_one(server: smtplib.SMTP, letter: Letter, settings: Settings, *, now: d
     except smtplib.SMTPDataError as error:
         fate = Fate.DEAD if error.smtp_code >= 500 else Fate.RETRY
         outcome = Outcome(letter, fate, f"The mail server refused the message ({_code(error)}).")
+    except AnswerMissing:
+        outcome = Outcome(letter, Fate.UNKNOWN, UNKNOWN)
     except smtplib.SMTPNotSupportedError:
         outcome = Outcome(letter, Fate.DEAD, "The mail server cannot write to such an address.")
     except (OSError, smtplib.SMTPException) as error:
@@ -421,6 +447,51 @@ def compose(letter: Letter, *, mail_from: str, now: datetime) -> EmailMessage:
     return message
 
 
+class AnswerMissing(smtplib.SMTPServerDisconnected):
+    """A message was handed over to its last byte, and what the server made of it is not known."""
+
+
+class _Patient(smtplib.SMTP):
+    """Waits longer for the answer to a whole message than for any other (RFC 5321, 4.5.3.2.6).
+
+    A server that is slow about it has often taken the message already: to give up early sends
+    it twice.
+    """
+
+    final_seconds: float
+
+    def data(self, msg: ReadableBuffer | str) -> tuple[int, bytes]:
+        """Hand over a message and wait for the answer.
+
+        Raises SMTPDataError when the server wants none, AnswerMissing when it does not answer, and
+        OSError or SMTPServerDisconnected when it had not got all.
+        """
+        self.putcmd("data")
+        code, said = self.getreply()
+        if code != 354:
+            raise smtplib.SMTPDataError(code, said)
+        assert self.sock is not None
+        content = msg.encode("ascii") if isinstance(msg, str) else bytes(msg)
+        dotted = re.sub(rb"(?m)^\.", b"..", content)
+        self.send(dotted + (b"" if dotted.endswith(b"\r\n") else b"\r\n") + b".\r\n")
+        usual = self.sock.gettimeout()
+        self.sock.settimeout(self.final_seconds)
+        try:
+            code, said = self.getreply()
+        except (OSError, smtplib.SMTPException) as error:
+            self.close()
+            raise AnswerMissing(_code(error)) from error
+        if not 200 <= code <= 599:
+            self.close()
+            raise AnswerMissing(str(code))
+        self.sock.settimeout(usual)
+        return code, said
+
+
+class _PatientOverTls(_Patient, smtplib.SMTP_SSL):
+    """The same, with TLS from the start."""
+
+
 def connect(settings: Settings) -> smtplib.SMTP:
     """Open and, where the address has a user, authenticate a connection to REGIONAL311_SMTP_URL.
 
@@ -431,16 +502,18 @@ def connect(settings: Settings) -> smtplib.SMTP:
     assert settings.smtp_url is not None
     parts = urlsplit(settings.smtp_url)
     host = parts.hostname or ""
-    server: smtplib.SMTP
+    wait, final = settings.smtp_seconds, settings.smtp_final_seconds
+    server: _Patient
     context = ssl.create_default_context(cafile=settings.smtp_ca)
     if parts.scheme == "smtps":
-        server = smtplib.SMTP_SSL(host, parts.port or 465, timeout=SMTP_SECONDS, context=context)
+        server = _PatientOverTls(host, parts.port or 465, timeout=wait, context=context)
         private = True
     else:
         must = parts.scheme == "smtp+tls"
         port = parts.port or (587 if must else 25)
-        server = smtplib.SMTP(host, port, timeout=SMTP_SECONDS)
+        server = _Patient(host, port, timeout=wait)
         private = _is_loopback(host) and not must
+    server.final_seconds = final
     try:
         _authenticate(server, parts, context, private=private)
     except BaseException:

@@ -74,23 +74,27 @@ def work(
 ) -> Counter[Fate]:
     """Deliver every tenant's outbox until `stop_event` is set; `once` ends when nothing is due.
 
-    Chores come first, each at the start and then as often as it says; errands apart go on beside,
-    but with `once`. `complete` adds to letters what holds at the moment at which they leave.
+    Each chore is done at the start and then as often as it says, beside the deliveries: a mail
+    server may take ten minutes over a letter. Errands apart wait for no chore either. With `once`
+    all come first, one after the other. `complete` adds to letters what holds at the moment at
+    which they leave.
 
     Returns how many attempts ended how. A database that is down is waited for; with `once` its
     error is raised.
     """
     stop = stop_event or threading.Event()
-    apart = [each for each in chores if isinstance(each, Errand) and each.apart and not once]
-    here = [each for each in chores if each not in apart]
+    apart = [each for each in chores if isinstance(each, Errand) and each.apart]
+    beside = {"chores": [each for each in chores if each not in apart]}
+    beside |= {each.name: [each] for each in apart}
     threads = [
-        threading.Thread(target=_apart, args=(engine, each, stop, clock), name=each.name)
-        for each in apart
+        threading.Thread(target=_beside, args=(engine, each, stop, clock), name=name)
+        for name, each in beside.items()
+        if each and not once
     ]
     for thread in threads:
         thread.start()
     try:
-        return _rounds(engine, settings, here, stop, clock, complete, once=once)
+        return _rounds(engine, settings, chores if once else (), stop, clock, complete, once=once)
     finally:
         stop.set()
         for thread in threads:
@@ -100,7 +104,7 @@ def work(
 def _rounds(
     engine: Engine,
     settings: Settings,
-    chores: Sequence[Chore | Errand],
+    first: Sequence[Chore | Errand],
     stop: threading.Event,
     clock: Callable[[], datetime],
     complete: Complete,
@@ -111,7 +115,7 @@ def _rounds(
     done_at: dict[str, datetime] = {}
     while not stop.is_set():
         try:
-            _do_chores(engine, chores, done_at, stop=stop, clock=clock)
+            _do_chores(engine, first, done_at, stop=stop, clock=clock)
             fates = visit_all(engine, settings, stop=stop, clock=clock, complete=complete)
         except DBAPIError as error:
             if once:
@@ -126,16 +130,21 @@ def _rounds(
     return total
 
 
-def _apart(
-    engine: Engine, errand: Errand, stop: threading.Event, clock: Callable[[], datetime]
+def _beside(
+    engine: Engine,
+    chores: Sequence[Chore | Errand],
+    stop: threading.Event,
+    clock: Callable[[], datetime],
 ) -> None:
+    done_at: dict[str, datetime] = {}
+    pause = min(POLL_SECONDS, *(each.every_seconds for each in chores))
     try:
         while not stop.is_set():
             try:
-                _do_chores(engine, [errand], {}, stop=stop, clock=clock)
+                _do_chores(engine, chores, done_at, stop=stop, clock=clock)
             except DBAPIError as error:
                 _unreachable(error, stop)
-            stop.wait(errand.every_seconds)
+            stop.wait(pause)
     except BaseException:
         # a worker of which a part has died is begun again as a whole
         stop.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator
@@ -42,9 +43,12 @@ class Mailbox:
         self.messages: list = []
         self.refuse: dict[str, str] = {}
         self.refuse_content: str | None = None
+        self.answers_after = 0.0
+        self.takes_up_after = 0.0
         self._lock = threading.Lock()
 
     async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802
+        await asyncio.sleep(self.takes_up_after)
         if address in self.refuse:
             return self.refuse[address]
         envelope.rcpt_tos.append(address)
@@ -55,6 +59,7 @@ class Mailbox:
             return self.refuse_content
         with self._lock:
             self.messages.append(message_from_bytes(envelope.content, policy=policy.default))
+        await asyncio.sleep(self.answers_after)
         return "250 OK"
 
 
@@ -276,6 +281,92 @@ def test_a_refused_content(own_engine, tenant_id, mailbox) -> None:
     assert read(own_engine, tenant_id, message_id).state == "dead"
 
 
+def hurried(controller: Controller, *, final: float) -> Settings:
+    return replace(settings_for(controller), smtp_seconds=0.3, smtp_final_seconds=final)
+
+
+def test_a_server_that_is_slow_about_a_whole_message_gets_it_once(
+    own_engine, tenant_id, mailbox
+) -> None:
+    box, controller = mailbox
+    box.answers_after = 0.8
+    message_id = write(own_engine, tenant_id)
+    fates = work(own_engine, hurried(controller, final=20), once=True, clock=lambda: NOW)
+    assert fates == {Fate.SENT: 1}
+    assert len(box.messages) == 1
+    assert read(own_engine, tenant_id, message_id).state == "sent"
+
+
+def test_a_message_of_which_no_answer_came_is_never_sent_twice_by_itself(
+    own_engine, tenant_id, mailbox
+) -> None:
+    """It may have arrived: it waits for a person, and holds up nothing else."""
+    box, controller = mailbox
+    box.answers_after = 30
+    settings = hurried(controller, final=0.3)
+    first = write(own_engine, tenant_id)
+    second = write(own_engine, tenant_id, "bo@example.org")
+    outcomes = deliver_due(own_engine, settings, tenant_id, clock=lambda: NOW)
+    assert [each.fate for each in outcomes] == [Fate.UNKNOWN, Fate.RETRY]
+    box.answers_after = 0
+    later = NOW + timedelta(days=1)
+    assert work(own_engine, settings, once=True, clock=lambda: later) == {Fate.SENT: 1}
+    assert [each["To"] for each in box.messages] == ["ana@example.org", "bo@example.org"]
+    row = read(own_engine, tenant_id, first)
+    assert (row.state, row.last_error) == ("dead", delivery.UNKNOWN)
+    assert read(own_engine, tenant_id, second).state == "sent"
+    with session_scope(own_engine, Scope(tenant_id)) as session:
+        assert send_again(session, [first], now=later) == 1
+    work(own_engine, settings, once=True, clock=lambda: later)
+    assert len(box.messages) == 3
+
+
+def test_a_server_that_is_slow_before_a_message_is_tried_again(
+    own_engine, tenant_id, mailbox
+) -> None:
+    """It has nothing yet, so nothing can arrive twice."""
+    box, controller = mailbox
+    box.takes_up_after = 1.0
+    message_id = write(own_engine, tenant_id)
+    (outcome,) = deliver_due(
+        own_engine, hurried(controller, final=20), tenant_id, clock=lambda: NOW
+    )
+    assert outcome.fate is Fate.RETRY
+    assert read(own_engine, tenant_id, message_id).state == "pending"
+    assert not box.messages
+
+
+def test_another_worker_leaves_alone_what_a_slow_server_is_busy_with(
+    own_engine, tenant_id, mailbox
+) -> None:
+    """The lease is as long as a server may take over a letter, and not only as it is usual."""
+    box, controller = mailbox
+    box.answers_after = 1.0
+    settings = settings_for(controller)
+    write(own_engine, tenant_id)
+    slow = threading.Thread(
+        target=work, args=(own_engine, settings), kwargs={"once": True, "clock": lambda: NOW}
+    )
+    slow.start()
+    while not box.messages:
+        slow.join(0.01)
+    late = NOW + delivery.LEASE + timedelta(minutes=1)
+    assert not deliver_due(own_engine, settings, tenant_id, clock=lambda: late)
+    slow.join()
+    assert len(box.messages) == 1
+
+
+def test_lines_that_begin_with_a_dot_arrive_as_they_were_written(
+    own_engine, tenant_id, mailbox
+) -> None:
+    box, controller = mailbox
+    body = ".\n..two\n.profile\nend\n"
+    write(own_engine, tenant_id, body=body)
+    work(own_engine, settings_for(controller), once=True, clock=lambda: NOW)
+    (message,) = box.messages
+    assert message.get_content().splitlines() == body.splitlines()
+
+
 @pytest.mark.parametrize(
     ("recipient", "heading"),
     [
@@ -401,6 +492,29 @@ def test_an_errand_apart_lets_nothing_wait(own_engine):
     chores = [Errand("slow", 1, slow, apart=True), Chore("quick", 1, at_once)]
     work(own_engine, settings_for(None), stop_event=stop, chores=chores)
     assert waited[:1] == [True]
+
+
+def test_chores_do_not_wait_for_a_slow_mail_server(own_engine, tenant_id, mailbox) -> None:
+    box, controller = mailbox
+    box.answers_after = 1.0
+    write(own_engine, tenant_id)
+    stop, done_while_busy = threading.Event(), []
+
+    def chore(_session, _now) -> int:
+        if box.messages:
+            done_while_busy.append(True)
+            stop.set()
+        return 0
+
+    fates = work(
+        own_engine,
+        settings_for(controller),
+        stop_event=stop,
+        chores=[Chore("quick", 0, chore)],
+        clock=lambda: NOW,
+    )
+    assert done_while_busy[:1] == [True]
+    assert fates == {Fate.SENT: 1}
 
 
 def test_a_worker_ends_as_a_whole_when_an_errand_apart_dies(own_engine, monkeypatch):
