@@ -478,11 +478,12 @@ class Visitor(Person):
         where = browser.send("POST", f"/report?{service}", form | {"danger": "none"}).location
         form = hidden(browser.send("GET", where).page, "report")
         form |= self.place(row) | self.mail() | {"description": "It has been there for days"}
-        answers = browser.send_anyhow(where, form, self.again(), (200,))
+        answers = browser.send_anyhow(where, form, self.again(), (200, 303))
         if 'name="same_as"' in answers[0].page:
             # others reported something here: this is something else
             form |= hidden(answers[0].page, "report") | {"same_as": "other"}
-            answers = browser.send_anyhow(where, form, self.again(), (200,))
+            answers = browser.send_anyhow(where, form, self.again(), (303,))
+        answers = [browser.send("GET", each.location) for each in answers]
         self.tally.told(arrival, _number(answers), form.get("email"))
         link = re.search(r"/track/[\w-]+", answers[0].page)
         if link is not None:

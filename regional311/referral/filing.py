@@ -166,6 +166,13 @@ class AlreadyTaken(ComeAgain):
     """
 
 
+def stored_key(source: str, key: str) -> str:
+    """What is stored of a submission's key: of a form's, its digest only."""
+    if source in ANSWERED:
+        return f"{source}:{hashlib.sha256(key.encode()).hexdigest()[:40]}"
+    return f"{source}:{key}"
+
+
 @dataclass(frozen=True, slots=True)
 class Asker:
     """What the person said of themselves; every part may be left out.
@@ -274,10 +281,8 @@ class Intake:
 
     @property
     def source_key(self) -> str:
-        """What the contact is stored under; a form's key is stored as its digest only."""
-        if self.source in ANSWERED:
-            return f"{self.source}:{hashlib.sha256(self.key.encode()).hexdigest()[:40]}"
-        return f"{self.source}:{self.key}"
+        """What the contact is stored under."""
+        return stored_key(self.source, self.key)
 
     @property
     def digest(self) -> str:
@@ -588,11 +593,26 @@ def first_answer(session: TenantSession, intake: Intake) -> Filed | None:
         return None
     if row.content_digest != intake.digest:
         raise KeyReused("This form was filed before with other content.")
-    remembered(row.answer)
+    return _answered(row.answer, intake.key)
+
+
+def answer_to(session: TenantSession, source: str, key: str) -> Filed | None:
+    """Give again what was answered to a form, to who holds its key; None for an unknown key."""
+    answer = session.execute(
+        select(IdempotencyKey.answer).where(
+            IdempotencyKey.tenant_id == scope_of(session).tenant_id,
+            IdempotencyKey.key == stored_key(source, key),
+        )
+    ).scalar_one_or_none()
+    return None if answer is None else _answered(answer, key)
+
+
+def _answered(answer: Mapping[str, Any], key: str) -> Filed:
+    remembered(answer)
     return _filed_from(
-        row.answer,
-        _token(intake) if row.answer.get("tracked") else "",
-        code_of(intake.key) if row.answer.get("coded") else "",
+        answer,
+        tracking_token(key) if answer.get("tracked") else "",
+        code_of(key) if answer.get("coded") else "",
     )
 
 

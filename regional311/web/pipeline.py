@@ -223,6 +223,17 @@ def wrong_method(request) -> HTTPMethodNotAllowed | None:
     return None
 
 
+def has_page(request) -> bool:
+    """Whether the address can be asked for again: a link to it does not end in a 405."""
+    name = getattr(request, "view_name", "")
+    kinds = type(getattr(request, "context", None)).__mro__
+    return any(
+        each.context in kinds and each.name == name and "GET" in each.methods
+        for each in request.registry.declared_views
+        if not each.exception_only
+    )
+
+
 def includeme(config) -> None:
     config.add_tween("regional311.web.pipeline.guard_factory", under=INGRESS)
     config.add_settings(

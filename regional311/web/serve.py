@@ -283,8 +283,8 @@ NOT_TENANTS = frozenset(
     {
         *("", "*", "a", "accommodation", "answer", "api", "articles", "auth", "calls", "chat"),
         *("data-guide", "emergency", "found", "healthz", "hsds", "letters", "metrics", "mine"),
-        *("open311", "report", "robots.txt", "search", "service", "services", "sitemap.xml"),
-        *("static", "suggest", "texts", "track", "waiting", "where"),
+        *("open311", "partners", "report", "reported", "robots.txt", "search", "service"),
+        *("services", "sitemap.xml", "static", "suggest", "texts", "track", "waiting", "where"),
     }
 )
 SECRET_AFTER = frozenset({"answer", "auth", "letters", "mine", "search", "track"})

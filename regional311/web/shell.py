@@ -21,6 +21,7 @@ from regional311.notices.troubles import did_not_arrive
 from regional311.web.emergencies import banners
 from regional311.web.i18n import ASKED, page_language
 from regional311.web.navigation import beside, menu_for
+from regional311.web.pipeline import has_page
 from regional311.web.sessions import current_identity, take_messages
 
 STATIC = Path(__file__).parent / "static"
@@ -135,12 +136,17 @@ class Shell:
 
     @cached_property
     def languages(self) -> list[tuple[str, str, str]]:
-        """(code, name, address) of this page in each language; none where there is but one."""
+        """(code, name, address) of this page in each language; none where there is but one.
+
+        What a form is only sent to has no page: its links lead to the page with the form.
+        """
         names = self.request.registry.languages
         if len(names) == 1 or self.tenant is not None:
             return []
         try:
             path, query = self.request.path, self.request.GET.items()
+            if getattr(self.request, "view_name", "") and not has_page(self.request):
+                path = path.rstrip("/").rpartition("/")[0] or "/"
             asked = {name: value for name, value in query if name != ASKED}
         except UnicodeDecodeError:
             path, asked = "/", {}

@@ -6,6 +6,7 @@
     /answer/<token>         AnswerLink: one referral, answered once without an account
     /mine/<code>            PersonPage: what was asked for a person, for whoever holds the code
     /accommodation          AccommodationDoor: accommodation requests, complaints of treatment
+    /partners/<slug>        PublicPartner: a partner's home for everybody
     /services/<slug>/<key>  PublicService: one service, for everybody
     /articles/<slug>/<key>  PublicArticle: one article's public part
     /hsds/<list>/<id>       DirectoryEntry: the directory as an HSDS API; /hsds/<slug>/... of one
@@ -117,6 +118,7 @@ PUBLIC_VIEWS = frozenset(
         "healthz",
         "metrics",
         "report",
+        "reported",
         "robots.txt",
         "search",
         "service",
@@ -172,6 +174,8 @@ class Root(Resource):
             return LetterLinks(self.request, name, self)
         if name == "mine":
             return Mine(self.request, name, self)
+        if name == "partners":
+            return PublicPartners(self.request, name, self)
         if name == "services":
             return PublicServices(self.request, name, self)
         if name in ("accommodation", "a"):
@@ -336,6 +340,20 @@ class PublicPlace(Resource):
     def __init__(self, request: Any, name: str, parent: Resource, partner: Partner) -> None:
         super().__init__(request, name, parent)
         self.partner = partner
+
+
+class PublicPartners(Resource):
+    """/partners/<slug>: the partners as everybody sees them."""
+
+    def child(self, name: str) -> Resource | None:
+        partner = self.request.registry.partners.by_slug(name)
+        if partner is None or partner.slug == REGION:
+            return None
+        return PublicPartner(self.request, name, self, partner)
+
+
+class PublicPartner(PublicPlace):
+    """A partner's home for everybody; the one for who works there is at /<slug>."""
 
 
 class AccommodationDoor(Resource):

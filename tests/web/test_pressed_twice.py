@@ -63,9 +63,9 @@ def test_at_the_public_door(testapp, not_seen_yet):
     form["description"] = "A deep hole"
     # the first is not there yet for the second, so that it is not asked whether it is the same
     sent = [*form.submit_fields("submit"), ("same_as", "other")]
-    first = testapp.post(page.request.url, sent)
+    first = testapp.post(page.request.url, sent).follow()
     calls = not_seen_yet()
-    second = testapp.post(page.request.url, sent)
+    second = testapp.post(page.request.url, sent).follow()
     assert number(second) == number(first)
     assert len(calls) > 1
 

@@ -155,7 +155,7 @@ def report(browser):
     form = screen.submit("submit").follow().forms["report"]
     for name, value in {**elsewhere(), "name": "Zephyrine", "description": "A hole"}.items():
         form[name] = value
-    return form.submit("submit").html.select_one(".d-number").text.strip()
+    return form.submit("submit").follow().html.select_one(".d-number").text.strip()
 
 
 def happens(engine, scope, clock, number, *actions):

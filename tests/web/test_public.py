@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -59,7 +59,7 @@ def test_a_report_without_a_name_gets_a_number_and_a_link(testapp, application):
     form["place"] = "SW 5th Avenue and Main Street"
     form["latitude"], form["longitude"] = "45.5401", "-122.6511"
     form["description"] = "deep hole, near Rosa Lee's door"
-    first, second = form.submit("submit"), form.submit("submit")
+    first, second = form.submit("submit").follow(), form.submit("submit").follow()
     number = first.html.select_one(".d-number").text.strip()
     assert re.fullmatch(r"R-[0-9A-Z]{5}-[0-9A-Z]{5}", number)
     assert second.html.select_one(".d-number").text.strip() == number
@@ -69,6 +69,34 @@ def test_a_report_without_a_name_gets_a_number_and_a_link(testapp, application):
     for text in (number, "Received", "City of Portland", "Expected by"):
         assert text in shown
     assert "Rosa" not in shown
+
+
+def test_the_page_with_the_link_can_be_loaded_again_and_read_in_another_language(
+    testapp, there, clock, application
+):
+    page = reported(testapp, there)
+    link, address = page.html.select_one("a.d-token")["href"], page.request.path_qs
+    secret = link.rpartition("/")[2]
+    assert secret not in address
+    assert page.headers["Cache-Control"] == "no-store"
+    assert page.headers["Referrer-Policy"] == "same-origin"
+    assert testapp.get(address).html.select_one("a.d-token")["href"] == link
+    spanish = page.html.select_one('.r-languages a[hreflang="es"]')["href"]
+    read = testapp.get(spanish)
+    assert read.html.html["lang"] == "es"
+    assert read.html.select_one("a.d-token")["href"] == link
+    other = type(testapp)(application)
+    assert secret not in other.get(address).follow().text
+    clock.now += timedelta(hours=1, seconds=1)
+    gone = testapp.get(address).follow()
+    assert secret not in gone
+
+
+def test_each_report_of_a_browser_has_its_own_page(testapp):
+    first, second = reported(testapp, elsewhere()), reported(testapp, elsewhere())
+    assert track(first) != track(second)
+    assert track(testapp.get(first.request.path_qs)) == track(first)
+    assert track(testapp.get(second.request.path_qs)) == track(second)
 
 
 def test_a_place_is_asked_for(testapp):
@@ -85,7 +113,7 @@ def test_words_of_danger_stop_the_report(testapp):
     assert "Call 911 now" in stopped
     form = stopped.forms["report"]
     form["cleared"] = True
-    assert form.submit("submit").html.select_one(".d-number")
+    assert form.submit("submit").follow().html.select_one(".d-number")
 
 
 def test_a_wrong_link_shows_nothing(testapp):
@@ -105,7 +133,7 @@ def reported(testapp, there, description="A deep hole", **more):
     form["description"] = description
     for name, value in more.items():
         form[name] = value
-    return form.submit("submit")
+    return form.submit("submit").maybe_follow()
 
 
 def track(page):
@@ -122,10 +150,10 @@ def test_what_is_known_is_shown_before_it_is_filed_and_counted(testapp, there):
     assert form["description"].value == "The same hole"
     assert "Nothing was sent yet" in form.submit("submit")
     form["same_as"] = number
-    counted = form.submit("submit")
+    counted = form.submit("submit").follow()
     assert "You are counted too" in counted
     assert counted.html.select_one(".d-number").text.strip() == number
-    again = form.submit("submit")
+    again = form.submit("submit").follow()
     assert track(again) == track(counted)
     shown = testapp.get(track(counted))
     assert "Somebody else filed it" in shown
@@ -146,7 +174,7 @@ def test_what_is_something_else_is_filed(testapp, there):
     number = reported(testapp, there).html.select_one(".d-number").text.strip()
     form = reported(testapp, there, "Another hole").forms["report"]
     form["same_as"] = "other"
-    filed = form.submit("submit")
+    filed = form.submit("submit").follow()
     assert "Thank you: it is filed" in filed
     assert filed.html.select_one(".d-number").text.strip() != number
 
@@ -162,7 +190,7 @@ def test_who_said_me_too_cannot_act_for_who_filed_it(testapp, there):
     first = reported(testapp, there)
     form = reported(testapp, there, "The same hole").forms["report"]
     form["same_as"] = first.html.select_one(".d-number").text.strip()
-    link = track(form.submit("submit"))
+    link = track(form.submit("submit").follow())
     token = testapp.get(track(first)).forms["add"]["csrf_token"].value
     sent = {"csrf_token": token, "text": "Open it", "submit": "submit"}
     testapp.post(f"{link}/add", sent, status=404)

@@ -86,7 +86,7 @@ def test_every_question_is_there_without_a_script(testapp):
 def test_what_does_not_apply_is_ignored(testapp, web_engine, people):
     form = report(testapp, **{"answer-size": "small", "answer-wide": "very wide"})
     form["answer-driver-phone"] = "no number at all"
-    number = number_of(form.submit("submit"))
+    number = number_of(form.submit("submit").maybe_follow())
     row = stored(web_engine, people.tenants[CITY], number)
     assert row.answers["coded"] == {"size": "small"}
     assert row.answers["told"] == {}
@@ -137,7 +137,7 @@ ANSWERS = {
 def filed(browser: Any, **more: Any) -> str:
     form = report(browser, **ANSWERS, **more)
     form.set("answer-lanes", True, index=1)
-    return number_of(form.submit("submit"))
+    return number_of(form.submit("submit").maybe_follow())
 
 
 SHOWN = [
@@ -272,7 +272,7 @@ def test_answers_come_back_after_a_warning(testapp):
     assert form["answer-seen"].value == "2026-10-12T07:30"
     assert form["answer-wide"].value == "2.5"
     form["cleared"] = True
-    assert number_of(form.submit("submit"))
+    assert number_of(form.submit("submit").maybe_follow())
 
 
 def test_asked_and_told_again_in_another_language(
@@ -286,7 +286,7 @@ def test_asked_and_told_again_in_another_language(
     form = page.forms["report"]
     for name, value in {**elsewhere(), **ANSWERS}.items():
         form[name] = value
-    number = number_of(form.submit("submit", headers=spanish))
+    number = number_of(form.submit("submit", headers=spanish).follow(headers=spanish))
     assert stored(web_engine, people.tenants[CITY], number).answers["language"] == "es"
     page = sign_in("worker", CITY).get(f"/{CITY}/requests/{number}")
     assert ("¿Qué tan grande es?", "Más grande") in shown(page)
@@ -309,7 +309,7 @@ def send_photo(browser: Any, address: str, name: str, content: bytes, **options:
     for field, value in elsewhere().items():
         form[field] = value
     form["answer-photo"] = Upload(name, content)
-    return form.submit("submit", **options)
+    return form.submit("submit", **options).maybe_follow()
 
 
 def test_a_photo_is_sent_kept_and_given_back(testapp, sign_in, asked_for_photos):
@@ -344,7 +344,7 @@ def test_a_question_whose_key_is_file_is_a_question(testapp, sign_in, web_engine
     for field, value in elsewhere().items():
         form[field] = value
     form["answer-file"] = Upload("lamp.jpg", JPEG)
-    number = number_of(form.submit("submit"))
+    number = number_of(form.submit("submit").maybe_follow())
     page = sign_in("worker", CITY).get(f"/{CITY}/requests/{number}")
     assert page.click("^lamp.jpg$").status_int == 200
     assert "from the person" not in page
@@ -374,7 +374,7 @@ def test_a_photo_stays_while_something_else_is_corrected(testapp, sign_in, asked
     late = page.forms["report"]
     form = page.forms["report"]
     form["email"] = ""
-    number = number_of(form.submit("submit"))
+    number = number_of(form.submit("submit").maybe_follow())
     worker = sign_in("worker", CITY)
     page = worker.get(f"/{CITY}/requests/{number}")
     assert page.html.select_one(".r-answers a").text == "hole.jpg"
@@ -391,7 +391,7 @@ def test_a_photo_stays_when_it_is_asked_whether_it_is_known(testapp, sign_in, as
         form = testapp.get(asked_for_photos).forms["report"]
         for name, value in (place | values).items():
             form[name] = value
-        return form.submit("submit")
+        return form.submit("submit").maybe_follow()
 
     number_of(send())
     page = send(**{"answer-photo": Upload("mine.jpg", JPEG, "image/jpeg")})
@@ -399,7 +399,7 @@ def test_a_photo_stays_when_it_is_asked_whether_it_is_known(testapp, sign_in, as
     assert "Kept: mine.jpg." in page
     form = page.forms["report"]
     form["same_as"] = "other"
-    number = number_of(form.submit("submit"))
+    number = number_of(form.submit("submit").maybe_follow())
     page = sign_in("worker", CITY).get(f"/{CITY}/requests/{number}")
     assert page.html.select_one(".r-answers a").text == "mine.jpg"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from pyramid.security import NO_PERMISSION_REQUIRED
 from sqlalchemy import text
 
 from regional311.database.session import Scope, session_scope
@@ -21,7 +22,7 @@ def link(testapp):
     form = screen.submit("submit").follow().forms["report"]
     for name, value in elsewhere().items():
         form[name] = value
-    token = form.submit("submit").html.select_one("a.d-token")["href"]
+    token = form.submit("submit").follow().html.select_one("a.d-token")["href"]
     return token[token.index("/track/") :]
 
 
@@ -85,3 +86,25 @@ def test_a_form_without_its_secret_or_a_wrong_link_changes_nothing(
     with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
         notes = text("SELECT count(*) FROM request_notes WHERE text = 'x'")
         assert session.execute(notes).scalar() == 0
+
+
+def test_after_an_error_the_page_can_be_read_in_another_language(testapp, link):
+    wrong = testapp.get(link).forms["add"].submit("submit", status=400)
+    spanish = wrong.html.select_one('.r-languages a[hreflang="es"]')["href"]
+    assert spanish == f"{link}?lang=es"
+    assert testapp.get(spanish).html.html["lang"] == "es"
+
+
+def test_every_form_of_a_public_page_has_a_page_to_come_back_to(application):
+    """Where a form is only sent to, a language's link leads to the page above."""
+    every = [each for each in application.registry.declared_views if not each.exception_only]
+    pages = {(each.context, each.name) for each in every if "GET" in each.methods}
+    public = [each for each in every if each.permission == NO_PERMISSION_REQUIRED]
+    sent_to = {
+        (each.context, each.name)
+        for each in public
+        if each.name and each.methods == {"POST"} and (each.context, each.name) not in pages
+    }
+    assert {"add", "rate", "reopen", "appeal", "word"} <= {name for _context, name in sent_to}
+    alone = {name for context, name in sent_to if (context, "") not in pages}
+    assert alone == {"sign-out"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -400,7 +402,7 @@ def _file(request: Any, found: Service) -> Any:
         try:
             if asks is not None:
                 asks.refuse(intake.eligible, tell.published.names)
-            filed = filing.take_in(
+            filing.take_in(
                 request.dbsession,
                 tell.published,
                 intake,
@@ -419,9 +421,7 @@ def _file(request: Any, found: Service) -> Any:
             raise me_too.NotOpen(
                 _("That one is no longer open. Please choose again."), field="same_as"
             ) from error
-        return render_to_response(
-            "public/filed.jinja2", _told(request, tell, filed), request=request
-        )
+        return _thank(request, found.tenant, form_key(request))
 
     return handle_form_submission(
         request, form, on_success, lambda: _report_page(request, found, form, None)
@@ -507,6 +507,60 @@ def _told(request: Any, tell: Telling, filed: filing.Filed) -> dict[str, Any]:
         "code_url": f"{request.host_url}/mine/{filed.code}" if filed.code else None,
         "phone": tell.phone(filed.target or filed.owner),
     }
+
+
+FILED: Final = "filed"
+"""The cookie with the keys of what this browser sent lately: it alone is shown the links again."""
+SHOWN_FOR: Final = timedelta(hours=1)
+MOST_SHOWN: Final = 5
+
+
+def _thank(request: Any, slug: str, key: str) -> HTTPSeeOther:
+    """Go to the page that says what became of a report: it may be loaded again as often as wanted.
+
+    Its address names the report without its secrets; those are read by the key in the cookie.
+    """
+    keys = [each for each in _lately(request) if each[1] != key]
+    kept = [*keys, [slug, key, int(request.now.timestamp())]][-MOST_SHOWN:]
+    answer = HTTPSeeOther(location=f"/reported?{urlencode({'report': _named(key)})}")
+    request.registry.signed_cookies.write(request, answer, FILED, kept)
+    return answer
+
+
+def _named(key: str) -> str:
+    return hashlib.sha256(f"reported:{key}".encode()).hexdigest()[:16]
+
+
+def _lately(request: Any) -> list[list[Any]]:
+    """What this browser sent within the hour: partner, key of the form, and when."""
+    since = (request.now - SHOWN_FOR).timestamp()
+    kept = request.registry.signed_cookies.read(request, FILED) or []
+    return [each for each in kept if each[2] >= since]
+
+
+@view_config(
+    context=Root,
+    name="reported",
+    permission=NO_PERMISSION_REQUIRED,
+    request_method="GET",
+    renderer="public/filed.jinja2",
+)
+def thanks(context: Root, request: Any) -> Any:
+    """What became of a report, with its links, to the browser that sent it."""
+    asked = request.GET.get("report", "")[:16]
+    request.response.headers["Cache-Control"] = "no-store"
+    for slug, key, _at in _lately(request):
+        partner = request.registry.partners.by_slug(slug)
+        if _named(key) != asked or partner is None:
+            continue
+        enter(request, partner)
+        if (filed := filing.answer_to(request.dbsession, "web", key)) is not None:
+            return _told(request, telling(request), filed)
+    request.flash(
+        "info",
+        _("We show that page for an hour, and only where the report was sent from."),
+    )
+    return HTTPSeeOther(location="/")
 
 
 def _reported(request: Any) -> Service:
