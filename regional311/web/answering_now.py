@@ -116,9 +116,11 @@ def _chat(tell: Telling, slug: str) -> str | None:
     return None
 
 
-def answering_now(tell: Telling) -> list[dict[str, Any]]:
-    """Each partner's first telephone line with who answers it now, by name."""
+def answering_now(tell: Telling, slug: str | None = None) -> list[dict[str, Any]]:
+    """Each partner's first telephone line with who answers it now, by name; or only one's."""
     slugs = sorted(tell.published.partners, key=tell.partner)
+    if slug is not None:
+        slugs = [each for each in slugs if each == slug]
     return [
         {"name": tell.partner(slug), "chat": _chat(tell, slug), **now_on(tell, line)}
         for slug in slugs

@@ -28,10 +28,15 @@ FEW: Final = 5
 SHOWN: Final = 8
 
 
-def most_asked(request: Any) -> list[dict[str, Any]]:
-    """Give the services that were asked for most lately and are offered, with their pages."""
+def most_asked(request: Any, slug: str | None = None) -> list[dict[str, Any]]:
+    """Give the services that were asked for most lately and are offered, with their pages.
+
+    Those of one partner where it is named.
+    """
     tell, found = telling(request), []
     for ref in _counted(request):
+        if slug is not None and ref.partition("/")[0] != slug:
+            continue
         service = tell.published.directory.find(ref)
         if service is None or not service.offered(tell.today) or service.confidential:
             continue

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from regional311.catalog import markdown
 from regional311.catalog.article_queries import Shelved
+from regional311.referral.snapshot import Published
 from regional311.tenancy.queries import TenantRow
 from regional311.web.i18n import ASKED, LANGUAGE_NAMES, offered, page_language
 from regional311.web.spoken import own_language, spoken_article
@@ -86,6 +88,12 @@ def shown_notices(
             }
         )
     return shown
+
+
+def with_region(published: Published, tenant_id: UUID) -> list[UUID]:
+    """Return whose notices stand on a partner's pages: its own, and the region's."""
+    region = published.ids.get("region")
+    return [tenant_id] if region is None else [tenant_id, region]
 
 
 def local_now(request: Any, partner: TenantRow) -> datetime:

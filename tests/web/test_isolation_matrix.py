@@ -777,6 +777,7 @@ PUBLIC = {
     "Fhir",
     "FhirTask",
     "FhirTasks",
+    "PublicPartner",
     "PublicServices",
     "PublicServicesOf",
     "PublicService",

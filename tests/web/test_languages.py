@@ -19,7 +19,7 @@ PUBLIC = sorted(
         *TEMPLATES.glob("errors/*.jinja2"),
         *TEMPLATES.glob("auth/*.jinja2"),
         *TEMPLATES.glob("suggestions/field*.jinja2"),
-        TEMPLATES / "home/landing.jinja2",
+        *(TEMPLATES / f"home/{name}.jinja2" for name in ("landing", "partner", "door", "follow")),
         TEMPLATES / "layout.jinja2",
         TEMPLATES / "macros/spoken.jinja2",
         TEMPLATES / "macros/page.jinja2",

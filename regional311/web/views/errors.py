@@ -43,11 +43,13 @@ from regional311.web import open311
 from regional311.web.api.operations import refusal_of
 from regional311.web.i18n import _, translated
 from regional311.web.open311 import asked_format
+from regional311.web.partners import REGION
 from regional311.web.pipeline import wrong_method
 from regional311.web.problems import problem
 from regional311.web.programs import is_program
 from regional311.web.readable import Unreadable
 from regional311.web.sessions import current_identity
+from regional311.web.tree import TenantNode
 
 log = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 30
@@ -140,6 +142,10 @@ def forbidden(error: Any, request: Any) -> Any:
         )
     if identity is None and not isinstance(error, DomainError):
         if request.method in {"GET", "HEAD"} and not _wants_json(request):
+            node = getattr(request, "context", None)
+            if isinstance(node, TenantNode) and not request.view_name:
+                # who does not work there looks for the partner, not for its desk
+                return HTTPSeeOther(location=_public_home(node))
             query = urlencode({"next": request.path_qs})
             return HTTPSeeOther(location=f"/auth/sign-in?{query}")
         program = is_program(request)
@@ -270,6 +276,10 @@ def too_often(error: TooOften, request: Any) -> Response:
         code=error.code,
         headers={"Retry-After": str(error.retry_after)},
     )
+
+
+def _public_home(node: TenantNode) -> str:
+    return "/" if node.partner.slug == REGION else f"/partners/{node.partner.slug}"
 
 
 def _operation(request: Any) -> Any:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from pyramid.httpexceptions import HTTPMovedPermanently, HTTPSeeOther
+from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
 
@@ -19,10 +21,13 @@ from regional311.web.emergencies import pinned
 from regional311.web.i18n import _, offered
 from regional311.web.most_asked import most_asked
 from regional311.web.navigation import menu_for
-from regional311.web.public_pages import alternates, canonical, shown_notices
+from regional311.web.public_pages import alternates, canonical, shown_notices, with_region
+from regional311.web.spoken import own_language
 from regional311.web.telling import telling
-from regional311.web.tree import Root, TenantNode, Track
+from regional311.web.tree import PublicPartner, Root, TenantNode, Track
 from regional311.web.wording import VERBS
+
+COLOUR: Final = re.compile(r"#[0-9a-f]{6}", re.ASCII)
 
 
 @view_config(
@@ -36,21 +41,66 @@ def landing(context: Root, request: Any) -> Any:
     if request.GET.get("q", "").strip():
         # the search was here before it had a page of its own
         return HTTPMovedPermanently(location=f"/search?{urlencode({'q': request.GET['q']})}")
+    return {"partners": request.registry.partners.all(), **_door(request)}
+
+
+def _door(request: Any, slug: str | None = None) -> dict[str, Any]:
+    """What is at the door of the region, or of one partner: notices, verbs, most asked, lines."""
+    published = telling(request).published
+    tenants = None if slug is None else with_region(published, published.ids[slug])
+    with open_session(request.registry.engine, NOBODY) as session:
+        found = notices(session, telling(request).today, tenants=tenants, public=True)
     return {
-        "partners": request.registry.partners.all(),
-        "notices": _notices(request),
+        "notices": shown_notices(request, found),
         "pinned": pinned(request, lambda ref: f"/services/{ref}"),
         "verbs": list(VERBS.items()),
-        "asked": most_asked(request),
-        "answering": answering_now(telling(request)),
+        "asked": most_asked(request, slug),
+        "answering": answering_now(telling(request), slug),
         "canonical": canonical(request),
         "alternates": alternates(request, offered(request)),
+        "slug": slug,
     }
 
 
-def _notices(request: Any) -> list[dict[str, Any]]:
-    with open_session(request.registry.engine, NOBODY) as session:
-        return shown_notices(request, notices(session, telling(request).today, public=True))
+@view_config(
+    context=PublicPartner,
+    permission=NO_PERMISSION_REQUIRED,
+    request_method="GET",
+    renderer="home/partner.jinja2",
+)
+def partner_home(context: PublicPartner, request: Any) -> dict[str, Any]:
+    """A partner's home for everybody: in its name and colours, with what it helps with first."""
+    partner, row = context.partner, telling(request).published.tenants.get(context.partner.slug)
+    settings = {} if row is None else row.settings
+    return {
+        "partner": partner,
+        "tagline": (settings.get("branding") or {}).get("tagline"),
+        "own": "en" if row is None else own_language(row),
+        "contact": settings.get("contact") or {},
+        **_door(request, partner.slug),
+    }
+
+
+@view_config(
+    context=PublicPartner,
+    name="colours.css",
+    permission=NO_PERMISSION_REQUIRED,
+    request_method="GET",
+)
+def partner_colours(context: PublicPartner, request: Any) -> Response:
+    """The partner's colours, which no page may carry in itself; our own where it has none."""
+    row = telling(request).published.tenants.get(context.partner.slug)
+    branding = {} if row is None else row.settings.get("branding") or {}
+    colours = {
+        "partner": branding.get("colour"),
+        "partner-accent": branding.get("accent") or branding.get("colour"),
+    }
+    said = "".join(
+        f"--{name}: {colour};"
+        for name, colour in colours.items()
+        if colour and COLOUR.fullmatch(colour)
+    )
+    return Response(f":root {{{said}}}\n", content_type="text/css", charset="utf-8")
 
 
 @view_config(context=Track, permission=NO_PERMISSION_REQUIRED, request_method="GET")

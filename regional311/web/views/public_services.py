@@ -32,7 +32,13 @@ from regional311.web.answering_now import now_on, telephone_of
 from regional311.web.entry_alerts import closed_everywhere, entry_alerts
 from regional311.web.i18n import _, page_language
 from regional311.web.opening import SOON, opening, told_once
-from regional311.web.public_pages import alternates, canonical, languages_of, shown_notices
+from regional311.web.public_pages import (
+    alternates,
+    canonical,
+    languages_of,
+    shown_notices,
+    with_region,
+)
 from regional311.web.spoken import own_language, spoken_article, spoken_service
 from regional311.web.telling import Telling, call_link, telling
 from regional311.web.tree import PublicService, PublicServices, PublicServicesOf, Root
@@ -231,7 +237,7 @@ def service(context: PublicService, request: Any) -> dict[str, Any]:
         provider = organization_named(session, row.id, organization) if organization else None
         related = public_articles_about(session, found.ref, tell.today)
         pinned = notices(
-            session, tell.today, tenants=_with_region(tell.published, row.id), public=True
+            session, tell.today, tenants=with_region(tell.published, row.id), public=True
         )
     alerts = entry_alerts(request, found)
     shown_places = [_place(tell, found, each, own) for each in places]
@@ -302,11 +308,6 @@ def service(context: PublicService, request: Any) -> dict[str, Any]:
         "updated": tell.day(found.updated_on, "long"),
         "data": schema_org.script(data),
     }
-
-
-def _with_region(published: Published, tenant_id: Any) -> list[Any]:
-    region = published.ids.get("region")
-    return [tenant_id] if region is None else [tenant_id, region]
 
 
 def _others(tell: Telling, found: Service, wanted: str) -> list[dict[str, Any]]:

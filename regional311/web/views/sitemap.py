@@ -65,6 +65,7 @@ def _pages(request: Any) -> Iterator[PublicPage]:
     for slug in tell.published.partners:
         own = own_language(tell.published.tenants[slug])
         services = open_services(tell, slug)
+        yield PublicPage(f"/partners/{slug}", known)
         if services:
             yield PublicPage(f"/services/{slug}", known)
         for each in services:
