@@ -183,6 +183,7 @@ def public_updates(
     start: datetime | None,
     end: datetime | None,
     limit: int,
+    offset: int = 0,
 ) -> list[PublicUpdate]:
     """Give what happened to this partner's public requests, oldest first. One statement.
 
@@ -217,5 +218,6 @@ def public_updates(
         )
         .order_by(RequestUpdate.at, RequestUpdate.id)
         .limit(limit)
+        .offset(offset)
     )
     return [PublicUpdate(**row._asdict()) for row in rows]

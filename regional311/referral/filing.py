@@ -598,13 +598,23 @@ def first_answer(session: TenantSession, intake: Intake) -> Filed | None:
 
 def answer_to(session: TenantSession, source: str, key: str) -> Filed | None:
     """Give again what was answered to a form, to who holds its key; None for an unknown key."""
-    answer = session.execute(
+    answer = _kept_answer(session, stored_key(source, key))
+    return None if answer is None else _answered(answer, key)
+
+
+def answer_under(session: TenantSession, stored: str) -> Filed | None:
+    """Give what was answered under a :func:`stored_key`, without the secrets of its key."""
+    answer = _kept_answer(session, stored)
+    return None if answer is None else _filed_from(answer, "", "")
+
+
+def _kept_answer(session: TenantSession, stored: str) -> Mapping[str, Any] | None:
+    return session.execute(
         select(IdempotencyKey.answer).where(
             IdempotencyKey.tenant_id == scope_of(session).tenant_id,
-            IdempotencyKey.key == stored_key(source, key),
+            IdempotencyKey.key == stored,
         )
     ).scalar_one_or_none()
-    return None if answer is None else _answered(answer, key)
 
 
 def _answered(answer: Mapping[str, Any], key: str) -> Filed:

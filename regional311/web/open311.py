@@ -17,6 +17,8 @@ from zoneinfo import ZoneInfo
 import orjson
 from pyramid.response import Response
 
+from regional311.referral.snapshot import Published
+
 FORMATS: Final = {"json": "application/json", "xml": "text/xml"}
 SPECIFICATION: Final = "http://wiki.open311.org/GeoReport_v2"
 LONGEST_DESCRIPTION: Final = 4_000
@@ -44,10 +46,25 @@ _ISO: Final = re.compile(
 class Refused(Exception):
     """A call that cannot be answered: the status of HTTP and one sentence."""
 
-    def __init__(self, status: int, description: str) -> None:
+    def __init__(
+        self, status: int, description: str, *, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(description)
         self.status = status
         self.description = description
+        self.headers = dict(headers or {})
+
+
+def seen_by_everybody(published: Published, slug: str) -> set[str]:
+    """The codes whose requests may be seen: about a place, also of services that have ended.
+
+    What a person asks for themselves, such as help with the rent, is nobody else's business.
+    """
+    return {
+        each.key
+        for each in published.directory.of(slug)
+        if each.on_web_form and not each.confidential and each.place == "required"
+    }
 
 
 def reply(form: str, root: str, content: Any, *, status: int = 200) -> Response:
@@ -113,16 +130,17 @@ def instant(values: Mapping[str, Any], name: str, zone: ZoneInfo) -> datetime | 
 
 
 def window(
-    values: Mapping[str, Any], zone: ZoneInfo, now: datetime
+    values: Mapping[str, Any], zone: ZoneInfo, now: datetime, *, usual: bool = True
 ) -> tuple[datetime | None, datetime | None]:
     """Return from when and until when requests are asked for: the last 90 days by default.
 
+    `usual` is false where something else says which: then without dates all are asked for.
     One end alone reaches 90 days from there. Raises `Refused` for a longer span.
     """
     start, end = instant(values, "start_date", zone), instant(values, "end_date", zone)
     span = timedelta(days=MOST_DAYS)
     if start is None and end is None:
-        return now - span, None
+        return (now - span if usual else None), None
     if start is None:
         assert end is not None
         return end - span, end

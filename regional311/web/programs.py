@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 from typing import Any, Final
+from uuid import UUID
 
 from pyramid.httpexceptions import HTTPNotAcceptable
 
@@ -31,10 +32,17 @@ def program_asking(request: Any) -> Program:
     The call is counted in a transaction of its own, so that a refused one counts, too. Raises
     `KeyRefused` and `TooOften`.
     """
-    key = sent_key(request) or ""
+    return counted(request, sent_key(request) or "", request.tenant.id)
+
+
+def counted(request: Any, key: str, tenant_id: UUID) -> Program:
+    """Return the program whose key it is at a partner, and count a use of it for good.
+
+    Raises `KeyRefused` and `TooOften`.
+    """
     if not key.isascii():
         raise KeyRefused("This key is not good here.")
-    with open_session(request.registry.engine, Scope(request.tenant.id)) as session:
+    with open_session(request.registry.engine, Scope(tenant_id)) as session:
         try:
             found = program_of(session, key, now=request.now)
         except TooOften:

@@ -196,8 +196,117 @@ def test_a_key_is_good_for_so_many_calls_a_minute(testapp, people, web_engine, c
         testapp.post(f"{BASE}/requests.json", values, status=201)
     answer = testapp.post(f"{BASE}/requests.json", values, status=429)
     assert "2 times a minute" in answer.json[0]["description"]
+    assert answer.headers["Retry-After"] == "60"
     clock.now = NOW + timedelta(minutes=1)
     testapp.post(f"{BASE}/requests.json", values, status=201)
+
+
+def test_a_refused_call_is_counted_too(testapp, people, web_engine):
+    with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
+        key = make_client(session, name="Wrong", scopes=["open311:requests"], a_minute=3, now=NOW)
+    for _ in range(3):
+        testapp.post(f"{BASE}/requests.json", {"api_key": key}, status=400)
+    testapp.post(f"{BASE}/requests.json", {"api_key": key}, status=429)
+    testapp.post(f"{BASE}/servicerequestupdates.json", {"api_key": key}, status=429)
+
+
+def test_what_goes_to_another_partner_has_a_token_that_can_be_looked_up(testapp, key):
+    answer = posted_until_one_is_passed_on(testapp, key)
+    shown = testapp.get(f"{BASE}/tokens/{answer['token']}.json").json
+    assert shown == [{"service_request_id": "", "token": answer["token"]}]
+    testapp.get(f"/{COUNTY}/open311/v2/tokens/{answer['token']}.json", status=404)
+    region = f"/open311/v2/tokens/{answer['token']}.xml?jurisdiction_id={CITY}"
+    assert answer["token"] in testapp.get(region)
+
+
+def posted_until_one_is_passed_on(testapp, key):
+    """Give the first answer that has a token: what was asked for became no request of the City."""
+    for each in testapp.get(f"{BASE}/services.json").json:
+        sent = {"api_key": key, "service_code": each["service_code"], **IN_THE_CITY}
+        answer = testapp.post(f"{BASE}/requests.json", sent, status="*")
+        if answer.status_int == 201 and "token" in answer.json[0]:
+            return answer.json[0]
+    raise AssertionError("Nothing was passed on.")
+
+
+def test_an_address_beside_a_point_is_told(testapp, post):
+    number = post(address_string="SW 5th Avenue and Main Street")["service_request_id"]
+    (found,) = testapp.get(f"{BASE}/requests/{number}.json").json
+    assert found["address"] == "SW 5th Avenue and Main Street"
+    assert found["lat"] == 45.5152
+
+
+def test_what_changed_lately_is_found_however_old_it_is(testapp, post, clock, web_engine, people):
+    clock.now = NOW - timedelta(days=200)
+    old, still = post()["service_request_id"], post()["service_request_id"]
+    clock.now = NOW
+    with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
+        request_id, version = session.execute(
+            text("SELECT id, version FROM service_requests WHERE public_id = :id"), {"id": old}
+        ).one()
+        intake.change_request(
+            session,
+            now=NOW,
+            request_id=request_id,
+            version=version,
+            to="closed",
+            resolution="completed",
+            message="A crew filled the hole.",
+        )
+
+    def numbers(query):
+        rows = testapp.get(f"{BASE}/requests.json?{query}").json
+        return {each["service_request_id"] for each in rows}
+
+    after = "updated_after=2026-10-13T00:00:00Z"
+    assert old in numbers(after)
+    assert still not in numbers(after)
+    assert old not in numbers(f"{after}&start_date=2026-10-01T00:00:00Z")
+
+
+def test_numbers_overrule_everything_else(testapp, post):
+    number = post()["service_request_id"]
+    for other in (
+        "status=closed",
+        "status=nonsense",
+        "start_date=nonsense",
+        "bbox=1,2",
+        "page=7",
+        "page_size=0",
+        "service_code=graffiti",
+        "updated_after=nonsense",
+    ):
+        rows = testapp.get(f"{BASE}/requests.json?service_request_id={number}&{other}").json
+        assert [each["service_request_id"] for each in rows] == [number], other
+
+
+def test_updates_are_read_in_pages(testapp, post, people, web_engine, clock):
+    for _ in range(3):
+        number = post()["service_request_id"]
+        with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
+            request_id, version = session.execute(
+                text("SELECT id, version FROM service_requests WHERE public_id = :id"),
+                {"id": number},
+            ).one()
+            intake.change_request(
+                session,
+                now=NOW,
+                request_id=request_id,
+                version=version,
+                to="closed",
+                resolution="completed",
+                message="A crew filled the hole.",
+            )
+    address = f"{BASE}/servicerequestupdates.json"
+    every = [each["update_id"] for each in testapp.get(address).json]
+    assert len(every) >= 3
+    walked = [
+        each["update_id"]
+        for page in range(1, len(every) + 2)
+        for each in testapp.get(f"{address}?page_size=1&page={page}").json
+    ]
+    assert walked == every
+    testapp.get(f"{address}?page_size=0", status=400)
 
 
 def test_a_request_comes_back_as_it_was_sent(testapp, post):

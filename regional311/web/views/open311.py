@@ -22,7 +22,7 @@ from regional311.cover.emergency import told
 from regional311.database.ids import is_public_id, new_token
 from regional311.database.session import Scope, open_session
 from regional311.errors import ComeAgain, Conflict, DomainError
-from regional311.identity.clients import KeyRefused, TooOften, use_key
+from regional311.identity.clients import KeyRefused, TooOften
 from regional311.identity.queries import tracked
 from regional311.intake import open_requests as requests_of
 from regional311.intake import service as intake_service
@@ -40,7 +40,7 @@ from regional311.web.i18n import offered
 from regional311.web.news import sends_texts
 from regional311.web.offering import CONDITION
 from regional311.web.open311 import Refused, given, listed, moment, reply
-from regional311.web.programs import secret_key
+from regional311.web.programs import counted, secret_key
 from regional311.web.representations import csv_stream
 from regional311.web.searching import danger_in
 from regional311.web.telling import Telling
@@ -104,15 +104,8 @@ class Call:
 
     @property
     def seen(self) -> set[str]:
-        """The codes whose requests may be seen: about a place, also of services that have ended.
-
-        What a person asks for themselves, such as help with the rent, is nobody else's business.
-        """
-        return {
-            each.key
-            for each in self.tell.published.directory.of(self.partner.slug)
-            if each.on_web_form and not each.confidential and each.place == "required"
-        }
+        """The codes whose requests may be seen."""
+        return open311.seen_by_everybody(self.tell.published, self.partner.slug)
 
     @cached_property
     def language(self) -> str:
@@ -144,18 +137,17 @@ class Call:
         )
 
     def client(self, scope: str) -> Any:
-        """Count the call against its key. Raises `Refused`."""
+        """Count the call against its key, also one that is refused. Raises `Refused`."""
         try:
-            return use_key(
-                self.request.dbsession,
-                given(self.values, "api_key")[:200],
-                scope,
-                now=self.request.now,
-            )
+            found = counted(self.request, given(self.values, "api_key")[:200], self.partner.id)
         except KeyRefused as error:
             raise Refused(403, error.message) from None
         except TooOften as error:
-            raise Refused(429, error.message) from None
+            wait = {"Retry-After": str(error.retry_after)}
+            raise Refused(429, error.message, headers=wait) from None
+        if scope not in found.scopes:
+            raise Refused(403, "This api_key is not good for this.")
+        return found.id
 
     def answer(self, root: str, content: Any, *, status: int = 200) -> Response:
         answer = reply(self.format, root, content, status=status)
@@ -170,7 +162,9 @@ def georeport(view: Any) -> Any:
         try:
             return view(Call(context, request))
         except Refused as error:
-            return open311.errors(context.format, error.status, error.description)
+            answer = open311.errors(context.format, error.status, error.description)
+            answer.headers.update(error.headers)
+            return answer
 
     answer.__name__, answer.__doc__ = view.__name__, view.__doc__
     answer.__qualname__, answer.__module__ = view.__qualname__, view.__module__
@@ -258,26 +252,26 @@ def service(call: Call) -> Response:
 @georeport
 def requests(call: Call) -> Response:
     """Public requests: by number, or by time, service and status."""
+    numbers = listed(call.values, "service_request_id")[: open311.MOST_REQUESTS]
+    # numbers overrule whatever else is asked, also what cannot be read
+    size, page = (len(numbers), 1) if numbers else _page(call)
     found = requests_of.open_requests(
         call.request.dbsession,
-        _wanted(call),
+        Wanted(numbers=numbers) if numbers else _wanted(call),
         open_services=call.seen,
-        limit=(size := _page_size(call)),
-        offset=(open311.whole(call.values, "page", 1, None) - 1) * size,
+        limit=size,
+        offset=(page - 1) * size,
     )
     return call.answer("service_requests", [_told(call, each) for each in found])
 
 
 def _wanted(call: Call) -> Wanted:
     values, zone = call.values, call.zone
-    start, end = open311.window(values, zone, call.request.now)
+    updated = [open311.instant(values, name, zone) for name in ("updated_after", "updated_before")]
+    start, end = open311.window(values, zone, call.request.now, usual=updated == [None, None])
     is_open = open311.statuses(values)
     codes = listed(values, "service_code")
     box = open311.box(values)
-    updated = [open311.instant(values, name, zone) for name in ("updated_after", "updated_before")]
-    numbers = listed(values, "service_request_id")[: open311.MOST_REQUESTS]
-    if numbers:
-        return Wanted(numbers=numbers)
     return Wanted(
         service_keys=set(codes) if codes else None,
         is_open=is_open,
@@ -289,8 +283,11 @@ def _wanted(call: Call) -> Wanted:
     )
 
 
-def _page_size(call: Call) -> int:
-    return open311.whole(call.values, "page_size", open311.MOST_REQUESTS, open311.MOST_REQUESTS)
+def _page(call: Call) -> tuple[int, int]:
+    """How many are on a page, and which page is asked for."""
+    most = open311.MOST_REQUESTS
+    size = open311.whole(call.values, "page_size", most, most)
+    return size, open311.whole(call.values, "page", 1, None)
 
 
 BULK: Final = (
@@ -357,7 +354,6 @@ def _request(call: Call, number: str) -> OpenRequest:
 
 def _told(call: Call, row: OpenRequest) -> dict[str, Any]:
     tell, slug = call.tell, call.partner.slug
-    at_address = row.place_kind in ("address", "neighbourhood")
     changed = row.closed_at if row.closed_at is not None and not row.is_open else row.updated_at
     content = {
         "service_request_id": row.public_id,
@@ -371,7 +367,7 @@ def _told(call: Call, row: OpenRequest) -> dict[str, Any]:
         "requested_datetime": moment(row.opened_at, call.zone),
         "updated_datetime": moment(changed, call.zone),
         "expected_datetime": moment(row.expected_at, call.zone),
-        "address": row.place_text if at_address else None,
+        "address": row.place_text if row.place_kind != "none" else None,
         "address_id": None,
         "zipcode": None,
         "lat": row.latitude,
@@ -448,7 +444,7 @@ def _answered(
     if filed.request_public_id:
         number = {"service_request_id": filed.request_public_id}
     else:
-        number = {"token": filed.token or filed.referral_public_id or filed.contact_public_id}
+        number = {"token": filing.stored_key(intake.source, intake.key).partition(":")[2]}
     return {**number, "service_notice": notice, "account_id": None}
 
 
@@ -550,13 +546,24 @@ def _place(values: Mapping[str, Any]) -> filing.Place | None:
 @georeport
 def token(call: Call) -> Response:
     """The number that a token stands for; empty while there is none yet."""
+    filed = filing.answer_under(call.request.dbsession, f"open311:{call.key[:200]}")
+    if filed is None:
+        number = _tracked_number(call)
+    elif filed.request_id is None or filed.owner != call.partner.slug:
+        number = None
+    else:
+        number = requests_of.number_of(call.request.dbsession, filed.request_id)
+    content = {"service_request_id": number or "", "token": call.key}
+    return call.answer("service_requests", [content])
+
+
+def _tracked_number(call: Call) -> str | None:
+    """The number behind the secret of a tracking link, which is a token, too."""
     with call.request.registry.autocommit_engine.connect() as connection:
         found = tracked(connection, call.key[:200])
     if found is None or found.tenant_id != call.partner.id:
         raise Refused(404, "There is no such token.")
-    number = requests_of.number_of(call.request.dbsession, found.request_id)
-    content = {"service_request_id": number or "", "token": call.key}
-    return call.answer("service_requests", [content])
+    return requests_of.number_of(call.request.dbsession, found.request_id)
 
 
 @_view(Open311Updates)
@@ -566,12 +573,14 @@ def updates(call: Call) -> Response:
     start, end = (
         open311.instant(call.values, name, call.zone) for name in ("start_date", "end_date")
     )
+    size, page = _page(call)
     found = requests_of.public_updates(
         call.request.dbsession,
         open_services=call.seen,
         start=start,
         end=end,
-        limit=open311.MOST_REQUESTS,
+        limit=size,
+        offset=(page - 1) * size,
     )
     content = [
         {
