@@ -11,7 +11,12 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from pyramid.httpexceptions import HTTPMethodNotAllowed, HTTPNotFound, HTTPRedirection
+from pyramid.httpexceptions import (
+    HTTPMethodNotAllowed,
+    HTTPNotFound,
+    HTTPRedirection,
+    HTTPRequestEntityTooLarge,
+)
 from pyramid.response import Response
 from pyramid.static import static_view
 from pyramid.tweens import INGRESS
@@ -21,6 +26,7 @@ from zope.sqlalchemy.datamanager import ZopeTransactionEvents
 
 from regional311.database.session import NoTenantBound, Scope, TenantSession
 from regional311.web import open311
+from regional311.web.i18n import _
 from regional311.web.problems import problem
 from regional311.web.programs import is_program
 
@@ -54,11 +60,12 @@ def guard_factory(handler, registry):
         request.environ.pop("HTTP_X_VHM_ROOT", None)
         if not _known_host(request, hosts):
             response = _plain(400, "This site does not answer to that host name.")
-        elif (request.content_length or 0) > _largest(request):
-            response = _too_large(request)
         else:
             try:
-                response = handler(request)
+                if (request.content_length or 0) > _largest(request):
+                    response = _too_large(request)
+                else:
+                    response = handler(request)
             except Exception:
                 log.exception("an error page could not be made")
                 response = _plain(500, "Something went wrong. Nothing was saved.")
@@ -103,7 +110,16 @@ def _too_large(request) -> Response:
         return open311.errors(form, 413, said)
     if is_program(request):
         return problem(413, "Too large", f"{said} Send at most {_largest(request)} bytes.")
-    return _plain(413, said)
+    error = HTTPRequestEntityTooLarge(
+        _(
+            "What was sent is too large: at most ${size} MB at once. Nothing was saved. Go back "
+            "and leave out some files, or choose smaller ones.",
+            mapping={"size": _largest(request) // 1024 // 1024},
+        )
+    )
+    # this is outside of what shows errors: the person gets a page all the same
+    answer: Response = request.invoke_exception_view((type(error), error, None))
+    return answer
 
 
 def _plain(status: int, text: str) -> Response:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from regional311.web import pipeline
 from tests.web.conftest import elsewhere
 
 POTHOLE = "/report?service=city-of-portland/pothole"
@@ -217,3 +218,33 @@ def test_danger_is_asked_and_answered_in_the_persons_language(testapp, language,
     # words in a report are met in the same language
     found = testapp.get("/search?q=gas+leak")
     assert says in found
+
+
+LARGE = b"x" * 200
+IN_PARTS = {"Content-Type": "multipart/form-data; boundary=x"}
+
+
+@pytest.fixture
+def little_allowed(monkeypatch):
+    monkeypatch.setattr(pipeline, "LARGEST_UPLOAD", 100)
+
+
+@pytest.mark.parametrize(("language", "says"), [("en", "too large"), ("es", "demasiado grande")])
+@pytest.mark.usefixtures("little_allowed")
+def test_what_is_too_large_is_told_on_a_page_in_the_persons_language(testapp, language, says):
+    asked = {"Accept": "text/html", "Accept-Language": language} | IN_PARTS
+    page = testapp.post(POTHOLE, LARGE, headers=asked, status=413)
+    assert page.content_type == "text/html"
+    assert page.html.html["lang"] == language
+    assert says in page.html.main.text
+    assert page.headers["Content-Security-Policy"]
+
+
+@pytest.mark.usefixtures("little_allowed")
+def test_programs_are_told_what_is_too_large_in_their_own_way(testapp):
+    address = "/city-of-portland/open311/v2/requests.json"
+    told = testapp.post(address, LARGE, headers=IN_PARTS, status=413)
+    assert told.json[0]["code"] == 413
+    asked = {"Authorization": "Bearer x"} | IN_PARTS
+    told = testapp.post("/city-of-portland/requests", LARGE, headers=asked, status=413)
+    assert told.content_type == "application/problem+json"
