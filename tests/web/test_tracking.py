@@ -8,6 +8,7 @@ import pytest
 from pyramid.security import NO_PERMISSION_REQUIRED
 from sqlalchemy import text
 
+from regional311.database.ids import public_id
 from regional311.database.session import Scope, session_scope
 from tests.web.conftest import elsewhere
 
@@ -108,3 +109,33 @@ def test_every_form_of_a_public_page_has_a_page_to_come_back_to(application):
     assert {"add", "rate", "reopen", "appeal", "word"} <= {name for _context, name in sent_to}
     alone = {name for context, name in sent_to if (context, "") not in pages}
     assert alone == {"sign-out"}
+
+
+def test_who_kept_only_the_number_sees_how_it_stands_and_nothing_else(testapp, link):
+    form = testapp.get(link).forms["add"]
+    form["text"] = "By the house of Rosa Lee"
+    number = NUMBER.search(form.submit("submit").follow().text)[0]
+    follow = next(each for each in testapp.get("/").forms.values() if each.action == "/track")
+    follow["code"] = number.lower()
+    page = follow.submit()
+    assert number in page
+    for said in ("Pothole", "City of Portland", "Open", "Expected by", "call"):
+        assert said.lower() in page.text.lower()
+    assert "Rosa" not in page
+    assert link not in page
+    assert page.html.select_one('meta[name="robots"]')["content"] == "noindex"
+    assert not [each for each in page.forms.values() if each.method == "POST"]
+
+
+def test_a_confidential_or_unknown_number_says_the_same(testapp, link, people, web_engine):
+    number = NUMBER.search(testapp.get(link).text)[0]
+    with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
+        session.execute(
+            text("UPDATE service_requests SET confidential = true WHERE public_id = :id"),
+            {"id": number},
+        )
+    unknown = testapp.get(f"/track?code={public_id('R')}").follow().text
+    hidden = testapp.get(f"/track?code={number}").follow().text
+    assert number not in hidden
+    assert "we can show nothing of it" in unknown
+    assert "we can show nothing of it" in hidden

@@ -12,8 +12,10 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
 
 from regional311.catalog.article_queries import notices
-from regional311.database.session import open_session
+from regional311.database.ids import parse_public_id
+from regional311.database.session import Scope, open_session
 from regional311.identity.permissions import Permissions as P
+from regional311.intake.open_requests import Wanted, open_requests
 from regional311.notices.handling import dead
 from regional311.referral.snapshot import NOBODY
 from regional311.web.answering_now import answering_now
@@ -21,6 +23,7 @@ from regional311.web.emergencies import pinned
 from regional311.web.i18n import _, offered
 from regional311.web.most_asked import most_asked
 from regional311.web.navigation import menu_for
+from regional311.web.open311 import seen_by_everybody
 from regional311.web.public_pages import alternates, canonical, shown_notices, with_region
 from regional311.web.spoken import own_language
 from regional311.web.telling import telling
@@ -103,15 +106,59 @@ def partner_colours(context: PublicPartner, request: Any) -> Response:
     return Response(f":root {{{said}}}\n", content_type="text/css", charset="utf-8")
 
 
-@view_config(context=Track, permission=NO_PERMISSION_REQUIRED, request_method="GET")
-def track(context: Track, request: Any) -> HTTPSeeOther:
-    """Go to the page of a tracking code that was typed or pasted, also as a whole link."""
+@view_config(
+    context=Track,
+    permission=NO_PERMISSION_REQUIRED,
+    request_method="GET",
+    renderer="public/numbered.jinja2",
+)
+def track(context: Track, request: Any) -> Any:
+    """Go to the page of a tracking code that was typed or pasted, also as a whole link.
+
+    Who kept only the number sees what anybody may see of it.
+    """
     said = request.GET.get("code", "").strip().partition("#")[0].partition("?")[0]
     code = said.rstrip("/").rpartition("/")[2]
+    if (number := parse_public_id(code, "R")) is not None:
+        return _numbered(request, number)
     if not code or not code.isascii() or not code.replace("-", "").replace("_", "").isalnum():
         request.flash("error", _("Paste the tracking link or code that you were given."))
         return HTTPSeeOther(location="/")
     return HTTPSeeOther(location=f"/track/{code}")
+
+
+def _numbered(request: Any, number: str) -> Any:
+    """How a request stands, as Open311 shows it; nothing of what is confidential or personal."""
+    tell = telling(request)
+    for slug in tell.published.partners:
+        with open_session(request.registry.engine, Scope(tell.published.ids[slug])) as session:
+            found = open_requests(
+                session,
+                Wanted(numbers=[number]),
+                open_services=seen_by_everybody(tell.published, slug),
+                limit=1,
+            )
+            session.rollback()
+        for each in found:
+            return {
+                "number": each.public_id,
+                "service_name": tell.service_name(slug, each.service_key),
+                "owner": slug,
+                "owner_name": tell.partner(slug),
+                "state": _("Open") if each.is_open else _("Closed"),
+                "opened": tell.day(each.opened_at, "long"),
+                "expected": tell.day(each.expected_at, "long") if each.is_open else None,
+                "closed": None if each.is_open else tell.day(each.closed_at, "long"),
+                "phone": tell.phone(slug),
+            }
+    request.flash(
+        "error",
+        _(
+            "By its number alone we can show nothing of it. "
+            "Use your link, or call and say the number."
+        ),
+    )
+    return HTTPSeeOther(location="/")
 
 
 @view_config(
