@@ -51,9 +51,9 @@ FROM generate_series(1, :services) AS service, unnest(ARRAY['business', 'after']
 
 POOL = text("""
 WITH pool AS (
-    INSERT INTO cost_pools (tenant_id, id, key, fiscal_year, name, yearly_cents, source, sources,
-        revenues, non_allocable, method, step_order)
-    VALUES (:tenant, uuidv7(), 'bench', 2027, 'Bench', 600000000, 'Bench', '[]', '[]', '[]',
+    INSERT INTO cost_pools (tenant_id, id, key, fiscal_year, number, name, yearly_cents, source,
+        sources, revenues, non_allocable, method, step_order)
+    VALUES (:tenant, uuidv7(), 'bench', 2027, 1, 'Bench', 600000000, 'Bench', '[]', '[]', '[]',
         'step_down', 0)
     RETURNING id
 )

@@ -56,15 +56,18 @@ FROM generate_series(1, :services) AS service, unnest(ARRAY['business', 'after']
 """)
 
 POOL = text("""
-INSERT INTO cost_pools (tenant_id, id, key, fiscal_year, name, yearly_cents, source, sources,
-    revenues, non_allocable, method, step_order, base_key)
-VALUES (:city, uuidv7(), 'bench', 2026, 'Bench', 600000000, 'Bench', '[]', '[]', '[]',
+INSERT INTO cost_pools (tenant_id, id, key, fiscal_year, number, name, yearly_cents, source,
+    sources, revenues, non_allocable, method, step_order, base_key)
+VALUES (:city, uuidv7(), 'bench', 2026, 1, 'Bench', 600000000, 'Bench', '[]', '[]', '[]',
     'step_down', 0, 'bench')
 """)
 
 ACTUAL = text("""
-UPDATE cost_pools SET actual_cents = 618000001, actual_source = 'Bench'
-WHERE tenant_id = :city AND key = 'bench' AND fiscal_year = 2026
+INSERT INTO cost_pools (tenant_id, id, key, fiscal_year, number, name, yearly_cents, source,
+    sources, revenues, non_allocable, method, step_order, base_key, actual_cents, actual_source)
+SELECT tenant_id, uuidv7(), key, fiscal_year, 2, name, yearly_cents, source,
+    sources, revenues, non_allocable, method, step_order, base_key, 618000001, 'Bench'
+FROM cost_pools WHERE tenant_id = :city AND key = 'bench' AND fiscal_year = 2026
 """)
 
 FILL = text("""

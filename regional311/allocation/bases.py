@@ -40,7 +40,7 @@ POOL = "pool:"
 
 LONGEST_KEY = 60
 _KEY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_WORDS_OF_PAGES = ("new", "methods", "flow", "edit")
+_WORDS_OF_PAGES = ("new", "methods", "flow", "edit", "proposals")
 _READING = re.compile(r"\d{1,15}(\.\d{1,6})?")
 _TARGET = re.compile(r"((bureau|outside|pool):)?[a-z0-9]+(-[a-z0-9]+)*")
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, UniqueConstraint
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from regional311.database.base import (
@@ -21,16 +21,20 @@ from regional311.database.base import (
 
 
 class CostPool(Base):
-    """A yearly cost that is divided among targets, by a base or by shares that make 100 %."""
+    """A version of a yearly cost that is divided, by a base or by shares that make 100 %.
+
+    A version stays as it was stored; another one follows it. The newest of a key and year holds,
+    for a run the newest that was stored before its cut-off.
+    """
 
     __tablename__ = "cost_pools"
     __table_args__ = (
-        UniqueConstraint("tenant_id", "key", "fiscal_year"),
+        UniqueConstraint("tenant_id", "key", "fiscal_year", "number"),
         CheckConstraint(
             "method IN ('direct', 'step_down', 'double_step_down', 'reciprocal')",
             name="method_known",
         ),
-        {"info": TENANT},
+        {"info": APPEND_ONLY},
     )
 
     tenant_id: Mapped[TenantId]
@@ -38,6 +42,13 @@ class CostPool(Base):
     key: Mapped[str]
     fiscal_year: Mapped[int]
     """The year in which it ends: July 2026 to June 2027 is 2027."""
+    number: Mapped[int] = mapped_column(default=1)
+    stored_at: Mapped[datetime | None]
+    """Since when it is known; none: from the beginning."""
+    made_by: Mapped[UUID | None]
+    """Who wrote it; none: it came from files."""
+    approved_by: Mapped[UUID | None]
+    why: Mapped[str | None]
     name: Mapped[str]
     yearly_cents: Mapped[int]
     """What is divided: the sources, less revenues and what may not be allocated."""
@@ -60,14 +71,14 @@ class CostPool(Base):
 
 
 class PoolShare(Base):
-    """One target's percentage of a pool; the provider's own share is billed to nobody."""
+    """One target's percentage of a version of a pool; the provider's own is billed to nobody."""
 
     __tablename__ = "pool_shares"
     __table_args__ = (
         tenant_reference("cost_pools", "pool_id"),
         UniqueConstraint("tenant_id", "pool_id", "payer_slug"),
         CheckConstraint("percent >= 0 AND percent <= 100", name="percent_in_range"),
-        {"info": TENANT},
+        {"info": APPEND_ONLY},
     )
 
     tenant_id: Mapped[TenantId]
@@ -75,6 +86,42 @@ class PoolShare(Base):
     pool_id: Mapped[UUID]
     payer_slug: Mapped[str]
     percent: Mapped[Decimal]
+
+
+class PoolProposal(Base):
+    """A version of a pool on its way: written by one person, approved by a second one.
+
+    `content` is a `pools.PoolSaid`: nothing of it holds before the state is approved. `based_on` is
+    the version that it follows, `brings_back` the one whose content it says again, `number` the
+    version that it became.
+    """
+
+    __tablename__ = "pool_proposals"
+    __table_args__ = (
+        CheckConstraint(
+            "state IN ('draft', 'proposed', 'approved', 'refused', 'withdrawn')",
+            name="state_known",
+        ),
+        Index(None, "tenant_id", "pool_key", "fiscal_year"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    state: Mapped[str] = mapped_column(default="draft")
+    pool_key: Mapped[str]
+    fiscal_year: Mapped[int]
+    based_on: Mapped[int | None]
+    brings_back: Mapped[int | None]
+    content: Mapped[dict[str, Any]]
+    why: Mapped[str]
+    proposed_by: Mapped[UUID | None]
+    proposed_at: Mapped[datetime]
+    decided_by: Mapped[UUID | None]
+    decided_at: Mapped[datetime | None]
+    reason: Mapped[str | None]
+    """Why it was refused or withdrawn."""
+    number: Mapped[int | None]
 
 
 class AllocationBase(Base):

@@ -1,26 +1,32 @@
-"""Keep the pools of a partner: what they cost and how they are divided."""
+"""Keep the pools of a partner: what they cost and how they are divided, version by version.
+
+What was stored stays, so that a run of then reads what it read; who may store a version, and when,
+is said in `pool_changes`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 
-from regional311.allocation.bases import POOL, check_key, check_target
+from regional311.allocation.bases import POOL, check_key, check_target, plain
 from regional311.allocation.models import AllocationBase, CostPool, PoolShare
 from regional311.allocation.network import MethodsDiffer
 from regional311.allocation.shares import check_shares
 from regional311.allocation.year import read_year
 from regional311.audit.service import record
 from regional311.database.ids import new_id
-from regional311.database.rows import put
-from regional311.database.session import TenantSession, mark_changed, scope_of
+from regional311.database.rows import put, send
+from regional311.database.session import TenantSession, scope_of
 from regional311.errors import Conflict, InvalidInput, NotFound
+from regional311.tenancy.models import Tenant
 
 METHODS = ("direct", "step_down", "double_step_down", "reciprocal")
 
@@ -38,7 +44,8 @@ class PoolSaid:
     """What a pool of a fiscal year is, apart from its key and year. Amounts are cents.
 
     `sources` hold name, account and cents, `revenues` and `non_allocable` name and cents. A pool
-    has a base or `shares`: per cent by target.
+    has a base or `shares`: per cent by target. `actual_cents` is what it cost in the end, beside
+    its budget; what was billed stays.
     """
 
     name: str
@@ -52,6 +59,36 @@ class PoolSaid:
     base_key: str | None = None
     step_order: int = 0
     shares: Mapping[str, Decimal] = field(default_factory=dict)
+    actual_cents: int | None = None
+    actual_source: str | None = None
+
+    @classmethod
+    def of_row(cls, row: Any, shares: Mapping[str, Decimal]) -> PoolSaid:
+        """Read a version and its shares; a share of nothing is none."""
+        said = {name: getattr(row, name) for name in _COLUMNS}
+        return cls(**said, shares={each: percent for each, percent in shares.items() if percent})
+
+    @classmethod
+    def of_json(cls, said: Mapping[str, Any]) -> PoolSaid:
+        """Read what `as_json` gave."""
+        shares = {target: Decimal(percent) for target, percent in said["shares"].items()}
+        return cls(**(dict(said) | {"shares": shares}))
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain values: percentages are text without needless noughts."""
+        return self.values() | {
+            "shares": {target: plain(self.shares[target]) for target in sorted(self.shares)}
+        }
+
+    def values(self) -> dict[str, Any]:
+        """The columns of a version, without those that say which it is."""
+        lists = ("sources", "revenues", "non_allocable")
+        return {name: getattr(self, name) for name in _COLUMNS} | {
+            name: [dict(each) for each in getattr(self, name)] for name in lists
+        }
+
+
+_COLUMNS = tuple(each.name for each in fields(PoolSaid) if each.name != "shares")
 
 
 def allocable_cents(
@@ -74,7 +111,8 @@ def check_pool(said: PoolSaid) -> None:
 
     :raises PartsDoNotMakeTheAmount: when the sources make another amount.
     :raises SharesDoNotSum: when it has no base and its shares do not make 100 %.
-    :raises InvalidInput: for an unknown method, a base beside shares, revenues without sources.
+    :raises InvalidInput: for an unknown method, a base beside shares, revenues without sources, an
+        actual cost that rests on nothing.
     """
     if not 0 <= said.step_order <= 999:
         raise InvalidInput("A place is between 0 and 999.", field="step_order")
@@ -93,12 +131,30 @@ def check_pool(said: PoolSaid) -> None:
             "Revenues and non-allocable parts are taken off sources; name the sources too.",
             field="sources",
         )
+    if said.actual_cents is not None and not (said.actual_source or "").strip():
+        raise InvalidInput("Say what the actual cost rests on.", field="actual_source")
     if said.base_key is None:
         for target in said.shares:
             check_target(target, field="share")
         check_shares(said.shares)
     elif said.shares:
         raise InvalidInput("A pool has a base or shares, not both.", field="base")
+
+
+def check_of_year(session: TenantSession, key: str, fiscal_year: int, said: PoolSaid) -> None:
+    """Refuse what a pool of a year may not say, beside what `check_pool` refuses.
+
+    :raises BadKey: for a text that is no key.
+    :raises NotFound: when it names a base that is not there.
+    :raises InvalidInput: as `check_pool` does, for a year out of bounds, for a share in itself.
+    """
+    check_key(key)
+    if not 2000 <= fiscal_year <= 2100:
+        raise InvalidInput("A fiscal year is between 2000 and 2100.", field="fiscal_year")
+    check_pool(said)
+    if f"{POOL}{key}" in said.shares:
+        raise InvalidInput("A pool has no share in itself.", field="share")
+    _require_base(session, said.base_key)
 
 
 def save_pool(
@@ -108,88 +164,138 @@ def save_pool(
     said: PoolSaid,
     *,
     now: datetime,
+    made_by: UUID | None = None,
+    why: str | None = None,
     new: bool = False,
-) -> UUID:
-    """Make a pool of a fiscal year, or change it; statements that were issued stay.
+) -> CostPool:
+    """Store the next version of a pool of a fiscal year; those before it stay as they are.
 
-    Pools that serve one another have one method: a change goes for all of them.
+    It holds at once, for whatever is run from `now` on: who calls this has asked a second person.
+    Pools that serve one another have one method: a change is a version of each of them.
 
     :raises PoolExists: when it is to be new and is there.
     :raises MethodsDiffer: when it is new and pools that it is tied to have another method.
-    :raises NotFound: when it names a base that is not there.
-    :raises InvalidInput: as `check_pool` does.
+    :raises NotFound: or `InvalidInput`, as `check_of_year` does.
     """
-    tenant_id = scope_of(session).tenant_id
-    check_key(key)
-    if not 2000 <= fiscal_year <= 2100:
-        raise InvalidInput("A fiscal year is between 2000 and 2100.", field="fiscal_year")
-    check_pool(said)
-    if f"{POOL}{key}" in said.shares:
-        raise InvalidInput("A pool has no share in itself.", field="share")
-    _require_base(session, said.base_key)
-    values = {
-        "name": said.name,
-        "yearly_cents": said.yearly_cents,
-        "source": said.source,
-        "note": said.note,
-        "sources": [dict(each) for each in said.sources],
-        "revenues": [dict(each) for each in said.revenues],
-        "non_allocable": [dict(each) for each in said.non_allocable],
-        "method": said.method,
-        "base_key": said.base_key,
-        "step_order": said.step_order,
-    }
-    pool_id = session.execute(
-        select(CostPool.id).where(
-            CostPool.tenant_id == tenant_id,
-            CostPool.key == key,
-            CostPool.fiscal_year == fiscal_year,
-        )
-    ).scalar_one_or_none()
-    if pool_id is not None and new:
+    check_of_year(session, key, fiscal_year, said)
+    one_at_a_time(session)
+    found = newest(session, key, fiscal_year)
+    if found is not None and new:
         raise PoolExists(f"The pool {key} has an amount for {fiscal_year} already.", field="key")
-    action = "pool:change"
-    if pool_id is None:
-        pool_id, action = new_id(), "pool:add"
-        put(
-            session,
-            CostPool(tenant_id=tenant_id, id=pool_id, key=key, fiscal_year=fiscal_year, **values),
-        )
-    else:
-        _change(session, pool_id, values)
-    _save_shares(session, pool_id, said.shares)
-    _share_the_method(session, key, fiscal_year, said.method, now=now, new=new)
-    record(
-        session,
-        now=now,
-        action=action,
-        subject_kind="pool",
-        subject_id=pool_id,
-        detail={"key": key, "fiscal_year": fiscal_year},
-    )
-    return pool_id
-
-
-def _share_the_method(
-    session: TenantSession, key: str, fiscal_year: int, method: str, *, now: datetime, new: bool
-) -> None:
-    for tied in read_year(session, fiscal_year).perhaps_with(key):
-        if tied.key == key or tied.method == method:
+    number = 1 if found is None else found.number + 1
+    store = partial(_store, session, fiscal_year, now=now, made_by=made_by, why=why)
+    stored = store(key, number, said)
+    year = read_year(session, fiscal_year)
+    for tied in year.perhaps_with(key):
+        if tied.key == key or tied.method == said.method:
             continue
         if new:
             raise MethodsDiffer(
                 f"Pools that serve one another need one method; {tied.name} has another.",
                 field="method",
             )
-        _change(session, tied.id, {"method": method})
-        record(
-            session,
-            now=now,
-            action="pool:change",
-            subject_kind="pool",
-            subject_id=tied.id,
-            detail={"key": tied.key, "fiscal_year": fiscal_year, "fields": ["method"]},
+        theirs = PoolSaid.of_row(tied, year.percents.get(tied.id, {}))
+        store(tied.key, tied.number + 1, replace(theirs, method=said.method))
+    return stored
+
+
+def one_at_a_time(session: TenantSession) -> None:
+    """Let this partner's versions be stored one after another: their numbers have no gap."""
+    tenant_id = scope_of(session).tenant_id
+    send(session)
+    session.execute(
+        select(Tenant.revision)
+        .where(Tenant.tenant_id == tenant_id, Tenant.id == tenant_id)
+        .with_for_update()
+    )
+
+
+def newest(session: TenantSession, key: str, fiscal_year: int) -> CostPool | None:
+    """The version of a pool of a year that holds."""
+    return session.execute(
+        select(CostPool)
+        .where(
+            CostPool.tenant_id == scope_of(session).tenant_id,
+            CostPool.key == key,
+            CostPool.fiscal_year == fiscal_year,
         )
+        .order_by(CostPool.number.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+
+
+def shares_of(session: TenantSession, pool_ids: Collection[UUID]) -> dict[UUID, dict[str, Decimal]]:
+    """The shares of some versions, by target."""
+    found: dict[UUID, dict[str, Decimal]] = {pool_id: {} for pool_id in pool_ids}
+    rows = session.execute(
+        select(PoolShare.pool_id, PoolShare.payer_slug, PoolShare.percent).where(
+            PoolShare.tenant_id == scope_of(session).tenant_id, PoolShare.pool_id.in_(list(found))
+        )
+    )
+    for pool_id, target, percent in rows:
+        found[pool_id][target] = percent
+    return found
+
+
+def _store(
+    session: TenantSession,
+    fiscal_year: int,
+    key: str,
+    number: int,
+    said: PoolSaid,
+    *,
+    now: datetime,
+    made_by: UUID | None,
+    why: str | None,
+) -> CostPool:
+    scope = scope_of(session)
+    stored = version(
+        scope.tenant_id,
+        key,
+        fiscal_year,
+        said,
+        number=number,
+        stored_at=now,
+        made_by=made_by,
+        approved_by=scope.person_id,
+        why=why,
+    )
+    put(session, *stored)
+    send(session)
+    pool = stored[0]
+    assert isinstance(pool, CostPool)
+    record(
+        session,
+        now=now,
+        action="pool:add" if number == 1 else "pool:change",
+        subject_kind="pool",
+        subject_id=pool.id,
+        detail={"key": key, "fiscal_year": fiscal_year, "number": number},
+    )
+    return pool
+
+
+def version(
+    tenant_id: UUID, key: str, fiscal_year: int, said: PoolSaid, **known: Any
+) -> list[CostPool | PoolShare]:
+    """The rows of a version: itself, then its shares. `known` says which it is, since when, and
+    who made it.
+    """
+    pool = CostPool(
+        tenant_id=tenant_id,
+        id=new_id(),
+        key=key,
+        fiscal_year=fiscal_year,
+        **known,
+        **said.values(),
+    )
+    shares = [
+        PoolShare(
+            tenant_id=tenant_id, id=new_id(), pool_id=pool.id, payer_slug=target, percent=percent
+        )
+        for target, percent in said.shares.items()
+    ]
+    return [pool, *shares]
 
 
 def _require_base(session: TenantSession, base_key: str | None) -> None:
@@ -203,75 +309,3 @@ def _require_base(session: TenantSession, base_key: str | None) -> None:
     ).scalar_one_or_none()
     if found is None:
         raise NotFound(f"There is no base {base_key}.", field="base")
-
-
-def _change(session: TenantSession, pool_id: UUID, values: Mapping[str, Any]) -> None:
-    session.execute(
-        update(CostPool)
-        .where(CostPool.tenant_id == scope_of(session).tenant_id, CostPool.id == pool_id)
-        .values(dict(values)),
-        execution_options={"synchronize_session": False},
-    )
-    mark_changed(session)
-
-
-def _save_shares(session: TenantSession, pool_id: UUID, shares: Mapping[str, Decimal]) -> None:
-    """Make the shares what is said; one that is left out becomes zero and stays on record."""
-    tenant_id = scope_of(session).tenant_id
-    rows = session.execute(
-        select(PoolShare.payer_slug, PoolShare.id).where(
-            PoolShare.tenant_id == tenant_id, PoolShare.pool_id == pool_id
-        )
-    )
-    known: dict[str, UUID] = {row.payer_slug: row.id for row in rows}
-    for target, share_id in known.items():
-        session.execute(
-            update(PoolShare)
-            .where(PoolShare.tenant_id == tenant_id, PoolShare.id == share_id)
-            .values(percent=shares.get(target, Decimal(0))),
-            execution_options={"synchronize_session": False},
-        )
-    put(
-        session,
-        *(
-            PoolShare(
-                tenant_id=tenant_id,
-                id=new_id(),
-                pool_id=pool_id,
-                payer_slug=target,
-                percent=percent,
-            )
-            for target, percent in shares.items()
-            if target not in known
-        ),
-    )
-    mark_changed(session)
-
-
-def record_actual(
-    session: TenantSession, pool_id: UUID, *, cents: int, source: str, now: datetime
-) -> None:
-    """Keep what a pool cost in the end, beside its budget; what was billed stays.
-
-    :raises NotFound: when this partner has no such pool.
-    :raises InvalidInput: when the source is missing.
-    """
-    tenant_id = scope_of(session).tenant_id
-    found = session.execute(
-        select(CostPool.key, CostPool.fiscal_year).where(
-            CostPool.tenant_id == tenant_id, CostPool.id == pool_id
-        )
-    ).one_or_none()
-    if found is None:
-        raise NotFound("There is no such pool.")
-    if not source.strip():
-        raise InvalidInput("Say what the actual cost rests on.", field="actual_source")
-    _change(session, pool_id, {"actual_cents": cents, "actual_source": source})
-    record(
-        session,
-        now=now,
-        action="pool:actual",
-        subject_kind="pool",
-        subject_id=pool_id,
-        detail={"key": found.key, "fiscal_year": found.fiscal_year},
-    )

@@ -54,8 +54,8 @@ def month_shares(
 ) -> MonthShares:
     """Return what each target bears of a pool of this partner in a month (0 to 11) of a year.
 
-    `stored_before` leaves out snapshots taken at that instant or later, so that the same cut-off
-    gives the same answer. `actual` asks for actual costs where they are known.
+    `stored_before` leaves out versions stored and snapshots taken at that instant or later, so that
+    the same cut-off gives the same answer. `actual` asks for actual costs where they are known.
 
     :raises PoolMissing: when the pool has no amount for the fiscal year, or its base is not there.
     :raises SharesDoNotSum: when fixed shares do not make 100 %.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -11,9 +12,11 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from regional311.allocation.bases import POOL, Base, Snapshot, Weights, weights
+from regional311.allocation.methods import to_whole_cents
 from regional311.allocation.models import AllocationBase, BaseSnapshot, CostPool, PoolShare
 from regional311.allocation.network import PoolMonth, YearPool, month_of, together
 from regional311.allocation.shares import MONTHS, NoSuchMonth, check_shares
@@ -143,6 +146,26 @@ class Year:
         """What a pool gives to each target in a month (0 to 11)."""
         return month_of(self.group_of(key, self.month_end(month), actual=actual), month)[key]
 
+    def actual_shares(self, key: str) -> tuple[dict[str, int], int]:
+        """What each target bears of a pool's actual cost (its budget while there is none) in cents,
+        and what stays unallocated.
+
+        The exact parts of the twelve months are added up and rounded once for the year, together
+        with those of the pools that are divided together with it.
+        """
+        exact: defaultdict[tuple[str, str], Fraction] = defaultdict(Fraction)
+        for number in range(MONTHS):
+            group = self.group_of(key, self.month_end(number), actual=True)
+            for pool, month in month_of(group, number).items():
+                given = sum(month.given.values(), Fraction(0))
+                for target, part in month.exact.items():
+                    exact[pool, target] += part
+                    given += part
+                exact[pool, ""] += month.gross - given
+        cents = to_whole_cents(exact)
+        shares = {target: part for (pool, target), part in cents.items() if pool == key and target}
+        return shares, cents[key, ""]
+
 
 def _cost(pool: CostPool, *, actual: bool) -> int:
     if actual and pool.actual_cents is not None:
@@ -169,6 +192,23 @@ def starts_in_month(session: TenantSession) -> int:
     ).scalar_one()
 
 
+def newest_pools(
+    tenant_id: UUID, *conditions: ColumnElement[bool], stored_before: datetime | None = None
+) -> Select[Any]:
+    """The ids of the version of each pool and year that holds, or held for a cut-off."""
+    known = [] if stored_before is None else [_known(stored_before)]
+    return (
+        select(CostPool.id)
+        .where(CostPool.tenant_id == tenant_id, *conditions, *known)
+        .ext(distinct_on(CostPool.key, CostPool.fiscal_year))
+        .order_by(CostPool.key, CostPool.fiscal_year, CostPool.number.desc())
+    )
+
+
+def _known(before: datetime) -> ColumnElement[bool]:
+    return or_(CostPool.stored_at.is_(None), CostPool.stored_at < before)
+
+
 def read_year(
     session: TenantSession,
     fiscal_year: int,
@@ -178,15 +218,22 @@ def read_year(
 ) -> Year:
     """Read this partner's pools of a fiscal year with all that they are divided by.
 
-    `stored_before` leaves out snapshots that were taken at that instant or later. Five statements,
-    four when it is known in which month the year begins.
+    `stored_before` leaves out versions that were stored, and snapshots that were taken, at that
+    instant or later. Five statements, four when it is known in which month the year begins.
     """
     tenant_id = scope_of(session).tenant_id
     if starts_in is None:
         starts_in = starts_in_month(session)
     pools = session.execute(
         select(CostPool)
-        .where(CostPool.tenant_id == tenant_id, CostPool.fiscal_year == fiscal_year)
+        .where(
+            CostPool.tenant_id == tenant_id,
+            CostPool.id.in_(
+                newest_pools(
+                    tenant_id, CostPool.fiscal_year == fiscal_year, stored_before=stored_before
+                )
+            ),
+        )
         .order_by(CostPool.step_order, CostPool.key),
         execution_options={"populate_existing": True},
     ).scalars()

@@ -22,6 +22,7 @@ from sqlalchemy import Row, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import Range
 
 from regional311.allocation.models import CostPool, PoolShare
+from regional311.allocation.year import newest_pools
 from regional311.audit.service import record
 from regional311.catalog.models import Service
 from regional311.chargeback.agreement_terms import problems
@@ -551,7 +552,12 @@ def _check_pool(session: TenantSession, content: Content) -> None:
                 PoolShare,
                 (PoolShare.tenant_id == CostPool.tenant_id) & (PoolShare.pool_id == CostPool.id),
             )
-            .where(CostPool.tenant_id == content.provider_id, CostPool.key == content.pool_key)
+            .where(
+                CostPool.tenant_id == content.provider_id,
+                CostPool.id.in_(
+                    newest_pools(content.provider_id, CostPool.key == content.pool_key)
+                ),
+            )
         ).all()
     if not rows:
         raise InvalidInput(f"The provider has no pool {content.pool_key}.", field="pool")

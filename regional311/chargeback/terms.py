@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, func, or_, select
 from sqlalchemy.orm import Session
 
-from regional311.allocation.models import CostPool, PoolShare
 from regional311.chargeback.models import Agreement, Rate
 from regional311.database.session import scope_of
-
-
-@dataclass(frozen=True, slots=True)
-class ShareRow:
-    """One bearer of a pool."""
-
-    payer_slug: str
-    percent: Decimal
 
 
 def agreements(session: Session, on: date) -> list[Row[Any]]:
@@ -89,35 +78,3 @@ def rate_history(session: Session, rate: Any) -> list[Row[Any]]:
             .order_by(func.lower(table.c.valid).desc(), func.lower(table.c.recorded).desc())
         )
     )
-
-
-def pools(session: Session, fiscal_year: int) -> list[Row[Any]]:
-    """This partner's pools of a fiscal year, by name."""
-    table = CostPool.__table__
-    return list(
-        session.execute(
-            select(table)
-            .where(
-                table.c.tenant_id == scope_of(session).tenant_id,
-                table.c.fiscal_year == fiscal_year,
-            )
-            .order_by(table.c.name, table.c.key)
-        )
-    )
-
-
-def shares(session: Session, pool_ids: list[UUID]) -> dict[UUID, list[ShareRow]]:
-    """Who bears which part of some pools, the largest part first."""
-    found: dict[UUID, list[ShareRow]] = {pool_id: [] for pool_id in pool_ids}
-    if pool_ids:
-        rows = session.execute(
-            select(PoolShare.pool_id, PoolShare.payer_slug, PoolShare.percent)
-            .where(
-                PoolShare.tenant_id == scope_of(session).tenant_id,
-                PoolShare.pool_id.in_(pool_ids),
-            )
-            .order_by(PoolShare.percent.desc(), PoolShare.payer_slug)
-        )
-        for pool_id, payer_slug, percent in rows:
-            found[pool_id].append(ShareRow(payer_slug, percent))
-    return found

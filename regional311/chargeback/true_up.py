@@ -17,17 +17,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Row, select, text
 from sqlalchemy.dialects.postgresql import insert
 
-from regional311.allocation.methods import to_whole_cents
-from regional311.allocation.network import month_of
-from regional311.allocation.shares import MONTHS
-from regional311.allocation.year import Year, read_year
+from regional311.allocation.year import read_year
 from regional311.audit.service import record
 from regional311.calendars import Period, fiscal_year
 from regional311.chargeback.agreement_terms import YEAR_ENDS, Terms
@@ -378,27 +374,6 @@ def payer_of(target: str, my_id: UUID, slugs: Mapping[str, UUID]) -> Payer | Non
     return Payer(slugs[target]) if target in slugs else None
 
 
-def year_shares(year: Year, key: str) -> tuple[dict[str, int], int]:
-    """What each target bears of a pool's actual cost (its budget while there is none) in cents, and
-    what stays unallocated.
-
-    The exact parts of the twelve months are added up and rounded once for the year, together with
-    those of the pools that are divided together with it.
-    """
-    exact: defaultdict[tuple[str, str], Fraction] = defaultdict(Fraction)
-    for number in range(MONTHS):
-        group = year.group_of(key, year.month_end(number), actual=True)
-        for pool, month in month_of(group, number).items():
-            given = sum(month.given.values(), Fraction(0))
-            for target, part in month.exact.items():
-                exact[pool, target] += part
-                given += part
-            exact[pool, ""] += month.gross - given
-    cents = to_whole_cents(exact)
-    shares = {target: part for (pool, target), part in cents.items() if pool == key and target}
-    return shares, cents[key, ""]
-
-
 # --- what a service cost --------------------------------------------------------------------------
 
 
@@ -533,7 +508,7 @@ def year_rows(session: TenantSession, year: int) -> list[YearRow]:
     for key, pool in pools.pools.items():
         owed = None
         with suppress(DomainError):
-            shares, _ = year_shares(pools, key)
+            shares, _ = pools.actual_shares(key)
             payers = {each: payer_of(each, me.id, slugs) for each in shares if each != me.slug}
             owed = sum(
                 shares[target]

@@ -46,7 +46,6 @@ from regional311.chargeback.true_up import (
     so_far_in,
     terms_in,
     year_period,
-    year_shares,
 )
 from regional311.chargeback.waterfall import YearSoFar, year_end_lines
 from regional311.database.ids import new_id
@@ -166,7 +165,7 @@ def settle_year(
     openings = _by_subject(openings_of(session, period, year))
     agreements = sharing(session, period)
     slugs: dict[str, UUID] = {row.slug: row.id for row in session.execute(SLUGS)}
-    pools = read_year(session, year)
+    pools = read_year(session, year, stored_before=now)
     terms = terms_in(session, period)
     so_far = so_far_in(session, period)
     due: defaultdict[Payer, list[Line]] = defaultdict(list)
@@ -343,7 +342,7 @@ def _of_pool(pools: Year, key: str, me: Any, slugs: Mapping[str, UUID]) -> _Actu
             f"Enter what the pool {key} cost in the fiscal year {pools.fiscal_year} first.",
             field=key,
         )
-    shares, unallocated = year_shares(pools, key)
+    shares, unallocated = pools.actual_shares(key)
     payers = {
         target: payer for target in shares if (payer := payer_of(target, me.id, slugs)) is not None
     }

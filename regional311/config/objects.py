@@ -28,6 +28,8 @@ from regional311.allocation.models import (
     CostPool,
     PoolShare,
 )
+from regional311.allocation.pools import version
+from regional311.allocation.year import newest_pools
 from regional311.casework import prepared_texts
 from regional311.casework.models import PreparedText
 from regional311.catalog import article_writer, group_writer, synonyms, taxonomies
@@ -47,7 +49,7 @@ from regional311.catalog.queries import said_group
 from regional311.chargeback.models import Agreement, Rate
 from regional311.config import agreements, schema
 from regional311.config.files import Policies, TenantFiles
-from regional311.config.pools import cents, pool_said, split_parts
+from regional311.config.pools import pool_said, split_parts
 from regional311.config.rates import rate_plain, rate_said
 from regional311.database.base import Base
 from regional311.database.ids import new_id
@@ -1551,7 +1553,8 @@ class PoolKind(Kind[schema.Pool]):
                     {"payer": row.payer_slug, "percent": row.percent}
                 )
         found = {}
-        for row in desk.rows(CostPool):
+        holding = CostPool.id.in_(newest_pools(desk.tenant_id))
+        for row in desk.rows(CostPool, holding):
             names = (
                 "key",
                 "fiscal_year",
@@ -1581,24 +1584,6 @@ class PoolKind(Kind[schema.Pool]):
             )
         return found
 
-    @staticmethod
-    def _columns(model: schema.Pool) -> dict[str, Any]:
-        said = pool_said(model)
-        return {
-            "name": said.name,
-            "yearly_cents": said.yearly_cents,
-            "source": said.source,
-            "note": said.note,
-            "sources": said.sources,
-            "revenues": said.revenues,
-            "non_allocable": said.non_allocable,
-            "method": said.method,
-            "base_key": said.base_key,
-            "step_order": said.step_order,
-            "actual_cents": None if model.actual_amount is None else cents(model.actual_amount),
-            "actual_source": model.actual_source,
-        }
-
     def add(
         self,
         desk: Desk,
@@ -1606,47 +1591,28 @@ class PoolKind(Kind[schema.Pool]):
         new: schema.Pool,
         old: Stored[schema.Pool] | None,  # noqa: ARG002
     ) -> UUID:
-        """Insert the pool with its shares."""
-        pool_id = new_id()
-        desk.put(
-            CostPool(
-                tenant_id=desk.tenant_id,
-                id=pool_id,
-                key=new.key,
-                fiscal_year=new.fiscal_year,
-                **self._columns(new),
-            )
-        )
-        for share in new.share:
-            self._insert(desk, pool_id, share)
-        return pool_id
-
-    @staticmethod
-    def _insert(desk: Desk, pool_id: UUID, share: schema.Share) -> None:
-        desk.put(
-            PoolShare(
-                tenant_id=desk.tenant_id,
-                id=new_id(),
-                pool_id=pool_id,
-                payer_slug=share.payer,
-                percent=share.percent,
-            )
-        )
+        """Insert the first version; of a fresh partner it is known from the beginning."""
+        return self._insert(desk, new, 1, None if desk.fresh else desk.now)
 
     def change(self, desk: Desk, key: str, new: schema.Pool, old: Stored[schema.Pool]) -> UUID:  # noqa: ARG002
-        """Update the pool and its shares; a share that is left out becomes zero."""
-        desk.change(CostPool, old.id, self._columns(new))
-        wanted = {share.payer: share for share in new.share}
-        known = {
-            row.payer_slug: row.id for row in desk.rows(PoolShare, PoolShare.pool_id == old.id)
-        }
-        for payer, row_id in known.items():
-            percent = wanted[payer].percent if payer in wanted else Decimal(0)
-            desk.change(PoolShare, row_id, {"percent": percent})
-        for payer, share in wanted.items():
-            if payer not in known:
-                self._insert(desk, old.id, share)
-        return old.id
+        """Insert the version that follows; whoever applies files answers for both people."""
+        (before,) = desk.rows(CostPool, CostPool.id == old.id)
+        return self._insert(desk, new, before.number + 1, desk.now)
+
+    @staticmethod
+    def _insert(desk: Desk, new: schema.Pool, number: int, stored_at: datetime | None) -> UUID:
+        rows = version(
+            desk.tenant_id,
+            new.key,
+            new.fiscal_year,
+            pool_said(new),
+            number=number,
+            stored_at=stored_at,
+            approved_by=desk.person_id,
+        )
+        for row in rows:
+            desk.put(row)
+        return rows[0].id
 
     def end(self, desk: Desk, key: str, old: Stored[schema.Pool]) -> None:  # noqa: ARG002
         """A pool covers its whole year."""

@@ -56,6 +56,8 @@ def pool_said(pool: schema.Pool) -> PoolSaid:
         base_key=pool.base,
         step_order=pool.step_order,
         shares={share.payer: share.percent for share in pool.share},
+        actual_cents=None if pool.actual_amount is None else cents(pool.actual_amount),
+        actual_source=pool.actual_source,
     )
 
 

@@ -96,7 +96,10 @@ def offered(session: TenantSession, period: Period) -> Offered:
         about,
     )
     pools = session.execute(
-        text("SELECT DISTINCT key, name FROM cost_pools WHERE tenant_id = :me ORDER BY 2, 1"),
+        text(
+            "SELECT key, name FROM (SELECT DISTINCT ON (key) key, name FROM cost_pools"
+            " WHERE tenant_id = :me ORDER BY key, fiscal_year DESC, number DESC) p ORDER BY 2, 1"
+        ),
         about,
     )
     agreements = session.execute(

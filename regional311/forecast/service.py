@@ -452,8 +452,9 @@ def _pools(session: TenantSession, period: Period, changes: Changes) -> None:
     years = sorted({year_of(session, month.start_on).number for month in period.months()})
     rows = session.execute(
         text(
-            "SELECT id, key, fiscal_year FROM cost_pools"
+            "SELECT DISTINCT ON (key, fiscal_year) id, key FROM cost_pools"
             " WHERE tenant_id = :me AND fiscal_year = ANY(:years)"
+            " ORDER BY key, fiscal_year, number DESC"
         ),
         {"me": me, "years": years},
     ).all()
@@ -464,17 +465,13 @@ def _pools(session: TenantSession, period: Period, changes: Changes) -> None:
                 f"There is no pool {missing[0]} in this period.", field=f"{name}.{missing[0]}"
             )
     for row in rows:
+        pool_id = new_id()
         session.execute(
-            text(
-                "UPDATE cost_pools SET yearly_cents = round(coalesce(CAST(:cents AS bigint),"
-                " yearly_cents) * CAST(:factor AS numeric)),"
-                " method = coalesce(CAST(:method AS text), method),"
-                " base_key = CASE WHEN :fixed THEN NULL ELSE base_key END"
-                " WHERE tenant_id = :me AND id = :id"
-            ),
+            _ASSUMED,
             {
                 "me": me,
-                "id": row.id,
+                "old": row.id,
+                "id": pool_id,
                 "cents": changes.pools.get(row.key),
                 "factor": 1 + (changes.pools_percent or Decimal(0)) / 100,
                 "method": changes.method,
@@ -482,21 +479,36 @@ def _pools(session: TenantSession, period: Period, changes: Changes) -> None:
             },
         )
         if row.key in changes.shares:
-            _share(session, row.id, changes.shares[row.key])
+            _share(session, pool_id, changes.shares[row.key])
+        else:
+            session.execute(_SAME_SHARES, {"me": me, "old": row.id, "id": pool_id})
+
+
+# an assumed version is known from the beginning, so that every cut-off reads it
+_ASSUMED = text("""
+INSERT INTO cost_pools (tenant_id, id, key, fiscal_year, number, name, yearly_cents, source, note,
+    sources, revenues, non_allocable, method, base_key, step_order, actual_cents, actual_source)
+SELECT tenant_id, :id, key, fiscal_year, number + 1, name,
+    round(coalesce(CAST(:cents AS bigint), yearly_cents) * CAST(:factor AS numeric)), source, note,
+    sources, revenues, non_allocable, coalesce(CAST(:method AS text), method),
+    CASE WHEN :fixed THEN NULL ELSE base_key END, step_order, actual_cents, actual_source
+FROM cost_pools WHERE tenant_id = :me AND id = :old
+""")
+
+_SAME_SHARES = text("""
+INSERT INTO pool_shares (tenant_id, id, pool_id, payer_slug, percent)
+SELECT tenant_id, uuidv7(), :id, payer_slug, percent
+FROM pool_shares WHERE tenant_id = :me AND pool_id = :old
+""")
 
 
 def _share(session: TenantSession, pool_id: UUID, parts: Mapping[str, Decimal]) -> None:
     me = scope_of(session).tenant_id
-    session.execute(
-        text("UPDATE pool_shares SET percent = 0 WHERE tenant_id = :me AND pool_id = :pool"),
-        {"me": me, "pool": pool_id},
-    )
     for target, percent in parts.items():
         session.execute(
             text(
                 "INSERT INTO pool_shares (tenant_id, id, pool_id, payer_slug, percent)"
                 " VALUES (:me, :id, :pool, :target, :percent)"
-                " ON CONFLICT (tenant_id, pool_id, payer_slug) DO UPDATE SET percent = :percent"
             ),
             {"me": me, "id": new_id(), "pool": pool_id, "target": target, "percent": percent},
         )

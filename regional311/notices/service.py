@@ -219,6 +219,14 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
             "whether it goes on: draft its next version under Agreements, or let it end.\n"
         ),
     ),
+    "pool_changed": (
+        "{partner} changed the shared cost {pool}",
+        (
+            "{partner} changed {pool} of the fiscal year {year}. Your part of the year:\n\n"
+            "{parts}\n\nWhy: {why}\n\nWhat was billed stays; later bills use this. The agreement's "
+            "page under Agreements keeps this message.\n"
+        ),
+    ),
     "reviews_due": (
         "{number} to look at: entries of {partner}",
         (

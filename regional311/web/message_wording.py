@@ -36,6 +36,7 @@ EVENTS = {
     "line_open_late": _("Nobody was put through to a line that is open"),
     "rules_stopped": _("Rules that decide do not work any more"),
     "agreement_expiring": _("An agreement ends soon"),
+    "pool_changed": _("A shared cost was changed"),
     "reviews_due": _("Entries are due to be looked at"),
     "suggestions_new": _("Somebody suggests corrections"),
     "publishing_refused": _("Something was not published on its day"),

@@ -35,7 +35,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, or_, select
 
-from regional311.allocation.models import AllocationBase, BillSplit, CostPool
+from regional311.allocation.models import AllocationBase, BillSplit, CostPool, PoolProposal
 from regional311.casework.accommodations import by_token
 from regional311.casework.coordinators import terms_of
 from regional311.casework.models import Accommodation, BulkChange, PreparedText
@@ -1048,7 +1048,27 @@ class RateSheets(Resource):
 
 
 class PoolRecord(Record):
-    """A cost pool by its key; `record` is the list of its fiscal years."""
+    """A cost pool by its key; `record` is the list of its versions of every fiscal year."""
+
+
+class PoolProposalRecord(Record):
+    """A version of a pool on its way, by id."""
+
+
+class PoolProposals(Resource):
+    """/pools/proposals/<id>: versions of pools on their way to a second person."""
+
+    def child(self, name: str) -> Resource | None:
+        proposal_id = _as_id(name)
+        if proposal_id is None:
+            return None
+        table = PoolProposal.__table__
+        row = self.request.dbsession.execute(
+            select(table).where(
+                table.c.tenant_id == self.request.tenant.id, table.c.id == proposal_id
+            )
+        ).one_or_none()
+        return None if row is None else PoolProposalRecord(self.request, name, self, row)
 
 
 class BaseRecord(Record):
@@ -1642,6 +1662,11 @@ class Rates(Collection):
 class Pools(Collection):
     permission = P.POOL_READ
     member = PoolRecord
+
+    def child(self, name: str) -> Resource | None:
+        if name == "proposals":
+            return PoolProposals(self.request, name, self)
+        return super().child(name)
 
     def find(self, name: str) -> Any:
         return self.versions(CostPool, name)

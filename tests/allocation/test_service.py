@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -24,7 +25,7 @@ from regional311.allocation.bill_splits import (
     split_bill,
 )
 from regional311.allocation.models import AllocationBase, BaseSnapshot, CostPool
-from regional311.allocation.pools import PoolExists, PoolSaid, record_actual, save_pool
+from regional311.allocation.pools import PoolExists, PoolSaid, save_pool
 from regional311.allocation.service import PoolMissing, month_shares, year_shares
 from regional311.allocation.snapshots import (
     KeyTaken,
@@ -40,6 +41,7 @@ from regional311.database.ids import new_id
 from regional311.database.rows import put
 from regional311.errors import DomainError, InvalidInput, NotFound
 from regional311.metering.models import UsageEvent
+from tests.pools import next_version
 
 NOW = datetime(2026, 12, 5, 18, tzinfo=UTC)
 
@@ -62,11 +64,7 @@ def test_fixed_shares_are_what_the_agreement_says(dbsession):
 def test_a_year_is_its_months_and_takes_actuals_when_asked(dbsession):
     year = year_shares(dbsession, "i-and-r", fiscal_year=2027)
     assert year.cents == {"city-of-portland": 300_000_00, "multnomah-county": 300_000_00}
-    pool = dbsession.execute(
-        select(CostPool).where(CostPool.key == "i-and-r", CostPool.fiscal_year == 2027)
-    ).scalar_one()
-    pool.actual_cents, pool.actual_source = 612_345_67, "Year-end close"
-    dbsession.flush()
+    next_version(dbsession, "i-and-r", actual_cents=612_345_67, actual_source="Year-end close")
     actual = year_shares(dbsession, "i-and-r", fiscal_year=2027, actual=True)
     assert actual.year_cents == 612_345_67 == sum(actual.cents.values())
     assert actual.months[0].basis["actual_source"] == "Year-end close"
@@ -292,24 +290,28 @@ def test_a_pool_is_made_changed_and_divided(dbsession):
         "revenues": [{"name": "Grant", "cents": 500}],
         "non_allocable": [{"name": "Outreach", "cents": 300}],
     }
-    pool_id = save_pool(dbsession, "test", 2027, said(**parts), now=NOW, new=True)
+    first = save_pool(dbsession, "test", 2027, said(**parts), now=NOW, new=True)
+    assert first.number == 1
     with pytest.raises(PoolExists):
         save_pool(dbsession, "test", 2027, said(**parts), now=NOW, new=True)
     assert month_shares(dbsession, "test", fiscal_year=2027, month=0).month_cents == 100
     fixed = said(base_key=None, shares={"bureau:water": Decimal(75), "bureau:parks": Decimal(25)})
-    assert save_pool(dbsession, "test", 2027, fixed, now=NOW) == pool_id
+    assert save_pool(dbsession, "test", 2027, fixed, now=NOW).number == 2
     found = month_shares(dbsession, "test", fiscal_year=2027, month=0)
     assert found.cents == {"bureau:water": 75, "bureau:parks": 25}
-    whole = said(base_key=None, shares={"bureau:water": Decimal(100)})
+    whole = said(
+        base_key=None,
+        shares={"bureau:water": Decimal(100)},
+        actual_cents=-2400,
+        actual_source="Close",
+    )
     save_pool(dbsession, "test", 2027, whole, now=NOW)
-    assert month_shares(dbsession, "test", fiscal_year=2027, month=0).cents["bureau:parks"] == 0
-    record_actual(dbsession, pool_id, cents=-2400, source="Close", now=NOW)
+    found = month_shares(dbsession, "test", fiscal_year=2027, month=0)
+    assert found.cents == {"bureau:water": 100}
     year = year_shares(dbsession, "test", fiscal_year=2027, actual=True)
-    assert year.cents == {"bureau:water": -2400, "bureau:parks": 0}
-    with pytest.raises(InvalidInput):
-        record_actual(dbsession, pool_id, cents=1, source="", now=NOW)
-    with pytest.raises(NotFound):
-        record_actual(dbsession, new_id(), cents=1, source="Close", now=NOW)
+    assert year.cents == {"bureau:water": -2400}
+    with pytest.raises(InvalidInput, match="rests on"):
+        save_pool(dbsession, "test", 2027, replace(whole, actual_source=" "), now=NOW)
 
 
 # A payer divides its own bill

@@ -29,6 +29,7 @@ from regional311.database.ids import new_id
 from regional311.errors import NotFound
 from regional311.ledger import service as ledger
 from regional311.ledger.periods import close_period
+from tests.pools import next_version
 
 pytestmark = pytest.mark.commits
 
@@ -475,6 +476,29 @@ def test_a_missing_pool_and_shares_that_do_not_sum_stop_the_draft(region):
     region.pool("city", "i-and-r", 100, {"city": 50, "county": 49})
     with pytest.raises(SharesDoNotSum, match="99 %"):
         rate_and_draft(region)
+
+
+def test_an_old_run_bills_what_its_pool_was_then(region):
+    region.agree("city-county", "city", "county", pool_key="i-and-r")
+    region.pool("city", "i-and-r", 60_000_000, {"city": 50, "county": 50})
+    run, first = rate_and_draft(region)
+    later = NOW + timedelta(hours=1)
+    with region.of("city", region.preparer) as session:
+        next_version(
+            session,
+            "i-and-r",
+            now=NOW,
+            yearly_cents=90_000_000,
+            shares={"city": Decimal(40), "county": Decimal(60)},
+        )
+        again = billing.draft_statements(session, run.id, now=later)
+        anew = run_rating(session, period=OCTOBER, now=later)
+        fresh = billing.draft_statements(session, anew.id, now=later)
+    found = {row.id: row for row in rows(region, "city", "SELECT * FROM statements")}
+    old, same, new = (found[one] for (one,) in (first, again, fresh))
+    assert old.total_cents == same.total_cents == 25_000_00
+    assert old.digest == same.digest
+    assert new.total_cents == 45_000_00
 
 
 def test_a_share_of_nothing_makes_no_line(region):

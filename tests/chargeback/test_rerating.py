@@ -19,6 +19,7 @@ from regional311.chargeback.rerating import (
 )
 from regional311.chargeback.year_end import settle_year
 from tests.chargeback.test_billing import NOW, OCTOBER, rate_and_draft, rows, through
+from tests.pools import next_version
 
 pytestmark = pytest.mark.commits
 
@@ -485,7 +486,7 @@ def test_bureaus_and_outside_bodies_are_corrected_and_credited_in_one_book(regio
     through(region, "city", [memo])
     over = datetime(2027, 7, 10, 17, tzinfo=UTC)
     with region.of("city", region.preparer) as session:
-        session.execute(text("UPDATE cost_pools SET actual_cents = 130000"))
+        next_version(session, "centre", actual_cents=1_300_00, actual_source="Closed books")
         done = settle_year(session, 2027, {("pool", "centre"): "settle"}, now=over)
     through(region, "city", done.statements)
     (made,) = done.true_ups

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import text
 
+from regional311.allocation.year import read_year
 from regional311.calendars import Period
 from regional311.chargeback import billing, true_up
 from regional311.chargeback.checks import check_region
@@ -21,6 +22,7 @@ from regional311.chargeback.year_end import (
 )
 from regional311.errors import InvalidInput
 from tests.chargeback.test_billing import NOW, rate_and_draft, rows, through
+from tests.pools import next_version
 
 pytestmark = pytest.mark.commits
 
@@ -43,13 +45,8 @@ def october(region):
 
 def actual(region, cents, year=2027):
     with region.of("city") as session:
-        session.execute(
-            text(
-                "UPDATE cost_pools SET actual_cents = :cents, actual_source = 'Closed books'"
-                " WHERE tenant_id = :tenant AND fiscal_year = :year"
-            ),
-            {"cents": cents, "tenant": region.tenants["city"], "year": year},
-        )
+        for key in [*read_year(session, year).pools]:
+            next_version(session, key, year, actual_cents=cents, actual_source="Closed books")
 
 
 def settle(region, choices, year=2027, now=OVER):

@@ -9,13 +9,16 @@ from datetime import timedelta
 
 import pytest
 
+from regional311.allocation.pool_changes import versions
 from regional311.config.apply import apply
 from regional311.config.export import export
 from regional311.config.files import ConfigInvalid, read_region
 from regional311.config.plan import plan
+from regional311.database.session import Scope, session_scope
 from regional311.errors import AlreadyInForce
 
 from .conftest import NOW
+from .test_round_trip import tenant_id
 
 CITY = "tenants/city-of-portland"
 POOLS, BASES = f"{CITY}/pools.toml", f"{CITY}/bases.toml"
@@ -98,6 +101,13 @@ def test_pools_bases_and_splits_come_back_whole(empty_engine, root, tmp_path):
     }
     assert one.splits == two.splits
     later = NOW + timedelta(days=1)
+    replace(root / POOLS, 'actual_amount = "-12.50"', 'actual_amount = "-13.50"')
+    apply(empty_engine, root, now=later)
+    assert str(plan(empty_engine, root, now=later)) == "No changes."
+    with session_scope(empty_engine, Scope(tenant_id(empty_engine, "city-of-portland"))) as session:
+        new, old = versions(session, "contact-centre", 2027)
+        assert (new.number, new.actual_cents, new.stored_at) == (2, -13_50, later)
+        assert (old.number, old.actual_cents, old.stored_at) == (1, -12_50, None)
     replace(root / BASES, '"340000"', '"340001"')
     with pytest.raises(AlreadyInForce, match="stays as it was taken"):
         apply(empty_engine, root, now=later)

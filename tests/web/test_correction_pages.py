@@ -7,12 +7,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
+from regional311.allocation.year import read_year
 from regional311.calendars import Period
 from regional311.chargeback import billing
 from regional311.chargeback.rating import run_rating
 from regional311.database.session import Scope, session_scope
 from regional311.referral.filing import Intake, take_in
 from regional311.referral.snapshot import invalidate, published
+from tests.pools import next_version
 
 pytestmark = pytest.mark.commits
 
@@ -244,13 +246,9 @@ def test_a_memo_is_drafted_on_a_line_and_bounded_by_it(issued, sign_in, issue, w
 
 def test_the_year_is_settled_and_a_service_tested(issued, sign_in, clock, web_engine):
     with session_scope(web_engine, Scope(issued[CITY])) as session:
-        session.execute(
-            text(
-                "UPDATE cost_pools SET actual_cents = yearly_cents + 1000000,"
-                " actual_source = 'Closed books' WHERE tenant_id = :me AND key = 'i-and-r'"
-                " AND fiscal_year = 2027"
-            ),
-            {"me": issued[CITY]},
+        budget = read_year(session, 2027).pool("i-and-r").yearly_cents
+        next_version(
+            session, "i-and-r", actual_cents=budget + 1_000_000, actual_source="Closed books"
         )
     browser = sign_in("finance", CITY)
     assert "2027" in browser.get(f"/{CITY}/true-ups")

@@ -18,6 +18,7 @@ import pytest
 from sqlalchemy import select, text, update
 from webtest import TestApp
 
+from regional311.allocation.pool_changes import draft, said_of
 from regional311.calendars import Period
 from regional311.casework.accommodation_letters import Letters
 from regional311.casework.accommodations import Asked
@@ -80,6 +81,7 @@ from regional311.referral.policies import write_policy
 from regional311.referral.snapshot import invalidate, published
 from regional311.settlement.models import BalanceConfirmation, Dispute, NettingSet, Payment
 from regional311.web.tree import Resource
+from tests.pools import next_version
 
 pytestmark = pytest.mark.commits
 
@@ -611,6 +613,20 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("Pools", "flow", "GET"): ("pools/flow", TERMS),
     ("Pools", "new", "GET"): ("pools/new", "finance administrator"),
     ("Pools", "new", "POST"): ("pools/new", "finance administrator"),
+    ("PoolRecord", "versions", "GET"): ("pools/i-and-r/versions", TERMS),
+    ("PoolRecord", "again", "GET"): ("pools/i-and-r/again?version=1", "finance administrator"),
+    ("PoolRecord", "again", "POST"): ("pools/i-and-r/again?version=1", "finance administrator"),
+    ("PoolProposals", "", "GET"): ("pools/proposals", TERMS),
+    ("PoolProposalRecord", "", "GET"): ("pools/proposals/{pool_proposal}", TERMS),
+    **{
+        ("PoolProposalRecord", name, "POST"): (f"pools/proposals/{{pool_proposal}}/{name}", who)
+        for name, who in (
+            ("send", "finance administrator"),
+            ("withdraw", "finance administrator"),
+            ("approve", "approver"),
+            ("refuse", "approver"),
+        )
+    },
     ("PoolRecord", "edit", "GET"): ("pools/i-and-r/edit", "finance administrator"),
     ("PoolRecord", "edit", "POST"): ("pools/i-and-r/edit", "finance administrator"),
     ("Bases", "", "GET"): ("bases", TERMS),
@@ -970,6 +986,9 @@ def found(web_engine, people) -> dict[str, str]:
         later = replace(version, valid_from=date(2027, 7, 1))
         proposal_id = agreements.draft(session, later, now=NOW)
         rate = RateSaid("matrix", "matrix", "follow_up", Decimal(1), valid_from=date(2026, 7, 1))
+        held = next_version(session, "i-and-r", note="Matrix")
+        said = replace(said_of(session, held), note="Matrix again")
+        pool_proposal_id = draft(session, "i-and-r", 2027, said, why="Matrix", now=NOW)
         rate_proposal_id = propose(session, [Change("matrix", None, rate)], note=None, now=NOW)
         line_id, position = session.execute(
             select(StatementLine.id, StatementLine.position)
@@ -1081,6 +1100,7 @@ def found(web_engine, people) -> dict[str, str]:
                 {"me": me},
             ).scalar_one(),
             "rate_proposal": str(rate_proposal_id),
+            "pool_proposal": str(pool_proposal_id),
             "rate_sheet": str(
                 rate_uploads.send_sheet(session, name="matrix.xlsx", content=b"matrix", now=NOW)
             ),

@@ -32,6 +32,11 @@ def finance(sign_in):
     return sign_in("finance", CITY)
 
 
+@pytest.fixture
+def approver(sign_in):
+    return sign_in("approver", CITY)
+
+
 def test_the_list_shows_what_each_pool_is_divided_by(finance):
     page = finance.get(f"/{CITY}/pools?{DAY}")
     assert "311 contact centre" in page
@@ -103,7 +108,19 @@ def filled(page, **values):
     return form
 
 
-def test_a_pool_is_added_changed_and_refused_in_words(finance):
+def pressed(page, action):
+    """Press the button of a form whose address ends so."""
+    return next(each for each in page.forms.values() if each.action.endswith(action)).submit()
+
+
+def approved(page, approver):
+    """Send a draft, and let the second person approve it: the page of versions."""
+    sent = pressed(page, "/send").follow()
+    assert "Another person approves it." not in sent
+    return pressed(approver.get(sent.request.path), "/approve").follow()
+
+
+def test_a_pool_is_drafted_refused_in_words_approved_and_changed(finance, approver):
     page = finance.get(f"/{CITY}/pools/new")
     form = filled(
         page,
@@ -113,25 +130,37 @@ def test_a_pool_is_added_changed_and_refused_in_words(finance):
         amount="20,000.00",
         source="311 plan",
         share="bureau:water; 60\nbureau:parks; 39.99",
+        why="A desk of its own",
     )
     refused = form.submit("submit", status=400)
     assert "The shares make 99.99 %, they must make exactly 100 %." in refused
     form = filled(refused, share="bureau:water; 60\nbureau:parks; 40")
-    done = form.submit("submit").follow()
-    assert "Front desk" in done
+    draft = form.submit("submit").follow()
+    assert "Front desk" in draft
+    assert "Share: Water Bureau" in draft
+    finance.get(f"/{CITY}/pools/front-desk", status=404)
+    approved(draft, approver)
+    done = finance.get(f"/{CITY}/pools/front-desk?{DAY}")
     assert "$12,000.00" in done
     again = filled(
         finance.get(f"/{CITY}/pools/front-desk/edit?{DAY}"),
         amount="10000.00",
         sources="Personnel; 511000; 12000.00",
         revenues="Grant; 1,999.99",
+        why="Less is needed",
     ).submit("submit", status=400)
     assert "make 10,000.01, the amount is 10,000.00" in again
-    done = (
+    draft = (
         filled(again, revenues="Grant; 2,000", actual="9876.54", actual_source="Close")
         .submit("submit")
         .follow()
     )
+    assert "$20,000.00" in draft
+    assert "$10,000.00" in draft
+    assert "Account: Personnel" in draft
+    assert "Less is needed" in draft
+    approved(draft, approver)
+    done = finance.get(f"/{CITY}/pools/front-desk?{DAY}")
     assert "$9,876.54 (Close)" in done
     assert "-$2,000.00" in done
     twice = filled(
@@ -142,14 +171,79 @@ def test_a_pool_is_added_changed_and_refused_in_words(finance):
         amount="1",
         source="x",
         share="bureau:water; 100",
+        why="x",
     ).submit("submit", status=400)
     assert "has an amount for 2027 already" in twice
 
 
-def test_a_method_goes_for_all_pools_that_serve_one_another(finance):
+def test_versions_stand_side_by_side_and_an_old_one_comes_back(finance, approver, sign_in):
+    page = finance.get(f"/{CITY}/pools/i-and-r/edit?{DAY}")
+    form = filled(page, share="city-of-portland; 60\nmultnomah-county; 40", why="The board decided")
+    page = approved(form.submit("submit").follow(), approver)
+    page = finance.get(f"/{CITY}/pools/i-and-r/versions?{DAY}")
+    assert "The board decided" in page
+    assert "the files" in page
+    table = page.html.find_all("table")[-1].get_text(" ", strip=True)
+    assert "Share: Multnomah County 50\u00a0% 40\u00a0%" in table
+    back = page.click("Bring back version 1")
+    draft = filled(back, why="It was a mistake").submit("submit").follow()
+    assert "Brings back version" in draft
+    approved(draft, approver)
+    told = finance.get(f"/{CITY}/pools/i-and-r/versions?{DAY}&format=json").json
+    assert [(each["number"], each["why"]) for each in told] == [
+        (3, "It was a mistake"),
+        (2, "The board decided"),
+        (1, None),
+    ]
+    assert told[0]["made_by"] != told[0]["approved_by"]
+    side = finance.get(f"/{CITY}/pools/i-and-r/versions?{DAY}&old=1&new=3")
+    assert "Nothing differs." in side
+    finance.get(f"/{CITY}/pools/i-and-r/again?{DAY}&version=3", status=404)
+    county = sign_in("finance", COUNTY)
+    agreement = county.get(f"/{COUNTY}/agreements/information-and-referral-share")
+    assert "Changes of the shared cost" in agreement
+    assert "$240,000.00" in agreement
+    assert "$360,000.00" not in agreement
+    assert "Changes of the shared cost" not in finance.get(
+        f"/{CITY}/agreements/information-and-referral-share"
+    )
+
+
+def test_a_draft_is_refused_withdrawn_and_overtaken(finance, approver):
+    def drafted(note):
+        page = finance.get(f"/{CITY}/pools/people-services/edit?{DAY}")
+        return filled(page, note=note, why=note).submit("submit").follow()
+
+    stale = drafted("One")
+    first = drafted("Two")
+    sent = pressed(first, "/send").follow()
+    assert "Another person approves it." not in finance.get(sent.request.path)
+    page = approver.get(sent.request.path)
+    form = page.forms["refusal"]
+    form["reason"] = "Not yet"
+    assert "Nothing was proposed yet" not in form.submit("submit").follow()
+    assert "Not yet" in finance.get(sent.request.path)
+    approved(drafted("Three"), approver)
+    page = finance.get(stale.request.path)
+    assert "Another version was stored meanwhile" in page
+    listed = pressed(page, "/withdraw").follow()
+    assert "Withdrawn" in listed
+    rows = finance.get(f"/{CITY}/pools/proposals?format=json").json
+    rows = [row for row in rows if row["pool_key"] == "people-services"]
+    assert [row["state"] for row in rows] == ["approved", "refused", "withdrawn"]
+    refused = finance.get(f"/{CITY}/pools/proposals?state=refused&format=json").json
+    assert rows[1] in refused
+    assert rows[0] not in refused
+    said = finance.get(f"/{CITY}/pools/proposals/{rows[0]['id']}?format=json").json
+    assert said["content"]["note"] == "Three"
+
+
+def test_a_method_goes_for_all_pools_that_serve_one_another(finance, approver):
     for method, words in (("reciprocal", "Reciprocal"), ("step_down", "Step-down")):
         page = finance.get(f"/{CITY}/pools/technology/edit?{DAY}")
-        filled(page, method=method).submit("submit")
+        draft = filled(page, method=method, why="Fairer").submit("submit").follow()
+        assert "take the same method" in draft
+        approved(draft, approver)
         for key in ("technology", "people-services", "contact-centre"):
             page = finance.get(f"/{CITY}/pools/{key}?{DAY}")
             assert f"<dd>{words}</dd>" in page
@@ -169,7 +263,7 @@ def test_a_method_goes_for_all_pools_that_serve_one_another(finance):
 )
 def test_lines_of_a_pool_are_refused_by_line(finance, field, value, says):
     page = finance.get(f"/{CITY}/pools/i-and-r/edit?{DAY}")
-    assert says in filled(page, **{field: value}).submit("submit", status=400)
+    assert says in filled(page, why="x", **{field: value}).submit("submit", status=400)
 
 
 def test_a_base_is_made_read_and_corrected(finance):
@@ -383,7 +477,7 @@ def test_our_own_parts_of_a_bill_sum_to_it(people, sign_in, finance):
     assert "607" in county.get(f"/{COUNTY}/statements/{number}/parts?format=csv")
 
 
-def test_a_year_adds_up_its_months_each_by_what_was_known(finance):
+def test_a_year_adds_up_its_months_each_by_what_was_known(finance, approver):
     form = filled(finance.get(f"/{CITY}/bases/new"), key="late", name="Late")
     form.submit("submit")
     form = filled(
@@ -393,7 +487,7 @@ def test_a_year_adds_up_its_months_each_by_what_was_known(finance):
         readings="bureau:water; 1",
     )
     form.submit("submit")
-    filled(
+    form = filled(
         finance.get(f"/{CITY}/pools/new"),
         key="late-pool",
         fiscal_year="2027",
@@ -401,7 +495,9 @@ def test_a_year_adds_up_its_months_each_by_what_was_known(finance):
         amount="1200.00",
         source="Budget",
         base="late",
-    ).submit("submit")
+        why="New",
+    )
+    approved(form.submit("submit").follow(), approver)
     page = finance.get(f"/{CITY}/pools/late-pool?{DAY}")
     assert "The base Late has no readings from before 2026-08-01." in page
     shares = finance.get(f"/{CITY}/pools/late-pool?{DAY}&format=json").json["shares"]

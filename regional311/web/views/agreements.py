@@ -7,6 +7,7 @@ from typing import Any
 
 from pyramid.view import view_config
 
+from regional311.allocation.pool_telling import told_of
 from regional311.chargeback import agreements as service
 from regional311.chargeback.agreement_queries import working_after_end
 from regional311.chargeback.agreement_terms import AGREEMENT_KINDS
@@ -226,10 +227,33 @@ def agreement(context: AgreementRecord, request: Any) -> Any:
             }
             for each in service.proposals(request.dbsession, key=shown.key)
         ],
+        told=_told(request, words, shown),
         may_edit=may(request, P.AGREEMENT_EDIT) and party,
         levels=told_levels(request, telling, shown, day) if party else [],
         may_measure=may(request, P.AGREEMENT_EDIT) and shown.provider_id == request.tenant.id,
     )
+
+
+def _told(request: Any, words: Words, shown: Any) -> list[dict[str, Any]]:
+    """What the provider told this payer of versions of the pool, its own part only."""
+    if shown.pool_key is None or shown.payer_id != request.tenant.id:
+        return []
+    if shown.provider_id == request.tenant.id:
+        return []
+    rows = told_of(request.dbsession, shown.provider_id, shown.pool_key)
+    return [
+        {
+            "when": words.when(row.sent_at),
+            "year": row.payload["fiscal_year"],
+            "why": row.payload["why"],
+            "name": each["name"],
+            "actual": each["actual"],
+            "before": words.cents(each["before_cents"]),
+            "after": words.cents(each["after_cents"]),
+        }
+        for row in rows
+        for each in row.payload["changes"]
+    ]
 
 
 def _compared(words: Words, telling: Telling, versions: list[Any]) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from regional311.allocation.models import BaseSnapshot, CostPool
 from regional311.allocation.network import percents
 from regional311.allocation.readings_sheet import MOST_BYTES, read_sheet
 from regional311.allocation.snapshots import count_readings, save_base, take_snapshot
-from regional311.allocation.year import read_bases
+from regional311.allocation.year import newest_pools, read_bases
 from regional311.calendars import Period
 from regional311.errors import DomainError, InvalidInput
 from regional311.identity.permissions import Permissions as P
@@ -292,7 +292,7 @@ def _pool_names(request: Any) -> dict[str, str]:
     rows = request.dbsession.execute(
         select(CostPool.key, CostPool.name)
         .where(CostPool.tenant_id == request.tenant.id)
-        .order_by(CostPool.fiscal_year)
+        .order_by(CostPool.fiscal_year, CostPool.number)
     )
     return {row.key: row.name for row in rows}
 
@@ -300,7 +300,11 @@ def _pool_names(request: Any) -> dict[str, str]:
 def _pools_of(request: Any, base_key: str) -> list[tuple[str, str]]:
     rows = request.dbsession.execute(
         select(CostPool.key, CostPool.name)
-        .where(CostPool.tenant_id == request.tenant.id, CostPool.base_key == base_key)
+        .where(
+            CostPool.tenant_id == request.tenant.id,
+            CostPool.base_key == base_key,
+            CostPool.id.in_(newest_pools(request.tenant.id)),
+        )
         .order_by(CostPool.name)
         .distinct()
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -19,8 +20,9 @@ from regional311.allocation.network import (
     side_by_side,
 )
 from regional311.allocation.network import percents as percents_of
+from regional311.allocation.pool_changes import draft
 from regional311.allocation.pools import METHODS as KNOWN_METHODS
-from regional311.allocation.pools import PoolSaid, record_actual, save_pool
+from regional311.allocation.pools import PoolSaid
 from regional311.allocation.shares import MONTHS
 from regional311.allocation.year import Year, fiscal_year_of, read_year, starts_in_month
 from regional311.calendars import month_of_fiscal_year
@@ -31,6 +33,7 @@ from regional311.web import lines_of_text, sankey
 from regional311.web.billing_wording import Check, Words, as_of, page
 from regional311.web.forms import (
     Choice,
+    HiddenWidget,
     Integer,
     Money,
     Schema,
@@ -115,6 +118,11 @@ class _PoolForm(Schema):
         description=_("Lowest first, 0 to 999."),
     )
     note = SchemaNode(String(200), title=_("Note"), missing=None)
+    why = SchemaNode(
+        String(500, multiline=True),
+        title=_("Why"),
+        description=_("Whoever approves it reads this, and the partners whose part changes."),
+    )
 
 
 class NewPoolForm(_PoolForm):
@@ -142,8 +150,15 @@ class PoolForm(_PoolForm):
         title=_("Actual cost"),
         description=_("What it cost in the end, in the sense of the amount to divide."),
         missing=None,
+        insert_before="why",
     )
-    actual_source = SchemaNode(String(200), title=_("What the actual cost rests on"), missing=None)
+    actual_source = SchemaNode(
+        String(200),
+        title=_("What the actual cost rests on"),
+        missing=None,
+        insert_before="why",
+    )
+    version = SchemaNode(Integer(), widget=HiddenWidget())
 
 
 def year_label(year: int, starts_in: int) -> str:
@@ -231,6 +246,7 @@ def pools(context: Pools, request: Any) -> Any:
         day=day,
         may_edit=may(request, P.POOL_EDIT),
         new_url=f"{url}/new",
+        proposals_url=f"{url}/proposals",
         methods_url=f"{url}/methods?as_of={day.isoformat()}",
         flow_url=f"{url}/flow?as_of={day.isoformat()}",
         bases_url=f"/{request.tenant.slug}/bases",
@@ -259,7 +275,7 @@ def _pool_row(context: PoolRecord, request: Any) -> tuple[Any, Year, date, date]
     day = as_of(request, words)
     starts_in = starts_in_month(request.dbsession)
     asked = fiscal_year_of(day, starts_in)
-    known = sorted(row.fiscal_year for row in context.record)
+    known = sorted({row.fiscal_year for row in context.record})
     year = read_year(request.dbsession, asked if asked in known else known[-1], starts_in=starts_in)
     before = year.month_end(month_of_fiscal_year(day, starts_in))
     return year.pool(context.__name__), year, day, before
@@ -339,6 +355,8 @@ def pool(context: PoolRecord, request: Any) -> Any:
         url=f"{url}/{found.key}",
         pools_url=url,
         edit_url=f"{url}/{found.key}/edit?as_of={day.isoformat()}",
+        versions_url=f"{url}/{found.key}/versions?as_of={day.isoformat()}",
+        number=found.number,
         methods_url=f"{url}/methods?as_of={day.isoformat()}",
         flow_url=f"{url}/flow?as_of={day.isoformat()}",
         base=base,
@@ -380,7 +398,7 @@ def pool(context: PoolRecord, request: Any) -> Any:
                 _("Years on record"),
                 ", ".join(
                     year_label(each, year.starts_in)
-                    for each in sorted(row.fiscal_year for row in context.record)
+                    for each in sorted({row.fiscal_year for row in context.record})
                 ),
             ),
         ],
@@ -682,7 +700,7 @@ def new(context: Pools, request: Any) -> Any:
     renderer="pools/edit.jinja2",
 )
 def add(context: Pools, request: Any) -> Any:
-    """Make a pool for a fiscal year."""
+    """Draft a pool for a fiscal year."""
     form = _new_form(request)
 
     def on_success(values: dict[str, Any]) -> Any:
@@ -690,12 +708,19 @@ def add(context: Pools, request: Any) -> Any:
         said = _said(values)
 
         def do() -> dict[str, Any]:
-            save_pool(request.dbsession, key, fiscal_year, said, now=request.now, new=True)
-            return {"key": key}
+            made = draft(
+                request.dbsession,
+                key,
+                fiscal_year,
+                said,
+                why=values["why"],
+                now=request.now,
+                new=True,
+            )
+            return {"id": str(made)}
 
-        once(request.dbsession, form_key(request), ["pool:add", values], do)
-        request.flash("success", _("The pool was added."))
-        return HTTPSeeOther(location=f"/{request.tenant.slug}/pools/{key}")
+        answer = once(request.dbsession, form_key(request), ["pool:add", values], do)
+        return HTTPSeeOther(location=f"/{request.tenant.slug}/pools/proposals/{answer['id']}")
 
     return handle_form_submission(request, form, on_success, lambda: _new_page(request, form))
 
@@ -706,7 +731,7 @@ def _new_form(request: Any) -> Any:
     return make_form(
         request,
         _with_bases(NewPoolForm(), year),
-        submit=_("Add the pool"),
+        submit=_("See what changes"),
         values={
             "fiscal_year": year.fiscal_year,
             "method": "step_down",
@@ -751,31 +776,30 @@ def edit(context: PoolRecord, request: Any) -> Any:
     renderer="pools/edit.jinja2",
 )
 def save(context: PoolRecord, request: Any) -> Any:
-    """Change a pool of a year; what was billed stays."""
+    """Draft the next version of a pool of a year; one that was overtaken shows both."""
     form = _edit_form(context, request)
 
     def on_success(values: dict[str, Any]) -> Any:
         found = _pool_row(context, request)[0]
-        said = _said(values)
-        actual, source = values["actual"], values["actual_source"]
+        said = replace(
+            _said(values), actual_cents=values["actual"], actual_source=values["actual_source"]
+        )
 
         def do() -> dict[str, Any]:
-            pool_id = save_pool(
-                request.dbsession, found.key, found.fiscal_year, said, now=request.now
+            made = draft(
+                request.dbsession,
+                found.key,
+                found.fiscal_year,
+                said,
+                why=values["why"],
+                now=request.now,
+                based_on=values["version"],
             )
-            if actual is not None:
-                record_actual(
-                    request.dbsession, pool_id, cents=actual, source=source or "", now=request.now
-                )
-            return {}
+            return {"id": str(made)}
 
         kept = ["pool:change", found.key, found.fiscal_year, values]
-        once(request.dbsession, form_key(request), kept, do)
-        request.flash("success", _("The pool was changed."))
-        day = as_of(request, Words(request))
-        return HTTPSeeOther(
-            location=f"/{request.tenant.slug}/pools/{found.key}?as_of={day.isoformat()}"
-        )
+        answer = once(request.dbsession, form_key(request), kept, do)
+        return HTTPSeeOther(location=f"/{request.tenant.slug}/pools/proposals/{answer['id']}")
 
     return handle_form_submission(
         request, form, on_success, lambda: _edit_page(context, request, form)
@@ -819,7 +843,7 @@ def _edit_form(context: PoolRecord, request: Any) -> Any:
     return make_form(
         request,
         _with_bases(PoolForm(), year),
-        submit=_("Save the pool"),
+        submit=_("See what changes"),
         values={
             "name": found.name,
             "amount": found.yearly_cents,
@@ -837,6 +861,7 @@ def _edit_form(context: PoolRecord, request: Any) -> Any:
             "note": found.note,
             "actual": found.actual_cents,
             "actual_source": found.actual_source,
+            "version": found.number,
         },
         once=True,
         action=f"{request.path}?as_of={day.isoformat()}",
@@ -854,7 +879,7 @@ def _edit_page(context: PoolRecord, request: Any, form: Any) -> Any:
         request,
         form=form,
         title=_("Change the pool"),
-        lead=_("What was billed already stays; later runs use what you save."),
+        lead=_("A second person approves it. What was billed stays; later runs use it."),
         pools_url=url,
         url=f"{url}/{context.__name__}",
         pool_name=name,
