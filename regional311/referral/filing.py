@@ -603,12 +603,15 @@ def answer_to(session: TenantSession, source: str, key: str) -> Filed | None:
 
 
 def answer_under(session: TenantSession, stored: str) -> Filed | None:
-    """Give what was answered under a :func:`stored_key`, without the secrets of its key."""
+    """Give what was answered under a :func:`stored_key`, without the secrets of its key.
+
+    None for what nobody knows, or was kept long enough.
+    """
     answer = _kept_answer(session, stored)
-    return None if answer is None else _filed_from(answer, "", "")
+    return None if answer is None or "erased" in answer else _filed_from(answer, "", "")
 
 
-def _kept_answer(session: TenantSession, stored: str) -> Mapping[str, Any] | None:
+def _kept_answer(session: TenantSession, stored: str) -> dict[str, Any] | None:
     return session.execute(
         select(IdempotencyKey.answer).where(
             IdempotencyKey.tenant_id == scope_of(session).tenant_id,
@@ -617,7 +620,7 @@ def _kept_answer(session: TenantSession, stored: str) -> Mapping[str, Any] | Non
     ).scalar_one_or_none()
 
 
-def _answered(answer: Mapping[str, Any], key: str) -> Filed:
+def _answered(answer: dict[str, Any], key: str) -> Filed:
     remembered(answer)
     return _filed_from(
         answer,

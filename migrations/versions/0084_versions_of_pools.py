@@ -11,8 +11,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from regional311.database.protection import APPLICATION, protect
 
-revision = "0082"
-down_revision = "0079"
+revision = "0084"
+down_revision = "0083"
 branch_labels = None
 depends_on = None
 
