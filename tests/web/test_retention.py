@@ -29,7 +29,7 @@ def link(testapp):
     for name, value in elsewhere().items():
         form[name] = value
     form["name"], form["email"] = "Dana Canary", "dana@canary.example"
-    token = form.submit("submit").html.select_one("a.d-token")["href"]
+    token = form.submit("submit").follow().html.select_one("a.d-token")["href"]
     return token[token.index("/track/") :]
 
 
