@@ -534,17 +534,16 @@ def mark(
 ) -> list[tuple[UUID, UUID]]:
     """Say something of the person in what went along with contacts, on both sides.
 
-    Gives the partners who took one over, each with its own contact. What may not be used any more
-    stays as it is.
+    Gives the partners who took one over, each with its own contact, also where the consent has
+    ended: their contact goes on. What may not be used any more stays as it is.
     """
+    new = Handover.consent_ended_at.is_(None) & ~Handover.shared.contains(dict(said))
     rows = session.execute(
-        select(Handover.id, Handover.partner_id)
+        select(Handover.id, Handover.partner_id, new.label("new"))
         .where(
             Handover.tenant_id == scope_of(session).tenant_id,
             Handover.contact_id.in_(contacts),
             Handover.side == "out",
-            Handover.consent_ended_at.is_(None),
-            ~Handover.shared.contains(dict(said)),
         )
         .order_by(Handover.id)
     ).all()
@@ -552,14 +551,17 @@ def mark(
     taken = []
     for each in rows:
         with acting_for(session, each.partner_id):
-            _write(session, each.id, shared)
+            if each.new:
+                _write(session, each.id, shared)
             there = session.execute(
                 select(Handover.contact_id).where(
                     Handover.tenant_id == each.partner_id, Handover.id == each.id
                 )
             ).scalar_one()
-            _trail(session, each.id, "prohibit", now, there)
-        _write(session, each.id, shared)
+            if each.new:
+                _trail(session, each.id, "prohibit", now, there)
+        if each.new:
+            _write(session, each.id, shared)
         if there is not None:
             taken.append((each.partner_id, there))
     return taken

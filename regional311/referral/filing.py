@@ -72,6 +72,7 @@ from regional311.referral.models import Consent
 from regional311.referral.models import Decision as StoredDecision
 from regional311.referral.papers import paper_of
 from regional311.referral.person_links import code_of, link_rows
+from regional311.referral.prohibition import prohibit
 from regional311.referral.rules import (
     DANGER,
     DECLINE,
@@ -485,10 +486,11 @@ def take_in(
         answer = first_answer(session, intake)
         if answer is not None:
             return answer
+    protected, forbidden_before = _protected(session, intake)
     made = plan(
         published,
         scope_of(session).tenant_id,
-        intake,
+        protected,
         now=now,
         person_id=scope_of(session).person_id,
         url=url,
@@ -510,6 +512,7 @@ def take_in(
         for row in rows:
             if isinstance(row, IdempotencyKey):
                 row.__dict__["answer"] = _stored(filed)
+                row.__dict__["content_digest"] = intake.digest
     put(session, *rows)
     try:
         send(session)
@@ -525,7 +528,31 @@ def take_in(
             put(session, *made.received[tenant_id])
             if filed.waits and filed.referral_id is not None:
                 tell_position(session, filed.referral_id, now=now)
+    said = intake.asker is not None and intake.asker.contact_prohibited
+    if intake.contact_id is not None and said and not forbidden_before:
+        # what was filed for them before must stop, too
+        prohibit(session, now=now, contact_id=intake.contact_id, url=url)
     return filed
+
+
+def _protected(session: TenantSession, intake: Intake) -> tuple[Intake, bool]:
+    """Give an intake with the ban that its contact has, and whether it has one; one statement.
+
+    A form that was opened before, or in which nobody ticked it again, lifts none. A ban that comes
+    at the same moment changes the contact's version, so that the form is out of date.
+    """
+    if intake.contact_id is None:
+        return intake, False
+    tenant_id = scope_of(session).tenant_id
+    forbidden = session.execute(
+        select(Inquirer.contact_prohibited)
+        .join(Contact, (Contact.tenant_id == tenant_id) & (Contact.inquirer_id == Inquirer.id))
+        .where(Inquirer.tenant_id == tenant_id, Contact.id == intake.contact_id)
+    ).scalar_one_or_none()
+    if not forbidden:
+        return intake, False
+    asker = replace(intake.asker or Asker(), contact_prohibited=True)
+    return replace(intake, asker=asker), True
 
 
 def take_in_many(

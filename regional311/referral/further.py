@@ -229,6 +229,12 @@ def refer_again(
 
 def _read(session: TenantSession, contact_id: UUID, need_id: UUID) -> _Kept:
     tenant_id = scope_of(session).tenant_id
+    # whoever forbids that the person is contacted changes this row: what is read next is after it
+    session.execute(
+        select(Contact.id)
+        .where(Contact.tenant_id == tenant_id, Contact.id == contact_id)
+        .with_for_update()
+    )
     code = (
         select(PersonLink.code)
         .where(

@@ -15,8 +15,9 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import literal, select, union_all, update
+from sqlalchemy import func, literal, select, union_all, update
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import aliased
 
 from regional311.audit.service import record
 from regional311.cover import handovers, later_rings
@@ -41,7 +42,7 @@ from regional311.locale.sentences import in_language
 from regional311.notices.service import outbox_row, withdraw
 from regional311.referral import lifecycle
 from regional311.referral.follow_ups import stop_for_contact
-from regional311.referral.models import Referral
+from regional311.referral.models import FollowUp, Referral
 from regional311.referral.onward import passed_on
 from regional311.tenancy.models import Tenant
 
@@ -130,17 +131,20 @@ def _inquirer_of(session: TenantSession, contact_id: UUID) -> UUID | None:
 def _never(session: TenantSession, inquirer_id: UUID, word: _Word) -> None:
     """Let nobody contact one whom the bound partner knows, in whichever contact, nor whoever else.
 
-    A person who was found again has several contacts.
+    A person who was found again has several contacts, and may be written down anew for each need.
+    Forms that are open with one of these contacts are out of date.
     """
     tenant_id, now = scope_of(session).tenant_id, word.now
-    _forbid(session, inquirer_id)
-    contacts = list(
-        session.execute(
-            select(Contact.id)
-            .where(Contact.tenant_id == tenant_id, Contact.inquirer_id == inquirer_id)
-            .order_by(Contact.id)
-        ).scalars()
+    known, contacts = _everywhere(session, inquirer_id)
+    for each in known:
+        _forbid(session, each)
+    session.execute(
+        update(Contact)
+        .where(Contact.tenant_id == tenant_id, Contact.id.in_(contacts))
+        .values(version=Contact.version + 1)
+        .execution_options(synchronize_session=False)
     )
+    mark_changed(session)
     needs = select(Need.id).where(Need.tenant_id == tenant_id, Need.contact_id.in_(contacts))
     me_too.end(session, me_too.listens(), MeToo.need_id.in_(needs), now=now)
     for contact_id in contacts:
@@ -159,6 +163,49 @@ def _never(session: TenantSession, inquirer_id: UUID, word: _Word) -> None:
             # who was known there as such before is never gone round again
             if there is not None and _forbid(session, there):
                 _never(session, there, word)
+
+
+def _everywhere(session: TenantSession, inquirer_id: UUID) -> tuple[list[UUID], list[UUID]]:
+    """Give all rows of one person at the bound partner, and their contacts.
+
+    They are the same when they stand with one contact, in its requests or follow-ups, or when name
+    and either number or address are the same.
+    """
+    tenant_id = scope_of(session).tenant_id
+    known, contacts, new = {inquirer_id}, set[UUID](), {inquirer_id}
+    one, other = aliased(Inquirer), aliased(Inquirer)
+    # where somebody is written down, and with which contact
+    places: list[tuple[Any, Any, Any]] = [
+        (Contact.tenant_id, Contact.inquirer_id, Contact.id),
+        (ServiceRequest.tenant_id, ServiceRequest.inquirer_id, ServiceRequest.contact_id),
+        (FollowUp.tenant_id, FollowUp.inquirer_id, FollowUp.contact_id),
+    ]
+    while new:
+        with_these = (
+            select(contact).where(tenant == tenant_id, who.in_(new), contact.is_not(None))
+            for tenant, who, contact in places
+        )
+        contacts |= set(session.execute(union_all(*with_these)).scalars())
+        alike = (
+            select(other.id)
+            .join(
+                one,
+                (one.tenant_id == other.tenant_id)
+                & (one.name_key == other.name_key)
+                & (
+                    (one.phone_key == other.phone_key)
+                    | (func.lower(one.email) == func.lower(other.email))
+                ),
+            )
+            .where(other.tenant_id == tenant_id, one.id.in_(new))
+        )
+        beside = (
+            select(who).where(tenant == tenant_id, contact.in_(contacts), who.is_not(None))
+            for tenant, who, contact in places
+        )
+        new = set(session.execute(union_all(alike, *beside)).scalars()) - known
+        known |= new
+    return sorted(known), sorted(contacts)
 
 
 def _forbid(session: TenantSession, inquirer_id: UUID) -> bool:

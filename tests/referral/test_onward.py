@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -16,6 +16,7 @@ from regional311.cover import handovers
 from regional311.cover.models import Handover
 from regional311.database.ids import new_id, public_id
 from regional311.database.session import acting_for
+from regional311.errors import Stale
 from regional311.exchange.models import Envelope
 from regional311.exchange.service import ERASED
 from regional311.identity.service import grant
@@ -27,6 +28,7 @@ from regional311.intake.models import (
     ServiceRequest,
 )
 from regional311.intake.queries import contact_detail
+from regional311.intake.service import Followers, change_request
 from regional311.notices.models import OutboxMessage
 from regional311.referral import (
     consents,
@@ -41,7 +43,7 @@ from regional311.referral.filing import Asker, Intake
 from regional311.referral.handing_over import ring_through
 from regional311.referral.models import Consent, Referral
 from regional311.referral.snapshot import Published
-from tests.little_region import IDS, NOW, ON_BRIDGE, county_bed
+from tests.little_region import IDS, IN_CITY, NOW, ON_BRIDGE, county_bed
 
 CITY, HELP, COUNTY, STATE = (IDS[slug] for slug in ("city", "211info", "county", "region"))
 LATER = NOW + timedelta(hours=5)
@@ -358,11 +360,82 @@ def test_the_word_goes_on_where_a_consent_between_has_ended(city, staff):
 
 def test_each_contact_of_somebody_who_was_found_again_counts(city, region, staff):
     first, again = refer(city, region), refer(city, region)
-    known = city.get(Contact, (CITY, first.contact_id)).inquirer_id
-    city.get(Contact, (CITY, again.contact_id)).inquirer_id = known
-    city.flush()
     prohibition.prohibit(city, now=LATER, contact_id=first.contact_id)
     assert NEVER.items() <= row_of(city, HELP, again.referral_id).shared.items()
+
+
+def test_who_shares_a_number_and_has_another_name_may_be_contacted(city, region, staff):
+    first = refer(city, region)
+    other = needs_of(city, region, replace(ANNA, name="Bo Canary"))(SHELTER)
+    prohibition.prohibit(city, now=LATER, contact_id=first.contact_id)
+    assert not NEVER.items() <= row_of(city, HELP, other.referral_id).shared.items()
+
+
+SHELTER, HOLE = {"service": "city/shelter", "consent": "given"}, {"service": "city/pothole"}
+
+
+def needs_of(session, region, asker):
+    """Begin a contact at the desk; what it gives files a need of it, whatever version is known."""
+    started = filing.start_contact(session, region, now=NOW, channel="phone")
+
+    def file(what, *, said=asker, version=None):
+        session.expire_all()
+        contact = session.get(Contact, (CITY, started.id))
+        intake = Intake(
+            source="desk",
+            key=str(new_id()),
+            channel="phone",
+            started_at=NOW,
+            danger_answer="none",
+            asker=said,
+            contact_id=started.id,
+            contact_version=contact.version if version is None else version,
+            ends=False,
+            place=filing.Place("", *(Decimal(str(each)) for each in reversed(IN_CITY))),
+            **what,
+        )
+        return filing.take_in(session, region, intake, now=LATER)
+
+    return file
+
+
+def test_each_need_of_a_contact_counts_and_no_news_goes_out(city, region, staff):
+    file = needs_of(city, region, replace(ANNA, email="anna@x.example", wants_updates=True))
+    hole, bed = file(HOLE), file(SHELTER)
+    prohibition.prohibit(city, now=LATER, contact_id=bed.contact_id)
+    assert {each.contact_prohibited for each in who_asked(city, CITY)} == {True}
+    version = city.get(ServiceRequest, (CITY, hole.request_id)).version
+    change_request(
+        city,
+        now=LATER,
+        request_id=hole.request_id,
+        version=version,
+        to="triaged",
+        message="We look at it.",
+        followers=Followers({}, "https://311.example"),
+    )
+    written = city.execute(select(OutboxMessage.recipient, OutboxMessage.state)).all()
+    assert not [each for each in written if each == ("anna@x.example", "pending")]
+
+
+def test_a_form_that_says_nothing_of_it_lifts_no_ban(city, region, staff):
+    file = needs_of(city, region, ANNA)
+    first = file(SHELTER)
+    before = city.get(Contact, (CITY, first.contact_id)).version
+    prohibition.prohibit(city, now=LATER, contact_id=first.contact_id)
+    with pytest.raises(Stale):
+        file(SHELTER, version=before)
+    shared = row_of(city, HELP, file(SHELTER).referral_id).shared
+    assert shared["contact_prohibited"]
+    assert not shared.get("safe_to_call")
+    assert {each.contact_prohibited for each in who_asked(city, CITY)} == {True}
+
+
+def test_said_with_the_second_need_it_holds_for_the_first(city, region, staff):
+    file = needs_of(city, region, ANNA)
+    first = file(SHELTER)
+    file(SHELTER, said=replace(ANNA, contact_prohibited=True))
+    assert NEVER.items() <= row_of(city, HELP, first.referral_id).shared.items()
 
 
 def on_the_bridge(session, region) -> filing.Filed:
@@ -437,7 +510,8 @@ def test_never_contact_reaches_who_had_a_request_before_its_owner(city, region, 
     assert [each.contact_prohibited for each in who_asked(city, COUNTY)] == [True]
 
 
-def test_never_contact_reaches_the_desk_that_took_the_call_over(city, region, staff):
+@pytest.mark.parametrize("ended", [False, True])
+def test_never_contact_reaches_the_desk_that_took_the_call_over(city, region, staff, ended):
     filed = refer(city, region)
     city.get(Contact, (CITY, filed.contact_id)).ended_at = None
     city.flush()
@@ -460,8 +534,13 @@ def test_never_contact_reaches_the_desk_that_took_the_call_over(city, region, st
         city.flush()
         city.get(Contact, (HELP, taken.contact_id)).inquirer_id = asker
         city.flush()
+    if ended:
+        late = NOW + timedelta(days=2)
+        assert consents.expire_consents(city, now=late)
     prohibition.prohibit(city, now=LATER, contact_id=filed.contact_id)
     assert who_asked(city, HELP) == [("503-555-0111", True)]
+    if ended:
+        return
     for tenant_id in (CITY, HELP):
         with acting_for(city, tenant_id):
             shared = city.execute(
