@@ -36,6 +36,7 @@ ALWAYS: Final = frozenset(
         "accommodation_overdue",
         "referral_new",
         "referral_unanswered",
+        "question_unanswered",
         "never_contact",
         "line_open",
         "line_open_late",

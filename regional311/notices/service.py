@@ -160,6 +160,13 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
             "elsewhere: {address}\n"
         ),
     ),
+    "question_unanswered": (
+        "A question about referral {number} has no answer",
+        (
+            "{partner} asked something about the referral {number} on {day}, and cannot go on "
+            "before you answer. If nobody does, it fails as expired: {address}\n"
+        ),
+    ),
     "referral_new": (
         "New referral {number}",
         (

@@ -8,6 +8,7 @@ a consent of its own goes on: the person was asked again, and agreed for longer.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -18,7 +19,7 @@ from regional311.audit.service import record
 from regional311.cover import handovers
 from regional311.database.rows import send
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
-from regional311.errors import Conflict, NotFound
+from regional311.errors import Conflict, DomainError, NotFound
 from regional311.exchange.models import Envelope
 from regional311.exchange.service import ERASED, REFERRAL, REQUEST, erase, tell
 from regional311.intake.models import Inquirer, ServiceRequest
@@ -39,6 +40,14 @@ EXPIRED: Final = "expired"
 
 BATCH: Final = 200
 """Consents that are ended in one round of the worker."""
+
+OUTSIDE: Final = (
+    Referral.side == lifecycle.SENDER,
+    Referral.consent_id.is_(None),
+    Referral.use_until.is_not(None),
+    Referral.consent_ended_at.is_(None),
+)
+"""Referrals that rest on a consent which a partner's own system keeps."""
 
 
 class NothingToStop(Conflict):
@@ -116,13 +125,66 @@ def expire_consents(
     )
     ended = 0
     for consent_id in due:
-        consent = _consent(session, consent_id)
-        if consent is None or consent.revoked_at is not None or consent.expired_at is not None:
-            continue
-        consent.expired_at = now
-        _end(session, consent, EXPIRED, now=now, followers=followers)
-        ended += 1
+        # what somebody changes at the same moment ends in the next round
+        with suppress(DomainError), session.begin_nested():
+            consent = _consent(session, consent_id)
+            if consent is None or consent.revoked_at is not None or consent.expired_at is not None:
+                continue
+            consent.expired_at = now
+            _end(session, consent, EXPIRED, now=now, followers=followers)
+            ended += 1
+    return ended + _expire_outside(session, now=now, followers=followers)
+
+
+def _expire_outside(session: TenantSession, *, now: datetime, followers: Followers) -> int:
+    """End what rests on consents that a partner's own system keeps, and whose time is up."""
+    due = session.execute(
+        select(Referral.id)
+        .where(
+            Referral.tenant_id == scope_of(session).tenant_id,
+            *OUTSIDE,
+            Referral.use_until <= now,
+        )
+        .order_by(Referral.use_until, Referral.id)
+        .limit(BATCH)
+    ).scalars()
+    ended = 0
+    for referral_id in due.all():
+        with suppress(DomainError), session.begin_nested():
+            end_outside(session, referral_id, EXPIRED, now=now, followers=followers)
+            ended += 1
     return ended
+
+
+def end_outside(
+    session: TenantSession,
+    referral_id: UUID,
+    why: str,
+    *,
+    now: datetime,
+    followers: Followers = NO_FOLLOWERS,
+) -> None:
+    """End a referral of the bound partner's own system, whose consent has ended over there.
+
+    `why` is `REVOKED` or `EXPIRED`. What the bound partner keeps of it is a copy, and goes, too.
+    """
+    row = session.execute(
+        select(
+            Referral.id,
+            Referral.version,
+            Referral.state,
+            Referral.counterparty_id,
+            Referral.consent_ended_at,
+        )
+        .where(
+            Referral.tenant_id == scope_of(session).tenant_id,
+            Referral.id == referral_id,
+            Referral.side == lifecycle.SENDER,
+        )
+        .with_for_update()
+    ).one()
+    _end_sent(session, row, why, now=now, followers=followers)
+    _forget(session, referral_id, now)
 
 
 def stop_seen(session: TenantSession, *, now: datetime, referral_id: UUID) -> None:

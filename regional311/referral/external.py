@@ -15,7 +15,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid5
 
-from sqlalchemy import case, cast, func, select
+from sqlalchemy import cast, func, select
 from sqlalchemy import update as sql_update
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -41,11 +41,10 @@ from regional311.exchange.fhir import (
     read_message,
 )
 from regional311.exchange.models import Envelope, ExchangeTask
-from regional311.exchange.service import ERASED
 from regional311.exchange.systems import System
 from regional311.intake.models import Contact, Inquirer
-from regional311.intake.service import NO_FOLLOWERS, Followers, erase_attachments
-from regional311.referral import lifecycle, papers, questions, service
+from regional311.intake.service import NO_FOLLOWERS, Followers
+from regional311.referral import consents, lifecycle, papers, questions, service
 from regional311.referral.acceptance import DECLINE_REASON
 from regional311.referral.models import Referral, ReferralMessage
 from regional311.referral.prohibition import (
@@ -174,14 +173,14 @@ def receive(
     kept = replace(progress, notes=()) if taken_back else progress
     agreed = handover.consent if handover is not None else None
     pending = _take_notes(session, system, referral_id, kept, now, known, agreed)
-    if taken_back:
-        _erase(session, referral_id, now)
     try:
         _apply(session, referral_id, progress, now, known, followers, pending=pending)
     except Overtaken:
         # a consent is taken back however far both sides have gone
         if not taken_back:
             raise
+    if taken_back:
+        _erase(session, referral_id, now, followers)
     return referral_id, False
 
 
@@ -402,7 +401,7 @@ def _protect(
     ).one()
     forbids = _forbidden(told)
     news = {key: value for key, value in forbids.items() if found.shared.get(key) != value}
-    if found.side != lifecycle.SENDER or not news or found.shared.get("erased"):
+    if found.side != lifecycle.SENDER or not news:
         return
     if CONTACT_PROHIBITED in news and found.contact_prohibited is not None:
         # the person is known here, too: all that is to go to them stops
@@ -418,42 +417,17 @@ def _forbidden(told: Mapping[str, Any]) -> Mapping[str, Any]:
     return {key: False for key in REACHED if told.get(key) is False}
 
 
-def _erase(session: TenantSession, referral_id: UUID, now: datetime) -> None:
-    """The person took the consent back over there: what rested on it goes, on both sides here."""
+def _erase(session: TenantSession, referral_id: UUID, now: datetime, followers: Followers) -> None:
+    """The person took the consent back over there: what rested on it ends and goes, here too."""
     tenant_id = scope_of(session).tenant_id
     found = session.execute(
-        select(Referral.counterparty_id, Referral.side, Referral.shared).where(
+        select(Referral.side, Referral.shared).where(
             Referral.tenant_id == tenant_id, Referral.id == referral_id
         )
     ).one()
     if found.side != lifecycle.SENDER or found.shared.get("erased"):
         return
-    for each in (tenant_id, found.counterparty_id):
-        with acting_for(session, each):
-            session.execute(
-                sql_update(Referral)
-                .where(Referral.tenant_id == each, Referral.id == referral_id)
-                .values(
-                    shared=ERASED,
-                    # what was said late is gone too, and nobody can answer it any more
-                    asked_at=case((Referral.state.in_(lifecycle.OPEN), Referral.asked_at)),
-                )
-                .execution_options(synchronize_session=False)
-            )
-            exchange.erase(session, referral_id)
-            erase_attachments(session, referral_id, now=now)
-            questions.erase_messages(session, referral_id)
-            put(
-                session,
-                audit_row(
-                    each,
-                    at=now,
-                    action="referral:erase",
-                    subject_kind="referral",
-                    subject_id=referral_id,
-                    detail={},
-                ),
-            )
+    consents.end_outside(session, referral_id, consents.REVOKED, now=now, followers=followers)
 
 
 def minimised(

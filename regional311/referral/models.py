@@ -581,6 +581,15 @@ class Referral(Base):
             postgresql_where=text("code_hash IS NOT NULL"),
         ),
         Index(
+            "ix_referrals_agreed_outside",
+            "tenant_id",
+            "use_until",
+            postgresql_where=text(
+                "side = 'sent' AND consent_id IS NULL AND use_until IS NOT NULL"
+                " AND consent_ended_at IS NULL"
+            ),
+        ),
+        Index(
             "ix_referrals_to_stop",
             "tenant_id",
             "consent_ended_at",

@@ -1,9 +1,10 @@
 """Keep sent referrals from being forgotten: the worker's part, each step once, whatever restarts.
 
 The partner that sent a referral keeps its clock; the reminder is written as the receiver, to the
-receiver's own people. That a step was taken is a row with a unique key, written in the transaction
-in which the letters are. Each step stands alone: where somebody is at a referral or has changed it
-meanwhile, it is left for the next round, and the others go on.
+receiver's own people, and to the sender's own while a question waits for its answer. That a step
+was taken is a row with a unique key, written in the transaction in which the letters are. Each step
+stands alone: where somebody is at a referral or has changed it meanwhile, it is left for the next
+round, and the others go on.
 """
 
 from __future__ import annotations
@@ -43,11 +44,13 @@ from regional311.tenancy.models import Tenant
 PAGE: Final = 500
 SUPERVISOR: Final = "supervisor"
 _EVENTS: Final = {"reminded": "referral_waits", "escalated": "referral_unanswered"}
+QUESTION: Final = "question_unanswered"
+"""What the sender's supervisors are told while the receiver waits for its answer."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Receiver:
-    """Who can be told at a receiver, and how its letters look."""
+class _Silent:
+    """Who can be told at the side that says nothing, and how its letters look."""
 
     head: Letterhead
     people: tuple[Member, ...]
@@ -121,7 +124,7 @@ class _Clock:
         self.followers = followers
         self.today = calendar.local_date(now)
         self.tenant_id = scope_of(session).tenant_id
-        self.receivers: dict[UUID, _Receiver] = {}
+        self.silent: dict[UUID, _Silent] = {}
 
     def tick(self) -> int:
         done = 0
@@ -153,9 +156,14 @@ class _Clock:
             return 0
 
     def _waiting(self) -> Iterator[Sequence[Any]]:
-        since = func.coalesce(Referral.heard_at, Referral.answered_at, Referral.sent_at)
+        since = func.coalesce(
+            Referral.asked_at, Referral.heard_at, Referral.answered_at, Referral.sent_at
+        )
+        # while the receiver waits for an answer of the sender's, it is the sender who is silent
         word_by = case(
-            (Referral.state == "requested", Referral.due_at), else_=Referral.finish_by
+            (Referral.asked_at.is_not(None), None),
+            (Referral.state == "requested", Referral.due_at),
+            else_=Referral.finish_by,
         ).label("word_by")
         query = (
             select(
@@ -168,14 +176,13 @@ class _Clock:
                 word_by,
                 Referral.version,
                 Referral.sent_at,
+                Referral.asked_at,
                 since.label("since"),
             )
             .where(
                 Referral.tenant_id == self.tenant_id,
                 Referral.side == lifecycle.SENDER,
                 Referral.state.in_(("requested", "accepted", "in_progress")),
-                # while the receiver waits for an answer of the sender's, it is not silent
-                Referral.asked_at.is_(None),
             )
             .order_by(Referral.sent_at, Referral.id)
             .limit(PAGE)
@@ -211,8 +218,14 @@ class _Clock:
     def _take(self, row: Any, step: str) -> int:
         if step == EXPIRED and not self._free(row):
             return 0
-        receiver = self._receiver(row.counterparty_id)
-        people = () if step == EXPIRED else receiver.told(step, row.claimed_by)
+        asked = row.asked_at is not None
+        silent_id, other_id = self.tenant_id, row.counterparty_id
+        if not asked:
+            silent_id, other_id = other_id, silent_id
+        silent = self._silent(silent_id)
+        people = (
+            () if step == EXPIRED else silent.told(ESCALATED if asked else step, row.claimed_by)
+        )
         if not self._first(row, step, len(people)):
             return 0
         self._trail(self.tenant_id, row, step)
@@ -230,23 +243,24 @@ class _Clock:
             return 1
         with acting_for(self.session, row.counterparty_id):
             self._trail(row.counterparty_id, row, step)
+        with acting_for(self.session, silent_id):
             for person in people:
                 put(
                     self.session,
                     outbox_row(
-                        row.counterparty_id,
-                        event=_EVENTS[step],
+                        silent_id,
+                        event=QUESTION if asked else _EVENTS[step],
                         recipient=person.email,
-                        language=receiver.head.language,
+                        language=silent.head.language,
                         now=self.now,
                         subject_id=row.id,
                         values={
                             "number": row.public_id,
-                            "partner": self.followers.name(self.tenant_id),
-                            "day": receiver.head.day(
+                            "partner": self.followers.name(other_id),
+                            "day": silent.head.day(
                                 self.calendar.local_date(row.word_by or row.since)
                             ),
-                            "address": f"{receiver.head.address}/referrals/{row.public_id}",
+                            "address": f"{silent.head.address}/referrals/{row.public_id}",
                         },
                         translate=in_language,
                     ),
@@ -290,13 +304,15 @@ class _Clock:
             mark_changed(self.session)
         return made is not None
 
-    def _receiver(self, tenant_id: UUID) -> _Receiver:
-        known = self.receivers.get(tenant_id)
+    def _silent(self, tenant_id: UUID) -> _Silent:
+        known = self.silent.get(tenant_id)
         if known is None:
+            sends = tenant_id == self.tenant_id
+            may = Permissions.CONTACT_TAKE if sends else Permissions.REFERRAL_ACCEPT
             with acting_for(self.session, tenant_id):
-                known = self.receivers[tenant_id] = _Receiver(
+                known = self.silent[tenant_id] = _Silent(
                     letterhead(self.session, self.followers.url),
-                    tuple(who_may(self.session, Permissions.REFERRAL_ACCEPT)),
+                    tuple(who_may(self.session, may)),
                 )
         return known
 

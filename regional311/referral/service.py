@@ -29,6 +29,7 @@ from regional311.referral import lifecycle, offers, waitlist
 from regional311.referral.acceptance import FINISH_DAYS
 from regional311.referral.follow_ups import keep_the_clock
 from regional311.referral.models import PersonLink, Referral
+from regional311.referral.onward import passed_on
 
 MAX_NOTE: Final = 4000
 
@@ -228,7 +229,7 @@ def move(
     if referral.side == lifecycle.RECEIVER:
         referral.received_at = referral.received_at or now
         referral.claimed_by = referral.claimed_by or scope_of(session).person_id
-    other_id = referral.counterparty_id
+    other_id, side = referral.counterparty_id, referral.side
     service_key = referral.service_key
     if waited:
         referral.waitlist_position = referral.waitlist_days = None
@@ -261,8 +262,27 @@ def move(
                     reason="taken_elsewhere",
                 )
     tell_answer(session, answer, other_id, now=now, followers=followers)
+    if to in _ENDS_ONWARD and reason in (None, PERSON_DECLINED):
+        holder = other_id if side == lifecycle.SENDER else scope_of(session).tenant_id
+        with acting_for(session, holder):
+            for each in passed_on(session, referral_id):
+                if "cancelled" in lifecycle.next_states(each.state, lifecycle.SENDER):
+                    move(
+                        session,
+                        now=now,
+                        referral_id=each.id,
+                        version=each.version,
+                        to="cancelled",
+                        reason=reason or "error",
+                        followers=followers,
+                    )
     return changed
 
+
+PERSON_DECLINED: Final = "person_declined"
+_ENDS_ONWARD: Final = ("cancelled", "entered_in_error")
+"""Ends of a referral that end what its receiver has asked others for, too: the person does not want
+it, or it was never meant. What ends otherwise its receiver may still see through."""
 
 _BY_SENDER: Final = ("cancelled", "failed", "entered_in_error")
 """Where a referral goes that its receiver has, when its sender or the sender's clock moves it."""

@@ -27,6 +27,7 @@ EVENTS = {
     "referral_sent": _("A referral was sent"),
     "referral_answered": _("A referral was answered"),
     "referral_waits": _("A referral waits for an answer"),
+    "question_unanswered": _("A question about a referral has no answer"),
     "referral_unanswered": _("A referral has no answer"),
     "referral_new": _("A referral came, with a link to answer"),
     "referral_taken": _("A referral was taken as a policy says"),

@@ -420,8 +420,8 @@ def test_lists_are_filtered(city, region):
 
 def test_open_contacts_are_ones_own(city, region):
     started = service.start_contact(city, now=NOW, channel="phone")
-    assert [each.id for each in queries.open_contacts(city, UUID(int=42))] == [started.id]
-    assert queries.open_contacts(city, UUID(int=43)) == []
+    assert [each.id for each in queries.open_contacts(city, UUID(int=42), 50)] == [started.id]
+    assert queries.open_contacts(city, UUID(int=43), 50) == []
 
 
 def test_the_trail_is_asked(city, region):

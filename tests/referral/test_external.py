@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
+from regional311.catalog.models import Service
 from regional311.database.ids import new_id, new_token
 from regional311.database.session import Scope, make_engine, session_scope
 from regional311.errors import Conflict
@@ -27,8 +28,9 @@ from regional311.exchange.fhir import (
     Progress,
     write_bundle,
 )
-from regional311.exchange.models import ExchangeTask
+from regional311.exchange.models import Envelope, ExchangeTask
 from regional311.exchange.sealing import new_secret
+from regional311.exchange.service import ERASED
 from regional311.exchange.transport import Reply
 from regional311.intake.models import Contact, Inquirer
 from regional311.referral import (
@@ -43,13 +45,14 @@ from regional311.referral.external import minimised, receive, steps_to
 from regional311.referral.external_delivery import Errands, gather, judged, lease, written
 from regional311.referral.filing import Asker, Intake, take_in
 from regional311.referral.models import Referral
-from regional311.referral.snapshot import published
+from regional311.referral.snapshot import Published, published
 from regional311.settings import Settings
-from tests.little_region import IDS, NOW
+from tests.little_region import IDS, NOW, county_bed
+from tests.referral.test_onward import sent_on
 
 pytestmark = pytest.mark.commits
 
-CITY, HELP = IDS["city"], IDS["211info"]
+CITY, HELP, COUNTY = IDS["city"], IDS["211info"], IDS["county"]
 
 
 @pytest.mark.parametrize(
@@ -431,6 +434,48 @@ def test_what_was_said_late_is_answered_or_erased_by_the_senders_own_system(pair
         consents.revoke_consent(session, now=pair.now, consent_id=consent)
     pair.work(0)
     assert not waits()
+
+
+@pytest.mark.parametrize("why", ["revoked", "expired"])
+def test_a_consent_kept_elsewhere_ends_everything_that_came_of_it(pair, why):
+    """211 has referred the person onward: told, erased and over at both, whoever keeps it."""
+    before = set(pair.rows(1, HELP))
+    referral_id = pair.refer()
+    pair.work(0)
+    (there,) = set(pair.rows(1, HELP)) - before
+    with pair.session(1, COUNTY) as session:
+        if not session.scalars(
+            select(Service.id).where(Service.tenant_id == COUNTY, Service.key == "bed")
+        ).all():
+            county_bed(session)
+    with pair.session(1, HELP) as session:
+        onward = sent_on(session, Published.load(session), there, consent="given")
+    if why == "revoked":
+        with pair.session(0, CITY) as session:
+            rests_on = select(Referral.consent_id).where(
+                Referral.tenant_id == CITY, Referral.id == referral_id
+            )
+            consent_id = session.execute(rests_on).scalar_one()
+            consents.revoke_consent(session, now=pair.now, consent_id=consent_id)
+        pair.work(0)
+    else:
+        with pair.session(1, CITY) as session:
+            until = session.get_one(Referral, (CITY, there)).use_until
+            consents.expire_consents(session, now=until - timedelta(minutes=1))
+            assert not session.get_one(Referral, (CITY, there)).consent_ended_at
+            assert consents.expire_consents(session, now=until) > 0
+            assert consents.expire_consents(session, now=until) == 0
+    ends = [(CITY, there), (HELP, there)]
+    # to what was asked onward the person agreed for longer
+    ends += [(HELP, onward), (COUNTY, onward)] if why == "revoked" else []
+    for tenant_id, at in ends:
+        with pair.session(1, tenant_id) as session:
+            row = session.get_one(Referral, (tenant_id, at))
+            assert (row.shared, row.state, row.consent_ended) == (ERASED, "cancelled", why)
+    last, at = ends[-1]
+    with pair.session(1, last) as session:
+        kinds = session.scalars(select(Envelope.kind).where(Envelope.subject_id == at))
+        assert "consent_ended" in set(kinds)
 
 
 def test_rounds_look_at_everything_now_and_then(pair, monkeypatch):

@@ -297,6 +297,24 @@ def expired(city, region):
     return filed
 
 
+def test_a_question_that_nobody_answers_is_reminded_of_and_ends(city, region, people):
+    grant(city, person_id=new_id(), name="boss", email="boss@city.example", roles=("supervisor",))
+    filed = refer(city, region)
+    with acting_for(city, THERE):
+        (row,) = one(city, Referral, Referral.id == filed.referral_id)
+        version = row.version
+        questions.ask(
+            city, now=days(1), referral_id=filed.referral_id, version=version, body="How many?"
+        )
+    for count in range(40):
+        keep_loops(city, now=days(count), url=URL)
+    assert letters(city) == []
+    told = [each for each in one(city, OutboxMessage) if each.event == "question_unanswered"]
+    assert [each.recipient for each in told] == ["boss@city.example"] * 2
+    assert "211Info asked something" in told[0].body
+    assert (one(city, Referral)[0].state, one(city, Referral)[0].reason) == ("failed", "expired")
+
+
 def late_word(city, filed, body="She came all the same, and has a bed.") -> None:
     with acting_for(city, THERE):
         (row,) = one(city, Referral, Referral.id == filed.referral_id)

@@ -371,6 +371,28 @@ def test_who_shares_a_number_and_has_another_name_may_be_contacted(city, region,
     assert not NEVER.items() <= row_of(city, HELP, other.referral_id).shared.items()
 
 
+@pytest.mark.parametrize(
+    ("to", "reason", "ends"),
+    [
+        ("cancelled", "person_declined", "person_declined"),
+        ("entered_in_error", None, "error"),
+        ("cancelled", "sender_withdrew", None),
+    ],
+)
+def test_what_the_person_does_not_want_ends_onward_too(city, staff, to, reason, ends):
+    county_bed(city)
+    published = Published.load(city)
+    first = refer(city, published)
+    second = sent_on(city, published, first.referral_id)
+    version = row_of(city, CITY, first.referral_id).version
+    service.move(
+        city, now=LATER, referral_id=first.referral_id, version=version, to=to, reason=reason
+    )
+    for tenant_id in (HELP, COUNTY):
+        row = row_of(city, tenant_id, second)
+        assert (row.state, row.reason) == (("cancelled", ends) if ends else ("requested", None))
+
+
 SHELTER, HOLE = {"service": "city/shelter", "consent": "given"}, {"service": "city/pothole"}
 
 
