@@ -281,7 +281,7 @@ def issue_the_others(finance, approver):
         ("billing", 8),
         ("billing/2026-10", 10),
         ("billing/2026-10/usage", 8),
-        ("billing/2026-10/checks", 11),
+        ("billing/2026-10/checks", 14),
         ("billing/2026-10/bills", 8),
         ("statements", 8),
         ("statements/received", 8),

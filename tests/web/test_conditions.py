@@ -72,7 +72,7 @@ def test_who_can_be_helped_is_filed_once_the_question_is_answered(testapp, web_e
     form = asked.forms["report"]
     assert form["description"].value == "The notice says Friday"
     form["meets-in-the-region"] = "yes"
-    form.submit("submit", status=200)
+    form.submit("submit", status=303)
     assert count(web_engine, people) == before + 1
 
 
