@@ -403,7 +403,7 @@ def _protect(
     news = {key: value for key, value in forbids.items() if found.shared.get(key) != value}
     if found.side != lifecycle.SENDER or not news:
         return
-    if CONTACT_PROHIBITED in news and found.contact_prohibited is not None:
+    if CONTACT_PROHIBITED in news and found.contact_prohibited is False:
         # the person is known here, too: all that is to go to them stops
         prohibit(session, now=now, contact_id=found.contact_id, url=url)
         return
@@ -421,12 +421,15 @@ def _erase(session: TenantSession, referral_id: UUID, now: datetime, followers: 
     """The person took the consent back over there: what rested on it ends and goes, here too."""
     tenant_id = scope_of(session).tenant_id
     found = session.execute(
-        select(Referral.side, Referral.shared).where(
+        select(Referral.side, Referral.shared, Referral.consent_id).where(
             Referral.tenant_id == tenant_id, Referral.id == referral_id
         )
     ).one()
     if found.side != lifecycle.SENDER or found.shared.get("erased"):
         return
+    if found.consent_id is not None:
+        # it began here, and so did the consent
+        consents.revoke_consent(session, now=now, consent_id=found.consent_id, followers=followers)
     consents.end_outside(session, referral_id, consents.REVOKED, now=now, followers=followers)
 
 
