@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, select
 
 from regional311.allocation.models import CostPool, PoolProposal
 from regional311.allocation.pool_telling import tell_payers
@@ -29,22 +29,17 @@ from regional311.allocation.year import read_year
 from regional311.audit.service import record
 from regional311.database.ids import new_id
 from regional311.database.rows import put
-from regional311.database.session import TenantSession, mark_changed, scope_of
-from regional311.errors import Conflict, Forbidden, InvalidInput, NotFound, Stale
+from regional311.database.session import TenantSession, scope_of
+from regional311.errors import InvalidInput, NotFound, Stale
+from regional311.tenancy.proposals import (
+    STATES,
+    VERBS,
+    SecondPersonNeeded,
+    locked_proposal,
+    move_proposal,
+)
 
-STATES: Final = ("draft", "proposed", "approved", "refused", "withdrawn")
-OPEN: Final = ("draft", "proposed")
-MOVES: Final = {
-    "proposed": ("draft",),
-    "approved": ("proposed",),
-    "refused": ("proposed",),
-    "withdrawn": OPEN,
-}
 MAX_WORDS: Final = 500
-
-
-class SecondPersonNeeded(Forbidden):
-    """Whoever drafted a version may not approve it."""
 
 
 class NothingChanges(InvalidInput):
@@ -258,33 +253,13 @@ def _overtaken(now: int | None, shown: int | None) -> Stale:
 
 
 def _locked(session: TenantSession, proposal_id: UUID, wanted: str) -> Any:
-    table = PoolProposal.__table__
-    row = session.execute(
-        select(table)
-        .where(table.c.tenant_id == scope_of(session).tenant_id, table.c.id == proposal_id)
-        .with_for_update()
-    ).one_or_none()
-    if row is None:
-        raise NotFound("There is no such proposal.")
-    if row.state not in MOVES[wanted]:
-        raise Conflict(f"This proposal is {row.state}; it cannot become {wanted}.")
-    return row
+    return locked_proposal(session, PoolProposal, proposal_id, wanted)
 
 
 def _move(session: TenantSession, proposal: Any, state: str, now: datetime, **values: Any) -> None:
-    scope = scope_of(session)
-    if state != "proposed":
-        values |= {"decided_by": scope.person_id, "decided_at": now}
-    session.execute(
-        update(PoolProposal)
-        .where(PoolProposal.tenant_id == scope.tenant_id, PoolProposal.id == proposal.id)
-        .values(state=state, **values)
-        .execution_options(synchronize_session=False)
-    )
-    mark_changed(session)
-    action = {"proposed": "propose", "approved": "approve", "refused": "refuse"}
+    move_proposal(session, PoolProposal, proposal.id, state, now, **values)
     detail = {"key": proposal.pool_key, "fiscal_year": proposal.fiscal_year}
-    _told(session, now, f"pool:{action.get(state, 'withdraw')}", proposal.id, detail)
+    _told(session, now, f"pool:{VERBS[state]}", proposal.id, detail)
 
 
 def _words(text: str, *, field: str) -> str:

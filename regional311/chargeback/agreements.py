@@ -42,6 +42,7 @@ from regional311.database.session import TenantSession, acting_for, mark_changed
 from regional311.errors import Conflict, Forbidden, InvalidInput
 from regional311.exchange.service import tell
 from regional311.tenancy.models import Bureau, Tenant
+from regional311.tenancy.proposals import SecondPersonNeeded
 from regional311.tenancy.revision import raise_revision
 
 PROPOSAL: Final = "agreement_proposal"
@@ -66,10 +67,6 @@ NO_KEYS: Final = frozenset(
 """Keys that would hide a page."""
 _KEY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
 _ONE_LINE = re.compile(r"\S(.{0,198}\S)?")
-
-
-class SecondPersonNeeded(Forbidden):
-    """Whoever drafted a proposal may not approve it."""
 
 
 class NotOurs(Forbidden):

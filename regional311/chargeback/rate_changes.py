@@ -25,22 +25,15 @@ from regional311.chargeback.models import Rate, RateProposal
 from regional311.chargeback.rate_cards import RateSaid, known_rates, plain
 from regional311.database.ids import new_id
 from regional311.database.rows import new_row, put, send
-from regional311.database.session import TenantSession, mark_changed, scope_of
+from regional311.database.session import TenantSession, scope_of
 from regional311.errors import Conflict, Forbidden, InvalidInput, NotFound, Stale
 from regional311.tenancy.models import Tenant
+from regional311.tenancy.proposals import VERBS, locked_proposal, move_proposal
 
 _DATED = re.compile(r"-\d{4}(-\d{2}(-\d{2})?)?$")
 _LONGEST_KEY = 60
 KEYS_TOLD = 50
 """Keys that the audit trail names; the proposal has them all."""
-
-OPEN = ("draft", "proposed")
-MOVES = {
-    "proposed": ("draft",),
-    "approved": ("proposed",),
-    "refused": ("proposed",),
-    "withdrawn": OPEN,
-}
 
 
 class RatesOverlap(Conflict):
@@ -257,7 +250,7 @@ def send_for_approval(session: TenantSession, proposal_id: UUID, *, now: datetim
     :raises RatesOverlap: when two prices would hold at the same time.
     :raises Stale: when a rate was changed meanwhile.
     """
-    proposal = _locked(session, proposal_id, "proposed")
+    proposal = locked_proposal(session, RateProposal, proposal_id, "proposed")
     _check_fits(session, proposal_id, changes_of(proposal))
     _move(session, proposal_id, "proposed", now)
 
@@ -270,7 +263,7 @@ def approve(session: TenantSession, proposal_id: UUID, *, now: datetime) -> None
     :raises RatesOverlap: or `Stale`, when it no longer fits what is known.
     """
     scope = scope_of(session)
-    proposal = _locked(session, proposal_id, "approved")
+    proposal = locked_proposal(session, RateProposal, proposal_id, "approved")
     if scope.person_id is None or scope.person_id == proposal.proposed_by:
         raise ProposerMayNotApprove(
             "Whoever proposed these prices cannot approve them; a second person must."
@@ -316,13 +309,13 @@ def approve(session: TenantSession, proposal_id: UUID, *, now: datetime) -> None
 
 def refuse(session: TenantSession, proposal_id: UUID, *, reason: str, now: datetime) -> None:
     """Refuse what was proposed, saying why."""
-    _locked(session, proposal_id, "refused")
+    locked_proposal(session, RateProposal, proposal_id, "refused")
     _move(session, proposal_id, "refused", now, reason)
 
 
 def withdraw(session: TenantSession, proposal_id: UUID, *, now: datetime) -> None:
     """Give up a draft, or what was proposed."""
-    _locked(session, proposal_id, "withdrawn")
+    locked_proposal(session, RateProposal, proposal_id, "withdrawn")
     _move(session, proposal_id, "withdrawn", now)
 
 
@@ -341,34 +334,11 @@ def _check_fits(session: TenantSession, proposal_id: UUID, changes: Sequence[Cha
         raise RatesOverlap(f"{overlap.message} Nothing was changed.", field="valid_from")
 
 
-def _locked(session: TenantSession, proposal_id: UUID, wanted: str) -> Any:
-    table = RateProposal.__table__
-    row = session.execute(
-        select(table)
-        .where(table.c.tenant_id == scope_of(session).tenant_id, table.c.id == proposal_id)
-        .with_for_update()
-    ).one_or_none()
-    if row is None:
-        raise NotFound("There is no such proposal.")
-    if row.state not in MOVES[wanted]:
-        raise Conflict(f"This proposal is {row.state}; it cannot become {wanted}.")
-    return row
-
-
 def _move(
     session: TenantSession, proposal_id: UUID, state: str, now: datetime, reason: str | None = None
 ) -> None:
-    scope = scope_of(session)
-    decided = {"decided_by": scope.person_id, "decided_at": now, "reason": reason}
-    session.execute(
-        update(RateProposal)
-        .where(RateProposal.tenant_id == scope.tenant_id, RateProposal.id == proposal_id)
-        .values(state=state, **({} if state == "proposed" else decided))
-        .execution_options(synchronize_session=False)
-    )
-    mark_changed(session)
-    action = {"proposed": "propose", "approved": "approve", "refused": "refuse"}
-    _told(session, now, f"rate:{action.get(state, 'withdraw')}", proposal_id, {})
+    move_proposal(session, RateProposal, proposal_id, state, now, reason=reason)
+    _told(session, now, f"rate:{VERBS[state]}", proposal_id, {})
 
 
 def _told(

@@ -12,7 +12,6 @@ from sqlalchemy import select, text
 from regional311.allocation.models import PoolProposal
 from regional311.allocation.pool_changes import (
     NothingChanges,
-    SecondPersonNeeded,
     approve,
     bring_back,
     draft,
@@ -35,6 +34,7 @@ from regional311.errors import Conflict, InvalidInput, NotFound, Stale
 from regional311.exchange.models import Envelope
 from regional311.identity.members import add_member
 from regional311.notices.models import OutboxMessage
+from regional311.tenancy.proposals import SecondPersonNeeded
 from tests.pools import next_version
 
 NOW = datetime(2026, 12, 5, 18, tzinfo=UTC)

@@ -17,7 +17,6 @@ from regional311.chargeback.agreements import (
     BilledAlready,
     Content,
     NotOurs,
-    SecondPersonNeeded,
     Signed,
     WorkAgreedAlready,
 )
@@ -27,6 +26,7 @@ from regional311.database.rows import put
 from regional311.errors import Conflict, Forbidden, InvalidInput, NotFound, Stale
 from regional311.exchange.models import Envelope
 from regional311.tenancy.models import Bureau
+from regional311.tenancy.proposals import SecondPersonNeeded
 
 from .conftest import JULY, Region
 

@@ -17,6 +17,7 @@ from regional311.differences import differences
 from regional311.identity.members import names_of
 from regional311.identity.permissions import Permissions as P
 from regional311.tenancy.once import once
+from regional311.tenancy.proposals import OPEN
 from regional311.web.billing_wording import Words, as_of, page
 from regional311.web.forms import (
     HiddenWidget,
@@ -164,7 +165,7 @@ def versions(context: PoolRecord, request: Any) -> Any:
         total=len(told),
     )
     url, query = _url(request, holds.key), f"as_of={day.isoformat()}"
-    proposals = service.proposals(request.dbsession, key=holds.key, states=service.OPEN)
+    proposals = service.proposals(request.dbsession, key=holds.key, states=OPEN)
     return page(
         request,
         pool=holds,
@@ -308,7 +309,7 @@ def proposals(context: PoolProposals, request: Any) -> Any:
     asked, as_page = listing.values["state"], wanted(request) == "html"
     rows = service.proposals(
         request.dbsession,
-        states=[asked] if asked else service.STATES,
+        states=[asked] if asked else STATES,
         before=_id(listing.after),
         limit=PAGE_SIZE + 1 if as_page else None,
     )
@@ -366,7 +367,7 @@ def _proposal_page(
 ) -> dict[str, Any]:
     words, row, session = Words(request), context.record, request.dbsession
     url = _url(request, "proposals", str(row.id))
-    is_open = row.state in service.OPEN
+    is_open = row.state in OPEN
     overtaken = is_open and service.overtaken(session, row)
     past = service.versions(session, row.pool_key, row.fiscal_year)
     based_on = next((each for each in past if each.number == row.based_on), None)

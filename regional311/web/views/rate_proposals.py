@@ -37,6 +37,7 @@ from regional311.errors import Stale
 from regional311.identity.members import names_of
 from regional311.identity.permissions import Permissions as P
 from regional311.tenancy.once import once
+from regional311.tenancy.proposals import OPEN
 from regional311.web.billing_wording import Words, page
 from regional311.web.forms import (
     Choice,
@@ -493,7 +494,7 @@ def _proposal_page(
     context: RateProposalRecord, request: Any, refusal: Any = None
 ) -> dict[str, Any]:
     words, row, session = Words(request), context.record, request.dbsession
-    is_open, url = row.state in service.OPEN, _url(request, "proposals", str(row.id))
+    is_open, url = row.state in OPEN, _url(request, "proposals", str(row.id))
     fit = rate_standing.fit(session, row.id)
     listing = Listing(
         request,
