@@ -63,7 +63,7 @@ def contact_is_open(tenant_id: UUID, row: Any) -> ColumnElement[bool]:
         of(LaterRing, LaterRing.state == "waiting"),
         of(Thread, Thread.state != "done"),
         of(Handover, Handover.state == "ringing"),
-        row.id.in_(_disputed(tenant_id, StatementItem.contact_id)),
+        row.id.in_(disputed(tenant_id, StatementItem.contact_id)),
     )
 
 
@@ -104,9 +104,9 @@ def request_is_open(tenant_id: UUID, row: Any) -> ColumnElement[bool]:
             FollowUp.need_id == row.need_id,
             FollowUp.state == "open",
         ),
-        row.id.in_(_disputed(tenant_id, UsageEvent.subject_id)),
+        row.id.in_(disputed(tenant_id, UsageEvent.subject_id)),
         row.contact_id.is_not(None)
-        & row.contact_id.in_(_disputed(tenant_id, StatementItem.contact_id)),
+        & row.contact_id.in_(disputed(tenant_id, StatementItem.contact_id)),
     )
 
 
@@ -143,9 +143,9 @@ def referral_is_open(tenant_id: UUID, row: Any) -> ColumnElement[bool]:
             FollowUp.need_id == row.need_id,
             FollowUp.state == "open",
         ),
-        row.id.in_(_disputed(tenant_id, UsageEvent.subject_id)),
+        row.id.in_(disputed(tenant_id, UsageEvent.subject_id)),
         row.contact_id.is_not(None)
-        & row.contact_id.in_(_disputed(tenant_id, StatementItem.contact_id)),
+        & row.contact_id.in_(disputed(tenant_id, StatementItem.contact_id)),
     )
 
 
@@ -223,8 +223,8 @@ def envelopes(tenant_id: UUID, since: datetime | None, before: datetime) -> Sele
     )
 
 
-def _disputed(tenant_id: UUID, column: Any) -> Select[Any]:
-    """What lines that are disputed are about: contacts, or what the work was on."""
+def disputed(tenant_id: UUID, column: Any) -> Select[Any]:
+    """A column of the disputes that are open, or of what their lines are about."""
     return (
         select(column)
         .select_from(Dispute)

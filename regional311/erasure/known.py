@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import select
 
 from regional311.audit.service import record
 from regional311.database.session import TenantSession, scope_of
 from regional311.erasure.person import addresses_of, find
+from regional311.erasure.records import ids_of
 from regional311.inbox.models import Thread, ThreadMessage
 from regional311.intake.models import (
     Attachment,
@@ -48,7 +48,7 @@ def known_of(session: TenantSession, *, number: str, now: datetime) -> dict[str,
         return [dict(each) for each in found.mappings()]
 
     contacts, requests = person.contacts, person.requests
-    needs = _ids(session, Need, Need.contact_id.in_(contacts))
+    needs = ids_of(session, Need, Need.contact_id.in_(contacts))
     told = (*contacts, *requests, *person.referrals, *person.threads)
     place = "place_kind place_text latitude longitude"
     known = {
@@ -125,11 +125,3 @@ def known_of(session: TenantSession, *, number: str, now: datetime) -> dict[str,
             detail={"records": person.records},
         )
     return {"number": person.number, "given_at": now, **known}
-
-
-def _ids(session: TenantSession, model: Any, condition: Any) -> list[UUID]:
-    return list(
-        session.scalars(
-            select(model.id).where(model.tenant_id == scope_of(session).tenant_id, condition)
-        )
-    )

@@ -20,7 +20,7 @@ from regional311.cover.models import Handover, LaterRing
 from regional311.database.ids import parse_public_id
 from regional311.database.rows import send
 from regional311.database.session import TenantSession, acting_for, scope_of
-from regional311.erasure import records
+from regional311.erasure import due, records
 from regional311.erasure.kinds import Erased, count
 from regional311.errors import Conflict, InvalidInput, NotFound
 from regional311.inbox.forgetting import forget_threads
@@ -30,7 +30,6 @@ from regional311.intake.models import (
     Contact,
     FollowedRequest,
     Inquirer,
-    RequestHanding,
     ServiceRequest,
 )
 from regional311.intake.service import NO_FOLLOWERS, Followers
@@ -38,7 +37,9 @@ from regional311.metering.models import UsageEvent
 from regional311.notices.phones import e164
 from regional311.referral import lifecycle as referrals
 from regional311.referral.consents import erase_request, revoke_consent
+from regional311.referral.identities import same_person
 from regional311.referral.models import Consent, FollowUp, Referral
+from regional311.referral.onward import holders
 from regional311.settlement.models import Dispute
 
 PERSON: Final = "person"
@@ -97,16 +98,15 @@ class Person:
 def find(session: TenantSession, number: str) -> Person:
     """Give everything of the person of a contact, request or referral, by its number.
 
-    Contacts, requests and referrals of the same inquirer belong together, and what was written from
-    their address; where nobody said who they were, it is the one contact.
+    What belongs to one person is as :func:`regional311.referral.identities.same_person` says, and
+    what was written from their address; where nobody said who they were, it is the one contact.
 
     Raises :class:`InvalidInput`, :class:`NotFound`.
     """
     send(session)
     me = scope_of(session).tenant_id
     contacts, inquirers, requests, received = _begin(session, me, number_from(number))
-    inquirers |= _of(session, Contact.inquirer_id, Contact.id.in_(contacts))
-    contacts |= _of(session, Contact.id, Contact.inquirer_id.in_(inquirers))
+    inquirers, contacts = same_person(session, inquirers, contacts)
     addresses = addresses_of(session, inquirers)
     written = _of(session, Thread.id, Thread.address.in_(addresses))
     began = _of(session, Thread.contact_id, Thread.id.in_(written))
@@ -327,24 +327,12 @@ def _kept(session: TenantSession, model: Any, ids: Iterable[UUID]) -> tuple[UUID
 
 def _disputes(session: TenantSession, me: UUID, person: Person) -> list[Open]:
     found = session.scalars(
-        select(Dispute.public_id)
-        .join(
-            StatementItem,
-            (StatementItem.tenant_id == Dispute.tenant_id)
-            & (StatementItem.line_id == Dispute.line_id),
-        )
-        .outerjoin(
-            UsageEvent,
-            (UsageEvent.tenant_id == StatementItem.tenant_id)
-            & (UsageEvent.id == StatementItem.usage_event_id),
-        )
+        due.disputed(me, Dispute.public_id)
         .where(
-            Dispute.tenant_id == me,
-            Dispute.open_cents > 0,
             or_(
                 StatementItem.contact_id.in_(person.contacts),
                 UsageEvent.subject_id.in_((*person.requests, *person.referrals)),
-            ),
+            )
         )
         .order_by(Dispute.public_id)
         .distinct()
@@ -384,9 +372,8 @@ def addresses_of(session: TenantSession, inquirers: Iterable[UUID]) -> list[str]
 def _take_back_requests(session: TenantSession, person: Person, now: datetime) -> None:
     """Erase at every partner that has had a request of the person what went there with it."""
     me = scope_of(session).tenant_id
-    known: dict[UUID, set[UUID]] = {}
-    rows = session.execute(
-        select(FollowedRequest.id, FollowedRequest.owner_id).where(
+    sent = session.scalars(
+        select(FollowedRequest.id).where(
             FollowedRequest.tenant_id == me,
             or_(
                 FollowedRequest.contact_id.in_(person.contacts),
@@ -394,26 +381,8 @@ def _take_back_requests(session: TenantSession, person: Person, now: datetime) -
             ),
         )
     ).all()
-    for request_id, owner_id in rows:
-        known.setdefault(owner_id, set()).add(request_id)
-    for owner_id in sorted(known):
-        if owner_id == me:
-            continue
-        with acting_for(session, owner_id):
-            way = session.execute(
-                select(
-                    RequestHanding.request_id, RequestHanding.from_id, RequestHanding.to_id
-                ).where(
-                    RequestHanding.tenant_id == owner_id,
-                    RequestHanding.request_id.in_(known[owner_id]),
-                )
-            ).all()
-        for request_id, *partners in way:
-            for each in partners:
-                known.setdefault(each, set()).add(request_id)
-    for owner_id in sorted(set(known) - {me}):
-        with acting_for(session, owner_id):
-            for request_id in sorted(
-                _of(session, ServiceRequest.id, ServiceRequest.id.in_(known[owner_id]))
-            ):
-                erase_request(session, request_id, _WHAT_WAS_SENT, now=now)
+    for request_id in sorted(set(sent)):
+        for owner_id in holders(session, request_id):
+            with acting_for(session, owner_id):
+                if _of(session, ServiceRequest.id, ServiceRequest.id == request_id):
+                    erase_request(session, request_id, _WHAT_WAS_SENT, now=now)

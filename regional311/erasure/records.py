@@ -51,7 +51,7 @@ def erase_contacts(session: TenantSession, ids: Sequence[UUID], now: datetime) -
     if not ids:
         return
     tenant_id = _begin(session)
-    needs = _ids(session, Need, Need.contact_id.in_(ids))
+    needs = ids_of(session, Need, Need.contact_id.in_(ids))
     area = Need.place_kind == _AREA
     _set(
         session,
@@ -73,7 +73,7 @@ def erase_contacts(session: TenantSession, ids: Sequence[UUID], now: datetime) -
         told=None,
     )
     _set(session, EmergencyEntry, EmergencyEntry.contact_id.in_(ids), note=None)
-    followed = _ids(session, FollowedRequest, FollowedRequest.contact_id.in_(ids))
+    followed = ids_of(session, FollowedRequest, FollowedRequest.contact_id.in_(ids))
     _set(session, FollowedRequest, FollowedRequest.id.in_(followed), public_message=None)
     erase_envelopes(session, *followed)
     _set(session, Call, Call.contact_id.in_(ids), caller=None)
@@ -84,7 +84,7 @@ def erase_contacts(session: TenantSession, ids: Sequence[UUID], now: datetime) -
         ended_at=func.coalesce(PersonLink.ended_at, now),
         word_hash=None,
     )
-    asked = _ids(session, FollowUp, FollowUp.contact_id.in_(ids))
+    asked = ids_of(session, FollowUp, FollowUp.contact_id.in_(ids))
     session.execute(_FORGET_NOTES, {"follow_ups": asked})
     living = _living(session, ServiceRequest, needs) | _living(session, Referral, needs)
     erase_attachments(session, *(each for each in needs if each not in living), now=now)
@@ -266,7 +266,8 @@ def _set(session: TenantSession, model: Any, condition: Any, **values: Any) -> N
     )
 
 
-def _ids(session: TenantSession, model: Any, condition: Any) -> list[UUID]:
+def ids_of(session: TenantSession, model: Any, condition: Any) -> list[UUID]:
+    """Give the ids of the bound partner's rows of a table that meet a condition."""
     return list(
         session.scalars(
             select(model.id).where(model.tenant_id == scope_of(session).tenant_id, condition)

@@ -1,7 +1,7 @@
-"""What a partner referred onward of what it got: whatever is said of the one holds for the other.
+"""Where what a partner got went on: referrals onward, and requests from hand to hand.
 
-Only the partner that sent it on knows of it, so that the way is followed from partner to partner,
-each in its own name.
+Whatever is said of the one holds for the other. Only the partner that sent it on knows of it, so
+that the way is followed from partner to partner, each in its own name.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, union_all
 
-from regional311.database.session import TenantSession, scope_of
+from regional311.database.session import TenantSession, acting_for, scope_of
+from regional311.intake.models import FollowedRequest, RequestHanding
 from regional311.referral.lifecycle import SENDER
 from regional311.referral.models import Referral
 
@@ -41,3 +42,33 @@ def passed_on(session: TenantSession, referral_id: UUID) -> Sequence[Any]:
         .order_by(Referral.id)
         .with_for_update()
     ).all()
+
+
+def holders(session: TenantSession, request_id: UUID) -> list[UUID]:
+    """Give the partners besides the bound one that have a request, or had it before somebody."""
+    home = scope_of(session).tenant_id
+    met: set[UUID] = set()
+    ahead = {home}
+    while ahead:
+        at = min(ahead)
+        met.add(at)
+        with acting_for(session, at):
+            ahead |= _hands(session, request_id)
+        ahead -= met
+    return sorted(met - {home})
+
+
+def _hands(session: TenantSession, request_id: UUID) -> set[UUID]:
+    """Through whose hands the bound partner knows that a request went. One statement."""
+    tenant_id = scope_of(session).tenant_id
+    way = (RequestHanding.tenant_id == tenant_id, RequestHanding.request_id == request_id)
+    followed = (FollowedRequest.tenant_id == tenant_id, FollowedRequest.id == request_id)
+    return set(
+        session.execute(
+            union_all(
+                select(FollowedRequest.owner_id).where(*followed),
+                select(RequestHanding.from_id).where(*way),
+                select(RequestHanding.to_id).where(*way),
+            )
+        ).scalars()
+    )

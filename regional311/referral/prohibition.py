@@ -15,9 +15,8 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, literal, select, union_all, update
+from sqlalchemy import literal, select, union_all, update
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import aliased
 
 from regional311.audit.service import record
 from regional311.cover import handovers, later_rings
@@ -34,7 +33,6 @@ from regional311.intake.models import (
     Inquirer,
     MeToo,
     Need,
-    RequestHanding,
     ServiceRequest,
 )
 from regional311.keeping.letters import letterhead
@@ -42,8 +40,9 @@ from regional311.locale.sentences import in_language
 from regional311.notices.service import outbox_row, withdraw
 from regional311.referral import lifecycle
 from regional311.referral.follow_ups import stop_for_contact
-from regional311.referral.models import FollowUp, Referral
-from regional311.referral.onward import passed_on
+from regional311.referral.identities import same_person
+from regional311.referral.models import Referral
+from regional311.referral.onward import holders, passed_on
 from regional311.tenancy.models import Tenant
 
 CONTACT_PROHIBITED: Final = "contact_prohibited"
@@ -135,8 +134,9 @@ def _never(session: TenantSession, inquirer_id: UUID, word: _Word) -> None:
     Forms that are open with one of these contacts are out of date.
     """
     tenant_id, now = scope_of(session).tenant_id, word.now
-    known, contacts = _everywhere(session, inquirer_id)
-    for each in known:
+    known, found = same_person(session, [inquirer_id])
+    contacts = sorted(found)
+    for each in sorted(known):
         _forbid(session, each)
     session.execute(
         update(Contact)
@@ -163,49 +163,6 @@ def _never(session: TenantSession, inquirer_id: UUID, word: _Word) -> None:
             # who was known there as such before is never gone round again
             if there is not None and _forbid(session, there):
                 _never(session, there, word)
-
-
-def _everywhere(session: TenantSession, inquirer_id: UUID) -> tuple[list[UUID], list[UUID]]:
-    """Give all rows of one person at the bound partner, and their contacts.
-
-    They are the same when they stand with one contact, in its requests or follow-ups, or when name
-    and either number or address are the same.
-    """
-    tenant_id = scope_of(session).tenant_id
-    known, contacts, new = {inquirer_id}, set[UUID](), {inquirer_id}
-    one, other = aliased(Inquirer), aliased(Inquirer)
-    # where somebody is written down, and with which contact
-    places: list[tuple[Any, Any, Any]] = [
-        (Contact.tenant_id, Contact.inquirer_id, Contact.id),
-        (ServiceRequest.tenant_id, ServiceRequest.inquirer_id, ServiceRequest.contact_id),
-        (FollowUp.tenant_id, FollowUp.inquirer_id, FollowUp.contact_id),
-    ]
-    while new:
-        with_these = (
-            select(contact).where(tenant == tenant_id, who.in_(new), contact.is_not(None))
-            for tenant, who, contact in places
-        )
-        contacts |= set(session.execute(union_all(*with_these)).scalars())
-        alike = (
-            select(other.id)
-            .join(
-                one,
-                (one.tenant_id == other.tenant_id)
-                & (one.name_key == other.name_key)
-                & (
-                    (one.phone_key == other.phone_key)
-                    | (func.lower(one.email) == func.lower(other.email))
-                ),
-            )
-            .where(other.tenant_id == tenant_id, one.id.in_(new))
-        )
-        beside = (
-            select(who).where(tenant == tenant_id, contact.in_(contacts), who.is_not(None))
-            for tenant, who, contact in places
-        )
-        new = set(session.execute(union_all(alike, *beside)).scalars()) - known
-        known |= new
-    return sorted(known), sorted(contacts)
 
 
 def _forbid(session: TenantSession, inquirer_id: UUID) -> bool:
@@ -247,14 +204,9 @@ def _requests_of(session: TenantSession, contacts: Collection[UUID]) -> list[UUI
 def _at_owners(session: TenantSession, request_id: UUID, word: _Word) -> None:
     """Say it to whoever has a request or had it: the person came along, or may have."""
     home = scope_of(session).tenant_id
-    met, ahead = {home}, _whose(session, request_id) - {home}
-    while ahead:
-        owner_id = min(ahead)
-        met.add(owner_id)
+    for owner_id in holders(session, request_id):
         with acting_for(session, owner_id):
-            ahead |= _whose(session, request_id)
             told = _at_owner(session, request_id, home, word)
-        ahead -= met
         if told:
             tell(
                 session,
@@ -264,22 +216,6 @@ def _at_owners(session: TenantSession, request_id: UUID, word: _Word) -> None:
                 payload={CONTACT_PROHIBITED: True},
                 now=word.now,
             )
-
-
-def _whose(session: TenantSession, request_id: UUID) -> set[UUID]:
-    """Through whose hands the bound partner knows that a request went. One statement."""
-    tenant_id = scope_of(session).tenant_id
-    way = (RequestHanding.tenant_id == tenant_id, RequestHanding.request_id == request_id)
-    followed = (FollowedRequest.tenant_id == tenant_id, FollowedRequest.id == request_id)
-    return set(
-        session.execute(
-            union_all(
-                select(FollowedRequest.owner_id).where(*followed),
-                select(RequestHanding.from_id).where(*way),
-                select(RequestHanding.to_id).where(*way),
-            )
-        ).scalars()
-    )
 
 
 def _at_owner(session: TenantSession, request_id: UUID, sender_id: UUID, word: _Word) -> bool:
