@@ -45,15 +45,13 @@ def asked_by(words: str) -> tuple[str, str]:
     >>> asked_by("+1 (503) 823-4000"), asked_by("503-823-4000 ext. 12"), asked_by(" Rosa  LEE ")
     (('phone', '5038234000'), ('phone', '5038234000'), ('name', 'rosa lee'))
     """
-    number = e164(words)
-    if number is not None:
-        return "phone", number[-10:]
     digits = re.sub(r"[^0-9]", "", words)
     letters = re.sub(r"[\W\d_]", "", words)
     if len(digits) >= 7 and len(letters) < 4:
-        if len(digits) < 10:
+        number = e164(words) or (digits if len(digits) >= 10 else None)
+        if number is None:
             raise InvalidInput("Write the number with its area code.", field="q")
-        return "phone", digits[-10:]
+        return "phone", number[-10:]
     name = " ".join(words.split()).lower()
     if len(name) < SHORTEST_NAME:
         raise InvalidInput(

@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
+from phonenumbers import (
+    NumberParseException,
+    PhoneNumberFormat,
+    PhoneNumberType,
+    ValidationResult,
+)
 
 COUNTRY: Final = "US"
 """Where a number without a country is."""
@@ -28,14 +33,15 @@ def e164(spelled: str) -> str | None:
 
     >>> e164("(503) 823-4000"), e164("+1 503.823.4000"), e164("tel:503-823-4000;ext=2")
     ('+15038234000', '+15038234000', '+15038234000')
-    >>> e164("311"), e164("call me"), e164("+44 20 7946 0018")
-    (None, None, '+442079460018')
+    >>> e164("311"), e164("823-4000"), e164("call me"), e164("+44 20 7946 0018")
+    (None, None, None, '+442079460018')
     """
     try:
         number = phonenumbers.parse(spelled[:60], COUNTRY)
     except NumberParseException:
         return None
-    if not phonenumbers.is_possible_number(number):
+    # without its area code a number is one in many places
+    if phonenumbers.is_possible_number_with_reason(number) != ValidationResult.IS_POSSIBLE:
         return None
     return phonenumbers.format_number(number, PhoneNumberFormat.E164)
 

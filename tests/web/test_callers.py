@@ -107,6 +107,7 @@ def test_nobody_is_looked_up_without_consent_or_by_three_digits(browser, called_
     assert page.status_int == 400
     assert "Ask the person first whether you may look them up." in page
     assert "503-555-0142" not in page
+    assert "with its area code" in look_up(browser, place, "555-0142")
     page = look_up(browser, place, "50")
     assert page.status_int == 400
     assert "at least three letters" in page
