@@ -262,7 +262,8 @@ def move(
                     reason="taken_elsewhere",
                 )
     tell_answer(session, answer, other_id, now=now, followers=followers)
-    if to in _ENDS_ONWARD and reason in (None, PERSON_DECLINED):
+    ends = _ends_onward(to, reason)
+    if ends is not None:
         holder = other_id if side == lifecycle.SENDER else scope_of(session).tenant_id
         with acting_for(session, holder):
             for each in passed_on(session, referral_id):
@@ -273,16 +274,25 @@ def move(
                         referral_id=each.id,
                         version=each.version,
                         to="cancelled",
-                        reason=reason or "error",
+                        reason=ends,
                         followers=followers,
                     )
     return changed
 
 
 PERSON_DECLINED: Final = "person_declined"
-_ENDS_ONWARD: Final = ("cancelled", "entered_in_error")
-"""Ends of a referral that end what its receiver has asked others for, too: the person does not want
-it, or it was never meant. What ends otherwise its receiver may still see through."""
+
+
+def _ends_onward(to: str, reason: str | None) -> str | None:
+    """Why what the receiver has asked others for ends with a referral, too; None: it goes on.
+
+    The person does not want it, or it was never meant. What ends otherwise its receiver may still
+    see through.
+    """
+    if to == "entered_in_error":
+        return "error"
+    return reason if to == "cancelled" and reason == PERSON_DECLINED else None
+
 
 _BY_SENDER: Final = ("cancelled", "failed", "entered_in_error")
 """Where a referral goes that its receiver has, when its sender or the sender's clock moves it."""
