@@ -45,6 +45,7 @@ CITY, COUNTY = IDS["city"], IDS["county"]
 BRIDGE = "county/bridge-pothole"
 WHY = "The hole is on your bridge, not in our street."
 SAID = "It is on the bridge, so the County has it now."
+FILLED = "The County filled the hole on the bridge."
 
 
 def row_of(session, tenant_id, request_id) -> ServiceRequest:
@@ -54,6 +55,21 @@ def row_of(session, tenant_id, request_id) -> ServiceRequest:
             ServiceRequest.tenant_id == tenant_id, ServiceRequest.id == request_id
         )
     ).scalar_one()
+
+
+def filled(session, filed) -> None:
+    """The County closes what it has."""
+    with acting_for(session, COUNTY):
+        service.change_request(
+            session,
+            now=LATER,
+            request_id=filed.request_id,
+            version=1,
+            to="closed",
+            resolution="completed",
+            message=FILLED,
+            followers=NAMES,
+        )
 
 
 def handed(session, region, **more):
@@ -88,21 +104,11 @@ def test_what_was_merged_into_one_that_went_on_is_told_of_as_its_new_owner_says(
     hand_on(city, region, now=LATER, request_id=kept.request_id, version=version, **said)
     shown = queries.tracked(city, other.request_id)
     assert (shown.state, shown.merged) == ("received", kept.request_public_id)
-    with acting_for(city, COUNTY):
-        service.change_request(
-            city,
-            now=LATER,
-            request_id=kept.request_id,
-            version=1,
-            to="closed",
-            resolution="completed",
-            message="The County filled the hole on the bridge.",
-            followers=NAMES,
-        )
+    filled(city, kept)
     shown = queries.tracked(city, other.request_id)
     assert (shown.state, shown.public_message) == (
         "closed",
-        "The County filled the hole on the bridge.",
+        FILLED,
     )
 
 
@@ -140,16 +146,7 @@ def test_number_history_clock_and_followers_go_along(city, region):
         assert "A crew looked at it." in said
         assert not queries.request_detail(city, filed.request_id).notes
         assert [(each.how, each.words) for each in way(city, filed.request_id)] == [("handed", WHY)]
-        service.change_request(
-            city,
-            now=LATER,
-            request_id=filed.request_id,
-            version=1,
-            to="closed",
-            resolution="completed",
-            message="The County filled the hole on the bridge.",
-            followers=NAMES,
-        )
+    filled(city, filed)
     found = queries.tracked(city, filed.request_id)
     assert (found.owner_id, found.state) == (COUNTY, "closed")
     letters = [each.heading for each in city.execute(select(OutboxMessage)).scalars()]
