@@ -72,7 +72,8 @@ from regional311.database.session import open_session
 from regional311.exchange.models import ExternalSystem
 from regional311.floor.watching import contact_is_confidential
 from regional311.forecast.models import Budget, Scenario
-from regional311.identity import attempts
+from regional311.identity import attempts, expiring_links
+from regional311.identity.expiring_links import Expiring
 from regional311.identity.members import find_member
 from regional311.identity.models import ApiClient, Membership
 from regional311.identity.permissions import Permissions as P
@@ -97,7 +98,7 @@ from regional311.referral.models import AcceptancePolicy, Backtest, FollowUp, Re
 from regional311.referral.snapshot import NOBODY
 from regional311.settlement.models import BalanceConfirmation, Dispute, NettingSet, Payment
 from regional311.tenancy.models import Line
-from regional311.web.answer_links import Answering, read_token
+from regional311.web.answer_links import PURPOSE as ANSWER
 from regional311.web.partners import REGION, Partner
 from regional311.web.programs import program_asking, sent_key
 from regional311.web.security import SignInNeeded, tenant_acl
@@ -270,7 +271,7 @@ class AnswerLinks(Resource):
         secret, address = registry.configured.secret, request.client_addr or "unknown"
         asked = (registry.engine, secret, "answer-link", address, request.now)
         attempts.check(*asked)
-        found = read_token(secret, name)
+        found = expiring_links.read_token(secret, ANSWER, name)
         partner = None if found is None else registry.partners.by_id(found.tenant_id)
         if found is None or partner is None:
             attempts.note_wrong(*asked)
@@ -288,7 +289,7 @@ class AnswerLink(Resource):
         name: str,
         parent: Resource,
         partner: Partner,
-        answering: Answering,
+        answering: Expiring,
     ) -> None:
         super().__init__(request, name, parent)
         self.partner = partner

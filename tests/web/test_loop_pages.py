@@ -8,11 +8,12 @@ import pytest
 
 from regional311.database.ids import new_id, new_token, public_id
 from regional311.database.session import Scope, acting_for, session_scope
+from regional311.identity.expiring_links import Expiring, make_token
 from regional311.referral.filing import Asker, Intake, take_in
 from regional311.referral.models import Consent, Referral
 from regional311.referral.reminders import keep_loops
 from regional311.referral.snapshot import published
-from regional311.web.answer_links import Answering, make_token
+from regional311.web.answer_links import PURPOSE
 from tests.web.conftest import SECRET
 
 CITY, HELP = "/city-of-portland", "/211info"
@@ -257,7 +258,9 @@ def test_a_link_says_once_what_became_of_one_that_expired(
 ):
     answer, begun = sent(), clock.now
     receiver = people.tenants["211info"]
-    token = make_token(SECRET, Answering(receiver, answer.referral_id, begun + timedelta(days=14)))
+    token = make_token(
+        SECRET, PURPOSE, Expiring(receiver, answer.referral_id, begun + timedelta(days=14))
+    )
     with session_scope(web_engine, Scope(people.tenants["city-of-portland"])) as session:
         for count in range(40):
             keep_loops(session, now=begun + timedelta(days=count), url="http://localhost")

@@ -12,13 +12,14 @@ from webtest import TestApp
 from regional311.database.ids import new_token
 from regional311.database.session import Scope, session_scope
 from regional311.identity.attempts import MOST
+from regional311.identity.expiring_links import Expiring, make_token, read_token
 from regional311.notices.models import OutboxMessage
 from regional311.referral.acceptance import Acceptance, Eligibility
 from regional311.referral.filing import Asker, Intake, take_in
 from regional311.referral.models import AcceptancePolicy, Capacity
 from regional311.referral.policies import write_policy
 from regional311.referral.snapshot import invalidate, published
-from regional311.web.answer_links import Answering, make_token, read_token
+from regional311.web.answer_links import PURPOSE
 from tests.web.conftest import SECRET
 
 pytestmark = pytest.mark.commits
@@ -101,7 +102,7 @@ def sent(web_engine, people, clock):
         scope = Scope(people.tenants["city-of-portland"], person)
 
         def link(tenant_id, referral_id, expires_at):
-            token = make_token(SECRET, Answering(tenant_id, referral_id, expires_at))
+            token = make_token(SECRET, PURPOSE, Expiring(tenant_id, referral_id, expires_at))
             return f"https://example.org/answer/{token}"
 
         with session_scope(web_engine, scope) as session:
@@ -420,7 +421,7 @@ def test_answering_needs_the_forms_secret(letter, application):
 def test_forged_links_lead_nowhere_and_not_for_long(letter, application, clock):
     _answer, path = letter()
     token = path.rpartition("/")[2]
-    assert read_token("another secret", token) is None
+    assert read_token("another secret", PURPOSE, token) is None
     stranger = TestApp(application, extra_environ={"REMOTE_ADDR": "203.0.113.9"})
     wrong = token[:-2] + ("AA" if token[-2:] != "AA" else "BB")
     for each in (wrong, "x", "x" * 76):

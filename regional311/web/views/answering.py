@@ -99,7 +99,7 @@ FORMS: dict[str, tuple[type[Schema], Any, str]] = {
 
 
 def _row(context: AnswerLink, request: Any) -> Any:
-    partner, referral_id = context.partner, context.answering.referral_id
+    partner, referral_id = context.partner, context.answering.subject_id
     row = request.dbsession.execute(
         select(Referral.__table__).where(
             Referral.tenant_id == partner.id, Referral.id == referral_id
@@ -245,7 +245,7 @@ def late(context: AnswerLink, request: Any) -> Any:
             say_late(
                 request.dbsession,
                 now=request.now,
-                referral_id=context.answering.referral_id,
+                referral_id=context.answering.subject_id,
                 expires_at=context.answering.expires_at,
                 **values,
             )
