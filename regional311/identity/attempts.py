@@ -13,8 +13,15 @@ from sqlalchemy import Engine, text
 from regional311.errors import DomainError
 
 WINDOW: Final = timedelta(minutes=15)
-MOST: Final[Mapping[str, int]] = {"answer-link": 30, "person-code": 20, "chat": 30}
-"""Wrong tries of a kind, or chats begun, from one network address within `WINDOW`; more wait."""
+MOST: Final[Mapping[str, int]] = {
+    "answer-link": 30,
+    "person-code": 20,
+    "chat": 30,
+    "mailbox": 20,
+    "letter": 3,
+}
+"""Wrong tries of a kind, or chats begun and links asked for, from one network address within
+`WINDOW`; more wait. Letters with such links count for the address to which they go."""
 
 _STEP: Final = timedelta(minutes=1)
 _COUNTED = text("SELECT sign_in_failures(:who, :since)")

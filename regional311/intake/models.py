@@ -76,6 +76,12 @@ class Inquirer(Base):
             postgresql_where=text("name_key IS NOT NULL"),
         ),
         Index(
+            "ix_inquirers_email",
+            "tenant_id",
+            text("lower(email)"),
+            postgresql_where=text("email IS NOT NULL"),
+        ),
+        Index(
             "ix_inquirers_kept",
             "tenant_id",
             "retain_until",

@@ -61,6 +61,14 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "{number}, which you have too, is closed",
         "{partner} closed {number}.\n\n{message}\n\n{link}There you can also stop these letters.\n",
     ),
+    "mailbox_link": (
+        "Your reports",
+        (
+            "Somebody asked us for a link to what was reported with this e-mail address. "
+            "It works until {until}:\n\n{address}\n\n"
+            "If it was not you, you need do nothing. Nobody sees anything without this letter.\n"
+        ),
+    ),
     "accommodation_new": (
         "{number} needs a coordinator",
         (

@@ -41,6 +41,7 @@ EVENTS = {
     "reviews_due": _("Entries are due to be looked at"),
     "suggestions_new": _("Somebody suggests corrections"),
     "publishing_refused": _("Something was not published on its day"),
+    "mailbox_link": _("Somebody asked for a link to what they reported"),
     "suggestion_approved": _("A suggestion was taken over"),
     "suggestion_declined": _("A suggestion was not taken over"),
     "budget_warning": _("A budget may not last"),

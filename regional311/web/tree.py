@@ -110,6 +110,9 @@ RESERVED = frozenset({"new", "edit", "export", "search", "csv", "preview"})
 CATALOGUE_VIEWS = frozenset({"bulk", "changes", "drafts", "read", "sheet"})
 """Names of views of the collections of the catalogue, beside the reserved ones."""
 
+MAILBOX, REPORTED = "what was reported", "one report"
+"""What links are made for that whoever can open a mailbox gets: its list, and one of the list."""
+
 PUBLIC_VIEWS = frozenset(
     {
         "calls",
@@ -217,8 +220,10 @@ class Track(Resource):
     def child(self, name: str) -> Resource | None:
         if not 20 <= len(name) <= 100 or not name.isascii():
             return None
-        with self.request.registry.autocommit_engine.connect() as connection:
-            found = tracked(connection, name)
+        found = self._from_mailbox(name)
+        if found is None:
+            with self.request.registry.autocommit_engine.connect() as connection:
+                found = tracked(connection, name)
         if found is None:
             return None
         partner = self.request.registry.partners.by_id(found.tenant_id)
@@ -226,6 +231,13 @@ class Track(Resource):
             return None
         enter(self.request, partner)
         return TrackedRequest(self.request, name, self, partner, found)
+
+    def _from_mailbox(self, name: str) -> Tracked | None:
+        """What a link in a mailbox's list opens, for as long as the list itself."""
+        link = expiring_links.read_token(self.request.registry.configured.secret, REPORTED, name)
+        if link is None or link.expires_at <= self.request.now:
+            return None
+        return Tracked(link.tenant_id, link.subject_id, None)
 
 
 class TrackedRequest(Resource):
@@ -300,11 +312,13 @@ class Mine(Resource):
     """Where people's own codes lead; unknown ones count against the address they come from."""
 
     def child(self, name: str) -> Resource | None:
+        request, registry = self.request, self.request.registry
+        secret, address = registry.configured.secret, request.client_addr or "unknown"
+        if (link := expiring_links.read_token(secret, MAILBOX, name)) is not None:
+            return Mailbox(request, name, self, link)
         code = person_links.code_from(name[:40])
         if code is None:
             return None
-        request, registry = self.request, self.request.registry
-        secret, address = registry.configured.secret, request.client_addr or "unknown"
         asked = (registry.engine, secret, "person-code", address, request.now)
         attempts.check(*asked)
         with request.registry.autocommit_engine.connect() as connection:
@@ -315,6 +329,14 @@ class Mine(Resource):
             return None
         enter(request, partner)
         return PersonPage(request, name, self, partner, found.contact_id, code)
+
+
+class Mailbox(Resource):
+    """What was reported with an e-mail address, for whoever can open its mailbox."""
+
+    def __init__(self, request: Any, name: str, parent: Resource, link: Expiring) -> None:
+        super().__init__(request, name, parent)
+        self.link = link
 
 
 class PersonPage(Resource):

@@ -24,10 +24,8 @@ from regional311.web.removed import removed
 from regional311.web.spoken import own_language, spoken_service
 from regional311.web.telling import Telling, call_link, telling
 from regional311.web.tree import Mine, PersonPage
+from regional311.web.views.mailbox import letter_form
 from regional311.web.wording import OUTCOMES, said
-
-WAY_OUT = "https://www.weather.gov/"
-"""Where the way out leads: a page that anybody might have open."""
 
 STATES = {
     "requested": _("We asked them. They have not answered yet."),
@@ -69,7 +67,7 @@ FIELDS = {
 )
 def ask(context: Mine, request: Any) -> dict[str, Any]:
     """Ask for the code."""
-    return {"problem": None, "typed": "", "way_out": WAY_OUT}
+    return {"problem": None, "typed": "", "letter": letter_form(request)}
 
 
 @view_config(
@@ -85,7 +83,11 @@ def enter(context: Mine, request: Any) -> Any:
     if code is None:
         request.response.status_int = 400
         problem = _("This is no code. It begins with M and has ten letters and digits.")
-        return {"problem": problem, "typed": typed, "way_out": WAY_OUT}
+        return {
+            "problem": problem,
+            "typed": typed,
+            "letter": letter_form(request),
+        }
     return HTTPSeeOther(location=f"/mine/{code}")
 
 
@@ -193,7 +195,6 @@ def _page(
     return {
         "here": here,
         "code": context.code,
-        "way_out": WAY_OUT,
         "problem": problem,
         "asks_word": bool(hidden) and has_word,
         "calls": bool(hidden) and not has_word,
