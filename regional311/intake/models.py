@@ -313,6 +313,12 @@ class ServiceRequest(Base):
             postgresql_where="expected_at IS NOT NULL AND state NOT IN ('closed', 'merged')",
         ),
         Index(
+            "ix_service_requests_updated",
+            "tenant_id",
+            "updated_at",
+            postgresql_where=text("NOT confidential"),
+        ),
+        Index(
             "ix_service_requests_kept",
             "tenant_id",
             "opened_at",

@@ -103,7 +103,7 @@ def _query(session: Session, wanted: Wanted, open_services: Collection[str]) -> 
         )
         .where(
             ServiceRequest.tenant_id == scope_of(session).tenant_id,
-            ServiceRequest.confidential.is_(False),
+            ~ServiceRequest.confidential,
             ServiceRequest.service_key.in_(sorted(open_services)),
             *_conditions(wanted),
         )
@@ -134,7 +134,7 @@ def number_of(session: Session, request_id: UUID) -> str | None:
         select(ServiceRequest.public_id).where(
             ServiceRequest.tenant_id == scope_of(session).tenant_id,
             ServiceRequest.id == request_id,
-            ServiceRequest.confidential.is_(False),
+            ~ServiceRequest.confidential,
         )
     ).scalar_one_or_none()
 
@@ -212,7 +212,7 @@ def public_updates(
         .where(
             RequestUpdate.tenant_id == scope_of(session).tenant_id,
             RequestUpdate.client_id.is_(None),
-            ServiceRequest.confidential.is_(False),
+            ~ServiceRequest.confidential,
             ServiceRequest.service_key.in_(sorted(open_services)),
             *window,
         )
