@@ -312,9 +312,10 @@ def waiting(session: TenantSession, *, today: date, now: datetime) -> list[Waits
 
 @dataclass(frozen=True, slots=True)
 class Risk:
-    """Promises of one kind that are broken, or will be within a day, in a queue and with somebody.
+    """Promises of one kind that are broken or will be soon, in a queue and with somebody.
 
-    ``first`` is the earliest of them.
+    Soon is within a day; for a request it is when as much of its time is gone as its partner's
+    levels say. ``first`` is the earliest of them.
     """
 
     kind: str
@@ -343,7 +344,7 @@ def at_risk(session: TenantSession, *, today: date, now: datetime, cleared: bool
             func.count().filter(due >= at),
         ]
 
-    due = ServiceRequest.expected_at
+    due, warned = ServiceRequest.expected_at, ServiceRequest.warn_at
     requests = (
         select(
             *counted("request", ServiceRequest.queue, ServiceRequest.assignee_id, due),
@@ -351,8 +352,8 @@ def at_risk(session: TenantSession, *, today: date, now: datetime, cleared: bool
         )
         .where(
             ServiceRequest.tenant_id == me,
-            due.is_not(None),
-            due < until,
+            warned.is_not(None),
+            warned <= now,
             # as the index says it, word for word
             text("service_requests.state NOT IN ('closed', 'merged')"),
         )

@@ -309,8 +309,8 @@ class ServiceRequest(Base):
         Index(
             "ix_service_requests_promised",
             "tenant_id",
-            "expected_at",
-            postgresql_where="expected_at IS NOT NULL AND state NOT IN ('closed', 'merged')",
+            "warn_at",
+            postgresql_where="warn_at IS NOT NULL AND state NOT IN ('closed', 'merged')",
         ),
         Index(
             "ix_service_requests_updated",
@@ -356,6 +356,15 @@ class ServiceRequest(Base):
     assignee_id: Mapped[UUID | None]
     opened_at: Mapped[datetime]
     expected_at: Mapped[datetime | None]
+    """By when it is promised; null: nothing is, or time stands still (`intake.promises`)."""
+    warn_at: Mapped[datetime | None]
+    """When so much of the promised time is gone that staff are warned."""
+    stands_since: Mapped[datetime | None]
+    """Since when time stands still, because the person has to answer."""
+    left_seconds: Mapped[int | None]
+    """Business time that was left then."""
+    stood_seconds: Mapped[int | None]
+    """Business time since the opening that does not count, the present standing still not in it."""
     closed_at: Mapped[datetime | None]
     resolution: Mapped[str | None]
     public_message: Mapped[str | None]

@@ -115,6 +115,8 @@ class RequestItem:
     assignee_id: UUID | None
     opened_at: datetime
     expected_at: datetime | None
+    stands_since: datetime | None
+    left_seconds: int | None
     closed_at: datetime | None
     heard_at: datetime | None
     version: int
@@ -397,7 +399,7 @@ def requests(
     among: Select[Any] | None = None,
     unqueued: bool = False,
     overdue_at: datetime | None = None,
-    due_from: datetime | None = None,
+    at_risk_at: datetime | None = None,
     heard: bool = False,
     number: str | None = None,
     cleared: bool = False,
@@ -408,7 +410,8 @@ def requests(
     """Give a page of the partner's requests, the newest first: one statement.
 
     Confidential requests are left out unless the reader is ``cleared`` for them. Only open
-    requests are overdue, and of those from ``due_from`` on if it is given. ``heard`` leaves those
+    requests are overdue; ``at_risk_at`` leaves those of which staff are warned by then, and that
+    are not overdue yet. ``heard`` leaves those
     whose person wrote and had no answer yet, ``unassigned`` those that nobody works, ``unqueued``
     those in no queue, ``among`` those whose id it gives.
     """
@@ -426,8 +429,11 @@ def requests(
     if overdue_at is not None:
         query = query.where(ServiceRequest.expected_at < overdue_at)
         states = [each for each in states or lifecycle.OPEN if each in lifecycle.OPEN]
-    if due_from is not None:
-        query = query.where(ServiceRequest.expected_at >= due_from)
+    if at_risk_at is not None:
+        query = query.where(
+            ServiceRequest.warn_at <= at_risk_at, ServiceRequest.expected_at >= at_risk_at
+        )
+        states = [each for each in states or lifecycle.OPEN if each in lifecycle.OPEN]
     if unqueued:
         query = query.where(ServiceRequest.queue.is_(None))
     if heard:
@@ -865,6 +871,17 @@ def tracked(session: Session, request_id: UUID) -> Tracked | None:
     )
     row: Any = session.execute(union_all(own, followed)).first()
     return Tracked(*row) if row is not None else None
+
+
+def stands(session: Session, request_id: UUID) -> bool:
+    """Whether the clock of a request of the bound tenant stands still: one statement."""
+    found = session.execute(
+        select(ServiceRequest.stands_since).where(
+            ServiceRequest.tenant_id == scope_of(session).tenant_id,
+            ServiceRequest.id == request_id,
+        )
+    ).scalar_one_or_none()
+    return found is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from regional311.database.session import TenantSession, acting_for, mark_changed
 from regional311.errors import Conflict, InvalidInput, NotFound
 from regional311.exchange.service import REQUEST_STATUS, tell
 from regional311.intake import lifecycle, links, me_too
+from regional311.intake.clocks import Before, keep_time
 from regional311.intake.models import (
     Attachment,
     Contact,
@@ -315,7 +316,8 @@ class NewRequest:
     """A request as its owner will hold it.
 
     ``intake_tenant_id`` took it in; ``answers`` are those to its form, as
-    :class:`regional311.catalog.answers.Kept` says them.
+    :class:`regional311.catalog.answers.Kept` says them. ``expected_at``, ``warn_at`` and
+    ``stood_seconds`` are its clock, as :mod:`regional311.intake.promises` counts it.
     """
 
     id: UUID
@@ -336,6 +338,8 @@ class NewRequest:
     need_id: UUID | None = None
     inquirer_id: UUID | None = None
     expected_at: datetime | None = None
+    warn_at: datetime | None = None
+    stood_seconds: int | None = None
     answers: Mapping[str, Any] | None = None
 
 
@@ -368,6 +372,8 @@ def request_rows(
         answers=new.answers,
         opened_at=new.opened_at,
         expected_at=new.expected_at,
+        warn_at=new.warn_at,
+        stood_seconds=new.stood_seconds,
         updated_at=now,
         version=1,
     )
@@ -451,7 +457,6 @@ def change_request(
     assignee_id: UUID | None = None,
     queue: str | None = None,
     priority: str | None = None,
-    expected_at: datetime | None = None,
     parts: str | None = None,
     taken_out: bool = False,
     had: Mapping[str, Any] | None = None,
@@ -462,14 +467,16 @@ def change_request(
     ``message`` is for the person, in plain words; closing needs one, and a resolution. ``parts``
     says what becomes of its open parts when it ends: ``close`` those that are here in the same
     way, or ``keep`` them open. What is merged goes on only when it is ``taken_out``, which
-    :mod:`regional311.intake.merging` does. ``had`` is as in :func:`assign_request`.
+    :mod:`regional311.intake.merging` does. ``had`` is as in :func:`assign_request`. Its clock
+    follows, as :mod:`regional311.intake.promises` says.
 
     Raises :class:`NotFound`, :class:`Stale` and the errors of :mod:`regional311.intake.lifecycle`,
     among them `PartsOpen` when it is not said what becomes of parts.
     """
     submitted = {"state": to, "resolution": resolution, "public_message": message}
     request = _request(session, request_id, version, submitted)
-    before = request.state
+    was = Before.of(request)
+    before = was.state
     given = {"assignee_id": assignee_id, "queue": queue, "priority": priority}
     new = _new_of(request, given, had)
     if request.handed_to_id is not None:
@@ -493,11 +500,7 @@ def change_request(
         request = _request(session, request_id, version, submitted)
     request.state = to
     request.updated_at = now
-    for name, value in (
-        ("public_message", message or None),
-        *given.items(),
-        ("expected_at", expected_at),
-    ):
+    for name, value in (("public_message", message or None), *given.items()):
         if value is not None:
             setattr(request, name, value)
     if to in lifecycle.CLOSED:
@@ -510,6 +513,7 @@ def change_request(
         request.helped = request.helped_words = request.helped_at = None
     if scope_of(session).person_id is not None:
         request.heard_at = None
+    clock = keep_time(session, request, was, now=now)
     session.flush()
     changed = Changed(request_id, request.version, to)
     record(
@@ -518,7 +522,7 @@ def change_request(
         action=_action(before, to),
         subject_kind="request",
         subject_id=request_id,
-        detail={"from": before, "to": to, "resolution": request.resolution, **new},
+        detail={"from": before, "to": to, "resolution": request.resolution, **new, **clock},
     )
     status = lifecycle.update_status(before, to, request.resolution)
     put(session, update_row(request, now, status, message))
@@ -571,27 +575,32 @@ def assign_request(
 ) -> Changed:
     """Change who works a request, in which queue, how urgently; its state stays.
 
-    Nothing of this crosses to others. The history names what is new of it; ``had`` says what there
-    was where the caller has changed it already.
+    Nothing of this crosses to others but another day by which it is promised, which comes with
+    another priority. The history names what is new of it; ``had`` says what there was where the
+    caller has changed it already.
     """
     _among(priority, lifecycle.PRIORITIES, "priority", "The priority is not on the list.")
     given = {"assignee_id": assignee_id, "queue": queue, "priority": priority}
     request = _request(session, request_id, version, given)
-    new = _new_of(request, given, had)
+    new, was = _new_of(request, given, had), Before.of(request)
     for name, value in given.items():
         if value is not None:
             setattr(request, name, value)
     request.updated_at = now
+    clock = keep_time(session, request, was, now=now)
     session.flush()
+    changed = Changed(request_id, request.version, request.state)
     record(
         session,
         now=now,
         action="request:assign",
         subject_kind="request",
         subject_id=request_id,
-        detail=new,
+        detail={**new, **clock},
     )
-    return Changed(request_id, request.version, request.state)
+    if clock:
+        tell_followers(session, request, now, None, replace(NO_FOLLOWERS, silent=True))
+    return changed
 
 
 def _new_of(

@@ -35,12 +35,21 @@ from regional311.notices.service import GONE, STATES, as_written, outbox_row
 TAKEN_BACK: Final = "What was said of it last was a mistake and is taken back."
 """What those who follow a request read when a change of it is undone."""
 
-_TIMES: Final = ("expected_at", "closed_at", "heard_at", "helped_at")
+_TIMES: Final = (
+    "expected_at",
+    "warn_at",
+    "stands_since",
+    "closed_at",
+    "heard_at",
+    "helped_at",
+)
 _IDS: Final = ("assignee_id", "merged_into_id")
 _PLAIN: Final = (
     "state",
     "queue",
     "priority",
+    "left_seconds",
+    "stood_seconds",
     "resolution",
     "public_message",
     "helped",
@@ -81,10 +90,11 @@ def put_back(
     has had one is told that it was taken back. Raises `Stale` when somebody has changed it since.
     """
     request = locked_kept(session, ServiceRequest, request_id, version, dict(before), "request")
-    was = request.state
-    for name in _PLAIN:
+    was, promised = request.state, request.expected_at
+    # what was changed before there were such columns says nothing of them
+    for name in before.keys() & set(_PLAIN):
         setattr(request, name, before[name])
-    for name in _TIMES:
+    for name in before.keys() & set(_TIMES):
         value = before[name]
         setattr(request, name, datetime.fromisoformat(value) if value else None)
     for name in _IDS:
@@ -99,7 +109,7 @@ def put_back(
         action="request:undo",
         subject_kind="request",
         subject_id=request_id,
-        detail={"from": was, "to": request.state},
+        detail={"from": was, "to": request.state, **_day(promised, request)},
     )
     told = _who_was_told(session, request)
     if was != request.state:
@@ -122,6 +132,8 @@ def put_back(
                 ).scalar_one_or_none()
                 if theirs is not None and was in lifecycle.CLOSED:
                     settle(session, theirs)
+    elif promised != request.expected_at:
+        tell_followers(session, request, now, None, replace(NO_FOLLOWERS, silent=True))
     here = scope_of(session).tenant_id
     for tenant_id, subjects in told.items():
         if tenant_id == here:
@@ -253,6 +265,13 @@ def _answer_letters(
                 **options,
             ),
         )
+
+
+def _day(promised: datetime | None, request: ServiceRequest) -> dict[str, str]:
+    """By when it is promised again, where the change had moved that."""
+    if request.expected_at in (None, promised) or request.state in lifecycle.CLOSED:
+        return {}
+    return {"expected_at": request.expected_at.isoformat()}
 
 
 def _text(value: Any) -> str | None:

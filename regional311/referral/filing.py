@@ -1113,9 +1113,8 @@ class Planner:
         owner = decision.target
         service = published.directory.find(f"{owner}/{decision.service}")
         request_id, number = new_id(), public_id("R")
-        expected = None
-        if service is not None and service.target_hours:
-            expected = published.calendars[owner].add_business_hours(self.now, service.target_hours)
+        priority = decision.priority if decision.priority in URGENCIES else "normal"
+        expected, warn = published.promised(owner, service, priority, self.now)
         queue = decision.queue if decision.queue in published.queues(owner) else ""
         new = NewRequest(
             id=request_id,
@@ -1125,9 +1124,10 @@ class Planner:
             opened_at=self.now,
             bureau_key=(service.bureau or None) if service else None,
             queue=queue or (service.queue if service else "") or published.unplaced_queue(owner),
-            priority=decision.priority if decision.priority in URGENCIES else "normal",
+            priority=priority,
             confidential=bool(service and service.confidential),
             expected_at=expected,
+            warn_at=warn,
         )
         if owner == self.slug:
             new = replace(

@@ -29,7 +29,7 @@ from regional311.referral import lifecycle
 from regional311.referral.follow_up import FollowUpClosed, after, check_attempt
 from regional311.referral.loop import Loop, working_days_after, working_days_between
 from regional311.referral.models import FollowUp, FollowUpAttempt, Referral
-from regional311.referral.snapshot import business_hours
+from regional311.tenancy.hours import business_hours
 from regional311.tenancy.models import Tenant
 
 MAX_NOTE: Final = 2000

@@ -32,6 +32,7 @@ from regional311.exchange import service as exchange
 from regional311.intake import lifecycle, links
 from regional311.intake.added_files import sent_note
 from regional311.intake.attachments import PREFIX, SENT
+from regional311.intake.clocks import run_on
 from regional311.intake.models import (
     Attachment,
     Contact,
@@ -169,6 +170,7 @@ def hand_on(
             " another one.",
             field="service",
         )
+    run_on(session, request, now=now)
     allowed = _allowed(published, slug, chosen.tenant, request)
     shared = _shared(chosen, request, allowed)
     verdict = verdict_of(published, slug, chosen, shared, channel="web", now=now)
@@ -185,6 +187,8 @@ def hand_on(
         priority=request.priority,
         confidential=request.confidential or chosen.confidential,
         expected_at=request.expected_at,
+        warn_at=request.warn_at,
+        stood_seconds=request.stood_seconds,
     )
     going = words_cross(allowed, chosen)
     _go(session, request, new, receiver_id, shared, going, so_far, HANDED, words, message, now)
@@ -227,6 +231,8 @@ def send_back(
         opened_at=request.opened_at,
         priority=request.priority,
         expected_at=request.expected_at,
+        warn_at=request.warn_at,
+        stood_seconds=request.stood_seconds,
     )
     slug, sender = published.slugs[request.tenant_id], published.slugs[sender_id]
     service = published.directory.find(f"{sender}/{theirs}")

@@ -38,7 +38,7 @@ from regional311.referral.loop import Loop, loop_of
 from regional311.referral.models import Referral, ReferralReminder
 from regional311.referral.service import move
 from regional311.referral.silence import ESCALATED, EXPIRED, Silence, next_step
-from regional311.referral.snapshot import business_hours
+from regional311.tenancy.hours import business_hours
 from regional311.tenancy.models import Tenant
 
 PAGE: Final = 500

@@ -12,14 +12,14 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from uuid import UUID
 
 from babel.dates import format_date
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
-from regional311.calendars import DAYS, BadHours, BusinessCalendar
+from regional311.calendars import BadHours, BusinessCalendar
 from regional311.catalog import queries as catalog
 from regional311.catalog.content import Question
 from regional311.catalog.directory import Directory, Service
@@ -29,6 +29,7 @@ from regional311.cover.emergency import EmergencyKind, InForce, switched
 from regional311.cover.queries import emergencies_kept
 from regional311.database.session import Scope, open_session
 from regional311.errors import NotFound
+from regional311.intake.promises import Levels, levels_of, promise
 from regional311.locale.sentences import in_language
 from regional311.notices.phones import e164
 from regional311.notices.wording import Words, own_words
@@ -41,6 +42,7 @@ from regional311.referral.rules import RuleBook, RuleSet, rules_from
 from regional311.strict import from_plain
 from regional311.tenancy import queries as tenancy
 from regional311.tenancy.answering import Answer, AnsweredLine, Step, Surge, step, who_answers
+from regional311.tenancy.hours import business_hours, calendar_of
 from regional311.tenancy.jurisdiction import (
     NO_PLACE,
     Boundary,
@@ -56,16 +58,6 @@ NOBODY: Final = Scope(UUID(int=0))
 CHECK_SECONDS: Final = 1.0
 _REGION: Final = "region"
 _OUTLINE: Final = "jurisdiction"
-_ALL_DAY: Final = "00:00-24:00"
-
-
-class Zoned(Protocol):
-    """Whatever has a partner's zone and settings, such as its row."""
-
-    @property
-    def zone(self) -> str: ...
-    @property
-    def settings(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +294,9 @@ class Published:
         self.calendars: Mapping[str, BusinessCalendar] = {
             slug: business_hours(row) for slug, row in self.tenants.items()
         }
+        self.levels: Mapping[str, Levels] = {
+            slug: levels_of(row.settings) for slug, row in self.tenants.items()
+        }
         self.lines: Mapping[str, Line] = {
             f"{line.tenant}/{line.key}": line for line in self._lines(lines)
         }
@@ -396,6 +391,13 @@ class Published:
     def today(self, slug: str, at: datetime) -> date:
         """Give the local day of a moment at a partner."""
         return self.calendars[slug].local_date(at)
+
+    def promised(
+        self, slug: str, service: Service | None, priority: str, at: datetime
+    ) -> tuple[datetime | None, datetime | None]:
+        """Give by when a partner promises what is opened now, and when its staff are warned."""
+        hours = service.target_hours if service is not None else None
+        return promise(self.calendars[slug], at, self.levels[slug].level(hours, priority))
 
     def text_number(self, slug: str) -> str | None:
         """Give the number from which a partner writes texts, as E.164; None: it has no line."""
@@ -808,18 +810,6 @@ def invalidate() -> None:
         _kept.clear()
 
 
-def _holidays(row: Zoned) -> dict[date, str]:
-    found = row.settings.get("holiday") or row.settings.get("holidays") or ()
-    return {
-        date.fromisoformat(str(each.get("day") or each["date"])): str(each.get("name") or "")
-        for each in found
-    }
-
-
-def _spans(spans: Iterable[Any]) -> list[str]:
-    return [each if isinstance(each, str) else f"{each[0]}-{each[1]}" for each in spans]
-
-
 def _steps(row: tenancy.LineRow, calendar: BusinessCalendar) -> Iterable[Step]:
     for each in row.fallbacks:
         try:
@@ -828,29 +818,3 @@ def _steps(row: tenancy.LineRow, calendar: BusinessCalendar) -> Iterable[Step]:
             continue
     if row.closed_answer:
         yield Step(row.closed_answer)
-
-
-def calendar_of(
-    row: Zoned,
-    hours: Mapping[str, Any],
-    special_days: Iterable[Mapping[str, Any]] = (),
-) -> BusinessCalendar:
-    """Give the calendar of a week's hours at a partner: its zone, holidays and special days."""
-    named = dict(hours)
-    if hours.get("always"):
-        named = {day: [_ALL_DAY] for day in (*DAYS, "holiday")}
-    week = {day: _spans(named[day] or ()) for day in (*DAYS, "holiday") if day in named}
-    holidays = _holidays(row)
-    try:
-        special = {
-            date.fromisoformat(each["day"]): tuple(each.get("hours") or ()) for each in special_days
-        }
-        return BusinessCalendar.from_week(row.zone, week, holidays, special)
-    except BadHours:
-        return BusinessCalendar.from_week(row.zone, {}, holidays)
-
-
-def business_hours(row: Zoned) -> BusinessCalendar:
-    """Give the calendar of a partner's usual hours, in which its business days are counted."""
-    hours = row.settings.get("hours") or {day: ["08:00-17:00"] for day in DAYS[:5]}
-    return calendar_of(row, hours)

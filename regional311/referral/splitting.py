@@ -104,11 +104,7 @@ def split(
     seen = (whole.confidential, whole.priority)
     numbers = []
     for service, words in chosen:
-        expected = (
-            published.calendars[service.tenant].add_business_hours(now, service.target_hours)
-            if service.target_hours
-            else None
-        )
+        expected, warn = published.promised(service.tenant, service, seen[1], now)
         new = NewRequest(
             id=new_id(),
             public_id=public_id("R"),
@@ -120,6 +116,7 @@ def split(
             priority=seen[1],
             confidential=seen[0],
             expected_at=expected,
+            warn_at=warn,
         )
         if service.tenant == slug:
             put(

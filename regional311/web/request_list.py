@@ -12,7 +12,6 @@ from regional311.identity.permissions import Permissions as P
 from regional311.identity.permissions import permissions_of
 from regional311.identity.queries import Member
 from regional311.intake import lifecycle
-from regional311.referral.worklist import SOON
 from regional311.web.i18n import _
 from regional311.web.listing import Filter
 from regional311.web.noting import everybody
@@ -75,7 +74,7 @@ def filters(request: Any) -> list[Filter]:
         Filter(
             "overdue",
             _("Overdue"),
-            choices=[("yes", _("Only overdue")), ("soon", _("Due within a day"))],
+            choices=[("yes", _("Only overdue")), ("soon", _("Due soon"))],
         ),
         Filter("heard", _("News"), choices=[("yes", _("The person wrote"))]),
     ]
@@ -85,7 +84,6 @@ def asked(request: Any, values: Mapping[str, str | None]) -> dict[str, Any]:
     """Give what `intake.queries.requests` is asked for with these values of the filters."""
     state, who, tag = values.get("state"), values.get("who"), values.get("tag")
     queue = values.get("queue")
-    late_at = {"yes": request.now, "soon": request.now + SOON}.get(values.get("overdue") or "")
     assignee = None
     if who == ME:
         assignee = request.identity.person_id
@@ -103,8 +101,8 @@ def asked(request: Any, values: Mapping[str, str | None]) -> dict[str, Any]:
         "assignee_id": assignee,
         "unassigned": who == NOBODY,
         "among": tagged(request.dbsession, tag) if tag else None,
-        "overdue_at": late_at,
-        "due_from": request.now if values.get("overdue") == "soon" else None,
+        "overdue_at": request.now if values.get("overdue") == "yes" else None,
+        "at_risk_at": request.now if values.get("overdue") == "soon" else None,
         "heard": bool(values.get("heard")),
         "cleared": request.identity.cleared(request.tenant.id),
     }

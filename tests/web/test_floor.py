@@ -265,6 +265,7 @@ def test_what_is_late_is_counted_by_queue_and_person_and_leads_to_it(
                     clock.now - timedelta(days=3),
                     queue=queue,
                     expected_at=clock.now + timedelta(hours=hours),
+                    warn_at=clock.now + timedelta(hours=min(hours, 0)),
                 ),
                 now=clock.now,
             )

@@ -93,7 +93,13 @@ class RequestEntry(Shape):
     place: Spot
     confidential: bool
     opened_at: datetime
-    expected_at: datetime | None
+    expected_at: datetime | None = Field(
+        description="By when it is promised; null when nothing is, or while time stands still."
+    )
+    stands_since: datetime | None = Field(
+        description="Since when time stands still, because the person has to answer."
+    )
+    left_seconds: int | None = Field(description="Business time that was left then.")
     closed_at: datetime | None
     person_wrote_at: datetime | None = Field(
         description="When the person last wrote, while nobody has done anything since."
@@ -423,6 +429,8 @@ def _entry(call: Call[Any, Any], row: Any) -> dict[str, Any]:
         "confidential": row.confidential,
         "opened_at": row.opened_at,
         "expected_at": row.expected_at,
+        "stands_since": row.stands_since,
+        "left_seconds": row.left_seconds,
         "closed_at": row.closed_at,
         "person_wrote_at": row.heard_at,
         "version": row.version,

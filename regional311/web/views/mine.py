@@ -17,7 +17,7 @@ from pyramid.view import view_config
 from regional311.errors import InvalidInput
 from regional311.referral import consents, lifecycle, person_links
 from regional311.referral.queries import consents_of_contact, referrals_of_contact
-from regional311.referral.snapshot import calendar_of
+from regional311.tenancy.hours import calendar_of
 from regional311.web.i18n import _, page_language, translated
 from regional311.web.opening import opening
 from regional311.web.removed import removed

@@ -25,7 +25,8 @@ from regional311.catalog.article_queries import notices, public_articles_about
 from regional311.catalog.directory import Service
 from regional311.catalog.place_queries import ServicePlace, organization_named, places_of
 from regional311.database.session import open_session
-from regional311.referral.snapshot import NOBODY, Line, Published, calendar_of
+from regional311.referral.snapshot import NOBODY, Line, Published
+from regional311.tenancy.hours import calendar_of
 from regional311.tenancy.jurisdiction import geometry_from
 from regional311.web import schema_org
 from regional311.web.answering_now import now_on, telephone_of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -117,7 +118,7 @@ def requests(context: Requests, request: Any) -> Any:
                 "who": names.get(row.assignee_id) if row.assignee_id else None,
                 "place": _("Confidential") if row.confidential else tell.place(row),
                 "opened": tell.when(row.opened_at),
-                "expected": tell.day(row.expected_at),
+                "expected": _("stands still") if row.stands_since else tell.day(row.expected_at),
                 "late": _late(row, request),
                 "heard": row.heard_at is not None,
             }
@@ -464,7 +465,7 @@ def page_of_own(context: RequestRecord, request: Any, **failed: Any) -> dict[str
             (_("Worked by"), names.get(found.assignee_id)),
             (_("Taken in by"), tell.partner(found.intake_tenant_id)),
             (_("Opened"), tell.when(found.opened_at)),
-            (_("Expected by"), tell.day(found.expected_at)),
+            (_("Expected by"), _expected(tell, found)),
             (_("Others who have it too"), found.me_too or None),
             (_("Closed"), tell.when(found.closed_at)),
             (_("Resolution"), said(RESOLUTIONS, found.resolution) or None),
@@ -629,6 +630,17 @@ def _close_form(request: Any, here: str, values: Mapping[str, Any] | None = None
     )
 
 
+def _expected(tell: Telling, found: Any) -> Any:
+    """By when it is promised, or that time stands still and how much of it is left."""
+    if found.stands_since is None:
+        return tell.day(found.expected_at)
+    hours, minutes = divmod((found.left_seconds or 0) // 60, 60)
+    return _(
+        "Time stands still until the person answers: ${left} of business time are left.",
+        mapping={"left": f"{hours}:{minutes:02d} h"},
+    )
+
+
 def _inquirer(found: Any) -> list[tuple[Any, Any]] | None:
     if found is None or found.erased_at is not None:
         return None
@@ -652,12 +664,25 @@ def _event(tell: Telling, event: Any, names: Mapping[Any, str]) -> dict[str, Any
         note = said(REQUEST_STATES, event.detail["to"])
     elif event.detail.get("state"):
         note = said(REQUEST_STATES, event.detail["state"])
+    notes = [each for each in (note, _clock_said(tell, event.detail)) if each]
     return {
         "when": tell.when(event.at),
         "title": said(ACTIONS, event.action),
         "by": names.get(event.person_id),
-        "note": note,
+        "note": " · ".join(map(tell.translate, notes)) or None,
     }
+
+
+def _clock_said(tell: Telling, detail: Mapping[str, Any]) -> Any:
+    """What a step did to the clock."""
+    if detail.get("clock") == "stands":
+        return _("Time stands still until the person answers.")
+    if not detail.get("expected_at"):
+        return None
+    day = {"day": tell.day(datetime.fromisoformat(detail["expected_at"]))}
+    if detail.get("clock") == "goes_on":
+        return _("Time goes on: expected by ${day}", mapping=day)
+    return _("Now expected by ${day}", mapping=day)
 
 
 # --- what may be done -----------------------------------------------------------------------------
@@ -908,7 +933,6 @@ def reopen(context: RequestRecord, request: Any) -> Any:
             version=values["version"],
             to="triaged",
             message=values["message"],
-            expected_at=None,
             followers=telling(request).followers(),
         )
 

@@ -123,6 +123,8 @@ def _page(
     with acting_for(request.dbsession, found.owner_id):
         messages = queries.told(request.dbsession, context.request_id)
         files = _files(context, request)
+        waits = found.state == "waiting_person"
+        stands = waits and queries.stands(request.dbsession, context.request_id)
     # what was merged goes on under another number, and who said *me too* did not file it
     acts = found.merged is None and context.me_too_id is None
     offered = {
@@ -161,7 +163,8 @@ def _page(
         "me_too": context.me_too_id is not None,
         "stop_url": f"/track/{context.__name__}/stop" if hears else None,
         "phone": tell.phone(slug),
-        "waits": found.state == "waiting_person",
+        "waits": waits,
+        "stands": stands,
         "forms": {
             name: failed.get(name) or _form(context, request, name)
             for name, there in offered.items()
