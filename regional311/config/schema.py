@@ -190,7 +190,7 @@ class Queue(Model):
 
 
 class ServiceLevel(Model):
-    """Promise for a priority where the service itself has none."""
+    """Promise for a priority: where the service has none, and where high or urgent is sooner."""
 
     priority: Urgency = Field(description="Priority this promise is for.")
     hours: int = Field(ge=1, le=8760, description="Business hours until the work is done.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 from pyramid.security import NO_PERMISSION_REQUIRED
@@ -139,3 +140,43 @@ def test_a_confidential_or_unknown_number_says_the_same(testapp, link, people, w
     assert number not in hidden
     assert "we can show nothing of it" in unknown
     assert "we can show nothing of it" in hidden
+
+
+def expected_by(page):
+    told = {each.text.strip(): each for each in page.html.select("dt")}
+    found = told.get("Expected by")
+    return found and found.find_next("dd").text.strip()
+
+
+def test_time_stands_still_until_the_person_answers(testapp, sign_in, link, clock):
+    worker = sign_in("worker", CITY)
+    page = testapp.get(link)
+    number, day = NUMBER.search(page.text)[0], expected_by(page)
+    assert day
+    clock.now += timedelta(hours=1)
+    form = staff_page(worker, page).forms["wait"]
+    form["state"], form["message"] = "waiting_person", "On which side of the street is it?"
+    shown = form.submit("submit").follow()
+    assert "Time stands still until the person answers: " in shown
+    assert "Waiting for the person · Time stands still until the person answers." in " ".join(
+        shown.text.split()
+    )
+    listed = worker.get(f"/{CITY}/requests?state=waiting_person&service=pothole")
+    row = next(each for each in listed.html.select("tbody tr") if number in each.text)
+    assert "stands still" in row.text
+    assert "overdue" not in row.text
+    open311 = f"/{CITY}/open311/v2/requests/{number}.json"
+    assert testapp.get(open311).json[0]["expected_datetime"] is None
+    waits = testapp.get(link)
+    assert "Time stands still until they have the answer." in waits
+    assert expected_by(waits) is None
+
+    clock.now += timedelta(days=40)
+    form = waits.forms["add"]
+    form["text"] = "On the north side."
+    goes_on = form.submit("submit").follow()
+    assert "Time stands still" not in goes_on
+    assert expected_by(goes_on) not in (None, day)
+    worker = sign_in("worker", CITY)
+    assert "Time goes on: expected by " in staff_page(worker, page)
+    assert testapp.get(open311).json[0]["expected_datetime"]
