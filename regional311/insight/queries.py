@@ -22,6 +22,7 @@ from sqlalchemy import (
     func,
     lateral,
     literal,
+    not_,
     or_,
     select,
     true,
@@ -48,7 +49,11 @@ UNKNOWN: Final = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What is looked at: a period, the start of the one before, and filters."""
+    """What is looked at: a period, the start of the one before, and filters.
+
+    ``without`` are services, as (owner, key), of which who asks may know nothing: needs of them,
+    and what was sent to them, are not counted. What came in for them is its receivers' work.
+    """
 
     before: datetime
     first: datetime
@@ -56,6 +61,7 @@ class Chosen:
     side: str | None = None
     partner_id: UUID | None = None
     service_key: str | None = None
+    without: frozenset[tuple[UUID, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,26 +287,38 @@ def taken(tenant_id: UUID, chosen: Chosen) -> Subquery:
 
 
 def _of_referral(of: Any, chosen: Chosen) -> list[ColumnElement[bool]]:
+    secret = and_(of.side == "sent", _among(chosen.without, of.counterparty_id, of.service_key))
     return [
-        column == value
-        for column, value in (
-            (of.side, chosen.side),
-            (of.counterparty_id, chosen.partner_id),
-            (of.service_key, chosen.service_key),
-        )
-        if value is not None
+        *(
+            column == value
+            for column, value in (
+                (of.side, chosen.side),
+                (of.counterparty_id, chosen.partner_id),
+                (of.service_key, chosen.service_key),
+            )
+            if value is not None
+        ),
+        *([not_(secret)] if chosen.without else ()),
     ]
 
 
 def _of_need(of: Any, chosen: Chosen) -> list[ColumnElement[bool]]:
+    secret = _among(chosen.without, of.service_owner_id, of.service_key)
     return [
-        column == value
-        for column, value in (
-            (of.service_owner_id, chosen.partner_id),
-            (of.service_key, chosen.service_key),
-        )
-        if value is not None
+        *(
+            column == value
+            for column, value in (
+                (of.service_owner_id, chosen.partner_id),
+                (of.service_key, chosen.service_key),
+            )
+            if value is not None
+        ),
+        *([not_(secret)] if chosen.without else ()),
     ]
+
+
+def _among(services: frozenset[tuple[UUID, str]], owner: Any, key: Any) -> ColumnElement[bool]:
+    return tuple_(owner, key).in_(sorted(services))
 
 
 # --- figures --------------------------------------------------------------------------------------

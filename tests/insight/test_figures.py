@@ -323,3 +323,28 @@ def test_statements_are_few_however_much_there_is(city, statements):
     statements.clear()
     overview(city, WEEK)
     assert len(statements) == 4
+
+
+def test_what_is_confidential_is_in_no_figure_and_no_row_of_who_is_not_cleared(city):
+    """What came in for a confidential service is its receivers' work, and stays counted."""
+    secret = (IDS["211info"], "bed")
+    referral(city)
+    referral(city, state="rejected", reason="no_capacity", answered_at=HOUR, closed_at=HOUR)
+    referral(city, service_key="food")
+    referral(city, side="received")
+    need(city, status="unmet")
+    need(city, service_key="food", status="unmet")
+    need(city, disposition="transferred")
+    chosen = replace(WEEK, without=frozenset({secret}))
+    found = overview(city, chosen)
+    assert (found.now.sent, found.now.rejected, found.reasons) == (2, 0, [])
+    assert {(each.side, each.service_key) for each in found.services} == {
+        ("received", "bed"),
+        ("sent", "food"),
+    }
+    assert (found.needs.now, found.unmet.now, found.transferred.now) == (1, 1, 0)
+    assert found.avoided.now == 1
+    for name in FIGURES:
+        said = rows_of(city, name, chosen).rows
+        assert not [row for row in said if row.service_key == "bed" and row.side != "received"]
+    assert overview(city, WEEK).needs.now == 3

@@ -16,6 +16,7 @@ from regional311.referral import service
 from regional311.referral.filing import Asker, Intake, take_in
 from regional311.referral.models import Referral
 from regional311.referral.snapshot import published
+from regional311.web.telling import Telling
 
 pytestmark = pytest.mark.commits
 
@@ -228,3 +229,26 @@ def test_trends_are_read_by_all_and_name_nobody(sign_in, sent, web_engine, peopl
     page = sign_in("keeper", "multnomah-county").get("/multnomah-county/trends?month=2026-10")
     course = page.html.find("h2", string="Referrals: month by month").find_next("table")
     assert [cell.text.strip() for cell in course.select("tbody td")] == ["fewer than 5", "6"]
+
+
+def test_what_is_confidential_is_in_no_figure_of_who_is_not_cleared(
+    sign_in, sent, people, monkeypatch
+):
+    secret = (people.tenants["211info"], "shelter")
+    monkeypatch.setattr(Telling, "confidential_services", frozenset({secret}))
+    browser = sign_in("specialist", "city-of-portland")
+    page = browser.get(f"{CITY}/insight")
+    assert "counted for cleared colleagues only" in page
+    for name in ("sent", "rejected", "needs", "avoided"):
+        assert f"/insight/{name}?" not in page
+        for form in ("", "?format=csv"):
+            rows = browser.get(f"{CITY}/insight/{name}{form}")
+            assert not [number for number in sent if number in rows]
+            assert "shelter" not in rows.text.partition("<main")[2]
+    assert "shelter" not in browser.get(f"{CITY}/insight?format=csv")
+    cleared = sign_in("supervisor", "city-of-portland").get(f"{CITY}/insight/sent")
+    assert all(number in cleared for number in sent)
+    assert "counted for cleared colleagues only" not in cleared
+    # whoever received it works it, confidential or not
+    received = sign_in("partner", "211info").get(f"{HELP}/insight/sent")
+    assert all(number in received for number in sent)

@@ -142,7 +142,13 @@ def _chosen(tell: Telling, asked: Asked) -> Chosen:
         side=asked.side or None,
         partner_id=tell.published.ids.get(asked.partner),
         service_key=asked.service or None,
+        without=frozenset() if _cleared(tell) else tell.confidential_services,
     )
+
+
+def _cleared(tell: Telling) -> bool:
+    request = tell.request
+    return bool(request.identity.cleared(request.tenant.id))
 
 
 def _filters(tell: Telling, asked: Asked) -> list[Filter]:
@@ -181,6 +187,7 @@ def insight(context: Insight, request: Any) -> Any:
     return {
         "listing": listing,
         "problem": asked.problem,
+        "partly": not _cleared(tell),
         "here": here,
         "period": _period(tell, asked.first, asked.last),
         "previous": _period(
@@ -497,6 +504,7 @@ def figure(context: InsightFigure, request: Any) -> Any:
     return {
         "listing": listing,
         "problem": asked.problem,
+        "partly": not _cleared(tell),
         "title": title,
         "of": counts.of,
         "meaning": meaning,
