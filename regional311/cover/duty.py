@@ -1,7 +1,8 @@
 """Go on duty and off again: who is there, in which languages; time lent to others is metered.
 
-Lent time is metered once, when its duty ends, less what was spent on contacts on the borrower's
-lines: those are metered by themselves, and no second is charged twice.
+Lent time is metered once, when its duty ends, less what was spent on contacts: those on the
+borrower's lines are metered by themselves, and so are those on a third partner's; on the lender's
+own nothing was lent. So no second is charged twice.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ from regional311.tenancy.queries import local_day
 
 LONGEST_DUTY: Final = timedelta(hours=16)
 
+_TALKED: Final = ("phone", "walk_in")
+"""Channels on which a contact takes all the time from its start to its end; what is written lies
+for hours between two answers, and only the work on it counts."""
+
 
 class AlreadyOnDuty(Conflict):
     """The person is on duty."""
@@ -41,13 +46,15 @@ class Stint:
     ends: datetime
 
 
-def lent_seconds(duty: Stint, handled: Iterable[Stint]) -> int:
+def lent_seconds(duty: Stint, handled: Iterable[Stint], besides: int = 0) -> int:
     """Seconds of a duty outside the contacts handled in it; overlapping ones count once.
+
+    ``besides`` are seconds of work of which only the sum is known; never less than nothing is left.
 
     >>> from datetime import UTC
     >>> at = lambda minute: datetime(2026, 1, 1, 0, minute, tzinfo=UTC)
-    >>> lent_seconds(Stint(at(0), at(30)), [Stint(at(5), at(15)), Stint(at(10), at(20))])
-    900
+    >>> lent_seconds(Stint(at(0), at(30)), [Stint(at(5), at(15)), Stint(at(10), at(20))], 60)
+    840
     """
     free, reached = timedelta(), duty.starts
     for each in sorted(handled, key=lambda stint: stint.starts):
@@ -59,7 +66,7 @@ def lent_seconds(duty: Stint, handled: Iterable[Stint]) -> int:
         reached = max(reached, ends)
     if reached < duty.ends:
         free += duty.ends - reached
-    return int(free.total_seconds())
+    return max(0, int(free.total_seconds()) - besides)
 
 
 def over_at(emergency: Any) -> datetime:
@@ -177,6 +184,7 @@ def _open(session: TenantSession, *conditions: Any) -> list[Any]:
 
 
 def _close(session: TenantSession, row: Any, *, at: datetime, now: datetime) -> None:
+    borrower_id, at = (None, at) if row.aid_id is None else _lent_until(session, row, at)
     ends = max(at, row.started_at)
     send(session)
     session.execute(
@@ -187,26 +195,48 @@ def _close(session: TenantSession, row: Any, *, at: datetime, now: datetime) -> 
     )
     mark_changed(session)
     record(session, now=now, action="duty:end", subject_kind="duty", subject_id=row.id)
-    if row.aid_id is not None:
-        _meter(session, row, Stint(row.started_at, ends), now)
+    if borrower_id is not None:
+        _meter(session, row, borrower_id, Stint(row.started_at, ends), now)
 
 
-def _meter(session: TenantSession, duty: Any, stint: Stint, now: datetime) -> None:
-    """Record the lent time of a duty that has ended, in whole minutes, once for ever."""
-    aid = session.execute(
-        select(Aid.borrower_id).where(Aid.tenant_id == duty.tenant_id, Aid.id == duty.aid_id)
+def _lent_until(session: TenantSession, duty: Any, at: datetime) -> tuple[UUID, datetime]:
+    """To whom a duty was lent, and until when: never after the emergency, whoever ends it when."""
+    row = session.execute(
+        select(Aid.borrower_id, Emergency.ended_at, Emergency.ends_at)
+        .join(Emergency, Emergency.id == Aid.emergency_id)
+        .where(Aid.tenant_id == duty.tenant_id, Aid.id == duty.aid_id)
     ).one()
+    return row.borrower_id, min(at, over_at(row))
+
+
+def _meter(
+    session: TenantSession, duty: Any, borrower_id: UUID, stint: Stint, now: datetime
+) -> None:
+    """Record the lent time of a duty that has ended, in whole minutes, once for ever."""
     contacts = session.execute(
-        select(Contact.started_at, Contact.ended_at).where(
+        select(
+            Contact.channel,
+            Contact.line_owner_id,
+            Contact.started_at,
+            Contact.ended_at,
+            Contact.handle_seconds,
+        ).where(
             Contact.tenant_id == duty.tenant_id,
             Contact.specialist_id == duty.person_id,
-            Contact.line_owner_id == aid.borrower_id,
             Contact.started_at < stint.ends,
             or_(Contact.ended_at.is_(None), Contact.ended_at > stint.starts),
         )
     )
-    handled = [Stint(row.started_at, row.ended_at or stint.ends) for row in contacts]
-    minutes = lent_seconds(stint, handled) // 60
+    handled, besides = [], 0
+    for each in contacts:
+        span = Stint(each.started_at, each.ended_at or stint.ends)
+        theirs = each.line_owner_id == borrower_id
+        if each.channel in _TALKED or (theirs and each.ended_at is None):
+            handled.append(span)
+        elif each.ended_at is not None:
+            inside = min(span.ends, stint.ends) - max(span.starts, stint.starts)
+            besides += min(each.handle_seconds, int(inside.total_seconds()))
+    minutes = lent_seconds(stint, handled, besides) // 60
     if minutes == 0:
         return
     metering.record(
@@ -215,8 +245,8 @@ def _meter(session: TenantSession, duty: Any, stint: Stint, now: datetime) -> No
             source_key=f"duty:{duty.id}:lent:1",
             activity=metering.LENT_MINUTE,
             channel="phone",
-            service_owner_id=aid.borrower_id,
-            line_owner_id=aid.borrower_id,
+            service_owner_id=borrower_id,
+            line_owner_id=borrower_id,
             subject_id=duty.id,
             quantity=Decimal(minutes),
             handle_seconds=0,

@@ -290,6 +290,67 @@ def test_lent_time_is_metered_once_less_what_was_handled(city):
             assert states == ["ended"]
 
 
+@pytest.mark.parametrize(
+    ("given", "lent"),
+    [
+        ({"line_owner_id": IDS["211info"]}, 30),  # metered to a third partner
+        ({}, 30),  # the lender's own work
+        ({"channel": "walk_in"}, 30),
+        ({"channel": "email", "handle_seconds": 300}, 55),
+        ({"channel": "text", "line_owner_id": IDS["county"], "handle_seconds": 300}, 55),
+        ({"channel": "text", "line_owner_id": IDS["county"], "open": True}, 30),
+        ({"channel": "email", "open": True}, 60),
+        ({"channel": "email", "handle_seconds": 86_400}, 30),
+    ],
+)
+def test_what_somebody_lent_does_otherwise_is_not_lent(city, given, lent):
+    row = begin(city)
+    aid_id = lend(city, row)
+    with acting_for(city, IDS["county"]):
+        aid.answer(city, aid_id, accept=True, now=NOW)
+    duty.go_on_duty(city, name="Sam", languages=["es"], now=NOW, aid_id=aid_id)
+    started = start_contact(
+        city,
+        now=NOW + timedelta(minutes=30),
+        channel=given.get("channel", "phone"),
+        line_key="main",
+        line_owner_id=given.get("line_owner_id", IDS["city"]),
+    )
+    if "open" not in given:
+        close_contact(
+            city,
+            now=NOW + timedelta(minutes=60),
+            contact_id=started.id,
+            version=1,
+            disposition="answered",
+            zone_day=NOW.date(),
+            handle_seconds=given.get("handle_seconds"),
+        )
+    assert duty.go_off_duty(city, now=NOW + timedelta(hours=1))
+    metered = city.execute(
+        select(UsageEvent.quantity).where(UsageEvent.activity == "lent_minute")
+    ).scalar_one()
+    assert metered == lent
+
+
+def test_who_goes_off_duty_late_was_lent_until_the_emergency_ended(city):
+    row = begin(city)
+    aid_id = lend(city, row)
+    with acting_for(city, IDS["county"]):
+        aid.answer(city, aid_id, accept=True, now=NOW)
+    duty.go_on_duty(city, name="Sam", languages=["es"], now=NOW, aid_id=aid_id)
+    service.end(city, row.id, now=NOW + timedelta(hours=1))
+    assert duty.go_off_duty(city, now=NOW + timedelta(hours=3))
+    lent, ended = (
+        city.execute(each).scalar_one()
+        for each in (
+            select(UsageEvent.quantity).where(UsageEvent.activity == "lent_minute"),
+            select(Duty.ended_at),
+        )
+    )
+    assert (lent, ended) == (60, NOW + timedelta(hours=1))
+
+
 def test_help_ends_with_its_emergency_however_late_the_worker_comes(city):
     row = begin(city)
     aid_id = lend(city, row)
