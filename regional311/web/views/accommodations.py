@@ -62,6 +62,7 @@ from regional311.web.forms import (
 from regional311.web.forms.rows import pressed, rows
 from regional311.web.i18n import _, translated
 from regional311.web.representations import csv_response, wanted
+from regional311.web.searching import log_danger
 from regional311.web.spoken import own_language
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import (
@@ -150,6 +151,7 @@ def take_in(context: AccommodationDesk, request: Any) -> Any:
 
     def on_success(values: dict[str, Any]) -> dict[str, Any]:
         if not values.pop("cleared", not signs):
+            log_danger("desk", signs)
             request.response.status_int = 400
             return _door(request, form, signs)
         channel, language = values.pop("channel"), values.pop("language")

@@ -42,6 +42,7 @@ from regional311.web.api.shapes import (
 )
 from regional311.web.news import sends_texts
 from regional311.web.programs import secret_key
+from regional311.web.searching import log_danger
 from regional311.web.tree import RequestRecord, Requests
 
 GROUP = "Requests"
@@ -489,6 +490,7 @@ def file_request(call: Call[Nothing, NewRequest]) -> Any:
     tell, request = call.tell, call.request
     seen = filing.preview(tell.published, tell.slug, intake, now=request.now)
     if seen.signs:
+        log_danger("api", seen.signs)
         sign = seen.signs[0]
         raise DangerNamed(
             f"Call {sign.number} now if anybody is in danger: the words sound like "

@@ -50,6 +50,7 @@ from regional311.web.forms import (
 )
 from regional311.web.i18n import LANGUAGE_NAMES, _
 from regional311.web.representations import csv_response, json_response, wanted
+from regional311.web.searching import log_danger
 from regional311.web.security import may
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import Emergencies, EmergencyRecord
@@ -799,6 +800,7 @@ def file_log(context: EmergencyRecord, request: Any) -> Any:
     )
     seen = filing.preview(tell.published, tell.slug, intake, now=request.now)
     if seen.signs:
+        log_danger("desk", seen.signs)
         request.response.status_int = 400
         return _log_page(context, request, {"sign": seen.signs[0], "service": ref}, **typed)
     try:

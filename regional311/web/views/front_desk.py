@@ -36,6 +36,7 @@ from regional311.web.forms import (
     make_form,
 )
 from regional311.web.i18n import _
+from regional311.web.searching import danger_in, log_danger
 from regional311.web.security import may
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import FrontDesk, WaitingRoom, enter
@@ -159,6 +160,11 @@ PLACE = "called_to"
 """The cookie in which this browser keeps at which window it stands."""
 
 
+def _told(visit: Seen | front_desk.Arrival) -> str:
+    """What somebody said at the door, in which danger may be named."""
+    return " ".join(filter(None, (visit.reason, visit.accommodation)))
+
+
 def _row(
     tell: Telling, request: Any, each: Seen, names: Any, desks: dict[str, Any]
 ) -> dict[str, Any]:
@@ -168,6 +174,7 @@ def _row(
         "number": each.number,
         "name": each.name,
         "reason": each.reason,
+        "danger": next(iter(danger_in(tell, _told(each))), None),
         "language": said(LANGUAGES, each.language) if each.language != "en" else None,
         "interpreter": each.interpreter,
         "accommodation": each.accommodation,
@@ -209,6 +216,16 @@ def arrive(context: FrontDesk, request: Any) -> Any:
 
         made = once(request.dbsession, f"front-desk:{form_key(request)}", values, take)
         request.flash("success", _("Number ${number}.", mapping={"number": made["number"]}))
+        signs = danger_in(tell, _told(arrival))
+        log_danger("walk_in", signs)
+        for sign in signs[:1]:
+            request.flash(
+                "error",
+                _(
+                    "Number ${called}: ${sign}? Do not let them wait. Call ${number} now.",
+                    mapping={"called": made["number"], "sign": sign.name, "number": sign.number},
+                ),
+            )
         return HTTPSeeOther(location=f"/{tell.slug}/front-desk")
 
     return handle_form_submission(request, form, on_success, lambda: _page(request, form))

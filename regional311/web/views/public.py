@@ -367,6 +367,7 @@ def _file(request: Any, found: Service) -> Any:
         intake = _intake(request, found, values)
         seen = filing.preview(tell.published, found.tenant, intake, now=request.now)
         if seen.signs:
+            log_danger("web", seen.signs)
             again = _again(request, found, form, values, cleared=True, first=first)
             sign = seen.signs[0].spoken(page_language(request))
             again.problem = _(

@@ -25,6 +25,7 @@ from regional311.web.accommodations import (
     take,
     warning,
 )
+from regional311.web.danger import tell_of_danger
 from regional311.web.forms import (
     Schema,
     SchemaNode,
@@ -36,6 +37,7 @@ from regional311.web.forms import (
     make_form,
 )
 from regional311.web.i18n import _, page_language
+from regional311.web.searching import log_danger
 from regional311.web.spoken import Spoken, own_language
 from regional311.web.telling import telling
 from regional311.web.tree import AccommodationDoor, AccommodationLink, enter
@@ -99,6 +101,7 @@ def send(context: AccommodationDoor, request: Any) -> Any:
         if values.pop("homepage"):
             return HTTPSeeOther(location=URL)
         if signs and not values.pop("cleared"):
+            log_danger("web", signs)
             request.response.status_int = 400
             return _page(request, form, signs)
         values.pop("cleared", None)
@@ -245,6 +248,7 @@ def add(context: AccommodationLink, request: Any) -> Any:
                 now=request.now,
             )
         request.flash("success", _("Thank you. The coordinator reads it."))
+        tell_of_danger(request, "web", values["words"])
         return HTTPSeeOther(location=here)
 
     return handle_form_submission(
@@ -294,6 +298,7 @@ def appeal(context: AccommodationLink, request: Any) -> Any:
                 now=request.now,
             )
         request.flash("success", _("Thank you. The coordinator reads it."))
+        tell_of_danger(request, "web", values["words"])
         return HTTPSeeOther(location=here)
 
     return handle_form_submission(

@@ -15,6 +15,7 @@ from regional311.database.session import open_session
 from regional311.keeping.suggestions import suggest_as_visitor
 from regional311.referral.snapshot import NOBODY
 from regional311.tenancy.once import once
+from regional311.web.danger import tell_of_danger
 from regional311.web.forms import form_key, handle_form_submission
 from regional311.web.i18n import page_language
 from regional311.web.suggesting import (
@@ -92,6 +93,7 @@ def send(context: Root, request: Any) -> Any:
             return {}
 
         once(request.dbsession, f"suggest:{key}", [subject.query, field, values], keep)
+        tell_of_danger(request, "web", " ".join((values["wanted"] or "", values["reason"] or "")))
         return HTTPSeeOther(location=done)
 
     return handle_form_submission(

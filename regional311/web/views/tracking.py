@@ -15,6 +15,7 @@ from regional311.intake import from_person, me_too, queries
 from regional311.intake.added_files import TooManyFiles
 from regional311.intake.attachments import FileRow, content_of, for_person
 from regional311.intake.undoing import in_words
+from regional311.web.danger import tell_of_danger
 from regional311.web.files import FILE, file_node
 from regional311.web.forms import (
     Choice,
@@ -30,7 +31,6 @@ from regional311.web.forms import (
 from regional311.web.i18n import _
 from regional311.web.removed import removed
 from regional311.web.representations import file_response
-from regional311.web.searching import danger_in, log_danger
 from regional311.web.telling import telling
 from regional311.web.tree import TrackedRequest
 from regional311.web.wording import HELPED, REQUEST_STATES, choices, kind, said
@@ -255,17 +255,7 @@ def send(context: TrackedRequest, request: Any) -> Any:
             request.flash("warning", _("You have sent many files already. Please call instead."))
         else:
             request.flash("success", FORMS[name][2])
-            tell = telling(request)
-            signs = danger_in(tell, values["text"] or "")
-            log_danger("track", signs)
-            for sign in signs[:1]:
-                request.flash(
-                    "error",
-                    _(
-                        "Call ${number} now if anybody is in danger: nobody reads this at once.",
-                        mapping={"number": sign.number},
-                    ),
-                )
+            tell_of_danger(request, "track", values["text"] or "")
         return HTTPSeeOther(location=f"/track/{context.__name__}")
 
     return handle_form_submission(
