@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_time, get_day_names
 
+from regional311.calendars import instant
 from regional311.referral.snapshot import Line
 from regional311.tenancy.answering import (
     HERE,
@@ -93,8 +94,8 @@ def _cell(answers: Sequence[Answer]) -> Cell:
 
 def _span(tell: Telling, spell: Spell, zone: str) -> str:
     tz = ZoneInfo(zone)
-    whole = spell.ends - spell.starts
-    if whole >= timedelta(hours=23) and spell.starts.astimezone(tz).hour == 0:
+    day = spell.starts.astimezone(tz).date()
+    if (spell.starts, spell.ends) == (instant(zone, day), instant(zone, day, 24 * 60)):
         return translated(tell.request, _("All day"))
     starts, ends = (
         format_time(at, "short", tzinfo=tz, locale=tell.locale) for at in (spell.starts, spell.ends)

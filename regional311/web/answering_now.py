@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
+from datetime import date, datetime
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_date, format_time
+from babel.dates import format_date, format_skeleton, format_time
 
 from regional311.calendars import NeverOpens
 from regional311.referral.snapshot import Line
 from regional311.tenancy.answering import HERE, PARTNER, VOICEMAIL
 from regional311.web.i18n import _, translated
 from regional311.web.telling import Telling, call_link
+
+WEEK: Final = 7
+ALMOST_A_YEAR: Final = 360
 
 
 def now_on(tell: Telling, line: Line) -> dict[str, Any]:
@@ -74,7 +77,7 @@ def _opens(tell: Telling, line: Line, at: datetime) -> Any:
     time = format_time(opens, "short", tzinfo=zone, locale=tell.locale)
     days = (line.calendar.local_date(opens) - line.calendar.local_date(at)).days
     local = opens.astimezone(zone)
-    words = {"time": time, "day": format_date(local.date(), "EEEE", locale=tell.locale)}
+    words = {"time": time, "day": _day(tell, local.date(), days)}
     if days == 0:
         found = _("at ${time}", mapping=words)
     elif days == 1:
@@ -83,6 +86,15 @@ def _opens(tell: Telling, line: Line, at: datetime) -> Any:
         found = _("on ${day} at ${time}", mapping=words)
     # abbreviations of the hours may end with the sentence's own full stop
     return translated(tell.request, found).removesuffix(".")
+
+
+def _day(tell: Telling, day: date, days: int) -> str:
+    """Name a day that is some days ahead: the weekday only while no other one is called so."""
+    if days < WEEK:
+        return format_date(day, "EEEE", locale=tell.locale)
+    if days < ALMOST_A_YEAR:
+        return format_skeleton("MMMMd", day, locale=tell.locale)
+    return format_date(day, "long", locale=tell.locale)
 
 
 def number_to_give(tell: Telling, slug: str) -> str | None:

@@ -63,6 +63,32 @@ def test_hours_that_cannot_be_read_are_refused(sign_in, field, text):
     assert "08:00-17:00" in page or "overlap" in page
 
 
+def hours(app, **days):
+    """Give the chat line hours on the days named, and none on all others."""
+    form = app.get(f"/{CITY}/lines/chat/edit").forms["form"]
+    for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun"):
+        form[day] = days.get(day, "")
+    return form.submit("submit").follow()
+
+
+def test_most_of_a_day_is_not_all_day(sign_in):
+    page = hours(
+        sign_in("administrator", CITY),
+        **dict.fromkeys(("mon", "tue", "wed", "thu", "fri", "sat"), "00:00-23:00"),
+        sun="00:30-24:00",
+    )
+    assert "12:00 AM – 11:00 PM" in told(page)
+    assert "12:30 AM – 12:00 AM" in told(page)
+    assert "All day" not in page.html.select_one("main").text.partition("year")[0]
+
+
+def test_a_weekday_that_is_a_week_away_is_named_by_its_date(sign_in, testapp):
+    """It is Wednesday evening: *opens on Wednesday* would send people to a closed door."""
+    app = sign_in("administrator", CITY)
+    assert "opens on December 9 at 8:00 AM" in told(hours(app, wed="08:00-09:00"))
+    assert "opens on Tuesday at 8:00 AM" in told(hours(app, tue="08:00-09:00"))
+
+
 def test_the_public_door_says_whom_to_call_now(testapp):
     page = testapp.get("/")
     assert "211info answers now at 211. City of Portland opens tomorrow at 8:00 AM." in told(page)
