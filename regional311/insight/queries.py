@@ -173,13 +173,9 @@ class Rows:
 def paths(tenant_id: UUID, since: datetime, until: datetime) -> Subquery:
     """Give referrals with the one before each: in its chain, and of the same person and need."""
     earlier = aliased(Referral)
-    person = func.coalesce(
-        func.nullif(
-            func.regexp_replace(Referral.shared["phone"].astext, literal(r"\D"), "", "g"), ""
-        ),
-        func.nullif(func.lower(Referral.shared["email"].astext), ""),
-        func.cast(Referral.id, Referral.public_id.type),
-    )
+    itself = func.cast(Referral.id, Referral.public_id.type)
+    numbers = func.coalesce(_number(Referral.shared["phone"].astext), itself)
+    addresses = func.coalesce(func.nullif(func.lower(Referral.shared["email"].astext), ""), itself)
 
     def named(column: Any) -> Any:
         # few name another, and only for these it is looked up, whatever the database expects
@@ -187,7 +183,7 @@ def paths(tenant_id: UUID, since: datetime, until: datetime) -> Subquery:
         one = select(column).where(earlier.tenant_id == tenant_id, earlier.id == chain)
         return case((chain.is_not(None), one.scalar_subquery()), else_=None)
 
-    def last(column: Any) -> Any:
+    def last(column: Any, person: Any) -> Any:
         return func.lag(column).over(
             partition_by=(person, Referral.term), order_by=(Referral.sent_at, Referral.id)
         )
@@ -203,9 +199,11 @@ def paths(tenant_id: UUID, since: datetime, until: datetime) -> Subquery:
             ),
             named(earlier.side).label("chain_side"),
             named(earlier.counterparty_id).label("chain_with"),
-            last(Referral.side).label("last_side"),
-            last(Referral.counterparty_id).label("last_with"),
-            last(Referral.sent_at).label("last_at"),
+            *(
+                last(getattr(Referral, column), person).label(f"{by}_{name}")
+                for by, person in (("number", numbers), ("address", addresses))
+                for name, column in _LAST.items()
+            ),
         )
         .where(
             Referral.tenant_id == tenant_id,
@@ -216,7 +214,32 @@ def paths(tenant_id: UUID, since: datetime, until: datetime) -> Subquery:
         )
         .subquery("looked_at")
     )
-    return select(found).where(found.c.sent_at >= since).subquery("paths")
+    of = found.c
+    by_address = of.number_at.is_(None) | (of.address_at > of.number_at)
+    return (
+        select(
+            *(each for each in of if not each.name.startswith(("number_", "address_"))),
+            *(
+                case((by_address, of[f"address_{name}"]), else_=of[f"number_{name}"]).label(
+                    f"last_{name}"
+                )
+                for name in _LAST
+            ),
+        )
+        .where(of.sent_at >= since)
+        .subquery("paths")
+    )
+
+
+def _number(said: Any) -> Any:
+    """The last ten digits before an extension, as :class:`Inquirer` knows a person by them."""
+    extension = literal(r"([0-9])[^0-9[:alpha:];,#]*[[:alpha:];,#].*$")
+    plain = func.regexp_replace(said, extension, literal(r"\1"))
+    return func.nullif(func.right(func.regexp_replace(plain, literal("[^0-9]"), "", "g"), 10), "")
+
+
+_LAST: Final = {"side": "side", "with": "counterparty_id", "at": "sent_at"}
+"""What is looked up of the referral before, of the same number or address and the same need."""
 
 
 def asked(tenant_id: UUID, since: datetime, until: datetime) -> Subquery:

@@ -108,12 +108,19 @@ def test_each_pair_of_partners_stands_by_itself(city):
         pytest.param("sent 211info", "sent 211info", 0, id="sent once more"),
     ],
 )
-@pytest.mark.parametrize("known_by", ["chain", "phone", "email"])
+@pytest.mark.parametrize("known_by", ["chain", "phone", "country", "extension", "email", "both"])
 def test_ping_pong(city, earlier, later, counts, known_by):
     shared = {
         "chain": ({"phone": "1"}, {"phone": "2"}),
         "phone": ({"phone": "(503) 555-0101"}, {"phone": "503 555 0101"}),
+        "country": ({"phone": "+1 503 555 0101"}, {"phone": "503-555-0101"}),
+        "extension": ({"phone": "503-555-0101 ext. 12"}, {"phone": "5035550101"}),
         "email": ({"email": "Dana@example.org"}, {"email": "dana@example.org"}),
+        # the first partner may know more than the second
+        "both": (
+            {"phone": "503-555-0101", "email": "dana@example.org"},
+            {"email": "dana@example.org"},
+        ),
     }[known_by]
     (first_side, first_with), (side, partner) = earlier.split(), later.split()
     first = referral(
@@ -132,6 +139,16 @@ def test_ping_pong(city, earlier, later, counts, known_by):
     )
     assert overview(city, WEEK).now.ping_pong == counts
     assert len(rows_of(city, "ping-pong", WEEK).rows) == counts
+
+
+def test_the_latest_before_counts_by_number_or_by_address(city):
+    both = {"phone": "5035550101", "email": "dana@example.org"}
+    referral(city, side="received", shared={"phone": "5035550101"}, sent_at=NOW - 20 * DAY)
+    referral(city, shared={"email": "dana@example.org"}, sent_at=NOW - 19 * DAY)
+    referral(city, shared=both, sent_at=NOW - 3 * DAY)
+    assert overview(city, WEEK).now.ping_pong == 0
+    referral(city, side="received", shared=both, sent_at=NOW - 2 * DAY)
+    assert overview(city, WEEK).now.ping_pong == 1
 
 
 def test_ping_pong_needs_the_same_person_the_same_need_and_thirty_days(city):
