@@ -118,7 +118,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
     from regional311.casework.bulk import work as work_bulk
     from regional311.catalog.alike import Finder
     from regional311.catalog.refresh import refresh_everything
-    from regional311.chargeback import rate_uploads
+    from regional311.chargeback import rate_approvals, rate_uploads
     from regional311.chargeback.agreement_reminders import remind
     from regional311.config.directories import work_packages
     from regional311.cover.due import cover_due
@@ -215,6 +215,7 @@ def chores(settings: Settings, *, once: bool = False) -> list[Chore | Errand]:
         Chore("internal_notes", 300, notes.forget),
         Chore("alike_entries", 60, Finder()),
         Errand("rate_sheets", 0.5, rate_uploads.work),
+        Errand("rate_approvals", 0.5, rate_approvals.work),
         Chore("packages", 1, lambda session, at: work_packages(session, at, url=settings.url)),
         Errand("program_news", 5, ProgramNews(settings), apart=True),
     ]

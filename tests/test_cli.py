@@ -244,4 +244,5 @@ def test_the_worker_forgets_no_chore(tmp_path):
         *("program_news", "held_files", "conversations", "contact_drafts", "internal_notes"),
         *("old_contacts", "old_people", "old_requests", "old_referrals", "old_messages"),
         *("old_envelopes", "old_answers", "old_sessions", "rate_sheets", "prepayments"),
+        "rate_approvals",
     }

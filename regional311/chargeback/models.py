@@ -553,12 +553,13 @@ class RateProposal(Base):
     """A change of prices on its way: seen as a whole first, then approved by a second person.
 
     `changes` is a list of `rate_changes.Change`: nothing of it holds before the state is approved.
+    A large one is `approving` from the approval until the worker has taken it over.
     """
 
     __tablename__ = "rate_proposals"
     __table_args__ = (
         CheckConstraint(
-            "state IN ('draft', 'proposed', 'approved', 'refused', 'withdrawn')",
+            "state IN ('draft', 'proposed', 'approving', 'approved', 'refused', 'withdrawn')",
             name="state_known",
         ),
         Index(None, "tenant_id", "state"),
@@ -577,6 +578,43 @@ class RateProposal(Base):
     decided_at: Mapped[datetime | None]
     reason: Mapped[str | None]
     """Why it was refused or withdrawn."""
+
+
+class RateApproval(Base):
+    """The approval of a large change of prices, which the worker takes over in one transaction.
+
+    It ends once: with the change approved, or with a `problem` and the change proposed as before.
+    """
+
+    __tablename__ = "rate_approvals"
+    __table_args__ = (
+        Index(
+            "uq_rate_approvals_open",
+            "tenant_id",
+            "proposal_id",
+            unique=True,
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+        Index(None, "tenant_id", "proposal_id", "id"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    proposal_id: Mapped[UUID]
+    approved_by: Mapped[UUID]
+    approved_at: Mapped[datetime]
+    changes: Mapped[int]
+    """How many there are."""
+    done: Mapped[int] = mapped_column(default=0)
+    """How many are taken over; they hold together, when all are."""
+    begun: Mapped[int] = mapped_column(default=0)
+    """How often a worker began."""
+    seen_at: Mapped[datetime | None]
+    """When a worker was last at it: one that died is replaced by another."""
+    ended_at: Mapped[datetime | None]
+    problem: Mapped[str | None]
+    """Why nothing was taken over."""
 
 
 class RateSheet(Base):

@@ -3,17 +3,18 @@
 A change says what a rate of some key will say, or that it is gone. Nothing is ever overwritten: the
 row that is known now is closed as *recorded* and a new one stands beside it, so that what was
 billed keeps the row that priced it. A price that changes on a day becomes two rates: the old one
-ends there, the new one has a key of its own, because a file names each price once.
+ends there, the new one has a key of its own, because a file names each price once. A change of very
+many rates is approved at once and taken over by the worker (`rate_approvals`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Row, Uuid, any_, cast, func, literal, select, update
@@ -21,7 +22,7 @@ from sqlalchemy.dialects.postgresql import JSONPATH, Range
 
 from regional311.audit.service import record
 from regional311.chargeback import rate_standing
-from regional311.chargeback.models import Rate, RateProposal
+from regional311.chargeback.models import Rate, RateApproval, RateProposal
 from regional311.chargeback.rate_cards import RateSaid, known_rates, plain
 from regional311.database.ids import new_id
 from regional311.database.rows import new_row, put, send
@@ -34,6 +35,10 @@ _DATED = re.compile(r"-\d{4}(-\d{2}(-\d{2})?)?$")
 _LONGEST_KEY = 60
 KEYS_TOLD = 50
 """Keys that the audit trail names; the proposal has them all."""
+MOST_AT_ONCE: Final = 500
+"""More changes than that are taken over by the worker: nobody waits for a page so long."""
+STEP: Final = 1_000
+"""Changes after which it is told how many are taken over."""
 
 
 class RatesOverlap(Conflict):
@@ -255,56 +260,105 @@ def send_for_approval(session: TenantSession, proposal_id: UUID, *, now: datetim
     _move(session, proposal_id, "proposed", now)
 
 
-def approve(session: TenantSession, proposal_id: UUID, *, now: datetime) -> None:
-    """Let proposed prices hold, as known from now on.
+def approve(session: TenantSession, proposal_id: UUID, *, now: datetime) -> bool:
+    """Approve proposed prices; say whether they hold at once, as known from now on.
+
+    More than `MOST_AT_ONCE` changes are taken over by the worker: they are approved in the name of
+    the bound person now, and hold together when it is done.
 
     :raises ProposerMayNotApprove: when nobody, or the person who proposed it, approves.
     :raises Conflict: when it is not waiting for approval.
     :raises RatesOverlap: or `Stale`, when it no longer fits what is known.
     """
     scope = scope_of(session)
-    proposal = locked_proposal(session, RateProposal, proposal_id, "approved")
+    proposal = locked_proposal(session, RateProposal, proposal_id, "approved", without=("changes",))
     if scope.person_id is None or scope.person_id == proposal.proposed_by:
         raise ProposerMayNotApprove(
             "Whoever proposed these prices cannot approve them; a second person must."
         )
-    changes = changes_of(proposal)
+    many = session.execute(
+        select(func.jsonb_array_length(RateProposal.changes)).where(
+            RateProposal.tenant_id == scope.tenant_id, RateProposal.id == proposal_id
+        )
+    ).scalar_one()
+    if many <= MOST_AT_ONCE:
+        take_over(session, proposal_id, now=now)
+        _move(session, proposal_id, "approved", now)
+        return True
+    put(
+        session,
+        RateApproval(
+            tenant_id=scope.tenant_id,
+            id=new_id(),
+            proposal_id=proposal_id,
+            approved_by=scope.person_id,
+            approved_at=now,
+            changes=many,
+        ),
+    )
+    move_proposal(session, RateProposal, proposal_id, "approving", now)
+    _told(session, now, "rate:approve", proposal_id, {"rates": many})
+    return False
+
+
+def take_over(
+    session: TenantSession,
+    proposal_id: UUID,
+    *,
+    now: datetime,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Let the prices of a locked proposal hold, as known from now on; its state is the caller's.
+
+    :raises RatesOverlap: or `Stale`, when it no longer fits what is known.
+    """
+    tenant_id = scope_of(session).tenant_id
+    changes = changes_of(
+        session.execute(
+            select(RateProposal.changes).where(
+                RateProposal.tenant_id == tenant_id, RateProposal.id == proposal_id
+            )
+        ).one()
+    )
     # one approval after another, so that the second sees what the first made
     session.execute(
         select(Tenant.revision)
-        .where(Tenant.tenant_id == scope.tenant_id, Tenant.id == scope.tenant_id)
-        .with_for_update()
+        .where(Tenant.tenant_id == tenant_id, Tenant.id == tenant_id)
+        .with_for_update(key_share=True)
     )
     _check_fits(session, proposal_id, changes)
     closed = [change.expected for change in changes if change.expected is not None]
     session.execute(
         update(Rate)
-        .where(Rate.tenant_id == scope.tenant_id, Rate.id == any_(literal(closed, ARRAY(Uuid))))
+        .where(Rate.tenant_id == tenant_id, Rate.id == any_(literal(closed, ARRAY(Uuid))))
         .values(recorded=func.tstzrange(func.lower(Rate.recorded), now, "[)"))
         .execution_options(synchronize_session=False)
     )
-    put(
-        session,
-        *(
-            new_row(
-                Rate,
-                tenant_id=scope.tenant_id,
-                id=new_id(),
-                recorded=Range(now, None, bounds="[)"),
-                **change.rate.values(),
-            )
-            for change in changes
-            if change.rate is not None
-        ),
-    )
-    send(session)
+    for first in range(0, len(changes), STEP):
+        some = changes[first : first + STEP]
+        put(
+            session,
+            *(
+                new_row(
+                    Rate,
+                    tenant_id=tenant_id,
+                    id=new_id(),
+                    recorded=Range(now, None, bounds="[)"),
+                    **change.rate.values(),
+                )
+                for change in some
+                if change.rate is not None
+            ),
+        )
+        send(session)
+        if progress is not None:
+            progress(first + len(some))
     session.execute(
         update(Tenant)
-        .where(Tenant.tenant_id == scope.tenant_id, Tenant.id == scope.tenant_id)
+        .where(Tenant.tenant_id == tenant_id, Tenant.id == tenant_id)
         .values(revision=Tenant.revision + 1)
         .execution_options(synchronize_session=False)
     )
-    _move(session, proposal_id, "approved", now)
 
 
 def refuse(session: TenantSession, proposal_id: UUID, *, reason: str, now: datetime) -> None:

@@ -42,6 +42,7 @@ ALWAYS: Final = frozenset(
         "line_open_late",
         "line_gone",
         "publishing_refused",
+        "rates_not_taken_over",
         "payment_overdue",
         "dispute_unanswered",
     }

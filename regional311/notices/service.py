@@ -234,6 +234,13 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
             "whether it goes on: draft its next version under Agreements, or let it end.\n"
         ),
     ),
+    "rates_not_taken_over": (
+        "Rates that you approved do not hold",
+        (
+            "You approved a change of {count} rates. Nothing of it holds: {problem}\n\n"
+            "The change waits for approval again: Rates, Proposed changes.\n"
+        ),
+    ),
     "pool_changed": (
         "{partner} changed the shared cost {pool}",
         (

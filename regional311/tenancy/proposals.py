@@ -5,7 +5,7 @@ A table of such changes has the columns state, decided_by, decided_at and reason
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -37,16 +37,23 @@ class SecondPersonNeeded(Forbidden):
 
 
 def locked_proposal(
-    session: TenantSession, model: type[Any], proposal_id: UUID, wanted: str
+    session: TenantSession,
+    model: type[Any],
+    proposal_id: UUID,
+    wanted: str,
+    *,
+    without: Collection[str] = (),
 ) -> Any:
     """Give the bound partner's proposal, locked, which is to go to the state `wanted`.
+
+    Columns that are large and not needed are left out: `without`.
 
     :raises NotFound: when there is none.
     :raises Conflict: when it is in a state from which it cannot.
     """
     table = model.__table__
     row = session.execute(
-        select(table)
+        select(*(each for each in table.c if each.name not in without))
         .where(table.c.tenant_id == scope_of(session).tenant_id, table.c.id == proposal_id)
         .with_for_update()
     ).one_or_none()

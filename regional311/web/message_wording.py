@@ -37,6 +37,7 @@ EVENTS = {
     "line_open_late": _("Nobody was put through to a line that is open"),
     "rules_stopped": _("Rules that decide do not work any more"),
     "agreement_expiring": _("An agreement ends soon"),
+    "rates_not_taken_over": _("Rates that were approved do not hold"),
     "pool_changed": _("A shared cost was changed"),
     "reviews_due": _("Entries are due to be looked at"),
     "suggestions_new": _("Somebody suggests corrections"),

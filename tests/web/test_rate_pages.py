@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -12,7 +12,7 @@ from openpyxl import load_workbook
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import Range
 
-from regional311.chargeback import rate_uploads
+from regional311.chargeback import rate_approvals, rate_changes, rate_uploads
 from regional311.chargeback.models import Rate
 from regional311.chargeback.rate_cards import RateSaid
 from regional311.chargeback.rate_changes import Change, propose
@@ -341,6 +341,31 @@ def test_a_spreadsheet_goes_out_is_edited_and_comes_in_again(
     listed = finance.get(f"/{CITY}/rates/sheet")
     assert listed.text.count("rates.xlsx") >= 4
     assert approver.get(broken.request.path, status="*").status_int == 403
+
+
+def test_a_large_change_is_taken_over_in_the_background(
+    finance, approver, rate, web_engine, people, worker, clock, monkeypatch
+):
+    monkeypatch.setattr(rate_changes, "MOST_AT_ONCE", 0)
+    book = load_workbook(io.BytesIO(finance.get(f"/{CITY}/rates/export").body))
+    row = next(row for row in book["Rates"].iter_rows(min_row=2) if row[0].value == rate)
+    row[COLUMNS.index("amount")].value = 6.25
+    sent = upload(finance, saved(book)).follow()
+    worker()
+    page = finance.get(sent.request.path).click("See what changes")
+    press(page, "send")
+    approved = press(approver.get(page.request.path), "approve")
+    assert "taken over in the background" in approved
+    assert "0 of 1 rates" in approved
+    assert 'hx-trigger="every 2s"' in approved
+    assert "/approve" not in approved
+    clock.now += timedelta(seconds=1)
+    rate_approvals.work(web_engine, people.tenants[CITY], lambda: clock.now)
+    done = approver.get(page.request.path)
+    assert "every 2s" not in done
+    assert approver.get(f"{page.request.path}?format=json").json["state"] == "approved"
+    known = rates_of(web_engine, people.tenants[CITY], rate)
+    assert [each.amount for each in known if each.recorded.upper is None] == [Decimal("6.25")]
 
 
 def test_a_sheet_sent_twice_is_read_once(finance, worker):

@@ -11,8 +11,8 @@ from uuid import UUID
 from pyramid.httpexceptions import HTTPBadRequest, HTTPSeeOther
 from pyramid.view import view_config
 
+from regional311.chargeback import rate_approvals, rate_standing
 from regional311.chargeback import rate_changes as service
-from regional311.chargeback import rate_standing
 from regional311.chargeback.charge_models import MODELS as MODEL_KEYS
 from regional311.chargeback.rate_cards import (
     ACTIVITIES,
@@ -74,6 +74,7 @@ KEYS_SHOWN = 3
 STATES = {
     "draft": _("Draft"),
     "proposed": _("Waits for approval"),
+    "approving": _("Approved, being taken over"),
     "approved": _("Approved"),
     "refused": _("Refused"),
     "withdrawn": _("Withdrawn"),
@@ -81,6 +82,7 @@ STATES = {
 STATE_KINDS = {
     "draft": "draft",
     "proposed": "waiting",
+    "approving": "waiting",
     "approved": "done",
     "refused": "refused",
     "withdrawn": "neutral",
@@ -484,8 +486,15 @@ def proposal(context: RateProposalRecord, request: Any) -> Any:
     row = context.record
     if wanted(request) == "json":
         changes = rate_standing.changes_page(request.dbsession, row.id, after=0, limit=None)
+        taken = rate_approvals.latest_approval(request.dbsession, row.id)
         return json_response(
-            {"id": row.id, "state": row.state, "changes": [said for _place, said in changes]}
+            {
+                "id": row.id,
+                "state": row.state,
+                "taken_over": None if taken is None else taken.done,
+                "problem": None if taken is None else taken.problem,
+                "changes": [said for _place, said in changes],
+            }
         )
     return _proposal_page(context, request)
 
@@ -531,6 +540,7 @@ def _proposal_page(
     overtaken = is_open and fit.overtaken is not None
     standing = rate_standing.standing_with(session, row.id) if is_open else None
     approves = row.state == "proposed" and may(request, P.RATE_APPROVE)
+    taken = rate_approvals.latest_approval(session, row.id)
     return page(
         request,
         proposal=row,
@@ -565,6 +575,10 @@ def _proposal_page(
         may_approve=approves and not mine and not overtaken,
         own=approves and mine,
         refusal=refusal or (_refusal(request, url) if approves else None),
+        moving=row.state == "approving",
+        taken=taken,
+        problem=None if taken is None or row.state != "proposed" else taken.problem,
+        words=words,
     )
 
 
@@ -636,8 +650,13 @@ def withdraw(context: RateProposalRecord, request: Any) -> Any:
 )
 def approve(context: RateProposalRecord, request: Any) -> Any:
     """Let the prices hold."""
-    service.approve(request.dbsession, context.record.id, now=request.now)
-    request.flash("success", _("The prices were approved."))
+    holds = service.approve(request.dbsession, context.record.id, now=request.now)
+    request.flash(
+        "success",
+        _("The prices were approved.")
+        if holds
+        else _("Approved. The prices are taken over in the background, all of them together."),
+    )
     return HTTPSeeOther(location=_url(request, "proposals", str(context.record.id)))
 
 
