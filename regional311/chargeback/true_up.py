@@ -94,6 +94,21 @@ GROUP BY t.subject, t.key, p.payer_id, p.payer_kind, p.payer_key
 HAVING sum(d.cents) <> 0
 """)
 
+# What each payer of a year brought into it when it was settled last.
+_OPENED = text("""
+WITH latest AS (
+    SELECT DISTINCT ON (subject, key) * FROM true_ups
+    WHERE tenant_id = :tenant AND fiscal_year = :year ORDER BY subject, key, number DESC
+)
+SELECT t.subject, t.key, t.treatment, p.payer_id, p.payer_kind, p.payer_key, p.opening_cents
+FROM latest t LEFT JOIN true_up_shares p ON p.tenant_id = t.tenant_id AND p.true_up_id = t.id
+""")
+
+_AFTER = text("""
+SELECT DISTINCT fiscal_year FROM true_ups WHERE tenant_id = :tenant AND fiscal_year > :year
+ORDER BY fiscal_year
+""")
+
 # What each payer was billed for a year under each agreement, whatever it was for.
 _SO_FAR = text("""
 SELECT agreement_key, payer_id, payer_kind, payer_key, kind, source_key,
@@ -306,6 +321,35 @@ def openings_of(session: TenantSession, period: Period, year: int) -> Sequence[R
     ).all()
 
 
+def unsettled_again(session: TenantSession, year: int) -> dict[tuple[str, str], str]:
+    """The pools and services of a year that were settled on another opening than they have now.
+
+    Maps ("pool" or "card", key) to how they were settled. An earlier year was settled again, or a
+    statement that settled it was made void, since. Two statements.
+    """
+    then: defaultdict[tuple[str, str], dict[Payer, int]] = defaultdict(dict)
+    now: defaultdict[tuple[str, str], dict[Payer, int]] = defaultdict(dict)
+    how: dict[tuple[str, str], str] = {}
+    rows = session.execute(_OPENED, {"tenant": scope_of(session).tenant_id, "year": year})
+    for row in rows:
+        how[row.subject, row.key] = row.treatment
+        if row.opening_cents:
+            payer = Payer(row.payer_id, row.payer_kind, row.payer_key)
+            then[row.subject, row.key][payer] = row.opening_cents
+    if not how:
+        return {}
+    for row in openings_of(session, year_of(session, year), year):
+        payer = Payer(row.payer_id, row.payer_kind, row.payer_key)
+        now[row.subject, row.key][payer] = row.cents
+    return {about: said for about, said in how.items() if then[about] != now[about]}
+
+
+def settled_after(session: TenantSession, year: int) -> list[int]:
+    """The later fiscal years that were settled in part at least, the earliest first."""
+    rows = session.execute(_AFTER, {"tenant": scope_of(session).tenant_id, "year": year})
+    return [row.fiscal_year for row in rows]
+
+
 def sharing(session: TenantSession, period: Period) -> dict[tuple[str, Payer], str]:
     """By which agreement a payer shares a pool in a fiscal year; a payer without a key stands for
     all of its kind.
@@ -451,6 +495,10 @@ class YearRow:
     treatment: str | None
     """How its last true-up was settled; None when it has none."""
     settled_at: datetime | None
+    again_for: int | None = None
+    """The earlier year whose settling again made this one be settled again."""
+    stale: bool = False
+    """Whether it was settled on another opening than it has now."""
 
     @property
     def closing_cents(self) -> int | None:
@@ -468,7 +516,9 @@ class YearRow:
 
 
 _LATEST = text("""
-SELECT DISTINCT ON (subject, key) subject, key, treatment, run_at FROM true_ups
+SELECT DISTINCT ON (subject, key) subject, key, treatment, run_at,
+    (basis->>'again_for')::int AS again_for
+FROM true_ups
 WHERE tenant_id = :tenant AND fiscal_year = :year ORDER BY subject, key, number DESC
 """)
 
@@ -526,6 +576,7 @@ def year_rows(session: TenantSession, year: int) -> list[YearRow]:
     for cost in costs:
         cash = cost.allowable_cents - cost.non_cash_cents
         found[CARD, cost.card_key] = (cost.card_key, cost.allowable_cents, True, cash)
+    stale = unsettled_again(session, year)
     rows = []
     for subject, key in sorted(found.keys() | billed.keys() | openings.keys(), reverse=True):
         name, owed, actual, cash = found.get((subject, key), (key, None, False, 0))
@@ -542,6 +593,8 @@ def year_rows(session: TenantSession, year: int) -> list[YearRow]:
                 cash,
                 None if settled is None else settled.treatment,
                 None if settled is None else settled.run_at,
+                None if settled is None else settled.again_for,
+                (subject, key) in stale,
             )
         )
     return rows

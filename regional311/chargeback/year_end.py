@@ -3,14 +3,15 @@
 A true-up may be made again, for example after a late correction: what was billed by an earlier one
 counts as billed, so that only what changed since is due. What an earlier one carried forward is
 replaced in the month that it was carried to: where it stood on a bill already, rating that bill's
-period again bills the difference, and no later bill has it a second time.
+period again bills the difference, and no later bill has it a second time. A later year that was
+settled on what this one left to it before is settled again in the same way.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -42,9 +43,11 @@ from regional311.chargeback.true_up import (
     line_of,
     openings_of,
     payer_of,
+    settled_after,
     sharing,
     so_far_in,
     terms_in,
+    unsettled_again,
     year_period,
 )
 from regional311.chargeback.waterfall import YearSoFar, year_end_lines
@@ -85,6 +88,8 @@ class YearResult:
 
     true_ups: tuple[Settled, ...]
     statements: tuple[UUID, ...]
+    again: Mapping[int, YearResult] = field(default_factory=dict)
+    """What later years came to that were settled again with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +158,27 @@ def settle_year(
     :raises NobodyWasBilled: when nobody is there to bear a cost.
 
     What falls to somebody whom no agreement makes pay stays with the provider, as its own part.
+    Later years that rest on another opening now are settled again as they were before: their open
+    statements are replaced, and of what was issued the difference is drafted.
     """
     lock_series(session)
+    made = _settle(session, year, choices, now=now)
+    again = {}
+    for later in settled_after(session, year):
+        stale = unsettled_again(session, later)
+        if stale:
+            again[later] = _settle(session, later, stale, now=now, again_for=year)
+    return replace(made, again=again)
+
+
+def _settle(
+    session: TenantSession,
+    year: int,
+    choices: Mapping[tuple[str, str], str],
+    *,
+    now: datetime,
+    again_for: int | None = None,
+) -> YearResult:
     tenant_id = scope_of(session).tenant_id
     me = session.execute(ME, {"tenant": tenant_id}).one()
     period = year_period(year, me.fiscal_year_starts_in)
@@ -191,7 +215,7 @@ def settle_year(
             own=actual.own,
         )
         how = {payer: ends.get(under[payer], treatment) for payer in parts}
-        if how and treatment not in how.values():
+        if how and again_for is None and treatment not in how.values():
             raise AgreedOtherwise(
                 f"{actual.about.name}: the agreements with its payers say "
                 f"{', '.join(sorted(set(how.values())))}, not {treatment}.",
@@ -233,6 +257,8 @@ def settle_year(
         number = numbers.get((about.subject, about.key), 0) + 1
         roll = roll_of(parts)
         true_up = _row(tenant_id, actual, roll, year, number, treatment, now)
+        if again_for is not None:
+            true_up.basis |= {"again_for": again_for}
         true_up.run_by = scope_of(session).person_id
         put(
             session,
@@ -262,6 +288,7 @@ def settle_year(
                 "fiscal_year": year,
                 "treatment": treatment,
                 "closing_cents": roll.closing_cents,
+                "again_for": again_for,
             },
         )
         true_ups.append(Settled(true_up.id, about.subject, about.key, roll, treatment))

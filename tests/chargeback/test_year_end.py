@@ -447,3 +447,80 @@ def test_a_service_that_billed_nothing_has_nobody_to_bear_its_cost(region):
     cost(region, 100)
     with pytest.raises(NobodyWasBilled):
         settle(region, {CARD: "settle"})
+
+
+NEXT = datetime(2028, 7, 10, 17, tzinfo=UTC)
+
+
+@pytest.fixture
+def two_years(october):
+    """5,000.00 too much in 2026-27, kept; in 2027-28 nothing was billed and 20,000.00 are owed."""
+    october.pool("city", "i-and-r", 60_000_000, {"city": 50, "county": 50}, fiscal_year=2028)
+    actual(october, 4_000_000)
+    settle(october, {POOL: "keep"})
+    actual(october, 4_000_000, year=2028)
+    return october
+
+
+def due(region, year):
+    with region.of("city") as session:
+        return [share.due_cents for share in true_up.share_rows(session, year, *POOL)]
+
+
+@pytest.mark.parametrize("issued", [False, True])
+def test_settling_an_older_year_again_settles_the_next_again_and_bills_nothing_twice(
+    two_years, issued
+):
+    """The next year gave the 5,000.00 back; settled in the older year instead, it takes them."""
+    (first,) = settle(two_years, {POOL: "settle"}, 2028, NEXT).statements
+    assert due(two_years, 2028) == [1_500_000]
+    if issued:
+        through(two_years, "city", [first])
+    done = settle(two_years, {POOL: "settle"}, 2027, NEXT)
+    assert list(done.again) == [2028]
+    assert states(two_years, [first]) == ["issued" if issued else "void"]
+    through(two_years, "city", [*done.statements, *done.again[2028].statements])
+    amounts = sorted(line[1] for line in received(two_years, "true_up"))
+    assert amounts == sorted([1_500_000, 500_000, -500_000] if issued else [2_000_000, -500_000])
+    assert sum(amounts) == 1_500_000, "40,000.00 are owed, 25,000.00 was billed before"
+    with two_years.of("city") as session:
+        assert true_up.unsettled_again(session, 2028) == {}
+        (row,) = (each for each in true_up.year_rows(session, 2028) if each.key == "i-and-r")
+        assert (row.closing_cents, row.again_for, row.stale) == (0, 2027, False)
+    checks = check_region(two_years.engine, two_years.tenants)
+    assert [(c.name, p.message) for c in checks for p in c.problems] == []
+
+
+def test_a_later_year_that_does_not_rest_on_what_changed_stays_as_it_is(two_years):
+    (first,) = settle(two_years, {POOL: "settle"}, 2028, NEXT).statements
+    done = settle(two_years, {POOL: "keep"}, 2027, NEXT)
+    assert done.again == {}
+    assert states(two_years, [first]) == ["draft"]
+
+
+def test_three_years_in_a_row_are_settled_again_one_after_the_other(two_years):
+    two_years.pool("city", "i-and-r", 60_000_000, {"city": 50, "county": 50}, fiscal_year=2029)
+    actual(two_years, 4_000_000, year=2029)
+    later = datetime(2029, 7, 10, 17, tzinfo=UTC)
+    settle(two_years, {POOL: "keep"}, 2028, NEXT)
+    settle(two_years, {POOL: "settle"}, 2029, later)
+    actual(two_years, 4_200_000)
+    done = settle(two_years, {POOL: "keep"}, 2027, later)
+    assert list(done.again) == [2028, 2029]
+    assert [due(two_years, year) for year in (2027, 2028, 2029)] == [
+        [-400_000],
+        [1_600_000],
+        [3_600_000],
+    ]
+
+
+def test_a_void_made_by_hand_leaves_the_next_year_named_as_out_of_date(two_years):
+    (older,) = settle(two_years, {POOL: "settle"}).statements
+    settle(two_years, {POOL: "settle"}, 2028, NEXT)
+    with two_years.of("city", two_years.preparer) as session:
+        billing.void(session, older, reason="Not agreed", now=NEXT)
+    with two_years.of("city") as session:
+        assert true_up.unsettled_again(session, 2028) == {POOL: "settle"}
+        assert [row.key for row in true_up.year_rows(session, 2028) if row.stale] == ["i-and-r"]
+    settle(two_years, {POOL: "settle"}, 2028, NEXT)
+    assert due(two_years, 2028) == [1_500_000]

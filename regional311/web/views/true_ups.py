@@ -45,6 +45,7 @@ COLUMNS = (
     "closing_cents",
     "actual",
     "treatment",
+    "stale",
 )
 
 
@@ -276,7 +277,12 @@ def settle(context: FiscalYearRecord, request: Any) -> Any:
 
         def do() -> dict[str, Any]:
             made = year_end.settle_year(request.dbsession, context.record, choices, now=request.now)
-            return {"true_ups": len(made.true_ups), "statements": len(made.statements)}
+            return {
+                "true_ups": len(made.true_ups),
+                "statements": len(made.statements)
+                + sum(len(each.statements) for each in made.again.values()),
+                "again": [str(later) for later in made.again],
+            }
 
         answer = once(request.dbsession, form_key(request), ["true-up", context.record, values], do)
         request.flash(
@@ -286,6 +292,14 @@ def settle(context: FiscalYearRecord, request: Any) -> Any:
                 mapping={"count": answer["true_ups"], "statements": answer["statements"]},
             ),
         )
+        if answer["again"]:
+            request.flash(
+                "info",
+                _(
+                    "Settled again with it, because they rest on it: fiscal year ${years}.",
+                    mapping={"years": ", ".join(answer["again"])},
+                ),
+            )
         return HTTPSeeOther(location=f"/{request.tenant.slug}/true-ups/{context.record}")
 
     return handle_form_submission(
