@@ -3,7 +3,9 @@
 A payer's finance people hear a week before a statement is due, on the day, and every thirty days
 that it is overdue, about what is open and not disputed; a body outside hears it from the issuer, at
 its address. Who may decide disputes hears on the day after the last day to answer, and every
-fourteen days from then on. A worker that was away tells the latest step only.
+fourteen days from then on. A worker that was away tells the latest step only. Of a statement that
+nobody was reminded of before, a step that is long past is not told: the next one is, on its day, so
+that a first round is no burst of letters about old bills.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from regional311.chargeback import outside
@@ -30,6 +32,8 @@ from regional311.settlement.relations import parties, today_of
 BEFORE_DAYS: Final = 7
 AGAIN_DAYS: Final = 30
 ESCALATED_DAYS: Final = 14
+FRESH_DAYS: Final = 7
+"""So long a first reminder may come after the day of its step."""
 MOST_STEPS: Final = 12
 """After so many no more are told: then it is a matter for people."""
 LISTED: Final = 10_000
@@ -49,6 +53,18 @@ def payment_step(due_on: date, today: date) -> str | None:
         return "before"
     times = min(days // AGAIN_DAYS, MOST_STEPS)
     return f"overdue-{times * AGAIN_DAYS}" if times else "due"
+
+
+def is_past(due_on: date, today: date) -> bool:
+    """Whether the step that has come is too long past to be the first that is told.
+
+    >>> due = date(2026, 11, 30)
+    >>> [is_past(due, due + timedelta(days=day)) for day in (-7, -1, 0, 6, 7, 29, 30, 37)]
+    [False, False, False, False, True, True, False, True]
+    """
+    days = (today - due_on).days
+    last = min(max(days // AGAIN_DAYS, 0), MOST_STEPS) * AGAIN_DAYS
+    return days - last >= FRESH_DAYS
 
 
 def escalation_step(answer_by: date, today: date) -> str | None:
@@ -80,10 +96,7 @@ def remind(session: TenantSession, *, now: datetime) -> int:
 def _remind_of_payments(session: TenantSession, today: date, now: datetime) -> int:
     told = 0
     people: list[str] | None = None
-    for row in queries.documents(session, today, side="received"):
-        step = payment_step(row.due_on, today)
-        if step is None or row.open.undisputed_cents <= 0:
-            continue
+    for row, step in _due(session, "received", today).values():
         if people is None:
             people = [each.email for each in who_may(session, Permissions.SETTLEMENT_EDIT)]
         if not _first(session, row.id, step, len(people), now):
@@ -98,6 +111,30 @@ def _remind_of_payments(session: TenantSession, today: date, now: datetime) -> i
         }
         told += _tell(session, people, event, row.id, values, now)
     return told
+
+
+def _due(
+    session: TenantSession, side: str, today: date, *, payer_kind: str = "partner"
+) -> dict[UUID, tuple[queries.OpenRow, str]]:
+    """What is open, not disputed, and has a step to tell of, by its id."""
+    found = {
+        row.id: (row, step)
+        for row in queries.documents(session, today, side=side)
+        if row.payer_kind == payer_kind
+        and row.open.undisputed_cents > 0
+        and (step := payment_step(row.due_on, today)) is not None
+    }
+    past = {each for each, (row, _) in found.items() if is_past(row.due_on, today)}
+    if past:
+        past -= set(
+            session.scalars(
+                select(PaymentReminder.subject_id).where(
+                    PaymentReminder.tenant_id == scope_of(session).tenant_id,
+                    PaymentReminder.subject_id.in_(past),
+                )
+            )
+        )
+    return {each: said for each, said in found.items() if each not in past}
 
 
 _OUTSIDE = text("""
@@ -117,13 +154,7 @@ def _remind_outside(session: TenantSession, today: date, now: datetime) -> int:
     What has no address is no step told: it comes when there is one. The latest agreement says where
     they are reached, otherwise the statement.
     """
-    due = {
-        row.id: (row, step)
-        for row in queries.documents(session, today, side="issued")
-        if row.payer_kind == "outside"
-        and row.open.undisputed_cents > 0
-        and (step := payment_step(row.due_on, today)) is not None
-    }
+    due = _due(session, "issued", today, payer_kind="outside")
     if not due:
         return 0
     reached = session.execute(

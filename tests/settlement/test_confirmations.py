@@ -215,6 +215,23 @@ def test_a_body_outside_without_an_address_is_reminded_once_there_is_one(region,
     assert (row.event, row.recipient) == ("outside_due", "new@port.example")
 
 
+def test_old_bills_are_reminded_of_at_their_own_next_step_and_not_in_one_burst(region, bills):
+    """At a first round three bills are 44 days overdue: they are told of when they are 60."""
+    outside(region, email="bills@port.example")
+    bills.member("county", "Cora", "finance")
+    old = [bills.bill("city", "city", [6000], outside="port") for _ in range(2)]
+    bills.bill("city", "county", [5000])
+    due = date(2026, 12, 2)
+    assert reminded(region, "city", due + timedelta(days=44)) == 0
+    assert reminded(region, "county", due + timedelta(days=44)) == 0
+    assert reminded(region, "city", due + timedelta(days=59)) == 0
+    assert reminded(region, "city", due + timedelta(days=61)) == len(old)
+    assert reminded(region, "county", due + timedelta(days=66)) == 1
+    assert {row.event for row in mail(region, "city")} == {"outside_overdue"}
+    # who was reminded before hears of the latest step, however late the worker comes
+    assert reminded(region, "city", due + timedelta(days=115)) == len(old)
+
+
 def test_a_dispute_that_nobody_answers_is_escalated(region, bills):
     sam = bills.member("city", "Sam", "finance")
     bills.member("city", "Ada", "approver")
