@@ -8,6 +8,7 @@ a consent of its own goes on: the person was asked again, and agreed for longer.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
@@ -26,6 +27,7 @@ from regional311.intake.models import Inquirer, ServiceRequest
 from regional311.intake.service import NO_FOLLOWERS, Followers, erase_attachments
 from regional311.referral import lifecycle
 from regional311.referral.follow_ups import stop_for_contact
+from regional311.referral.held import hold
 from regional311.referral.models import Consent, Referral
 from regional311.referral.onward import passed_on
 from regional311.referral.questions import erase_messages
@@ -68,6 +70,7 @@ def revoke_consent(
     of it, either. Gives the number of referrals, requests and hand-overs that rested on it; taken
     back before, nothing happens. Raises :class:`NotFound`.
     """
+    _hold_what_rests(session, [consent_id])
     consent = _consent(session, consent_id)
     if consent is None or contact_id not in (None, consent.contact_id):
         raise NotFound("There is no such consent.")
@@ -124,6 +127,7 @@ def expire_consents(
         ).scalars()
     )
     ended = 0
+    _hold_what_rests(session, due)
     for consent_id in due:
         # what somebody changes at the same moment ends in the next round
         with suppress(DomainError), session.begin_nested():
@@ -138,18 +142,21 @@ def expire_consents(
 
 def _expire_outside(session: TenantSession, *, now: datetime, followers: Followers) -> int:
     """End what rests on consents that a partner's own system keeps, and whose time is up."""
-    due = session.execute(
-        select(Referral.id)
-        .where(
-            Referral.tenant_id == scope_of(session).tenant_id,
-            *OUTSIDE,
-            Referral.use_until <= now,
-        )
-        .order_by(Referral.use_until, Referral.id)
-        .limit(BATCH)
-    ).scalars()
+    due = list(
+        session.execute(
+            select(Referral.id)
+            .where(
+                Referral.tenant_id == scope_of(session).tenant_id,
+                *OUTSIDE,
+                Referral.use_until <= now,
+            )
+            .order_by(Referral.use_until, Referral.id)
+            .limit(BATCH)
+        ).scalars()
+    )
     ended = 0
-    for referral_id in due.all():
+    hold(session, *due, onward=True)
+    for referral_id in due:
         with suppress(DomainError), session.begin_nested():
             end_outside(session, referral_id, EXPIRED, now=now, followers=followers)
             ended += 1
@@ -168,6 +175,7 @@ def end_outside(
 
     `why` is `REVOKED` or `EXPIRED`. What the bound partner keeps of it is a copy, and goes, too.
     """
+    hold(session, referral_id, onward=True)
     row = session.execute(
         select(
             Referral.id,
@@ -175,13 +183,11 @@ def end_outside(
             Referral.state,
             Referral.counterparty_id,
             Referral.consent_ended_at,
-        )
-        .where(
+        ).where(
             Referral.tenant_id == scope_of(session).tenant_id,
             Referral.id == referral_id,
             Referral.side == lifecycle.SENDER,
         )
-        .with_for_update()
     ).one()
     _end_sent(session, row, why, now=now, followers=followers)
     _forget(session, referral_id, now)
@@ -226,6 +232,23 @@ def stop_seen(session: TenantSession, *, now: datetime, referral_id: UUID) -> No
         _record(session, "consent:seen", referral_id, now)
 
 
+def _hold_what_rests(session: TenantSession, consent_ids: Sequence[UUID]) -> None:
+    """Hold the referrals that rest on consents, and all that came of them, before the consents."""
+    rest = session.execute(
+        select(Referral.id)
+        .join(
+            Consent,
+            and_(
+                Consent.tenant_id == Referral.tenant_id,
+                Consent.id == Referral.consent_id,
+                Consent.contact_id.is_not_distinct_from(Referral.contact_id),
+            ),
+        )
+        .where(Referral.tenant_id == scope_of(session).tenant_id, Consent.id.in_(consent_ids))
+    ).scalars()
+    hold(session, *rest, onward=True)
+
+
 def _consent(session: TenantSession, consent_id: UUID) -> Consent | None:
     return session.execute(
         select(Consent)
@@ -264,7 +287,6 @@ def _end(
             Referral.consent_id == consent_id,
         )
         .order_by(Referral.id)
-        .with_for_update()
     ).all()
     for row in referrals:
         _end_sent(session, row, why, now=now, followers=followers)

@@ -46,6 +46,7 @@ from regional311.intake.models import Contact, Inquirer
 from regional311.intake.service import NO_FOLLOWERS, Followers
 from regional311.referral import consents, lifecycle, papers, questions, service
 from regional311.referral.acceptance import DECLINE_REASON
+from regional311.referral.held import hold
 from regional311.referral.models import Referral, ReferralMessage
 from regional311.referral.prohibition import (
     CONTACT_PROHIBITED,
@@ -217,10 +218,11 @@ def _own_id(identifier: Identifier) -> UUID | None:
 
 
 def _state(session: TenantSession, referral_id: UUID) -> str | None:
+    hold(session, referral_id, onward=True)
     return session.execute(
-        select(Referral.state)
-        .where(Referral.tenant_id == scope_of(session).tenant_id, Referral.id == referral_id)
-        .with_for_update()
+        select(Referral.state).where(
+            Referral.tenant_id == scope_of(session).tenant_id, Referral.id == referral_id
+        )
     ).scalar_one_or_none()
 
 

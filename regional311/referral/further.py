@@ -26,6 +26,7 @@ from regional311.referral import lifecycle
 from regional311.referral.conditions import Facts
 from regional311.referral.decision import Decision, Offered, judged, offered
 from regional311.referral.filing import Asker, Filed, Intake, Place, Planner, known_of, sharing_of
+from regional311.referral.held import hold
 from regional311.referral.models import FollowUp, PersonLink, Referral
 from regional311.referral.rules import DECLINE, REFER, WARM_TRANSFER
 from regional311.referral.sending import AnswerLink
@@ -153,6 +154,8 @@ def refer_again(
     """
     scope = scope_of(session)
     slug = published.slugs[scope.tenant_id]
+    # its receiver cannot take its refusal back meanwhile
+    _hold_replaced(session, need_id, replaces)
     kept = _read(session, contact_id, need_id)
     old = _replaced(session, need_id, replaces)
     asked = _service(published, slug, service, now)
@@ -295,19 +298,29 @@ def _read(session: TenantSession, contact_id: UUID, need_id: UUID) -> _Kept:
     return _Kept(row)
 
 
+def _hold_replaced(session: TenantSession, need_id: UUID, number: str) -> None:
+    """Hold the referral that another takes the place of, before the contact and the need."""
+    if number:
+        found = session.execute(
+            select(Referral.id).where(
+                Referral.tenant_id == scope_of(session).tenant_id,
+                Referral.public_id == number,
+                Referral.need_id == need_id,
+            )
+        ).scalars()
+        hold(session, *found)
+
+
 def _replaced(session: TenantSession, need_id: UUID, number: str) -> Any:
     if not number:
         return None
     row = session.execute(
-        select(Referral.id, Referral.public_id, Referral.counterparty_id, Referral.state)
-        .where(
+        select(Referral.id, Referral.public_id, Referral.counterparty_id, Referral.state).where(
             Referral.tenant_id == scope_of(session).tenant_id,
             Referral.public_id == number,
             Referral.need_id == need_id,
             Referral.side == lifecycle.SENDER,
         )
-        # its receiver cannot take its refusal back meanwhile
-        .with_for_update()
     ).one_or_none()
     if row is None:
         raise NotFound("There is no such referral of this need.")

@@ -2,8 +2,7 @@
 
 Each partner has a referral of its own, so that nobody sees whom else was asked. The sender's row of
 the offer is what those who accept at the same moment wait for; it is always locked before any
-referral, so that two of them never wait for each other. Of a referral the receiver's row is locked
-before the sender's, whoever acts.
+referral, so that two of them never wait for each other (`held.py` says the whole order).
 """
 
 from __future__ import annotations

@@ -19,10 +19,10 @@ from regional311.referral.models import Referral
 
 
 def passed_on(session: TenantSession, referral_id: UUID) -> Sequence[Any]:
-    """Give what the bound partner referred onward of one that it received, locked: one statement.
+    """Give what the bound partner referred onward of one that it received: one statement.
 
     Rows of id, public_id, counterparty_id, state, version, consent_id and consent_ended_at. Whoever
-    sends one on at the same moment holds the row that they received: lock that one before.
+    changes them has held the chain before (:func:`regional311.referral.held.hold`).
     """
     return session.execute(
         select(
@@ -40,7 +40,6 @@ def passed_on(session: TenantSession, referral_id: UUID) -> Sequence[Any]:
             Referral.part_of_id == referral_id,
         )
         .order_by(Referral.id)
-        .with_for_update()
     ).all()
 
 

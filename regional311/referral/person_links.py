@@ -33,6 +33,7 @@ from regional311.identity.passwords import hash_password, password_matches
 from regional311.intake.models import Contact
 from regional311.intake.service import NO_FOLLOWERS, Followers
 from regional311.referral import lifecycle
+from regional311.referral.held import hold
 from regional311.referral.models import PersonLink, Referral
 from regional311.referral.service import move
 
@@ -84,6 +85,12 @@ def link_rows(tenant_id: UUID, contact_id: UUID, code: str, *, now: datetime) ->
 def give_code(session: TenantSession, *, now: datetime, contact_id: UUID) -> str:
     """Give a contact's person a new code; the codes that they had before end."""
     tenant_id = scope_of(session).tenant_id
+    sent = session.execute(
+        select(Referral.id).where(
+            Referral.tenant_id == tenant_id, Referral.contact_id == contact_id
+        )
+    ).scalars()
+    hold(session, *sent)
     end_codes(session, now=now, contact_id=contact_id)
     code = public_id(PREFIX)
     put(session, *link_rows(tenant_id, contact_id, code, now=now))

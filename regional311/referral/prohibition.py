@@ -40,6 +40,7 @@ from regional311.locale.sentences import in_language
 from regional311.notices.service import outbox_row, withdraw
 from regional311.referral import lifecycle
 from regional311.referral.follow_ups import stop_for_contact
+from regional311.referral.held import hold
 from regional311.referral.identities import same_person
 from regional311.referral.models import Referral
 from regional311.referral.onward import holders, passed_on
@@ -111,6 +112,7 @@ def forbid(
             Referral.side == lifecycle.SENDER,
         )
     ).scalar_one()
+    hold(session, referral_id, onward=True)
     _along(session, referral_id, receiver_id, _word(session, forbidden, now, url))
 
 
@@ -136,6 +138,7 @@ def _never(session: TenantSession, inquirer_id: UUID, word: _Word) -> None:
     tenant_id, now = scope_of(session).tenant_id, word.now
     known, found = same_person(session, [inquirer_id])
     contacts = sorted(found)
+    hold(session, *[row.id for row in _referrals_of(session, contacts)], onward=True)
     for each in sorted(known):
         _forbid(session, each)
     session.execute(
@@ -152,6 +155,8 @@ def _never(session: TenantSession, inquirer_id: UUID, word: _Word) -> None:
         later_rings.drop_all(session, contact_id, now=now)
     requests = _requests_of(session, contacts)
     referrals = _referrals_of(session, contacts)
+    # one that was sent while the contact was waited for is held now
+    hold(session, *[row.id for row in referrals], onward=True)
     for row in referrals:
         _along(session, row.id, row.counterparty_id, word)
     for request_id in requests:

@@ -25,6 +25,7 @@ from regional311.database.session import TenantSession, acting_for, mark_changed
 from regional311.errors import Conflict, InvalidInput
 from regional311.exchange.service import ERASED, tell
 from regional311.referral import lifecycle
+from regional311.referral.held import hold
 from regional311.referral.models import Referral, ReferralMessage
 
 MESSAGE_KIND: Final = "referral_message"
@@ -64,6 +65,7 @@ def answer(
     session: TenantSession, *, now: datetime, referral_id: UUID, version: int, body: str
 ) -> None:
     """Answer what the receiver asked: the referral is new to it again, with the time it lost."""
+    hold(session, referral_id)
     referral = locked(session, Referral, referral_id, version, {"asked_at": None}, "referral")
     if referral.side != lifecycle.SENDER or not _speaks(referral) or referral.asked_at is None:
         raise NothingAsked("Nothing is asked about this referral.")
@@ -72,6 +74,7 @@ def answer(
 
 def remark(session: TenantSession, *, now: datetime, referral_id: UUID, body: str) -> None:
     """Write a line that asks nothing and moves no clock, on both sides."""
+    hold(session, referral_id)
     referral = locked(session, Referral, referral_id, None, {}, "referral")
     _write(session, referral, _checked(body), now, moves=False)
 
@@ -86,11 +89,10 @@ def take(
     ended nothing is kept.
     """
     tenant_id = scope_of(session).tenant_id
-    send(session)
+    hold(session, referral_id)
     referral = session.execute(
         select(Referral)
         .where(Referral.tenant_id == tenant_id, Referral.id == referral_id)
-        .with_for_update()
         .execution_options(populate_existing=True)
     ).scalar_one()
     known = session.execute(

@@ -30,6 +30,7 @@ from regional311.intake.models import Contact, Inquirer, Need
 from regional311.referral import lifecycle
 from regional311.referral.acceptance import ASK, Offer, Verdict
 from regional311.referral.filing import ConsentNotWritten, NotAccepted
+from regional311.referral.held import hold
 from regional311.referral.models import Consent, Referral, ReferralOffer
 from regional311.referral.papers import paper_of
 from regional311.referral.prohibition import CONTACT_PROHIBITED
@@ -154,6 +155,7 @@ def send_on(
     :class:`InvalidInput`.
     """
     before = came_through(session, referral_id)
+    hold(session, referral_id)
     referral = locked(session, Referral, referral_id, version, {"state": None}, "referral")
     how = may_send_on(referral.side, referral.state)
     if not how:

@@ -28,6 +28,7 @@ from regional311.notices.service import outbox_row, reached_at
 from regional311.referral import lifecycle, offers, waitlist
 from regional311.referral.acceptance import FINISH_DAYS
 from regional311.referral.follow_ups import keep_the_clock
+from regional311.referral.held import hold
 from regional311.referral.models import PersonLink, Referral
 from regional311.referral.onward import passed_on
 
@@ -186,8 +187,9 @@ def move(
     if note is not None and len(note) > MAX_NOTE:
         raise InvalidInput(f"Write a note of at most {MAX_NOTE} characters.", field="note")
     offer = offers.take(session, referral_id, now=now) if to == "accepted" else None
-    if to in _BY_SENDER:
-        _hold_there_first(session, referral_id)
+    ends = _ends_onward(to, reason)
+    if to in _BY_SENDER or ends is not None:
+        hold(session, referral_id, onward=ends is not None)
     referral = _referral(
         session, referral_id, version, {"state": to, "reason": reason, "outcome": outcome}
     )
@@ -262,7 +264,6 @@ def move(
                     reason="taken_elsewhere",
                 )
     tell_answer(session, answer, other_id, now=now, followers=followers)
-    ends = _ends_onward(to, reason)
     if ends is not None:
         holder = other_id if side == lifecycle.SENDER else scope_of(session).tenant_id
         with acting_for(session, holder):
@@ -296,28 +297,6 @@ def _ends_onward(to: str, reason: str | None) -> str | None:
 
 _BY_SENDER: Final = ("cancelled", "failed", "entered_in_error")
 """Where a referral goes that its receiver has, when its sender or the sender's clock moves it."""
-
-
-def _hold_there_first(session: TenantSession, referral_id: UUID) -> None:
-    """Hold the receiver's row of what the bound partner sent, before its own.
-
-    Whoever answers holds them in this order: so neither waits for the other for ever.
-    """
-    receiver_id = session.execute(
-        select(Referral.counterparty_id).where(
-            Referral.tenant_id == scope_of(session).tenant_id,
-            Referral.id == referral_id,
-            Referral.side == lifecycle.SENDER,
-        )
-    ).scalar_one_or_none()
-    if receiver_id is None:
-        return
-    with acting_for(session, receiver_id):
-        session.execute(
-            select(Referral.id)
-            .where(Referral.tenant_id == receiver_id, Referral.id == referral_id)
-            .with_for_update()
-        )
 
 
 _VERBS: Final = {

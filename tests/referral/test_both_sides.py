@@ -38,6 +38,7 @@ from regional311.referral import (
     filing,
     further,
     lifecycle,
+    person_links,
     prohibition,
     questions,
     sending_on,
@@ -765,3 +766,154 @@ def test_the_clock_waits_for_nobody_who_is_at_a_referral(everywhere):
     assert states() == {busy: "requested", free: "failed"}
     tick(40)
     assert states() == {busy: "failed", free: "failed"}
+
+
+# --- one order of locks ---------------------------------------------------------------------------
+
+
+def asked_by_receiver(session, referral_id) -> None:
+    with acting_for(session, HELP):
+        questions.ask(
+            session,
+            now=NOW,
+            referral_id=referral_id,
+            version=version_of(session, HELP, referral_id),
+            body="How many children?",
+        )
+
+
+def end_consent(session, _region, referral_id) -> None:
+    consent_id = session.execute(
+        select(Referral.consent_id).where(Referral.tenant_id == CITY, Referral.id == referral_id)
+    ).scalar_one()
+    consents.revoke_consent(session, now=NOW, consent_id=consent_id)
+
+
+def answer_question(session, _region, referral_id) -> None:
+    questions.answer(
+        session,
+        now=NOW,
+        referral_id=referral_id,
+        version=version_of(session, CITY, referral_id),
+        body="Two.",
+    )
+
+
+def take_line(session, _region, referral_id) -> None:
+    questions.take(session, now=NOW, referral_id=referral_id, message_id=new_id(), body="Two.")
+
+
+def new_code(session, _region, referral_id) -> None:
+    person_links.give_code(session, now=NOW, contact_id=contact_of(session, referral_id))
+
+
+def never_contact(session, _region, referral_id) -> None:
+    prohibition.prohibit(session, now=NOW, contact_id=contact_of(session, referral_id))
+
+
+def ask_others(session, region, referral_id) -> None:
+    sending_on.send_on(
+        session,
+        region,
+        now=NOW,
+        referral_id=referral_id,
+        version=version_of(session, CITY, referral_id),
+        targets=["county/bed"],
+        consent="given",
+    )
+
+
+def contact_of(session, referral_id) -> UUID:
+    return session.execute(
+        select(Referral.contact_id).where(Referral.tenant_id == CITY, Referral.id == referral_id)
+    ).scalar_one()
+
+
+@pytest.mark.commits
+@pytest.mark.parametrize(
+    "do",
+    [end_consent, answer_question, take_line, new_code, never_contact, ask_others],
+    ids=lambda each: each.__name__,
+)
+def test_whoever_acts_waits_for_the_receiver_before_the_senders_row(everywhere, do):
+    engine, region = everywhere
+    named = shelter(asker=Asker("Anna Canary", "503-555-0111"))
+    with scoped(engine, Scope(CITY)) as session:
+        found = filing.take_in(session, region, named, now=NOW).referral_id
+        if do is answer_question:
+            asked_by_receiver(session, found)
+    results: list[Any] = []
+
+    def act() -> None:
+        with scoped(engine, Scope(CITY)) as session:
+            do(session, region, found)
+        results.append("done")
+
+    with scoped(engine, Scope(HELP)) as session:
+        row = (Referral.tenant_id == HELP, Referral.id == found)
+        session.execute(select(Referral.id).where(*row).with_for_update())
+        acting = threading.Thread(target=act)
+        acting.start()
+        try:
+            wait_until_somebody_waits(session)
+            # who answers goes on to the sender's row: before there was an order this was a deadlock
+            with acting_for(session, CITY):
+                session.execute(text("SET LOCAL lock_timeout = '5s'"))
+                session.execute(
+                    select(Referral.id)
+                    .where(Referral.tenant_id == CITY, Referral.id == found)
+                    .with_for_update()
+                )
+        finally:
+            session.rollback()
+            acting.join(timeout=60)
+    assert results == ["done"]
+
+
+@pytest.mark.commits
+def test_a_chain_is_held_from_its_beginning_to_its_end(everywhere):
+    """The County is at what 211 referred onward: whoever ends the first waits, and holds it."""
+    engine, region = everywhere
+    with scoped(engine, Scope(CITY)) as session:
+        found = filing.take_in(session, region, shelter(), now=NOW).referral_id
+    moved(engine, HELP, found, "accepted")
+    with scoped(engine, Scope(HELP)) as session:
+        sending_on.send_on(
+            session,
+            region,
+            now=NOW,
+            referral_id=found,
+            version=version_of(session, HELP, found),
+            targets=["county/bed"],
+            consent="given",
+        )
+        onward = session.execute(
+            select(Referral.id).where(Referral.tenant_id == HELP, Referral.part_of_id == found)
+        ).scalar_one()
+    with scoped(engine, Scope(COUNTY)) as session:
+        session.execute(
+            select(Referral.id)
+            .where(Referral.tenant_id == COUNTY, Referral.id == onward)
+            .with_for_update()
+        )
+        ending = threading.Thread(
+            target=moved,
+            args=(engine, HELP, found, "cancelled"),
+            kwargs={"reason": "person_declined"},
+        )
+        ending.start()
+        free = {}
+        try:
+            wait_until_somebody_waits(session)
+            for tenant_id, referral_id in ((HELP, found), (CITY, found), (HELP, onward)):
+                with acting_for(session, tenant_id):
+                    free[tenant_id, referral_id] = session.execute(
+                        select(Referral.id)
+                        .where(Referral.tenant_id == tenant_id, Referral.id == referral_id)
+                        .with_for_update(skip_locked=True)
+                    ).one_or_none()
+        finally:
+            session.rollback()
+            ending.join(timeout=60)
+    assert [each is not None for each in free.values()] == [False, False, True]
+    assert state_of(engine, COUNTY, onward) == "cancelled"
