@@ -66,7 +66,7 @@ def known_of(session: TenantSession, *, number: str, now: datetime) -> dict[str,
         "needs": rows(
             Need,
             Need.id.in_(needs),
-            f"service_key status urgency description answers created_at {place}",
+            f"service_key status urgency unmet_words description answers created_at {place}",
         ),
         "requests": rows(
             ServiceRequest,

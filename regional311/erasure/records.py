@@ -58,6 +58,7 @@ def erase_contacts(session: TenantSession, ids: Sequence[UUID], now: datetime) -
         Need,
         Need.contact_id.in_(ids),
         description=None,
+        unmet_words=None,
         answers=null(),
         place_kind=case((area, _AREA), else_="none"),
         place_text=case((area, Need.place_text)),

@@ -218,6 +218,8 @@ class Need(Base):
     urgency: Mapped[str] = mapped_column(default="normal")
     status: Mapped[str] = mapped_column(default="open")
     unmet_reason: Mapped[str | None]
+    unmet_words: Mapped[str | None]
+    """The reason in somebody's own words, for one that stands in no list."""
     description: Mapped[str | None]
     place_kind: Mapped[str] = mapped_column(default="none")
     """point, address, neighbourhood, none."""

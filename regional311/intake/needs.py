@@ -45,6 +45,9 @@ UNMET_REASONS: Final = (
     "other",
 )
 """Why a need is unmet, asked at the moment that it is found out."""
+OTHER: Final = "other"
+MAX_WORDS: Final = 500
+"""Characters of a reason in somebody's own words."""
 
 WITHOUT_OUTCOME: Final = (OPEN, REFERRED, UNKNOWN)
 """Statuses that say what was tried and not what became of it."""
@@ -131,8 +134,8 @@ def standing(parts: Iterable[Part], said: Said | None = None) -> Standing:
     return Standing(UNKNOWN if UNKNOWN in results else OPEN)
 
 
-def check_statement(status: str, unmet_reason: str | None) -> None:
-    """Refuse what cannot be said of a need: an unmet one needs its reason, and no other has one.
+def check_statement(status: str, unmet_reason: str | None, words: str | None) -> None:
+    """Refuse what cannot be said of a need: an unmet one needs its reason, and *other* its words.
 
     Raises :class:`InvalidInput`.
     """
@@ -140,6 +143,21 @@ def check_statement(status: str, unmet_reason: str | None) -> None:
         raise InvalidInput("Choose what became of the need.", field="status")
     if status == UNMET and unmet_reason not in UNMET_REASONS:
         raise InvalidInput("Say why the need is unmet.", field="unmet_reason")
+    if status == UNMET and unmet_reason == OTHER and not (words or "").strip():
+        raise InvalidInput("Say in your own words why it is not met.", field="unmet_words")
+    if len(words or "") > MAX_WORDS:
+        raise InvalidInput(f"Say it in at most {MAX_WORDS} characters.", field="unmet_words")
+
+
+def kept_words(status: str, unmet_reason: str | None, words: str | None) -> str | None:
+    """Give the words that are kept with a statement: those of the reason *other*.
+
+    >>> kept_words("unmet", "other", " no bus "), kept_words("unmet", "cost", "no bus")
+    ('no bus', None)
+    """
+    if status != UNMET or unmet_reason != OTHER:
+        return None
+    return (words or "").strip() or None
 
 
 _RESULT_OF_RESOLUTION: Final = {
@@ -262,11 +280,20 @@ def settle(session: TenantSession, need_id: UUID) -> Standing:
     session.execute(
         update(Need)
         .where(Need.tenant_id == tenant_id, Need.id == need_id)
-        .values(status=found.status, unmet_reason=found.unmet_reason)
+        .values(
+            status=found.status,
+            unmet_reason=found.unmet_reason,
+            unmet_words=Need.unmet_words if _as_said(row, found) else None,
+        )
         .execution_options(synchronize_session=False)
     )
     mark_changed(session)
     return found
+
+
+def _as_said(row: Any, found: Standing) -> bool:
+    """Whether a need stands as somebody said last, so that their words are still about it."""
+    return row is not None and (row.status, row.unmet_reason) == (found.status, found.unmet_reason)
 
 
 def say(
@@ -276,15 +303,17 @@ def say(
     need_id: UUID,
     status: str,
     unmet_reason: str | None = None,
+    words: str | None = None,
     how: str = "page",
     contact_id: UUID | None = None,
 ) -> Standing:
     """Record what a person says became of a need; what was said before stays in its history.
 
-    With `contact_id` the need must be one of that contact. Raises :class:`NotFound` and
+    With `contact_id` the need must be one of that contact. `words` say the reason *other*: they
+    stay at the need, and only the newest are kept. Raises :class:`NotFound` and
     :class:`InvalidInput`.
     """
-    check_statement(status, unmet_reason)
+    check_statement(status, unmet_reason, words)
     scope = scope_of(session)
     known = select(Need.contact_id).where(Need.tenant_id == scope.tenant_id, Need.id == need_id)
     if contact_id is not None:
@@ -308,6 +337,13 @@ def say(
             said_at=now,
         ),
     )
+    session.execute(
+        update(Need)
+        .where(Need.tenant_id == scope.tenant_id, Need.id == need_id)
+        .values(unmet_words=kept_words(status, unmet_reason, words))
+        .execution_options(synchronize_session=False)
+    )
+    mark_changed(session)
     record(
         session,
         now=now,

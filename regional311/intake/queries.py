@@ -167,6 +167,7 @@ class NeedRow:
     urgency: str
     status: str
     unmet_reason: str | None
+    unmet_words: str | None
     description: str | None
     place_kind: str
     place_text: str | None

@@ -272,6 +272,7 @@ class Intake:
     consent_fields: tuple[str, ...] = ()
     same_as: str = ""
     unmet: str = ""
+    unmet_words: str = ""
     contact_id: UUID | None = None
     contact_version: int = 0
     call_type: str | None = None
@@ -1021,6 +1022,7 @@ class Planner:
                 urgency=intake.urgency,
                 status=status,
                 unmet_reason=reason,
+                unmet_words=needs.kept_words(status, intake.unmet or None, intake.unmet_words),
                 description=intake.description or None,
                 place_kind=intake.place.stored_kind,
                 place_text=intake.place.text or None,
@@ -1709,7 +1711,7 @@ def _check(intake: Intake) -> None:
     if intake.urgency not in URGENCIES:
         raise InvalidInput("Choose how urgent it is.", field="urgency")
     if intake.unmet:
-        needs.check_statement(needs.UNMET, intake.unmet)
+        needs.check_statement(needs.UNMET, intake.unmet, intake.unmet_words)
     if intake.disposition not in (None, *intake_lifecycle.DISPOSITIONS):
         raise InvalidInput("Choose how the contact ended.", field="disposition")
     if intake.source in ASKED_IN_PERSON and intake.danger_answer is None:

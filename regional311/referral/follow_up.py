@@ -73,6 +73,7 @@ def check_attempt(
     may_leave_message: bool,
     status: str | None = None,
     unmet_reason: str | None = None,
+    words: str | None = None,
 ) -> None:
     """Refuse an attempt that lacks what it must say, or leaves a message where none is allowed.
 
@@ -86,4 +87,4 @@ def check_attempt(
     if result == "left_message" and not may_leave_message:
         raise NoMessage("The person did not allow a message to be left.", field="result")
     if result == "reached" or status is not None:
-        check_statement(status or "", unmet_reason)
+        check_statement(status or "", unmet_reason, words)

@@ -42,13 +42,14 @@ class NotAgreed(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """An attempt as it is recorded. `status` and `unmet_reason` are what the person said."""
+    """An attempt as it is recorded. `status`, `unmet_reason` and `words` are what they said."""
 
     result: str
     channel: str = "phone"
     status: str | None = None
     unmet_reason: str | None = None
     note: str | None = None
+    words: str | None = None
 
 
 def follow_up_row(
@@ -200,6 +201,7 @@ def attempt(
         may_leave_message=about.may_leave_message,
         status=tried.status,
         unmet_reason=tried.unmet_reason,
+        words=tried.words,
     )
     found.attempts += 1
     becomes = after(tried.result, found.attempts, loop.attempts)
@@ -225,7 +227,7 @@ def attempt(
             result=tried.result,
             need_status=tried.status,
             unmet_reason=tried.unmet_reason if tried.status == needs.UNMET else None,
-            note=(tried.note or "").strip() or None,
+            note=_note(tried),
         ),
     )
     changed = Changed(follow_up_id, found.version, found.state)
@@ -246,11 +248,18 @@ def attempt(
             need_id=need_id,
             status=tried.status,
             unmet_reason=tried.unmet_reason,
+            words=tried.words,
             how="follow_up",
         )
     if tried.result == "not_safe":
         stop_for_contact(session, contact_id, reason="not_safe", now=now)
     return changed
+
+
+def _note(tried: Tried) -> str | None:
+    """What is noted of an attempt: the reason in words, too, where it stands in no list."""
+    words = needs.kept_words(tried.status or "", tried.unmet_reason, tried.words)
+    return "\n".join(filter(None, (words, (tried.note or "").strip()))) or None
 
 
 def stop(

@@ -27,7 +27,7 @@ from regional311.floor import notes
 from regional311.floor.models import InternalNote
 from regional311.inbox.models import Thread
 from regional311.inbox.working import came_back
-from regional311.intake import from_person, service
+from regional311.intake import from_person, needs, service
 from regional311.intake.models import (
     Attachment,
     Contact,
@@ -273,9 +273,12 @@ def test_each_kind_goes_when_its_own_time_is_up(city, region):
 
 def test_where_the_person_was_goes_with_the_words_of_a_need(city, region):
     filed = file(city, region)
+    said = {"status": "unmet", "unmet_reason": "other", "words": "The bus ended."}
+    needs.say(city, now=LATER, need_id=filed.need_id, **said)
     close(city, filed)
     assert DO["contact"](city, YEARS) == 1
     (need,) = rows(city, Need)
+    assert need.unmet_words is None
     assert (need.place_kind, need.place_text, need.latitude) == ("none", None, None)
     (contact,) = rows(city, Contact)
     assert (contact.note, contact.erased_at) == (None, YEARS)

@@ -101,10 +101,17 @@ def test_a_new_referral_after_it_was_said_to_be_unmet():
 
 
 @pytest.mark.parametrize(
-    ("status", "reason", "field"),
-    [("referred", None, "status"), ("gone", None, "status"), ("unmet", None, "unmet_reason")],
+    ("status", "reason", "words", "field"),
+    [
+        ("referred", None, None, "status"),
+        ("gone", None, None, "status"),
+        ("unmet", None, None, "unmet_reason"),
+        ("unmet", "other", None, "unmet_words"),
+        ("unmet", "other", "  ", "unmet_words"),
+        ("unmet", "other", "x" * 501, "unmet_words"),
+    ],
 )
-def test_what_cannot_be_said(status, reason, field):
+def test_what_cannot_be_said(status, reason, words, field):
     with pytest.raises(InvalidInput) as caught:
-        needs.check_statement(status, reason)
+        needs.check_statement(status, reason, words)
     assert caught.value.field == field

@@ -260,6 +260,22 @@ def test_needs_are_answered(city, region):
         needs.say(city, now=LATER, need_id=filed.need_id, status="unmet")
     needs.say(city, now=LATER, need_id=filed.need_id, status="unmet", unmet_reason="cost")
     assert only(city, Need).unmet_reason == "cost"
+    with pytest.raises(InvalidInput):
+        needs.say(city, now=LATER, need_id=filed.need_id, status="unmet", unmet_reason="other")
+    said = {"need_id": filed.need_id, "status": "unmet", "unmet_reason": "other"}
+    needs.say(city, now=LATER, **said, words=" The bus ended. ")
+    assert only(city, Need).unmet_words == "The bus ended."
+    needs.settle(city, filed.need_id)
+    assert only(city, Need).unmet_words == "The bus ended."
+    needs.say(
+        city,
+        now=LATER + timedelta(minutes=1),
+        need_id=filed.need_id,
+        status="unmet",
+        unmet_reason="cost",
+        words="The bus ended.",
+    )
+    assert only(city, Need).unmet_words is None
     with pytest.raises(NotFound):
         needs.say(city, now=LATER, need_id=new_id(), status="met")
 

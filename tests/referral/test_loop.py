@@ -203,6 +203,16 @@ def test_unmet_at_the_moment_it_is_found(city, region):
         refer(city, region, unmet="because")
 
 
+def test_unmet_for_another_reason_is_said_in_words(city, region):
+    with pytest.raises(InvalidInput) as caught:
+        refer(city, region, unmet="other")
+    assert caught.value.field == "unmet_words"
+    refer(city, region, unmet="other", unmet_words="Nobody speaks Mam.")
+    (need,) = one(city, Need)
+    assert (need.status, need.unmet_reason) == ("unmet", "other")
+    assert need.unmet_words == "Nobody speaks Mam."
+
+
 # --- reminders ------------------------------------------------------------------------------------
 
 

@@ -39,6 +39,7 @@ from regional311.inbox.working import revision_of
 from regional311.intake import lifecycle, queries
 from regional311.intake.attachments import sent_besides
 from regional311.intake.drafts import drop_draft, ending_of, keep_draft, keep_ending
+from regional311.intake.needs import MAX_WORDS
 from regional311.intake.service import close_contact, record_transfer, update_contact
 from regional311.metering.queries import usage_of_contact
 from regional311.referral import filing
@@ -134,7 +135,17 @@ _TICKS = (
     "contact_prohibited",
 )
 CONSENT_ANSWERS = ("given", "written", "refused")
-ASIDE = ("chosen", "same_as", "consent", "shown", "cleared", "unmet", "service", "version")
+ASIDE = (
+    "chosen",
+    "same_as",
+    "consent",
+    "shown",
+    "cleared",
+    "unmet",
+    "unmet_words",
+    "service",
+    "version",
+)
 """Fields whose controls stand outside the form's own list: in the preview, or hidden."""
 
 
@@ -361,6 +372,12 @@ class NeedForm(Schema):
     unmet = SchemaNode(
         Choice(UNMET_REASONS), title=_("Nobody can help"), missing="", widget=HiddenWidget()
     )
+    unmet_words = SchemaNode(
+        String(MAX_WORDS),
+        title=_("Why nobody can help, in your own words"),
+        missing="",
+        widget=HiddenWidget(),
+    )
     shown = SchemaNode(String(500), title=_("Shared fields"), missing="", widget=HiddenWidget())
     cleared = SchemaNode(Boolean(), title=_("Danger"), missing=False, widget=HiddenWidget())
     same_as = SchemaNode(String(40), title=_("The same as"), missing="", widget=HiddenWidget())
@@ -451,6 +468,7 @@ def _intake(
         consent={"written": "given"}.get(said_yes, said_yes),
         consent_method="written" if said_yes == "written" else "spoken",
         unmet=values.get("unmet") or "",
+        unmet_words=values.get("unmet_words") or "",
         consent_fields=tuple(filter(None, (values.get("shown") or "").split(","))),
         same_as=values.get("same_as") or "",
         contact_id=contact.id,
@@ -600,7 +618,12 @@ def _preview(
         "candidates": candidates,
         "chosen": intake.chosen,
         "consent": consent,
-        "unmet": {"choices": choices(UNMET_REASONS), "chosen": intake.unmet},
+        "unmet": {
+            "choices": choices(UNMET_REASONS),
+            "chosen": intake.unmet,
+            "words": intake.unmet_words,
+            "most": MAX_WORDS,
+        },
         "cleared": intake.cleared,
         "ask_cleared": intake.cleared,
         "same": _same(request, seen, intake.place, values.get("same_as")),
@@ -846,7 +869,7 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
         "needs": [
             {
                 **_need(tell, each, detail, decisions, sent, personal=personal),
-                **outcomes.need_part(tell, each, detail, sent, here),
+                **outcomes.need_part(tell, each, detail, sent, here, personal=personal),
                 "asked": [
                     *told_again(
                         request,

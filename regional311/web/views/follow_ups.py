@@ -24,6 +24,7 @@ from regional311.web.forms import (
     SelectWidget,
     String,
     TextAreaWidget,
+    TextWidget,
     handle_form_submission,
     make_form,
     sent_version,
@@ -198,6 +199,13 @@ class AttemptForm(Schema):
         description=_("Ask for it when the person was reached."),
         missing=None,
     )
+    unmet_words = SchemaNode(
+        String(needs.MAX_WORDS),
+        title=_("Why it is not met, in your own words"),
+        description=_("For another reason than those listed."),
+        widget=TextWidget(),
+        missing=None,
+    )
     note = SchemaNode(
         String(follow_ups.MAX_NOTE, multiline=True),
         title=_("Note"),
@@ -334,14 +342,21 @@ def attempt(context: FollowUpRecord, request: Any) -> Any:
     def on_success(values: dict[str, Any]) -> HTTPSeeOther:
         status = reason = None
         if values["outcome"]:
-            status, reason = said_in(values["outcome"])
+            status, reason = said_in(values["outcome"], values["unmet_words"])
         elif values["result"] == "reached":
             raise InvalidInput(
                 _("Say what became of the need, as the person told you."), field="outcome"
             )
         follow_ups.attempt(
             session,
-            follow_ups.Tried(values["result"], values["channel"], status, reason, values["note"]),
+            follow_ups.Tried(
+                values["result"],
+                values["channel"],
+                status,
+                reason,
+                values["note"],
+                values["unmet_words"],
+            ),
             now=request.now,
             follow_up_id=context.record.id,
             version=values["version"],

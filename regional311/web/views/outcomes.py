@@ -37,22 +37,25 @@ def outcome_choices(request: Any) -> list[tuple[str, Any]]:
     return [*sayable[:2], *unmet, *sayable[2:]]
 
 
-def said_in(value: str) -> tuple[str, str | None]:
+def said_in(value: str, words: str | None = None) -> tuple[str, str | None]:
     """Read a choice of `outcome_choices`: the status, and the reason of an unmet one.
 
-    Raises :class:`InvalidInput` for anything else.
+    ``words`` are needed with the reason *other*. Raises :class:`InvalidInput` for anything else.
     """
     status, colon, reason = value.partition(":")
     if colon and status != needs.UNMET:
         status = ""
-    needs.check_statement(status, reason or None)
+    needs.check_statement(status, reason or None, words)
     return status, reason or None
 
 
-def need_part(tell: Telling, need: Any, detail: Any, sent: Any, here: str) -> dict[str, Any]:
+def need_part(
+    tell: Telling, need: Any, detail: Any, sent: Any, here: str, *, personal: bool
+) -> dict[str, Any]:
     """What a need's card offers: say what became of it, ask another partner."""
+    words = (need.unmet_words if personal else None) or ""
     if not may(tell.request, P.CONTACT_EDIT):
-        return {"unmet_reason": said(UNMET_REASONS, need.unmet_reason) or None}
+        return {"unmet_reason": _why_unmet(tell, need, words)}
     mine = [each for each in sent if each.need_id == need.id]
     replaced = {each.replaces_id for each in mine}
     refer = [
@@ -70,12 +73,14 @@ def need_part(tell: Telling, need: Any, detail: Any, sent: Any, here: str) -> di
     if need.status == needs.UNMET:
         chosen = f"{_UNMET}{need.unmet_reason}"
     return {
-        "unmet_reason": said(UNMET_REASONS, need.unmet_reason) or None,
+        "unmet_reason": _why_unmet(tell, need, words),
         "refer": refer,
         "outcome": {
             "action": f"{here}/outcome",
             "choices": outcome_choices(tell.request),
             "chosen": chosen,
+            "words": words,
+            "most": needs.MAX_WORDS,
             "history": [
                 {
                     "when": tell.when(each.at),
@@ -87,6 +92,14 @@ def need_part(tell: Telling, need: Any, detail: Any, sent: Any, here: str) -> di
             ],
         },
     }
+
+
+def _why_unmet(tell: Telling, need: Any, words: str) -> str | None:
+    """Why a need is unmet: its reason, and the words of one that stands in no list."""
+    if not need.unmet_reason:
+        return None
+    reason = translated(tell.request, said(UNMET_REASONS, need.unmet_reason))
+    return f"{reason}: {words}" if words else reason
 
 
 def said_of_a_need(tell: Telling, event: Any, known: Any) -> str | None:
@@ -128,6 +141,9 @@ def asked_at_the_end(tell: Telling, detail: Any, sent: Any) -> list[dict[str, An
                 "needed": need.status == needs.OPEN,
                 "choices": outcome_choices(tell.request),
                 "chosen": tell.request.POST.get(f"need-{need.id}-outcome", ""),
+                "words_field": f"need-{need.id}-words",
+                "words": tell.request.POST.get(f"need-{need.id}-words", ""),
+                "most": needs.MAX_WORDS,
             }
         )
     return found
@@ -152,13 +168,14 @@ def say_at_the_end(context: ContactRecord, request: Any) -> Any:
     for each in asked:
         if not each["chosen"]:
             continue
-        status, reason = said_in(each["chosen"])
+        status, reason = said_in(each["chosen"], each["words"])
         needs.say(
             session,
             now=request.now,
             need_id=each["id"],
             status=status,
             unmet_reason=reason,
+            words=each["words"],
             how="wrap_up",
             contact_id=contact_id,
         )
@@ -171,13 +188,15 @@ def say_at_the_end(context: ContactRecord, request: Any) -> Any:
 def outcome(context: ContactRecord, request: Any) -> HTTPSeeOther:
     """Say what became of a need, also long after the contact; what was said before stays."""
     need_id = need_asked(request.POST)
-    status, reason = said_in(request.POST.get("outcome", ""))
+    words = request.POST.get("unmet_words", "")
+    status, reason = said_in(request.POST.get("outcome", ""), words)
     needs.say(
         request.dbsession,
         now=request.now,
         need_id=need_id,
         status=status,
         unmet_reason=reason,
+        words=words,
         contact_id=context.record.id,
     )
     request.flash("success", _("Kept."))
