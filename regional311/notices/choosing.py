@@ -37,6 +37,8 @@ ALWAYS: Final = frozenset(
         "referral_new",
         "referral_unanswered",
         "question_unanswered",
+        "question_answered",
+        "onward_goes_on",
         "never_contact",
         "line_open",
         "line_open_late",

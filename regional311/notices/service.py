@@ -168,6 +168,14 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
             "elsewhere: {address}\n"
         ),
     ),
+    "onward_goes_on": (
+        "What becomes of referral {number}?",
+        (
+            "What you got from another partner and referred onward to {partner} as {number} ended "
+            "on {day}; the referral onward goes on. Withdraw it, too, or keep it and say why: "
+            "{address}\n"
+        ),
+    ),
     "question_unanswered": (
         "A question about referral {number} has no answer",
         (
@@ -181,6 +189,16 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
             "{partner} refers somebody to you: {service}. Its number is {number}. Please answer by "
             "{day}.\n\n"
             "See what was shared, and accept or decline, without an account: {address}\n\n"
+            "The link works for one answer, through {last_day}. Whoever has it can answer: do not "
+            "pass this message on.\n"
+        ),
+    ),
+    "question_answered": (
+        "Your question about referral {number} is answered",
+        (
+            "{partner} has answered what you asked about the referral {number}: {service}. Please "
+            "answer it by {day}.\n\n"
+            "Read it, and accept or decline, without an account: {address}\n\n"
             "The link works for one answer, through {last_day}. Whoever has it can answer: do not "
             "pass this message on.\n"
         ),

@@ -84,6 +84,26 @@ def answer_by_link(
     return changed
 
 
+def ask_by_link(
+    session: TenantSession, *, now: datetime, referral_id: UUID, expires_at: datetime, body: str
+) -> None:
+    """Ask the sender something by the link, as the bound receiver; it still answers afterwards.
+
+    Raises :class:`LinkUsed`, `NotFound`, and what :func:`regional311.referral.questions.ask` does.
+    """
+    referral = locked(session, Referral, referral_id, None, {}, "referral")
+    if not can_answer(referral, expires_at, now):
+        raise LinkUsed("This link asks nothing any more.")
+    questions.ask(session, now=now, referral_id=referral_id, version=referral.version, body=body)
+    record(
+        session,
+        now=now,
+        action="referral:link_ask",
+        subject_kind="referral",
+        subject_id=referral_id,
+    )
+
+
 def can_answer(referral: Referral, expires_at: datetime, now: datetime) -> bool:
     """Whether a link still answers: nobody has, and its time is not over."""
     return (

@@ -567,6 +567,14 @@ class Referral(Base):
             postgresql_where=text("asked_at IS NOT NULL"),
         ),
         Index(
+            "ix_referrals_above_ended",
+            "tenant_id",
+            "state",
+            "sent_at",
+            "id",
+            postgresql_where=text("above_ended_at IS NOT NULL"),
+        ),
+        Index(
             "ix_referrals_waiting",
             "tenant_id",
             "state",
@@ -630,6 +638,8 @@ class Referral(Base):
     claimed_by: Mapped[UUID | None]
     replaces_id: Mapped[UUID | None]
     part_of_id: Mapped[UUID | None]
+    above_ended_at: Mapped[datetime | None]
+    """When what it is part of ended while it went on; null again once somebody has decided."""
     sent_at: Mapped[datetime]
     received_at: Mapped[datetime | None]
     answered_at: Mapped[datetime | None]

@@ -7,14 +7,16 @@ that the way is followed from partner to partner, each in its own name.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, union_all
+from sqlalchemy import select, union_all, update
 
-from regional311.database.session import TenantSession, acting_for, scope_of
+from regional311.database.rows import send
+from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
 from regional311.intake.models import FollowedRequest, RequestHanding
-from regional311.referral.lifecycle import SENDER
+from regional311.referral.lifecycle import OPEN, SENDER
 from regional311.referral.models import Referral
 
 
@@ -41,6 +43,23 @@ def passed_on(session: TenantSession, referral_id: UUID) -> Sequence[Any]:
         )
         .order_by(Referral.id)
     ).all()
+
+
+def ask_what_now(session: TenantSession, referral_id: UUID, *, now: datetime) -> None:
+    """Let the bound partner decide about what it referred onward of one that has just ended."""
+    send(session)
+    session.execute(
+        update(Referral)
+        .where(
+            Referral.tenant_id == scope_of(session).tenant_id,
+            Referral.side == SENDER,
+            Referral.part_of_id == referral_id,
+            Referral.state.in_(OPEN),
+        )
+        .values(above_ended_at=now, version=Referral.version + 1)
+        .execution_options(synchronize_session=False)
+    )
+    mark_changed(session)
 
 
 def holders(session: TenantSession, request_id: UUID) -> list[UUID]:

@@ -9,7 +9,7 @@ round, and the others go on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -34,7 +34,7 @@ from regional311.notices.wording import Words, own_words
 from regional311.referral import lifecycle
 from regional311.referral.consents import expire_consents
 from regional311.referral.leaving import bring_back
-from regional311.referral.loop import Loop, loop_of
+from regional311.referral.loop import Loop, loop_of, working_days_after
 from regional311.referral.models import Referral, ReferralReminder
 from regional311.referral.service import move
 from regional311.referral.silence import ESCALATED, EXPIRED, Silence, next_step
@@ -44,6 +44,9 @@ from regional311.tenancy.models import Tenant
 PAGE: Final = 500
 SUPERVISOR: Final = "supervisor"
 _EVENTS: Final = {"reminded": "referral_waits", "escalated": "referral_unanswered"}
+ENDED_ABOVE: Final = "ended_above"
+ENDED_ABOVE_AGAIN: Final = "ended_above_again"
+GOES_ON: Final = "onward_goes_on"
 QUESTION: Final = "question_unanswered"
 """What the sender's supervisors are told while the receiver waits for its answer."""
 
@@ -146,7 +149,73 @@ class _Clock:
                 step = next_step(silence, self.today, self.loop, self.calendar)
                 if step is not None:
                     done += self._take_alone(row, step)
-        return done
+        return done + self._ask_what_now()
+
+    def _ask_what_now(self) -> int:
+        """Ask what becomes of what goes on onward after what it is part of has ended."""
+        rows = self._undecided()
+        taken = self._taken([row.id for row in rows]) if rows else {}
+        return sum(
+            self._ask(
+                row, {each.step for each in taken.get(row.id, ()) if each.silent_since == row.since}
+            )
+            for row in rows
+        )
+
+    def _undecided(self) -> Sequence[Any]:
+        """What the bound partner has not decided about."""
+        return self.session.execute(
+            select(
+                Referral.id,
+                Referral.public_id,
+                Referral.counterparty_id,
+                Referral.above_ended_at.label("since"),
+            )
+            .where(
+                Referral.tenant_id == self.tenant_id,
+                Referral.side == lifecycle.SENDER,
+                Referral.state.in_(lifecycle.OPEN),
+                Referral.above_ended_at.is_not(None),
+            )
+            .order_by(Referral.above_ended_at, Referral.id)
+        ).all()
+
+    def _ask(self, row: Any, taken: Collection[str]) -> int:
+        """Ask whoever works on referrals, and their supervisors some working days later."""
+        step = ENDED_ABOVE
+        people = tuple(who_may(self.session, Permissions.REFERRAL_ACCEPT))
+        if step in taken:
+            again = working_days_after(
+                self.calendar, self.calendar.local_date(row.since), self.loop.escalate_days
+            )
+            if self.today < again:
+                return 0
+            step = ENDED_ABOVE_AGAIN
+            people = tuple(each for each in people if SUPERVISOR in each.roles) or people
+        if not self._first(row, step, len(people)):
+            return 0
+        self._trail(self.tenant_id, row, step)
+        head = letterhead(self.session, self.followers.url)
+        for person in people:
+            put(
+                self.session,
+                outbox_row(
+                    self.tenant_id,
+                    event=GOES_ON,
+                    recipient=person.email,
+                    language=head.language,
+                    now=self.now,
+                    subject_id=row.id,
+                    values={
+                        "number": row.public_id,
+                        "partner": self.followers.name(row.counterparty_id),
+                        "day": head.day(self.calendar.local_date(row.since)),
+                        "address": f"{head.address}/referrals/{row.public_id}",
+                    },
+                    translate=in_language,
+                ),
+            )
+        return 1
 
     def _take_alone(self, row: Any, step: str) -> int:
         try:

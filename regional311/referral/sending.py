@@ -6,7 +6,7 @@ referral looks the same however it came about.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -154,7 +154,7 @@ def referral_rows(
     if out.waits:
         received.append(place_row(receiver_id, out.id, out.service_key, now))
         received.append(_audit(receiver_id, out, now, "waitlist", {"reason": "waitlist"}))
-    received.extend(_messages(published, out, receiver_id, due_at, now=now, link=link))
+    received.extend(_messages(published, out, due_at, now=now, link=link))
     return own, received
 
 
@@ -174,7 +174,6 @@ def place_row(tenant_id: UUID, referral_id: UUID, service_key: str, now: datetim
 def _messages(
     published: Published,
     out: Outgoing,
-    receiver_id: UUID,
     due_at: datetime,
     *,
     now: datetime,
@@ -184,28 +183,57 @@ def _messages(
     policy = out.verdict.policy if out.verdict else None
     if policy is None or link is None:
         return []
-    until = now + timedelta(days=LINK_DAYS)
-    today = published.today(out.receiver, due_at)
+    return letters_with_link(
+        published,
+        "referral_new" if out.state == "requested" else "referral_taken",
+        sender=out.sender,
+        receiver=out.receiver,
+        to=policy.notify,
+        referral_id=out.id,
+        number=out.public_id,
+        service_key=out.service_key,
+        due_at=due_at,
+        now=now,
+        link=link,
+    )
+
+
+def letters_with_link(
+    published: Published,
+    event: str,
+    *,
+    sender: str,
+    receiver: str,
+    to: Iterable[str],
+    referral_id: UUID,
+    number: str,
+    service_key: str,
+    due_at: datetime,
+    now: datetime,
+    link: AnswerLink,
+) -> list[Base]:
+    """Make letters of a receiver's, with a link that answers a referral without an account."""
+    receiver_id, until = published.ids[receiver], now + timedelta(days=LINK_DAYS)
     values = {
-        "number": out.public_id,
-        "partner": published.names.get(out.sender, out.sender),
-        "service": published.names.get(f"{out.receiver}/{out.service_key}", out.service_key),
-        "day": today.isoformat(),
-        "last_day": published.today(out.receiver, until).isoformat(),
-        "address": link(receiver_id, out.id, until),
+        "number": number,
+        "partner": published.names.get(sender, sender),
+        "service": published.names.get(f"{receiver}/{service_key}", service_key),
+        "day": published.today(receiver, due_at).isoformat(),
+        "last_day": published.today(receiver, until).isoformat(),
+        "address": link(receiver_id, referral_id, until),
     }
-    languages = published.tenant(out.receiver).settings.get("languages") or ["en"]
+    languages = published.tenant(receiver).settings.get("languages") or ["en"]
     return [
         outbox_row(
             receiver_id,
-            event="referral_new" if out.state == "requested" else "referral_taken",
+            event=event,
             recipient=address,
             language=languages[0],
             now=now,
-            subject_id=out.id,
+            subject_id=referral_id,
             values=values,
         )
-        for address in policy.notify
+        for address in to
     ]
 
 

@@ -30,7 +30,7 @@ from regional311.referral.acceptance import FINISH_DAYS
 from regional311.referral.follow_ups import keep_the_clock
 from regional311.referral.held import hold
 from regional311.referral.models import PersonLink, Referral
-from regional311.referral.onward import passed_on
+from regional311.referral.onward import ask_what_now, passed_on
 
 MAX_NOTE: Final = 4000
 
@@ -188,8 +188,8 @@ def move(
         raise InvalidInput(f"Write a note of at most {MAX_NOTE} characters.", field="note")
     offer = offers.take(session, referral_id, now=now) if to == "accepted" else None
     ends = _ends_onward(to, reason)
-    if to in _BY_SENDER or ends is not None:
-        hold(session, referral_id, onward=ends is not None)
+    if to in _OVER:
+        hold(session, referral_id, onward=True)
     referral = _referral(
         session, referral_id, version, {"state": to, "reason": reason, "outcome": outcome}
     )
@@ -264,8 +264,9 @@ def move(
                     reason="taken_elsewhere",
                 )
     tell_answer(session, answer, other_id, now=now, followers=followers)
+    me = scope_of(session).tenant_id
     if ends is not None:
-        holder = other_id if side == lifecycle.SENDER else scope_of(session).tenant_id
+        holder = other_id if side == lifecycle.SENDER else me
         with acting_for(session, holder):
             for each in passed_on(session, referral_id):
                 if "cancelled" in lifecycle.next_states(each.state, lifecycle.SENDER):
@@ -278,6 +279,9 @@ def move(
                         reason=ends,
                         followers=followers,
                     )
+    elif to in _OVER and reason != _BY_CONSENT:
+        with acting_for(session, other_id if side == lifecycle.SENDER else me):
+            ask_what_now(session, referral_id, now=now)
     return changed
 
 
@@ -295,8 +299,11 @@ def _ends_onward(to: str, reason: str | None) -> str | None:
     return reason if to == "cancelled" and reason == PERSON_DECLINED else None
 
 
-_BY_SENDER: Final = ("cancelled", "failed", "entered_in_error")
-"""Where a referral goes that its receiver has, when its sender or the sender's clock moves it."""
+_OVER: Final = ("cancelled", "failed", "entered_in_error")
+"""Ends after which what was referred onward ends, too, or is asked about."""
+
+_BY_CONSENT: Final = "consent_ended"
+"""Why such an end asks nobody: what was referred onward goes on by its own consent, or ends."""
 
 
 _VERBS: Final = {

@@ -80,6 +80,12 @@ TABS: Final[Mapping[str, tuple[tuple[str, ...], Condition]]] = {
             Referral.side == lifecycle.SENDER, Referral.asked_at.is_not(None)
         ),
     ),
+    "onward": (
+        lifecycle.OPEN,
+        lambda _now, _person: and_(
+            Referral.side == lifecycle.SENDER, Referral.above_ended_at.is_not(None)
+        ),
+    ),
     "to_stop": (
         lifecycle.STATES,
         lambda _now, _person: _received(

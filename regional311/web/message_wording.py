@@ -27,6 +27,8 @@ EVENTS = {
     "referral_sent": _("A referral was sent"),
     "referral_answered": _("A referral was answered"),
     "referral_waits": _("A referral waits for an answer"),
+    "onward_goes_on": _("What was referred onward goes on, and what it is part of has ended"),
+    "question_answered": _("A question was answered, with a link"),
     "question_unanswered": _("A question about a referral has no answer"),
     "referral_unanswered": _("A referral has no answer"),
     "referral_new": _("A referral came, with a link to answer"),

@@ -16,7 +16,7 @@ from regional311.cover import handovers
 from regional311.cover.models import Handover
 from regional311.database.ids import new_id, public_id
 from regional311.database.session import acting_for
-from regional311.errors import Stale
+from regional311.errors import InvalidInput, Stale
 from regional311.exchange.models import Envelope
 from regional311.exchange.service import ERASED
 from regional311.identity.service import grant
@@ -33,15 +33,18 @@ from regional311.notices.models import OutboxMessage
 from regional311.referral import (
     consents,
     filing,
+    kept_on,
     lifecycle,
     prohibition,
     questions,
     sending_on,
     service,
+    worklist,
 )
 from regional311.referral.filing import Asker, Intake
 from regional311.referral.handing_over import ring_through
 from regional311.referral.models import Consent, Referral
+from regional311.referral.reminders import keep_loops
 from regional311.referral.snapshot import Published
 from tests.little_region import IDS, IN_CITY, NOW, ON_BRIDGE, county_bed
 
@@ -569,3 +572,106 @@ def test_never_contact_reaches_the_desk_that_took_the_call_over(city, region, st
                 select(Handover.shared).where(Handover.tenant_id == tenant_id)
             ).scalar_one()
             assert NEVER.items() <= shared.items()
+
+
+# --- what goes on after what it is part of has ended ----------------------------------------------
+
+
+@pytest.fixture
+def onward(city):
+    """The City referred somebody to 211, and 211 referred them onward to the County."""
+    county_bed(city)
+    published = Published.load(city)
+    first = refer(city, published)
+    with acting_for(city, HELP):
+        for name, role in (("worker", "partner"), ("lead", "supervisor")):
+            grant(city, person_id=new_id(), name=name, email=f"{name}@211.example", roles=(role,))
+    return first.referral_id, sent_on(city, published, first.referral_id)
+
+
+def ended(session, referral_id, to="cancelled", reason="sender_withdrew", **more) -> None:
+    service.move(
+        session,
+        now=NOW,
+        referral_id=referral_id,
+        version=row_of(session, CITY, referral_id).version,
+        to=to,
+        reason=reason,
+        **more,
+    )
+
+
+def decide(session, second, do, **more):
+    with acting_for(session, HELP):
+        version = row_of(session, HELP, second).version
+        return do(session, now=LATER, referral_id=second, version=version, **more)
+
+
+def test_what_a_sender_withdraws_is_asked_about_where_it_went_onward(city, onward):
+    first, second = onward
+    with pytest.raises(kept_on.NothingToDecide):
+        decide(city, second, kept_on.withdraw_too)
+    ended(city, first)
+    assert row_of(city, COUNTY, second).state == "requested"
+    row = row_of(city, HELP, second)
+    assert (row.state, row.above_ended_at) == ("requested", NOW)
+    with acting_for(city, HELP):
+        found = worklist.listed(city, "onward", now=LATER, person_id=None)
+        assert [each.id for each in found.rows] == [second]
+        assert worklist.counts(city, now=LATER, person_id=None)["onward"] == 1
+    assert decide(city, second, kept_on.withdraw_too).state == "cancelled"
+    row = row_of(city, COUNTY, second)
+    assert (row.state, row.reason) == ("cancelled", "sender_withdrew")
+    with pytest.raises(kept_on.NothingToDecide):
+        decide(city, second, kept_on.withdraw_too)
+
+
+def test_what_goes_on_is_kept_with_words_that_stay_here(city, onward):
+    first, second = onward
+    ended(city, first)
+    for words in ("  ", "x" * (service.MAX_NOTE + 1)):
+        with pytest.raises(InvalidInput):
+            decide(city, second, kept_on.keep_on, words=words)
+    decide(city, second, kept_on.keep_on, words=" She moves in on Monday. ")
+    row = row_of(city, HELP, second)
+    assert (row.state, row.above_ended_at) == ("requested", None)
+    assert row.note == "She moves in on Monday."
+    assert row_of(city, COUNTY, second).note is None
+    with pytest.raises(kept_on.NothingToDecide):
+        decide(city, second, kept_on.keep_on, words="Again.")
+
+
+def test_whoever_referred_onward_is_asked_until_they_have_decided(city, onward):
+    first, _second = onward
+    ended(city, first)
+    for hour in range(0, 24 * 9, 12):
+        with acting_for(city, HELP):
+            keep_loops(city, now=NOW + timedelta(hours=hour), url="https://example.org")
+    with acting_for(city, HELP):
+        told = [
+            each.recipient
+            for each in city.execute(
+                select(OutboxMessage.recipient)
+                .where(OutboxMessage.tenant_id == HELP, OutboxMessage.event == "onward_goes_on")
+                .order_by(OutboxMessage.id)
+            )
+        ]
+    assert sorted(told[:2]) == ["lead@211.example", "worker@211.example"]
+    assert told[2:] == ["lead@211.example"]
+
+
+@pytest.mark.parametrize(
+    ("to", "reason", "more"),
+    [
+        ("completed", None, {"outcome": "met", "booked_on": date(2026, 10, 5)}),
+        ("cancelled", "person_declined", {}),
+    ],
+)
+def test_nobody_is_asked_where_it_was_done_or_ends_by_itself(city, onward, to, reason, more):
+    first, second = onward
+    with acting_for(city, HELP):
+        version = row_of(city, HELP, first).version
+        service.move(
+            city, now=NOW, referral_id=first, version=version, to=to, reason=reason, **more
+        )
+    assert row_of(city, HELP, second).above_ended_at is None

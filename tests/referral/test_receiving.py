@@ -31,6 +31,7 @@ from regional311.referral import (
     worklist,
 )
 from regional311.referral.acceptance import Acceptance, Eligibility, Progress
+from regional311.referral.answered import tell_of_answer as answered_by_letter
 from regional311.referral.filing import Asker, Intake
 from regional311.referral.models import Consent, Referral
 from regional311.referral.policies import end_policy, write_policy, write_word
@@ -655,6 +656,37 @@ def test_the_message_about_a_new_one_names_nobody(city, region):
             assert f"/answer/{THERE}/{filed.referral_id}/" in text
             for private in ("Anna", "Canary", "503-555-0111", "car"):
                 assert private not in text
+
+
+def test_an_answer_is_told_at_once_with_a_new_link(city, region):
+    found = policy(city, notify=("desk@help.example",))
+    filed = refer(city, found, link=link_to, description="sleeps in a car").referral_id
+    until, answered = NOW + timedelta(days=14), NOW + timedelta(days=3)
+    with acting_for(city, THERE), pytest.raises(by_link.LinkUsed):
+        by_link.ask_by_link(city, now=until, referral_id=filed, expires_at=until, body="Who?")
+    with acting_for(city, THERE):
+        by_link.ask_by_link(city, now=LATER, referral_id=filed, expires_at=until, body="A pet?")
+    version = row(city, filed).version
+    questions.answer(city, now=answered, referral_id=filed, version=version, body="A small dog.")
+
+    def tell(known=found, link=link_to) -> int:
+        return answered_by_letter(city, known, now=answered, referral_id=filed, link=link)
+
+    assert tell(link=None) == tell(known=region) == 0
+    assert tell() == 1
+    with acting_for(city, THERE):
+        (letter,) = city.execute(
+            select(OutboxMessage.__table__).where(OutboxMessage.event == "question_answered")
+        )
+        assert letter.recipient == "desk@help.example"
+        assert letter.state == "pending"
+        assert link_to(THERE, filed, answered + timedelta(days=14)) in letter.body
+        assert "dog" not in f"{letter.heading} {letter.body}"
+        by_link.answer_by_link(
+            city, now=answered, referral_id=filed, expires_at=until, to="accepted"
+        )
+    assert both(city, filed) == ("accepted", "accepted")
+    assert tell() == 0
 
 
 def test_a_link_answers_once(city, region):

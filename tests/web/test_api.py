@@ -681,6 +681,11 @@ def test_what_became_of_a_need_is_said_and_what_was_written_is_read(program, ref
     sender.change(f"{at}/outcome", {"need": str(new_id()), "status": "met"}, 404)
     said = {"need": need["id"], "status": "unmet", "unmet_reason": "none_in_area"}
     assert sender.change(f"{at}/outcome", said).json["status"] == "unmet"
+    said["unmet_reason"] = "other"
+    sender.change(f"{at}/outcome", said, 422)
+    sender.change(f"{at}/outcome", said | {"unmet_words": "The bus ended."})
+    (need,) = sender.get(f"{at}/needs").json["items"]
+    assert (need["unmet_reason"], need["unmet_words"]) == ("other", "The bus ended.")
     at = f"/referrals/{number}"
     receiver.change(f"{at}/ask", {"text": "Is there a dog?"})
     sender.change(f"{at}/reply", {"text": "A small one."})

@@ -327,6 +327,7 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
             "complete",
             "fail",
             "hold",
+            "keep-on",
             "move-up",
             "offer-place",
             "progress",
@@ -335,6 +336,7 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
             "unclaim",
             "undo",
             "waitlist",
+            "withdraw-too",
             "word",
         )
     },

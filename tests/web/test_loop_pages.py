@@ -128,6 +128,10 @@ def test_what_became_of_it_with_history(city, sent):
     assert "Not met because" not in page
     assert "Not met: Too expensive" in page.html.select("section ol.r-timeline")[0].get_text()
     form.submit(status=303)
+    form["outcome"] = "unmet:other"
+    assert "in your own words" in form.submit(status=400)
+    form["unmet_words"] = "The bus ended."
+    assert "Not met because: Another reason: The bus ended." in form.submit().follow()
     form["outcome"].force_value("unmet")
     assert "why the need is unmet" in form.submit(status=400)
 
@@ -141,6 +145,8 @@ def test_ending_asks_for_what_nobody_is_at(city, partner, sent, web_engine, peop
     form["disposition"] = "referred"
     assert "Say what became of it before the contact ends" in form.submit(status=400)
     field = next(name for name in form.fields if name and name.endswith("-outcome"))
+    form[field] = "unmet:other"
+    assert "in your own words" in form.submit(status=400)
     form[field] = "unmet:all_at_capacity"
     assert "Finished" in form.submit().follow()
     assert "Not met because: All are full" in city.get(
@@ -163,6 +169,8 @@ def test_follow_up_from_the_list_to_the_need(sign_in, sent, clock):
     assert "left_message" not in [value for value, *_ in form["result"].options]
     form["result"] = "reached"
     assert "Say what became of the need" in form.submit("submit", status=400)
+    form["outcome"] = "unmet:other"
+    assert "in your own words" in form.submit("submit", status=400)
     form["outcome"] = "partially_met"
     page = form.submit("submit").follow()
     assert "Asked" in page
@@ -478,3 +486,31 @@ def test_the_consent_of_a_contact_is_not_taken_back_on_the_page_of_its_referral(
     page = supervisor.get(f"{CITY}/referrals/{sent().referral_public_id}")
     assert "Agreed to" in page
     assert not [each for each in page.forms.values() if (each.action or "").endswith("/revoke")]
+
+
+def test_what_goes_on_onward_after_its_beginning_ended_is_decided(city, partner, onward):
+    assert onward not in partner.get(f"{HELP}/referrals?view=onward")
+    number = partner.get(f"{HELP}/referrals?view=new").html.select_one("th a").get_text()
+    cancel = form_to(city.get(f"{CITY}/referrals/{number}"), "/cancel")
+    cancel["reason"] = "sender_withdrew"
+    cancel.submit("submit").follow()
+    assert onward in partner.get(f"{HELP}/referrals?view=onward")
+    page = partner.get(f"{HELP}/referrals/{onward}")
+    assert "What it is part of has ended" in page
+    keep = form_to(page, "/keep-on")
+    assert "Say why it goes on" in keep.submit(status=400)
+    keep["words"] = "She moves in on Monday."
+    page = keep.submit().follow()
+    assert "She moves in on Monday." in page
+    assert "What it is part of has ended" not in page
+
+
+def test_what_goes_on_onward_is_withdrawn_too(city, partner, onward, sign_in):
+    number = partner.get(f"{HELP}/referrals?view=new").html.select_one("th a").get_text()
+    cancel = form_to(city.get(f"{CITY}/referrals/{number}"), "/cancel")
+    cancel["reason"] = "sender_withdrew"
+    cancel.submit("submit")
+    page = form_to(partner.get(f"{HELP}/referrals/{onward}"), "/withdraw-too").submit().follow()
+    assert "Cancelled" in page
+    county = sign_in("partner", "multnomah-county")
+    assert "Cancelled" in county.get(f"/multnomah-county/referrals/{onward}")

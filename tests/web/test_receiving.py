@@ -403,6 +403,25 @@ def test_a_link_accepts(letter, testapp, partner):
     assert "Answered by the link in the message" in page
 
 
+def test_a_link_asks_and_still_answers(letter, testapp, sign_in):
+    answer, path = letter()
+    form = testapp.get(path).forms["ask"]
+    assert "Fill this in" in form.submit("submit", status=400)
+    form["body"] = "Is there a dog?"
+    page = form.submit("submit")
+    assert "this link still answers" in page
+    assert "The sender has not answered yet" in page
+    city = sign_in("specialist", "city-of-portland")
+    mine = city.get(f"{CITY}/referrals/{answer.referral_public_id}")
+    assert "Is there a dog?" in press(mine, "/reply", body="A small one.")
+    page = testapp.get(path)
+    assert "A small one." in page
+    assert "Accepted" in page.forms["accept"].submit("submit")
+    assert "A small one." not in testapp.get(path)
+    form["body"] = "And a cat?"
+    assert "answered already" in form.submit("submit", status=409)
+
+
 def test_a_link_expires_kindly(letter, testapp, clock):
     _answer, path = letter()
     form = testapp.get(path).forms["accept"]

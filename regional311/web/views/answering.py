@@ -18,12 +18,14 @@ from regional311.catalog.queries import forms
 from regional311.referral.by_link import (
     LinkUsed,
     answer_by_link,
+    ask_by_link,
     can_answer,
     can_say_late,
     say_late,
 )
+from regional311.referral.lifecycle import SENDER
 from regional311.referral.models import Referral
-from regional311.referral.questions import MAX_BODY
+from regional311.referral.questions import MAX_BODY, thread
 from regional311.web.forms import (
     Choice,
     Form,
@@ -79,6 +81,17 @@ class DeclineForm(Schema):
     )
 
 
+class AskForm(Schema):
+    """What must be known before it can be answered; the link goes on to work."""
+
+    body = SchemaNode(
+        String(MAX_BODY, multiline=True),
+        title=_("Your question"),
+        description=_("The sender reads it; you are written to when they have answered."),
+        widget=TextAreaWidget(rows=3, maxlength=MAX_BODY),
+    )
+
+
 class LateForm(Schema):
     """What became of the person, where nobody answered in time."""
 
@@ -91,6 +104,7 @@ class LateForm(Schema):
 
 
 LATE = "late"
+ASK = "ask"
 
 FORMS: dict[str, tuple[type[Schema], Any, str]] = {
     "accept": (AcceptForm, _("Accept it"), "accepted"),
@@ -117,6 +131,16 @@ def _late_form(context: AnswerLink, request: Any) -> Form:
         submit=_("Tell them"),
         name=LATE,
         action=f"/answer/{context.__name__}/{LATE}",
+    )
+
+
+def _ask_form(context: AnswerLink, request: Any) -> Form:
+    return make_form(
+        request,
+        AskForm(),
+        submit=_("Ask them"),
+        name=ASK,
+        action=f"/answer/{context.__name__}/{ASK}",
     )
 
 
@@ -157,6 +181,7 @@ def _page(context: AnswerLink, request: Any, **failed: Form) -> dict[str, Any]:
         session, until = request.dbsession, context.answering.expires_at
         if can_say_late(session, row, until, request.now):
             shown["late"] = failed.get(LATE) or _late_form(context, request)
+        shown |= {"thread": [], "waits": False}
         return shown | {"service": None, "facts": [], "shared": [], "asked": [], "forms": []}
     kept = kept_of(row.shared)
     asked = forms(request.dbsession, [kept.form] if kept else ())
@@ -174,7 +199,18 @@ def _page(context: AnswerLink, request: Any, **failed: Form) -> dict[str, Any]:
         "forms": [
             (name, FORMS[name][1], failed.get(name) or _form(context, request, name))
             for name in FORMS
+        ]
+        + [(ASK, _("Ask something first"), failed.get(ASK) or _ask_form(context, request))],
+        "thread": [
+            {
+                "when": tell.when(each.written_at),
+                "who": sender if each.side == SENDER else context.partner.name,
+                "body": each.body,
+            }
+            for each in thread(request.dbsession, row.id)
+            if each.body
         ],
+        "waits": row.asked_at is not None,
     }
 
 
@@ -257,4 +293,35 @@ def late(context: AnswerLink, request: Any) -> Any:
 
     return handle_form_submission(
         request, form, on_success, lambda: _page(context, request, **{LATE: form})
+    )
+
+
+@view_config(
+    context=AnswerLink,
+    name=ASK,
+    permission=NO_PERMISSION_REQUIRED,
+    request_method="POST",
+    renderer="answering/referral.jinja2",
+)
+def ask(context: AnswerLink, request: Any) -> Any:
+    """Ask the sender something before answering; the link still answers once."""
+    form = _ask_form(context, request)
+
+    def on_success(values: dict[str, Any]) -> Any:
+        try:
+            ask_by_link(
+                request.dbsession,
+                now=request.now,
+                referral_id=context.answering.referral_id,
+                expires_at=context.answering.expires_at,
+                **values,
+            )
+        except LinkUsed:
+            request.response.status_int = 409
+            return _page(context, request)
+        shown = _page(context, request) | {"done": ASK}
+        return render_to_response("answering/referral.jinja2", shown, request=request)
+
+    return handle_form_submission(
+        request, form, on_success, lambda: _page(context, request, **{ASK: form})
     )

@@ -12,7 +12,9 @@ from pyramid.httpexceptions import HTTPNotFound
 from regional311.floor.watching import contact_is_confidential
 from regional311.identity.permissions import Permissions as P
 from regional311.intake import needs, queries
-from regional311.referral import questions, waiting
+from regional311.referral import kept_on, questions, waiting
+from regional311.referral.answered import tell_of_answer
+from regional311.web.answer_links import answer_link
 from regional311.web.api.operations import Call, Told, operation
 from regional311.web.api.secrecy import check_seen, hidden_services
 from regional311.web.api.shapes import Changed, Key, Nothing, Page, Paged, Shape, Words
@@ -33,6 +35,7 @@ class NeedEntry(Shape):
     urgency: str
     status: Status
     unmet_reason: str | None
+    unmet_words: str | None = Field(description="The reason in words, when it is *other*.")
     created_at: datetime
 
 
@@ -48,6 +51,9 @@ class Outcome(Shape):
     need: UUID = Field(strict=False)
     status: Sayable
     unmet_reason: Reason | None = Field(None, description="Needed when it is unmet.")
+    unmet_words: Words | None = Field(
+        None, max_length=needs.MAX_WORDS, description="Needed when the reason is *other*."
+    )
 
 
 class Standing(Shape):
@@ -122,6 +128,7 @@ def list_needs(call: Call[Nothing, None]) -> Any:
             "urgency": each.urgency,
             "status": each.status,
             "unmet_reason": each.unmet_reason,
+            "unmet_words": each.unmet_words,
             "created_at": each.created_at,
         }
         for each in detail.needs
@@ -154,6 +161,7 @@ def say_outcome(call: Call[Nothing, Outcome]) -> Any:
         need_id=said.need,
         status=said.status,
         unmet_reason=said.unmet_reason,
+        words=said.unmet_words,
         contact_id=call.record.id,
     )
     content = {"status": found.status, "unmet_reason": found.unmet_reason}
@@ -267,6 +275,27 @@ def ask_sender(call: Call[Nothing, Line]) -> Any:
 def reply_to_receiver(call: Call[Nothing, Line]) -> Any:
     """Answer what the receiver asked."""
     questions.answer(call.session, **_at(call), body=call.body.text)
+    tell_of_answer(
+        call.session,
+        call.tell.published,
+        now=call.request.now,
+        referral_id=call.record.id,
+        link=answer_link(call.request),
+    )
+    return _now(call)
+
+
+@operation(**_step("keep-on", body=Line))
+def keep_onward(call: Call[Nothing, Line]) -> Any:
+    """Keep what was referred onward although what it is part of has ended; the text says why."""
+    kept_on.keep_on(call.session, **_at(call), words=call.body.text)
+    return _now(call)
+
+
+@operation(**_step("withdraw-too"))
+def withdraw_onward(call: Call[Nothing, None]) -> Any:
+    """Withdraw what was referred onward because what it is part of has ended."""
+    kept_on.withdraw_too(call.session, **_at(call), followers=call.tell.followers())
     return _now(call)
 
 

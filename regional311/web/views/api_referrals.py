@@ -75,6 +75,7 @@ View = Literal[
     "on_hold",
     "waitlist",
     "questions",
+    "onward",
     "to_stop",
     "sent",
     "closed",

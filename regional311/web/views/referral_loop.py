@@ -10,9 +10,11 @@ from pyramid.view import view_config
 
 from regional311.database.ids import parse_public_id
 from regional311.identity.permissions import Permissions as P
-from regional311.referral import consents, lifecycle, person_links, queries
+from regional311.referral import consents, kept_on, lifecycle, person_links, queries
 from regional311.referral.loop import loop_of
+from regional311.referral.service import MAX_NOTE
 from regional311.referral.silence import Silence, planned
+from regional311.web.forms import sent_version
 from regional311.web.i18n import _
 from regional311.web.loop_wording import CONSENT_ENDS, STEPS
 from regional311.web.security import may
@@ -36,9 +38,22 @@ def part(context: ReferralRecord, request: Any, found: Any, contact: str | None)
         "stop": _stop(tell, found, f"{here}/stop-seen", sent=sent),
         "facts": facts if facts[0][1] else [],
         "steps": steps,
+        "above": _above(tell, row, here),
         "again": _again(tell, request, found, contact)
         if sent and found.state in ("rejected", "failed", "cancelled")
         else None,
+    }
+
+
+def _above(tell: Telling, row: Any, here: str) -> dict[str, Any] | None:
+    """What is to be decided of one that was referred onward and whose own beginning has ended."""
+    if not kept_on.waits_for_word(row) or not may(tell.request, P.REFERRAL_ACCEPT):
+        return None
+    return {
+        "when": tell.when(row.above_ended_at),
+        "withdraw": f"{here}/withdraw-too",
+        "keep": f"{here}/keep-on",
+        "most": MAX_NOTE,
     }
 
 
@@ -94,6 +109,38 @@ def stop_seen(context: ReferralRecord, request: Any) -> HTTPSeeOther:
     """Say that what was shared is not used any more; the sender is told."""
     consents.stop_seen(request.dbsession, now=request.now, referral_id=context.record.id)
     request.flash("success", _("Thank you. The sender sees that you have seen it."))
+    return HTTPSeeOther(location=request.resource_path(context).rstrip("/"))
+
+
+@view_config(
+    context=ReferralRecord, name="withdraw-too", permission=P.REFERRAL_ACCEPT, request_method="POST"
+)
+def withdraw_too(context: ReferralRecord, request: Any) -> HTTPSeeOther:
+    """Withdraw what was referred onward, because what it is part of has ended."""
+    kept_on.withdraw_too(
+        request.dbsession,
+        now=request.now,
+        referral_id=context.record.id,
+        version=sent_version(request),
+        followers=telling(request).followers(),
+    )
+    request.flash("success", _("Withdrawn; the other partner sees it."))
+    return HTTPSeeOther(location=request.resource_path(context).rstrip("/"))
+
+
+@view_config(
+    context=ReferralRecord, name="keep-on", permission=P.REFERRAL_ACCEPT, request_method="POST"
+)
+def keep_on(context: ReferralRecord, request: Any) -> HTTPSeeOther:
+    """Keep what was referred onward, and say why."""
+    kept_on.keep_on(
+        request.dbsession,
+        now=request.now,
+        referral_id=context.record.id,
+        version=sent_version(request),
+        words=request.POST.get("words", ""),
+    )
+    request.flash("success", _("Kept. It goes on as it was."))
     return HTTPSeeOther(location=request.resource_path(context).rstrip("/"))
 
 

@@ -10,6 +10,7 @@ from pyramid.view import view_config
 from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
 from regional311.referral import lifecycle, questions, service, waiting
+from regional311.referral.answered import tell_of_answer
 from regional311.referral.decision import said as sentences
 from regional311.referral.rings import came_through
 from regional311.referral.sending_on import (
@@ -92,6 +93,13 @@ def reply(context: ReferralRecord, request: Any) -> HTTPSeeOther:
     """Answer what the receiver asked."""
     questions.answer(
         request.dbsession, body=request.POST.get("body", ""), **_step(context, request)
+    )
+    tell_of_answer(
+        request.dbsession,
+        telling(request).published,
+        now=request.now,
+        referral_id=context.record.id,
+        link=answer_link(request),
     )
     return _back(context, request, _("Sent. They go on with it."))
 

@@ -61,6 +61,7 @@ TABS: Final[Mapping[str, Any]] = {
     "on_hold": _("On hold"),
     "waitlist": _("Waitlist"),
     "questions": _("Questions to us"),
+    "onward": _("Ended before it"),
     "to_stop": _("Consent has ended"),
     "sent": _("Sent"),
     "closed": _("Closed"),
@@ -76,6 +77,7 @@ LEADS: Final[Mapping[str, Any]] = {
     "asked": _("We asked the sender something: their clock runs, ours stands still."),
     "on_hold": _("Waiting for something other than a place."),
     "waitlist": _("Waiting for a place, the first first."),
+    "onward": _("What they are part of has ended: withdraw them, too, or keep them and say why."),
     "to_stop": _("What they rest on has ended: say that you have stopped using it."),
     "questions": _("Receivers asked us something about what we sent."),
     "sent": _("What we referred to others."),
@@ -109,7 +111,7 @@ def referrals(context: Referrals, request: Any) -> Any:
     tell = telling(request)
     chosen = request.GET.get("view", "")
     chosen = chosen if chosen in TABS else "new"
-    from_us = chosen in ("sent", "questions")
+    from_us = chosen in ("sent", "questions", "onward")
     listing = _listing(request, tell, chosen, from_us=from_us)
     asked = _chosen(request, listing)
     if wanted(request) == "csv":
