@@ -21,7 +21,13 @@ from sqlalchemy import text
 
 from bench import Figure, Site, peak_memory_mb
 from regional311.allocation.models import AllocationBase
-from regional311.allocation.snapshots import count_readings, save_base, take_snapshot
+from regional311.allocation.snapshots import (
+    BaseSaid,
+    ReadingsSaid,
+    count_readings,
+    save_base,
+    take_snapshot,
+)
 from regional311.calendars import Period
 from regional311.chargeback import billing
 from regional311.chargeback.rating import run_rating
@@ -178,17 +184,11 @@ class Books:
         with self.session() as session:
             session.execute(RATES, self.parameters)
             session.execute(POOL, self.parameters)
-            save_base(
-                session, now=ISSUED, key="bench", name="Bench", kind="contact_count", counts="all"
-            )
-            take_snapshot(
-                session,
-                "bench",
-                as_of=date(2025, 6, 30),
-                source="Budget",
-                readings=dict.fromkeys(targets, "1"),
-                now=datetime(2025, 7, 2, 17, tzinfo=UTC),
-            )
+            begun = datetime(2025, 7, 2, 17, tzinfo=UTC)
+            said = BaseSaid("Bench", "contact_count", counts="all")
+            save_base(session, "bench", said, now=begun)
+            ones = ReadingsSaid(date(2025, 6, 30), "Budget", dict.fromkeys(targets, "1"))
+            take_snapshot(session, "bench", ones, now=begun)
             mark_changed(session)
         self.fill("year", CONTACTS)
 
@@ -230,14 +230,8 @@ class Books:
         with self.session() as session:
             base = self._base(session)
             readings = count_readings(session, base, YEAR)
-            take_snapshot(
-                session,
-                "bench",
-                as_of=date(2025, 7, 1),
-                source="Counted",
-                readings=readings,
-                now=self.now,
-            )
+            counted = ReadingsSaid(date(2025, 7, 1), "Counted", readings)
+            take_snapshot(session, "bench", counted, now=self.now)
 
     def _base(self, session: TenantSession) -> AllocationBase:
         return session.query(AllocationBase).filter_by(tenant_id=self.tenant_id, key="bench").one()

@@ -84,7 +84,9 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A base with its snapshots; `parts` are the other bases of a mix with their percentages."""
+    """A version of a base with the base's snapshots; `parts` are the other bases of a mix with
+    their percentages.
+    """
 
     key: str
     name: str
@@ -92,6 +94,11 @@ class Base:
     snapshots: Sequence[Snapshot] = ()
     rolling_quarters: int | None = None
     parts: Mapping[str, Decimal] = field(default_factory=dict)
+    counts: str | None = None
+    note: str | None = None
+    number: int = 1
+    valid_from: date | None = None
+    """Months that end on this day or later are divided by it; none: every month."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +183,23 @@ def newest(snapshots: Iterable[Snapshot], before: date) -> Snapshot | None:
     return max(known, key=lambda each: (each.as_of, each.number), default=None)
 
 
+def holding(versions: Iterable[Base], before: date | None = None) -> dict[str, Base]:
+    """The version of each base that holds for days before one: the newest that has begun by then.
+
+    Without a day, the newest. A base whose every version begins later is not there.
+
+    >>> first, second = Base("a", "A", "fte"), Base("a", "A", "equal", number=2,
+    ...     valid_from=date(2027, 1, 1))
+    >>> [holding([first, second], day)["a"].number for day in (date(2027, 1, 1), date(2027, 2, 1))]
+    [1, 2]
+    """
+    found: dict[str, Base] = {}
+    for each in sorted(versions, key=lambda one: (one.key, one.number)):
+        if before is None or each.valid_from is None or each.valid_from < before:
+            found[each.key] = each
+    return found
+
+
 def weights(base: Base, every: Mapping[str, Base], before: date) -> Weights:
     """What a base says on the day `before`, from the snapshots that tell of earlier days.
 
@@ -192,6 +216,8 @@ def _weights(
     base: Base, every: Mapping[str, Base], before: date, above: tuple[str, ...]
 ) -> Weights:
     about: dict[str, Any] = {"key": base.key, "name": base.name, "kind": base.kind}
+    if base.number > 1:
+        about["version"] = base.number
     if base.kind == "mix":
         return _mixed(base, every, before, above, about)
     if base.rolling_quarters is None:

@@ -218,7 +218,7 @@ def rules_of(session: TenantSession, *, before: date) -> list[Rule]:
             )
         )
     }
-    bases = read_bases(session) if any(row.base_key for row in saved) else {}
+    bases = read_bases(session, before=before) if any(row.base_key for row in saved) else {}
     return [_rule(row, bureaus, bases, before) for row in saved]
 
 

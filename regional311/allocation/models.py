@@ -125,27 +125,37 @@ class PoolProposal(Base):
 
 
 class AllocationBase(Base):
-    """By what costs are divided: a driver such as contacts, or a mix of other bases.
+    """A version of what costs are divided by: a driver such as contacts, or a mix of other bases.
 
     Its readings are snapshots. A pool names a base; targets are named as in a pool's shares, and a
-    pool that is served too is `pool:<key>`.
+    pool that is served too is `pool:<key>`. A version stays as it was stored. For a day, the newest
+    of a key that begins by then holds; for a run, the newest that was stored before its cut-off.
     """
 
     __tablename__ = "allocation_bases"
     __table_args__ = (
-        UniqueConstraint("tenant_id", "key"),
+        UniqueConstraint("tenant_id", "key", "number"),
         CheckConstraint(
             "kind IN ('fixed', 'equal', 'fte', 'budget', 'population', 'assessed_value',"
             " 'contact_count', 'handle_minutes', 'mix')",
             name="kind_known",
         ),
         CheckConstraint("rolling_quarters BETWEEN 1 AND 40", name="some_quarters"),
-        {"info": TENANT},
+        {"info": APPEND_ONLY},
     )
 
     tenant_id: Mapped[TenantId]
     id: Mapped[RowId]
     key: Mapped[str]
+    number: Mapped[int] = mapped_column(default=1)
+    valid_from: Mapped[date | None]
+    """Months that end on this day or later are divided by it; none: every month."""
+    stored_at: Mapped[datetime | None]
+    """Since when it is known; none: from the beginning."""
+    made_by: Mapped[UUID | None]
+    """Who wrote it; none: it came from files."""
+    approved_by: Mapped[UUID | None]
+    why: Mapped[str | None]
     name: Mapped[str]
     kind: Mapped[str]
     counts: Mapped[str | None]
@@ -178,7 +188,48 @@ class BaseSnapshot(Base):
     """Target to reading, as decimal text."""
     digest: Mapped[str]
     taken_at: Mapped[datetime]
+    """Since when it is known."""
     taken_by: Mapped[UUID | None]
+    """Who wrote it; none: it came from files."""
+    approved_by: Mapped[UUID | None]
+    why: Mapped[str | None]
+
+
+class BaseProposal(Base):
+    """A version or readings of a base on their way: written by one person, approved by another.
+
+    `content` is a `snapshots.BaseSaid` or `snapshots.ReadingsSaid`, as `what` says: nothing of it
+    holds before the state is approved. `based_on` is the version or snapshot that it follows,
+    `brings_back` the one whose content it says again, `number` the one that it became.
+    """
+
+    __tablename__ = "base_proposals"
+    __table_args__ = (
+        CheckConstraint(
+            "state IN ('draft', 'proposed', 'approved', 'refused', 'withdrawn')",
+            name="state_known",
+        ),
+        CheckConstraint("what IN ('base', 'readings')", name="what_known"),
+        Index(None, "tenant_id", "base_key"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    state: Mapped[str] = mapped_column(default="draft")
+    what: Mapped[str]
+    base_key: Mapped[str]
+    based_on: Mapped[int | None]
+    brings_back: Mapped[int | None]
+    content: Mapped[dict[str, Any]]
+    why: Mapped[str]
+    proposed_by: Mapped[UUID | None]
+    proposed_at: Mapped[datetime]
+    decided_by: Mapped[UUID | None]
+    decided_at: Mapped[datetime | None]
+    reason: Mapped[str | None]
+    """Why it was refused or withdrawn."""
+    number: Mapped[int | None]
 
 
 class BillSplit(Base):

@@ -7,21 +7,21 @@ new draft with its content, never by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Row, select
 
 from regional311.allocation.models import CostPool, PoolProposal
-from regional311.allocation.pool_telling import tell_payers
+from regional311.allocation.pool_telling import Cause, changes_of, tell_payers
 from regional311.allocation.pools import (
     PoolExists,
     PoolSaid,
     check_of_year,
     newest,
-    one_at_a_time,
     save_pool,
     shares_of,
 )
@@ -31,6 +31,7 @@ from regional311.database.ids import new_id
 from regional311.database.rows import put
 from regional311.database.session import TenantSession, scope_of
 from regional311.errors import InvalidInput, NotFound, Stale
+from regional311.tenancy.cut_offs import stamp
 from regional311.tenancy.proposals import (
     STATES,
     VERBS,
@@ -67,7 +68,7 @@ def draft(
     :raises Stale: when another version than the one that was shown holds.
     :raises InvalidInput: without a reason, or as `check_of_year` does.
     """
-    reason = _words(why, field="why")
+    reason = words(why, field="why")
     check_of_year(session, key, fiscal_year, said)
     holds = newest(session, key, fiscal_year)
     if holds is not None:
@@ -191,8 +192,16 @@ def send_for_approval(session: TenantSession, proposal_id: UUID, *, now: datetim
     _move(session, proposal, "proposed", now)
 
 
-def approve(session: TenantSession, proposal_id: UUID, *, now: datetime) -> int:
-    """Store a proposed version and tell the partners whose part changes; return its number.
+def approve(
+    session: TenantSession,
+    proposal_id: UUID,
+    *,
+    addresses: Mapping[str, str] = MappingProxyType({}),
+    now: datetime,
+) -> int:
+    """Store a proposed version and tell those whose part changes; return its number.
+
+    `addresses` has the e-mail of bodies outside, by target (`chargeback.cost_changes`).
 
     :raises SecondPersonNeeded: when nobody, or the person who drafted it, approves.
     :raises Conflict: when it is not waiting for approval.
@@ -202,7 +211,7 @@ def approve(session: TenantSession, proposal_id: UUID, *, now: datetime) -> int:
     proposal = _locked(session, proposal_id, "approved")
     if scope.person_id is None or scope.person_id == proposal.proposed_by:
         raise SecondPersonNeeded("Whoever drafted this cannot approve it; a second person must.")
-    one_at_a_time(session)
+    since = stamp(session, now)
     _check_newest(session, proposal)
     before = read_year(session, proposal.fiscal_year)
     stored = save_pool(
@@ -210,21 +219,25 @@ def approve(session: TenantSession, proposal_id: UUID, *, now: datetime) -> int:
         proposal.pool_key,
         proposal.fiscal_year,
         PoolSaid.of_json(proposal.content),
-        now=now,
+        now=since,
         made_by=proposal.proposed_by,
         why=proposal.why,
         new=proposal.based_on is None,
     )
     after = read_year(session, proposal.fiscal_year, starts_in=before.starts_in)
     _move(session, proposal, "approved", now, number=stored.number)
-    tell_payers(session, stored, before, after, now=now)
+    cause = Cause(
+        stored.id, stored.name, stored.fiscal_year, stored.number, stored.why, pool=stored.key
+    )
+    changes = changes_of(before, after, [stored.key])
+    tell_payers(session, cause, changes, addresses=addresses, now=now)
     return stored.number
 
 
 def refuse(session: TenantSession, proposal_id: UUID, *, reason: str, now: datetime) -> None:
     """Refuse what was proposed, saying why."""
     proposal = _locked(session, proposal_id, "refused")
-    _move(session, proposal, "refused", now, reason=_words(reason, field="reason"))
+    _move(session, proposal, "refused", now, reason=words(reason, field="reason"))
 
 
 def withdraw(session: TenantSession, proposal_id: UUID, *, now: datetime) -> None:
@@ -262,7 +275,8 @@ def _move(session: TenantSession, proposal: Any, state: str, now: datetime, **va
     _told(session, now, f"pool:{VERBS[state]}", proposal.id, detail)
 
 
-def _words(text: str, *, field: str) -> str:
+def words(text: str, *, field: str) -> str:
+    """The reason of a change; refused when it is empty or too long."""
     found = text.strip()
     if not found or len(found) > MAX_WORDS:
         raise InvalidInput(f"Give a reason of at most {MAX_WORDS} characters.", field=field)

@@ -1,17 +1,18 @@
-"""Tell the partners that bear a pool that their part of it changes with a new version.
+"""Tell those who bear a pool that their part of it changes, with the pool or what divides it.
 
 Each gets what it needs to judge its own bill, its own part before and after, and nothing of what
-others bear: an envelope that its agreement's page shows, and letters to its people who draft
-agreements.
+others bear. A partner gets an envelope that its agreement's page shows, and letters to its people
+who draft agreements; a body outside a letter, where its agreement has an address. Own bureaus have
+no account: this partner's people who draft agreements get one letter that names each of them.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -19,7 +20,6 @@ from uuid import UUID
 from sqlalchemy import Row, cast, func, select
 from sqlalchemy.dialects.postgresql import JSONPATH
 
-from regional311.allocation.models import CostPool
 from regional311.allocation.network import month_of
 from regional311.allocation.shares import MONTHS
 from regional311.allocation.year import Year
@@ -32,10 +32,13 @@ from regional311.identity.permissions import Permissions
 from regional311.identity.queries import who_may
 from regional311.money import format_cents
 from regional311.notices.service import outbox_row
-from regional311.tenancy.models import Tenant
+from regional311.tenancy.models import Bureau, Tenant
 
 KIND: Final = "pool_version"
 EVENT: Final = "pool_changed"
+OUTSIDE: Final = "pool_changed_outside"
+BUREAUS: Final = "pool_changed_bureaus"
+BUREAU: Final = "bureau:"
 MOST_TOLD: Final = 50
 
 
@@ -53,15 +56,32 @@ class Change:
     actual: bool = False
 
 
-def changes_of(before: Year, after: Year, key: str) -> dict[str, list[Change]]:
-    """Whose part of a pool, or of one that is divided together with it, changes: by target.
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What was stored, and why: a version of a pool, or of a base or its readings, by its key.
+
+    `name` is that of the pool or base.
+    """
+
+    subject_id: UUID
+    name: str
+    fiscal_year: int
+    number: int
+    why: str | None
+    pool: str | None = None
+    base: str | None = None
+
+
+def changes_of(before: Year, after: Year, changed: Iterable[str]) -> dict[str, list[Change]]:
+    """Whose part of some pools, or of those that are divided with them, changes: by target.
 
     A month that cannot be divided has no parts.
     """
     keys: set[str] = set()
     for year in (before, after):
-        if key in year.pools:
-            keys |= {pool.key for pool in year.perhaps_with(key)}
+        for key in changed:
+            if key in year.pools:
+                keys |= {pool.key for pool in year.perhaps_with(key)}
     names = {each: pool.name for year in (before, after) for each, pool in year.pools.items()}
     found: defaultdict[str, list[Change]] = defaultdict(list)
     readings = [(False, _billed)]
@@ -111,65 +131,113 @@ def _actual(year: Year, keys: AbstractSet[str]) -> _Cents:
 
 
 def tell_payers(
-    session: TenantSession, stored: CostPool, before: Year, after: Year, *, now: datetime
+    session: TenantSession,
+    cause: Cause,
+    changes: Mapping[str, Sequence[Change]],
+    *,
+    addresses: Mapping[str, str],
+    now: datetime,
 ) -> list[UUID]:
-    """Tell each partner whose part a stored version changes; return who was told."""
-    changes = changes_of(before, after, stored.key)
+    """Tell whoever's part changes; return the partners that were told.
+
+    `addresses` has the e-mail of bodies outside, by target.
+    """
     me = scope_of(session).tenant_id
     rows = session.execute(
-        select(Tenant.id, Tenant.slug, Tenant.name).where(
-            Tenant.id == Tenant.tenant_id, Tenant.slug.in_([*changes]) | (Tenant.id == me)
-        )
+        select(
+            Tenant.id, Tenant.slug, Tenant.name, Tenant.settings["contact"].label("contact")
+        ).where(Tenant.id == Tenant.tenant_id, Tenant.slug.in_([*changes]) | (Tenant.id == me))
     ).all()
-    my_name = next(row.name for row in rows if row.id == me)
+    mine = next(row for row in rows if row.id == me)
     touched = {row.id: changes[row.slug] for row in rows if row.id != me}
     for payer_id in sorted(touched):
         payload = {
-            "pool": stored.key,
-            "fiscal_year": stored.fiscal_year,
-            "number": stored.number,
-            "why": stored.why,
+            "pool": cause.pool,
+            "base": cause.base,
+            "fiscal_year": cause.fiscal_year,
+            "number": cause.number,
+            "why": cause.why,
             "changes": [
                 {name: getattr(each, name) for name in Change.__dataclass_fields__}
                 for each in touched[payer_id]
             ],
         }
-        tell(session, to=payer_id, kind=KIND, subject_id=stored.id, payload=payload, now=now)
+        tell(session, to=payer_id, kind=KIND, subject_id=cause.subject_id, payload=payload, now=now)
         send(session)
-        _write(session, payer_id, my_name, stored, touched[payer_id], now)
+        with acting_for(session, payer_id):
+            _write_to_people(session, EVENT, mine, cause, touched[payer_id], now)
+    for target in sorted(changes.keys() & addresses.keys()):
+        _write(session, OUTSIDE, addresses[target], mine, cause, changes[target], now)
+    bureaus = _of_bureaus(session, changes)
+    if bureaus:
+        _write_to_people(session, BUREAUS, mine, cause, bureaus, now)
     return sorted(touched)
+
+
+def _of_bureaus(session: TenantSession, changes: Mapping[str, Sequence[Change]]) -> list[Change]:
+    """The changes of own bureaus, each with the bureau's name before the pool's."""
+    keys = {target.removeprefix(BUREAU) for target in changes if target.startswith(BUREAU)}
+    names: dict[str, str] = {}
+    if keys:
+        rows = session.execute(
+            select(Bureau.key, Bureau.name).where(
+                Bureau.tenant_id == scope_of(session).tenant_id, Bureau.key.in_(keys)
+            )
+        )
+        names = {row.key: row.name for row in rows}
+    return [
+        replace(each, name=f"{names.get(key, key)}, {each.name}")
+        for key in sorted(keys)
+        for each in changes[BUREAU + key]
+    ]
+
+
+def _write_to_people(
+    session: TenantSession,
+    event: str,
+    provider: Row[Any],
+    cause: Cause,
+    changes: Sequence[Change],
+    now: datetime,
+) -> None:
+    for person in who_may(session, Permissions.AGREEMENT_EDIT):
+        _write(session, event, person.email, provider, cause, changes, now)
 
 
 def _write(
     session: TenantSession,
-    payer_id: UUID,
-    provider: str,
-    stored: CostPool,
-    changes: Iterable[Change],
+    event: str,
+    recipient: str,
+    provider: Row[Any],
+    cause: Cause,
+    changes: Sequence[Change],
     now: datetime,
 ) -> None:
     values = {
-        "partner": provider,
-        "pool": stored.name,
-        "year": str(stored.fiscal_year),
+        "partner": provider.name,
+        "contact": _reached(provider.name, provider.contact or {}),
+        "pool": cause.name,
+        "year": str(cause.fiscal_year),
         "parts": "\n".join(in_words(each) for each in changes),
-        "why": stored.why or "",
+        "why": cause.why or "",
     }
-    subject_id = stored.id
-    with acting_for(session, payer_id):
-        for person in who_may(session, Permissions.AGREEMENT_EDIT):
-            put(
-                session,
-                outbox_row(
-                    payer_id,
-                    event=EVENT,
-                    recipient=person.email,
-                    language="en",
-                    now=now,
-                    subject_id=subject_id,
-                    values=values,
-                ),
-            )
+    put(
+        session,
+        outbox_row(
+            scope_of(session).tenant_id,
+            event=event,
+            recipient=recipient,
+            language="en",
+            now=now,
+            subject_id=cause.subject_id,
+            values=values,
+        ),
+    )
+
+
+def _reached(name: str, contact: Mapping[str, Any]) -> str:
+    ways = [str(contact[way]) for way in ("email", "phone") if contact.get(way)]
+    return f"{name} ({', '.join(ways)})" if ways else name
 
 
 def in_words(change: Change) -> str:

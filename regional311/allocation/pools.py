@@ -26,7 +26,6 @@ from regional311.database.ids import new_id
 from regional311.database.rows import put, send
 from regional311.database.session import TenantSession, scope_of
 from regional311.errors import Conflict, InvalidInput, NotFound
-from regional311.tenancy.models import Tenant
 
 METHODS = ("direct", "step_down", "double_step_down", "reciprocal")
 
@@ -170,7 +169,8 @@ def save_pool(
 ) -> CostPool:
     """Store the next version of a pool of a fiscal year; those before it stay as they are.
 
-    It holds at once, for whatever is run from `now` on: who calls this has asked a second person.
+    It holds at once, for whatever is run from `now` on: who calls this has asked a second person,
+    and taken `now` from `cut_offs.stamp`.
     Pools that serve one another have one method: a change is a version of each of them.
 
     :raises PoolExists: when it is to be new and is there.
@@ -178,7 +178,6 @@ def save_pool(
     :raises NotFound: or `InvalidInput`, as `check_of_year` does.
     """
     check_of_year(session, key, fiscal_year, said)
-    one_at_a_time(session)
     found = newest(session, key, fiscal_year)
     if found is not None and new:
         raise PoolExists(f"The pool {key} has an amount for {fiscal_year} already.", field="key")
@@ -197,17 +196,6 @@ def save_pool(
         theirs = PoolSaid.of_row(tied, year.percents.get(tied.id, {}))
         store(tied.key, tied.number + 1, replace(theirs, method=said.method))
     return stored
-
-
-def one_at_a_time(session: TenantSession) -> None:
-    """Let this partner's versions be stored one after another: their numbers have no gap."""
-    tenant_id = scope_of(session).tenant_id
-    send(session)
-    session.execute(
-        select(Tenant.revision)
-        .where(Tenant.tenant_id == tenant_id, Tenant.id == tenant_id)
-        .with_for_update()
-    )
 
 
 def newest(session: TenantSession, key: str, fiscal_year: int) -> CostPool | None:
@@ -305,6 +293,7 @@ def _require_base(session: TenantSession, base_key: str | None) -> None:
         select(AllocationBase.id).where(
             AllocationBase.tenant_id == scope_of(session).tenant_id,
             AllocationBase.key == base_key,
+            AllocationBase.number == 1,
         )
     ).scalar_one_or_none()
     if found is None:

@@ -1,15 +1,19 @@
-"""Bases and their snapshots: keep them, count readings from recorded work."""
+"""Keep the bases of a partner and their snapshots, version by version; count recorded work.
+
+What was stored stays, so that a run of then reads what it read; who may store a version, and when,
+is said in `base_changes`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, text, update
+from sqlalchemy import select, text
 
 from regional311.allocation.bases import (
     COUNTED,
@@ -31,7 +35,7 @@ from regional311.audit.service import record
 from regional311.calendars import Period
 from regional311.database.ids import new_id
 from regional311.database.rows import put, send
-from regional311.database.session import TenantSession, mark_changed, scope_of
+from regional311.database.session import TenantSession, scope_of
 from regional311.errors import Conflict, InvalidInput, NotFound
 from regional311.tenancy.models import Tenant
 
@@ -66,90 +70,171 @@ class Taken:
     again: bool
 
 
+@dataclass(frozen=True, slots=True)
+class BaseSaid:
+    """What a version of a base is, apart from its key.
+
+    `parts` are the other bases of a mix, in per cent. Months that end on `valid_from` or later are
+    divided by it, without it every month. `ended_on` is written by files that leave the base out.
+    """
+
+    name: str
+    kind: str
+    counts: str | None = None
+    rolling_quarters: int | None = None
+    parts: Mapping[str, Decimal] = field(default_factory=dict)
+    note: str | None = None
+    valid_from: date | None = None
+    ended_on: date | None = None
+
+    @classmethod
+    def of_row(cls, row: Any) -> BaseSaid:
+        """Read a version."""
+        said = {name: getattr(row, name) for name in _COLUMNS}
+        return cls(**said, parts={each["base"]: Decimal(each["percent"]) for each in row.parts})
+
+    @classmethod
+    def of_json(cls, said: Mapping[str, Any]) -> BaseSaid:
+        """Read what `as_json` gave."""
+        days = {name: said[name] and date.fromisoformat(said[name]) for name in _DAYS}
+        parts = {base: Decimal(percent) for base, percent in said["parts"].items()}
+        return cls(**(dict(said) | days | {"parts": parts}))
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain values: days and percentages are text."""
+        said = {name: getattr(self, name) for name in _COLUMNS}
+        days = {name: said[name].isoformat() for name in _DAYS if said[name] is not None}
+        parts = {base: plain(self.parts[base]) for base in sorted(self.parts)}
+        return said | days | {"parts": parts}
+
+    def values(self) -> dict[str, Any]:
+        """The columns of a version, without those that say which it is."""
+        return {name: getattr(self, name) for name in _COLUMNS} | {
+            "parts": [
+                {"base": base, "percent": plain(self.parts[base])} for base in sorted(self.parts)
+            ]
+        }
+
+
+_COLUMNS = tuple(each.name for each in fields(BaseSaid) if each.name != "parts")
+_DAYS = ("valid_from", "ended_on")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingsSaid:
+    """What a snapshot says: the last day that it tells of, its source, targets with readings."""
+
+    as_of: date
+    source: str
+    readings: Mapping[str, str]
+
+    @classmethod
+    def of_row(cls, row: Any) -> ReadingsSaid:
+        """Read a snapshot."""
+        return cls(row.as_of, row.source, row.readings)
+
+    @classmethod
+    def of_json(cls, said: Mapping[str, Any]) -> ReadingsSaid:
+        """Read what `as_json` gave."""
+        return cls(date.fromisoformat(said["as_of"]), said["source"], said["readings"])
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return {
+            "as_of": self.as_of.isoformat(),
+            "source": self.source,
+            "readings": {target: self.readings[target] for target in sorted(self.readings)},
+        }
+
+
+def newest(session: TenantSession, key: str) -> AllocationBase | None:
+    """The version of a base that was stored last."""
+    return session.execute(
+        select(AllocationBase)
+        .where(AllocationBase.tenant_id == scope_of(session).tenant_id, AllocationBase.key == key)
+        .order_by(AllocationBase.number.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+
+
 def save_base(
     session: TenantSession,
+    key: str,
+    said: BaseSaid,
     *,
     now: datetime,
-    key: str,
-    name: str,
-    kind: str,
-    counts: str | None = None,
-    rolling_quarters: int | None = None,
-    parts: Mapping[str, Decimal] | None = None,
-    note: str | None = None,
+    made_by: UUID | None = None,
+    why: str | None = None,
     new: bool = False,
-) -> UUID:
-    """Make a base, or change what is said about it; its snapshots stay.
+) -> AllocationBase:
+    """Store the next version of a base; those before it, and its snapshots, stay as they are.
+
+    It is known to whatever is run from `now` on: who calls this has asked a second person, and
+    taken `now` from `cut_offs.stamp`.
 
     :raises KeyTaken: when it is to be new and is there.
+    :raises InvalidInput: or another error, as `check_base` does.
+    """
+    scope = scope_of(session)
+    said = check_base(session, key, said)
+    found = newest(session, key)
+    if found is not None and new:
+        raise KeyTaken(f"There is a base {key} already.", field="key")
+    number = 1 if found is None else found.number + 1
+    stored = AllocationBase(
+        tenant_id=scope.tenant_id,
+        id=new_id(),
+        key=key,
+        number=number,
+        stored_at=now,
+        made_by=made_by,
+        approved_by=scope.person_id,
+        why=why,
+        **said.values(),
+    )
+    put(session, stored)
+    send(session)
+    record(
+        session,
+        now=now,
+        action="base:add" if number == 1 else "base:change",
+        subject_kind="base",
+        subject_id=stored.id,
+        detail={"key": key, "number": number},
+    )
+    return stored
+
+
+def check_base(session: TenantSession, key: str, said: BaseSaid) -> BaseSaid:
+    """Refuse what a base may not be; give it without parts of nothing and without idle words.
+
+    :raises BadKey: for a text that is no key.
     :raises InvalidInput: for an unknown kind, or a rolling mix.
     :raises MixGoesRound: when parts do not make 100 %, go round, or are given without a mix.
     :raises BaseWithoutReadings: when a part is not there.
     """
-    tenant_id = scope_of(session).tenant_id
-    mixed = {each: percent for each, percent in (parts or {}).items() if percent}
     check_key(key)
-    if rolling_quarters is not None and not 1 <= rolling_quarters <= MOST_QUARTERS:
+    parts = {each: percent for each, percent in said.parts.items() if percent}
+    if said.rolling_quarters is not None and not 1 <= said.rolling_quarters <= MOST_QUARTERS:
         raise InvalidInput(f"Average 1 to {MOST_QUARTERS} quarters.", field="rolling_quarters")
-    _check_base(session, key, name, kind, rolling_quarters, mixed)
-    if kind in COUNTED and counts not in COUNTS:
-        raise InvalidInput("Say whose contacts count: bureaus, partners or all.", field="counts")
-    values: dict[str, Any] = {
-        "name": name,
-        "kind": kind,
-        "counts": counts if kind in COUNTED else None,
-        "rolling_quarters": rolling_quarters,
-        "parts": [{"base": each, "percent": plain(mixed[each])} for each in sorted(mixed)],
-        "note": note,
-        "ended_on": None,
-    }
-    base_id = session.execute(
-        select(AllocationBase.id).where(
-            AllocationBase.tenant_id == tenant_id, AllocationBase.key == key
-        )
-    ).scalar_one_or_none()
-    if base_id is not None and new:
-        raise KeyTaken(f"There is a base {key} already.", field="key")
-    action = "base:change"
-    if base_id is None:
-        base_id, action = new_id(), "base:add"
-        put(session, AllocationBase(tenant_id=tenant_id, id=base_id, key=key, **values))
-    else:
-        session.execute(
-            update(AllocationBase)
-            .where(AllocationBase.tenant_id == tenant_id, AllocationBase.id == base_id)
-            .values(values),
-            execution_options={"synchronize_session": False},
-        )
-        mark_changed(session)
-    record(
-        session,
-        now=now,
-        action=action,
-        subject_kind="base",
-        subject_id=base_id,
-        detail={"key": key},
-    )
-    return base_id
-
-
-def _check_base(
-    session: TenantSession,
-    key: str,
-    name: str,
-    kind: str,
-    rolling_quarters: int | None,
-    parts: Mapping[str, Decimal],
-) -> None:
-    if kind not in KINDS:
+    if said.kind not in KINDS:
         raise InvalidInput(f"A base is one of {', '.join(KINDS)}.", field="kind")
-    if kind != "mix":
-        if parts:
-            raise MixGoesRound("Only a mix has parts.", field="parts")
-        return
-    if rolling_quarters is not None:
-        raise InvalidInput("A mix does not roll; the bases in it may.", field="rolling_quarters")
-    check_mix(name, parts)
+    if said.kind == "mix":
+        if said.rolling_quarters is not None:
+            raise InvalidInput(
+                "A mix does not roll; the bases in it may.", field="rolling_quarters"
+            )
+        check_mix(said.name, parts)
+        _check_parts(session, key, said.name, parts)
+    elif parts:
+        raise MixGoesRound("Only a mix has parts.", field="parts")
+    counted = said.kind in COUNTED
+    if counted and said.counts not in COUNTS:
+        raise InvalidInput("Say whose contacts count: bureaus, partners or all.", field="counts")
+    return replace(said, parts=parts, counts=said.counts if counted else None)
+
+
+def _check_parts(session: TenantSession, key: str, name: str, parts: Mapping[str, Decimal]) -> None:
     every = read_bases(session)
     waiting, seen = list(parts), set()
     while waiting:
@@ -163,48 +248,67 @@ def _check_base(
             waiting.extend(every[part].parts)
 
 
-def take_snapshot(
-    session: TenantSession,
-    base_key: str,
-    *,
-    as_of: date,
-    source: str,
-    readings: Mapping[str, str],
-    now: datetime,
-) -> Taken:
-    """Keep readings of a base as its next snapshot; earlier ones stay as they are.
-
-    The same readings of the same day and source as the newest snapshot add nothing.
+def check_readings(
+    session: TenantSession, base_key: str, said: ReadingsSaid, *, now: datetime
+) -> ReadingsSaid:
+    """Refuse readings that a base may not have; give them written as they are stored.
 
     :raises NotFound: when there is no such base.
     :raises BadReading: naming the target whose reading is not a number.
     :raises InvalidInput: when the day has not ended, the source is missing, or the base is a mix.
     """
-    scope = scope_of(session)
-    send(session)
-    base = session.execute(
-        select(AllocationBase)
-        .where(AllocationBase.tenant_id == scope.tenant_id, AllocationBase.key == base_key)
-        .with_for_update()
-    ).scalar_one_or_none()
+    base = newest(session, base_key)
     if base is None:
         raise NotFound(f"There is no base {base_key}.")
     if base.kind == "mix":
         raise InvalidInput("A mix has no readings of its own; its parts have.", field="readings")
-    if not source.strip():
+    if not said.source.strip():
         raise InvalidInput("Say where the readings come from.", field="source")
-    if as_of > now.date():
-        raise InvalidInput(f"The readings cannot tell of {as_of}, which is to come.", field="as_of")
-    read = read_readings(readings)
+    if said.as_of > now.date():
+        raise InvalidInput(
+            f"The readings cannot tell of {said.as_of}, which is to come.", field="as_of"
+        )
+    read = read_readings(said.readings)
     if base.kind == "equal" and len({reading for reading in read.values() if reading}) > 1:
         raise InvalidInput("In an equal base every reading is the same.", field="readings")
-    digest = snapshot_digest(as_of, source, read)
-    last = session.execute(
-        select(BaseSnapshot.number, BaseSnapshot.digest)
-        .where(BaseSnapshot.tenant_id == scope.tenant_id, BaseSnapshot.base_key == base_key)
-        .order_by(BaseSnapshot.number.desc())
-        .limit(1)
-    ).one_or_none()
+    return replace(said, readings=readings_text(read))
+
+
+def snapshots_of(session: TenantSession, base_key: str) -> list[BaseSnapshot]:
+    """Every snapshot of a base, the newest first."""
+    return list(
+        session.execute(
+            select(BaseSnapshot)
+            .where(
+                BaseSnapshot.tenant_id == scope_of(session).tenant_id,
+                BaseSnapshot.base_key == base_key,
+            )
+            .order_by(BaseSnapshot.number.desc())
+        ).scalars()
+    )
+
+
+def take_snapshot(
+    session: TenantSession,
+    base_key: str,
+    said: ReadingsSaid,
+    *,
+    now: datetime,
+    taken_by: UUID | None = None,
+    why: str | None = None,
+) -> Taken:
+    """Keep readings of a base as its next snapshot; earlier ones stay as they are.
+
+    The same readings of the same day and source as the newest snapshot add nothing. They are known
+    to whatever is run from `now` on, as versions of `save_base` are.
+
+    :raises NotFound: or another error, as `check_readings` does.
+    """
+    scope = scope_of(session)
+    said = check_readings(session, base_key, said, now=now)
+    read = read_readings(said.readings)
+    digest = snapshot_digest(said.as_of, said.source, read)
+    last = next(iter(snapshots_of(session, base_key)), None)
     if last is not None and last.digest == digest:
         return Taken(last.number, again=True)
     snapshot_id, number = new_id(), 1 if last is None else last.number + 1
@@ -215,20 +319,23 @@ def take_snapshot(
             id=snapshot_id,
             base_key=base_key,
             number=number,
-            as_of=as_of,
-            source=source,
+            as_of=said.as_of,
+            source=said.source,
             readings=readings_text(read),
             digest=digest,
             taken_at=now,
-            taken_by=scope.person_id,
+            taken_by=taken_by,
+            approved_by=scope.person_id,
+            why=why,
         ),
     )
+    send(session)
     record(
         session,
         now=now,
         action="base:snapshot",
-        subject_kind="base",
-        subject_id=base.id,
+        subject_kind="base_snapshot",
+        subject_id=snapshot_id,
         detail={"key": base_key, "number": number},
     )
     return Taken(number, again=False)
@@ -245,7 +352,7 @@ def count_readings(
     """
     if base.kind not in COUNTED:
         raise NotCounted("Only contacts and handle minutes can be counted from recorded work.")
-    counts = getattr(base, "counts", None) or "all"
+    counts = base.counts or "all"
     tenant_id = scope_of(session).tenant_id
     me = session.execute(
         select(Tenant.slug, Tenant.zone).where(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from regional311.allocation.bases import POOL, Base, Snapshot, Weights, weights
+from regional311.allocation.bases import POOL, Base, Snapshot, Weights, holding, weights
 from regional311.allocation.methods import to_whole_cents
 from regional311.allocation.models import AllocationBase, BaseSnapshot, CostPool, PoolShare
 from regional311.allocation.network import PoolMonth, YearPool, month_of, together
@@ -37,7 +37,11 @@ class Year:
     starts_in: int
     pools: Mapping[str, CostPool]
     percents: Mapping[UUID, Mapping[str, Decimal]]
-    bases: Mapping[str, Base]
+    base_versions: Sequence[Base]
+
+    def bases(self, before: date | None = None) -> dict[str, Base]:
+        """The bases as they hold for days before one; without a day, the newest version of each."""
+        return holding(self.base_versions, before)
 
     def pool(self, key: str) -> CostPool:
         """The pool with this key.
@@ -71,13 +75,14 @@ class Year:
             check_shares(percents)
             fixed = {target: Fraction(percents[target]) for target in sorted(percents)}
             return Weights(fixed, {"kind": "fixed", "name": "Fixed shares"})
-        base = self.bases.get(pool.base_key)
+        bases = self.bases(before)
+        base = bases.get(pool.base_key)
         if base is None:
             raise PoolMissing(
                 f"The pool {pool.key} is divided by the base {pool.base_key}, which is not there.",
                 field=pool.key,
             )
-        return weights(base, self.bases, before)
+        return weights(base, bases, before)
 
     def group_of(self, key: str, before: date, *, actual: bool = False) -> tuple[YearPool, ...]:
         """The pools that are divided together with one, itself among them, in step order.
@@ -129,18 +134,25 @@ class Year:
     def _targets_of(self, pool: CostPool) -> set[str]:
         if pool.base_key is None:
             return set(self.percents.get(pool.id, {}))
-        targets: set[str] = set()
-        seen, waiting = set(), [pool.base_key]
+        made_of = self.bases_in(pool.base_key)
+        return {
+            target
+            for base in self.base_versions
+            if base.key in made_of
+            for snapshot in base.snapshots
+            for target in snapshot.readings
+        }
+
+    def bases_in(self, key: str) -> set[str]:
+        """A base and all that any version of it, or of a part of it, was ever a mix of."""
+        found: set[str] = set()
+        waiting = {key}
         while waiting:
-            key = waiting.pop()
-            base = self.bases.get(key)
-            if base is None or key in seen:
-                continue
-            seen.add(key)
-            waiting.extend(base.parts)
-            for snapshot in base.snapshots:
-                targets |= snapshot.readings.keys()
-        return targets
+            found |= waiting
+            waiting = {
+                part for base in self.base_versions if base.key in waiting for part in base.parts
+            } - found
+        return found
 
     def month(self, key: str, month: int, *, actual: bool = False) -> PoolMonth:
         """What a pool gives to each target in a month (0 to 11)."""
@@ -196,7 +208,7 @@ def newest_pools(
     tenant_id: UUID, *conditions: ColumnElement[bool], stored_before: datetime | None = None
 ) -> Select[Any]:
     """The ids of the version of each pool and year that holds, or held for a cut-off."""
-    known = [] if stored_before is None else [_known(stored_before)]
+    known = [] if stored_before is None else [_known(CostPool, stored_before)]
     return (
         select(CostPool.id)
         .where(CostPool.tenant_id == tenant_id, *conditions, *known)
@@ -205,8 +217,8 @@ def newest_pools(
     )
 
 
-def _known(before: datetime) -> ColumnElement[bool]:
-    return or_(CostPool.stored_at.is_(None), CostPool.stored_at < before)
+def _known(model: type[CostPool | AllocationBase], before: datetime) -> ColumnElement[bool]:
+    return or_(model.stored_at.is_(None), model.stored_at < before)
 
 
 def read_year(
@@ -251,12 +263,25 @@ def read_year(
         starts_in=starts_in,
         pools=by_key,
         percents=percents,
-        bases=read_bases(session, stored_before=stored_before),
+        base_versions=read_base_versions(session, stored_before=stored_before),
     )
 
 
-def read_bases(session: TenantSession, *, stored_before: datetime | None = None) -> dict[str, Base]:
-    """Read this partner's bases with their snapshots, by key. Two statements."""
+def read_bases(session: TenantSession, *, before: date | None = None) -> dict[str, Base]:
+    """Read this partner's bases with their snapshots, by key, as they hold for days before one.
+
+    Without a day, the newest version of each. Two statements.
+    """
+    return holding(read_base_versions(session), before)
+
+
+def read_base_versions(
+    session: TenantSession, *, stored_before: datetime | None = None
+) -> list[Base]:
+    """Read every version of this partner's bases, with snapshots, by key and number.
+
+    Two statements.
+    """
     tenant_id = scope_of(session).tenant_id
     taken = select(
         BaseSnapshot.base_key,
@@ -266,8 +291,10 @@ def read_bases(session: TenantSession, *, stored_before: datetime | None = None)
         BaseSnapshot.readings,
         BaseSnapshot.digest,
     ).where(BaseSnapshot.tenant_id == tenant_id)
+    asked = select(AllocationBase).where(AllocationBase.tenant_id == tenant_id)
     if stored_before is not None:
         taken = taken.where(BaseSnapshot.taken_at < stored_before)
+        asked = asked.where(_known(AllocationBase, stored_before))
     snapshots: dict[str, list[Snapshot]] = {}
     for row in session.execute(taken.order_by(BaseSnapshot.base_key, BaseSnapshot.number)):
         readings = {target: Decimal(text) for target, text in row.readings.items()}
@@ -275,14 +302,22 @@ def read_bases(session: TenantSession, *, stored_before: datetime | None = None)
             Snapshot(row.number, row.as_of, row.source, readings, row.digest)
         )
     rows = session.execute(
-        select(AllocationBase)
-        .where(AllocationBase.tenant_id == tenant_id)
-        .order_by(AllocationBase.key),
+        asked.order_by(AllocationBase.key, AllocationBase.number),
         execution_options={"populate_existing": True},
     ).scalars()
-    return {row.key: _base(row, snapshots.get(row.key, [])) for row in rows}
+    return [_base(row, snapshots.get(row.key, [])) for row in rows]
 
 
 def _base(row: AllocationBase, snapshots: list[Snapshot]) -> Base:
-    parts: dict[str, Any] = {each["base"]: Decimal(each["percent"]) for each in row.parts}
-    return Base(row.key, row.name, row.kind, snapshots, row.rolling_quarters, parts)
+    return Base(
+        key=row.key,
+        name=row.name,
+        kind=row.kind,
+        snapshots=snapshots,
+        rolling_quarters=row.rolling_quarters,
+        parts={each["base"]: Decimal(each["percent"]) for each in row.parts},
+        counts=row.counts,
+        note=row.note,
+        number=row.number,
+        valid_from=row.valid_from,
+    )

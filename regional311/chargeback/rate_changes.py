@@ -28,6 +28,7 @@ from regional311.database.ids import new_id
 from regional311.database.rows import new_row, put, send
 from regional311.database.session import TenantSession, scope_of
 from regional311.errors import Conflict, Forbidden, InvalidInput, NotFound, Stale
+from regional311.tenancy.cut_offs import stamp
 from regional311.tenancy.models import Tenant
 from regional311.tenancy.proposals import VERBS, locked_proposal, move_proposal
 
@@ -321,17 +322,13 @@ def take_over(
         ).one()
     )
     # one approval after another, so that the second sees what the first made
-    session.execute(
-        select(Tenant.revision)
-        .where(Tenant.tenant_id == tenant_id, Tenant.id == tenant_id)
-        .with_for_update(key_share=True)
-    )
+    since = stamp(session, now)
     _check_fits(session, proposal_id, changes)
     closed = [change.expected for change in changes if change.expected is not None]
     session.execute(
         update(Rate)
         .where(Rate.tenant_id == tenant_id, Rate.id == any_(literal(closed, ARRAY(Uuid))))
-        .values(recorded=func.tstzrange(func.lower(Rate.recorded), now, "[)"))
+        .values(recorded=func.tstzrange(func.lower(Rate.recorded), since, "[)"))
         .execution_options(synchronize_session=False)
     )
     for first in range(0, len(changes), STEP):
@@ -343,7 +340,7 @@ def take_over(
                     Rate,
                     tenant_id=tenant_id,
                     id=new_id(),
-                    recorded=Range(now, None, bounds="[)"),
+                    recorded=Range(since, None, bounds="[)"),
                     **change.rate.values(),
                 )
                 for change in some

@@ -18,7 +18,8 @@ volumes, packages) makes one line over all services, channels, languages and hou
 for, and its charges have no price of their own.
 
 Two cut-offs make a run reproducible: `service_to` bounds when the work was done, `stored_before`
-when it came in, both exclusive.
+when it came in, both exclusive. Prices that are stored later count from the cut-off or later,
+however long their own transaction took (`tenancy.cut_offs`).
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from regional311.chargeback.series import lock_series
 from regional311.database.ids import new_id
 from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.errors import InvalidInput
+from regional311.tenancy.cut_offs import read_before
 
 STATES = ("rated", "unrated", "no_agreement", "excluded")
 
@@ -356,6 +358,8 @@ def run_rating(
     service_to = service_to or period_end
     if not service_from < service_to <= period_end:
         raise CutOffsReversed("The end of the work to rate must lie within the period.")
+    stored_before = stored_before or now
+    read_before(session, stored_before, now=now)
     run = new_id()
     parameters: dict[str, Any] = {
         "tenant": scope.tenant_id,
@@ -365,7 +369,7 @@ def run_rating(
         "zone": zone,
         "service_from": service_from,
         "service_to": service_to,
-        "stored_before": stored_before or now,
+        "stored_before": stored_before,
         "states": list(STATES),
         "now": now,
     }
@@ -386,7 +390,7 @@ def run_rating(
         number=number,
         service_from=service_from,
         service_to=service_to,
-        stored_before=parameters["stored_before"],
+        stored_before=stored_before,
         counts=counts,
         digest=digest,
     )

@@ -40,11 +40,13 @@ from regional311.database.session import TenantSession, acting_for, session_scop
 from regional311.errors import Conflict, Forbidden
 from regional311.identity.models import Membership
 from regional311.identity.permissions import Permissions, permissions_of
+from regional311.tenancy.cut_offs import stamp
 from regional311.tenancy.models import ConfiguredObject
 from regional311.tenancy.revision import raise_revision
 
 _SAID_OF_SERVICES = {"tenant", "bureau", "organization", "location", "taxonomy", "service"}
 _SAID_OF_ARTICLES = {"tenant", "article"}
+_READ_BY_RUNS = {"rate", "pool", "base", "base_snapshot"}
 """Kinds of things that search documents tell of."""
 
 APPLY_LOCK = 311_0001
@@ -177,6 +179,8 @@ def _moves(one: Compared) -> bool:
 def _write(session: TenantSession, sides: Sides) -> list[Item]:
     desk = sides.desk
     moved = [one for one in sides.compared if _moves(one)]
+    if not desk.fresh and any(one.item.kind in _READ_BY_RUNS for one in moved):
+        desk.now = stamp(session, desk.now)
     drafts: list[Item] = []
     for one in moved:
         if isinstance(one.kind, RateKind) and one.stored is not None:

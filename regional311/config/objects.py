@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final, Generic, TypeVar
@@ -49,7 +49,7 @@ from regional311.catalog.queries import said_group
 from regional311.chargeback.models import Agreement, Rate
 from regional311.config import agreements, schema
 from regional311.config.files import Policies, TenantFiles
-from regional311.config.pools import pool_said, split_parts
+from regional311.config.pools import base_said, pool_said, split_parts
 from regional311.config.rates import rate_plain, rate_said
 from regional311.database.base import Base
 from regional311.database.ids import new_id
@@ -1331,12 +1331,12 @@ class RateKind(Kind[schema.Rate]):
         return row_id
 
 
-class BaseKind(KeyedRow[schema.AllocationBase]):
-    """What costs are divided by."""
+class BaseKind(Kind[schema.AllocationBase]):
+    """What costs are divided by; a change is a further version."""
 
     name = "base"
     permission = Permissions.POOL_EDIT
-    table = AllocationBase
+    needs_approval = True
 
     def said(
         self,
@@ -1353,25 +1353,74 @@ class BaseKind(KeyedRow[schema.AllocationBase]):
             content["part"] = sorted(content["part"], key=lambda one: one["base"])
         return content
 
-    def read(self, row: Any, desk: Desk) -> schema.AllocationBase:  # noqa: ARG002
-        """Give what a row says."""
-        names = ("key", "name", "kind", "counts", "rolling_quarters", "note")
-        content = {name: getattr(row, name) for name in names}
-        return from_plain(schema.AllocationBase, {**content, "part": row.parts})
-
-    def columns(self, model: schema.AllocationBase) -> dict[str, Any]:
-        """Give the columns."""
-        return {
-            "name": model.name,
-            "kind": model.kind,
-            "counts": model.counts,
-            "rolling_quarters": model.rolling_quarters,
-            "parts": [
-                {"base": part.base, "percent": decimal_text(part.percent)}
-                for part in sorted(model.part, key=lambda each: each.base)
-            ],
-            "note": model.note,
+    def stored(self, desk: Desk) -> dict[str, Stored[schema.AllocationBase]]:
+        """Give the newest version of each base."""
+        names = ("key", "name", "kind", "counts", "rolling_quarters", "note", "valid_from")
+        newest = {
+            row.key: row for row in sorted(desk.rows(AllocationBase), key=lambda each: each.number)
         }
+        return {
+            key: Stored(
+                row.id,
+                from_plain(
+                    schema.AllocationBase,
+                    {name: getattr(row, name) for name in names} | {"part": row.parts},
+                ),
+                live=row.ended_on is None,
+                gone=_over(row.ended_on, desk.today),
+            )
+            for key, row in newest.items()
+        }
+
+    def add(
+        self,
+        desk: Desk,
+        key: str,  # noqa: ARG002
+        new: schema.AllocationBase,
+        old: Stored[schema.AllocationBase] | None,
+    ) -> UUID:
+        """Insert the first version; of a fresh partner it is known from the beginning."""
+        return self._insert(desk, new, old, None if desk.fresh else desk.now)
+
+    def change(
+        self,
+        desk: Desk,
+        key: str,  # noqa: ARG002
+        new: schema.AllocationBase,
+        old: Stored[schema.AllocationBase],
+    ) -> UUID:
+        """Insert the version that follows; whoever applies files answers for both people."""
+        return self._insert(desk, new, old, desk.now)
+
+    def end(self, desk: Desk, key: str, old: Stored[schema.AllocationBase]) -> None:  # noqa: ARG002
+        """Insert a version that ends today."""
+        self._insert(desk, old.model, old, desk.now, ended_on=desk.today)
+
+    @staticmethod
+    def _insert(
+        desk: Desk,
+        new: schema.AllocationBase,
+        old: Stored[schema.AllocationBase] | None,
+        stored_at: datetime | None,
+        *,
+        ended_on: date | None = None,
+    ) -> UUID:
+        number, row_id = 1, new_id()
+        if old is not None:
+            (before,) = desk.rows(AllocationBase, AllocationBase.id == old.id)
+            number = before.number + 1
+        desk.put(
+            AllocationBase(
+                tenant_id=desk.tenant_id,
+                id=row_id,
+                key=new.key,
+                number=number,
+                stored_at=stored_at,
+                approved_by=desk.person_id,
+                **replace(base_said(new), ended_on=ended_on).values(),
+            )
+        )
+        return row_id
 
 
 class SnapshotKind(Kind[schema.BaseSnapshot]):
@@ -1379,6 +1428,7 @@ class SnapshotKind(Kind[schema.BaseSnapshot]):
 
     name = "base_snapshot"
     permission = Permissions.POOL_EDIT
+    needs_approval = True
 
     def said(
         self,
@@ -1427,7 +1477,7 @@ class SnapshotKind(Kind[schema.BaseSnapshot]):
                 readings=readings_text(new.readings),
                 digest=snapshot_digest(new.as_of, new.source, new.readings),
                 taken_at=_taken_at(desk, new.as_of),
-                taken_by=desk.person_id,
+                approved_by=desk.person_id,
             )
         )
         return row_id

@@ -12,6 +12,7 @@ from regional311.allocation.bases import POOL, Base, BaseWithoutReadings, Snapsh
 from regional311.allocation.bill_splits import check_parts
 from regional311.allocation.network import YearPool, month_of, together
 from regional311.allocation.pools import PartsDoNotMakeTheAmount, PoolSaid, check_pool
+from regional311.allocation.snapshots import BaseSaid
 from regional311.config import schema
 from regional311.errors import DomainError
 
@@ -120,6 +121,19 @@ def _check_together(pools: schema.PoolsFile, bases: schema.BasesFile, mark: Mark
         except DomainError as error:
             key = (error.field or "").removeprefix(POOL)
             mark(f"pool[{key if key in keys else keys[0]} {year}]", error.message)
+
+
+def base_said(base: schema.AllocationBase) -> BaseSaid:
+    """What a file says of a base, as the service takes it."""
+    return BaseSaid(
+        name=base.name,
+        kind=base.kind,
+        counts=base.counts,
+        rolling_quarters=base.rolling_quarters,
+        parts={part.base: part.percent for part in base.part},
+        note=base.note,
+        valid_from=base.valid_from,
+    )
 
 
 def bases_of(file: schema.BasesFile) -> dict[str, Base]:

@@ -857,6 +857,11 @@ class AllocationBase(Model):
         description="Quarters whose snapshots are averaged; left out: the newest alone.",
     )
     note: Words | None = Field(default=None, description="Anything else worth knowing.")
+    valid_from: date | None = Field(
+        default=None,
+        description="Months that end on this day or later are divided by what is said here, "
+        "earlier ones by the version before. Left out: every month.",
+    )
     part: tuple[BasePart, ...] = Field(
         default=(), description="Bases of a mix; they make exactly 100 per cent."
     )

@@ -18,7 +18,7 @@ from regional311.errors import DomainError
 from regional311.forecast.documents import document_of, pdf_of
 from regional311.notices.delivery import Attached, Complete, Letter
 from regional311.notices.leaving import give_back
-from regional311.notices.service import TO_OUTSIDE
+from regional311.notices.service import WITH_STATEMENT
 
 NO_DOCUMENT: Final = "The statement that it brings could not be attached; send its PDF by post."
 
@@ -29,7 +29,7 @@ def with_statements(before: Complete) -> Complete:
     def complete(session: Session, letters: Sequence[Letter], now: datetime) -> list[Letter]:
         made = []
         for letter in before(session, letters, now):
-            if letter.event not in TO_OUTSIDE or letter.subject_id is None:
+            if letter.event not in WITH_STATEMENT or letter.subject_id is None:
                 made.append(letter)
                 continue
             file = _file(session, letter, now)

@@ -262,9 +262,25 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "pool_changed": (
         "{partner} changed the shared cost {pool}",
         (
-            "{partner} changed {pool} of the fiscal year {year}. Your part of the year:\n\n"
+            "{partner} changed {pool} for the fiscal year {year}. Your part of the year:\n\n"
             "{parts}\n\nWhy: {why}\n\nWhat was billed stays; later bills use this. The agreement's "
             "page under Agreements keeps this message.\n"
+        ),
+    ),
+    "pool_changed_outside": (
+        "{partner} changed the shared cost {pool}",
+        (
+            "{partner} changed {pool} for the fiscal year {year}. Your part of the year:\n\n"
+            "{parts}\n\nWhy: {why}\n\nWhat was billed stays; later bills use this.\n\nWhat you ask "
+            "or do not accept, tell {contact}.\n"
+        ),
+    ),
+    "pool_changed_bureaus": (
+        "What bureaus bear of {pool} has changed",
+        (
+            "{partner} changed {pool} for the fiscal year {year}. The parts of bureaus in the year:"
+            "\n\n{parts}\n\nWhy: {why}\n\nWhat was billed stays; later bills use this. Bureaus "
+            "have no account here: tell those who answer for their budgets.\n"
         ),
     ),
     "reviews_due": (
@@ -395,9 +411,12 @@ TO_PEOPLE: Final = frozenset(
 )
 """Events that are told to people who ask for help; most others are for partners' staff."""
 
-TO_OUTSIDE: Final = frozenset(
+WITH_STATEMENT: Final = frozenset(
     {"statement_outside", "outside_due_soon", "outside_due", "outside_overdue"}
 )
+"""Events that bring the PDF of a statement."""
+
+TO_OUTSIDE: Final = WITH_STATEMENT | {"pool_changed_outside"}
 """Events that payers outside the region are told of; they choose nothing here."""
 
 STATES: Final[Mapping[str, str]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import CheckConstraint, UniqueConstraint, text
@@ -156,3 +156,15 @@ class IdempotencyKey(Base):
     key: Mapped[str]
     content_digest: Mapped[str]
     answer: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+
+
+class CutOff(Base):
+    """The latest instant at which a partner's prices, pools and bases were read for bills or
+    changed; its row is locked while either is done.
+    """
+
+    __tablename__ = "cut_offs"
+    __table_args__ = ({"info": TENANT},)
+
+    tenant_id: Mapped[TenantId]
+    latest: Mapped[datetime]

@@ -41,6 +41,8 @@ EVENTS = {
     "agreement_expiring": _("An agreement ends soon"),
     "rates_not_taken_over": _("Rates that were approved do not hold"),
     "pool_changed": _("A shared cost was changed"),
+    "pool_changed_outside": _("A shared cost of a body outside was changed"),
+    "pool_changed_bureaus": _("A shared cost of own bureaus was changed"),
     "reviews_due": _("Entries are due to be looked at"),
     "suggestions_new": _("Somebody suggests corrections"),
     "publishing_refused": _("Something was not published on its day"),

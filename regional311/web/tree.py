@@ -35,7 +35,13 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, or_, select
 
-from regional311.allocation.models import AllocationBase, BillSplit, CostPool, PoolProposal
+from regional311.allocation.models import (
+    AllocationBase,
+    BaseProposal,
+    BillSplit,
+    CostPool,
+    PoolProposal,
+)
 from regional311.casework.accommodations import by_token
 from regional311.casework.coordinators import terms_of
 from regional311.casework.models import Accommodation, BulkChange, PreparedText
@@ -1082,20 +1088,35 @@ class PoolProposals(Resource):
     """/pools/proposals/<id>: versions of pools on their way to a second person."""
 
     def child(self, name: str) -> Resource | None:
-        proposal_id = _as_id(name)
-        if proposal_id is None:
-            return None
-        table = PoolProposal.__table__
-        row = self.request.dbsession.execute(
-            select(table).where(
-                table.c.tenant_id == self.request.tenant.id, table.c.id == proposal_id
-            )
-        ).one_or_none()
+        row = _own_row(self.request, PoolProposal, name)
         return None if row is None else PoolProposalRecord(self.request, name, self, row)
 
 
 class BaseRecord(Record):
-    """What costs are divided by, by its key."""
+    """What costs are divided by, by its key; `record` is the newest version."""
+
+
+class BaseProposalRecord(Record):
+    """A version or readings of a base on their way, by id."""
+
+
+class BaseProposals(Resource):
+    """/bases/proposals/<id>: versions and readings of bases on their way to a second person."""
+
+    def child(self, name: str) -> Resource | None:
+        row = _own_row(self.request, BaseProposal, name)
+        return None if row is None else BaseProposalRecord(self.request, name, self, row)
+
+
+def _own_row(request: Any, model: type[Base], name: str) -> Any:
+    """The flat row of this partner's `model` with this id, or None."""
+    row_id = _as_id(name)
+    if row_id is None:
+        return None
+    table = model.__table__
+    return request.dbsession.execute(
+        select(table).where(table.c.tenant_id == request.tenant.id, table.c.id == row_id)
+    ).one_or_none()
 
 
 class SplitRecord(Record):
@@ -1700,7 +1721,16 @@ class Bases(Collection):
     """What costs are divided by."""
 
     permission = P.POOL_READ
-    model, member, by = AllocationBase, BaseRecord, "key"
+    member = BaseRecord
+
+    def child(self, name: str) -> Resource | None:
+        if name == "proposals":
+            return BaseProposals(self.request, name, self)
+        return super().child(name)
+
+    def find(self, name: str) -> Any:
+        versions = self.versions(AllocationBase, name)
+        return None if versions is None else max(versions, key=lambda row: row.number)
 
 
 @collection("splits")

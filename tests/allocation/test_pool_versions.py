@@ -261,7 +261,7 @@ def test_an_actual_cost_is_told_beside_the_budget(dbsession):
     before = read_year(dbsession, 2027)
     next_version(dbsession, "i-and-r", actual_cents=620_000_00, actual_source="Close")
     after = read_year(dbsession, 2027)
-    assert changes_of(before, after, "i-and-r")[COUNTY] == [
+    assert changes_of(before, after, ["i-and-r"])[COUNTY] == [
         Change(
             "i-and-r",
             "Information and referral, 503-823-4000",
@@ -283,7 +283,7 @@ def test_whoever_bears_a_pool_that_is_served_is_touched_too(dbsession):
         revenues=(),
         non_allocable=(),
     )
-    found = changes_of(before, read_year(dbsession, 2027), "technology")
+    found = changes_of(before, read_year(dbsession, 2027), ["technology"])
     assert {each.pool for each in found["bureau:water"]} >= {"contact-centre"}
     moved = sum(
         each.after_cents - each.before_cents for changes in found.values() for each in changes

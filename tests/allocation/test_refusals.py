@@ -15,11 +15,11 @@ from regional311.allocation.network import MethodsDiffer, percents
 from regional311.allocation.pools import PoolSaid, save_pool
 from regional311.allocation.service import month_shares
 from regional311.allocation.shares import NoSuchMonth
-from regional311.allocation.snapshots import save_base
 from regional311.allocation.year import PoolMissing, fiscal_year_of, read_year
 from regional311.database.ids import new_id
 from regional311.database.rows import put
 from regional311.errors import InvalidInput
+from tests.pools import next_base
 
 NOW = datetime(2026, 12, 5, 18, tzinfo=UTC)
 
@@ -41,7 +41,7 @@ def test_a_year_and_a_place_have_bounds(dbsession):
     with pytest.raises(InvalidInput, match="between 0 and 999"):
         save_pool(dbsession, "test", 2027, said(step_order=-1), now=NOW)
     with pytest.raises(InvalidInput, match="1 to 40 quarters"):
-        save_base(dbsession, now=NOW, key="b", name="B", kind="fte", rolling_quarters=41)
+        next_base(dbsession, "b", kind="fte", rolling_quarters=41)
     with pytest.raises(NoSuchMonth):
         month_shares(dbsession, "i-and-r", fiscal_year=2027, month=12)
 

@@ -32,8 +32,6 @@ from regional311.allocation.snapshots import (
     NotCounted,
     Taken,
     count_readings,
-    save_base,
-    take_snapshot,
 )
 from regional311.allocation.year import read_bases
 from regional311.calendars import Period
@@ -41,7 +39,7 @@ from regional311.database.ids import new_id
 from regional311.database.rows import put
 from regional311.errors import DomainError, InvalidInput, NotFound
 from regional311.metering.models import UsageEvent
-from tests.pools import next_version
+from tests.pools import next_base, next_readings, next_version
 
 NOW = datetime(2026, 12, 5, 18, tzinfo=UTC)
 
@@ -100,12 +98,11 @@ def test_all_pools_of_a_year_give_what_they_cost(dbsession):
 
 def test_a_later_snapshot_changes_later_runs_only(dbsession):
     before = month_shares(dbsession, "contact-centre", fiscal_year=2027, month=5)
-    taken = take_snapshot(
+    taken = next_readings(
         dbsession,
         "contacts",
+        {"bureau:water": "1", "bureau:parks": "3"},
         as_of=date(2026, 11, 30),
-        source="Counted",
-        readings={"bureau:water": "1", "bureau:parks": "3"},
         now=NOW,
     )
     assert (taken.number, taken.again) == (2, False)
@@ -124,12 +121,12 @@ def test_a_later_snapshot_changes_later_runs_only(dbsession):
 
 
 def base(session, key="test", kind="fte", **fields):
-    return save_base(session, now=NOW, key=key, name=key.title(), kind=kind, **fields)
+    return next_base(session, key, now=NOW, kind=kind, **fields)
 
 
 def snapshot(session, key="test", **fields):
     said = {"as_of": date(2026, 6, 30), "source": "Budget", "readings": {"bureau:water": "2"}}
-    return take_snapshot(session, key, now=NOW, **(said | fields))
+    return next_readings(session, key, now=NOW, **(said | fields))
 
 
 def test_the_same_snapshot_twice_is_one(dbsession):
@@ -188,8 +185,8 @@ def test_a_bad_base_is_refused(dbsession, fields, error):
 
 
 def test_a_base_is_changed_by_its_key(dbsession):
-    first = base(dbsession)
-    assert base(dbsession, rolling_quarters=8) == first
+    assert base(dbsession).number == 1
+    assert base(dbsession, rolling_quarters=8).number == 2
     assert read_bases(dbsession)["test"].rolling_quarters == 8
 
 

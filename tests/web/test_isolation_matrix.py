@@ -18,7 +18,10 @@ import pytest
 from sqlalchemy import select, text, update
 from webtest import TestApp
 
+from regional311.allocation.base_changes import draft as draft_base
 from regional311.allocation.pool_changes import draft, said_of
+from regional311.allocation.snapshots import BaseSaid, save_base
+from regional311.allocation.snapshots import newest as newest_base
 from regional311.calendars import Period
 from regional311.casework.accommodation_letters import Letters
 from regional311.casework.accommodations import Asked
@@ -633,6 +636,20 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("PoolRecord", "edit", "POST"): ("pools/i-and-r/edit", "finance administrator"),
     ("Bases", "", "GET"): ("bases", TERMS),
     ("BaseRecord", "", "GET"): ("bases/contacts", TERMS),
+    ("BaseRecord", "versions", "GET"): ("bases/contacts/versions", TERMS),
+    ("BaseRecord", "again", "GET"): ("bases/contacts/again?version=1", "finance administrator"),
+    ("BaseRecord", "again", "POST"): ("bases/contacts/again?version=1", "finance administrator"),
+    ("BaseProposals", "", "GET"): ("bases/proposals", TERMS),
+    ("BaseProposalRecord", "", "GET"): ("bases/proposals/{base_proposal}", TERMS),
+    **{
+        ("BaseProposalRecord", name, "POST"): (f"bases/proposals/{{base_proposal}}/{name}", who)
+        for name, who in (
+            ("send", "finance administrator"),
+            ("withdraw", "finance administrator"),
+            ("approve", "approver"),
+            ("refuse", "approver"),
+        )
+    },
     ("Splits", "", "GET"): ("splits", TERMS),
     ("SplitRecord", "", "GET"): ("splits/bureaus", TERMS),
     ("StatementRecord", "parts", "GET"): ("statements/{statement}/parts", MONEY),
@@ -991,6 +1008,10 @@ def found(web_engine, people) -> dict[str, str]:
         held = next_version(session, "i-and-r", note="Matrix")
         said = replace(said_of(session, held), note="Matrix again")
         pool_proposal_id = draft(session, "i-and-r", 2027, said, why="Matrix", now=NOW)
+        basis = BaseSaid.of_row(newest_base(session, "contacts"))
+        held_base = save_base(session, "contacts", replace(basis, note="Matrix"), now=NOW)
+        basis = replace(BaseSaid.of_row(held_base), note="Matrix again")
+        base_proposal_id = draft_base(session, "contacts", basis, why="Matrix", now=NOW)
         rate_proposal_id = propose(session, [Change("matrix", None, rate)], note=None, now=NOW)
         line_id, position = session.execute(
             select(StatementLine.id, StatementLine.position)
@@ -1103,6 +1124,7 @@ def found(web_engine, people) -> dict[str, str]:
             ).scalar_one(),
             "rate_proposal": str(rate_proposal_id),
             "pool_proposal": str(pool_proposal_id),
+            "base_proposal": str(base_proposal_id),
             "rate_sheet": str(
                 rate_uploads.send_sheet(session, name="matrix.xlsx", content=b"matrix", now=NOW)
             ),

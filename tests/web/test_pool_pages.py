@@ -266,28 +266,90 @@ def test_lines_of_a_pool_are_refused_by_line(finance, field, value, says):
     assert says in filled(page, why="x", **{field: value}).submit("submit", status=400)
 
 
-def test_a_base_is_made_read_and_corrected(finance):
-    form = filled(finance.get(f"/{CITY}/bases/new"), key="floor", name="Floor area")
-    done = form.submit("submit").follow()
+def test_a_base_is_made_read_and_corrected_by_two_people(finance, approver):
+    form = filled(
+        finance.get(f"/{CITY}/bases/new"), key="floor", name="Floor area", why="New", kind="fixed"
+    )
+    draft = form.submit("submit").follow()
+    finance.get(f"/{CITY}/bases/floor", status=404)
+    done = approved(draft, approver)
     assert "Nothing can be divided by this base yet" in done
     page = finance.get(f"/{CITY}/bases/floor/snapshot")
-    form = filled(page, source="Plans", readings="bureau:water; 3\nbureau:parks; x")
+    form = filled(page, source="Plans", readings="bureau:water; 3\nbureau:parks; x", why="First")
     refused = form.submit("submit", status=400)
     assert "The reading of bureau:parks must be a number" in refused
-    done = filled(refused, readings="bureau:water; 3\nbureau:parks; 1").submit("submit").follow()
-    assert "75" in done
+    form = filled(refused, readings="bureau:water; 3\nbureau:parks; 1")
+    draft = form.submit("submit").follow()
+    assert "Reading: Water Bureau" in draft
+    assert finance.get(f"/{CITY}/bases/floor?format=json").json == []
+    assert "75" in approved(draft, approver)
     page = finance.get(f"/{CITY}/bases/floor/snapshot")
     assert "bureau:water; 3" in page.forms["form"]["readings"].value
-    done = filled(page, source="New plans", readings="bureau:water; 1").submit("submit").follow()
-    assert "Snapshot 2" in done
+    form = filled(page, source="New plans", readings="bureau:water; 1", why="Moved")
+    approved(form.submit("submit").follow(), approver)
     found = finance.get(f"/{CITY}/bases/floor?format=json").json
     assert [each["readings"] for each in found] == [
         {"bureau:parks": "1", "bureau:water": "3"},
         {"bureau:water": "1"},
     ]
     assert "floor" in finance.get(f"/{CITY}/bases?format=csv")
-    edited = filled(finance.get(f"/{CITY}/bases/floor/edit"), rolling_quarters="8")
-    assert "8 quarters" in edited.submit("submit").follow()
+    page = finance.get(f"/{CITY}/bases/floor").click("Bring back snapshot 1")
+    assert page.forms["form"]["source"].value == "Plans"
+    back = filled(page, why="It was right").submit("submit").follow()
+    assert "Brings back" in back
+    assert "It was right" in approved(back, approver)
+
+
+def test_versions_of_a_base_stand_side_by_side_and_an_old_one_comes_back(finance, approver):
+    form = filled(finance.get(f"/{CITY}/bases/positions/edit"), rolling_quarters="8", why="Steady")
+    form["valid_from"] = "2027-01-01"
+    draft = form.submit("submit").follow()
+    assert "Quarters that are averaged" in draft
+    stale = finance.get(f"/{CITY}/bases/positions/edit")
+    assert "8 quarters" in approved(draft, approver)
+    filled(stale, note="Late", why="x").submit("submit", status=409)
+    side = finance.get(f"/{CITY}/bases/positions/versions")
+    assert "Steady" in side
+    assert "the files" in side
+    table = side.html.find_all("table")[-1].get_text(" ", strip=True)
+    assert "Quarters that are averaged nothing 8" in table
+    draft = filled(side.click("Bring back version 1"), why="A mistake").submit("submit").follow()
+    approved(draft, approver)
+    told = finance.get(f"/{CITY}/bases/positions/versions?format=json").json
+    assert [(each["number"], each["valid_from"], each["why"]) for each in told] == [
+        (3, None, "A mistake"),
+        (2, "2027-01-01", "Steady"),
+        (1, None, None),
+    ]
+    assert told[0]["made_by"] != told[0]["approved_by"]
+    assert "Nothing differs." in finance.get(f"/{CITY}/bases/positions/versions?old=1&new=3")
+    finance.get(f"/{CITY}/bases/positions/again?version=3", status=404)
+
+
+def test_a_change_of_a_base_is_refused_withdrawn_and_overtaken(finance, approver):
+    def drafted(note):
+        page = finance.get(f"/{CITY}/bases/contacts/edit")
+        return filled(page, note=note, why=note).submit("submit").follow()
+
+    stale = drafted("One")
+    sent = pressed(drafted("Two"), "/send").follow()
+    page = approver.get(sent.request.path)
+    form = page.forms["refusal"]
+    form["reason"] = "Not yet"
+    assert "Nothing was proposed yet" not in form.submit("submit").follow()
+    assert "Not yet" in finance.get(sent.request.path)
+    approved(drafted("Three"), approver)
+    page = finance.get(stale.request.path)
+    assert "Something newer was stored meanwhile" in page
+    assert "Withdrawn" in pressed(page, "/withdraw").follow()
+    rows = finance.get(f"/{CITY}/bases/proposals?format=json").json
+    rows = [row for row in rows if row["base_key"] == "contacts"]
+    assert [row["state"] for row in rows] == ["approved", "refused", "withdrawn"]
+    refused = finance.get(f"/{CITY}/bases/proposals?state=refused&format=json").json
+    assert rows[1] in refused
+    assert rows[0] not in refused
+    said = finance.get(f"/{CITY}/bases/proposals/{rows[0]['id']}?format=json").json
+    assert (said["what"], said["content"]["note"]) == ("base", "Three")
 
 
 def test_a_mix_shows_its_parts_and_takes_no_readings(finance):
@@ -296,7 +358,9 @@ def test_a_mix_shows_its_parts_and_takes_no_readings(finance):
     assert "Add readings" not in page
     finance.get(f"/{CITY}/bases/calls-and-positions/snapshot", status=404)
     form = filled(
-        finance.get(f"/{CITY}/bases/calls-and-positions/edit"), parts="contacts; 40\npositions; 59"
+        finance.get(f"/{CITY}/bases/calls-and-positions/edit"),
+        parts="contacts; 40\npositions; 59",
+        why="x",
     )
     assert "make 99 %, not 100 %" in form.submit("submit", status=400)
 
@@ -478,15 +542,16 @@ def test_our_own_parts_of_a_bill_sum_to_it(people, sign_in, finance):
 
 
 def test_a_year_adds_up_its_months_each_by_what_was_known(finance, approver):
-    form = filled(finance.get(f"/{CITY}/bases/new"), key="late", name="Late")
-    form.submit("submit")
+    form = filled(finance.get(f"/{CITY}/bases/new"), key="late", name="Late", why="New")
+    approved(form.submit("submit").follow(), approver)
     form = filled(
         finance.get(f"/{CITY}/bases/late/snapshot"),
         as_of="2026-08-15",
         source="Count",
         readings="bureau:water; 1",
+        why="New",
     )
-    form.submit("submit")
+    approved(form.submit("submit").follow(), approver)
     form = filled(
         finance.get(f"/{CITY}/pools/new"),
         key="late-pool",

@@ -11,12 +11,18 @@ from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.view import view_config
 from sqlalchemy import select
 
-from regional311.allocation.bases import COUNTED, Base, readings_text, weights
-from regional311.allocation.models import BaseSnapshot, CostPool
+from regional311.allocation.base_changes import draft, draft_readings
+from regional311.allocation.bases import COUNTED, Base, holding, readings_text, weights
+from regional311.allocation.models import CostPool
 from regional311.allocation.network import percents
 from regional311.allocation.readings_sheet import MOST_BYTES, read_sheet
-from regional311.allocation.snapshots import count_readings, save_base, take_snapshot
-from regional311.allocation.year import newest_pools, read_bases
+from regional311.allocation.snapshots import (
+    BaseSaid,
+    ReadingsSaid,
+    count_readings,
+    snapshots_of,
+)
+from regional311.allocation.year import newest_pools, read_base_versions, read_bases
 from regional311.calendars import Period
 from regional311.errors import DomainError, InvalidInput
 from regional311.identity.permissions import Permissions as P
@@ -26,6 +32,7 @@ from regional311.web.billing_wording import Words, page
 from regional311.web.forms import (
     Choice,
     Date,
+    HiddenWidget,
     Integer,
     Schema,
     SchemaNode,
@@ -41,6 +48,7 @@ from regional311.web.pool_wording import BASE_KINDS, COUNTS, Targets
 from regional311.web.representations import csv_response, json_response, wanted
 from regional311.web.security import may
 from regional311.web.tree import BaseRecord, Bases
+from regional311.web.views.pool_versions import number_asked
 
 NOBODY = "-"
 READING_LINE = "bureau:water; 340000"
@@ -76,6 +84,17 @@ class _BaseForm(Schema):
         missing=None,
     )
     note = SchemaNode(String(200), title=_("Note"), missing=None)
+    valid_from = SchemaNode(
+        Date(),
+        title=_("Holds from"),
+        description=_("Months that end on this day or later. Left out: every month."),
+        missing=None,
+    )
+    why = SchemaNode(
+        String(500, multiline=True),
+        title=_("Why"),
+        description=_("Whoever approves it reads this, and those whose part changes."),
+    )
 
 
 class NewBaseForm(_BaseForm):
@@ -91,6 +110,8 @@ class NewBaseForm(_BaseForm):
 
 class BaseForm(_BaseForm):
     """What may be changed about a base."""
+
+    version = SchemaNode(Integer(), widget=HiddenWidget())
 
 
 class SnapshotForm(Schema):
@@ -113,6 +134,12 @@ class SnapshotForm(Schema):
             mapping={"example": READING_LINE},
         ),
     )
+    why = SchemaNode(
+        String(500, multiline=True),
+        title=_("Why"),
+        description=_("Whoever approves it reads this, and those whose part changes."),
+    )
+    brings_back = SchemaNode(Integer(), widget=HiddenWidget(), missing=None)
 
 
 def _url(request: Any) -> str:
@@ -170,6 +197,7 @@ def bases(context: Bases, request: Any) -> Any:
         may_edit=may(request, P.POOL_EDIT),
         new_url=f"{_url(request)}/new",
         pools_url=f"/{request.tenant.slug}/pools",
+        proposals_url=f"{_url(request)}/proposals",
     )
 
 
@@ -179,8 +207,8 @@ def bases(context: Bases, request: Any) -> Any:
 def base(context: BaseRecord, request: Any) -> Any:
     """A base: what it says today, its snapshots, and the pools that are divided by it."""
     words = Words(request)
-    every = read_bases(request.dbsession)
-    found = every[context.__name__]
+    versions = read_base_versions(request.dbsession)
+    found = holding(versions)[context.__name__ or ""]
     names = Targets(request, _pool_names(request))
     chosen = _chosen(found, request.GET.get("snapshot", ""))
     if wanted(request) == "json":
@@ -199,7 +227,8 @@ def base(context: BaseRecord, request: Any) -> Any:
             ],
         )
     tomorrow = words.today + timedelta(days=1)
-    rows, problem, title = _shown(found, every, chosen, tomorrow, names)
+    every = holding(versions, tomorrow)
+    rows, problem, title = _shown(every.get(found.key, found), every, chosen, tomorrow, names)
     url = f"{_url(request)}/{found.key}"
     listing = Listing(
         request,
@@ -211,7 +240,8 @@ def base(context: BaseRecord, request: Any) -> Any:
         csv=True,
     ).fill(rows)
     listing.csv_url = f"{url}?format=csv"
-    people = _taken(request, found.key)
+    taken = {each.number: each for each in snapshots_of(request.dbsession, found.key)}
+    may_edit = may(request, P.POOL_EDIT)
     return page(
         request,
         base=found,
@@ -228,7 +258,11 @@ def base(context: BaseRecord, request: Any) -> Any:
                 "as_of": words.day(each.as_of),
                 "source": each.source,
                 "digest": each.digest[:12],
-                "taken": words.when(people[each.number]) if each.number in people else "",
+                "taken": words.when(taken[each.number].taken_at),
+                "why": taken[each.number].why,
+                "again_url": f"{url}/snapshot?again={each.number}"
+                if may_edit and each is not found.snapshots[-1]
+                else None,
             }
             for each in reversed(found.snapshots)
         ],
@@ -236,7 +270,8 @@ def base(context: BaseRecord, request: Any) -> Any:
             (every[key].name if key in every else key, f"{_url(request)}/{key}", percent)
             for key, percent in sorted(found.parts.items())
         ],
-        may_edit=may(request, P.POOL_EDIT),
+        may_edit=may_edit,
+        versions_url=f"{url}/versions",
         edit_url=f"{url}/edit",
         snapshot_url=None if found.kind == "mix" else f"{url}/snapshot",
         pools=_pools_of(request, found.key),
@@ -253,6 +288,10 @@ def base(context: BaseRecord, request: Any) -> Any:
                 else None,
             ),
             (_("Note"), context.record.note),
+            (
+                _("Holds from"),
+                words.day(context.record.valid_from) if context.record.valid_from else None,
+            ),
         ],
     )
 
@@ -311,15 +350,6 @@ def _pools_of(request: Any, base_key: str) -> list[tuple[str, str]]:
     return [(f"/{request.tenant.slug}/pools/{row.key}", row.name) for row in rows]
 
 
-def _taken(request: Any, base_key: str) -> dict[int, Any]:
-    rows = request.dbsession.execute(
-        select(BaseSnapshot.number, BaseSnapshot.taken_at).where(
-            BaseSnapshot.tenant_id == request.tenant.id, BaseSnapshot.base_key == base_key
-        )
-    )
-    return {row.number: row.taken_at for row in rows}
-
-
 # Forms
 
 
@@ -343,7 +373,7 @@ def new(context: Bases, request: Any) -> Any:
     renderer="bases/edit.jinja2",
 )
 def add(context: Bases, request: Any) -> Any:
-    """Make a base; its readings follow."""
+    """Draft a base; its readings follow once it is approved."""
     form = _new_form(request)
 
     def on_success(values: dict[str, Any]) -> Any:
@@ -372,7 +402,7 @@ def edit(context: BaseRecord, request: Any) -> Any:
     renderer="bases/edit.jinja2",
 )
 def save(context: BaseRecord, request: Any) -> Any:
-    """Change what is said about a base; its snapshots stay."""
+    """Draft the next version of a base; its snapshots stay."""
     form = _edit_form(context, request)
 
     def on_success(values: dict[str, Any]) -> Any:
@@ -386,31 +416,37 @@ def save(context: BaseRecord, request: Any) -> Any:
 def _save(request: Any, key: str, values: dict[str, Any], *, new: bool) -> Any:
     parts = lines_of_text.percents(values["parts"], field="parts", example=PART_LINE)
 
-    def do() -> dict[str, Any]:
-        save_base(
-            request.dbsession,
-            now=request.now,
-            key=key,
-            name=values["name"],
-            kind=values["kind"],
-            counts=None if values["counts"] == NOBODY else values["counts"],
-            rolling_quarters=values["rolling_quarters"],
-            parts=parts,
-            note=values["note"],
-            new=new,
-        )
-        return {}
+    said = BaseSaid(
+        name=values["name"],
+        kind=values["kind"],
+        counts=None if values["counts"] == NOBODY else values["counts"],
+        rolling_quarters=values["rolling_quarters"],
+        parts=parts,
+        note=values["note"],
+        valid_from=values["valid_from"],
+    )
 
-    once(request.dbsession, form_key(request), ["base:save", key, values], do)
-    request.flash("success", _("The base was saved."))
-    return HTTPSeeOther(location=f"{_url(request)}/{key}")
+    def do() -> dict[str, Any]:
+        made = draft(
+            request.dbsession,
+            key,
+            said,
+            why=values["why"],
+            now=request.now,
+            new=new,
+            based_on=values.get("version"),
+        )
+        return {"id": str(made)}
+
+    answer = once(request.dbsession, form_key(request), ["base:save", key, values], do)
+    return HTTPSeeOther(location=f"{_url(request)}/proposals/{answer['id']}")
 
 
 def _new_form(request: Any) -> Any:
     return make_form(
         request,
         NewBaseForm(),
-        submit=_("Add the base"),
+        submit=_("See what changes"),
         values={"kind": "fixed", "counts": NOBODY},
         once=True,
         cancel_url=_url(request),
@@ -434,7 +470,7 @@ def _edit_form(context: BaseRecord, request: Any) -> Any:
     return make_form(
         request,
         BaseForm(),
-        submit=_("Save the base"),
+        submit=_("See what changes"),
         values={
             "name": row.name,
             "kind": row.kind,
@@ -443,6 +479,8 @@ def _edit_form(context: BaseRecord, request: Any) -> Any:
             "parts": lines_of_text.pairs_text({each["base"]: each["percent"] for each in row.parts})
             or None,
             "note": row.note,
+            "valid_from": row.valid_from,
+            "version": row.number,
         },
         once=True,
         cancel_url=f"{_url(request)}/{row.key}",
@@ -483,33 +521,29 @@ def snapshot(context: BaseRecord, request: Any) -> Any:
     renderer="bases/snapshot.jinja2",
 )
 def take(context: BaseRecord, request: Any) -> Any:
-    """Keep readings as the next snapshot."""
+    """Draft readings that are to be the next snapshot."""
     _require_readings(context)
     form = _snapshot_form(context, request, {})
 
     def on_success(values: dict[str, Any]) -> Any:
         readings = lines_of_text.pairs(values["readings"], field="readings", example=READING_LINE)
 
+        said = ReadingsSaid(values["as_of"], values["source"], readings)
+
         def do() -> dict[str, Any]:
-            taken = take_snapshot(
+            made = draft_readings(
                 request.dbsession,
-                context.__name__,
-                as_of=values["as_of"],
-                source=values["source"],
-                readings=readings,
+                context.__name__ or "",
+                said,
+                why=values["why"],
                 now=request.now,
+                brings_back=values["brings_back"],
             )
-            return {"number": taken.number, "again": taken.again}
+            return {"id": str(made)}
 
         kept = ["base:snapshot", context.__name__, values]
         answer = once(request.dbsession, form_key(request), kept, do)
-        if answer["again"]:
-            request.flash("info", _("These are the newest readings already."))
-        else:
-            request.flash("success", _("The readings were kept as a new snapshot."))
-        return HTTPSeeOther(
-            location=f"{_url(request)}/{context.__name__}?snapshot={answer['number']}"
-        )
+        return HTTPSeeOther(location=f"{_url(request)}/proposals/{answer['id']}")
 
     return handle_form_submission(
         request, form, on_success, lambda: _snapshot_page(context, request, form, None)
@@ -576,15 +610,20 @@ def _counted(context: BaseRecord, request: Any) -> tuple[dict[str, Any], str | N
 
 def _snapshot_form(context: BaseRecord, request: Any, values: dict[str, Any]) -> Any:
     every = read_bases(request.dbsession) if request.method == "GET" and not values else {}
-    last = every[context.__name__].snapshots[-1:] if context.__name__ in every else ()
-    given = {
-        "readings": lines_of_text.pairs_text(readings_text(last[0].readings)) if last else None,
+    past = every[context.__name__].snapshots if context.__name__ in every else ()
+    number = number_asked(request, "again")
+    again = next((each for each in past if each.number == number), None)
+    last = again or next(iter(past[-1:]), None)
+    given: dict[str, Any] = {
+        "readings": lines_of_text.pairs_text(readings_text(last.readings)) if last else None,
         "as_of": Words(request).today - timedelta(days=1),
     }
+    if again is not None:
+        given |= {"as_of": again.as_of, "source": again.source, "brings_back": again.number}
     return make_form(
         request,
         SnapshotForm(),
-        submit=_("Keep these readings"),
+        submit=_("See what changes"),
         values=given | values,
         once=True,
         action=f"{_url(request)}/{context.__name__}/snapshot",

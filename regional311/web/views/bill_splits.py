@@ -8,6 +8,7 @@ from typing import Any
 from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.view import view_config
 from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from regional311.allocation.bill_splits import BilledLine, Divided, save_split, split_bill
 from regional311.allocation.models import AllocationBase, BillSplit
@@ -89,12 +90,14 @@ def _names(request: Any) -> tuple[dict[str, str], dict[str, str]]:
     bases = request.dbsession.execute(
         select(AllocationBase.key, AllocationBase.name)
         .where(AllocationBase.tenant_id == tenant_id)
-        .order_by(AllocationBase.name)
+        .ext(distinct_on(AllocationBase.key))
+        .order_by(AllocationBase.key, AllocationBase.number.desc())
     )
     bureaus = request.dbsession.execute(
         select(Bureau.key, Bureau.name).where(Bureau.tenant_id == tenant_id)
     )
-    return {row.key: row.name for row in bases}, {row.key: row.name for row in bureaus}
+    by_name = sorted(bases, key=lambda row: str(row.name))
+    return {row.key: row.name for row in by_name}, {row.key: row.name for row in bureaus}
 
 
 @view_config(

@@ -13,6 +13,7 @@ from regional311.allocation import pool_changes as service
 from regional311.allocation.models import CostPool
 from regional311.allocation.pools import PoolSaid
 from regional311.allocation.year import fiscal_year_of, starts_in_month
+from regional311.chargeback.cost_changes import approve_pool
 from regional311.differences import differences
 from regional311.identity.members import names_of
 from regional311.identity.permissions import Permissions as P
@@ -142,8 +143,8 @@ def versions(context: PoolRecord, request: Any) -> Any:
     if wanted(request) == "json":
         return json_response(told)
     by_number = {row.number: row for row in rows}
-    new = by_number.get(_number(request, "new"), holds)
-    old = by_number.get(_number(request, "old")) or by_number.get(new.number - 1)
+    new = by_number.get(number_asked(request, "new"), holds)
+    old = by_number.get(number_asked(request, "old")) or by_number.get(new.number - 1)
     listing = Listing(
         request,
         columns=[
@@ -199,7 +200,8 @@ def versions(context: PoolRecord, request: Any) -> Any:
     )
 
 
-def _number(request: Any, name: str) -> int:
+def number_asked(request: Any, name: str) -> int:
+    """The number of a version that a link asks for; nought when it is none."""
     text = request.GET.get(name, "")
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else 0
 
@@ -217,7 +219,7 @@ class AgainForm(Schema):
 
 def _again_page(context: PoolRecord, request: Any, form: Any | None = None) -> dict[str, Any]:
     rows, day = _of_year(context, request)
-    number = _number(request, "version")
+    number = number_asked(request, "version")
     if number not in {row.number for row in rows[1:]}:
         raise HTTPNotFound
     url = _url(request, context.__name__ or "")
@@ -260,7 +262,7 @@ def bring_back(context: PoolRecord, request: Any) -> Any:
     """Draft a version that says what an old one said."""
     rows, day = _of_year(context, request)
     url = _url(request, context.__name__ or "")
-    form = _again_form(request, url, _number(request, "version"), day)
+    form = _again_form(request, url, number_asked(request, "version"), day)
 
     def on_success(values: dict[str, Any]) -> Any:
         def do() -> dict[str, Any]:
@@ -310,7 +312,7 @@ def proposals(context: PoolProposals, request: Any) -> Any:
     rows = service.proposals(
         request.dbsession,
         states=[asked] if asked else STATES,
-        before=_id(listing.after),
+        before=id_of(listing.after),
         limit=PAGE_SIZE + 1 if as_page else None,
     )
     if not as_page:
@@ -336,7 +338,8 @@ def proposals(context: PoolProposals, request: Any) -> Any:
     return page(request, listing=listing, pools_url=_url(request))
 
 
-def _id(text: str | None) -> UUID | None:
+def id_of(text: str | None) -> UUID | None:
+    """The id after which a page of a list begins."""
     try:
         return UUID(text) if text else None
     except ValueError:
@@ -432,7 +435,7 @@ def withdraw(context: PoolProposalRecord, request: Any) -> Any:
 )
 def approve(context: PoolProposalRecord, request: Any) -> Any:
     """Store the version; partners whose part changes are told."""
-    service.approve(request.dbsession, context.record.id, now=request.now)
+    approve_pool(request.dbsession, context.record.id, now=request.now)
     request.flash("success", _("The version was approved; whoever it touches is told."))
     return HTTPSeeOther(location=_url(request, context.record.pool_key, "versions"))
 

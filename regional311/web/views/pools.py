@@ -179,7 +179,7 @@ def _targets(request: Any, year: Year) -> Targets:
 def _divided_by(year: Year, row: Any) -> Any:
     if row.base_key is None:
         return _("Fixed shares")
-    base = year.bases.get(row.base_key)
+    base = year.bases().get(row.base_key)
     return base.name if base else row.base_key
 
 
@@ -346,7 +346,7 @@ def pool(context: PoolRecord, request: Any) -> Any:
     ).fill(rows)
     listing.csv_url = f"{listing.path}?as_of={day.isoformat()}&format=csv"
     url = f"/{request.tenant.slug}/pools"
-    base = year.bases.get(found.base_key) if found.base_key else None
+    base = year.bases().get(found.base_key) if found.base_key else None
     return page(
         request,
         pool=found,
@@ -831,7 +831,7 @@ def _with_bases(schema: Any, year: Year) -> Any:
     schema["base"].widget = SelectWidget(
         values=[
             (FIXED, _("Fixed shares")),
-            *((base.key, base.name) for base in year.bases.values()),
+            *((base.key, base.name) for base in year.bases().values()),
         ]
     )
     return schema
