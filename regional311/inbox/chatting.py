@@ -65,8 +65,14 @@ def begin(
     language: str,
     now: datetime,
 ) -> str:
-    """Begin a chat with its first message and give the secret of its link."""
+    """Begin a chat with its first message and give the secret of its link.
+
+    Raises `InvalidInput`, naming `name` or `text`.
+    """
     secret = new_token()
+    called = " ".join(clean(name or "").split())
+    if len(called) > LONGEST_NAME:
+        raise InvalidInput(f"A name has at most {LONGEST_NAME} characters.", field="name")
     receive(
         session,
         published,
@@ -74,7 +80,7 @@ def begin(
             line=line,
             key=str(new_id()),
             text=_words(text),
-            name=(clean(name or "").strip()[:LONGEST_NAME]) or None,
+            name=called or None,
             language=language,
             secret_hash=token_hash(secret),
         ),

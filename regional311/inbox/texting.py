@@ -47,7 +47,8 @@ from regional311.notices.troubles import note_trouble
 from regional311.referral.snapshot import Line, Published, published
 from regional311.settings import Settings
 
-LONGEST: Final = 5_000
+LONGEST: Final = 40_000
+"""Characters of a text: what 255 parts of one hold, the most that telephones send."""
 NO_SUCH_NUMBER: Final = frozenset({410, 422})
 """Answers by which a provider says that a number gets no texts; others are about us or the text."""
 OTHER_CONTENT: Final = 422
@@ -157,7 +158,7 @@ def take_in(
     session: TenantSession, region: Published, line: Line, came: Text, *, now: datetime
 ) -> Received:
     """Keep a text; answer the words that must be honoured at once, and by ourselves only them."""
-    words = clean(came.text).strip()[:LONGEST]
+    words = clean(came.text).strip()
     found = word_of(words)
     word = None if found is None else found[0]
     known = _latest(session, line, came.sender)

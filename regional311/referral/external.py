@@ -60,6 +60,7 @@ from regional311.referral.sending import AnswerLink, Outgoing, referral_rows
 from regional311.referral.sending_on import verdict_of
 from regional311.referral.snapshot import Published, Sharing
 from regional311.referral.undoing import undo
+from regional311.tenancy.jurisdiction import Reach
 
 CHANNEL: Final = "app"
 """The channel by which a referral from outside counts as taken in."""
@@ -72,6 +73,9 @@ NOTE_PATH: Final = "Task.note"
 SHARED_PATH: Final = "ServiceRequest.extension"
 PLACES: Final = ("place", "location")
 """Shared fields that say where: an object with text, latitude and longitude."""
+
+LINES: Final = {"name": 300, "phone": 40, "email": 300}
+"""Shared fields of one line, and how many characters each has at most."""
 
 NOT_WITHOUT_CONSENT: Final = "what is written may cross only with a Consent that holds."
 A_DAY: Final = timedelta(days=1)
@@ -472,14 +476,24 @@ def minimised(
         for key, value in handover.shared.items()
         if key in fields or key == CONTACT_PROHIBITED
     }
+    for key, most in LINES.items():
+        if shared.get(key) is not None:
+            _check_line(key, shared[key], most)
     for key in PLACES:
         if shared.get(key) is not None:
-            _check_place(shared[key])
+            _check_place(shared[key], known.jurisdictions.reach)
     return shared, days
 
 
-def _check_place(value: Any) -> None:
-    """Refuse a place that is none: its words are a text, its degrees are numbers."""
+def _check_line(key: str, value: Any, most: int) -> None:
+    """Refuse what is no line: it may stand in the head of a letter."""
+    if not isinstance(value, str) or len(value) > most or not value.isprintable():
+        said = f"{key} must be one line of at most {most} characters."
+        raise Fault(SHARED_PATH, said, "value")
+
+
+def _check_place(value: Any, reach: Reach) -> None:
+    """Refuse a place that is none: its words are a text, its degrees are numbers, and near."""
     if not isinstance(value, dict):
         raise Fault(SHARED_PATH, "must be a place: text, latitude and longitude.", "value")
     words = value.get("text")
@@ -495,6 +509,13 @@ def _check_place(value: Any) -> None:
             good = False
         if not good:
             raise Fault(SHARED_PATH, f"the {name} of the place must be degrees.", "value")
+    longitude, latitude = value.get("longitude"), value.get("latitude")
+    if (
+        longitude is not None
+        and latitude is not None
+        and not reach.holds(float(longitude), float(latitude))
+    ):
+        raise Fault(SHARED_PATH, "the place is far from this region.", "value")
 
 
 def _holds(agreed: Agreed | None, now: datetime) -> bool:

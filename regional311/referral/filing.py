@@ -86,7 +86,7 @@ from regional311.referral.sending import AnswerLink, Outgoing, referral_rows
 from regional311.referral.snapshot import Line, Published
 from regional311.referral.waitlist import tell_position
 from regional311.tenancy.answering import PARTNER
-from regional311.tenancy.jurisdiction import AREA, Located
+from regional311.tenancy.jurisdiction import AREA, Located, Reach
 from regional311.tenancy.models import IdempotencyKey
 from regional311.tenancy.once import remembered
 
@@ -154,6 +154,18 @@ class ConsentNeeded(InvalidInput):
 
 class ConsentNotWritten(InvalidInput):
     """Partners of this kind see and show nothing without a consent on paper, with its day."""
+
+
+class FarAway(InvalidInput):
+    """The point is nowhere near the region; ``reach`` is the box in which one can be meant."""
+
+    def __init__(self, reach: Reach) -> None:
+        self.reach = reach
+        super().__init__(
+            f"This point is far from the region: latitude is {reach.south} to {reach.north}, "
+            f"longitude {reach.west} to {reach.east}.",
+            field="latitude",
+        )
 
 
 class NoTexts(InvalidInput):
@@ -670,7 +682,20 @@ def plan(
 ) -> Plan:
     """Decide a contact and make its rows; no statement is sent. Raises what `take_in` does."""
     _check_news(published, tenant_id, intake.asker)
+    if intake.source in ANSWERED:
+        check_near(published, intake.place)
     return Planner(published, tenant_id, intake, now, person_id, url, translate, link).plan()
+
+
+def check_near(published: Published, place: Place) -> None:
+    """Refuse a point that nobody here can mean. Raises `FarAway`."""
+    reach = published.jurisdictions.reach
+    if (
+        place.longitude is not None
+        and place.latitude is not None
+        and not reach.holds(float(place.longitude), float(place.latitude))
+    ):
+        raise FarAway(reach)
 
 
 def _check_news(published: Published, tenant_id: UUID, asker: Asker | None) -> None:

@@ -24,6 +24,9 @@ METRES_PER_DEGREE: Final = 111_320.0
 NEAR_METRES: Final = 25.0
 """So near an edge, the neighbour is shown beside the area that the point lies in."""
 
+FAR_METRES: Final = 50_000.0
+"""So far from the box around all boundaries, a point is a mistake: typed wrongly, or swapped."""
+
 SAME_METRES: Final = 1.0
 """Two lines whose distances differ by less than this are equally near."""
 
@@ -138,6 +141,26 @@ def geometry_from(geojson: Mapping[str, Any] | str) -> BaseGeometry:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The box in which a point can be meant: everything in the region, and what is not far off.
+
+    In degrees, to one decimal. Without any boundary it is the whole Earth.
+
+    >>> Reach(-122.7, 45.4, -122.5, 45.6).holds(-122.6, 45.5)
+    True
+    """
+
+    west: float = -180.0
+    south: float = -90.0
+    east: float = 180.0
+    north: float = 90.0
+
+    def holds(self, longitude: float, latitude: float) -> bool:
+        """Whether a point lies in it."""
+        return self.west <= longitude <= self.east and self.south <= latitude <= self.north
+
+
 class JurisdictionIndex:
     """Answers "which boundaries is this place in or on?" for all boundaries of the region.
 
@@ -171,6 +194,17 @@ class JurisdictionIndex:
         self._words = self._word_index()
         self._at = {each.key: at for at, each in enumerate(self.boundaries)}
         self._meetings: dict[tuple[str, str], str] = {}
+        self.reach = self._reach_of_all()
+
+    def _reach_of_all(self) -> Reach:
+        if not self.boundaries:
+            return Reach()
+        sides = shapely.total_bounds([each.geometry for each in self.boundaries])
+        wide, high = FAR_METRES / self._scale
+        west, south, east, north = (
+            round(float(side), 1) for side in sides + np.array([-wide, -high, wide, high])
+        )
+        return Reach(max(west, -180.0), max(south, -90.0), min(east, 180.0), min(north, 90.0))
 
     def locate(self, longitude: float, latitude: float) -> Located:
         """Find the boundaries of a point, the most specific first.

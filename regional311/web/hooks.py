@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from pyramid.response import Response
 
@@ -15,12 +15,20 @@ from regional311.web.partners import Partner
 from regional311.web.representations import json_response
 from regional311.web.tree import enter
 
+LONGEST_KEY: Final = 200
+
 
 def refuse(status: int, message: str, field: str | None = None) -> Response:
     """Answer what is wrong, and where."""
     answer = json_response({"error": "Refused", "message": message, "field": field})
     answer.status_int = status
     return answer
+
+
+def key_in(data: Mapping[str, str]) -> str | None:
+    """Give the sender's own id of what it brings; None for one that cannot be kept as it is."""
+    key = data.get("id", "").strip()
+    return key if key and len(key) <= LONGEST_KEY and key.isprintable() else None
 
 
 def unproven(request: Any) -> dict[str, str]:

@@ -7,6 +7,7 @@ here and said in `docs/open311.md`.
 from __future__ import annotations
 
 import re
+import unicodedata
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -105,6 +106,36 @@ def moment(at: datetime | None, zone: ZoneInfo) -> str | None:
 def given(values: Mapping[str, Any], name: str) -> str:
     """Return a parameter; an empty one counts as absent."""
     return str(values.get(name, "")).strip()
+
+
+def line(values: Mapping[str, Any], name: str, most: int) -> str:
+    """Return one line of text. Raises `Refused` for more than `most` characters, and for others."""
+    return _text(values, name, most, "", "one line, without line breaks or control characters")
+
+
+def lines(values: Mapping[str, Any], name: str, most: int) -> str:
+    """Return a text, its line breaks as single line feeds. Raises `Refused` as `line` does."""
+    return _text(values, name, most, "\n\t", "text without control characters")
+
+
+def _text(values: Mapping[str, Any], name: str, most: int, allowed: str, what: str) -> str:
+    said = given(values, name).replace("\r\n", "\n")
+    if len(said) > most:
+        raise Refused(400, f"{name} has at most {most:,} characters; this has {len(said):,}.")
+    if any(each not in allowed and unicodedata.category(each) == "Cc" for each in said):
+        raise Refused(400, f"{name} is {what}.")
+    return said
+
+
+def given_twice(values: Any) -> str | None:
+    """Return the first parameter that is given twice with two values; answers may have several."""
+    for name in dict.fromkeys(values):
+        if name.startswith("attribute["):
+            continue
+        first, *others = values.getall(name)
+        if any(each != first for each in others):
+            return str(name)
+    return None
 
 
 def listed(values: Mapping[str, Any], name: str) -> list[str]:

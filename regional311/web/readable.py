@@ -1,8 +1,9 @@
-"""What no record can keep is refused at the edge: NUL, and half of a surrogate pair.
+"""What no record can keep is refused at the edge: NUL, half of a surrogate pair, what is no UTF-8.
 
 PostgreSQL has no text with a NUL, and UTF-8 none with a lone surrogate. They come only from broken
 or hostile programs. Every address, parameter, form and JSON body is looked at once, before anything
-else, so that no view has to think of it. What is in an uploaded file is its reader's business.
+else, so that no view has to think of it. What is in an uploaded file is its reader's business. A
+name that a JSON object has twice is refused, too: two readers would take two different values.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import Any, Final
+from urllib.parse import unquote_to_bytes
 
 from pyramid.httpexceptions import HTTPBadRequest
 from pyramid.tweens import EXCVIEW, MAIN
@@ -19,6 +21,8 @@ from regional311.web.i18n import _
 
 FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
 WITH_BODY: Final = ("POST", "PUT", "PATCH")
+INSTEAD: Final = "\ufffd"
+"""What a reader of forms puts for bytes that are no UTF-8."""
 
 
 class Unreadable(InvalidInput):
@@ -97,20 +101,53 @@ def _texts(request: Any) -> Iterator[tuple[str, str]]:
         sent = request.POST
     except UnicodeDecodeError:
         raise
-    except ValueError:
+    except (ValueError, DeprecationWarning):  # the latter for what says that it is no UTF-8
         raise HTTPBadRequest(_("The form cannot be read. Nothing was saved.")) from None
     for name, value in sent.items():
+        if name is None or value is None:
+            raise HTTPBadRequest(_("The form cannot be read. Nothing was saved."))
+        said = value if isinstance(value, str) else str(getattr(value, "filename", ""))
+        if INSTEAD in f"{name}{said}" and not _sent_so(request):
+            raise _refused(name)
         yield name, name
-        yield name, value if isinstance(value, str) else str(getattr(value, "filename", ""))
+        yield name, said
+
+
+def _sent_so(request: Any) -> bool:
+    """Whether the mark for what could not be read was sent itself, as somebody may have copied."""
+    mark: bytes = INSTEAD.encode()
+    body: bytes = request.body
+    return mark in body or mark in unquote_to_bytes(body)
 
 
 def _in_body(request: Any) -> str | None:
     """Where the body, if it is JSON, has such a text; whatever reads it says when it is none."""
     try:
-        sent = json.loads(request.body)
+        sent = json.loads(request.body, object_pairs_hook=_object)
+    except _Twice as error:
+        raise InvalidInput(
+            _("“${field}” is there twice. Nothing was saved.", mapping={"field": error.name}),
+            field=error.name,
+        ) from None
     except (ValueError, RecursionError):
         return None
     return unkeepable(sent)
+
+
+class _Twice(Exception):
+    """A JSON object that has a name twice."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name.encode("utf-8", "replace").decode().replace("\0", "?")[:100]
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _value in pairs]
+        raise _Twice(next(name for name in names if names.count(name) > 1))
+    return found
 
 
 def _refused(name: str) -> Unreadable:

@@ -138,3 +138,12 @@ def test_index_agrees_with_geometry(longitude, latitude):
     ranks = [each.rank for each in located.candidates]
     assert ranks == sorted(ranks)
     assert all(each.kind == "line" for each in located.candidates[:1] if each.key == BRIDGE.key)
+
+
+def test_a_point_that_nobody_can_mean_lies_out_of_reach():
+    reach = JurisdictionIndex([CITY]).reach
+    assert (reach.west, reach.south, reach.east, reach.north) == (-123.3, 45.0, -121.9, 46.0)
+    assert reach.holds(-122.0, 45.9)  # some way outside: somebody may ask whose that is
+    for longitude, latitude in ((45.5, -122.6), (122.6, 45.5), (0.0, 0.0), (151.2, -33.9)):
+        assert not reach.holds(longitude, latitude)
+    assert JurisdictionIndex([]).reach.holds(151.2, -33.9)

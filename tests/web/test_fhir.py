@@ -336,3 +336,48 @@ def test_the_secret_is_stored_sealed(little_engine):
         stored = session.execute(select(ExternalSystem.sealed_secret)).scalars().all()
     assert SECRET not in stored
     assert SECRET not in repr(stored)
+
+
+FORM, PARTS = "application/x-www-form-urlencoded", "multipart/form-data"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ({"body": b"{"}, 400),
+        ({"body": b"[]"}, 400),
+        ({"body": b'{"resourceType": "Bundle", "resourceType": "Task"}'}, 400),
+        ({"body": b"[" * 100_000}, 400),
+        ({"body": b"x" * 300_000}, 400),
+        ({"body": b"a=b", "headers": {"Content-Type": FORM}}, 400),
+        ({"body": b"--a\r\nx", "headers": {"Content-Type": f"{PARTS}; boundary=a"}}, 400),
+    ],
+)
+def test_what_is_no_message_is_refused_and_changes_nothing(send, little_engine, sent, status):
+    before = count(little_engine, "211info"), count(little_engine, "211info", ExchangeReceipt)
+    answer = send("POST", "/county/fhir", **sent)
+    assert answer.status_int == status, answer.text
+    assert issue(answer)["diagnostics"]
+    after = count(little_engine, "211info"), count(little_engine, "211info", ExchangeReceipt)
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    "shared",
+    [
+        {"name": "x" * 10_000},
+        {"name": "Dana\r\nBcc: all@example.org"},
+        {"phone": "503\x07"},
+        {"email": "dana@example.org\r\nBcc: all@example.org"},
+        {"note": "x" * 100_000},
+    ],
+    ids=lambda shared: next(iter(shared)),
+)
+def test_facts_that_cannot_be_taken_are_named(send, little_engine, shared):
+    before = count(little_engine, "211info")
+    given = handover(shared={"need": "Food boxes", **shared}, consent=Agreed("c", NOW))
+    answer = send("POST", "/county/fhir", write_bundle(given, "x"))
+    assert answer.status_int in (400, 422), answer.text
+    told = issue(answer)
+    assert next(iter(shared)) in told["diagnostics"] or "entry" in told["expression"][0]
+    assert count(little_engine, "211info") == before

@@ -274,9 +274,15 @@ def handle_form_submission(
     missing or forbidden record goes on to its own error page, and what was done by the same form a
     moment ago is asked for again.
     """
+    sent = list(request.POST.items())
     try:
-        values = form.validate(list(request.POST.items()))
+        values = form.validate(sent)
+        _refuse_twice(form, sent)
     except deform.ValidationFailure:
+        request.response.status_int = 400
+        return on_failure()
+    except GivenTwice as error:
+        form.refuse(error)
         request.response.status_int = 400
         return on_failure()
     try:
@@ -288,6 +294,26 @@ def handle_form_submission(
         form.refuse(error)
         request.response.status_int = 400
         return on_failure()
+
+
+class GivenTwice(InvalidInput):
+    """A field that takes one value came with two: nobody can say which was meant."""
+
+
+def _refuse_twice(form: Form, sent: Sequence[tuple[str, Any]]) -> None:
+    """Raise `GivenTwice` for a field of the form that was sent twice; lists have their marks."""
+    seen: set[str] = set()
+    depth = 0
+    for name, value in sent:
+        if name == "__end__":
+            depth -= 1
+            continue
+        field = str(value).partition(":")[0] if name == "__start__" else name
+        if depth == 0 and field in form:
+            if field in seen:
+                raise GivenTwice(_("This was sent twice. Send one value."), field=field)
+            seen.add(field)
+        depth += name == "__start__"
 
 
 def start_over(request: Any) -> None:

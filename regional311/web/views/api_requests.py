@@ -534,6 +534,10 @@ def _intake(call: Call[Nothing, NewRequest]) -> filing.Intake:
         raise InvalidInput("latitude and longitude come together.", field="place")
     point = [None if each is None else _degrees(each) for each in (place.latitude, place.longitude)]
     where = filing.Place((place.text or "").strip(), point[0], point[1])
+    try:
+        filing.check_near(tell.published, where)
+    except filing.FarAway as error:
+        raise InvalidInput(error.message, field="place/latitude") from None
     if service.place == "required" and where.stored_kind == "none":
         raise InvalidInput("Say where it is: text, or latitude and longitude.", field="place")
     person = said.person or NewPerson()

@@ -23,13 +23,11 @@ from regional311.intake.service import Started
 from regional311.notices.phones import e164
 from regional311.referral.filing import start_contact
 from regional311.referral.snapshot import Line
-from regional311.web.hooks import keys_of, refuse, signed, unproven
+from regional311.web.hooks import LONGEST_KEY, key_in, keys_of, refuse, signed, unproven
 from regional311.web.i18n import _
 from regional311.web.representations import json_response
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import Desk, Root, enter
-
-LONGEST = 200
 
 
 @view_config(
@@ -52,9 +50,10 @@ def told(context: Root, request: Any) -> Response:
     event = kind.removeprefix("call.")
     if event not in calls.EVENTS or kind == event:
         return refuse(400, "type is call.ringing, call.answered or call.ended.", "type")
-    key = data.get("id", "").strip()
-    if not key or len(key) > LONGEST:
-        return refuse(400, f"Give the call's id, at most {LONGEST} characters.", "id")
+    key = key_in(data)
+    if key is None:
+        said = f"Give the call's id, one line of at most {LONGEST_KEY} characters."
+        return refuse(400, said, "id")
     if line is None:
         return refuse(404, "No telephone line has this number.", "to")
     enter(request, request.registry.partners.by_slug(line.tenant))

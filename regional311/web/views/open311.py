@@ -57,6 +57,7 @@ from regional311.web.tree import (
     enter,
 )
 
+LONGEST_KEY: Final = 200
 PHOTO: Final = "media"
 """Name of the part that is a picture or a PDF."""
 
@@ -76,6 +77,8 @@ class Call:
         self.key = context.key
         self.format = context.format
         self.values: Any = request.params
+        if request.method != "POST":
+            self.once()
         partner = getattr(request, "tenant", None)
         if partner is None:
             partner = self._named()
@@ -148,6 +151,14 @@ class Call:
         if scope not in found.scopes:
             raise Refused(403, "This api_key is not good for this.")
         return found.id
+
+    def once(self) -> None:
+        """Refuse a parameter that is given twice. Raises `Refused`.
+
+        What is sent in is looked at for danger first.
+        """
+        if (twice := open311.given_twice(self.values)) is not None:
+            raise Refused(400, f"{twice[:100]} is given twice.")
 
     def answer(self, root: str, content: Any, *, status: int = 200) -> Response:
         answer = reply(self.format, root, content, status=status)
@@ -396,6 +407,7 @@ def take_request(call: Call) -> Response:
         raise Refused(404, "There is no such service_code.")
     # before anything else is checked: who made a mistake may be in danger all the same
     call.danger(danger_in(call.tell, _words(call.values)), client_id)
+    call.once()
     intake = _intake(call, found, client_id)
     published, session = call.tell.published, call.request.dbsession
     seen = filing.preview(published, call.partner.slug, intake, now=call.request.now)
@@ -418,6 +430,8 @@ def take_request(call: Call) -> Response:
         raise
     except Conflict as error:
         raise Refused(409, error.message) from None
+    except filing.FarAway as error:
+        raise Refused(400, f"lat and long: {error.message}") from None
     except DomainError as error:
         raise Refused(400, f"{error.field or 'request'}: {error.message}") from None
     return call.answer("service_requests", [_answered(call, filed, asks, intake)], status=201)
@@ -464,13 +478,13 @@ def _intake(call: Call, service: Service, client_id: Any) -> filing.Intake:
         if service.place != "none":
             raise Refused(400, "Give lat and long, or address_string, or address_id.")
         place = filing.Place()
-    description = str(values.get("description", "")).strip().replace("\r\n", "\n")
-    if len(description) > open311.LONGEST_DESCRIPTION:
-        raise Refused(400, f"description has at most {open311.LONGEST_DESCRIPTION} characters.")
-    media = given(values, "media_url")
-    if media and (len(media) > 500 or urlsplit(media).scheme not in ("http", "https")):
+    description = open311.lines(values, "description", open311.LONGEST_DESCRIPTION)
+    media = open311.line(values, "media_url", 500)
+    if media and not _is_web_address(media):
         raise Refused(400, "media_url is an address that begins with http:// or https://.")
-    repeat = call.request.headers.get("Idempotency-Key", "")[:200]
+    repeat = call.request.headers.get("Idempotency-Key", "")
+    if len(repeat) > LONGEST_KEY:
+        raise Refused(400, f"Idempotency-Key has at most {LONGEST_KEY} characters.")
     photo = _photo(call, service)
     return filing.Intake(
         source="open311",
@@ -488,12 +502,20 @@ def _intake(call: Call, service: Service, client_id: Any) -> filing.Intake:
     )
 
 
+def _is_web_address(said: str) -> bool:
+    try:
+        return urlsplit(said).scheme in ("http", "https")
+    except ValueError:  # half of a bracketed address, for example
+        return False
+
+
 def _asker(call: Call, service: Service) -> filing.Asker | None:
     """Who asks. An e-mail address is for news; a number is only where `updates_by` says so."""
     values = call.values
-    names = [given(values, name)[:100] for name in ("first_name", "last_name")]
+    names = [open311.line(values, name, 100) for name in ("first_name", "last_name")]
     name = " ".join(filter(None, names)) or None
-    phone, email = given(values, "phone")[:40] or None, given(values, "email")[:254] or None
+    phone = open311.line(values, "phone", 40) or None
+    email = open311.line(values, "email", 254) or None
     if email and ("@" not in email or any(each.isspace() for each in email)):
         raise Refused(400, "email is not an address such as name@example.org.")
     by = given(values, "updates_by") or "email"
@@ -531,9 +553,7 @@ def _eligible(values: Any) -> tuple[tuple[str, str], ...]:
 
 def _place(values: Mapping[str, Any]) -> filing.Place | None:
     at = open311.point(values)
-    words = given(values, "address_string") or given(values, "address_id")
-    if len(words) > 300:
-        raise Refused(400, "address_string has at most 300 characters.")
+    words = open311.line(values, "address_string", 300) or open311.line(values, "address_id", 300)
     if at is None:
         return filing.Place(words, kind="address") if words else None
     return filing.Place(words, at[0], at[1])
@@ -602,18 +622,17 @@ def take_update(call: Call) -> Response:
     """Take what another system says of a request; the same update_id is refused."""
     client_id = call.client("open311:updates")
     values = call.values = call.request.POST
-    number, key = given(values, "service_request_id"), given(values, "update_id")[:200]
+    number, key = given(values, "service_request_id"), open311.line(values, "update_id", 200)
     for name, said in (("service_request_id", number), ("update_id", key)):
         if not said:
             raise Refused(400, f"{name} was not provided.")
     call.danger(danger_in(call.tell, given(values, "description")), client_id)
+    call.once()
     found = _request(call, number)
     at = open311.instant(values, "updated_datetime", call.zone) or call.request.now
     if at > call.request.now:
         raise Refused(400, "updated_datetime lies in the future.")
-    description = given(values, "description")
-    if len(description) > open311.LONGEST_DESCRIPTION:
-        raise Refused(400, f"description has at most {open311.LONGEST_DESCRIPTION} characters.")
+    description = open311.lines(values, "description", open311.LONGEST_DESCRIPTION)
     try:
         update_id = intake_service.take_update(
             call.request.dbsession,

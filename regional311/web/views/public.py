@@ -377,7 +377,7 @@ def _file(request: Any, found: Service) -> Any:
             )
             request.response.status_int = 400
             return _report_page(request, found, again, None)
-        _check_place(found, intake)
+        _check_place(request, found, intake)
         known = [] if answered else _known(request, seen, intake.place)
         if known and filing.first_answer(request.dbsession, intake) is None:
             again = _again(request, found, form, values, cleared=cleared, same=known, first=first)
@@ -433,7 +433,24 @@ class PlaceNeeded(DomainError):
     """Who is responsible depends on the place, and none was given."""
 
 
-def _check_place(found: Service, intake: filing.Intake) -> None:
+def _check_place(request: Any, found: Service, intake: filing.Intake) -> None:
+    try:
+        filing.check_near(telling(request).published, intake.place)
+    except filing.FarAway as error:
+        reach = error.reach
+        raise InvalidInput(
+            _(
+                "This point is far from here: latitude is ${south} to ${north}, longitude ${west} "
+                "to ${east}. Leave both empty if you do not know them.",
+                mapping={
+                    "south": reach.south,
+                    "north": reach.north,
+                    "west": reach.west,
+                    "east": reach.east,
+                },
+            ),
+            field="latitude",
+        ) from None
     if found.place == "required" and intake.place.stored_kind == "none":
         raise PlaceNeeded(
             _("Say where it is: who is responsible depends on the place."), field="place"

@@ -34,7 +34,9 @@ def chat_line(tell: Telling, slug: str) -> Line | None:
     )
 
 
-def _room(context: ChatRoom, request: Any, text: str = "", problem: Any = None) -> dict[str, Any]:
+def _room(
+    context: ChatRoom, request: Any, text: str = "", name: str = "", problem: Any = None
+) -> dict[str, Any]:
     tell = telling(request)
     slug = context.partner.slug
     line = chat_line(tell, slug)
@@ -54,6 +56,7 @@ def _room(context: ChatRoom, request: Any, text: str = "", problem: Any = None) 
         "emergency": tell.published.screen(tell.today).number,
         "longest": chatting.LONGEST,
         "text": text,
+        "name": name,
         "problem": problem,
         "form_key": new_token(),
     }
@@ -80,8 +83,8 @@ def begin(context: ChatRoom, request: Any) -> Any:
     """Begin a chat. The same form sent twice is one chat."""
     enter(request, context.partner)
     tell = telling(request)
-    text = request.POST.get("text", "")[:10_000]
-    shown = _room(context, request, text)
+    text, name = request.POST.get("text", "")[:10_000], request.POST.get("name", "")[:10_000]
+    shown = _room(context, request, text, name)
     if not shown["open"]:
         request.response.status_int = 409
         return shown
@@ -91,6 +94,8 @@ def begin(context: ChatRoom, request: Any) -> Any:
     asked = (registry.engine, registry.configured.secret, "chat", address, request.now)
     attempts.check(*asked)
     key = form_key(request)
+    if _sent_twice(request):
+        return _not_begun(request, shown, _twice())
 
     def start() -> dict[str, str]:
         return {
@@ -99,7 +104,7 @@ def begin(context: ChatRoom, request: Any) -> Any:
                 tell.published,
                 line,
                 text=text,
-                name=request.POST.get("name"),
+                name=name,
                 language=page_language(request),
                 now=request.now,
             )
@@ -107,12 +112,28 @@ def begin(context: ChatRoom, request: Any) -> Any:
 
     try:
         made = once(request.dbsession, f"chat:{key}", {"text": text}, start)
-    except DomainError:
+    except DomainError as error:
         start_over(request)
-        request.response.status_int = 400
-        return shown | {"problem": _problem()}
+        return _not_begun(request, shown, _long_name() if error.field == "name" else _problem())
     attempts.note_wrong(*asked)
     return HTTPSeeOther(location=f"/chat/{context.partner.slug}/{made['secret']}")
+
+
+def _not_begun(request: Any, shown: dict[str, Any], problem: Any) -> dict[str, Any]:
+    request.response.status_int = 400
+    return shown | {"problem": problem}
+
+
+def _sent_twice(request: Any) -> bool:
+    return any(len(request.POST.getall(each)) > 1 for each in ("name", "text"))
+
+
+def _twice() -> Any:
+    return _("This was sent twice. Send one value.")
+
+
+def _long_name() -> Any:
+    return _("A name has at most ${number} characters.", mapping={"number": chatting.LONGEST_NAME})
 
 
 def _problem() -> Any:
@@ -168,6 +189,9 @@ def say(context: ChatThread, request: Any) -> Any:
     text = request.POST.get("text", "")[:10_000]
     line = tell.published.lines[f"{context.partner.slug}/{context.chat.line_key}"]
     key = form_key(request)
+    if _sent_twice(request):
+        request.response.status_int = 400
+        return _thread(context, request, text, _twice())
 
     def add() -> dict[str, str]:
         chatting.say(

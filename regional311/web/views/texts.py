@@ -18,12 +18,10 @@ from pyramid.view import view_config
 
 from regional311.inbox import texting
 from regional311.notices.phones import e164
-from regional311.web.hooks import keys_of, refuse, signed, unproven
+from regional311.web.hooks import LONGEST_KEY, key_in, keys_of, refuse, signed, unproven
 from regional311.web.representations import json_response
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import Root, enter
-
-LONGEST = 200
 
 
 @view_config(
@@ -66,13 +64,16 @@ def _sender(request: Any, data: dict[str, str]) -> Any:
 
 
 def _received(tell: Telling, request: Any, data: dict[str, str]) -> Response:
-    key = data.get("id", "").strip()
-    if not key or len(key) > LONGEST:
-        return refuse(400, f"Give the message's id, at most {LONGEST} characters.", "id")
+    key = key_in(data)
+    if key is None:
+        said = f"Give the message's id, one line of at most {LONGEST_KEY} characters."
+        return refuse(400, said, "id")
     sender, to = e164(data.get("from", "")), e164(data.get("to", ""))
     if sender is None or to is None:
         field = "from" if sender is None else "to"
         return refuse(400, "Give a telephone number, such as +15038234000.", field)
+    if len(data.get("text", "")) > texting.LONGEST:
+        return refuse(400, f"A text has at most {texting.LONGEST} characters.", "text")
     line = texting.line_with(tell.published, to)
     if line is None:
         return refuse(404, "No line for texts has this number.", "to")
@@ -89,7 +90,7 @@ def _received(tell: Telling, request: Any, data: dict[str, str]) -> Response:
 
 
 def _reported(request: Any, partner: Any, data: dict[str, str], *, arrived: bool) -> Response:
-    reference = data.get("reference", "")[:LONGEST]
+    reference = data.get("reference", "")[:LONGEST_KEY]
     message, _dot, again = reference.partition("/")[2].partition(".")
     try:
         message_id = UUID(message)
