@@ -199,6 +199,25 @@ def lent_lines(session: TenantSession, person_id: UUID | None, now: datetime) ->
     return sorted({line for lines in rows for line in lines})
 
 
+def lenders_of(session: TenantSession, line: str, now: datetime) -> list[UUID]:
+    """Give the partners of whom somebody is on duty to help on a line of the bound partner."""
+    rows = session.execute(
+        select(Aid.lender_id, Aid.lines)
+        .join(Duty, (Duty.tenant_id == Aid.lender_id) & (Duty.aid_id == Aid.id))
+        .join(Emergency, Emergency.id == Aid.emergency_id)
+        .where(
+            Aid.tenant_id == scope_of(session).tenant_id,
+            Aid.borrower_id == Aid.tenant_id,
+            Aid.state == "accepted",
+            Duty.ended_at.is_(None),
+            Duty.until > now,
+            Emergency.ended_at.is_(None),
+            Emergency.ends_at > now,
+        )
+    )
+    return sorted({lender for lender, lines in rows if line in lines})
+
+
 def duty_of(session: TenantSession, person_id: UUID | None) -> Any:
     """Give a person's open duty, or nothing."""
     return session.execute(

@@ -33,7 +33,7 @@ from regional311.audit.models import AuditEvent
 from regional311.cover.later_rings import PUT_THROUGH_WITHIN
 from regional311.cover.models import Duty, Handover, LaterRing
 from regional311.database.session import TenantSession, scope_of
-from regional311.inbox.calls import RINGS_FOR
+from regional311.inbox.calls import BESIDE, HERE, RINGS_FOR
 from regional311.inbox.models import Call, Thread
 from regional311.intake.models import Contact, Need, ServiceRequest, Visit
 from regional311.referral.models import FollowUp, Referral
@@ -223,6 +223,8 @@ class Waits:
     number: int
     confidential: int
     since: datetime
+    line_owner_id: UUID | None
+    """Whose line it is, where this partner answers for another; none for its own."""
 
 
 def waiting(session: TenantSession, *, today: date, now: datetime) -> list[Waits]:
@@ -239,6 +241,7 @@ def waiting(session: TenantSession, *, today: date, now: datetime) -> list[Waits
             func.count(),
             literal(0),
             func.min(Visit.arrived_at),
+            nobody,
         )
         .where(Visit.tenant_id == me, Visit.day == today, Visit.state == "waiting")
         .group_by(Visit.line_key, Visit.for_id)
@@ -252,6 +255,7 @@ def waiting(session: TenantSession, *, today: date, now: datetime) -> list[Waits
             func.count(),
             secret,
             func.min(Thread.waiting_since),
+            nobody,
         )
         .where(Thread.tenant_id == me, Thread.state == "new")
         .group_by(Thread.channel, Thread.line_key)
@@ -265,6 +269,7 @@ def waiting(session: TenantSession, *, today: date, now: datetime) -> list[Waits
             func.count(),
             secret,
             func.min(Thread.waiting_since),
+            nobody,
         )
         .where(Thread.tenant_id == me, Thread.state == "claimed")
         .group_by(Thread.claimed_by)
@@ -278,6 +283,7 @@ def waiting(session: TenantSession, *, today: date, now: datetime) -> list[Waits
             func.count(),
             literal(0),
             func.min(Call.rang_at),
+            Call.line_owner_id,
         )
         .where(
             Call.tenant_id == me,
@@ -285,8 +291,9 @@ def waiting(session: TenantSession, *, today: date, now: datetime) -> list[Waits
             Call.settled_at.is_(None),
             Call.ended_at.is_(None),
             Call.rang_at > now - RINGS_FOR,
+            Call.rings.in_((HERE, BESIDE)),
         )
-        .group_by(Call.line_key)
+        .group_by(Call.line_owner_id, Call.line_key)
     )
     rings = (
         select(
@@ -297,6 +304,7 @@ def waiting(session: TenantSession, *, today: date, now: datetime) -> list[Waits
             func.count(),
             literal(0),
             func.min(Handover.started_at),
+            nobody,
         )
         .where(
             Handover.tenant_id == me,

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Index, LargeBinary, UniqueConstraint, Uuid, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from regional311.database.base import TENANT, Base, RowId, TenantId, tenant_reference
@@ -142,6 +143,7 @@ class Call(Base):
     __table_args__ = (
         UniqueConstraint("tenant_id", "call_key"),
         tenant_reference("contacts", "contact_id"),
+        CheckConstraint("rings IN ('here', 'beside', 'lent', 'elsewhere')", name="rings_known"),
         Index(None, "tenant_id", "contact_id"),
         Index(
             "ix_calls_open",
@@ -166,6 +168,15 @@ class Call(Base):
     settled_at: Mapped[datetime | None]
     """When somebody called back whom nobody had answered, or left it at that."""
     settled_by: Mapped[UUID | None]
+    line_owner_id: Mapped[UUID | None]
+    """Whose line it is, where this partner answers for another; none for its own."""
+    rings: Mapped[str] = mapped_column(default="here", server_default="here")
+    """`here`: at every desk of this partner, which calls back, too; `beside`: at every desk, beside
+    its owner's; `lent`: at those who are lent to its owner; or `elsewhere`: only at others."""
+    others: Mapped[list[UUID]] = mapped_column(
+        ARRAY(Uuid()), default=list, server_default=text("'{}'")
+    )
+    """On the row of the line's owner: the other partners that have a row of it."""
 
 
 class HookSecret(Base):

@@ -457,8 +457,12 @@ def start_contact(
     line: str = "",
     language: str = "en",
     wait_seconds: int = 0,
+    rang_at: datetime | None = None,
 ) -> Started:
-    """Begin a contact at the desk, on one's own line or on a closed partner's (``partner/key``)."""
+    """Begin a contact at the desk, on one's own line or on a closed partner's (``partner/key``).
+
+    ``rang_at`` is when the caller rang, where that was before: who answered the line then counts.
+    """
     slug = published.slugs[scope_of(session).tenant_id]
     known = _line(published, line)
     owner = known.tenant if known else slug
@@ -469,7 +473,7 @@ def start_contact(
         language=language,
         line_key=known.key if known else None,
         line_owner_id=published.ids[owner],
-        after_hours=_after_hours(published, slug, known, now),
+        after_hours=_after_hours(published, slug, known, rang_at or now),
         wait_seconds=wait_seconds,
     )
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from regional311.cover.queries import waiting
+from regional311.cover.queries import lent_lines, waiting
 from regional311.exchange.service import ERASED
-from regional311.inbox.calls import Heard, open_calls
+from regional311.inbox.calls import LENT, Heard, open_calls
 from regional311.notices.phones import shown as shown_number
-from regional311.web.i18n import _
+from regional311.web.i18n import _, translated
 from regional311.web.loop_wording import CONSENT_ENDS
 from regional311.web.ringing_later import of_desk
 from regional311.web.telling import Telling, telling
@@ -45,13 +46,13 @@ def waiting_of(request: Any) -> dict[str, Any]:
         }
         for each in rows
     ]
-    heard = open_calls(request.dbsession, request.now)
+    heard = calls_for(request)
     waits = of_desk(tell)
     seen = hashlib.sha256(
         " ".join(
             [
                 *(f"{each.public_id}{len(each.attempts)}{each.consent_ended}" for each in rows),
-                *(f"{each.id}{each.rings}" for each in heard),
+                *(f"{each.id}{each.is_there}" for each in heard),
                 *(
                     f"{each['id']}{len(each['tries'])}{each['late']}{each['by']}"
                     for each in waits["line_open"]
@@ -64,8 +65,8 @@ def waiting_of(request: Any) -> dict[str, Any]:
     return {
         "waiting": [each for each in shown if not each["stop"]],
         "to_stop": [each for each in shown if each["stop"]],
-        "calls": [_call(tell, each) for each in heard if each.rings],
-        "missed": [_call(tell, each) for each in heard if not each.rings],
+        "calls": [_call(tell, each) for each in heard if each.is_there],
+        "missed": [_call(tell, each) for each in heard if not each.is_there],
         **waits,
         "desk_url": f"/{tell.slug}/desk",
         "waiting_seen": seen,
@@ -73,11 +74,40 @@ def waiting_of(request: Any) -> dict[str, Any]:
     }
 
 
+def calls_for(request: Any) -> list[Heard]:
+    """The calls that ring for the acting person, then those that were missed here."""
+    heard = open_calls(request.dbsession, request.now)
+    if all(each.rings != LENT for each in heard):
+        return heard
+    lent = lent_lines(request.dbsession, request.identity.person_id, request.now)
+    tell = telling(request)
+    return [
+        each
+        for each in heard
+        if each.rings != LENT or ref_heard(tell, each.line_owner_id, each.line_key) in lent
+    ]
+
+
+def ref_heard(tell: Telling, owner_id: UUID | None, key: str) -> str:
+    """Give the line of a call as `partner/key`."""
+    return f"{tell.published.slugs[owner_id] if owner_id else tell.slug}/{key}"
+
+
+def line_heard(tell: Telling, owner_id: UUID | None, key: str) -> str:
+    """Name a line that rings here, with its partner where it is another's."""
+    ref = ref_heard(tell, owner_id, key)
+    slug, line = ref.partition("/")[0], tell.published.lines.get(ref)
+    name = line.name if line else key
+    if slug == tell.slug:
+        return name
+    both = _("${partner}: ${line}", mapping={"partner": tell.partner(slug), "line": name})
+    return translated(tell.request, both)
+
+
 def _call(tell: Telling, each: Heard) -> dict[str, Any]:
-    line = tell.published.lines.get(f"{tell.slug}/{each.line_key}")
     return {
         "id": each.id,
-        "line": line.name if line else each.line_key,
+        "line": line_heard(tell, each.line_owner_id, each.line_key),
         "caller": shown_number(each.caller) if each.caller else _("a withheld number"),
         "link": f"tel:{each.caller}" if each.caller else None,
         "since": tell.when(each.rang_at),

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
-from regional311.database.ids import new_id
+from regional311.cover import aid
+from regional311.cover.duty import go_on_duty
+from regional311.cover.models import Emergency
+from regional311.database.ids import new_id, public_id
+from regional311.database.rows import new_row, put
 from regional311.database.session import Scope, session_scope
 from regional311.exchange.webhooks import key_of, sign
+from regional311.inbox.models import Call
 from regional311.intake.models import Contact
+from regional311.metering.models import UsageEvent
+from regional311.referral.snapshot import invalidate
 from regional311.settings import Settings
 
 from .conftest import SECRET
@@ -101,3 +108,179 @@ def test_what_is_not_signed_or_not_ours_is_refused(tell, testapp, clock):
     testapp.post("/calls", body + b" ", headers, status=401)
     clock.advance(minutes=6)
     testapp.post("/calls", body, headers, status=401)
+
+
+# --- a line that another partner answers ----------------------------------------------------------
+
+INFO = "211info"
+LINE = "City of Portland: City and County information, 311"
+NIGHT = datetime(2026, 10, 6, 5, tzinfo=UTC)
+"""Ten at night: the City is closed, 211info answers for it."""
+
+
+def calls_at(browser, tenant):
+    return "A call on" in browser.get(f"/{tenant}/desk")
+
+
+def contact_of(engine, tenant_id, page):
+    number = page.request.path.rpartition("/")[2]
+    with session_scope(engine, Scope(tenant_id)) as session:
+        return session.scalars(select(Contact).where(Contact.public_id == number)).one()
+
+
+def ask_danger(page):
+    form = next(form for form in page.forms.values() if form.action.endswith("/danger"))
+    form["answer"] = "none"
+    return form.submit().follow()
+
+
+def test_a_call_after_hours_rings_at_who_answers_and_is_charged_as_such(
+    tell, sign_in, clock, web_engine, people
+):
+    clock.now = NIGHT
+    city, info = sign_in("specialist", CITY), sign_in("specialist", INFO)
+    county = sign_in("specialist", "multnomah-county")
+    tell("ringing", "night", **{"from": "503.555.0191"})
+    desk = info.get(f"/{INFO}/desk")
+    assert (
+        "A call on City of Portland: City and County information, 311 from (503) 555-0191" in desk
+    )
+    assert not calls_at(city, CITY)
+    assert not calls_at(county, "multnomah-county")
+    floor = sign_in("supervisor", INFO).get(f"/{INFO}/floor")
+    assert LINE in floor
+    assert "Calls that ring" not in sign_in("supervisor", CITY).get(f"/{CITY}/floor")
+    clock.advance(seconds=25)
+    page = press(desk, "/desk/call")
+    assert "/211info/contacts/C-" in page.request.path
+    assert not calls_at(info, INFO)
+    page = ask_danger(page)
+    clock.advance(minutes=4)
+    hung_up = clock.now
+    assert tell("ended", "night")["repeated"] is False
+    assert tell("ended", "night")["repeated"] is True
+    clock.advance(minutes=2)
+    press(info.get(page.request.path), "/wrap-up")
+    kept = contact_of(web_engine, people.tenants[INFO], page)
+    assert (kept.line_owner_id, kept.line_key) == (people.tenants[CITY], "main")
+    assert (kept.after_hours, kept.wait_seconds, kept.ended_at) == (True, 25, hung_up)
+    with session_scope(web_engine, Scope(people.tenants[INFO])) as session:
+        used = session.scalars(select(UsageEvent).where(UsageEvent.contact_id == kept.id)).one()
+        assert (used.activity, used.after_hours) == ("contact_handled", True)
+        assert (used.line_owner_id, used.service_owner_id) == (people.tenants[CITY],) * 2
+    with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
+        there = session.scalars(select(Call).where(Call.call_key == "night")).one()
+        assert (there.caller, there.rings, there.ended_at) == (None, "elsewhere", hung_up)
+
+
+def test_who_answered_when_it_rang_counts_though_the_line_opens_meanwhile(
+    tell, sign_in, clock, web_engine, people
+):
+    clock.now = datetime(2026, 10, 6, 13, 59, 50, tzinfo=UTC)
+    info = sign_in("specialist", INFO)
+    tell("ringing", "dawn", **{"from": "503.555.0192"})
+    clock.now = datetime(2026, 10, 6, 15, 0, 10, tzinfo=UTC)
+    tell("ringing", "day", **{"from": "503.555.0193"})
+    tell("ended", "dawn")
+    desk = info.get(f"/{INFO}/desk")
+    assert "1 missed call" in desk
+    assert "0193" not in desk
+    page = press(desk, "/desk/call-back", name="then", value="call")
+    kept = contact_of(web_engine, people.tenants[INFO], page)
+    assert (kept.line_owner_id, kept.after_hours) == (people.tenants[CITY], True)
+    assert "555-0193" in sign_in("specialist", CITY).get(f"/{CITY}/desk")
+    tell("answered", "day")
+    tell("ended", "day")
+
+
+def test_own_and_others_calls_with_one_key_are_two(tell, sign_in, clock):
+    clock.now = NIGHT + timedelta(hours=1)
+    info = sign_in("specialist", INFO)
+    tell("ringing", "same", **{"from": "503.555.0194"})
+    tell("ringing", "same", to="211", **{"from": "503.555.0195"})
+    desk = info.get(f"/{INFO}/desk")
+    assert "555-0194" in desk
+    assert "555-0195" in desk
+    tell("ended", "same")
+    tell("ended", "same", to="211")
+
+
+def test_in_an_emergency_it_rings_at_those_who_are_lent_too_and_one_takes_it(
+    tell, sign_in, clock, web_engine, people
+):
+    clock.now = datetime(2026, 10, 6, 18, tzinfo=UTC)
+    helper = people.make("helper@county.example", {"multnomah-county": ("specialist",)})
+    with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
+        surge = {"line": f"{CITY}/main", "answer": INFO}
+        emergency = put_emergency(session, clock.now, surge)
+    invalidate()
+    county_id = people.tenants["multnomah-county"]
+    with session_scope(web_engine, Scope(county_id, helper)) as session:
+        aid_id = aid.offer(
+            session,
+            emergency_id=emergency,
+            to=people.tenants[CITY],
+            people=[{"id": str(helper), "name": "Helper", "languages": ["en"]}],
+            lines=[f"{CITY}/main"],
+            note=None,
+            now=clock.now,
+        )
+    with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
+        aid.answer(session, aid_id, accept=True, now=clock.now)
+    with session_scope(web_engine, Scope(county_id, helper)) as session:
+        go_on_duty(session, name="Helper", languages=["en"], now=clock.now, aid_id=aid_id)
+    lent = sign_in("specialist", "multnomah-county", email="helper@county.example")
+    beside = sign_in("specialist", "multnomah-county")
+    city, info = sign_in("specialist", CITY), sign_in("specialist", INFO)
+    tell("ringing", "storm", **{"from": "503.555.0196"})
+    theirs = city.get(f"/{CITY}/desk")
+    desk = lent.get("/multnomah-county/desk")
+    assert "555-0196" in theirs
+    assert "555-0196" in info.get(f"/{INFO}/desk")
+    assert f"A call on {LINE}" in desk
+    assert not calls_at(beside, "multnomah-county")
+    form = next(form for form in desk.forms.values() if form.action.endswith("/desk/call"))
+    call = form["call"].value
+    mine = beside.get("/multnomah-county/desk").forms["start"]
+    forged = {"csrf_token": mine["csrf_token"].value, "call": call}
+    beside.post("/multnomah-county/desk/call", forged, status=404)
+    page = press(desk, "/desk/call")
+    kept = contact_of(web_engine, county_id, page)
+    assert (kept.line_owner_id, kept.after_hours) == (people.tenants[CITY], False)
+    assert not calls_at(city, CITY)
+    assert not calls_at(info, INFO)
+    refused = next(form for form in theirs.forms.values() if form.action.endswith("/desk/call"))
+    assert "Somebody has taken this call" in refused.submit(status=409)
+    tell("ended", "storm")
+    tell("ringing", "storm2", **{"from": "503.555.0197"})
+    tell("ended", "storm2")
+    assert "555-0197" not in lent.get("/multnomah-county/desk")
+    assert "555-0197" not in info.get(f"/{INFO}/desk")
+    assert "555-0197" in city.get(f"/{CITY}/desk")
+    with session_scope(web_engine, Scope(county_id)) as session:
+        missed = session.scalars(select(Call).where(Call.call_key.endswith(":storm2"))).one()
+        assert missed.caller is None
+
+
+def put_emergency(session, now, surge):
+    emergency_id = new_id()
+    put(
+        session,
+        new_row(
+            Emergency,
+            tenant_id=session.scope.tenant_id,
+            id=emergency_id,
+            public_id=public_id("E"),
+            kind="storm",
+            drill=False,
+            texts={"en": {"title": "Storm", "text": "Ice"}},
+            services=[],
+            articles=[],
+            places=[],
+            surges=[surge],
+            reason="Ice",
+            started_at=now,
+            ends_at=now + timedelta(hours=8),
+        ),
+    )
+    return emergency_id

@@ -15,7 +15,8 @@ from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
 
-from regional311.errors import InvalidInput
+from regional311.cover.queries import lenders_of, lent_lines
+from regional311.errors import InvalidInput, NotFound
 from regional311.identity.permissions import Permissions as P
 from regional311.inbox import calls
 from regional311.inbox.models import Call
@@ -23,9 +24,11 @@ from regional311.intake.service import Started
 from regional311.notices.phones import e164
 from regional311.referral.filing import start_contact
 from regional311.referral.snapshot import Line
+from regional311.tenancy.answering import HERE, PARTNER
 from regional311.web.hooks import LONGEST_KEY, key_in, keys_of, refuse, signed, unproven
 from regional311.web.i18n import _
 from regional311.web.representations import json_response
+from regional311.web.ringing import ref_heard
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import Desk, Root, enter
 
@@ -64,8 +67,24 @@ def told(context: Root, request: Any) -> Response:
         caller=e164(data.get("from", "")),
         event=event,
         now=request.now,
+        desks=_desks(request, tell, line),
     )
     return json_response({"kept": True, "repeated": not new})
+
+
+def _desks(request: Any, tell: Telling, line: Line) -> calls.Desks:
+    """Where a call on a line rings now. A voicemail, or nobody, is its owner's to call back."""
+    answer = tell.published.who_answers(line.ref, request.now)
+    named = {
+        each.answer.partition("/")[0]
+        for each in tell.published.surges_at(request.now)
+        if each.line == line.ref and answer.kind == HERE
+    } - {line.tenant}
+    return calls.Desks(
+        tell.published.ids[answer.partner] if answer.kind == PARTNER else None,
+        tuple(tell.published.ids[each] for each in named & tell.published.partners.keys()),
+        tuple(lenders_of(request.dbsession, line.ref, request.now)),
+    )
 
 
 def _line(tell: Telling, number: str) -> Line | None:
@@ -96,13 +115,19 @@ def take(context: Desk, request: Any) -> HTTPSeeOther:
     tell = telling(request)
 
     def begin(call: Call, waited: int) -> Started:
+        line = ref_heard(tell, call.line_owner_id, call.line_key)
+        if call.rings == calls.LENT and line not in lent_lines(
+            request.dbsession, request.identity.person_id, request.now
+        ):
+            raise NotFound(_("There is no such call."))
         return start_contact(
             request.dbsession,
             tell.published,
             now=request.now,
             channel="phone",
-            line=f"{tell.slug}/{call.line_key}",
+            line=line,
             wait_seconds=waited,
+            rang_at=call.rang_at,
         )
 
     started = calls.take(request.dbsession, _asked(request), begin=begin, now=request.now)
@@ -120,7 +145,8 @@ def call_back(context: Desk, request: Any) -> HTTPSeeOther:
             tell.published,
             now=request.now,
             channel="phone",
-            line=f"{tell.slug}/{call.line_key}",
+            line=ref_heard(tell, call.line_owner_id, call.line_key),
+            rang_at=call.rang_at if call.line_owner_id else None,
         )
 
     started = calls.call_back(

@@ -17,6 +17,7 @@ from regional311.floor.watching import Given, Risk, UnderWay, Waits
 from regional311.identity.members import names_of
 from regional311.identity.permissions import Permissions as P
 from regional311.web.i18n import _
+from regional311.web.ringing import line_heard
 from regional311.web.telling import Telling, telling
 from regional311.web.tree import Floor
 from regional311.web.wording import CHANNELS, LANGUAGES, said
@@ -164,12 +165,12 @@ def _contact(tell: Telling, each: UnderWay) -> dict[str, Any]:
 
 
 def _wait(tell: Telling, each: Waits, names: Any) -> dict[str, Any]:
-    line = tell.published.lines.get(f"{tell.slug}/{each.line_key}")
-    name = line.name if line else each.line_key
+    name = line_heard(tell, each.line_owner_id, each.line_key) if each.line_key else None
     kind = "chat" if each.channel == "chat" else each.kind
     waited = tell.request.now - each.since
     return {
-        "id": f"wait-{each.kind}-{each.channel or ''}-{each.line_key or ''}-{each.person_id or ''}",
+        "id": f"wait-{each.kind}-{each.channel or ''}-{each.line_key or ''}-"
+        f"{each.line_owner_id or each.person_id or ''}",
         "what": {
             "visit": _("Front desk"),
             "chat": _("Chats"),
