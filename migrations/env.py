@@ -19,6 +19,7 @@ SLICES = (
     "identity",
     "notices",
     "exchange",
+    "gazetteer",
     "intake",
     "referral",
     "chargeback",

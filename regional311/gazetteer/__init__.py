@@ -1,0 +1,1 @@
+"""Known places of the region: addresses, crossings, buildings, each with its point."""
