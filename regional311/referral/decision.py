@@ -233,15 +233,16 @@ def responsible(region: Region, asked: Service, located: Located, on: date) -> R
     family = region.directory.family(asked, on) or (asked,)
     if not located.candidates and located.how == "none":
         others = {each.tenant for each in family} - {asked.tenant}
-        code = "place-needed" if asked.place == "required" and others else "no-place"
+        needed = asked.place == "required" and bool(others)
         candidates = tuple((each.tenant, each.key, "") for each in family) if others else ()
-        return Responsible(
-            asked.tenant,
-            asked,
-            candidates,
-            code == "place-needed",
-            (*located.reasons, (code, asked.ref)) if code == "place-needed" else ((code,),),
-        )
+        reasons: list[tuple[str, ...]] = list(located.reasons)
+        if needed:
+            reasons.append(("place-needed", asked.ref))
+        elif located == NO_PLACE:
+            reasons = [("no-place",)]
+        else:
+            reasons.append(("asked-of",))
+        return Responsible(asked.tenant, asked, candidates, needed, tuple(reasons))
     ranks = {each.key: each for each in located.candidates}
     found: list[tuple[int, bool, Service, str]] = []
     for each in family:
@@ -259,7 +260,7 @@ def responsible(region: Region, asked: Service, located: Located, on: date) -> R
             for each in located.candidates
             if each.tenant in region.agencies and each.inside
         )
-    reasons: list[tuple[str, ...]] = list(located.reasons)
+    reasons = list(located.reasons)
     inside = sorted(
         (each for each in found if each[1]),
         key=lambda each: (
@@ -614,7 +615,9 @@ SENTENCES: Final[Mapping[str, str]] = {
     "danger": "A sign of danger was named ({0}): 911 comes before anything else.",
     "no-place": "No place was given, so the partner of the picked service is responsible.",
     "place-needed": "A place is needed to tell which partner is responsible for {0}.",
-    "words-unknown": "The place could not be found in the words given.",
+    "words-unknown": "The words given for the place match no known place.",
+    "words-several": "The words given for the place match several known places.",
+    "asked-of": "So the partner of the picked service is responsible.",
     "outside-region": "The place lies outside every boundary of the region.",
     "on-line": "On {0}.",
     "inside": "Inside {0}.",

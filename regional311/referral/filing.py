@@ -86,7 +86,7 @@ from regional311.referral.sending import AnswerLink, Outgoing, referral_rows
 from regional311.referral.snapshot import Line, Published
 from regional311.referral.waitlist import tell_position
 from regional311.tenancy.answering import PARTNER
-from regional311.tenancy.jurisdiction import AREA, Located, Reach
+from regional311.tenancy.jurisdiction import AREA, SEVERAL_PLACES, Located, Reach
 from regional311.tenancy.models import IdempotencyKey
 from regional311.tenancy.once import remembered
 
@@ -219,12 +219,16 @@ class Asker:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where it is: a point, an address or a neighbourhood in words, or no place."""
+    """Where it is: a point, an address or a neighbourhood in words, or no place.
+
+    ``several`` says that the words mean more than one known place.
+    """
 
     text: str = ""
     latitude: Decimal | None = None
     longitude: Decimal | None = None
     kind: str = ""
+    several: bool = False
 
     @property
     def stored_kind(self) -> str:
@@ -1610,6 +1614,8 @@ def _decided(
         latitude=float(place.latitude) if place.latitude is not None else None,
         words=place.text,
     )
+    if place.several and located.how == "none":
+        located = SEVERAL_PLACES
     asked = published.directory.find(intake.service)
     if asked is None:
         if intake.service:

@@ -116,6 +116,9 @@ class Located:
 NO_PLACE: Final = Located("none", reasons=(("no-place", ""),))
 """A contact that is about no place, or whose place nobody knows."""
 
+SEVERAL_PLACES: Final = Located("none", reasons=(("words-several", ""),))
+"""The words of a place mean more than one."""
+
 
 def geometry_from(geojson: Mapping[str, Any] | str) -> BaseGeometry:
     """Read a GeoJSON geometry or feature into a polygon or line.

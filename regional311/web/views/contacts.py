@@ -32,6 +32,7 @@ from regional311.database.ids import new_token
 from regional311.errors import InvalidInput, Stale
 from regional311.floor.callers import details_of
 from regional311.floor.giving import look_along
+from regional311.gazetteer.queries import Answer
 from regional311.identity.permissions import Permissions as P
 from regional311.inbox.calls import of_contact
 from regional311.inbox.queries import colleagues
@@ -45,6 +46,7 @@ from regional311.metering.queries import usage_of_contact
 from regional311.referral import filing
 from regional311.referral import queries as referrals
 from regional311.referral.decision import explain, explain_stored
+from regional311.referral.placing import placed
 from regional311.web.answer_links import answer_link
 from regional311.web.answering_now import number_to_give
 from regional311.web.company import company_of, to_give_to
@@ -137,6 +139,7 @@ _TICKS = (
 CONSENT_ANSWERS = ("given", "written", "refused")
 ASIDE = (
     "chosen",
+    "at",
     "same_as",
     "consent",
     "shown",
@@ -381,6 +384,7 @@ class NeedForm(Schema):
     shown = SchemaNode(String(500), title=_("Shared fields"), missing="", widget=HiddenWidget())
     cleared = SchemaNode(Boolean(), title=_("Danger"), missing=False, widget=HiddenWidget())
     same_as = SchemaNode(String(40), title=_("The same as"), missing="", widget=HiddenWidget())
+    at = SchemaNode(String(80), title=_("Known place"), missing="", widget=HiddenWidget())
 
     def validator(self, node: Any, values: dict[str, Any]) -> None:
         """A point has two numbers, both on Earth."""
@@ -456,7 +460,7 @@ def _intake(
         accommodation=values.get("accommodation", contact.accommodation),
         after_hours=contact.after_hours,
         asker=asker_of(values),
-        place=place_of(values),
+        place=_placed(request, values)[0],
         description=values.get("description") or "",
         urgency=values.get("urgency") or "normal",
         reply=reply,
@@ -520,6 +524,12 @@ def place_of(values: dict[str, Any]) -> filing.Place:
     return filing.Place(text, kind=chosen) if text and chosen != "point" else filing.Place()
 
 
+def _placed(request: Any, values: dict[str, Any]) -> tuple[filing.Place, Answer]:
+    """The place with its point, where its words mean a known one or one was picked."""
+    published = telling(request).published
+    return placed(request.dbsession, published, place_of(values), values.get("at") or "")
+
+
 def _as_typed(request: Any) -> dict[str, Any]:
     """Read a form that is still being written: what cannot be read yet counts as left out."""
     sent: dict[str, Any] = {
@@ -570,6 +580,7 @@ def _preview(
             "candidates": [],
             "consent": None,
             "same": [],
+            "places": None,
             **NOTHING_OFFERED,
             "unmet": None,
         }
@@ -627,8 +638,17 @@ def _preview(
         "cleared": intake.cleared,
         "ask_cleared": intake.cleared,
         "same": _same(request, seen, intake.place, values.get("same_as")),
+        "places": _known_places(request, values),
         **offered_to(tell, decision, intake),
     }
+
+
+def _known_places(request: Any, values: dict[str, Any]) -> dict[str, Any] | None:
+    """The known places that the words may mean, and which of them counts; none for a point."""
+    answer = _placed(request, values)[1]
+    if not answer.places:
+        return None
+    return {"one": answer.one, "offered": answer.places, "chosen": values.get("at") or ""}
 
 
 def _same(

@@ -32,6 +32,7 @@ from regional311.intake.open_requests import OpenRequest, Wanted
 from regional311.intake.uploads import FileRefused, Upload, upload
 from regional311.notices.phones import texted
 from regional311.referral import filing
+from regional311.referral.placing import placed
 from regional311.web import open311
 from regional311.web.answer_links import answer_link
 from regional311.web.conditions import Conditions, conditions_of
@@ -478,6 +479,8 @@ def _intake(call: Call, service: Service, client_id: Any) -> filing.Intake:
         if service.place != "none":
             raise Refused(400, "Give lat and long, or address_string, or address_id.")
         place = filing.Place()
+    if given(values, "address_string"):
+        place, _ = placed(call.request.dbsession, call.tell.published, place)
     description = open311.lines(values, "description", open311.LONGEST_DESCRIPTION)
     media = open311.line(values, "media_url", 500)
     if media and not _is_web_address(media):
