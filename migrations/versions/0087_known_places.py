@@ -7,8 +7,8 @@ from alembic import op
 
 from regional311.database.protection import protect
 
-revision = "0086"
-down_revision = "0079"
+revision = "0087"
+down_revision = "0085"
 branch_labels = None
 depends_on = None
 
