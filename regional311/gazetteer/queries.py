@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from regional311.gazetteer.spelling import CROSSES, Said, said, within
+from regional311.gazetteer.spelling import Said, said, within
 
 SHOWN: Final = 5
 SAME_METRES: Final = 60.0
@@ -81,17 +81,15 @@ WHERE ended_at IS NULL AND kind IN ('crossing', 'landmark') AND words % :words
     AND similarity(words, :words) >= {ALIKE}
 ORDER BY similarity(words, :words) DESC, words LIMIT {SHOWN}
 """)
-_BEGINS: Final = text(f"""
-SELECT {_SHOWN}, NULL AS last_latitude, NULL AS last_longitude FROM known_places
-WHERE ended_at IS NULL AND kind <> 'stretch' AND bare ^@ :bare ORDER BY bare LIMIT {_READ}
-""")
 
 
-def find(session: Session, words: str) -> Answer:
+def find(session: Session, words: str, *, located: bool = False) -> Answer:
     """Give the places that these words mean: at most two statements, by index.
 
     What was left out does not count (a direction, a kind of street), what was said does. A city
-    that was said chooses among places of the same words. Raises nothing for any words.
+    that was said chooses among places of the same words. Where what was said after the street is
+    no city of theirs, it may name another: they are asked about, unless it is `located`, so that
+    the caller holds them against it. Raises nothing for any words.
     """
     asked = said(words)
     if not asked.bare:
@@ -101,35 +99,13 @@ def find(session: Session, words: str) -> Answer:
     ).all()
     exact = [each for each in rows if _words(each, asked) == asked.words]
     part = exact or [each for each in rows if within(asked.words, _words(each, asked))]
-    sure = _apart(_shown(each, asked) for each in _in_city(part, asked.tail))
-    if sure:
-        return Answer(ONE if len(sure) == 1 else SEVERAL, tuple(sure[:SHOWN]))
-    return Answer(UNKNOWN, tuple(_alike(session, asked)))
-
-
-def begins(session: Session, words: str) -> list[Found]:
-    """Give the places that begin so, for somebody who is still writing; what is alike otherwise."""
-    asked = said(words)
-    if len(asked.bare) < 3:
-        return []
-    last = asked.bare.rpartition(" ")[2]
-    unfinished = asked.bare.removesuffix(last) + words.rsplit(maxsplit=1)[-1].casefold()
-    tried = dict.fromkeys((asked.bare, unfinished if CROSSES not in asked.bare else asked.bare))
-    for each in tried:
-        rows = session.execute(_BEGINS, {"bare": each}).all()
-        fitting = [row for row in rows if _begun(asked.words, row.words)] or (
-            rows if each != asked.bare else []
-        )
-        found = _apart(_shown(row, asked) for row in fitting)
-        if found:
-            return found[:SHOWN]
-    return list(find(session, words).places)
-
-
-def _begun(fewer: str, more: str) -> bool:
-    """Whether all words but the last were said of it, and the last begins one of its words."""
-    *whole, last = fewer.split()
-    return within(" ".join(whole), more) and any(each.startswith(last) for each in more.split())
+    named = [each for each in part if each.city and f" {each.city} " in f" {asked.tail} "]
+    found = tuple(_apart(_shown(each, asked) for each in named or part)[:SHOWN])
+    if not found:
+        return Answer(UNKNOWN, tuple(_alike(session, asked)))
+    if asked.tail and not (named or located):
+        return Answer(UNKNOWN, found)
+    return Answer(ONE if len(found) == 1 else SEVERAL, found)
 
 
 def _alike(session: Session, asked: Said) -> list[Found]:
@@ -144,11 +120,6 @@ def _alike(session: Session, asked: Said) -> list[Found]:
 def _words(row: Any, asked: Said) -> str:
     words = str(row.words)
     return f"{asked.number} {words}" if row.kind == "stretch" else words
-
-
-def _in_city(rows: list[Any], tail: str) -> list[Any]:
-    named = [each for each in rows if each.city and f" {each.city} " in f" {tail} "]
-    return named or rows
 
 
 def _shown(row: Any, asked: Said) -> Found:

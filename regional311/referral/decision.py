@@ -615,7 +615,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "danger": "A sign of danger was named ({0}): 911 comes before anything else.",
     "no-place": "No place was given, so the partner of the picked service is responsible.",
     "place-needed": "A place is needed to tell which partner is responsible for {0}.",
-    "words-unknown": "The words given for the place match no known place.",
+    "words-unknown": "The place is described in words and could not be located.",
     "words-several": "The words given for the place match several known places.",
     "asked-of": "So the partner of the picked service is responsible.",
     "outside-region": "The place lies outside every boundary of the region.",

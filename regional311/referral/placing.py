@@ -46,9 +46,9 @@ def placed(
 
 def meant(session: Session, published: Published, words: str) -> Answer:
     """Give the known places that words mean; one outside the area that they name is not meant."""
-    answer = find(session, words)
     named = published.jurisdictions.locate_words(said(words).tail)
     areas = {each.key for each in named.candidates if each.kind == AREA}
+    answer = find(session, words, located=bool(areas))
     if not areas or not answer.places:
         return answer
     fitting = _in(published, areas, answer.places)

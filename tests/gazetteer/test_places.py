@@ -13,7 +13,7 @@ from regional311.database.session import acting_for
 from regional311.errors import InvalidInput
 from regional311.gazetteer import lists
 from regional311.gazetteer.lists import Broken, ListRefused, entries_of, read
-from regional311.gazetteer.queries import ONE, SEVERAL, UNKNOWN, begins, find
+from regional311.gazetteer.queries import ONE, SEVERAL, UNKNOWN, find
 from regional311.gazetteer.service import BrokenRows, Source, take_list
 
 NOW = datetime(2026, 10, 1, tzinfo=UTC)
@@ -78,6 +78,12 @@ def test_several_are_shown_and_none_is_taken(dbsession):
     assert answer.one is None
 
 
+@pytest.mark.parametrize("words", ["1221 SW 4th Ave, Salem", "City Hall, Lake Oswego, OR 97034"])
+def test_another_city_is_asked_about(dbsession, words):
+    assert find(dbsession, words).how == UNKNOWN
+    assert len(find(dbsession, words).places) == 1
+
+
 @pytest.mark.parametrize("words", ["SE 82nd & Devision", "Citty Hall", "100 Mian St"])
 def test_a_slip_of_the_pen_is_asked_about_and_never_taken(dbsession, words):
     answer = find(dbsession, words)
@@ -90,12 +96,6 @@ def test_a_slip_of_the_pen_is_asked_about_and_never_taken(dbsession, words):
 )
 def test_what_is_said_otherwise_is_not_taken(dbsession, words):
     assert find(dbsession, words).one is None
-
-
-def test_who_still_writes_sees_what_begins_so(dbsession):
-    assert [each.label for each in begins(dbsession, "1221 SW 4")] == ["1221 SW 4th Ave, Portland"]
-    assert [each.label for each in begins(dbsession, "city h")] == ["City Hall, Portland"]
-    assert begins(dbsession, "c") == []
 
 
 def test_the_same_list_changes_nothing(take):

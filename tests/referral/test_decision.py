@@ -24,7 +24,7 @@ from regional311.referral.decision import (
     screen,
 )
 from regional311.referral.rules import RULE_OUTCOMES, RuleBook, RuleSet, rules_from
-from regional311.tenancy.jurisdiction import NO_PLACE, Boundary, JurisdictionIndex
+from regional311.tenancy.jurisdiction import NO_PLACE, SEVERAL_PLACES, Boundary, JurisdictionIndex
 
 ON = date(2026, 10, 5)
 RESOLVE = (Disposition("resolve"),)
@@ -151,6 +151,20 @@ def test_place_is_needed_when_it_decides():
     assert decision.ambiguous
     assert "place-needed" in codes(decision)
     assert codes(made("city/hours")) == {"no-place", "usual-resolve"}
+
+
+@pytest.mark.parametrize(
+    ("located", "told"),
+    [
+        (INDEX.locate_words("behind the barn"), "words-unknown"),
+        (SEVERAL_PLACES, "words-several"),
+    ],
+)
+def test_words_of_a_place_are_not_told_as_no_place(located, told):
+    for asked, more in (("city/hours", "asked-of"), ("city/pothole", "place-needed")):
+        decision = decide(region(), SERVICES[asked], Facts(partner="city"), ON, located=located)
+        assert {told, more} <= codes(decision)
+        assert "no-place" not in codes(decision)
 
 
 def test_own_rules_decide_and_add():

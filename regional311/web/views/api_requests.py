@@ -22,6 +22,7 @@ from regional311.intake.service import add_note, assign_request, change_request
 from regional311.intake.uploads import FileRefused, Upload, upload
 from regional311.notices.phones import texted
 from regional311.referral import filing
+from regional311.referral.placing import placed
 from regional311.web.answer_links import answer_link
 from regional311.web.api.operations import Call, Told, operation
 from regional311.web.api.secrecy import hidden_services
@@ -533,11 +534,12 @@ def _intake(call: Call[Nothing, NewRequest]) -> filing.Intake:
     if (place.latitude is None) != (place.longitude is None):
         raise InvalidInput("latitude and longitude come together.", field="place")
     point = [None if each is None else _degrees(each) for each in (place.latitude, place.longitude)]
-    where = filing.Place((place.text or "").strip(), point[0], point[1])
+    given = filing.Place((place.text or "").strip(), point[0], point[1])
     try:
-        filing.check_near(tell.published, where)
+        filing.check_near(tell.published, given)
     except filing.FarAway as error:
         raise InvalidInput(error.message, field="place/latitude") from None
+    where = placed(call.request.dbsession, tell.published, given)[0]
     if service.place == "required" and where.stored_kind == "none":
         raise InvalidInput("Say where it is: text, or latitude and longitude.", field="place")
     person = said.person or NewPerson()

@@ -439,6 +439,7 @@ def _intake(
     service: Service,
     values: dict[str, Any],
     key: str,
+    place: filing.Place,
     reply: Reply | None = None,
 ) -> filing.Intake:
     """Make the intake of what was typed. `values` may lack what was left out."""
@@ -460,7 +461,7 @@ def _intake(
         accommodation=values.get("accommodation", contact.accommodation),
         after_hours=contact.after_hours,
         asker=asker_of(values),
-        place=_placed(request, values)[0],
+        place=place,
         description=values.get("description") or "",
         urgency=values.get("urgency") or "normal",
         reply=reply,
@@ -562,7 +563,8 @@ def _preview(
     """Say who would get it and why, and what would be shared."""
     tell = telling(request)
     reply = asking(request, service).reply_so_far()
-    intake = _intake(context, request, service, values, "", reply)
+    place, known_places = _placed(request, values)
+    intake = _intake(context, request, service, values, "", place, reply)
     seen = filing.preview(tell.published, tell.slug, intake, now=request.now)
     decision = seen.decision
     if seen.signs or decision is None:
@@ -638,17 +640,15 @@ def _preview(
         "cleared": intake.cleared,
         "ask_cleared": intake.cleared,
         "same": _same(request, seen, intake.place, values.get("same_as")),
-        "places": _known_places(request, values),
+        "places": {
+            "one": known_places.one,
+            "offered": known_places.places,
+            "chosen": values.get("at") or "",
+        }
+        if known_places.places
+        else None,
         **offered_to(tell, decision, intake),
     }
-
-
-def _known_places(request: Any, values: dict[str, Any]) -> dict[str, Any] | None:
-    """The known places that the words may mean, and which of them counts; none for a point."""
-    answer = _placed(request, values)[1]
-    if not answer.places:
-        return None
-    return {"one": answer.one, "offered": answer.places, "chosen": values.get("at") or ""}
 
 
 def _same(
@@ -1171,7 +1171,9 @@ def answer_danger(context: ContactRecord, request: Any) -> HTTPSeeOther:
     elif answer in signs:
         empty = Service(tell.slug, "", "")
         intake = replace(
-            _intake(context, request, empty, {"version": version}, form_key(request)),
+            _intake(
+                context, request, empty, {"version": version}, form_key(request), filing.Place()
+            ),
             service="",
             danger_answer=answer,
         )
@@ -1311,7 +1313,8 @@ def file_need(context: ContactRecord, request: Any) -> Any:
 
     def on_success(values: dict[str, Any]) -> dict[str, Any]:
         reply = asking(request, service).reply(values)
-        intake = _intake(context, request, service, values, form_key(request), reply)
+        place = _placed(request, values)[0]
+        intake = _intake(context, request, service, values, form_key(request), place, reply)
         known = filing.first_answer(request.dbsession, intake)
         if known is None:
             _check_place(tell, request, intake, service)

@@ -16,11 +16,13 @@ from pyramid.view import view_config
 
 from regional311.catalog.directory import Service
 from regional311.errors import DomainError, InvalidInput
+from regional311.gazetteer.queries import SEVERAL, UNKNOWN, Answer, Found
 from regional311.intake import me_too
 from regional311.intake.added_files import keyed
 from regional311.intake.attachments import SENT
 from regional311.referral import filing
 from regional311.referral.decision import Decision, said
+from regional311.referral.placing import KEEP, placed
 from regional311.web.answer_links import answer_link
 from regional311.web.conditions import ASKS, Conditions, add_conditions, conditions_of, named
 from regional311.web.entry_alerts import entry_alerts
@@ -87,6 +89,9 @@ class ReportForm(Schema):
         String(40),
         title=_("Is it one of these? They are known already"),
         widget=RadioWidget(),
+    )
+    at = SchemaNode(
+        String(80), title=_("Which place do you mean?"), widget=HiddenWidget(), missing=""
     )
     place = SchemaNode(
         String(300),
@@ -160,9 +165,14 @@ def _report_form(
     cleared: bool = False,
     same: Sequence[tuple[str, Any, Any]] = (),
     asked: bool = False,
+    places: Sequence[Found] = (),
     first: Conditions | None = None,
 ) -> Form:
     schema = ReportForm()
+    if places:
+        named = [(each.id, each.label) for each in places]
+        schema["at"].widget = RadioWidget(values=[*named, (KEEP, _("None of these: use my words"))])
+        schema["at"].missing = colander.required
     if same or asked:
         offered = [*same, (OTHER, _("It is something else"), _("We file yours."))]
         schema["same_as"].typ = Choice([each[0] for each in offered])
@@ -170,7 +180,7 @@ def _report_form(
     else:
         del schema["same_as"]
     if found.place == "none":
-        for name in ("place", "latitude", "longitude"):
+        for name in ("at", "place", "latitude", "longitude"):
             del schema[name]
     if not cleared:
         del schema["cleared"]
@@ -319,6 +329,10 @@ def _danger(request: Any, found: Service, key: str) -> Any:
 
 OTHER = "other"
 """It is none of those that are known."""
+WHICH: Final = {
+    SEVERAL: _("Several places fit these words. Nothing was sent yet."),
+    UNKNOWN: _("We know no place by these words, but some like it. Nothing was sent yet."),
+}
 
 
 def _known(request: Any, seen: filing.Preview, place: filing.Place) -> list[tuple[str, Any, Any]]:
@@ -364,7 +378,8 @@ def _file(request: Any, found: Service) -> Any:
 
     def on_success(values: dict[str, Any]) -> Any:
         enter(request, partner)
-        intake = _intake(request, found, values)
+        place, meant = _placed(request, values)
+        intake = _intake(request, found, values, place)
         seen = filing.preview(tell.published, found.tenant, intake, now=request.now)
         if seen.signs:
             log_danger("web", seen.signs)
@@ -378,6 +393,23 @@ def _file(request: Any, found: Service) -> Any:
             request.response.status_int = 400
             return _report_page(request, found, again, None)
         _check_place(request, found, intake)
+        unsaid = meant.places and place.latitude is None and values.get("at") != KEEP
+        if unsaid and filing.first_answer(request.dbsession, intake) is None:
+            again = _again(
+                request,
+                found,
+                form,
+                {**values, "at": None},
+                cleared=cleared,
+                same=same,
+                asked=asked,
+                places=meant.places,
+                first=first,
+            )
+            if "at" not in request.POST:
+                again.problem = _("Choose the place that you mean, or “None of these”.")
+                request.response.status_int = 400
+            return _report_page(request, found, again, WHICH[meant.how])
         known = [] if answered else _known(request, seen, intake.place)
         if known and filing.first_answer(request.dbsession, intake) is None:
             again = _again(request, found, form, values, cleared=cleared, same=known, first=first)
@@ -457,7 +489,18 @@ def _check_place(request: Any, found: Service, intake: filing.Intake) -> None:
         )
 
 
-def _intake(request: Any, found: Service, values: dict[str, Any]) -> filing.Intake:
+def _placed(request: Any, values: dict[str, Any]) -> tuple[filing.Place, Answer]:
+    """The place with its point, where its words mean a known one or one was picked."""
+    written = filing.Place(
+        values.get("place") or "", values.get("latitude"), values.get("longitude")
+    )
+    published = telling(request).published
+    return placed(request.dbsession, published, written, values.get("at") or "")
+
+
+def _intake(
+    request: Any, found: Service, values: dict[str, Any], place: filing.Place
+) -> filing.Intake:
     asker = None
     if values.get("name") or values.get("phone") or values.get("email"):
         asker = filing.Asker(
@@ -467,7 +510,6 @@ def _intake(request: Any, found: Service, values: dict[str, Any]) -> filing.Inta
             safe_to_call=bool(values.get("phone")),
             **_news(values),
         )
-    latitude, longitude = values.get("latitude"), values.get("longitude")
     return filing.Intake(
         source="web",
         key=form_key(request),
@@ -476,7 +518,7 @@ def _intake(request: Any, found: Service, values: dict[str, Any]) -> filing.Inta
         service=found.ref,
         language=page_language(request),
         asker=asker,
-        place=filing.Place(values.get("place") or "", latitude, longitude),
+        place=place,
         description=values.get("description") or "",
         reply=asking(request, found).reply(values),
         files=tuple(
