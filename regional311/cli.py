@@ -562,6 +562,72 @@ def import_crosswalks(
         _show(report, as_json=as_json)
 
 
+@commands.group()
+def places() -> None:
+    """Lists of known places: addresses, crossings and buildings by which words find a point."""
+
+
+@places.command(name="import")
+@VAR
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--tenant", required=True, metavar="SLUG", help="The partner that keeps it.")
+@click.option("--key", required=True, metavar="KEY", help="The list's key, of several.")
+@click.option("--name", metavar="TEXT", help="Its name; needed the first time.")
+@click.option("--licence", metavar="TEXT", help="Terms of its use; needed the first time.")
+@click.option("--website", metavar="ADDRESS", help="Where it comes from.")
+@click.option("--dry-run", is_flag=True, help="Say what would change, by row; no more.")
+@click.option("--skip-broken", is_flag=True, help="Take the sound rest without what is broken.")
+@JSON
+def import_places(
+    var: Path | None,
+    file: Path,
+    tenant: str,
+    key: str,
+    name: str | None,
+    licence: str | None,
+    website: str | None,
+    dry_run: bool,
+    skip_broken: bool,
+    as_json: bool,
+) -> None:
+    """Make a list of places what a CSV or GeoJSON file says; docs/places.md has the columns.
+
+    The file is the whole list: a place that it names no more ends. The same file again changes
+    nothing.
+    """
+    from regional311.config.place_lists import import_places as take
+
+    with _reached(_settings(var)) as addresses, _engine(addresses) as engine:
+        _require_schema(addresses)
+        report = take(
+            engine,
+            file,
+            tenant=tenant,
+            key=key,
+            dry_run=dry_run,
+            skip_broken=skip_broken,
+            now=_now(),
+            name=name,
+            licence=licence,
+            website=website,
+        )
+        _show(report, as_json=as_json)
+
+
+@places.command(name="end")
+@VAR
+@click.option("--tenant", required=True, metavar="SLUG", help="The partner that keeps it.")
+@click.option("--key", required=True, metavar="KEY", help="The list's key.")
+def end_places(var: Path | None, tenant: str, key: str) -> None:
+    """End every place of a list: words find them no more."""
+    from regional311.config.place_lists import end_places as end
+
+    with _reached(_settings(var)) as addresses, _engine(addresses) as engine:
+        _require_schema(addresses)
+        ended = end(engine, tenant=tenant, key=key, now=_now())
+    click.echo(f"{ended} places ended.")
+
+
 # Work and money
 
 

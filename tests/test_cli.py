@@ -177,6 +177,26 @@ def test_a_tree_of_terms_is_taken_in_and_tied(regional311, tmp_path) -> None:
     )
 
 
+def test_a_list_of_places_is_taken_in_and_ended(regional311, tmp_path) -> None:
+    sheet = tmp_path / "crossings.csv"
+    row = "Oak St,3rd Ave,45.52,-122.67"
+    sheet.write_text(f"street,cross_street,latitude,longitude\n{row}\n")
+    to = ["--tenant", "211info", "--key", "crossings"]
+    assert_one_line(regional311("places", "import", str(sheet), *to), "Say the list's name")
+    named = [*to, "--name", "Crossings", "--licence", "CC0"]
+    done = regional311("places", "import", str(sheet), *named, "--dry-run")
+    assert done.stdout == ("It would be: 1 new, 0 gone, 0 as they were, 0 named twice, 0 broken.\n")
+    assert regional311("places", "import", str(sheet), *named).returncode == 0
+    again = json.loads(regional311("places", "import", str(sheet), *to, "--json").stdout)
+    assert (again["new"], again["same"], again["applied"]) == (0, 1, True)
+    sheet.write_text(f"street,cross_street,latitude,longitude\n{row}\nOak St,,45.52,-122.67\n")
+    assert_one_line(regional311("places", "import", str(sheet), *to), "row 3: number is missing")
+    done = regional311("places", "import", str(sheet), *to, "--skip-broken")
+    assert "1 as they were, 0 named twice, 1 broken." in done.stdout
+    assert regional311("places", "end", *to).stdout == "1 places ended.\n"
+    assert_one_line(regional311("places", "end", "--tenant", "211info", "--key", "x"), "no list x")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["bill", "2026-13"], ["serve", "--port", "99999"], ["replay"], ["nonsense"]],

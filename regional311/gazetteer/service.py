@@ -5,11 +5,11 @@ All of it happens in one transaction: until it is committed, places are found as
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from sqlalchemy import select, text
@@ -17,7 +17,7 @@ from sqlalchemy import select, text
 from regional311.audit.service import record
 from regional311.database.ids import new_id
 from regional311.database.session import TenantSession, mark_changed, scope_of
-from regional311.errors import InvalidInput
+from regional311.errors import InvalidInput, NotFound
 from regional311.gazetteer.lists import Broken, Entry
 from regional311.gazetteer.models import KnownPlace, PlaceSource
 
@@ -27,7 +27,7 @@ SHOWN: Final = 200
 
 
 class BrokenRows(InvalidInput):
-    """The file has rows that cannot be taken; nothing was changed."""
+    """The file has rows that cannot be taken; the caller rolls back what was taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,51 @@ class Report:
     problems: tuple[Broken, ...] = ()
     applied: bool = False
 
+    def __str__(self) -> str:
+        lines = [f"  ! {line}" for line in _told(self.problems, self.broken)]
+        done = "Taken in" if self.applied else "It would be"
+        counts = (
+            f"{self.new} new, {self.gone} gone, {self.same} as they were,"
+            f" {self.twice} named twice, {self.broken} broken."
+        )
+        return "\n".join((*lines, f"{done}: {counts}"))
+
+
+def _told(problems: Sequence[Broken], broken: int) -> Iterator[str]:
+    yield from map(str, problems)
+    if broken > len(problems):
+        yield f"and {broken - len(problems)} more"
+
+
+def source_of(
+    session: TenantSession,
+    key: str,
+    *,
+    name: str | None = None,
+    licence: str | None = None,
+    website: str | None = None,
+) -> Source:
+    """Give what a list says of itself: what is given, else what is stored.
+
+    Raises `InvalidInput` for a new one without a name and a licence.
+    """
+    old = _stored(session, key)
+    source = Source(
+        key,
+        name or (old.name if old else ""),
+        licence or (old.licence if old else ""),
+        website or (old.website if old else None),
+    )
+    _check(source)
+    return source
+
+
+def _stored(session: TenantSession, key: str, *, lock: bool = False) -> PlaceSource | None:
+    asked = select(PlaceSource).where(
+        PlaceSource.tenant_id == scope_of(session).tenant_id, PlaceSource.key == key
+    )
+    return session.scalars(asked.with_for_update() if lock else asked).one_or_none()
+
 
 def take_list(
     session: TenantSession,
@@ -69,11 +114,7 @@ def take_list(
     """
     _check(source)
     tenant_id = scope_of(session).tenant_id
-    known = session.scalar(
-        select(PlaceSource)
-        .where(PlaceSource.tenant_id == tenant_id, PlaceSource.key == source.key)
-        .with_for_update()
-    )
+    known = _stored(session, source.key, lock=True)
     source_id = known.id if known else new_id()
     before = _digests(session, tenant_id, source_id) if known else set()
     left, seen = set(before), set[bytes]()
@@ -122,10 +163,7 @@ def take_list(
     if dry_run:
         return report
     if broken and not skip_broken:
-        lines = [str(each) for each in problems]
-        if broken > len(problems):
-            lines.append(f"and {broken - len(problems)} more")
-        raise BrokenRows("\n".join(lines), field="file")
+        raise BrokenRows("\n".join(_told(problems, broken)), field="file")
     if not seen:
         raise InvalidInput("The file names no place.", field="file")
     assert known is not None
@@ -147,12 +185,53 @@ def take_list(
     return report
 
 
+def end_list(session: TenantSession, key: str, *, now: datetime) -> int:
+    """End every place of a list of the bound partner; give how many there were.
+
+    The list itself stays, and may be taken in again. Raises `NotFound`.
+    """
+    tenant_id = scope_of(session).tenant_id
+    known = _stored(session, key, lock=True)
+    if known is None:
+        raise NotFound(f"There is no list {key}.")
+    ended = session.execute(_END_ALL, {"tenant": tenant_id, "source": known.id, "now": now})
+    known.places = 0
+    mark_changed(session)
+    count: int = ended.rowcount  # type: ignore[attr-defined]
+    record(
+        session,
+        now=now,
+        action="places:end",
+        subject_kind="place_source",
+        subject_id=known.id,
+        detail={"gone": count},
+    )
+    return count
+
+
+_KEY: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+LONGEST: Final = 200
+"""Characters of what a list says of itself."""
+
+
 def _check(source: Source) -> None:
-    for name in ("key", "name", "licence"):
-        if not getattr(source, name).strip():
+    if len(source.key) > LONGEST or not _KEY.fullmatch(source.key):
+        raise InvalidInput(
+            "The list's key is of lower case letters, digits and hyphens.", field="key"
+        )
+    for name in ("name", "licence"):
+        words = getattr(source, name).strip()
+        if not words:
             raise InvalidInput(f"Say the list's {name}.", field=name)
-    if source.website and urlsplit(source.website).scheme not in ("https", "http"):
+        if len(words) > LONGEST or not words.isprintable():
+            raise InvalidInput(
+                f"The list's {name} is one line of at most {LONGEST} characters.", field=name
+            )
+    if source.website and not _ADDRESS.fullmatch(source.website):
         raise InvalidInput("The website begins with https://.", field="website")
+
+
+_ADDRESS: Final = re.compile(r"https?://[^\s\x00-\x1f]{1,300}")
 
 
 def _digests(session: TenantSession, tenant_id: UUID, source_id: UUID) -> set[bytes]:
@@ -192,6 +271,10 @@ _INSERT: Final = text(
 _END: Final = text(
     "UPDATE known_places SET ended_at = :now WHERE tenant_id = :tenant AND source_id = :source"
     " AND digest = ANY (CAST(:digests AS bytea[]))"
+)
+_END_ALL: Final = text(
+    "UPDATE known_places SET ended_at = :now"
+    " WHERE tenant_id = :tenant AND source_id = :source AND ended_at IS NULL"
 )
 
 

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import text
 
-from regional311.database.session import acting_for
-from regional311.errors import InvalidInput
+from regional311.database.session import acting_for, scope_of
+from regional311.errors import InvalidInput, NotFound
 from regional311.gazetteer import lists
 from regional311.gazetteer.lists import Broken, ListRefused, entries_of, read
-from regional311.gazetteer.queries import ONE, SEVERAL, UNKNOWN, find
-from regional311.gazetteer.service import BrokenRows, Source, take_list
+from regional311.gazetteer.queries import ONE, SEVERAL, UNKNOWN, find, sources
+from regional311.gazetteer.service import BrokenRows, Source, end_list, source_of, take_list
 
 NOW = datetime(2026, 10, 1, tzinfo=UTC)
 SOURCE = Source("city-list", "Addresses of the city", "Public domain")
@@ -166,6 +166,39 @@ def test_a_list_of_nothing_ends_nothing(dbsession, take):
 def test_a_source_says_on_what_terms(take):
     with pytest.raises(InvalidInput, match="licence"):
         take(LIST, Source("key", "Name", " "))
+
+
+@pytest.mark.parametrize(
+    ("field", "source"),
+    [
+        ("key", Source("A Key", "Name", "CC0")),
+        ("key", Source("", "Name", "CC0")),
+        ("name", Source("key", "x" * 201, "CC0")),
+        ("licence", Source("key", "Name", "two\nlines")),
+        ("website", Source("key", "Name", "CC0", "javascript:alert(1)")),
+    ],
+)
+def test_what_a_source_says_of_itself_is_plain(take, field, source):
+    with pytest.raises(InvalidInput) as refused:
+        take(LIST, source)
+    assert refused.value.field == field
+
+
+def test_a_source_says_again_only_what_is_new(dbsession):
+    said_again = source_of(dbsession, "city-list", website="https://example.org")
+    assert said_again == Source(
+        "city-list", "Addresses of the city", "Public domain", "https://example.org"
+    )
+
+
+def test_a_list_that_was_ended_finds_nothing_until_it_is_taken_in_again(dbsession, take):
+    assert end_list(dbsession, "city-list", now=NOW) == 7
+    assert find(dbsession, "city hall").one is None
+    assert [each.places for each in sources(dbsession, scope_of(dbsession).tenant_id)] == [0]
+    assert take(LIST).new == 7
+    assert find(dbsession, "city hall").how == ONE
+    with pytest.raises(NotFound):
+        end_list(dbsession, "other", now=NOW)
 
 
 @pytest.mark.parametrize("lines", [False, True])
