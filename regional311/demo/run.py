@@ -33,6 +33,7 @@ from regional311.database.session import Scope, session_scope
 from regional311.demo.agreements import CITY, set_in_motion
 from regional311.demo.contacts import DrawnContact, LineAnswer, Month
 from regional311.demo.money import move_money, plan_money
+from regional311.demo.places import list_places
 from regional311.demo.work import answer_referrals, work_requests
 from regional311.demo.year_before import bill_year_before
 from regional311.errors import Conflict
@@ -139,6 +140,7 @@ def run(
         _configure(engine, root or _example_region(), console)
         invalidate()
         region = published(engine)
+        list_places(engine, region, now=_now())
     with _timed(report, "people"):
         report.password = _password(settings.var)
         report.accounts = _people(engine, region, report.password)

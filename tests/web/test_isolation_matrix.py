@@ -789,6 +789,8 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("Settings", "erase-person", "GET"): ("settings/erase-person", "administrator"),
     ("Settings", "erase-person", "POST"): ("settings/erase-person", "administrator"),
     ("Settings", "loop", "POST"): ("settings/loop", "administrator"),
+    ("Settings", "places", "GET"): ("settings/places", "administrator"),
+    ("Settings", "places", "POST"): ("settings/places", "administrator"),
     ("Audit", "", "GET"): ("audit", "supervisor administrator auditor"),
 }
 REGION_ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
