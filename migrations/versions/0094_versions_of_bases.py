@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from regional311.database.protection import APPLICATION, protect
 
 revision = "0094"
-down_revision = "0085"
+down_revision = "0091"
 branch_labels = None
 depends_on = None
 

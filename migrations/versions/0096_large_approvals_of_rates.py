@@ -8,7 +8,7 @@ from alembic import op
 from regional311.database.protection import protect
 
 revision = "0096"
-down_revision = "0085"
+down_revision = "0095"
 branch_labels = None
 depends_on = None
 

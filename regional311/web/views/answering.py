@@ -312,7 +312,7 @@ def ask(context: AnswerLink, request: Any) -> Any:
             ask_by_link(
                 request.dbsession,
                 now=request.now,
-                referral_id=context.answering.referral_id,
+                referral_id=context.answering.subject_id,
                 expires_at=context.answering.expires_at,
                 **values,
             )
