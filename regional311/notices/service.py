@@ -176,6 +176,13 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
             "{address}\n"
         ),
     ),
+    "draft_left": (
+        "Referral {number} is still a draft",
+        (
+            "The referral {number} to {partner} was kept as a draft on {day}, and nothing has gone "
+            "out. Finish it, change it or discard it; if nobody does, it expires: {address}\n"
+        ),
+    ),
     "question_unanswered": (
         "A question about referral {number} has no answer",
         (

@@ -754,6 +754,8 @@ class Planner:
         self.joins: tuple[UUID, me_too.Joins] | None = None
         self.code = ""
         self.replaces: tuple[UUID, UUID] | None = None
+        self.begun: tuple[UUID, str] | None = None
+        self.finished: Base | None = None
         self.decision: Decision | None = None
 
     def refer_need(
@@ -1265,7 +1267,12 @@ class Planner:
             ),
             code_hash=token_hash(code) if code else None,
         )
+        if self.begun is not None:
+            out = replace(out, id=self.begun[0], public_id=self.begun[1])
         own, received = referral_rows(self.published, out, now=self.now, link=self.link)
+        if self.begun is not None:
+            # the draft is a row already
+            self.finished = own.pop(0)
         self.rows.extend(own)
         self._audit("referral:send", "referral", out.id, filed)
         receiver_id = self.published.ids[decision.target]

@@ -22,7 +22,7 @@ from regional311.errors import Conflict, InvalidInput, NotFound
 from regional311.intake.models import Attachment, Contact, Inquirer, Need
 from regional311.intake.uploads import Upload
 from regional311.notices.service import Translate
-from regional311.referral import lifecycle
+from regional311.referral import drafts, lifecycle
 from regional311.referral.conditions import Facts
 from regional311.referral.decision import Decision, Offered, judged, offered
 from regional311.referral.filing import Asker, Filed, Intake, Place, Planner, known_of, sharing_of
@@ -142,6 +142,7 @@ def refer_again(
     key: str,
     method: str = "spoken",
     replaces: str = "",
+    draft: str = "",
     url: str = "",
     translate: Translate | None = None,
     link: AnswerLink | None = None,
@@ -149,13 +150,15 @@ def refer_again(
     """Send another referral of a need; its old ones stay as they are.
 
     `service` is ``partner/key``, `replaces` the number of the referral that this one takes the
-    place of, `consent` as in :class:`Intake`, `key` the form's secret. Raises :class:`NotFound`,
+    place of, `draft` that of the draft that it was until now, `consent` as in :class:`Intake`,
+    `key` the form's secret. Raises :class:`NotFound`,
     :class:`InvalidInput`, :class:`AskedAlready`, :class:`Declined` and the errors of consent.
     """
     scope = scope_of(session)
     slug = published.slugs[scope.tenant_id]
     # its receiver cannot take its refusal back meanwhile
     _hold_replaced(session, need_id, replaces)
+    begun = drafts.held(session, need_id, draft) if draft else None
     kept = _read(session, contact_id, need_id)
     old = _replaced(session, need_id, replaces)
     asked = _service(published, slug, service, now)
@@ -209,6 +212,8 @@ def refer_again(
             "the line: transfer them.",
             field="service",
         )
+    if begun is not None:
+        planner.begun = (begun.id, begun.public_id)
     filed = planner.refer_need(
         decision,
         need_id=need_id,
@@ -219,6 +224,8 @@ def refer_again(
         replaces=(old.id, old.counterparty_id) if old is not None else None,
         followed=row.followed,
     )
+    if begun is not None and planner.finished is not None:
+        drafts.finish(session, begun.id, planner.finished)
     put(session, *planner.rows)
     send(session)
     for tenant_id in sorted(planner.received):
@@ -228,6 +235,35 @@ def refer_again(
                 tell_position(session, filed.referral_id, now=now)
     settle_need(session, need_id, now)
     return filed
+
+
+def keep_draft(
+    session: TenantSession,
+    published: Published,
+    *,
+    now: datetime,
+    contact_id: UUID,
+    need_id: UUID,
+    service: str,
+    waits_for: str,
+    number: str = "",
+) -> str:
+    """Keep a referral of a need for later, or change the draft `number`; give its number.
+
+    `service` is ``partner/key``. Raises :class:`InvalidInput`, and what
+    :func:`regional311.referral.drafts.keep` does.
+    """
+    asked = _service(published, published.slugs[scope_of(session).tenant_id], service, now)
+    return drafts.keep(
+        session,
+        now=now,
+        contact_id=contact_id,
+        need_id=need_id,
+        asked=asked,
+        receiver_id=published.ids[asked.tenant],
+        waits_for=waits_for,
+        number=number,
+    )
 
 
 def _read(session: TenantSession, contact_id: UUID, need_id: UUID) -> _Kept:

@@ -9,9 +9,9 @@ round, and the others go on.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -46,6 +46,7 @@ SUPERVISOR: Final = "supervisor"
 _EVENTS: Final = {"reminded": "referral_waits", "escalated": "referral_unanswered"}
 ENDED_ABOVE: Final = "ended_above"
 ENDED_ABOVE_AGAIN: Final = "ended_above_again"
+DRAFT_LEFT: Final = "draft_left"
 GOES_ON: Final = "onward_goes_on"
 QUESTION: Final = "question_unanswered"
 """What the sender's supervisors are told while the receiver waits for its answer."""
@@ -149,7 +150,91 @@ class _Clock:
                 step = next_step(silence, self.today, self.loop, self.calendar)
                 if step is not None:
                     done += self._take_alone(row, step)
-        return done + self._ask_what_now()
+        return done + self._ask_what_now() + self._keep_drafts()
+
+    def _keep_drafts(self) -> int:
+        """Remind once of drafts that were left, and let those expire that nobody finishes."""
+        rows = self.session.execute(
+            select(
+                Referral.id,
+                Referral.public_id,
+                Referral.counterparty_id,
+                Referral.claimed_by,
+                Referral.version,
+                Referral.heard_at.label("since"),
+            )
+            .where(
+                Referral.tenant_id == self.tenant_id,
+                Referral.side == lifecycle.SENDER,
+                Referral.state == "draft",
+            )
+            .order_by(Referral.sent_at, Referral.id)
+        ).all()
+        taken = self._taken([row.id for row in rows]) if rows else {}
+        return sum(
+            self._keep_draft(
+                row,
+                {
+                    each.step: self.calendar.local_date(each.at)
+                    for each in taken.get(row.id, ())
+                    if each.silent_since == row.since
+                },
+            )
+            for row in rows
+        )
+
+    def _keep_draft(self, row: Any, taken: Mapping[str, date]) -> int:
+        told = taken.get(DRAFT_LEFT)
+        since, days = self.calendar.local_date(row.since), self.loop.escalate_days
+        if told is not None:
+            since, days = told, self.loop.expire_days
+        if self.today < working_days_after(self.calendar, since, days):
+            return 0
+        if told is not None:
+            return self._expire_alone(row)
+        silent = self._silent(self.tenant_id)
+        people = silent.told(DRAFT_LEFT, row.claimed_by)
+        if not self._first(row, DRAFT_LEFT, len(people)):
+            return 0
+        self._trail(self.tenant_id, row, DRAFT_LEFT)
+        put(
+            self.session,
+            *(
+                outbox_row(
+                    self.tenant_id,
+                    event=DRAFT_LEFT,
+                    recipient=person.email,
+                    language=silent.head.language,
+                    now=self.now,
+                    subject_id=row.id,
+                    values={
+                        "number": row.public_id,
+                        "partner": self.followers.name(row.counterparty_id),
+                        "day": silent.head.day(since),
+                        "address": f"{silent.head.address}/referrals/{row.public_id}",
+                    },
+                    translate=in_language,
+                )
+                for person in people
+            ),
+        )
+        return 1
+
+    def _expire_alone(self, row: Any) -> int:
+        """Discard a draft whose time is up: it was never sent, and counts nowhere."""
+        try:
+            with self.session.begin_nested():
+                move(
+                    self.session,
+                    now=self.now,
+                    referral_id=row.id,
+                    version=row.version,
+                    to="entered_in_error",
+                    reason=EXPIRED,
+                )
+        except DomainError:
+            return 0
+        return 1
 
     def _ask_what_now(self) -> int:
         """Ask what becomes of what goes on onward after what it is part of has ended."""

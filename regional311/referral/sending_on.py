@@ -242,7 +242,10 @@ def _others_asked(referral: Referral) -> Any:
     else:
         same = Referral.need_id == referral.need_id
     return select(Referral.counterparty_id).where(
-        Referral.tenant_id == referral.tenant_id, Referral.side == lifecycle.SENDER, same
+        Referral.tenant_id == referral.tenant_id,
+        Referral.side == lifecycle.SENDER,
+        Referral.state != "draft",
+        same,
     )
 
 

@@ -194,6 +194,10 @@ def move(
         session, referral_id, version, {"state": to, "reason": reason, "outcome": outcome}
     )
     before = referral.state
+    if before == "draft" and to == "requested":
+        raise lifecycle.StepNotAllowed(
+            "A draft is finished on its contact: what crosses is chosen there.", field="state"
+        )
     lifecycle.check_transition(before, to, by or referral.side, reason=reason, outcome=outcome)
     if to == "completed" and booked_on is None:
         raise InvalidInput("The day on which the work is booked is missing.", field="booked_on")
@@ -248,6 +252,9 @@ def move(
         _meter(session, referral, now, booked_on)
     if referral.side == lifecycle.SENDER:
         settle_need(session, referral.need_id, now)
+    if before == "draft":
+        # nothing has crossed: nobody else knows of it
+        return changed
     answer = _answer(session, referral)
     if waited and referral.side == lifecycle.RECEIVER:
         how = waitlist.TAKEN if to in ("in_progress", "completed") else waitlist.GIVEN_UP

@@ -80,6 +80,7 @@ TABS: Final[Mapping[str, tuple[tuple[str, ...], Condition]]] = {
             Referral.side == lifecycle.SENDER, Referral.asked_at.is_not(None)
         ),
     ),
+    "drafts": (("draft",), lambda _now, _person: Referral.side == lifecycle.SENDER),
     "onward": (
         lifecycle.OPEN,
         lambda _now, _person: and_(

@@ -28,6 +28,7 @@ EVENTS = {
     "referral_answered": _("A referral was answered"),
     "referral_waits": _("A referral waits for an answer"),
     "onward_goes_on": _("What was referred onward goes on, and what it is part of has ended"),
+    "draft_left": _("A referral is still a draft"),
     "question_answered": _("A question was answered, with a link"),
     "question_unanswered": _("A question about a referral has no answer"),
     "referral_unanswered": _("A referral has no answer"),

@@ -342,6 +342,8 @@ ACTIONS: Final[Mapping[str, Any]] = {
     "referral:offer_place": _("Place offered"),
     "referral:undo": _("Last step taken back"),
     "referral:onward": _("Referred onward"),
+    "referral:draft": _("Kept as a draft"),
+    "referral:draft_left": _("Reminded that it is still a draft"),
     "referral:ended_above": _("Asked what becomes of it: what it is part of has ended"),
     "referral:ended_above_again": _("Supervisors asked what becomes of it"),
     "referral:keep_on": _("Kept, although what it is part of has ended"),

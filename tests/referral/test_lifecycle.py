@@ -26,6 +26,7 @@ def test_tables_and_database_know_the_same_states():
         ("", "sent", {"draft", "requested"}),
         ("", "received", set()),
         ("draft", "sent", {"requested", "entered_in_error"}),
+        ("draft", "received", set()),
         ("requested", "sent", {"cancelled", "entered_in_error"}),
         ("requested", "received", {"accepted", "rejected", "cancelled"}),
         (

@@ -246,7 +246,16 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ),
     **{
         ("ContactRecord", name, "POST"): (f"contacts/{{contact}}/{name}", TAKES)
-        for name in ("code", "follow-up", "outcome", "prohibit", "refer", "revoke", "word")
+        for name in (
+            "code",
+            "follow-up",
+            "outcome",
+            "prohibit",
+            "refer",
+            "refer-later",
+            "revoke",
+            "word",
+        )
     },
     ("ContactRecord", "refer", "GET"): ("contacts/{contact}/refer?need={need}", TAKES),
     ("ContactRecord", "consents", "GET"): ("contacts/{contact}/consents", f"{TAKES} partner"),

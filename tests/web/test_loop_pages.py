@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -490,7 +491,7 @@ def test_the_consent_of_a_contact_is_not_taken_back_on_the_page_of_its_referral(
 
 def test_what_goes_on_onward_after_its_beginning_ended_is_decided(city, partner, onward):
     assert onward not in partner.get(f"{HELP}/referrals?view=onward")
-    number = partner.get(f"{HELP}/referrals?view=new").html.select_one("th a").get_text()
+    number = partner.get(f"{HELP}/referrals?view=new").html.select_one("tbody th a").get_text()
     cancel = form_to(city.get(f"{CITY}/referrals/{number}"), "/cancel")
     cancel["reason"] = "sender_withdrew"
     cancel.submit("submit").follow()
@@ -506,7 +507,7 @@ def test_what_goes_on_onward_after_its_beginning_ended_is_decided(city, partner,
 
 
 def test_what_goes_on_onward_is_withdrawn_too(city, partner, onward, sign_in):
-    number = partner.get(f"{HELP}/referrals?view=new").html.select_one("th a").get_text()
+    number = partner.get(f"{HELP}/referrals?view=new").html.select_one("tbody th a").get_text()
     cancel = form_to(city.get(f"{CITY}/referrals/{number}"), "/cancel")
     cancel["reason"] = "sender_withdrew"
     cancel.submit("submit")
@@ -514,3 +515,28 @@ def test_what_goes_on_onward_is_withdrawn_too(city, partner, onward, sign_in):
     assert "Cancelled" in page
     county = sign_in("partner", "multnomah-county")
     assert "Cancelled" in county.get(f"/multnomah-county/referrals/{onward}")
+
+
+def test_a_draft_is_kept_found_and_finished(city, partner, sent):
+    answer = sent()
+    reject(partner, answer)
+    contact = f"{CITY}/contacts/{answer.contact_public_id}"
+    page = city.get(contact).click("Refer to another partner")
+    choosing = next(each for each in page.forms.values() if "service" in each.fields)
+    choosing["service"] = choosing["service"].options[1][0]
+    page = form_to(choosing.submit(), "/refer-later").submit().follow()
+    number = re.search(r"Kept as a draft: (F-[0-9A-Z-]+)", page.text)[1]
+    assert "Draft" in page
+    assert number in city.get(f"{CITY}/referrals?view=drafts")
+    assert number not in partner.get(f"{HELP}/referrals?view=new")
+    page = city.get(f"{CITY}/referrals/{number}")
+    assert "Nothing has gone out" in page
+    assert "Discard the draft" in page
+    page = page.click("Finish or change it")
+    form = next(
+        f for f in page.forms.values() if f.method.upper() == "POST" and "form_key" in f.fields
+    )
+    if "consent" in form.fields:
+        form["consent"] = "given"
+    assert f"Referred: {number}" in form.submit().follow()
+    assert number in partner.get(f"{HELP}/referrals?view=new")

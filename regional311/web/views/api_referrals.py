@@ -75,6 +75,7 @@ View = Literal[
     "on_hold",
     "waitlist",
     "questions",
+    "drafts",
     "onward",
     "to_stop",
     "sent",

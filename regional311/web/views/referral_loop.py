@@ -39,6 +39,7 @@ def part(context: ReferralRecord, request: Any, found: Any, contact: str | None)
         "facts": facts if facts[0][1] else [],
         "steps": steps,
         "above": _above(tell, row, here),
+        "finish": _finish(tell, request, found, contact),
         "again": _again(tell, request, found, contact)
         if sent and found.state in ("rejected", "failed", "cancelled")
         else None,
@@ -93,6 +94,15 @@ def _steps(tell: Telling, request: Any, found: Any) -> list[dict[str, Any]]:
         {"when": tell.day(on), "title": said(STEPS, step)}
         for step, on in planned(silence, loop, calendar)
     ]
+
+
+def _finish(tell: Telling, request: Any, found: Any, contact: str | None) -> str | None:
+    """Where a draft is finished or changed."""
+    if found.state != "draft" or contact is None or not may(request, P.CONTACT_EDIT):
+        return None
+    service = f"{tell.published.slugs.get(found.counterparty_id, '')}/{found.service_key}"
+    asked = {"need": str(found.need_id), "draft": found.public_id, "service": service}
+    return f"/{tell.slug}/contacts/{contact}/refer?{urlencode(asked)}"
 
 
 def _again(tell: Telling, request: Any, found: Any, contact: str | None) -> str | None:

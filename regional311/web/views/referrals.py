@@ -283,6 +283,7 @@ def _to_do(
     for name in offered:
         schema, label, state = FORMS[name]
         if state in next_states:
+            label = _("Discard the draft") if found.state == "draft" else label
             form = failed.get(name) or make_form(
                 request,
                 schema(),

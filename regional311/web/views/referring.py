@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
@@ -14,6 +15,7 @@ from regional311.identity.permissions import Permissions as P
 from regional311.intake import queries
 from regional311.referral import further
 from regional311.referral.decision import said as sentences
+from regional311.referral.drafts import WAITS_FOR
 from regional311.referral.sending_on import verdict_of
 from regional311.tenancy.once import once
 from regional311.web.answer_links import answer_link
@@ -23,6 +25,12 @@ from regional311.web.telling import Telling, telling
 from regional311.web.tree import ContactRecord
 from regional311.web.views.outcomes import need_asked
 from regional311.web.wording import DECLINE_REASONS, read_out, said
+
+WAITS: Final[Mapping[str, Any]] = {
+    "waiting_for_person": _("The person's consent or word"),
+    "waiting_for_documents": _("Documents"),
+    "other": _("Something else"),
+}
 
 
 @view_config(
@@ -55,6 +63,7 @@ def send(context: ContactRecord, request: Any) -> Any:
         "service": given.get("service", "")[:200],
         "replaces": given.get("replaces", "")[:20],
         "consent": answer,
+        "draft": given.get("draft", "")[:20],
     }
 
     def act() -> dict[str, str]:
@@ -70,6 +79,7 @@ def send(context: ContactRecord, request: Any) -> Any:
             consent={"written": "given", "": "unasked"}.get(answer, answer),
             method="written" if answer == "written" else "spoken",
             replaces=asked["replaces"],
+            draft=asked["draft"],
             key=form_key(request),
             url=request.registry.configured.url,
             translate=tell.translate,
@@ -90,6 +100,41 @@ def send(context: ContactRecord, request: Any) -> Any:
     return HTTPSeeOther(location=f"{here}#need-{need_id}")
 
 
+@view_config(
+    context=ContactRecord,
+    name="refer-later",
+    permission=P.CONTACT_EDIT,
+    request_method="POST",
+    renderer="contacts/refer.jinja2",
+)
+def keep(context: ContactRecord, request: Any) -> Any:
+    """Keep the referral as a draft, or change the one that it is; nothing goes out."""
+    given = request.POST
+    need_id = need_asked(given)
+    asked = {name: given.get(name, "")[:200] for name in ("service", "waits_for", "draft")}
+    session = request.dbsession
+    savepoint = session.begin_nested()
+    try:
+        number = further.keep_draft(
+            session,
+            telling(request).published,
+            now=request.now,
+            contact_id=context.record.id,
+            need_id=need_id,
+            service=asked["service"],
+            waits_for=asked["waits_for"],
+            number=asked["draft"],
+        )
+    except DomainError as error:
+        savepoint.rollback()
+        request.response.status_int = 400
+        return _page(context, request, {"need": str(need_id), **asked}, error.message)
+    savepoint.commit()
+    request.flash("success", _("Kept as a draft: ${number}.", mapping={"number": number}))
+    here = request.resource_path(context).rstrip("/")
+    return HTTPSeeOther(location=f"{here}#need-{need_id}")
+
+
 def _page(context: ContactRecord, request: Any, given: Any, problem: Any) -> dict[str, Any]:
     tell, session = telling(request), request.dbsession
     need_id = need_asked(given)
@@ -100,6 +145,7 @@ def _page(context: ContactRecord, request: Any, given: Any, problem: Any) -> dic
     here = request.resource_path(context).rstrip("/")
     ref = given.get("service", "")[:200]
     replaces = given.get("replaces", "")[:20]
+    draft = given.get("draft", "")[:20]
     offer = None
     if ref:
         try:
@@ -121,6 +167,11 @@ def _page(context: ContactRecord, request: Any, given: Any, problem: Any) -> dic
         "back": f"{here}#need-{need_id}",
         "need": str(need_id),
         "replaces": replaces,
+        "draft": draft,
+        "later": {
+            "url": f"{here}/refer-later",
+            "choices": [(each, said(WAITS, each)) for each in WAITS_FOR],
+        },
         "form_key": new_token(),
         "groups": _groups(tell, need, request),
         "chosen": ref,

@@ -61,6 +61,7 @@ TABS: Final[Mapping[str, Any]] = {
     "on_hold": _("On hold"),
     "waitlist": _("Waitlist"),
     "questions": _("Questions to us"),
+    "drafts": _("Drafts"),
     "onward": _("Ended before it"),
     "to_stop": _("Consent has ended"),
     "sent": _("Sent"),
@@ -77,6 +78,7 @@ LEADS: Final[Mapping[str, Any]] = {
     "asked": _("We asked the sender something: their clock runs, ours stands still."),
     "on_hold": _("Waiting for something other than a place."),
     "waitlist": _("Waiting for a place, the first first."),
+    "drafts": _("Not sent yet: they wait for the person, for documents or for a word."),
     "onward": _("What they are part of has ended: withdraw them, too, or keep them and say why."),
     "to_stop": _("What they rest on has ended: say that you have stopped using it."),
     "questions": _("Receivers asked us something about what we sent."),
@@ -111,7 +113,7 @@ def referrals(context: Referrals, request: Any) -> Any:
     tell = telling(request)
     chosen = request.GET.get("view", "")
     chosen = chosen if chosen in TABS else "new"
-    from_us = chosen in ("sent", "questions", "onward")
+    from_us = chosen in ("sent", "questions", "onward", "drafts")
     listing = _listing(request, tell, chosen, from_us=from_us)
     asked = _chosen(request, listing)
     if wanted(request) == "csv":
