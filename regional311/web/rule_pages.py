@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
 from typing import Any
 
@@ -24,8 +24,11 @@ def rules_url(request: Any, *more: object) -> str:
     return "/".join(("", request.tenant.slug, "rules", *(str(each) for each in more)))
 
 
-def words_of_rules(request: Any) -> RuleWords:
-    """Give what turns this partner's stored rules into sentences."""
+def words_of_rules(request: Any, translate: Callable[[Any], str] | None = None) -> RuleWords:
+    """Give what turns this partner's stored rules into sentences, as a page says them.
+
+    ``translate`` puts them into another language than the page's.
+    """
     tell = telling(request)
 
     def name(key: str) -> str:
@@ -43,7 +46,9 @@ def words_of_rules(request: Any) -> RuleWords:
         term = tell.published.terms.find(ref)
         return term.name if term is not None else ref
 
-    return RuleWords(lambda message: translated(request, message), name, queue, branch)
+    return RuleWords(
+        translate or (lambda message: translated(request, message)), name, queue, branch
+    )
 
 
 def sentences(request: Any, rules: Iterable[Mapping[str, Any]]) -> list[Said]:

@@ -24,6 +24,7 @@ from regional311.web.telling import telling
 
 OF_THE_PERSON: Final = frozenset({"accommodation", "anonymous", "interpreter"})
 """Facts that are about who asked, and not about what was asked for."""
+NOT_SHOWN: Final[Any] = _("It looks at who asked, which is not shown here.")
 
 
 def of_decision(
@@ -82,7 +83,8 @@ def _tried(
     ours: bool,
 ) -> dict[str, Any]:
     """Say of each rule of a set what came of trying it, by the letters that a decision keeps."""
-    words = words_of_rules(request)
+    tell = telling(request)
+    words = words_of_rules(request, tell.explain_filled)
     listed = []
     for place, rule in enumerate(book.rule_set.rules):
         code = codes[place] if place < len(codes) else ""
@@ -92,16 +94,14 @@ def _tried(
             {
                 "number": place + 1,
                 "name": rule.name,
-                "why": _("It looks at who asked, which is not shown here.")
-                if hidden
-                else words.why(code, facts),
+                "why": tell.explain_filled(NOT_SHOWN) if hidden else words.why(code, facts),
                 "matched": code == MATCHED,
                 "added": code == ADDED and not hidden,
                 "tried": bool(code),
             }
         )
     return {
-        "partner": telling(request).partner(book.rule_set.tenant),
+        "partner": tell.partner(book.rule_set.tenant),
         "version": book.rule_set.version,
         "ours": ours,
         "rules": listed,

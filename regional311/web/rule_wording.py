@@ -67,6 +67,9 @@ WHY: Mapping[str, Any] = {
     "": _("It is not tried: a rule before it decides."),
 }
 """What came of trying a rule, by the letter that a decision keeps."""
+NO_MATCH: Any = _("It does not fit.")
+NOBODY: Any = _("nobody")
+NOWHERE: Any = _("no known place")
 
 
 def _plain(key: str) -> str:
@@ -140,20 +143,21 @@ class RuleWords:
 
     def why(self, code: str, facts: Facts) -> str:
         """Say what came of trying one rule on facts: which matcher refused first, and why."""
-        owner = self._name(facts.owner) if facts.owner else self._translate(_("nobody"))
+        owner = self._name(facts.owner) if facts.owner else self._translate(NOBODY)
         places = [self._name(each) for each in facts.boundaries]
         values = {
             "service": self._name(facts.asked),
             "verb": self._lower(VERBS)(facts.verb),
             "kinds": ", ".join(_plain(each) for each in facts.terms) or "–",
-            "places": ", ".join(places) or self._translate(_("no known place")),
+            "places": ", ".join(places) or self._translate(NOWHERE),
             "channel": self._lower(CHANNELS)(facts.channel),
             "language": self._language(facts.language),
             "urgency": self._lower(PRIORITIES)(facts.urgency),
             "owner": owner,
             "disposition": self._disposition(facts.disposition),
         }
-        return self._fill(WHY[code], **values)
+        # a letter of an old decision that means nothing any more
+        return self._fill(WHY.get(code, NO_MATCH), **values)
 
     def _outcome(self, rule: Rule) -> str:
         if rule.target == "self" and rule.outcome in OURSELVES:

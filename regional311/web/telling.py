@@ -182,6 +182,11 @@ class Telling:
         """Put a sentence of a decision into the language in which they are explained."""
         return in_language(sentence, self.explained_in)
 
+    def explain_filled(self, message: Any) -> str:
+        """Put a message with its values into the language in which decisions are explained."""
+        said = self.explain(str(message))
+        return str(message.interpolate(said)) if hasattr(message, "interpolate") else said
+
     def translate(self, sentence: str, language: str | None = None) -> str:
         """Put a sentence into a language: the page's, or that of the person it is written to."""
         if language is None:

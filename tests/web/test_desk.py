@@ -369,6 +369,9 @@ def test_why_is_said_in_the_language_that_the_specialist_chose(browser, sign_in)
     spanish = browser.get(f"{contact}/why?explained=es")
     answer = spanish.html.select_one('.t-answer[lang="es"]')
     assert "Abrir una solicitud con" in answer.text
+    tried = spanish.html.select('ol.t-trace p[lang="es"]')
+    assert "Se aplica y decide." in {each.text for each in tried}
+    assert "Se aplica" not in why
     # from now on, before something is filed and afterwards, in this browser
     told = browser.get(contact).html.select_one('ul.d-why[lang="es"]')
     assert "Responsable allí" in told.text
