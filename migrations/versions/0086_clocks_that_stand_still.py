@@ -23,15 +23,18 @@ UPDATE service_requests SET
 WHERE expected_at IS NOT NULL AND {OPEN}
 """
 
+GO_ON = """
+UPDATE service_requests SET expected_at = now() + make_interval(secs => left_seconds)
+WHERE stands_since IS NOT NULL
+"""
+
 
 def upgrade() -> None:
     op.add_column("service_requests", sa.Column("warn_at", TIME))
     op.add_column("service_requests", sa.Column("stands_since", TIME))
     op.add_column("service_requests", sa.Column("left_seconds", sa.BigInteger()))
     op.add_column("service_requests", sa.Column("stood_seconds", sa.BigInteger()))
-    op.execute("ALTER TABLE service_requests NO FORCE ROW LEVEL SECURITY")
-    op.execute(FILL)
-    op.execute("ALTER TABLE service_requests FORCE ROW LEVEL SECURITY")
+    _for_all(FILL)
     op.drop_index(INDEX, table_name="service_requests")
     op.create_index(
         INDEX,
@@ -43,6 +46,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index(INDEX, table_name="service_requests")
+    # nothing stands still before; what was left runs by the calendar
+    _for_all(GO_ON)
     op.create_index(
         INDEX,
         "service_requests",
@@ -51,3 +56,9 @@ def downgrade() -> None:
     )
     for name in ("stood_seconds", "left_seconds", "stands_since", "warn_at"):
         op.drop_column("service_requests", name)
+
+
+def _for_all(statement: str) -> None:
+    op.execute("ALTER TABLE service_requests NO FORCE ROW LEVEL SECURITY")
+    op.execute(statement)
+    op.execute("ALTER TABLE service_requests FORCE ROW LEVEL SECURITY")

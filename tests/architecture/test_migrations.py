@@ -187,6 +187,55 @@ def test_who_sent_stop_before_news_came_by_text_gets_none_after(committed_databa
     assert [tuple(each) for each in found] == [("+15035550123", None, True)]
 
 
+def test_open_requests_are_warned_of_after_the_migration_and_go_on_without_it(
+    committed_database,
+) -> None:
+    (path,) = (ROOT / "migrations" / "versions").glob("*_clocks_that_stand_still.py")
+    before = run_path(str(path))["down_revision"]
+    engine = create_engine(committed_database.owner_url, poolclass=NullPool)
+
+    def run(statement: str) -> list[tuple[object, ...]]:
+        with engine.begin() as connection:
+            for table in ("service_requests", "tenants"):
+                connection.execute(text(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY"))
+            done = connection.execute(text(statement))
+            found = [tuple(row) for row in done] if done.returns_rows else []
+            for table in ("service_requests", "tenants"):
+                connection.execute(text(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY"))
+        return found
+
+    def down() -> None:
+        with engine.connect() as connection:
+            configuration = alembic_configuration()
+            configuration.attributes["connection"] = connection
+            command.downgrade(configuration, before)
+
+    down()
+    run(
+        "INSERT INTO service_requests (tenant_id, id, public_id, service_key, intake_tenant_id,"
+        " state, priority, place_kind, confidential, opened_at, expected_at, updated_at, version)"
+        " SELECT t.id, uuidv7(), 'R-' || each.state, 'pothole', t.id, each.state, 'normal', 'none',"
+        " false, '2026-03-02T08:00Z', each.due, now(), 1 FROM tenants t, (VALUES"
+        " ('received', CAST('2026-03-06T08:00Z' AS timestamptz)), ('triaged', NULL),"
+        " ('closed', '2026-03-06T08:00Z')) AS each (state, due) WHERE slug = 'city-of-portland'"
+    )
+    migrate(committed_database.owner_url)
+    assert run(
+        "SELECT state, warn_at = '2026-03-05T08:00Z' FROM service_requests"
+        " WHERE opened_at = '2026-03-02T08:00Z' ORDER BY state"
+    ) == [("closed", None), ("received", True), ("triaged", None)]
+    run(
+        "UPDATE service_requests SET stands_since = now(), left_seconds = 7200, expected_at = NULL,"
+        " warn_at = NULL, state = 'waiting_person' WHERE public_id = 'R-received'"
+    )
+    down()
+    (left,) = run(
+        "SELECT expected_at - now() BETWEEN interval '1 hour' AND interval '2 hours'"
+        " FROM service_requests WHERE public_id = 'R-received'"
+    )
+    assert left == (True,)
+
+
 def test_the_whole_schema_prints_without_a_server_and_makes_the_same(
     tmp_path, server, owner
 ) -> None:
