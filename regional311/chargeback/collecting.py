@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
@@ -234,7 +234,7 @@ def lines_of(
     gross: defaultdict[Payer, defaultdict[str, list[Line]]] = defaultdict(lambda: defaultdict(list))
     for payer, line in _usage_lines(session, run, billed):
         gross[payer][line.agreement_key].append(line)
-    for payer, line in _pool_lines(session, run, period, dealings, billed):
+    for payer, line in pool_lines(session, run.stored_before, period, dealings, billed):
         gross[payer][line.agreement_key].append(line)
     final = _is_final(run, period, dealings.zone)
     if final:
@@ -427,16 +427,17 @@ def _usage_label(basis: Mapping[str, Any]) -> str:
 # --- pools ----------------------------------------------------------------------------------------
 
 
-def _pool_lines(
+def pool_lines(
     session: TenantSession,
-    run: RatingRun,
+    stored_before: datetime | None,
     period: Period,
     dealings: Dealings,
     billed: Mapping[str, Dealing],
 ) -> list[tuple[Payer, Line]]:
     """A line for each target that pays by an agreement; what one bears is billed once.
 
-    An agreement with one bureau goes before one with every bureau.
+    Pools are read as stored before an instant, or as they are now. An agreement with one bureau
+    goes before one with every bureau.
     """
     sharing = sorted(
         (each for each in billed.values() if each.pool_key is not None),
@@ -451,7 +452,7 @@ def _pool_lines(
             if pool_key is None or not agreement.holds_on(month.start_on):
                 continue
             if pool_key not in shares:
-                shares[pool_key] = _month_shares(session, run, agreement, month, dealings)
+                shares[pool_key] = _month_shares(session, stored_before, agreement, month, dealings)
             for target, payer in _targets(agreement, shares[pool_key], dealings):
                 if shares[pool_key].cents.get(target) and (pool_key, target) not in paid:
                     paid.add((pool_key, target))
@@ -463,7 +464,11 @@ def _pool_lines(
 
 
 def _month_shares(
-    session: TenantSession, run: RatingRun, agreement: Dealing, month: Period, dealings: Dealings
+    session: TenantSession,
+    stored_before: datetime | None,
+    agreement: Dealing,
+    month: Period,
+    dealings: Dealings,
 ) -> MonthShares:
     year = fiscal_year_of(month.start_on, dealings.starts_in)
     try:
@@ -472,7 +477,7 @@ def _month_shares(
             agreement.pool_key or "",
             fiscal_year=year,
             month=month_of_fiscal_year(month.start_on, dealings.starts_in),
-            stored_before=run.stored_before,
+            stored_before=stored_before,
         )
     except PoolMissing as error:
         raise PoolMissing(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import secrets
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -29,6 +29,7 @@ from regional311.chargeback.corrections import (
     IssuedLine,
     difference,
 )
+from regional311.chargeback.late_pools import LatePools, late_pools
 from regional311.chargeback.planning import joined_by_hash
 from regional311.chargeback.rating import RunResult, run_rating
 from regional311.chargeback.series import lock_series
@@ -309,7 +310,8 @@ def _open_drafts(session: TenantSession, period: Period) -> list[UUID]:
 
 @dataclass(frozen=True, slots=True)
 class LateWork:
-    """What an issued period has not seen: work and prices that became known after it was rated.
+    """What an issued period has not seen: work, prices and shared costs that became known after it
+    was rated.
 
     Each payer is measured by the run behind its own statement.
     """
@@ -329,11 +331,15 @@ class LateWork:
     """What has been billed for the period, corrections included."""
     freed_cents: int = 0
     """What a yearly cap took off and has room for again: another period was corrected."""
+    pools: Sequence[str] = ()
+    """Keys of pools of which somebody bears another part since."""
+    bases: Sequence[str] = ()
+    """Keys of bases that were changed or read anew since and divide these pools."""
 
     @property
     def anything(self) -> bool:
         """Whether the period should be rated again."""
-        return bool(self.events or self.rates or self.freed_cents)
+        return bool(self.events or self.rates or self.freed_cents or self.pools)
 
 
 # The pieces of work of a period are counted; only where the latest run has read fewer are they
@@ -468,4 +474,14 @@ def late_work(
             },
         )
     }
-    return [replace(LateWork(*row), freed_cents=freed.get(row.period_key, 0)) for row in rows]
+    shared = late_pools(session, [row.period_key for row in rows])
+    nothing = LatePools([], [])
+    return [
+        replace(
+            LateWork(*row),
+            freed_cents=freed.get(row.period_key, 0),
+            pools=shared.get(row.period_key, nothing).pools,
+            bases=shared.get(row.period_key, nothing).bases,
+        )
+        for row in rows
+    ]

@@ -6,7 +6,7 @@ the cut-off that it was given: work that was on its way while the run read count
 
 A payer is looked at piece by piece only where its statements and the latest run of the period do
 not add up to the same, line by line. Work and what takes it back, neither of them billed, come to
-nothing and are not named.
+nothing and are not named. Shared costs that changed since are found in `late_pools`.
 """
 
 from __future__ import annotations

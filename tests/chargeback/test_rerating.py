@@ -19,7 +19,7 @@ from regional311.chargeback.rerating import (
 )
 from regional311.chargeback.year_end import settle_year
 from tests.chargeback.test_billing import NOW, OCTOBER, rate_and_draft, rows, through
-from tests.pools import next_version
+from tests.pools import next_base, next_readings, next_version
 
 pytestmark = pytest.mark.commits
 
@@ -238,6 +238,52 @@ def test_late_work_is_counted_before_and_after_the_window(issued):
     with issued.of("city") as session:
         (late,) = late_work(session, zone="America/Los_Angeles", period_key="2026-10")
     assert late.open_drafts == 1
+
+
+def shared(region, period="2026-10"):
+    """What the list of late work says of pools and bases: their keys, and whether there is work."""
+    with region.of("city") as session:
+        (late,) = late_work(session, zone="America/Los_Angeles", period_key=period)
+    return late.pools, late.bases, late.anything
+
+
+def test_a_pool_that_was_changed_since_is_named_until_it_is_billed(issued):
+    assert shared(issued) == ([], [], False)
+    with issued.of("city") as session:
+        next_version(session, "i-and-r", now=LATER, note="A word that changes nobody's part")
+    assert shared(issued) == ([], [], False)
+    with issued.of("city") as session:
+        next_version(session, "i-and-r", now=LATER, shares={"city": 60, "county": 40})
+    assert shared(issued) == (["i-and-r"], [], True)
+    drafts = correct(issued, now=LATER + timedelta(seconds=1))
+    assert shared(issued) == (["i-and-r"], [], True)
+    through(issued, "city", drafts)
+    assert shared(issued) == ([], [], False)
+
+
+def test_readings_and_bases_of_since_are_named_with_the_pool_they_divide(issued):
+    halves = {"city": "1", "county": "1"}
+    with issued.of("city") as session:
+        next_base(session, "heads", kind="population")
+        next_base(session, "mixed", kind="mix", parts={"heads": Decimal(100)})
+        next_base(session, "idle", kind="population")
+        next_readings(session, "heads", halves, as_of=JULY, now=LATER)
+        next_readings(session, "idle", halves, as_of=JULY, now=LATER)
+        next_version(session, "i-and-r", now=LATER, base_key="mixed", shares={})
+    assert shared(issued) == ([], [], False)
+    with issued.of("city") as session:
+        next_readings(session, "heads", {"county": "1"}, as_of=JULY, now=LATER)
+    assert shared(issued) == (["i-and-r"], ["heads"], True)
+    through(issued, "city", correct(issued, now=LATER + timedelta(seconds=1)))
+    assert shared(issued) == ([], [], False)
+
+
+def test_the_community_that_newly_bears_a_pool_is_seen_too(issued):
+    issued.agree("new-share", "city", "community", "contact_handled", pool_key="i-and-r")
+    with issued.of("city") as session:
+        said = {"city": 50, "county": 40, "community": 10}
+        next_version(session, "i-and-r", now=LATER, shares=said)
+    assert shared(issued)[0] == ["i-and-r"]
 
 
 def listed(region):

@@ -43,6 +43,7 @@ COLUMNS = (
     "events",
     "after_window",
     "rates",
+    "pools",
     "freed_cents",
     "open_drafts",
     "billed",
@@ -64,6 +65,7 @@ def _plain(row: LateWork) -> dict[str, Any]:
         row.events,
         row.after_window,
         len(row.rates),
+        len(row.pools),
         row.freed_cents,
         row.open_drafts,
         row.total_cents,
@@ -93,6 +95,7 @@ def periods(context: Corrections, request: Any) -> Any:
             Column("events", _("Came after it was rated"), number=True),
             Column("after_window", _("Of these, after the window"), number=True),
             Column("rates", _("Prices corrected since"), number=True),
+            Column("pools", _("Shared costs changed since"), number=True),
             Column("freed_cents", _("Room under a yearly cap again"), number=True),
             Column("open_drafts", _("Corrections being prepared"), number=True),
             Column("billed", _("Billed so far"), number=True),
@@ -114,6 +117,8 @@ def _page(context: LatePeriodRecord, request: Any, **values: Any) -> dict[str, A
         corrections_url=f"/{slug}/corrections",
         statements_url=f"/{slug}/statements?period={context.record}",
         rates_url=f"/{slug}/rates",
+        pools_url=f"/{slug}/pools",
+        bases_url=f"/{slug}/bases",
         may_run=may(request, P.BILLING_RUN),
         form_key=new_token(),
         **{"dues": None, "total_cents": 0}
@@ -151,7 +156,11 @@ def period(context: LatePeriodRecord, request: Any) -> Any:
     found = _page(context, request)
     if wanted(request) == "json":
         late = found["late"]
-        return json_response(late and _plain(late) | {"rate_keys": late.rates})
+        return json_response(
+            late
+            and _plain(late)
+            | {"rate_keys": late.rates, "pool_keys": late.pools, "base_keys": late.bases}
+        )
     return found
 
 
