@@ -94,9 +94,9 @@ def upgrade() -> None:
     op.create_index(
         "ix_known_places_alike",
         "known_places",
-        ["words"],
+        ["bare"],
         postgresql_using="gin",
-        postgresql_ops={"words": "gin_trgm_ops"},
+        postgresql_ops={"bare": "gin_trgm_ops"},
         postgresql_where=sa.text("ended_at IS NULL AND kind IN ('crossing', 'landmark')"),
     )
     for statement in protect(published=["place_sources", "known_places"]):

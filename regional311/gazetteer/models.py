@@ -63,9 +63,9 @@ class KnownPlace(Base):
         ),
         Index(
             "ix_known_places_alike",
-            "words",
+            "bare",
             postgresql_using="gin",
-            postgresql_ops={"words": "gin_trgm_ops"},
+            postgresql_ops={"bare": "gin_trgm_ops"},
             postgresql_where="ended_at IS NULL AND kind IN ('crossing', 'landmark')",
         ),
         {"info": PUBLISHED},

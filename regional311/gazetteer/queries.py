@@ -77,8 +77,8 @@ SELECT {_SHOWN}, NULL AS last_latitude, NULL AS last_longitude FROM (
 """)
 _ALIKE: Final = text(f"""
 SELECT {_SHOWN}, NULL AS last_latitude, NULL AS last_longitude FROM known_places
-WHERE ended_at IS NULL AND kind IN ('crossing', 'landmark') AND words % :words
-    AND similarity(words, :words) >= {ALIKE}
+WHERE ended_at IS NULL AND kind IN ('crossing', 'landmark') AND bare % :bare
+    AND similarity(bare, :bare) >= {ALIKE}
 ORDER BY similarity(words, :words) DESC, words LIMIT {SHOWN}
 """)
 
@@ -113,7 +113,7 @@ def _alike(session: Session, asked: Said) -> list[Found]:
         street = asked.words.partition(" ")[2]
         rows = session.execute(_ALIKE_ADDRESS, {"number": asked.number, "street": street}).all()
     else:
-        rows = session.execute(_ALIKE, {"words": asked.words}).all()
+        rows = session.execute(_ALIKE, {"bare": asked.bare, "words": asked.words}).all()
     return _apart(_shown(each, asked) for each in rows)
 
 
