@@ -489,9 +489,15 @@ def test_the_consent_of_a_contact_is_not_taken_back_on_the_page_of_its_referral(
     assert not [each for each in page.forms.values() if (each.action or "").endswith("/revoke")]
 
 
+def part_of(partner, onward) -> str:
+    """Give the number of the referral that one onward is part of."""
+    page = partner.get(f"{HELP}/referrals/{onward}")
+    return page.html.select_one("section[aria-labelledby=related-heading] a").get_text()
+
+
 def test_what_goes_on_onward_after_its_beginning_ended_is_decided(city, partner, onward):
     assert onward not in partner.get(f"{HELP}/referrals?view=onward")
-    number = partner.get(f"{HELP}/referrals?view=new").html.select_one("tbody th a").get_text()
+    number = part_of(partner, onward)
     cancel = form_to(city.get(f"{CITY}/referrals/{number}"), "/cancel")
     cancel["reason"] = "sender_withdrew"
     cancel.submit("submit").follow()
@@ -507,7 +513,7 @@ def test_what_goes_on_onward_after_its_beginning_ended_is_decided(city, partner,
 
 
 def test_what_goes_on_onward_is_withdrawn_too(city, partner, onward, sign_in):
-    number = partner.get(f"{HELP}/referrals?view=new").html.select_one("tbody th a").get_text()
+    number = part_of(partner, onward)
     cancel = form_to(city.get(f"{CITY}/referrals/{number}"), "/cancel")
     cancel["reason"] = "sender_withdrew"
     cancel.submit("submit")
