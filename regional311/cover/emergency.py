@@ -129,6 +129,27 @@ def switched(emergencies: Iterable[InForce]) -> tuple[Surge, ...]:
     )
 
 
+def surges_over(
+    tables: Sequence[tuple[datetime, Iterable[tuple[str, str]]]], until: datetime
+) -> tuple[Surge, ...]:
+    """The targets that one emergency put before fallbacks, as its table was changed meanwhile.
+
+    ``tables`` are what it said from each moment on, in order; each holds up to the next.
+
+    >>> at = lambda hour: datetime(2026, 1, 1, hour)
+    >>> tables = [(at(8), [("a/main", "b")]), (at(9), [("a/main", "c")]), (at(9), [])]
+    >>> [(each.answer, each.ends_at.hour) for each in surges_over(tables, at(12))]
+    [('b', 9)]
+    """
+    ends = [*(at for at, _table in tables[1:]), until]
+    return tuple(
+        Surge(line, answer, at, end)
+        for (at, table), end in zip(tables, ends, strict=True)
+        if at < end
+        for line, answer in table
+    )
+
+
 def told(
     emergencies: Iterable[InForce], at: datetime, *, tenant: str, language: str
 ) -> list[tuple[str, str]]:

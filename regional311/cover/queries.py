@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import and_, exists, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from regional311.cover.emergency import InForce
 from regional311.cover.models import Aid, Duty, Emergency, Handover
 from regional311.database.session import TenantSession, scope_of
-from regional311.intake.models import Contact, Need
+from regional311.intake.models import Contact, Need, ServiceRequest
 from regional311.metering.models import UsageEvent
 from regional311.metering.service import LENT_MINUTE
 
@@ -82,15 +82,10 @@ class During:
     in_danger: int
     longest_wait_seconds: int
     lent_minutes: int
-    answered: tuple[tuple[UUID, str | None, datetime], ...]
-    """Line owner, line and start of each contact on a line, the first thousands."""
-
-
-MOST_EXAMINED = 5000
 
 
 def during(session: TenantSession, starts: datetime, ends: datetime) -> During:
-    """Count what was taken in from one moment to another; three statements."""
+    """Count what was taken in from one moment to another; two statements."""
     me = scope_of(session).tenant_id
     inside = (Contact.tenant_id == me, Contact.started_at >= starts, Contact.started_at < ends)
     row = session.execute(
@@ -104,12 +99,6 @@ def during(session: TenantSession, starts: datetime, ends: datetime) -> During:
             func.coalesce(func.max(Contact.wait_seconds), 0),
         ).where(*inside)
     ).one()
-    answered = session.execute(
-        select(Contact.line_owner_id, Contact.line_key, Contact.started_at)
-        .where(*inside, Contact.line_key.is_not(None))
-        .order_by(Contact.started_at, Contact.id)
-        .limit(MOST_EXAMINED)
-    ).all()
     lent = session.execute(
         select(func.coalesce(func.sum(UsageEvent.quantity), 0)).where(
             UsageEvent.tenant_id == me,
@@ -118,12 +107,43 @@ def during(session: TenantSession, starts: datetime, ends: datetime) -> During:
             UsageEvent.occurred_at < ends,
         )
     ).scalar_one()
-    return During(*row, int(lent), tuple((each[0], each[1], each[2]) for each in answered))
+    return During(*row, int(lent))
+
+
+Times = Sequence[tuple[datetime, datetime]]
+
+
+def taken_in(session: TenantSession, parts: Sequence[tuple[UUID, str, Times]]) -> list[int]:
+    """Count the bound partner's contacts on each line (owner, key) in some times; one statement."""
+    if not parts:
+        return []
+    counts = [
+        func.count().filter(
+            Contact.line_owner_id == owner_id,
+            Contact.line_key == key,
+            or_(*(and_(Contact.started_at >= at, Contact.started_at < end) for at, end in times)),
+        )
+        for owner_id, key, times in parts
+    ]
+    first = min(at for _owner, _key, times in parts for at, _end in times)
+    last = max(end for _owner, _key, times in parts for _at, end in times)
+    row = session.execute(
+        select(*counts).where(
+            Contact.tenant_id == scope_of(session).tenant_id,
+            Contact.started_at >= first,
+            Contact.started_at < last,
+        )
+    ).one()
+    return [int(each) for each in row]
+
+
+MOST_PLACES = 5000
+"""Places and services that are looked at one by one, the most frequent first."""
 
 
 @dataclass(frozen=True, slots=True)
 class NeedPlace:
-    """A need with where it is, as far as somebody said."""
+    """Needs of one service with where they are, as far as somebody said."""
 
     service_owner_id: UUID
     service_key: str
@@ -131,39 +151,62 @@ class NeedPlace:
     place_text: str | None
     latitude: float | None
     longitude: float | None
+    count: int
 
 
-def needs_since(session: TenantSession, starts: datetime, ends: datetime) -> list[NeedPlace]:
-    """Give the needs of the bound partner's contacts of a time, the first thousands."""
-    rows = session.execute(
-        select(
-            Need.service_owner_id,
-            Need.service_key,
-            Need.place_kind,
-            Need.place_text,
-            Need.latitude,
-            Need.longitude,
-        )
-        .join(Contact, (Contact.tenant_id == Need.tenant_id) & (Contact.id == Need.contact_id))
-        .where(
-            Contact.tenant_id == scope_of(session).tenant_id,
-            Contact.started_at >= starts,
-            Contact.started_at < ends,
-        )
-        .order_by(Contact.started_at, Need.id)
-        .limit(MOST_EXAMINED)
+def needs_since(
+    session: TenantSession,
+    starts: datetime,
+    ends: datetime,
+    *,
+    secret: Collection[tuple[UUID, str]] | None = None,
+) -> tuple[list[NeedPlace], int]:
+    """Count the needs of the bound partner's contacts of a time by service and place.
+
+    ``secret`` are the confidential services, as (owner, key), for who may see nothing of them or of
+    confidential requests; None for who is cleared. Gives the most frequent, and how many needs
+    there are in all. One statement.
+    """
+    me = scope_of(session).tenant_id
+    by = (
+        Need.service_owner_id,
+        Need.service_key,
+        Need.place_kind,
+        Need.place_text,
+        Need.latitude,
+        Need.longitude,
     )
-    return [
+    query = (
+        select(*by, func.count(), func.sum(func.count()).over())
+        .join(Contact, (Contact.tenant_id == Need.tenant_id) & (Contact.id == Need.contact_id))
+        .where(Contact.tenant_id == me, Contact.started_at >= starts, Contact.started_at < ends)
+        .group_by(*by)
+        .order_by(func.count().desc(), *by)
+        .limit(MOST_PLACES)
+    )
+    if secret is not None:
+        query = query.where(
+            ~exists().where(
+                ServiceRequest.tenant_id == Need.tenant_id,
+                ServiceRequest.contact_id == Need.contact_id,
+                ServiceRequest.need_id == Need.id,
+                ServiceRequest.confidential,
+            )
+        )
+        if secret:
+            owner_and_key = tuple_(Need.service_owner_id, Need.service_key)
+            query = query.where(owner_and_key.not_in(sorted(secret)))
+    rows = session.execute(query).all()
+    found = [
         NeedPlace(
-            row[0],
-            row[1],
-            row[2],
-            row[3],
+            *row[:4],
             None if row[4] is None else float(row[4]),
             None if row[5] is None else float(row[5]),
+            row[6],
         )
         for row in rows
     ]
+    return found, int(rows[0][7]) if rows else 0
 
 
 def aids_of(session: TenantSession, emergency_id: UUID | None = None) -> list[Any]:

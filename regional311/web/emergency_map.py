@@ -41,8 +41,8 @@ class Drawn:
     dots: Sequence[Dot]
 
 
-def map_of(tell: Telling, points: Iterable[tuple[float, float]]) -> Drawn | None:
-    """Draw points (longitude, latitude) over the partners' outlines; None without outlines."""
+def map_of(tell: Telling, points: Iterable[tuple[float, float, int]]) -> Drawn | None:
+    """Draw points (longitude, latitude, how many) over the partners' outlines, if any."""
     rings = [
         ring
         for row in tell.published.boundaries.values()
@@ -53,12 +53,12 @@ def map_of(tell: Telling, points: Iterable[tuple[float, float]]) -> Drawn | None
 
 
 def drawn(
-    rings: Sequence[Sequence[tuple[float, float]]], points: Sequence[tuple[float, float]]
+    rings: Sequence[Sequence[tuple[float, float]]], points: Sequence[tuple[float, float, int]]
 ) -> Drawn | None:
     """Put rings and points of degrees onto a flat picture; points outside it are left out.
 
     >>> square = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]
-    >>> seen = drawn([square], [(0.501, 0.501), (0.502, 0.502), (9.0, 9.0)])
+    >>> seen = drawn([square], [(0.501, 0.501, 1), (0.502, 0.502, 1), (9.0, 9.0, 1)])
     >>> [(each.count, round(each.x)) for each in seen.dots]
     [(2, 303)]
     """
@@ -82,11 +82,10 @@ def drawn(
         spots = " ".join(f"{x:.1f},{y:.1f}" for x, y in (flat(*each) for each in ring[::step]))
         paths.append(f"M{spots}Z")
     wide = CELL / narrow
-    cells = Counter(
-        (math.floor(x / wide), math.floor(y / CELL))
-        for x, y in points
-        if west <= x <= east and south <= y <= north
-    )
+    cells: Counter[tuple[int, int]] = Counter()
+    for x, y, count in points:
+        if west <= x <= east and south <= y <= north:
+            cells[math.floor(x / wide), math.floor(y / CELL)] += count
     most = max(cells.values(), default=1)
     dots = [
         Dot(

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import insert, select, text
 
 from regional311.audit.models import AuditEvent
 from regional311.cover import aid, duty, queries
@@ -16,11 +16,11 @@ from regional311.cover.emergencies import EmergencyOver, Known, Plan
 from regional311.cover.emergency import InForce
 from regional311.cover.models import Aid, Duty, Emergency
 from regional311.database.base import Base
-from regional311.database.ids import new_token
-from regional311.database.rows import send
+from regional311.database.ids import new_id, new_token, public_id
+from regional311.database.rows import put, send
 from regional311.database.session import Scope, acting_for, session_scope
 from regional311.errors import Forbidden, InvalidInput, NotFound, Stale
-from regional311.intake.models import Contact
+from regional311.intake.models import Contact, Need, ServiceRequest
 from regional311.intake.service import close_contact, start_contact
 from regional311.metering.models import UsageEvent
 from regional311.referral.filing import Intake, plan
@@ -219,6 +219,76 @@ def test_no_help_is_lent_in_a_drill(city):
     with pytest.raises(InvalidInput) as refused:
         lend(city, row)
     assert refused.value.field == "emergency"
+
+
+# --- looking back ---------------------------------------------------------------------------------
+
+
+def a_need(session, key="bed", place="Kenton", *, secret=False, started_at=NOW):
+    """Write a contact with a need at a neighborhood, and maybe its confidential request."""
+    started = start_contact(session, now=started_at, channel="phone", line_key="main")
+    need = Need(
+        tenant_id=IDS["city"],
+        id=new_id(),
+        contact_id=started.id,
+        service_owner_id=IDS["city"],
+        service_key=key,
+        term=key,
+        place_kind="neighbourhood",
+        place_text=place,
+        latitude=Decimal("45.5"),
+        longitude=Decimal("-122.6"),
+        created_at=started_at,
+    )
+    put(session, need)
+    send(session)
+    if secret:
+        session.execute(
+            insert(ServiceRequest).values(
+                tenant_id=IDS["city"],
+                id=new_id(),
+                public_id=public_id("R"),
+                intake_tenant_id=IDS["city"],
+                contact_id=started.id,
+                need_id=need.id,
+                service_key=key,
+                state="received",
+                priority="normal",
+                confidential=True,
+                opened_at=started_at,
+                updated_at=started_at,
+            )
+        )
+
+
+def test_needs_are_counted_by_place_and_confidential_ones_for_the_cleared_only(city, monkeypatch):
+    for _ in range(3):
+        a_need(city)
+    a_need(city, key="refuge", place="Mill Park")
+    a_need(city, key="claim", place="Lents", secret=True)
+    a_need(city, started_at=NOW + timedelta(hours=2))
+
+    def seen(**asked):
+        found, of_all = queries.needs_since(city, NOW, NOW + timedelta(hours=1), **asked)
+        return {(each.place_text, each.service_key): each.count for each in found}, of_all
+
+    open_to_all = {("Kenton", "bed"): 3}
+    rest = {("Mill Park", "refuge"): 1, ("Lents", "claim"): 1}
+    assert seen() == (open_to_all | rest, 5)
+    assert seen(secret={(IDS["city"], "refuge")}) == (open_to_all, 3)
+    monkeypatch.setattr(queries, "MOST_PLACES", 1)
+    assert seen() == (open_to_all, 5)
+
+
+def test_contacts_on_a_line_are_counted_in_the_times_asked_for(city):
+    for minutes in (0, 30, 90, 150):
+        start_contact(city, now=NOW + timedelta(minutes=minutes), channel="phone", line_key="main")
+    send(city)
+    hour = timedelta(hours=1)
+    both = [(NOW, NOW + hour), (NOW + 2 * hour, NOW + 3 * hour)]
+    parts = [(IDS["city"], "main", both), (IDS["211info"], "main", both)]
+    assert queries.taken_in(city, parts) == [3, 0]
+    assert queries.taken_in(city, []) == []
 
 
 # --- mutual aid -----------------------------------------------------------------------------------

@@ -21,16 +21,16 @@ def test_the_examples_hold(module):
 
 
 def test_a_map_needs_outlines_with_room():
-    assert drawn([], [(-122.5, 45.5)]) is None
+    assert drawn([], [(-122.5, 45.5, 1)]) is None
     assert drawn([[(-122.5, 45.5), (-122.5, 45.6)]], []) is None
 
 
 def test_needs_of_a_square_are_one_dot_and_more_of_them_a_larger_one():
-    many = [(-122.601, 45.501)] * 4 + [(-122.601 + 10 * CELL, 45.501)]
-    seen = drawn([SQUARE], [*many, (0.0, 0.0)])
+    many = [(-122.601, 45.501, 1)] * 2 + [(-122.601, 45.501, 2), (-122.601 + 10 * CELL, 45.501, 1)]
+    seen = drawn([SQUARE], [*many, (0.0, 0.0, 9)])
     assert seen is not None
     assert [each.count for each in seen.dots] == [4, 1]
     assert seen.dots[0].radius > seen.dots[1].radius
     assert all(0 <= each.x <= WIDTH and 0 <= each.y <= seen.height for each in seen.dots)
     # a dot is the middle of its square, never the place itself
-    assert seen.dots == drawn([SQUARE], [(x + CELL / 10, y) for x, y in many]).dots
+    assert seen.dots == drawn([SQUARE], [(x + CELL / 10, y, n) for x, y, n in many]).dots

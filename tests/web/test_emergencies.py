@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -10,7 +11,9 @@ from sqlalchemy import func, select
 from regional311.cover.models import EmergencyEntry
 from regional311.database.session import Scope, session_scope
 from regional311.intake.models import Contact
-from regional311.referral.snapshot import invalidate
+from regional311.referral.filing import start_contact
+from regional311.referral.snapshot import invalidate, published
+from regional311.web.telling import Telling
 
 CITY, INFO, REGION, COUNTY = "city-of-portland", "211info", "region", "multnomah-county"
 
@@ -182,10 +185,57 @@ def test_a_drill_is_seen_by_staff_and_by_nobody_else(sign_in, testapp, web_engin
     with session_scope(web_engine, scope) as session:
         assert session.scalar(select(func.count()).select_from(Contact)) == contacts
         assert session.scalar(select(EmergencyEntry.contact_id)) is None
+    assert "Nothing: it is a drill." in boss.get(page.request.path)
+    assert "Contacts taken here meanwhile" not in boss.get(page.request.path)
     end(boss, boss.get(page.request.path))
+    assert "Nothing: it was a drill." in boss.get(page.request.path)
 
 
-def test_one_line_makes_a_contact_and_danger_comes_first(sign_in, web_engine, people):
+def test_the_table_that_held_when_a_contact_came_counts(sign_in, web_engine, people, clock):
+    clock.now = datetime(2026, 12, 4, 5, tzinfo=UTC)
+    boss = sign_in("supervisor", CITY)
+    form = boss.get(f"/{CITY}/emergencies").click(href="kind=storm$").forms["form"]
+    form["reason"] = "Ice"
+    form.set("answer", "voicemail", 0)
+    page = form.submit("submit").follow()
+
+    def comes():
+        clock.advance(minutes=5)
+        scope = Scope(people.tenants[CITY])
+        with session_scope(web_engine, scope) as session:
+            start_contact(
+                session,
+                published(web_engine),
+                now=clock.now,
+                channel="phone",
+                line=f"{CITY}/main",
+            )
+
+    comes()
+    clock.advance(minutes=5)
+    form = boss.get(page.request.path + "/edit").forms["form"]
+    form.set("answer", "211info/main", 0)
+    page = form.submit("submit").follow()
+    comes()
+    review = boss.get(page.request.path)
+    assert re.search(r"311: 1 · usually\s+211info", review.html.select_one("main").text)
+    end(boss, review)
+
+
+def test_the_region_is_told_who_sees_contacts(sign_in):
+    boss = sign_in("administrator", REGION)
+    page = begin(boss, REGION)
+    said = page.html.select_one("main").text
+    assert "each sees its own on its page of this emergency" in said, said
+    assert "Contacts taken here meanwhile" not in page
+    specialist = sign_in("specialist", CITY)
+    assert "Contacts taken here meanwhile" in specialist.get(
+        page.request.path.replace(REGION, CITY)
+    )
+    end(boss, page)
+
+
+def test_one_line_makes_a_contact_and_danger_comes_first(sign_in, web_engine, people, monkeypatch):
     boss = sign_in("supervisor", INFO)
     page = begin(boss, INFO, kind="heat")
     address = page.request.path + "/log"
@@ -226,7 +276,15 @@ def test_one_line_makes_a_contact_and_danger_comes_first(sign_in, web_engine, pe
     review = boss.get(page.request.path)
     assert "Contacts taken here meanwhile" in review
     assert "Kenton" in review
-    assert boss.get(page.request.path + "?format=csv").text.startswith("area,service,count")
+    table = boss.get(page.request.path + "?format=csv").text
+    assert table.startswith("area,service,count")
+    assert "Kenton,211info/warming-center,1" in table
+    # what is confidential is on no map and in no table of who is not cleared
+    secret = (people.tenants[INFO], "warming-center")
+    monkeypatch.setattr(Telling, "confidential_services", frozenset({secret}))
+    for asked in ("", "?format=csv"):
+        assert "Kenton" not in app.get(page.request.path + asked)
+        assert "Kenton" in boss.get(page.request.path + asked)
     end(boss, review)
 
 

@@ -16,7 +16,7 @@ from regional311.cover import queries
 from regional311.cover.aid import answer as answer_aid
 from regional311.cover.aid import finish as finish_aid
 from regional311.cover.aid import offer as offer_aid
-from regional311.cover.emergency import REGION, EmergencyKind, switched
+from regional311.cover.emergency import REGION, EmergencyKind, surges_over
 from regional311.database.ids import new_token
 from regional311.errors import InvalidInput
 from regional311.identity.permissions import Permissions as P
@@ -24,7 +24,7 @@ from regional311.identity.queries import members
 from regional311.intake.queries import people
 from regional311.referral import filing
 from regional311.referral.snapshot import invalidate
-from regional311.tenancy.answering import who_answers
+from regional311.tenancy.answering import spells
 from regional311.tenancy.once import once
 from regional311.web.emergencies import PLACE_WORDS, titled
 from regional311.web.emergency_map import map_of
@@ -529,7 +529,21 @@ def emergency(context: EmergencyRecord, request: Any) -> Any:
         return json_response(_plain(tell, row))
     session = request.dbsession
     starts, ends = queries.window(row, request.now)
-    entries = service.counted(session, row.id)
+    counted, points = 0, []
+    if row.drill:
+        entries = service.counted(session, row.id)
+    else:
+        cleared = request.identity.cleared(request.tenant.id)
+        needs, counted = queries.needs_since(
+            session, starts, ends, secret=None if cleared else tell.confidential_services
+        )
+        counted -= sum(each.count for each in needs)
+        entries = _by_area(tell, needs)
+        points = [
+            (each.longitude, each.latitude, each.count)
+            for each in needs
+            if each.latitude is not None and each.longitude is not None
+        ]
     if wanted(request) == "csv":
         return csv_response(
             request,
@@ -537,18 +551,10 @@ def emergency(context: EmergencyRecord, request: Any) -> Any:
             ["area", "service", "count"],
             [[area, ref, count] for area, ref, count in entries],
         )
-    during = queries.during(session, starts, ends)
-    points = []
-    if not row.drill:
-        needs = queries.needs_since(session, starts, ends)
-        entries = _by_area(tell, needs)
-        points = [
-            (each.longitude, each.latitude)
-            for each in needs
-            if each.latitude is not None and each.longitude is not None
-        ]
     own = row.tenant_id == request.tenant.id
-    trail = list(reversed(history(session, row.id))) if own else []
+    trail = list(reversed(history(session, row.id, None))) if own else []
+    # the region takes no contacts, and a drill changes nothing
+    examined = not row.drill and tell.slug != REGION
     names = people(session, [row.started_by, row.ended_by, *(each.person_id for each in trail)])
     kinds = tell.published.emergency_kinds(tell.today)
     on = _is_on(row, request.now)
@@ -595,8 +601,9 @@ def emergency(context: EmergencyRecord, request: Any) -> Any:
         ],
         "map": map_of(tell, points) if points else None,
         "csv_url": f"{request.path}?format=csv",
-        "during": during,
-        "otherwise": _otherwise(tell, row, during),
+        "not_placed": counted,
+        "during": queries.during(session, starts, ends) if examined else None,
+        "otherwise": _otherwise(session, tell, row, trail, ends) if examined else [],
         "trail": [
             {
                 "when": tell.when(each.at),
@@ -640,27 +647,56 @@ def _by_area(tell: Telling, needs: list[Any]) -> list[tuple[str, str, int]]:
             if each.place_kind == "neighbourhood" and each.place_text:
                 places[key] = each.place_text
         owner = tell.published.slugs.get(each.service_owner_id, "")
-        counts[places[key], f"{owner}/{each.service_key}"] += 1
+        counts[places[key], f"{owner}/{each.service_key}"] += each.count
     return [(area, ref, count) for (area, ref), count in counts.most_common()]
 
 
-def _otherwise(tell: Telling, row: Any, during: Any) -> list[tuple[str, str, int]]:
+def _otherwise(
+    session: Any, tell: Telling, row: Any, trail: list[Any], ends: Any
+) -> list[tuple[str, str, int]]:
     """Contacts that other people would have answered without the emergency, by line and who."""
-    if row.drill or not row.surges:
-        return []
-    mine = queries.in_force(row, tell.published.slugs.get(row.tenant_id, ""))
-    surges = switched([mine])
-    counts: Counter[tuple[str, str]] = Counter()
-    for owner, key, at in during.answered:
-        ref = f"{tell.published.slugs.get(owner, '')}/{key}"
-        with_it = who_answers(tell.published.answered, ref, at, surges)
-        without = who_answers(tell.published.answered, ref, at)
-        if (with_it.partner, with_it.kind) != (without.partner, without.kind):
-            counts[ref, without.partner] += 1
-    return [
-        (_line_name(tell, ref), tell.partner(partner) if partner else "", count)
-        for (ref, partner), count in counts.most_common()
+    surges = surges_over(_tables_of(row, trail), ends)
+    answered = tell.published.answered
+    times: dict[tuple[str, str], list[Any]] = {}
+    for ref in sorted({each.line for each in surges}):
+        for meanwhile in spells(answered, ref, row.started_at, ends, surges):
+            for usual in spells(answered, ref, meanwhile.starts, meanwhile.ends):
+                here, there = meanwhile.answer, usual.answer
+                if (here.partner, here.kind) != (there.partner, there.kind):
+                    span = (usual.starts, usual.ends)
+                    times.setdefault((ref, there.partner), []).append(span)
+    parts = [
+        (tell.published.ids[ref.partition("/")[0]], ref.partition("/")[2], spans)
+        for (ref, _partner), spans in times.items()
     ]
+    counts = queries.taken_in(session, parts)
+    found = [
+        (_line_name(tell, ref), tell.partner(partner) if partner else "", count)
+        for (ref, partner), count in zip(times, counts, strict=True)
+        if count
+    ]
+    return sorted(found, key=lambda each: (-each[2], each[0], each[1]))
+
+
+def _tables_of(row: Any, trail: list[Any]) -> list[tuple[Any, list[tuple[str, str]]]]:
+    """Who answered meanwhile, from which moment on: as it was begun, and as it was changed.
+
+    What another's trail says is not seen: then it is what holds now.
+    """
+    tables = []
+    for each in sorted(trail, key=lambda event: event.at):
+        said = each.detail.get("surges")
+        if each.action == "emergency:edit":
+            said = (each.detail.get("after") or {}).get("surges")
+        if said is not None:
+            pairs = [
+                (one["line"], one["answer"]) if isinstance(one, dict) else (one[0], one[1])
+                for one in said
+            ]
+            tables.append((each.at, pairs))
+    if tables:
+        return tables
+    return [(row.started_at, [(each["line"], each["answer"]) for each in row.surges])]
 
 
 # --- the simplified log ---------------------------------------------------------------------------
