@@ -29,6 +29,7 @@ from regional311.chargeback.corrections import (
     IssuedLine,
     difference,
 )
+from regional311.chargeback.freed import freed
 from regional311.chargeback.late_pools import LatePools, late_pools
 from regional311.chargeback.planning import joined_by_hash
 from regional311.chargeback.rating import RunResult, run_rating
@@ -330,7 +331,7 @@ class LateWork:
     total_cents: int
     """What has been billed for the period, corrections included."""
     freed_cents: int = 0
-    """What a yearly cap took off and has room for again: another period was corrected."""
+    """What a yearly cap or a source's authorisation held back and has room for again."""
     pools: Sequence[str] = ()
     """Keys of pools of which somebody bears another part since."""
     bases: Sequence[str] = ()
@@ -412,44 +413,6 @@ ORDER BY p.service_to DESC, p.period_key
 """)
 
 
-# What caps took off the issued statements of some periods, and what has been billed under them in
-# the fiscal years of these periods, as rating counts it: drafts count as well, true-ups do not.
-_FREED = text("""
-WITH capped AS MATERIALIZED (
-    SELECT s.id, s.period_key, s.counterparty_id AS payer_id, s.payer_kind,
-        coalesce(s.payer_key, '') AS payer_key, v.state,
-        (left(s.period_key, 7) || '-01')::date
-            - (t.fiscal_year_starts_in - 1) * interval '1 month' AS shifted
-    FROM statements s
-    JOIN tenants t ON t.tenant_id = :tenant AND t.id = :tenant
-    CROSS JOIN LATERAL (
-        SELECT state FROM statement_events
-        WHERE tenant_id = s.tenant_id AND statement_id = s.id ORDER BY position DESC LIMIT 1
-    ) v
-    WHERE s.tenant_id = :tenant AND s.side = 'issued' AND s.kind IN ('bill', 'correction')
-        AND v.state <> 'void' AND EXISTS (SELECT FROM jsonb_each(s.terms->'agreements') a
-            WHERE a.value->'terms' ? 'not_to_exceed_cents')
-), billed AS MATERIALIZED (
-    SELECT c.*, extract(year FROM c.shifted) AS year, l.agreement_key, l.amount_cents,
-        coalesce(l.basis->'corrects'->>'kind', l.kind) AS line_kind,
-        (l.basis->>'cap_cents')::bigint AS cap_cents
-    FROM capped c JOIN statement_lines l ON l.tenant_id = :tenant AND l.statement_id = c.id
-), paid AS (
-    SELECT year, payer_id, payer_kind, payer_key, agreement_key, sum(amount_cents) AS cents
-    FROM billed WHERE line_kind NOT IN ('carry_forward', 'interest') GROUP BY 1, 2, 3, 4, 5
-), taken AS (
-    SELECT period_key, year, payer_id, payer_kind, payer_key, agreement_key,
-        -sum(amount_cents) AS cents, max(cap_cents) AS cap_cents
-    FROM billed
-    WHERE line_kind = 'cap' AND state = 'issued' AND period_key = ANY(:periods)
-    GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(amount_cents) < 0
-)
-SELECT period_key, sum(least(t.cents, t.cap_cents - p.cents))::bigint AS cents
-FROM taken t JOIN paid p USING (year, payer_id, payer_kind, payer_key, agreement_key)
-WHERE p.cents < t.cap_cents GROUP BY period_key
-""")
-
-
 def late_work(
     session: TenantSession, *, zone: str, period_key: str | None = None, limit: int = 12
 ) -> list[LateWork]:
@@ -464,22 +427,15 @@ def late_work(
     }
     with joined_by_hash(session):
         rows = session.execute(_LATE, parameters).all()
-    freed = {
-        row.period_key: row.cents
-        for row in session.execute(
-            _FREED,
-            {
-                "tenant": parameters["tenant"],
-                "periods": [row.period_key for row in rows],
-            },
-        )
-    }
+    found: defaultdict[str, int] = defaultdict(int)
+    for each in freed(session, [row.period_key for row in rows]):
+        found[each.period_key] += each.freed_cents
     shared = late_pools(session, [row.period_key for row in rows])
     nothing = LatePools([], [])
     return [
         replace(
             LateWork(*row),
-            freed_cents=freed.get(row.period_key, 0),
+            freed_cents=found[row.period_key],
             pools=shared.get(row.period_key, nothing).pools,
             bases=shared.get(row.period_key, nothing).bases,
         )

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import Range
 
 from regional311.chargeback import billing, recorded_work
 from regional311.chargeback.checks import check_region
+from regional311.chargeback.freed import freed as list_freed
 from regional311.chargeback.memos import draft_memo
 from regional311.chargeback.rating import run_rating
 from regional311.chargeback.rerating import (
@@ -407,9 +408,75 @@ def test_room_that_a_correction_frees_under_a_yearly_cap_lists_the_later_month(r
         )
     again(months[0], december + timedelta(days=2))
     assert freed() == {"2026-11": 20_00}
+    with region.of("city") as session:
+        (room,) = list_freed(session)
+    assert (room.kind, room.period_key, room.agreement_key) == ("cap", "2026-11", "city-county")
+    assert (room.authorised_cents, room.used_cents) == (150_00, 130_00)
+    assert (room.held_back_cents, room.freed_cents) == (50_00, 20_00)
+    assert (room.number, room.run) == ("CITY-00002", 1)
+    assert (room.freed_by_period, room.freed_by_void) == ("2026-10", False)
     assert again(months[1], december + timedelta(days=3)) == {}
     assert freed() == {}
     assert lines(region, "county")[-1] == ("difference", 0, 20_00, 0)
+    assert holds(region) == []
+
+
+@pytest.mark.parametrize("gone", ["corrected", "void"])
+def test_what_a_source_may_give_again_is_listed_and_goes_to_the_payer_once(region, gone):
+    """A grant bears half, at most 60.00 a year: 50.00 of October, so 10.00 of November. Of October
+    20.00 or all of it are taken back: the grant bears 10.00 or 40.00 more of November.
+    """
+    grant = {"key": "grant", "name": "Grant", "kind": "grant", "percent": "50"}
+    terms = {
+        "due_days": 30,
+        "number_prefix": "CITY",
+        "funding": [grant | {"authorised_cents": 60_00}],
+    }
+    region.agree("city-county", "city", "county", "contact_handled", terms=terms)
+    region.rate("city", "phone", "contact_handled", "10")
+    done = [
+        region.use("city", "county", at=(2026, month, day, 9))
+        for month in (10, 11)
+        for day in range(1, 11)
+    ]
+    months, december = (OCTOBER, OCTOBER.next()), datetime(2026, 12, 3, 17, tzinfo=UTC)
+    drafts = {}
+    for period in months:
+        with region.of("city", region.preparer) as session:
+            run = run_rating(session, period=period, now=december)
+            drafts[period] = billing.draft_statements(session, run.id, now=december)
+    through(region, "city", drafts[months[1]])
+    if gone == "void":
+        with region.of("city", region.preparer) as session:
+            billing.void(session, drafts[months[0]][0], reason="Wrong", now=december)
+    else:
+        through(region, "city", drafts[months[0]])
+        for taken in done[:2]:
+            region.use(
+                "city",
+                "county",
+                at=(2026, 10, 1, 9),
+                received_at=december + timedelta(days=1),
+                quantity=Decimal(-1),
+                reverses_id=taken,
+            )
+        with region.of("city", region.preparer) as session:
+            made = draft_corrections(session, months[0], now=december + timedelta(days=2))
+        through(region, "city", made)
+    back = 40_00 if gone == "void" else 10_00
+    with region.of("city") as session:
+        (room,) = list_freed(session)
+        (late,) = (each for each in late_work(session, zone="America/Los_Angeles") if each.anything)
+    assert (room.kind, room.source, room.period_key) == ("source", "Grant", "2026-11")
+    assert (room.held_back_cents, room.freed_cents) == (40_00, back)
+    assert (room.freed_by_period, room.freed_by_void) == ("2026-10", gone == "void")
+    assert (late.period_key, late.freed_cents) == ("2026-11", back)
+    with region.of("city", region.preparer) as session:
+        again = draft_corrections(session, months[1], now=december + timedelta(days=3))
+    through(region, "city", again)
+    with region.of("city") as session:
+        assert list_freed(session) == []
+    assert lines(region, "county")[-1][2] == -back
     assert holds(region) == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,11 +10,14 @@ from sqlalchemy import text
 
 from regional311.allocation.year import read_year
 from regional311.calendars import Period
-from regional311.chargeback import billing
+from regional311.chargeback import billing, true_up
+from regional311.chargeback.freed import Freed
 from regional311.chargeback.rating import run_rating
+from regional311.chargeback.statement import Payer
 from regional311.database.session import Scope, session_scope
 from regional311.referral.filing import Intake, take_in
 from regional311.referral.snapshot import invalidate, published
+from regional311.web.views import corrections
 from tests.pools import next_version
 
 pytestmark = pytest.mark.commits
@@ -200,6 +204,46 @@ def test_recorded_work_is_corrected_by_a_person_and_billed_as_a_difference(
     clock.now = DECEMBER
 
 
+def test_an_authorisation_with_room_again_is_listed_with_where_it_comes_from(
+    issued, sign_in, web_engine, monkeypatch
+):
+    statement = address(web_engine, issued, CITY, "bill")
+    cap = Freed(
+        kind="cap",
+        period_key="2026-10",
+        payer=Payer(issued[COUNTY]),
+        agreement_key="city-county",
+        agreement="City takes contacts",
+        source=None,
+        authorised_cents=150_00,
+        used_cents=130_00,
+        held_back_cents=50_00,
+        freed_cents=20_00,
+        statement=statement,
+        number="COP-00001",
+        run=1,
+        run_at=DECEMBER,
+        freed_by=statement,
+        freed_by_period="2026-09",
+        freed_by_void=True,
+    )
+    grant = replace(cap, kind="source", source="The grant", freed_by=None, freed_by_period=None)
+    monkeypatch.setattr(corrections, "freed", lambda session, periods=None: [cap, grant])
+    browser = sign_in("finance", CITY)
+    for page in ("corrections", "corrections/2026-10"):
+        listed = browser.get(f"/{CITY}/{page}")
+        assert "Authorisations with room again" in listed
+        assert "Not to exceed, City takes contacts" in listed
+        assert "The grant, City takes contacts" in listed
+        assert "$20.00" in listed
+        assert "a draft of September 2026 made void" in listed
+        assert "drafts that were made again" in listed
+        assert "run 1 of" in listed
+        assert f"/{CITY}/statements/{statement}" in listed
+    told = browser.get(f"/{CITY}/corrections/2026-10?format=json").json
+    assert [row["freed_cents"] for row in told["freed"]] == [20_00, 20_00]
+
+
 def test_a_period_that_was_not_issued_says_what_to_do(issued, sign_in):
     browser = sign_in("finance", CITY)
     page = browser.get(f"/{CITY}/corrections/2026-09")
@@ -244,7 +288,7 @@ def test_a_memo_is_drafted_on_a_line_and_bounded_by_it(issued, sign_in, issue, w
     payer.get(f"/{COUNTY}/statements/{credit}/memo", status=404)
 
 
-def test_the_year_is_settled_and_a_service_tested(issued, sign_in, clock, web_engine):
+def test_the_year_is_settled_and_a_service_tested(issued, sign_in, clock, web_engine, monkeypatch):
     with session_scope(web_engine, Scope(issued[CITY])) as session:
         budget = read_year(session, 2027).pool("i-and-r").yearly_cents
         next_version(
@@ -278,6 +322,11 @@ def test_the_year_is_settled_and_a_service_tested(issued, sign_in, clock, web_en
     assert (
         pool["closing_cents"] == pool["opening_cents"] + pool["billed_cents"] - pool["owed_cents"]
     )
+    assert "out of date" not in done
+    monkeypatch.setattr(
+        true_up, "unsettled_again", lambda session, year: {("pool", "i-and-r"): "settle"}
+    )
+    assert "is out of date" in browser.get(f"/{CITY}/true-ups/2027")
     draft = address(web_engine, issued, CITY, "true_up")
     assert browser.get(f"/{CITY}/statements/{draft}").status_int == 200
     assert browser.get(f"/{CITY}/statements/{draft}/1").status_int == 200

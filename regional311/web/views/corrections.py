@@ -8,6 +8,7 @@ from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.view import view_config
 
 from regional311.chargeback.calendar import period_of
+from regional311.chargeback.freed import Freed, freed
 from regional311.chargeback.given_back import Twice, given_back_twice
 from regional311.chargeback.rerating import (
     Due,
@@ -96,13 +97,18 @@ def periods(context: Corrections, request: Any) -> Any:
             Column("after_window", _("Of these, after the window"), number=True),
             Column("rates", _("Prices corrected since"), number=True),
             Column("pools", _("Shared costs changed since"), number=True),
-            Column("freed_cents", _("Room under a yearly cap again"), number=True),
+            Column("freed_cents", _("Room under an authorisation again"), number=True),
             Column("open_drafts", _("Corrections being prepared"), number=True),
             Column("billed", _("Billed so far"), number=True),
         ],
         csv=True,
     ).fill(rows, total=len(rows))
-    return page(request, listing=listing, late=[row for row in rows if row.anything])
+    return page(
+        request,
+        listing=listing,
+        late=[row for row in rows if row.anything],
+        freed=_freed(request, freed(request.dbsession)),
+    )
 
 
 def _page(context: LatePeriodRecord, request: Any, **values: Any) -> dict[str, Any]:
@@ -122,9 +128,26 @@ def _page(context: LatePeriodRecord, request: Any, **values: Any) -> dict[str, A
         may_run=may(request, P.BILLING_RUN),
         form_key=new_token(),
         **{"dues": None, "total_cents": 0}
+        | {"freed": _freed(request, freed(request.dbsession, [context.record]))}
         | {"twice": _twice(request, given_back_twice(request.dbsession, _period(context)))}
         | values,
     )
+
+
+def _freed(request: Any, rows: list[Freed]) -> list[dict[str, Any]]:
+    """Authorisations with room again, with their statement, their run and what freed them."""
+    slug = request.tenant.slug
+    return [
+        {
+            "row": row,
+            "payer": payer_name(request, row.payer),
+            "statement_url": f"/{slug}/statements/{row.statement}",
+            "run_url": f"/{slug}/billing/{row.period_key}",
+            "period_url": f"/{slug}/corrections/{row.period_key}",
+            "by_url": f"/{slug}/statements/{row.freed_by}" if row.freed_by else None,
+        }
+        for row in rows
+    ]
 
 
 def _twice(request: Any, rows: list[Twice]) -> list[dict[str, Any]]:
@@ -159,7 +182,26 @@ def period(context: LatePeriodRecord, request: Any) -> Any:
         return json_response(
             late
             and _plain(late)
-            | {"rate_keys": late.rates, "pool_keys": late.pools, "base_keys": late.bases}
+            | {
+                "rate_keys": late.rates,
+                "pool_keys": late.pools,
+                "base_keys": late.bases,
+                "freed": [
+                    {
+                        "kind": row.kind,
+                        "agreement": row.agreement_key,
+                        "source": row.source,
+                        "authorised_cents": row.authorised_cents,
+                        "used_cents": row.used_cents,
+                        "held_back_cents": row.held_back_cents,
+                        "freed_cents": row.freed_cents,
+                        "statement": row.number,
+                        "run": row.run,
+                        "freed_by": row.freed_by,
+                    }
+                    for row in freed(request.dbsession, [context.record])
+                ],
+            }
         )
     return found
 
