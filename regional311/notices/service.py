@@ -354,6 +354,21 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
             "disputed and {days} days overdue. If it was paid, tell {partner} day and reference.\n"
         ),
     ),
+    "advance_requested": (
+        "{partner} asks for {amount} in advance of {period}",
+        (
+            "{agreement} has {amount} paid in advance of {period}. {partner} asks for it by {day}, "
+            "as {number}. It is taken off the bill of that period. Your requests stand under "
+            "Payments, Advances asked for.\n"
+        ),
+    ),
+    "advance_outside": (
+        "{partner} asks for {amount} in advance of {period}",
+        (
+            "{agreement} has {amount} paid in advance of {period}. Please pay it by {day} and name "
+            "{number}. It is taken off the bill of that period; this is no bill.\n"
+        ),
+    ),
     "statement_outside": (
         "Statement {number} of {partner}",
         (
@@ -423,7 +438,7 @@ WITH_STATEMENT: Final = frozenset(
 )
 """Events that bring the PDF of a statement."""
 
-TO_OUTSIDE: Final = WITH_STATEMENT | {"pool_changed_outside"}
+TO_OUTSIDE: Final = WITH_STATEMENT | {"advance_outside", "pool_changed_outside"}
 """Events that payers outside the region are told of; they choose nothing here."""
 
 STATES: Final[Mapping[str, str]] = {

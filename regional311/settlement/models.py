@@ -99,6 +99,43 @@ class Payment(Base):
     recorded_at: Mapped[datetime]
 
 
+class AdvanceRequest(Base):
+    """What an agreement has its payer pay in advance of a period, asked for once.
+
+    No bill: nothing is posted before money comes. Issuer and payer have a row with the same id; a
+    body outside the region has none.
+    """
+
+    __tablename__ = "advance_requests"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "public_id"),
+        UniqueConstraint("tenant_id", "agreement_key", "period_key"),
+        CheckConstraint("side IN ('issued', 'received')", name="side_known"),
+        CheckConstraint("payer_kind IN ('partner', 'outside')", name="payer_kind_known"),
+        CheckConstraint("amount_cents > 0", name="above_zero"),
+        {"info": APPEND_ONLY},
+    )
+
+    tenant_id: Mapped[TenantId]
+    id: Mapped[RowId]
+    public_id: Mapped[str]
+    side: Mapped[str]
+    """As a statement's: issued by us, or received."""
+    counterparty_id: Mapped[UUID]
+    """The other partner; the partner itself for a body outside."""
+    payer_kind: Mapped[str]
+    payer_key: Mapped[str | None]
+    agreement_key: Mapped[str]
+    agreement: Mapped[str]
+    """Its name then."""
+    version: Mapped[int]
+    period_key: Mapped[str]
+    amount_cents: Mapped[int]
+    due_on: Mapped[date]
+    asked_by: Mapped[UUID | None]
+    asked_at: Mapped[datetime]
+
+
 class Dispute(Base):
     """A part of a line that its payer does not accept; in cents, the same on both sides.
 

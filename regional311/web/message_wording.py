@@ -54,6 +54,8 @@ EVENTS = {
     "payment_due_soon": _("A payment is due soon"),
     "payment_due": _("A payment is due"),
     "payment_overdue": _("A payment is overdue"),
+    "advance_requested": _("An advance is asked for"),
+    "advance_outside": _("An advance is asked for, of a body outside"),
     "statement_outside": _("A statement to a body outside"),
     "outside_due_soon": _("A payment of a body outside is due soon"),
     "outside_due": _("A payment of a body outside is due"),

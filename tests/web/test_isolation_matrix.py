@@ -766,6 +766,8 @@ ROWS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("Payments", "", "GET"): ("payments", MONEY),
     ("Payments", "new", "GET"): ("payments/new", "finance"),
     ("Payments", "new", "POST"): ("payments/new", "finance"),
+    ("Payments", "advances", "GET"): ("payments/advances", MONEY),
+    ("Payments", "advances", "POST"): ("payments/advances", "finance"),
     ("Payments", "apply", "POST"): ("payments/apply", "finance"),
     ("PaymentRecord", "", "GET"): ("payments/{payment}", MONEY),
     ("PaymentRecord", "reverse", "POST"): ("payments/{payment}/reverse", "finance"),

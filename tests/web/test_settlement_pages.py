@@ -10,8 +10,9 @@ from itertools import count
 from types import SimpleNamespace
 
 import pytest
+from sqlalchemy import text
 
-from regional311.database.session import Scope, session_scope
+from regional311.database.session import Scope, mark_changed, session_scope
 from regional311.referral.filing import Intake, take_in
 from regional311.referral.snapshot import invalidate, published
 from tests.settlement.conftest import Bills
@@ -267,6 +268,39 @@ def test_an_advance_is_recorded_applied_and_given_back(desks):
     back["method"] = "ach"
     assert "There is $0.00 to give back" in back.submit("submit", status=400)
     city.get(f"/{CITY}/payments/new?statement=S-00000-00000", status=404)
+
+
+def test_an_agreed_advance_is_asked_for_once_and_both_sides_see_it(desks, web_engine, people):
+    finance, payer = desks[CITY, "finance"], desks[COUNTY, "finance"]
+    page = finance.get(f"/{CITY}/payments").click("Advances asked for")
+    assert "Nothing is to be asked for today" in page
+    with session_scope(web_engine, Scope(people.tenants[REGION])) as session:
+        session.execute(
+            text(
+                "UPDATE agreements SET terms = terms || '{\"prepay_cents\": 12345}'"
+                " WHERE provider_id = :city AND payer_id = :county AND pool_key IS NOT NULL"
+            ),
+            {"city": people.tenants[CITY], "county": people.tenants[COUNTY]},
+        )
+        mark_changed(session)
+    try:
+        page = finance.get(page.request.path)
+        assert "$123.45" in page
+        assert "its finance officers" in page
+        done = post_form(page, "/advances").submit().follow()
+        assert "2 advances were asked for." in done
+        assert "Asked for by us" in done
+        assert "There is nothing to ask for." in post_form(page, "/advances").submit().follow()
+        seen = payer.get(f"/{COUNTY}/payments/advances")
+        assert "Asked of us" in seen
+        assert "$123.45" in seen
+        told = payer.get(f"/{COUNTY}/payments/advances?format=json").json
+        assert [each["amount_cents"] for each in told["received"]] == [12345, 12345]
+        assert told["issued"] == told["to_ask"] == []
+    finally:
+        with session_scope(web_engine, Scope(people.tenants[REGION])) as session:
+            session.execute(text("UPDATE agreements SET terms = terms - 'prepay_cents'"))
+            mark_changed(session)
 
 
 def test_a_balance_is_confirmed_or_becomes_a_task(desks):

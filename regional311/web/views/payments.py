@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from regional311.errors import InvalidInput
 from regional311.identity.members import names_of
 from regional311.identity.permissions import Permissions as P
 from regional311.ledger.queries import entry_from
-from regional311.settlement import payments, queries
+from regional311.settlement import advance_requests, payments, queries
 from regional311.settlement.payments import Whom
 from regional311.web.forms import (
     Choice,
@@ -149,6 +150,58 @@ def listed(context: Payments, request: Any) -> Any:
         slug=request.tenant.slug,
         may_record=may(request, P.SETTLEMENT_EDIT),
     )
+
+
+@view_config(
+    context=Payments,
+    name="advances",
+    permission=P.SETTLEMENT_READ,
+    request_method="GET",
+    renderer="settlement/advances.jinja2",
+)
+def advances(context: Payments, request: Any) -> Any:
+    """What agreements have paid in advance: to be asked for, asked for, and asked of us."""
+    words = SettlementWords(request)
+    due = advance_requests.to_ask(request.dbsession, words.today)
+    sides = {
+        side: advance_requests.asked(request.dbsession, side=side)
+        for side in ("issued", "received")
+    }
+    if wanted(request) == "json":
+        return json_response(
+            {
+                "to_ask": [
+                    {
+                        "agreement": each.agreement_key,
+                        "payer": each.payer,
+                        "period": each.period.label,
+                        "amount_cents": each.amount_cents,
+                        "due_on": each.due_on,
+                    }
+                    for each in due
+                ],
+                **{side: [asdict(each) for each in rows] for side, rows in sides.items()},
+            }
+        )
+    return settlement_page(
+        request,
+        due=due,
+        sides=[(side, rows) for side, rows in sides.items() if rows],
+        today=words.today,
+        slug=request.tenant.slug,
+        may_record=may(request, P.SETTLEMENT_EDIT),
+    )
+
+
+@view_config(context=Payments, name="advances", permission=P.SETTLEMENT_EDIT, request_method="POST")
+def ask_for_advances(context: Payments, request: Any) -> HTTPSeeOther:
+    """Ask for everything that may be asked for today; each once however often it is pressed."""
+    made = advance_requests.ask(request.dbsession, now=request.now)
+    if made:
+        request.flash("success", _("${count} advances were asked for.", mapping={"count": made}))
+    else:
+        request.flash("info", _("There is nothing to ask for."))
+    return HTTPSeeOther(location=f"/{request.tenant.slug}/payments/advances")
 
 
 def as_uuid(text: str | None) -> UUID | None:
