@@ -50,7 +50,12 @@ ALWAYS: Final = frozenset(
     }
 )
 """What may not be turned off or put off: somebody waits or is in danger, or a date has gone by."""
-_OTHERS: Final = frozenset({"suggestion_approved", "suggestion_declined", "digest"}) | TO_OUTSIDE
+_OTHERS: Final = TO_OUTSIDE | {
+    "suggestion_approved",
+    "suggestion_declined",
+    "mailbox_link",
+    "digest",
+}
 TO_STAFF: Final = frozenset(TEXTS) - TO_PEOPLE - _OTHERS
 """Events that colleagues are told of."""
 
