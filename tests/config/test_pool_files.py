@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
+from regional311.allocation import base_changes
 from regional311.allocation.pool_changes import versions
 from regional311.config.apply import apply
 from regional311.config.export import export
@@ -108,6 +109,14 @@ def test_pools_bases_and_splits_come_back_whole(empty_engine, root, tmp_path):
         new, old = versions(session, "contact-centre", 2027)
         assert (new.number, new.actual_cents, new.stored_at) == (2, -13_50, later)
         assert (old.number, old.actual_cents, old.stored_at) == (1, -12_50, None)
+    replace(root / BASES, "rolling_quarters = 8", "valid_from = 2027-01-01")
+    apply(empty_engine, root, now=later)
+    assert str(plan(empty_engine, root, now=later)) == "No changes."
+    with session_scope(empty_engine, Scope(tenant_id(empty_engine, "city-of-portland"))) as session:
+        new, old = base_changes.versions(session, "positions")
+        said = (new.number, new.rolling_quarters, new.valid_from, new.stored_at)
+        assert said == (2, None, date(2027, 1, 1), later)
+        assert (old.number, old.rolling_quarters, old.stored_at) == (1, 8, None)
     replace(root / BASES, '"340000"', '"340001"')
     with pytest.raises(AlreadyInForce, match="stays as it was taken"):
         apply(empty_engine, root, now=later)

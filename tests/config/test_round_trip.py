@@ -580,6 +580,10 @@ def test_a_shared_cost_is_not_one_persons_to_change(applied, root, administrator
     replace(root / "tenants/city-of-portland/pools.toml", "600000.00", "610000.00")
     with pytest.raises(NeedsApproval, match="pool i-and-r 2026"):
         apply(applied, root, tenant="city-of-portland", person=administrator, now=NOW)
+    replace(root / "tenants/city-of-portland/pools.toml", "610000.00", "600000.00")
+    replace(root / "tenants/city-of-portland/bases.toml", 'kind = "fte"', 'kind = "budget"')
+    with pytest.raises(NeedsApproval, match="base positions"):
+        apply(applied, root, tenant="city-of-portland", person=administrator, now=NOW)
     apply(applied, root, now=NOW)
     assert str(plan(applied, root, now=NOW)) == "No changes."
 
