@@ -167,12 +167,18 @@ def seen_by(
 ) -> list[InForce]:
     """Those that a page shows: real ones to everybody, drills to staff whom they concern.
 
-    ``tenant`` None is a page of the whole region, which shows those of every partner.
+    Real ones come first: what both name is no drill. ``tenant`` None is a page of the whole region,
+    which shows those of every partner.
     """
-    return [
+    return real_first(
         each
         for each in emergencies
         if each.on(at)
         and (tenant is None or each.concerns(tenant))
         and (not each.drill or (staff and tenant is not None))
-    ]
+    )
+
+
+def real_first(emergencies: Iterable[InForce]) -> list[InForce]:
+    """Put drills behind what is real, each as they were."""
+    return sorted(emergencies, key=lambda each: each.drill)

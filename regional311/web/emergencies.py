@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from regional311.catalog.article_queries import titles
-from regional311.cover.emergency import InForce, seen_by
+from regional311.cover.emergency import InForce, real_first, seen_by
 from regional311.referral.snapshot import published
 from regional311.web.entry_alerts import entry_alerts
 from regional311.web.i18n import _, page_language
@@ -54,11 +54,11 @@ def on_now(request: Any) -> list[InForce]:
         return []
     partner = entered(request) if found else None
     if partner is not None and partner.slug == REGION:
-        shown = [
+        shown = real_first(
             each
             for each in found
             if each.on(request.now) and (not each.drill or each.tenant == REGION)
-        ]
+        )
     else:
         slug = None if partner is None else partner.slug
         shown = seen_by(found, request.now, tenant=slug, staff=partner is not None)

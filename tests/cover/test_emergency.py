@@ -50,6 +50,13 @@ def test_a_drill_is_shown_to_staff_only(tenant, drill, asked, staff, shown):
     assert bool(seen) is shown
 
 
+def test_what_is_real_comes_before_a_drill_that_began_before_it():
+    """What both name is taken from the first: it must not be marked DRILL."""
+    drill, real = emergency("city", drill=True, starts=-2), emergency()
+    seen = seen_by([drill, real], NOW, tenant="city", staff=True)
+    assert [each.drill for each in seen] == [False, True]
+
+
 def test_an_end_is_no_part_of_it():
     it = emergency(ends=0)
     assert not it.on(NOW)
