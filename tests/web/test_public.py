@@ -117,6 +117,22 @@ def test_words_of_danger_stop_the_report(testapp):
     assert form.submit("submit").follow().html.select_one(".d-number")
 
 
+def test_who_read_of_one_danger_is_told_of_another(testapp):
+    form = screened(testapp).forms["report"]
+    form["latitude"], form["longitude"] = elsewhere().values()
+    form["description"] = "a car is on fire in the hole"
+    form = form.submit("submit", status=400).forms["report"]
+    form["cleared"] = True
+    form["description"] = "a car is on fire, and I want to kill myself"
+    stopped = form.submit("submit", status=400)
+    assert "Call 988 now" in stopped
+    form = stopped.forms["report"]
+    assert not form["cleared"].checked
+    assert "Call 911 now" in form.submit("submit", status=400)
+    form["cleared"] = True
+    assert form.submit("submit").follow().html.select_one(".d-number")
+
+
 def test_a_wrong_link_shows_nothing(testapp):
     testapp.get("/track/" + "x" * 43, status=404)
     testapp.get("/track/short", status=404)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -81,6 +82,10 @@ class ScreenForm(Schema):
         self["danger"].widget = RadioWidget(values=offered)
 
 
+LONGEST_WARNING: Final = 300
+"""Keys of the signs of danger that a page has named, with blanks between."""
+
+
 class ReportForm(Schema):
     """What happened and where; who reports it may stay unknown."""
 
@@ -141,6 +146,9 @@ class ReportForm(Schema):
         widget=CheckboxWidget(),
         missing=False,
     )
+    warned = SchemaNode(
+        String(LONGEST_WARNING), title=_("Danger"), widget=HiddenWidget(), missing=""
+    )
 
     def validator(self, node: Any, values: dict[str, Any]) -> None:
         """A point has two numbers, both on Earth."""
@@ -162,7 +170,7 @@ def _report_form(
     request: Any,
     found: Service,
     *,
-    cleared: bool = False,
+    warned: str = "",
     same: Sequence[tuple[str, Any, Any]] = (),
     asked: bool = False,
     places: Sequence[Found] = (),
@@ -182,8 +190,8 @@ def _report_form(
     if found.place == "none":
         for name in ("at", "place", "latitude", "longitude"):
             del schema[name]
-    if not cleared:
-        del schema["cleared"]
+    if not warned:
+        del schema["cleared"], schema["warned"]
     if found.confidential:
         schema["description"].description = _("Only people who are cleared for it read this.")
     offer_news(request, schema, found.tenant, _("Do you want news of it?"))
@@ -369,11 +377,12 @@ def _again(request: Any, found: Service, form: Form, values: dict[str, Any], **m
 
 def _file(request: Any, found: Service) -> Any:
     tell = telling(request)
-    cleared, answered = "cleared" in request.POST, request.POST.get("same_as", "")[:40]
+    warned = request.POST.get("warned", "")[:LONGEST_WARNING]
+    answered = request.POST.get("same_as", "")[:40]
     same = [(answered, _mine_too(answered), "")] if answered not in ("", OTHER) else []
     asked = "same_as" in request.POST
     first = named(tell, request.POST.get(ASKS, "")[:200])
-    form = _report_form(request, found, cleared=cleared, same=same, asked=asked, first=first)
+    form = _report_form(request, found, warned=warned, same=same, asked=asked, first=first)
     partner = request.registry.partners.by_slug(found.tenant)
 
     def on_success(values: dict[str, Any]) -> Any:
@@ -381,10 +390,13 @@ def _file(request: Any, found: Service) -> Any:
         place, meant = _placed(request, values)
         intake = _intake(request, found, values, place)
         seen = filing.preview(tell.published, found.tenant, intake, now=request.now)
-        if seen.signs:
-            log_danger("web", seen.signs)
-            again = _again(request, found, form, values, cleared=True, first=first)
-            sign = seen.signs[0].spoken(page_language(request))
+        signs = _unread(request, found, intake, seen.signs, warned)
+        if signs:
+            log_danger("web", signs)
+            keys = " ".join(dict.fromkeys([*warned.split(), *(each.key for each in signs)]))
+            unread = {**values, "cleared": False, "warned": keys}
+            again = _again(request, found, form, unread, warned=keys, first=first)
+            sign = signs[0].spoken(page_language(request))
             again.problem = _(
                 "Call ${number} now if anybody is in danger. Your words sound like it: "
                 "${sign}. Nothing was sent yet.",
@@ -412,7 +424,7 @@ def _file(request: Any, found: Service) -> Any:
             return _report_page(request, found, again, WHICH[meant.how])
         known = [] if answered else _known(request, seen, intake.place)
         if known and filing.first_answer(request.dbsession, intake) is None:
-            again = _again(request, found, form, values, cleared=cleared, same=known, first=first)
+            again = _again(request, found, form, values, warned=warned, same=known, first=first)
             lead = _("Others have reported something here. Nothing was sent yet.")
             return _report_page(request, found, again, lead)
         asks = None if intake.same_as else conditions_of(tell, seen.decision, found.tenant)
@@ -422,7 +434,7 @@ def _file(request: Any, found: Service) -> Any:
                 found,
                 form,
                 values,
-                cleared=cleared,
+                warned=warned,
                 same=same,
                 asked=asked,
                 first=asks,
@@ -459,6 +471,21 @@ def _file(request: Any, found: Service) -> Any:
     return handle_form_submission(
         request, form, on_success, lambda: _report_page(request, found, form, None)
     )
+
+
+def _unread(
+    request: Any, found: Service, intake: filing.Intake, signs: Sequence[Any], warned: str
+) -> Sequence[Any]:
+    """The signs of danger in the words of which nobody has read what to do.
+
+    Who read of one may have written of another since.
+    """
+    if not intake.cleared:
+        return signs
+    unscreened = replace(intake, cleared=False)
+    published = telling(request).published
+    named = filing.preview(published, found.tenant, unscreened, now=request.now).signs
+    return [each for each in named if each.key not in warned.split()]
 
 
 class PlaceNeeded(DomainError):
