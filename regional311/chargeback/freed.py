@@ -85,6 +85,10 @@ WITH bounded AS MATERIALIZED (
 ), given AS (
     SELECT year, agreement_key, source_key, -sum(amount_cents) AS cents
     FROM lines WHERE state <> 'void' AND line_kind = 'funding' GROUP BY 1, 2, 3
+), given_here AS (
+    SELECT period_key, payer_id, payer_kind, payer_key, agreement_key, source_key,
+        -sum(amount_cents) AS cents
+    FROM lines WHERE state = 'issued' AND line_kind = 'funding' GROUP BY 1, 2, 3, 4, 5, 6
 ), issued AS MATERIALIZED (
     SELECT period_key, year, payer_id, payer_kind, payer_key, agreement_key,
         (array_agg(id ORDER BY id DESC))[1] AS id, max(cap_cents) AS cap_cents,
@@ -102,15 +106,13 @@ WITH bounded AS MATERIALIZED (
     UNION ALL
     SELECT i.*, 'source', f->>'key', f->>'name', (f->>'authorised_cents')::bigint,
         coalesce(g.cents, 0), least(i.gross - i.funded,
-            round(i.gross * (f->>'percent')::numeric / 100) - coalesce((
-                SELECT -sum(o.amount_cents) FROM lines o
-                WHERE o.state = 'issued' AND o.line_kind = 'funding' AND o.source_key = f->>'key'
-                    AND (o.period_key, o.payer_id, o.payer_kind, o.payer_key, o.agreement_key)
-                        = (i.period_key, i.payer_id, i.payer_kind, i.payer_key, i.agreement_key)
-            ), 0))
+            round(i.gross * (f->>'percent')::numeric / 100) - coalesce(h.cents, 0))
     FROM issued i JOIN bounded b ON b.id = i.id
     CROSS JOIN LATERAL jsonb_array_elements(
         coalesce(b.terms->'agreements'->i.agreement_key->'terms'->'funding', '[]')) f
+    LEFT JOIN given_here h ON h.source_key = f->>'key'
+        AND (h.period_key, h.payer_id, h.payer_kind, h.payer_key, h.agreement_key)
+            = (i.period_key, i.payer_id, i.payer_kind, i.payer_key, i.agreement_key)
     LEFT JOIN given g ON g.year = i.year AND g.agreement_key = i.agreement_key
         AND g.source_key = f->>'key'
     WHERE f->>'authorised_cents' IS NOT NULL

@@ -35,6 +35,7 @@ from regional311.chargeback.planning import joined_by_hash
 from regional311.chargeback.rating import RunResult, run_rating
 from regional311.chargeback.series import lock_series
 from regional311.chargeback.statement import Line, Payer, total_cents
+from regional311.chargeback.true_up import carried_unbilled
 from regional311.chargeback.unbilled import UNBILLED
 from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.errors import Conflict
@@ -336,11 +337,15 @@ class LateWork:
     """Keys of pools of which somebody bears another part since."""
     bases: Sequence[str] = ()
     """Keys of bases that were changed or read anew since and divide these pools."""
+    carried_cents: int = 0
+    """By how much balances that were carried to it changed since: their year was settled again."""
 
     @property
     def anything(self) -> bool:
         """Whether the period should be rated again."""
-        return bool(self.events or self.rates or self.freed_cents or self.pools)
+        return bool(
+            self.events or self.rates or self.freed_cents or self.pools or self.carried_cents
+        )
 
 
 # The pieces of work of a period are counted; only where the latest run has read fewer are they
@@ -432,12 +437,14 @@ def late_work(
         found[each.period_key] += each.freed_cents
     shared = late_pools(session, [row.period_key for row in rows])
     nothing = LatePools([], [])
+    carried = carried_unbilled(session, [row.period_key for row in rows])
     return [
         replace(
             LateWork(*row),
             freed_cents=found[row.period_key],
             pools=shared.get(row.period_key, nothing).pools,
             bases=shared.get(row.period_key, nothing).bases,
+            carried_cents=carried.get(row.period_key, 0),
         )
         for row in rows
     ]

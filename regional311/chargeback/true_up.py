@@ -94,6 +94,40 @@ GROUP BY t.subject, t.key, p.payer_id, p.payer_kind, p.payer_key
 HAVING sum(d.cents) <> 0
 """)
 
+# What is carried to each period beside what its bills and corrections have of it.
+_UNBILLED = text("""
+WITH carried AS MATERIALIZED (
+    SELECT DISTINCT carried_to AS period_key FROM true_up_shares
+    WHERE tenant_id = :tenant AND carried_to = ANY(:periods)
+), latest AS (
+    SELECT DISTINCT ON (subject, key, fiscal_year) * FROM true_ups
+    WHERE tenant_id = :tenant ORDER BY subject, key, fiscal_year, number DESC
+), wanted AS (
+    SELECT p.carried_to AS period_key, p.payer_id, p.payer_kind,
+        coalesce(p.payer_key, '') AS payer_key,
+        concat_ws('|', p.agreement_key, 'carry_forward', t.subject, t.key, t.fiscal_year)
+            AS line_key,
+        p.due_cents + coalesce((SELECT sum((step->>'cents')::bigint)
+            FROM jsonb_array_elements(p.further) step), 0) AS cents
+    FROM latest t JOIN true_up_shares p ON p.tenant_id = t.tenant_id AND p.true_up_id = t.id
+    WHERE p.carried_to IN (SELECT period_key FROM carried)
+), billed AS (
+    SELECT s.period_key, s.counterparty_id AS payer_id, s.payer_kind,
+        coalesce(s.payer_key, '') AS payer_key, l.line_key, sum(l.amount_cents) AS cents
+    FROM statements s
+    JOIN statement_lines l ON l.tenant_id = s.tenant_id AND l.statement_id = s.id
+    WHERE s.tenant_id = :tenant AND s.side = 'issued' AND s.kind IN ('bill', 'correction')
+        AND s.period_key IN (SELECT period_key FROM carried)
+        AND coalesce(l.basis->'corrects'->>'kind', l.kind) = 'carry_forward'
+        AND NOT EXISTS (SELECT FROM statement_events v WHERE v.tenant_id = :tenant
+            AND v.statement_id = s.id AND v.state = 'void')
+    GROUP BY 1, 2, 3, 4, 5
+)
+SELECT period_key, sum(abs(coalesce(w.cents, 0) - coalesce(b.cents, 0)))::bigint AS cents
+FROM wanted w FULL JOIN billed b USING (period_key, payer_id, payer_kind, payer_key, line_key)
+GROUP BY period_key HAVING sum(abs(coalesce(w.cents, 0) - coalesce(b.cents, 0))) > 0
+""")
+
 # What each payer of a year brought into it when it was settled last.
 _OPENED = text("""
 WITH latest AS (
@@ -280,6 +314,18 @@ def carried(session: TenantSession, period: Period) -> list[tuple[Payer, Line]]:
         if line.amount_cents:
             found.append((Payer(row.payer_id, row.payer_kind, row.payer_key), line))
     return found
+
+
+def carried_unbilled(session: TenantSession, periods: Sequence[str]) -> dict[str, int]:
+    """By how much carried balances differ from what stands on the bills of some periods, in cents.
+
+    Every payer's and year's difference counts, whichever way it goes; drafts count as billed. One
+    statement.
+    """
+    rows = session.execute(
+        _UNBILLED, {"tenant": scope_of(session).tenant_id, "periods": list(periods)}
+    )
+    return {row.period_key: row.cents for row in rows}
 
 
 def line_of(

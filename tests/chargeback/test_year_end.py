@@ -12,7 +12,7 @@ from regional311.chargeback.checks import check_region
 from regional311.chargeback.memos import draft_memo
 from regional311.chargeback.rating import run_rating
 from regional311.chargeback.reconciliation import NobodyWasBilled, Roll
-from regional311.chargeback.rerating import draft_corrections
+from regional311.chargeback.rerating import draft_corrections, late_work
 from regional311.chargeback.statement import Payer
 from regional311.chargeback.year_end import (
     ActualsMissing,
@@ -182,14 +182,23 @@ def test_a_balance_carried_to_an_issued_bill_stays_there_when_the_year_is_settle
         through(october, "city", drafts)
         return len(drafts)
 
+    def changed():
+        with october.of("city") as session:
+            found = late_work(session, zone="America/Los_Angeles")
+        return {each.period_key: each.carried_cents for each in found if each.anything}
+
     bill(july, in_august)
     settle(october, {POOL: "carry"}, now=in_august)
     assert correct(in_august) == 0
+    assert changed() == {}
     actual(october, 4_200_000)
     settle(october, {POOL: "keep"}, now=in_august)
+    assert changed() == {"2027-07": 500_000}, "it stands on the bill and opens the year as well"
     settle(october, {POOL: "carry"}, now=in_august)
+    assert changed() == {"2027-07": 100_000}
     bill(august, in_september)
     assert correct(in_september) == 1
+    assert changed() == {}
     assert correct(in_september) == 0
     carried = rows(
         october,

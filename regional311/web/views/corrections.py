@@ -46,6 +46,7 @@ COLUMNS = (
     "rates",
     "pools",
     "freed_cents",
+    "carried_cents",
     "open_drafts",
     "billed",
 )
@@ -68,6 +69,7 @@ def _plain(row: LateWork) -> dict[str, Any]:
         len(row.rates),
         len(row.pools),
         row.freed_cents,
+        row.carried_cents,
         row.open_drafts,
         row.total_cents,
     )
@@ -98,6 +100,7 @@ def periods(context: Corrections, request: Any) -> Any:
             Column("rates", _("Prices corrected since"), number=True),
             Column("pools", _("Shared costs changed since"), number=True),
             Column("freed_cents", _("Room under an authorisation again"), number=True),
+            Column("carried_cents", _("Carried balances that changed"), number=True),
             Column("open_drafts", _("Corrections being prepared"), number=True),
             Column("billed", _("Billed so far"), number=True),
         ],
