@@ -14,7 +14,7 @@ from regional311.catalog.article_queries import Shelved
 from regional311.referral.snapshot import Published
 from regional311.tenancy.queries import TenantRow
 from regional311.web.i18n import ASKED, LANGUAGE_NAMES, offered, page_language
-from regional311.web.spoken import own_language, spoken_article
+from regional311.web.spoken import Spoken, own_language, spoken_article, spoken_service
 from regional311.web.telling import telling
 
 
@@ -100,3 +100,13 @@ def local_now(request: Any, partner: TenantRow) -> datetime:
     """Return this moment on a partner's clock."""
     now: datetime = request.now
     return now.astimezone(ZoneInfo(partner.zone))
+
+
+def spoken_name(request: Any, slug: str, key: str) -> Spoken:
+    """Give a service's name in the language of the page; its key when there is none any more."""
+    tell = telling(request)
+    found, row = tell.service(slug, key), tell.published.tenants.get(slug)
+    own = "en" if row is None else own_language(row)
+    if found is None:
+        return Spoken(key, own)
+    return spoken_service(found, own, page_language(request)).name

@@ -38,6 +38,12 @@ def get(testapp):
         "/services/city-of-portland/pothole",
         "/report?service=city-of-portland/pothole&danger=none",
         "/accommodation",
+        "/partners/city-of-portland",
+        "/services/city-of-portland",
+        "/articles",
+        "/chat/211info",
+        "/mine",
+        "/auth/sign-in",
     ],
 )
 def test_a_first_visit_is_light(get, path):

@@ -10,6 +10,7 @@ from pyramid.view import view_config
 
 from regional311.catalog.freshness import REVIEW_DAYS, standing
 from regional311.web.public_pages import canonical
+from regional311.web.spoken import own_language
 from regional311.web.telling import Telling, call_link, telling
 from regional311.web.tree import Root
 from regional311.web.views.public_services import open_services
@@ -49,6 +50,7 @@ def data_guide(context: Root, request: Any) -> dict[str, Any]:
                 "website": each.website,
                 "licence": each.licence,
                 "keeper": tell.partner(each.tenant),
+                "own": own_language(tell.published.tenants[each.tenant]),
             }
             for each in taxonomies
             if not asked or each.tenant in (asked, "region")
@@ -72,6 +74,7 @@ def _part(tell: Telling, slug: str) -> dict[str, Any]:
     return {
         "slug": slug,
         "name": row.name,
+        "own": own_language(row),
         "summary": row.settings.get("summary"),
         "services": len(services),
         "services_url": f"/services/{slug}",

@@ -24,7 +24,13 @@ from regional311.web.i18n import _, offered
 from regional311.web.most_asked import most_asked
 from regional311.web.navigation import menu_for
 from regional311.web.open311 import seen_by_everybody
-from regional311.web.public_pages import alternates, canonical, shown_notices, with_region
+from regional311.web.public_pages import (
+    alternates,
+    canonical,
+    shown_notices,
+    spoken_name,
+    with_region,
+)
 from regional311.web.spoken import own_language
 from regional311.web.telling import telling
 from regional311.web.tree import PublicPartner, Root, TenantNode, Track
@@ -142,7 +148,7 @@ def _numbered(request: Any, number: str) -> Any:
         for each in found:
             return {
                 "number": each.public_id,
-                "service_name": tell.service_name(slug, each.service_key),
+                "service_name": spoken_name(request, slug, each.service_key),
                 "owner": slug,
                 "owner_name": tell.partner(slug),
                 "state": _("Open") if each.is_open else _("Closed"),

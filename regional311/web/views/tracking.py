@@ -29,6 +29,7 @@ from regional311.web.forms import (
     make_form,
 )
 from regional311.web.i18n import _
+from regional311.web.public_pages import spoken_name
 from regional311.web.removed import removed
 from regional311.web.representations import file_response
 from regional311.web.telling import telling
@@ -135,7 +136,7 @@ def _page(
     hears = context.me_too_id is not None and me_too.hears(request.dbsession, context.me_too_id)
     return {
         "found": found,
-        "service_name": tell.service_name(found.owner_id, found.service_key),
+        "service_name": spoken_name(request, slug, found.service_key),
         "owner_name": tell.partner(found.owner_id),
         "state": said(REQUEST_STATES, found.state),
         "state_kind": kind(REQUEST_STATES, found.state),
