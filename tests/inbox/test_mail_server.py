@@ -254,6 +254,25 @@ def test_what_is_no_address_is_nobody(sender):
     assert (read.sender, "\x00" in read.message_id) == ("", False)
 
 
+def test_a_line_break_in_a_name_or_a_subject_is_no_header(port, mail_engine, tenant):
+    """Neither of what is kept nor of what is answered to it."""
+    words = "=?utf-8?q?Rosa=0D=0ABcc:_all=40example.org=07?="
+    content = (
+        f"From: {words} <rosa@example.org>\r\nTo: {ADDRESS}\r\nSubject: {words}{'x' * 900}\r\n"
+        "Message-ID: <breaks@example.org>\r\n\r\nIt is dark.\r\n"
+    )
+    post(port, content.encode(), sender="rosa@example.org")
+    thread, message = kept(mail_engine, tenant, {"Message-ID": "<breaks@example.org>"})
+    for said, most in (
+        (thread.name, letters.LONGEST_NAME),
+        (thread.subject, letters.LONGEST_SUBJECT),
+        (message.subject, letters.LONGEST_SUBJECT),
+    ):
+        assert len(said) <= most
+        assert said.isprintable()
+    assert thread.address == "rosa@example.org"
+
+
 def test_what_is_too_large_is_refused_at_once(port):
     head = b"".join(b"X-%d: %s\r\n" % (each, b"y" * 900) for each in range(160))
     with pytest.raises(smtplib.SMTPDataError) as refused:

@@ -412,7 +412,7 @@ def _file(request: Any, found: Service) -> Any:
                 found,
                 form,
                 {**values, "at": None},
-                cleared=cleared,
+                warned=warned,
                 same=same,
                 asked=asked,
                 places=meant.places,
