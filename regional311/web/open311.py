@@ -119,7 +119,7 @@ def lines(values: Mapping[str, Any], name: str, most: int) -> str:
 
 
 def _text(values: Mapping[str, Any], name: str, most: int, allowed: str, what: str) -> str:
-    said = given(values, name).replace("\r\n", "\n")
+    said = given(values, name).replace("\r\n", "\n").replace("\r", "\n")
     if len(said) > most:
         raise Refused(400, f"{name} has at most {most:,} characters; this has {len(said):,}.")
     if any(each not in allowed and unicodedata.category(each) == "Cc" for each in said):

@@ -30,6 +30,7 @@ from regional311.referral.filing import Intake, take_in
 from regional311.referral.snapshot import published
 from regional311.tenancy.models import IdempotencyKey
 from regional311.web.api.operations import OPERATIONS, Operation
+from regional311.web.api.shapes import Paged
 from regional311.web.pipeline import guard_factory
 from regional311.web.views import (
     api_contacts,
@@ -509,6 +510,25 @@ def test_what_is_read_again_unchanged_is_not_sent_again(program):
     assert robot.get(at, status=304, **{"If-None-Match": tag}).body == b""
     robot.change(f"{at}/assign", {"priority": "low"})
     assert robot.get(at, **{"If-None-Match": tag}).json["priority"] == "low"
+
+
+@pytest.mark.parametrize("path", ["/services/pothole", "/lines/main"])
+def test_what_is_configured_has_a_tag_too(keyed, path):
+    robot, at = keyed(*map(str, API_SCOPES)), path
+    tag = robot.get(at).headers["ETag"]
+    assert robot.get(at, status=304, **{"If-None-Match": tag}).body == b""
+    assert robot.get(at, **{"If-None-Match": '"0"'}).headers["ETag"] == tag
+
+
+def test_every_list_is_walked_by_a_cursor():
+    """What a list answers is a page, and a page is asked for by the one before."""
+    for each in OPERATIONS.values():
+        pages = "next" in getattr(each.answer, "model_fields", {})
+        assert issubclass(each.query, Paged) == pages, each.id
+        if each.method == "POST":
+            assert each.creates != each.changes, each.id
+        elif "{" in each.path and not pages and each.id != "readStatement":
+            assert each.tagged, each.id  # a statement is a file, written out as it is read
 
 
 def test_a_change_names_the_version_it_saw(program):

@@ -39,7 +39,6 @@ def get(testapp):
         "/report?service=city-of-portland/pothole&danger=none",
         "/accommodation",
         "/partners/city-of-portland",
-        "/services/city-of-portland",
         "/articles",
         "/chat/211info",
         "/mine",

@@ -596,13 +596,14 @@ TAGGED = {"service_code": "graffiti", "description": "paint", **IN_THE_CITY}
 
 
 @pytest.mark.parametrize("form", ["json", "xml"])
+@pytest.mark.parametrize("base", [BASE, "/open311/v2"])
 def test_a_photo_comes_in_parts_and_is_kept_with_the_request(
-    testapp, photographer, web_engine, people, form
+    testapp, photographer, web_engine, people, base, form
 ):
     with_photo = [("media", "../hole.exe", JPEG)]
     sent = testapp.post(
-        f"{BASE}/requests.{form}",
-        TAGGED | {"api_key": photographer},
+        f"{base}/requests.{form}",
+        TAGGED | {"api_key": photographer, "jurisdiction_id": CITY},
         upload_files=with_photo,
         status=201,
     )

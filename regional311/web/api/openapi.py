@@ -162,18 +162,31 @@ def _name(status: int) -> str:
     return f"Refused{status}"
 
 
-def _headers(status: int) -> dict[str, Any]:
-    if status not in (429, 503):
-        return {}
-    return {
-        "headers": {
-            "Retry-After": {
-                "required": True,
-                "description": "Seconds until it is worth another try.",
-                "schema": {"type": "integer", "minimum": 1},
-            }
-        }
+_RETRY: Final = {
+    "Retry-After": {
+        "required": True,
+        "description": "Seconds until it is worth another try.",
+        "schema": {"type": "integer", "minimum": 1},
     }
+}
+_TAG: Final = {"type": "string", "pattern": '^"[0-9a-f-]+"$'}
+_HEADERS: Final[Mapping[int, Mapping[str, Any]]] = {
+    401: {
+        "WWW-Authenticate": {
+            "required": True,
+            "description": "How a key is sent.",
+            "schema": {"type": "string", "pattern": "^Bearer "},
+        }
+    },
+    412: {"ETag": {"required": True, "description": "The current version.", "schema": _TAG}},
+    429: _RETRY,
+    503: _RETRY,
+}
+"""What belongs to the head of a refusal."""
+
+
+def _headers(status: int) -> dict[str, Any]:
+    return {"headers": _HEADERS[status]} if status in _HEADERS else {}
 
 
 def _described(operation: Operation) -> dict[str, Any]:
@@ -286,14 +299,59 @@ def _sent(operation: Operation) -> list[dict[str, Any]]:
 def _answered(operation: Operation) -> dict[str, Any]:
     headers: dict[str, Any] = {}
     if operation.tagged:
-        headers["ETag"] = {"description": "The version.", "schema": {"type": "string"}}
+        headers["ETag"] = {"required": True, "description": "The version.", "schema": _TAG}
     if "after" in operation.query.model_fields:
-        headers["Link"] = {"description": "The next page.", "schema": {"type": "string"}}
+        headers["Link"] = {
+            "description": "The next page; left out on the last.",
+            "schema": {"type": "string", "pattern": '^<https?://.+>; rel="next"$'},
+        }
+    if operation.method == "POST":
+        headers["Idempotent-Replayed"] = {
+            "description": "The first answer to this Idempotency-Key, given again.",
+            "schema": {"type": "string", "enum": ["true"]},
+        }
+    links = _links(operation)
     return {
         "description": "Done." if operation.method == "POST" else "As it is.",
         **({"headers": headers} if headers else {}),
         "content": {JSON: {"schema": _of(operation.answer, "serialization")}},
+        **({"links": links} if links else {}),
     }
+
+
+_MADE: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
+    "fileRequest": (("/request", "readRequest"), ("/contact", "readContact")),
+    "logContact": (("/number", "readContact"),),
+    "listRequests": (("/items/0/number", "readRequest"),),
+    "listContacts": (("/items/0/number", "readContact"),),
+    "listReferrals": (("/items/0/number", "readReferral"),),
+}
+"""Where an answer names what another operation reads: operation, place in the answer, reader."""
+
+
+def _links(operation: Operation) -> dict[str, Any]:
+    """Say what can be read next, and what a list goes on with."""
+    found: dict[str, Any] = {
+        reader: {
+            "operationId": reader,
+            "parameters": {
+                "partner": "$request.path.partner",
+                "number": f"$response.body#{place}",
+            },
+        }
+        for place, reader in _MADE.get(operation.id, ())
+    }
+    if "after" in operation.query.model_fields:
+        names = _IN_PATH.findall("/{partner}" + operation.path)
+        found["next"] = {
+            "operationId": operation.id,
+            "description": "The next page, with the same filters.",
+            "parameters": {
+                **{name: f"$request.path.{name}" for name in names},
+                "after": "$response.body#/next",
+            },
+        }
+    return found
 
 
 def _of(shape: Any, mode: Any = "validation") -> dict[str, Any]:

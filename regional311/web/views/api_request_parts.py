@@ -233,6 +233,7 @@ def list_attachments(call: Call[PartAsked, None]) -> Any:
     name="attachment",
     query=AttachmentAsked,
     answer=AttachmentWhole,
+    tagged=True,
 )
 def read_attachment(call: Call[AttachmentAsked, None]) -> Any:
     """One file with its content."""

@@ -86,6 +86,7 @@ def list_services(call: Call[ServicesAsked, None]) -> Any:
     context=ServiceRecord,
     permission=P.SERVICE_READ,
     answer=ServiceWhole,
+    tagged=True,
 )
 def read_service(call: Call[Nothing, None]) -> Any:
     """One service, and what must be answered to ask for it."""
@@ -141,6 +142,7 @@ def list_lines(call: Call[PartAsked, None]) -> Any:
     context=LineRecord,
     permission=P.SERVICE_READ,
     answer=LineEntry,
+    tagged=True,
 )
 def read_line(call: Call[Nothing, None]) -> Any:
     """One line, and who answers it now."""
