@@ -33,6 +33,7 @@ from regional311.database.rows import new_row, put, send
 from regional311.database.session import TenantSession, acting_for, mark_changed, scope_of
 from regional311.errors import ComeAgain, Conflict, InvalidInput, KeyReused, NotFound, Stale
 from regional311.exchange import service as exchange
+from regional311.gazetteer.queries import ONE, SEVERAL
 from regional311.identity.models import TrackingToken
 from regional311.intake import lifecycle as intake_lifecycle
 from regional311.intake import me_too, needs
@@ -221,23 +222,35 @@ class Asker:
 class Place:
     """Where it is: a point, an address or a neighbourhood in words, or no place.
 
-    ``several`` says that the words mean more than one known place.
+    ``looked_up`` says what the words gave when nobody picked: ``one``, whose point this is, or
+    ``several``. It is not what the person said, and may be another tomorrow.
     """
 
     text: str = ""
     latitude: Decimal | None = None
     longitude: Decimal | None = None
     kind: str = ""
-    several: bool = False
+    looked_up: str = ""
 
     @property
     def stored_kind(self) -> str:
         """``point``, ``address``, ``neighbourhood`` or ``none``."""
         if self.kind:
             return self.kind
-        if self.latitude is not None and self.longitude is not None:
+        pointed = self.latitude is not None and self.longitude is not None
+        if pointed and not self.looked_up:
             return "point"
         return "address" if self.text else "none"
+
+    def as_said(self) -> dict[str, Any]:
+        """Give what was said, without what was looked up."""
+        found = self.looked_up == ONE
+        return {
+            "text": self.text,
+            "latitude": None if found else self.latitude,
+            "longitude": None if found else self.longitude,
+            "kind": self.kind,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +323,7 @@ class Intake:
             for each in fields(self)
             if each.name not in ("started_at", "ended_at", "handle_seconds", "key")
         }
+        content["place"] = self.place.as_said()
         content["files"] = [(each.question, each.digest) for each in self.files]
         return hashlib.sha256(orjson.dumps(content, str, orjson.OPT_SORT_KEYS)).hexdigest()
 
@@ -1621,7 +1635,7 @@ def _decided(
         latitude=float(place.latitude) if place.latitude is not None else None,
         words=place.text,
     )
-    if place.several and located.how == "none":
+    if place.looked_up == SEVERAL and located.how == "none":
         located = SEVERAL_PLACES
     asked = published.directory.find(intake.service)
     if asked is None:

@@ -35,13 +35,14 @@ def placed(
     if pointed or not place.text.strip() or place.kind == "neighbourhood":
         return place, NOT_KNOWN
     answer = meant(session, published, place.text)
-    picked = next((each for each in answer.places if each.id == chosen), answer.one)
+    picked = next((each for each in answer.places if each.id == chosen), None)
     if picked is not None:
-        return (
-            replace(place, latitude=picked.latitude, longitude=picked.longitude, kind="address"),
-            answer,
-        )
-    return replace(place, several=answer.how == SEVERAL), answer
+        at = picked.latitude, picked.longitude
+        return replace(place, latitude=at[0], longitude=at[1], kind="address"), answer
+    if answer.one is not None:
+        at = answer.one.latitude, answer.one.longitude
+        return replace(place, latitude=at[0], longitude=at[1], looked_up=ONE), answer
+    return replace(place, looked_up=SEVERAL if answer.how == SEVERAL else ""), answer
 
 
 def meant(session: Session, published: Published, words: str) -> Answer:
