@@ -167,7 +167,7 @@ def to_ask(session: TenantSession, today: date) -> list[ToAsk]:
                 due_on,
             )
         )
-    return sorted(found, key=lambda each: (each.due_on, each.agreement_key))
+    return sorted(found, key=lambda each: (each.due_on, each.agreement_key, each.period.start_on))
 
 
 def _bound(
@@ -327,7 +327,7 @@ def asked(session: TenantSession, *, side: str) -> list[Asked]:
     for row in session.scalars(
         select(AdvanceRequest)
         .where(AdvanceRequest.tenant_id == me, AdvanceRequest.side == side)
-        .order_by(AdvanceRequest.due_on, AdvanceRequest.id)
+        .order_by(AdvanceRequest.due_on, AdvanceRequest.period_key, AdvanceRequest.id)
     ):
         by_payer[row.counterparty_id, row.payer_key].append(row)
     found = []
@@ -349,4 +349,4 @@ def asked(session: TenantSession, *, side: str) -> list[Asked]:
             )
             for row, part in zip(rows, parts, strict=True)
         ]
-    return sorted(found, key=lambda each: (each.due_on, each.public_id))
+    return sorted(found, key=lambda each: (each.due_on, each.period_key, each.other))
