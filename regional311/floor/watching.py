@@ -35,7 +35,7 @@ from regional311.cover.models import Duty, Handover, LaterRing
 from regional311.database.session import TenantSession, scope_of
 from regional311.inbox.calls import BESIDE, HERE, RINGS_FOR
 from regional311.inbox.models import Call, Thread
-from regional311.intake.models import Contact, Need, ServiceRequest, Visit
+from regional311.intake.models import Contact, FollowedRequest, Need, ServiceRequest, Visit
 from regional311.referral.models import FollowUp, Referral
 from regional311.referral.worklist import SOON, WORKED
 
@@ -75,6 +75,8 @@ class UnderWay:
 def is_confidential(secret: Collection[tuple[UUID, str]]) -> Any:
     """Whether a contact is confidential: its thread, a request of it, or what was asked for is.
 
+    So it is when a request of it was handed on to a confidential service.
+
     ``secret`` are the confidential services, as (owner, key).
     """
     of_contact = [
@@ -100,6 +102,15 @@ def is_confidential(secret: Collection[tuple[UUID, str]]) -> Any:
                 Need.tenant_id == Contact.tenant_id,
                 Need.contact_id == Contact.id,
                 tuple_(Need.service_owner_id, Need.service_key).in_(sorted(secret)),
+            )
+            .correlate(Contact)
+        )
+        of_contact.append(
+            exists()
+            .where(
+                FollowedRequest.tenant_id == Contact.tenant_id,
+                FollowedRequest.contact_id == Contact.id,
+                tuple_(FollowedRequest.owner_id, FollowedRequest.service_key).in_(sorted(secret)),
             )
             .correlate(Contact)
         )

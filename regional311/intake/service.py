@@ -780,8 +780,15 @@ def tell_followers(
     now: datetime,
     message: str | None,
     followers: Followers,
+    *,
+    said_before: bool = False,
 ) -> None:
-    """Tell the partner that took the request in, the person who asked, and whose it is too."""
+    """Tell the partner that took the request in, the person who asked, and whose it is too.
+
+    Of a confidential request other partners, and who said *me too* when it was none, hear how it
+    stands and no words, but those that were ``said_before`` it was one. The person's own letter
+    has them.
+    """
     status = RequestStatus(
         request.id,
         request.public_id,
@@ -795,11 +802,14 @@ def tell_followers(
         request.confidential,
     )
     handed, me_toos = request.handed_from_id is not None, request.me_too
-    _tell_one(session, request, status, now, followers)
+    intake_id, request_id = request.intake_tenant_id, request.id
+    others = replace(status, unsaid=request.confidential)
+    first = status if said_before or intake_id == status.owner_id else others
+    _tell_one(session, request, first, now, followers)
     if handed:
-        _tell_senders(session, request.intake_tenant_id, status, now, followers)
+        _tell_senders(session, intake_id, others, now, followers)
     if me_toos:
-        _tell_me_toos(session, request.id, status, now, followers)
+        _tell_me_toos(session, request_id, others, now, followers)
 
 
 def _tell_senders(
@@ -847,6 +857,8 @@ def _tell_me_toos(
 ) -> None:
     """Tell whose it is too at the bound partner, and who filed what was merged into it there."""
     tenant_id = scope_of(session).tenant_id
+    if status.unsaid:
+        status, followers = replace(status, message=None), replace(followers, said=None)
     for each in _merged_into(session, request_id):
         theirs = replace(status, request_id=each.id, public_id=each.public_id)
         _tell_one(session, each, theirs, now, followers)
@@ -913,7 +925,8 @@ def _tell_one(
 class RequestStatus:
     """What the owner says of a request: all that ever crosses.
 
-    That it is ``confidential`` is in no envelope; letters ask for it.
+    That it is ``confidential`` is in no envelope; letters ask for it. What is ``unsaid`` is its
+    message: only the letter to the person has it, and no row of another partner.
     """
 
     request_id: UUID
@@ -926,11 +939,12 @@ class RequestStatus:
     closed_at: datetime | None
     resolution: str | None
     confidential: bool
+    unsaid: bool = False
 
     def payload(self) -> dict[str, Any]:
         return {
             "state": self.state,
-            "message": self.message,
+            "message": None if self.unsaid else self.message,
             "expected_at": self.expected_at.isoformat() if self.expected_at else None,
             "closed_at": self.closed_at.isoformat() if self.closed_at else None,
             "resolution": self.resolution,
@@ -952,7 +966,7 @@ def receive_status(
         "closed_at": status.closed_at,
         "updated_at": now,
     }
-    if status.message:
+    if status.message and not status.unsaid:
         values["public_message"] = status.message
     row = session.execute(
         update(FollowedRequest)
@@ -1028,6 +1042,7 @@ def _write(
     to = reached_at(reader.updates_by, reader.email, reader.phone)
     if to is None:
         return
+    said = followers.said(reader.language) if followers.said else status.message or ""
     closed = status.state == "closed"
     listens = isinstance(reader, me_too.Listener)
     about = "me_too" if listens else "request"
@@ -1056,9 +1071,7 @@ def _write(
                 "state": (followers.translate or as_written)(
                     STATES.get(status.state, status.state), reader.language
                 ),
-                "message": followers.said(reader.language)
-                if followers.said
-                else status.message or "",
+                "message": said,
             },
             **options,
         ),

@@ -8,6 +8,9 @@ it goes on hearing: the partner that took it in, the person by their link, whose
 
 Whoever gets one that is not theirs either sends it back, once. Everybody through whose hands it
 goes sees the whole way that it took.
+
+What goes to a confidential service is confidential from then on, also in the rows of everybody who
+had it; they and who took it in follow how it stands, and nothing else.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from regional311.audit.service import audit_row, record
@@ -191,6 +194,9 @@ def hand_on(
         stood_seconds=request.stood_seconds,
     )
     going = words_cross(allowed, chosen)
+    if new.confidential:
+        _keep_secret(session, request_id, {tenant_id, *(each.from_id for each in so_far)})
+        request = _held(session, request_id, version, words)
     _go(session, request, new, receiver_id, shared, going, so_far, HANDED, words, message, now)
     _say(session, receiver_id, request_id, message, now, followers)
     return chosen.tenant
@@ -240,6 +246,19 @@ def send_back(
     _go(session, request, new, sender_id, {}, going, so_far, SENT_BACK, words, None, now)
     _say(session, sender_id, request_id, None, now, followers)
     return sender
+
+
+def _keep_secret(session: TenantSession, request_id: UUID, partners: set[UUID]) -> None:
+    """Make it confidential with everybody who has had it."""
+    for partner_id in sorted(partners):
+        with acting_for(session, partner_id):
+            session.execute(
+                update(ServiceRequest)
+                .where(ServiceRequest.tenant_id == partner_id, ServiceRequest.id == request_id)
+                .values(confidential=True)
+                .execution_options(synchronize_session=False)
+            )
+            mark_changed(session)
 
 
 def _held(session: TenantSession, request_id: UUID, version: int, words: str) -> ServiceRequest:
@@ -556,6 +575,7 @@ def _arrive(
             closed_at=None,
             handed_to_id=None,
             handed_from_id=sender_id,
+            confidential=or_(ServiceRequest.confidential, literal(new.confidential)),
             updated_at=now,
             version=ServiceRequest.version + 1,
         )
@@ -615,4 +635,4 @@ def _say(
     """Tell everybody who follows it who has it now, in the new owner's name."""
     with acting_for(session, owner_id):
         request = locked_kept(session, ServiceRequest, request_id, None, {}, "request")
-        tell_followers(session, request, now, message, followers)
+        tell_followers(session, request, now, message, followers, said_before=True)

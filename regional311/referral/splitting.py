@@ -3,6 +3,9 @@
 A part is a request like any other, with its own owner, queue and clock. It starts from the words of
 whoever splits and from the place of the whole. To a partner goes what the sharing policy lets cross
 without consent, and nothing that tells who asked: the person hears of the whole.
+
+A part for a confidential service is confidential, and is not linked with a whole that is not: the
+whole's page would tell of it. Only who is cleared finds it where it is worked, or followed.
 """
 
 from __future__ import annotations
@@ -45,7 +48,10 @@ class Part:
 
 
 def services_for_parts(published: Published, slug: str, *, now: datetime) -> list[Service]:
-    """Give the services that a part can be of: one's own, and those of partners by agreement."""
+    """Give the services that a part can be of: one's own, and those of partners by agreement.
+
+    Confidential ones are among them: whoever asks is cleared for them.
+    """
     on = published.today(slug, now)
     region = published.region(on)
     return sorted(
@@ -54,7 +60,6 @@ def services_for_parts(published: Published, slug: str, *, now: datetime) -> lis
             for each in published.directory.services
             if each.offered(on)
             and each.verb in ("report", "request")
-            and not each.confidential
             and (each.tenant == slug or region.may_send(slug, each.tenant))
         ),
         key=lambda each: (each.tenant != slug, each.tenant, each.name),
@@ -69,8 +74,11 @@ def split(
     request_id: UUID,
     version: int,
     parts: Sequence[Part],
-) -> list[str]:
-    """Split an open request into parts; it goes on as their whole. Give their numbers.
+) -> tuple[list[str], list[str]]:
+    """Split an open request into parts; it goes on as their whole.
+
+    Give the numbers of those that are linked with it, then of those that, being confidential, are
+    not.
 
     Raises :class:`CannotSplit`, :class:`NotAccepted` when a partner does not take it, `NotFound`,
     `Stale` and the errors of :mod:`regional311.intake.links`.
@@ -91,8 +99,10 @@ def split(
             )
         if not lifecycle.says_enough(part.words):
             raise CannotSplit("Say of each part what is to be done.", field="parts")
-        if service.tenant != slug and whole.confidential:
-            raise CannotLink("A confidential request has no parts at other partners.")
+        if service.tenant != slug and whole.confidential and not service.confidential:
+            raise CannotLink(
+                "A part of a confidential request at another partner is for a confidential service."
+            )
         chosen.append((service, part.words.strip()))
     place: dict[str, Any] = {
         "place_kind": whole.place_kind,
@@ -102,7 +112,8 @@ def split(
     }
     one = own_side(session, request_id)
     seen = (whole.confidential, whole.priority)
-    numbers = []
+    numbers: list[str] = []
+    apart: list[str] = []
     for service, words in chosen:
         expected, warn = published.promised(service.tenant, service, seen[1], now)
         new = NewRequest(
@@ -114,7 +125,7 @@ def split(
             bureau_key=service.bureau or None,
             queue=service.queue or published.unplaced_queue(service.tenant),
             priority=seen[1],
-            confidential=seen[0],
+            confidential=seen[0] or service.confidential,
             expected_at=expected,
             warn_at=warn,
         )
@@ -131,6 +142,9 @@ def split(
             )
         else:
             _send(session, published, service, new, words, place, now)
+        if new.confidential and (not one.confidential or service.tenant != slug):
+            apart.append(new.public_id)
+            continue
         other = Side(
             published.ids[service.tenant],
             new.id,
@@ -141,7 +155,7 @@ def split(
         )
         link(session, one, "part", other, now=now)
         numbers.append(new.public_id)
-    return numbers
+    return numbers, apart
 
 
 def _send(

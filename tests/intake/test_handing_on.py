@@ -11,6 +11,8 @@ from sqlalchemy import select
 from regional311.database.rows import put
 from regional311.database.session import acting_for
 from regional311.errors import InvalidInput
+from regional311.exchange.models import Envelope
+from regional311.floor.watching import contact_is_confidential
 from regional311.intake import links, me_too, needs, queries, service
 from regional311.intake.added_files import keyed
 from regional311.intake.attachments import SENT, for_person
@@ -417,3 +419,76 @@ def test_a_photo_stays_where_words_may_not_cross(city, region, monkeypatch):
     with acting_for(city, COUNTY):
         assert queries.told(city, filed.request_id) == []
         assert city.execute(select(Attachment)).all() == []
+
+
+# --- to a confidential service --------------------------------------------------------------------
+
+ABUSE = "city/abuse"
+SECRET_WHY = "One of your own people threatened somebody."
+
+
+def by_info(session, region):
+    """211info took it in, the County has it; its session."""
+    with acting_for(session, IDS["211info"]):
+        return file(session, region, ON_BRIDGE, service=BRIDGE, description="a man shouted")
+
+
+def test_what_goes_to_a_confidential_service_is_confidential_with_everybody(city, region):
+    filed = by_info(city, region)
+    with acting_for(city, COUNTY):
+        assert ABUSE in {each.ref for each in targets(region, "county", now=LATER)}
+        hand_on(
+            city,
+            region,
+            now=LATER,
+            request_id=filed.request_id,
+            version=1,
+            service=ABUSE,
+            words=SECRET_WHY,
+            message="Somebody else looks after this now.",
+            followers=NAMES,
+        )
+        assert row_of(city, COUNTY, filed.request_id).confidential
+        assert not queries.requests(city, cleared=False).rows
+    assert row_of(city, CITY, filed.request_id).confidential
+    with acting_for(city, IDS["211info"]):
+        secret = region.confidential_services()
+        assert contact_is_confidential(city, filed.contact_id, secret)
+        assert not queries.followed_requests(city, without=sorted(secret)).rows
+
+
+def test_of_what_is_confidential_others_hear_how_it_stands_and_no_words(city, region):
+    filed = by_info(city, region)
+    with acting_for(city, COUNTY):
+        asked = {"service": ABUSE, "words": SECRET_WHY, "followers": NAMES}
+        hand_on(city, region, now=LATER, request_id=filed.request_id, version=1, **asked)
+    version = row_of(city, CITY, filed.request_id).version
+    service.change_request(
+        city,
+        now=LATER,
+        request_id=filed.request_id,
+        version=version,
+        to="closed",
+        resolution="completed",
+        message="He was dismissed for the threats.",
+        followers=NAMES,
+    )
+    for partner in ("211info", "county"):
+        with acting_for(city, IDS[partner]):
+            city.expire_all()
+            followed = city.execute(select(FollowedRequest)).scalars().one()
+            assert (followed.state, followed.public_message) == ("closed", None)
+            told = city.execute(select(Envelope).where(Envelope.kind == "request_status")).scalars()
+            letters = city.execute(select(OutboxMessage)).scalars().all()
+            assert "dismissed" not in str([each.payload for each in told])
+            with_words = [each for each in letters if "dismissed" in each.body]
+            assert {each.recipient for each in with_words} <= {"anna@canary.example"}
+            assert partner != "county" or not with_words
+
+
+def test_one_that_comes_back_to_a_confidential_service_is_confidential(city, region):
+    filed = handed(city, region)
+    with acting_for(city, COUNTY):
+        asked = {"service": ABUSE, "words": SECRET_WHY}
+        hand_on(city, region, now=LATER, request_id=filed.request_id, version=1, **asked)
+    assert row_of(city, CITY, filed.request_id).confidential

@@ -127,8 +127,7 @@ def test_a_request_is_split_here_and_at_a_partner(city, region):
     whole = of_city(city, region, description="hole and a broken rail")
     offered = {each.ref for each in services_for_parts(region, "city", now=NOW)}
     assert {"city/pothole", "county/bridge-pothole"} <= offered
-    assert "city/abuse" not in offered
-    made = split(
+    made, apart = split(
         city,
         region,
         now=NOW,
@@ -139,6 +138,7 @@ def test_a_request_is_split_here_and_at_a_partner(city, region):
             Part("county/road-pothole", "Fill the part on the County's road."),
         ],
     )
+    assert not apart
     own, theirs = (each for each in links.links(city, whole.id))
     assert [own.other_number, theirs.other_number] == made
     part = stored(city, own.other_id)
@@ -160,10 +160,48 @@ def test_a_request_is_split_here_and_at_a_partner(city, region):
 
 @pytest.mark.parametrize(
     "parts",
-    [[], [Part("city/abuse", "Look into it at once.")], [Part("city/pothole", "short")]],
+    [[], [Part("city/hours", "Look into it at once.")], [Part("city/pothole", "short")]],
 )
 def test_parts_that_make_no_sense_change_nothing(city, region, parts):
     whole = of_city(city, region)
     with pytest.raises((CannotSplit, InvalidInput, NotAccepted)):
         split(city, region, now=NOW, request_id=whole.id, version=1, parts=parts)
     assert not links.links(city, whole.id)
+
+
+def test_a_part_for_a_confidential_service_is_confidential_and_not_linked(city, region):
+    with acting_for(city, IDS["county"]):
+        filed = file(city, region, ON_BRIDGE, service="county/bridge-pothole")
+        linked, apart = split(
+            city,
+            region,
+            now=NOW,
+            request_id=filed.request_id,
+            version=1,
+            parts=[
+                Part("county/road-pothole", "Fill the part on the road."),
+                Part("city/abuse", "One of your people threatened somebody."),
+            ],
+        )
+        assert (len(linked), len(apart)) == (1, 1)
+        assert [each.other_number for each in links.links(city, filed.request_id)] == linked
+        assert not stored(city, filed.request_id).confidential
+        followed = city.execute(select(FollowedRequest)).scalars().one()
+        assert (followed.public_id, followed.service_key) == (apart[0], "abuse")
+    part = city.execute(
+        select(ServiceRequest).where(ServiceRequest.public_id == apart[0])
+    ).scalar_one()
+    assert (part.confidential, part.linked) == (True, 0)
+
+
+def test_a_confidential_request_is_split_to_confidential_services_of_partners_only(city, region):
+    secret = file(city, region, IN_CITY, service="city/abuse").request_id
+    with pytest.raises(CannotLink, match="confidential"):
+        split(
+            city,
+            region,
+            now=NOW,
+            request_id=secret,
+            version=1,
+            parts=[Part("county/bridge-pothole", "Fill the part on the bridge.")],
+        )

@@ -249,7 +249,7 @@ def split_up(context: RequestRecord, request: Any) -> Any:
             )
 
         def make() -> dict[str, Any]:
-            numbers = split(
+            numbers, apart = split(
                 request.dbsession,
                 telling(request).published,
                 now=request.now,
@@ -265,13 +265,22 @@ def split_up(context: RequestRecord, request: Any) -> Any:
                 subject_id=context.record.id,
                 detail={"numbers": numbers},
             )
-            return {"numbers": numbers}
+            return {"numbers": numbers, "apart": apart}
 
         made = once(request.dbsession, f"split:{form_key(request)}", values, make)
-        request.flash(
-            "success",
-            _("Its parts are ${numbers}.", mapping={"numbers": ", ".join(made["numbers"])}),
-        )
+        if made["numbers"]:
+            request.flash(
+                "success",
+                _("Its parts are ${numbers}.", mapping={"numbers": ", ".join(made["numbers"])}),
+            )
+        if made["apart"]:
+            request.flash(
+                "success",
+                _(
+                    "Confidential, and not linked here: ${numbers}. Keep it if you need it.",
+                    mapping={"numbers": ", ".join(made["apart"])},
+                ),
+            )
         return HTTPSeeOther(location=request.resource_path(context).rstrip("/"))
 
     return handle_form_submission(

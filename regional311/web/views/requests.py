@@ -409,6 +409,9 @@ def page_of_own(context: RequestRecord, request: Any, **failed: Any) -> dict[str
         "state": _("Handed on") if handed else said(REQUEST_STATES, found.state),
         "kind": kind(REQUEST_STATES, found.state),
         "late": _late(found, request),
+        "secret": (owner_id, found.service_key) in tell.confidential_services
+        if follows
+        else found.confidential,
         "followed": follows,
         "owner": tell.partner(owner_id),
         "message": found.public_message,

@@ -121,8 +121,13 @@ def _page(
 ) -> dict[str, Any]:
     tell = telling(request)
     slug = tell.published.slugs.get(found.owner_id, "")
+    # who said *me too* of something may not read what it became when that is confidential
+    unsaid = (
+        context.me_too_id is not None
+        and (found.owner_id, found.service_key) in tell.confidential_services
+    )
     with acting_for(request.dbsession, found.owner_id):
-        messages = queries.told(request.dbsession, context.request_id)
+        messages = [] if unsaid else queries.told(request.dbsession, context.request_id)
         files = _files(context, request)
         waits = found.state == "waiting_person"
         stands = waits and queries.stands(request.dbsession, context.request_id)
@@ -136,7 +141,7 @@ def _page(
     hears = context.me_too_id is not None and me_too.hears(request.dbsession, context.me_too_id)
     return {
         "found": found,
-        "service_name": spoken_name(request, slug, found.service_key),
+        "service_name": None if unsaid else spoken_name(request, slug, found.service_key),
         "owner_name": tell.partner(found.owner_id),
         "state": said(REQUEST_STATES, found.state),
         "state_kind": kind(REQUEST_STATES, found.state),
