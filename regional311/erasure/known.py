@@ -16,7 +16,7 @@ from regional311.audit.service import record
 from regional311.database.session import TenantSession, scope_of
 from regional311.erasure.person import addresses_of, find
 from regional311.erasure.records import ids_of
-from regional311.inbox.models import Thread, ThreadMessage
+from regional311.inbox.models import Call, Thread, ThreadMessage
 from regional311.intake.models import (
     Attachment,
     Contact,
@@ -62,6 +62,9 @@ def known_of(session: TenantSession, *, number: str, now: datetime) -> dict[str,
             Contact,
             Contact.id.in_(contacts),
             "public_id channel language interpreter accommodation started_at ended_at note",
+        ),
+        "calls": rows(
+            Call, Call.contact_id.in_(contacts), "caller line_key rang_at answered_at ended_at"
         ),
         "needs": rows(
             Need,

@@ -15,7 +15,7 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, or_, select, text, update
+from sqlalchemy import func, literal, or_, select, text, update
 
 from regional311.audit.service import record
 from regional311.database.ids import new_id
@@ -261,6 +261,19 @@ def visits(session: TenantSession, today: date) -> list[Seen]:
         .order_by(Visit.number)
     )
     return [Seen(*tuple(row)) for row in rows]
+
+
+def of_contact(session: TenantSession, contact_id: UUID, today: date) -> Seen | None:
+    """Give the visit of today that a contact is. One statement."""
+    own = [getattr(Visit, each.name) for each in fields(Seen)[:-2]]
+    row = session.execute(
+        select(*own, literal(None), literal(None)).where(
+            Visit.tenant_id == scope_of(session).tenant_id,
+            Visit.day == today,
+            Visit.contact_id == contact_id,
+        )
+    ).first()
+    return None if row is None else Seen(*tuple(row))
 
 
 def how_many_wait(session: TenantSession, today: date) -> int:

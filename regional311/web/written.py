@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from regional311.inbox.calls import of_contact
+from regional311.inbox.calls import Heard, of_contact
 from regional311.inbox.letters import split_quoted
 from regional311.inbox.models import ThreadMessage
 from regional311.inbox.queries import Row, thread_of
@@ -63,10 +63,37 @@ def _find(request: Any, contact: Any) -> Written | None:
     )
 
 
+def call_of(request: Any, contact: Any) -> Heard | None:
+    """The call that a contact is, if it is one; one statement, once a request."""
+    if contact.channel != "phone":
+        return None
+    known = getattr(request, "found_call", None)
+    if known is None:
+        known = request.found_call = (of_contact(request.dbsession, contact.id),)
+    found: Heard | None = known[0]
+    return found
+
+
+def called_from(request: Any, contact: Any, inquirer: Any, *, editable: bool) -> Any:
+    """From which number somebody calls, as the telephone system said it.
+
+    Nobody is to be called back whom contact would endanger: their number has no link.
+    """
+    call = call_of(request, contact) if contact.erased_at is None else None
+    if call is None or call.caller is None:
+        return None
+    prohibited = inquirer is not None and inquirer.contact_prohibited
+    return {
+        "number": shown(call.caller),
+        "link": None if prohibited else f"tel:{call.caller}",
+        "look_up": editable and contact.inquirer_id is None,
+    }
+
+
 def said_in_writing(request: Any, context: Any) -> dict[str, Any]:
     """What a form about the contact can begin with: the words, and how the person is reached."""
     if context.record.channel == "phone":
-        call = of_contact(request.dbsession, context.record.id)
+        call = call_of(request, context.record)
         return {"phone": shown(call.caller)} if call and call.caller else {}
     found = written_on(request, context.record)
     if found is None:

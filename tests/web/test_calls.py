@@ -15,9 +15,11 @@ from regional311.cover.models import Emergency
 from regional311.database.ids import new_id, public_id
 from regional311.database.rows import new_row, put
 from regional311.database.session import Scope, session_scope
+from regional311.erasure.known import known_of
+from regional311.erasure.records import erase_contacts
 from regional311.exchange.webhooks import key_of, sign
 from regional311.inbox.models import Call
-from regional311.intake.models import Contact
+from regional311.intake.models import Contact, Need
 from regional311.metering.models import UsageEvent
 from regional311.referral.snapshot import invalidate
 from regional311.settings import Settings
@@ -284,3 +286,85 @@ def put_emergency(session, now, surge):
         ),
     )
     return emergency_id
+
+
+# --- the number of who calls ----------------------------------------------------------------------
+
+
+def ringing(tell, browser, call, number):
+    tell("ringing", call, **{"from": number})
+    desk = browser.get(f"/{CITY}/desk")
+    return press(desk, "/desk/call")
+
+
+def lookups(page):
+    return [form for form in page.forms.values() if form.action.endswith("/caller")]
+
+
+def test_the_number_stands_on_the_page_and_is_looked_up_and_called_back(tell, sign_in, web_engine):
+    browser = sign_in("specialist", CITY)
+    page = ask_danger(ringing(tell, browser, "number", "503.555.0140"))
+    assert "Calls from (503) 555-0140" in page.html.select_one(".d-called").get_text(
+        " ", strip=True
+    )
+    assert page.html.select_one(".d-called a")["href"] == "tel:+15035550140"
+    (form,) = lookups(page)
+    assert "0140" not in form.text
+    (asked,) = lookups(browser.get(f"{page.request.path}/caller"))
+    assert asked["q"].value == "(503) 555-0140"
+    assert not asked["consent"].checked
+    forged = {"csrf_token": form["csrf_token"].value, "calling": "yes"}
+    assert "Ask the person first" in browser.post(form.action, forged, status=400)
+    assert "Nobody here by that number" in form.submit("consent")
+    asked = browser.get(f"{page.request.path}?service={CITY}/pothole")
+    need = asked.forms["need"]
+    need["name"], need["contact_prohibited"] = "Rosa Canary", True
+    need["latitude"], need["longitude"] = "45.5051", "-122.6750"
+    need.submit()
+    page = browser.get(page.request.path)
+    assert not page.html.select_one(".d-called a"), "nobody calls back who is in danger by it"
+    again = ask_danger(ringing(tell, browser, "number2", "503.555.0140"))
+    assert "Rosa Canary" in lookups(again)[0].submit("consent")
+
+
+def test_the_number_is_for_who_may_see_the_contact_and_goes_with_it(
+    tell, sign_in, web_engine, people, clock, caplog
+):
+    browser = sign_in("specialist", CITY)
+    page = ask_danger(ringing(tell, browser, "secret", "503.555.0141"))
+    number = page.request.path.rpartition("/")[2]
+    assert "555-0141" not in sign_in("finance", CITY).get(page.request.path)
+    with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
+        kept = session.scalars(select(Contact).where(Contact.public_id == number)).one()
+        put(session, need_of(kept, "accommodation"))
+    assert "555-0141" in browser.get(page.request.path)
+    colleague = people.make("colleague@city.example", {CITY: ("specialist",)})
+    assert colleague
+    seen = sign_in("specialist", CITY, email="colleague@city.example").get(page.request.path)
+    assert "Confidential contact" in seen
+    assert "555-0141" not in seen
+    county = sign_in("specialist", "multnomah-county")
+    assert county.get(f"/multnomah-county/contacts/{number}", expect_errors=True).status_int == 404
+    assert "0141" not in caplog.text
+    kept = contact_of(web_engine, people.tenants[CITY], page)
+    with session_scope(web_engine, Scope(people.tenants[CITY])) as session:
+        assert known_of(session, number=number, now=clock.now)["calls"][0]["caller"] == (
+            "+15035550141"
+        )
+        erase_contacts(session, [kept.id], clock.now)
+    assert "555-0141" not in browser.get(page.request.path)
+
+
+def need_of(contact, service):
+    return new_row(
+        Need,
+        tenant_id=contact.tenant_id,
+        id=new_id(),
+        contact_id=contact.id,
+        service_owner_id=contact.tenant_id,
+        service_key=service,
+        term=service,
+        place_kind="none",
+        status="open",
+        created_at=contact.started_at,
+    )

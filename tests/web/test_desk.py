@@ -274,7 +274,7 @@ def test_statements_of_the_pages(browser, statements):
         (f"{CITY}/desk", 12),
         (f"{CITY}/contacts", 8),
         (f"{CITY}/contacts?channel=phone&state=open&sort=started", 8),
-        (contact, 12),
+        (contact, 13),
         (f"{contact}?q=pothole", 12),
         (f"{contact}/services?q=pothole", 6),
         (f"{contact}?service=city-of-portland/pothole", 12),
@@ -340,6 +340,16 @@ def test_who_bills_sees_what_was_done_but_not_who_asked(browser, sign_in):
     assert "Pothole" in seen
     for hidden in ("Canary", "canary@", "bakery", "Hawthorne"):
         assert hidden not in seen
+
+
+def test_what_was_picked_and_what_was_filed_have_the_focus(browser):
+    """Then single keys work, and a screen reader goes on there, not at the top of the page."""
+    page = picked(screened(browser), "pothole", POTHOLE)
+    assert [each["id"] for each in page.html.select("[autofocus]")] == ["need-heading"]
+    assert page.html.select_one("form#need")["aria-labelledby"] == "need-heading"
+    described(page, latitude="45.5250", longitude="-122.6400")
+    filed = file_it(look(page))
+    assert [each["id"] for each in filed.html.select("[autofocus]")] == ["filed-heading"]
 
 
 def test_what_is_known_is_counted_at_the_desk(browser):

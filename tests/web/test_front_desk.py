@@ -51,6 +51,7 @@ def test_somebody_comes_is_called_and_a_contact_begins(browser, clock, testapp):
     page.forms["next"]["to"] = "Window 2"
     contact = page.forms["next"].submit().follow()
     assert "Number 1 is called." in contact
+    assert contact.html.select_one(".d-visit").text == "Number 1 · Rosa Lee · My water bill"
     assert "Walk-in" in contact
     assert "Spanish" in contact
     shown = testapp.get("/waiting/city-of-portland")

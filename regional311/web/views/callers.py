@@ -11,12 +11,14 @@ from regional311.errors import DomainError, InvalidInput
 from regional311.floor.callers import Caller, asked_by, find_callers, say_who
 from regional311.identity.permissions import Permissions as P
 from regional311.intake.service import update_contact
+from regional311.notices.phones import shown
 from regional311.web.forms import sent_version, start_over
 from regional311.web.i18n import _
 from regional311.web.telling import telling
 from regional311.web.tree import ContactRecord
 from regional311.web.views.contact_company import person_sent
 from regional311.web.wording import CHANNELS, LANGUAGES, said
+from regional311.web.written import call_of
 
 
 @view_config(
@@ -27,8 +29,14 @@ from regional311.web.wording import CHANNELS, LANGUAGES, said
     renderer="contacts/caller.jinja2",
 )
 def ask(context: ContactRecord, request: Any) -> dict[str, Any]:
-    """What to look for, and the question to the person."""
-    return _page(context, request)
+    """What to look for, and the question to the person; the number that calls stands there."""
+    return _page(context, request, words=_calling(context, request))
+
+
+def _calling(context: ContactRecord, request: Any) -> str:
+    """The number from which this contact called, as the telephone system said it; or nothing."""
+    call = call_of(request, context.record)
+    return shown(call.caller) if call and call.caller else ""
 
 
 def _page(
@@ -95,8 +103,12 @@ def _shown(request: Any, each: Caller, *, whole: bool) -> dict[str, Any]:
     renderer="contacts/caller.jinja2",
 )
 def look_up(context: ContactRecord, request: Any) -> Any:
-    """Show who called before by that number or name."""
-    words = request.POST.get("q", "")[:200]
+    """Show who called before by that number or name; with `calling`, by the number that calls.
+
+    That number is read here: it is in no address and no form.
+    """
+    calling = request.POST.get("calling") == "yes"
+    words = _calling(context, request) if calling else request.POST.get("q", "")[:200]
     try:
         found = find_callers(
             request.dbsession,

@@ -37,7 +37,7 @@ from regional311.identity.permissions import Permissions as P
 from regional311.inbox.calls import of_contact
 from regional311.inbox.queries import colleagues
 from regional311.inbox.working import revision_of
-from regional311.intake import lifecycle, queries
+from regional311.intake import front_desk, lifecycle, queries
 from regional311.intake.attachments import sent_besides
 from regional311.intake.drafts import drop_draft, ending_of, keep_draft, keep_ending
 from regional311.intake.needs import MAX_WORDS
@@ -113,7 +113,7 @@ from regional311.web.wording import (
     read_out,
     said,
 )
-from regional311.web.written import WRITTEN, said_in_writing, written_on
+from regional311.web.written import WRITTEN, called_from, said_in_writing, written_on
 
 PLACE = ("place_kind", "place", "latitude", "longitude")
 CALLER = (
@@ -808,6 +808,12 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
         "emergency": screen.number,
         "contact": found,
         "written": written_on(request, found) if personal else None,
+        "visit": front_desk.of_contact(session, found.id, tell.today)
+        if editable and personal and found.channel == "walk_in"
+        else None,
+        "called": called_from(request, found, detail.inquirer, editable=editable)
+        if personal
+        else None,
         "crumbs": [
             (f"/{tell.slug}/desk", _("Desk"))
             if editable
@@ -876,6 +882,8 @@ def _page(context: ContactRecord, request: Any, work: Work) -> dict[str, Any]:
             "fresh": freshness(request, work.service),
             "suggest_url": f"/{tell.slug}/suggestions/new?about={work.service.ref}",
         },
+        # a guide that is walked has the focus itself, and so has what was wrong
+        "begins": request.method == "GET" and not work.walked,
         "form": work.form,
         "form_key": work.form.form_key if work.form is not None else new_token(),
         "groups": _groups(work.form) if work.form is not None else {},
