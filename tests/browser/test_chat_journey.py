@@ -18,5 +18,6 @@ def test_a_chat_in_spanish_on_a_phone(open_page, examine):
     follow(page.get_by_role("button", name="Take who has waited longest"))
     page.get_by_label("Answer", exact=True).fill("En la calle Division.")
     follow(page.get_by_role("button", name="Send", exact=True))
-    visitor.get_by_text("En la calle Division.").wait_for(timeout=30_000)
+    visitor.locator("#said").get_by_text("En la calle Division.").wait_for(timeout=30_000)
+    assert visitor.locator("#news").inner_text() == "211info: En la calle Division."
     examine(visitor, "chat")

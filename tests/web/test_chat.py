@@ -115,3 +115,20 @@ def test_it_waits_without_a_script_on_a_page_of_its_own(testapp):
     assert 'http-equiv="refresh"' in waiting
     assert "Write a message" in waiting
     assert 'http-equiv="refresh"' not in page
+
+
+def test_only_what_is_new_is_said_by_a_screen_reader(testapp, sign_in):
+    page = begin(testapp, "Is the library open today?")
+    path, asks = page.request.path, {"HX-Request": "true"}
+    assert page.html.select_one("#said")["hx-get"] == f"{path}?seen=1"
+    assert page.html.select_one("#said")["aria-live"] == "off"
+    assert page.html.select_one("#news").get_text(strip=True) == ""
+    testapp.get(f"{path}?seen=1", headers=asks, status=204)
+    browser = sign_in("specialist", CITY)
+    form = form_of(thread(browser, "Is the library open today?"), "/answer")
+    form["text"] = "Until six."
+    form.submit("then", value="waiting")
+    changed = testapp.get(f"{path}?seen=1", headers=asks)
+    assert changed.html.select_one("#news").get_text(strip=True).endswith(": Until six.")
+    testapp.get(f"{path}?seen=2", headers=asks, status=204)
+    testapp.get(f"{path}?seen=two", headers=asks, status=200)

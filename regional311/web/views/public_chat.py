@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
+from pyramid.httpexceptions import HTTPNoContent, HTTPNotFound, HTTPSeeOther
 from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
 
@@ -156,6 +156,7 @@ def _thread(context: ChatThread, request: Any, text: str = "", problem: Any = No
             {"ours": each.ours, "at": tell.when(each.at), "text": each.text}
             for each in chatting.said(request.dbsession, chat)
         ],
+        "news": None,
         "danger": sign,
         "ended": chat.ended,
         "follows": request.GET.get("follow") == "1" and not chat.ended,
@@ -173,8 +174,14 @@ def _thread(context: ChatThread, request: Any, text: str = "", problem: Any = No
     renderer="public/chat.jinja2",
 )
 def chat(context: ChatThread, request: Any) -> Any:
-    """What was written, and a field for more."""
-    return _thread(context, request)
+    """What was written, and a field for more; nothing when it is as it was seen last."""
+    shown, seen = _thread(context, request), request.GET.get("seen", "")
+    if "HX-Request" in request.headers and seen.isascii() and seen.isdecimal():
+        if int(seen[:9]) == len(shown["messages"]) and not shown["ended"]:
+            return HTTPNoContent()
+        added = shown["messages"][int(seen[:9]) :]
+        shown["news"] = [each["text"] for each in added if each["ours"]]
+    return shown
 
 
 @view_config(
