@@ -36,7 +36,7 @@ IN_CITY = (-122.60, 45.50)
 ON_BRIDGE = (-122.60, 45.52)
 ON_POWELL = (-122.60, 45.48)
 IN_COUNTY = (-122.40, 45.50)
-OUTSIDE = (-121.00, 44.00)
+OUTSIDE = (-121.90, 45.00)
 WEEKDAYS = {day: ["08:00-17:00"] for day in ("mon", "tue", "wed", "thu", "fri")}
 ALWAYS = {
     day: ["00:00-24:00"] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun", "holiday")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.intake.pictures_sent import JPEG, PNG
 
-from .conftest import PHONE, follow
+from .conftest import PHONE, follow, visit
 
 CITY = "city-of-portland"
 PICTURE = {"name": "hole.jpg", "mimeType": "image/jpeg", "buffer": JPEG}
@@ -15,7 +15,7 @@ def test_a_place_by_device_or_map_and_a_photo(open_page, examine):
     page = open_page(width=PHONE)
     page.context.grant_permissions(["geolocation"])
     page.context.set_geolocation({"latitude": 45.4871, "longitude": -122.6301})
-    page.goto(f"/report?service={CITY}/pothole&danger=none")
+    visit(page, f"/report?service={CITY}/pothole&danger=none")
     page.get_by_role("button", name="Use where I am now").click()
     page.get_by_text("Where you are now is filled in below.").wait_for()
     assert page.locator("input[name=latitude]").input_value() == "45.487100"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .conftest import PHONE, follow
+from .conftest import PHONE, follow, visit
 
 CITY, COUNTY, HELP = "/city-of-portland", "/multnomah-county", "/211info"
 NUMBER = re.compile(r"[RF]-[0-9A-Z]{5}-[0-9A-Z]{5}")
@@ -208,7 +208,7 @@ def test_the_public_door(open_page, examine):
     examine(page, "public-filed")
     follow(page.locator("a.d-token"))
     examine(page, "public-tracked")
-    page.goto("/report?service=city-of-portland/pothole&danger=none")
+    visit(page, "/report?service=city-of-portland/pothole&danger=none")
     page.get_by_label("Where is it?").fill("downtown, SW 5th and main")
     follow(page.get_by_role("button", name="Send it"))
     examine(page, "public-known-already")

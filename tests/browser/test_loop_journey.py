@@ -97,7 +97,7 @@ def test_esc_leaves_the_persons_page(open_page, examine):
     for _skip in range(2):
         page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.innerText") == "Leave this page now"
-    page.get_by_label("Code").fill("M-")
+    page.get_by_label("Code", exact=True).fill("M-")
     page.keyboard.press("Escape")
     page.wait_for_url("https://www.weather.gov/")
     # it is not left in the history

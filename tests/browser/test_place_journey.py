@@ -11,7 +11,7 @@ from regional311.database.session import Scope, session_scope
 from regional311.gazetteer.lists import read
 from regional311.gazetteer.service import Source, take_list
 
-from .conftest import PHONE, follow
+from .conftest import PHONE, follow, visit
 
 CITY = "city-of-portland"
 LIST = b"""street,cross_street,city,latitude,longitude
@@ -30,7 +30,7 @@ def _listed(site):
 
 def test_one_of_two_crossings_is_picked(open_page, examine):
     page = open_page(width=PHONE)
-    page.goto(FORM)
+    visit(page, FORM)
     page.get_by_label("Where is it?").fill("12th and Main")
     follow(page.get_by_role("button", name="Send it"))
     page.get_by_text("Several places fit these words. Nothing was sent yet.").wait_for()
@@ -44,7 +44,7 @@ def test_one_of_two_crossings_is_picked(open_page, examine):
 
 def test_without_a_script_and_by_keyboard_none_of_them_keeps_the_words(open_page):
     page = open_page(width=PHONE, scripts=False)
-    page.goto(FORM)
+    visit(page, FORM)
     page.get_by_label("Where is it?").fill("Main & 12th, by the stairs")
     follow(page.get_by_role("button", name="Send it"))
     page.get_by_label("None of these: use my words").focus()

@@ -23,7 +23,7 @@ from regional311.referral.filing import Asker, Intake, take_in
 from regional311.referral.snapshot import invalidate, published
 from regional311.web.i18n import LANGUAGE_NAMES
 
-from .conftest import SHOTS, follow
+from .conftest import SHOTS, follow, visit
 
 CITY, INFO = "city-of-portland", "211info"
 SECRET: Final = "a secret for tests of forty characters.."
@@ -99,7 +99,7 @@ def public(site: Any, chromium: Any) -> Public:
     context = chromium.new_context(base_url=site.url, java_script_enabled=False, locale="en-US")
     page = context.new_page()
     page.set_default_timeout(60_000)
-    page.goto(FIXED["report"])
+    visit(page, FIXED["report"])
     page.get_by_label("Where is it?").fill("Downtown, SW 5th and Main")
     follow(page.get_by_role("button", name="Send it"))
     found.paths["filed"] = page.url.removeprefix(site.url)
@@ -211,9 +211,9 @@ def test_every_page_in_a_language(walk, public, left, language):
     wrong = []
     for name, path in public.paths.items():
         if name not in public.english:
-            walk.goto(at(path, "en"))
+            visit(walk, at(path, "en"))
             public.english[name] = {words for words, *_rest in walk.evaluate(LOOK)["said"]}
-        walk.goto(at(path, language))
+        visit(walk, at(path, language))
         seen = walk.evaluate(LOOK)
         if seen["lang"] != language:
             wrong.append(f"{name} is in {seen['lang']}")
@@ -240,7 +240,7 @@ def test_nothing_that_is_said_is_missing_on_paper(walk, public):
     walk.set_viewport_size(PAPER)
     for name, path in public.paths.items():
         walk.emulate_media(media="screen")
-        walk.goto(at(path, "en"))
+        visit(walk, at(path, "en"))
         screen = walk.evaluate(LOOK)
         walk.emulate_media(media="print")
         paper = walk.evaluate(LOOK)
@@ -271,6 +271,6 @@ def test_pages_are_examined(open_page, examine, public):
     page = open_page(width=NARROW, height=640)
     page.context.add_cookies(public.state["cookies"])
     for name in EXAMINED:
-        page.goto(public.paths[name])
+        visit(page, public.paths[name])
         assert page.locator("h1").count() == 1, name
         examine(page, f"walk-{name}")

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from tests.intake.pictures_sent import JPEG
 from tests.web.forms_asked import QUESTIONS, ask, publish_person
 
-from .conftest import PHONE, follow
+from .conftest import PHONE, follow, visit
 
 CITY = "city-of-portland"
 BUILDER = f"/{CITY}/services/street-light/questions"
@@ -35,7 +35,7 @@ def add(page, kind, label):
 def reload_until(page, address, text):
     """What is published is read by the next look within a second."""
     for _ in range(20):
-        page.goto(address)
+        visit(page, address)
         if page.get_by_text(text).count():
             return
         page.wait_for_timeout(250)
@@ -122,7 +122,7 @@ def answer_on_the_public_page(open_page):
 
 def answer_without_scripts(open_page):
     page = open_page(width=PHONE, height=740, scripts=False)
-    page.goto(REPORT)
+    visit(page, REPORT)
     condition = "Only if “What is wrong with it?” is answered: The pole is bent."
     expect(page.get_by_text(condition)).to_be_visible()
     page.get_by_text("The pole is bent", exact=True).click()
@@ -191,7 +191,7 @@ def test_every_page_of_forms(open_page, examine, every_kind):
 def test_every_kind_of_question_is_asked_and_shown(open_page, examine, every_kind, tmp_path):
     for scripts in (True, False):
         page = open_page(width=PHONE, scripts=scripts)
-        page.goto(f"/report?service={CITY}/pothole&danger=none")
+        visit(page, f"/report?service={CITY}/pothole&danger=none")
         if not scripts:
             page.get_by_text("Larger", exact=True).click()
             continue

@@ -79,9 +79,9 @@ def described(page, **values):
 def tick(page, **values):
     """Fill what stands outside the form and belongs to it, as a browser would send it."""
     form = page.forms["need"]
-    sent = form.submit_fields()
+    sent = [(name, value) for name, value in form.submit_fields() if name not in values]
     shown = page.html.select_one("input[name=shown]")
-    if shown is not None:
+    if shown is not None and "shown" not in dict(sent):
         sent.append(("shown", shown["value"]))
     return [*sent, *values.items()]
 

@@ -35,6 +35,8 @@ def get(testapp):
     [
         "/",
         "/search?q=pothole",
+        "/services",
+        "/services/city-of-portland",
         "/services/city-of-portland/pothole",
         "/report?service=city-of-portland/pothole&danger=none",
         "/accommodation",
@@ -48,6 +50,8 @@ def get(testapp):
 def test_a_first_visit_is_light(get, path):
     page, body = get(path)
     weight = len(body)
+    if page.content_encoding == "gzip":
+        page.decode_content()
     sheets = ""
     for part in dict.fromkeys(re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text)):
         if "leaflet" in part or "map.js" in part:
@@ -75,5 +79,13 @@ def test_our_own_sheets_are_compressed_for_whoever_reads_that(get):
     again, same = get("/static/regional311.css")
     assert same == sent
     assert again.content_length == len(sent)
-    # what holds a secret and what was typed is never compressed
+
+
+def test_pages_are_compressed_only_where_there_is_no_secret(get):
+    page, _body = get("/services/city-of-portland")
+    assert page.content_encoding == "gzip"
+    assert "Accept-Encoding" in page.vary
+    # what may hold a secret beside what was typed is never compressed
     assert get("/report?service=city-of-portland/pothole")[0].content_encoding is None
+    assert get("/services/city-of-portland", Cookie="language=es")[0].content_encoding is None
+    assert get("/search?q=pothole", Authorization="Bearer x")[0].content_encoding is None

@@ -821,6 +821,7 @@ PUBLIC = {
     "AnswerLinks",
     "AnswerLink",
     "Mine",
+    "Mailbox",
     "PersonPage",
     "Fhir",
     "FhirTask",

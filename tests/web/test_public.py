@@ -50,6 +50,15 @@ def test_danger_is_asked_first_and_files_nothing(testapp):
     assert "Nothing was filed here" in answer
 
 
+@pytest.mark.parametrize(
+    ("came", "asked"), [("same-origin", False), ("none", True), ("cross-site", True)]
+)
+def test_a_link_that_was_passed_on_skips_no_question(testapp, came, asked):
+    page = testapp.get(f"{POTHOLE}&danger=none", headers={"Sec-Fetch-Site": came})
+    assert ("screen" in page.forms) == asked
+    assert ("report" in page.forms) != asked
+
+
 def test_danger_must_be_answered(testapp):
     answer = testapp.get(POTHOLE).forms["screen"].submit("submit", status=400)
     assert "Choose one." in answer

@@ -288,9 +288,13 @@ def _report_page(request: Any, found: Service, form: Form, lead: Any) -> dict[st
     renderer="public/report.jinja2",
 )
 def report(context: Root, request: Any) -> dict[str, Any]:
-    """First whether anybody is in danger, then the form."""
+    """First whether anybody is in danger, then the form.
+
+    A link that was saved or passed on asks again, whatever it says.
+    """
     found = _reported(request)
-    if request.GET.get("danger") == "none":
+    answered = request.headers.get("Sec-Fetch-Site", "same-origin") == "same-origin"
+    if answered and request.GET.get("danger") == "none":
         form = _report_form(request, found, first=_asked_at_once(request, found))
         return _report_page(request, found, form, _("You do not have to say who you are."))
     form = make_form(request, ScreenForm(), submit=_("Continue"), name="screen")
