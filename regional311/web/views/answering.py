@@ -6,6 +6,7 @@ own with its secret, works once, and says kindly when it is too late.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pyramid.httpexceptions import HTTPNotFound
@@ -274,26 +275,7 @@ def decline(context: AnswerLink, request: Any) -> Any:
 )
 def late(context: AnswerLink, request: Any) -> Any:
     """Say what became of the person of one that expired, once."""
-    form = _late_form(context, request)
-
-    def on_success(values: dict[str, Any]) -> Any:
-        try:
-            say_late(
-                request.dbsession,
-                now=request.now,
-                referral_id=context.answering.subject_id,
-                expires_at=context.answering.expires_at,
-                **values,
-            )
-        except LinkUsed:
-            request.response.status_int = 409
-            return _page(context, request)
-        shown = _page(context, request) | {"done": LATE}
-        return render_to_response("answering/referral.jinja2", shown, request=request)
-
-    return handle_form_submission(
-        request, form, on_success, lambda: _page(context, request, **{LATE: form})
-    )
+    return _said(context, request, LATE, _late_form(context, request), say_late)
 
 
 @view_config(
@@ -305,11 +287,15 @@ def late(context: AnswerLink, request: Any) -> Any:
 )
 def ask(context: AnswerLink, request: Any) -> Any:
     """Ask the sender something before answering; the link still answers once."""
-    form = _ask_form(context, request)
+    return _said(context, request, ASK, _ask_form(context, request), ask_by_link)
 
+
+def _said(
+    context: AnswerLink, request: Any, name: str, form: Any, act: Callable[..., object]
+) -> Any:
     def on_success(values: dict[str, Any]) -> Any:
         try:
-            ask_by_link(
+            act(
                 request.dbsession,
                 now=request.now,
                 referral_id=context.answering.subject_id,
@@ -319,9 +305,9 @@ def ask(context: AnswerLink, request: Any) -> Any:
         except LinkUsed:
             request.response.status_int = 409
             return _page(context, request)
-        shown = _page(context, request) | {"done": ASK}
+        shown = _page(context, request) | {"done": name}
         return render_to_response("answering/referral.jinja2", shown, request=request)
 
     return handle_form_submission(
-        request, form, on_success, lambda: _page(context, request, **{ASK: form})
+        request, form, on_success, lambda: _page(context, request, **{name: form})
     )
