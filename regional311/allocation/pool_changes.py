@@ -36,6 +36,7 @@ from regional311.tenancy.proposals import (
     STATES,
     VERBS,
     SecondPersonNeeded,
+    listed_proposals,
     locked_proposal,
     move_proposal,
 )
@@ -151,21 +152,9 @@ def proposals(
 
     A page begins after the proposal `before`.
     """
-    table = PoolProposal.__table__
-    asked = [table.c.pool_key == key] if key is not None else []
-    if before is not None:
-        asked.append(table.c.id < before)
-    return list(
-        session.execute(
-            select(*(each for each in table.c if each.name != "content"))
-            .where(
-                table.c.tenant_id == scope_of(session).tenant_id,
-                table.c.state.in_(list(states)),
-                *asked,
-            )
-            .order_by(table.c.id.desc())
-            .limit(limit)
-        )
+    asked = [] if key is None else [PoolProposal.pool_key == key]
+    return listed_proposals(
+        session, PoolProposal, *asked, states=states, before=before, limit=limit
     )
 
 

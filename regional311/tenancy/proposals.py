@@ -5,12 +5,12 @@ A table of such changes has the columns state, decided_by, decided_at and reason
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, Row, select, update
 
 from regional311.database.session import TenantSession, mark_changed, scope_of
 from regional311.errors import Conflict, Forbidden, NotFound
@@ -34,6 +34,35 @@ VERBS: Final[Mapping[str, str]] = {
 
 class SecondPersonNeeded(Forbidden):
     """Whoever drafted a proposal may not approve it."""
+
+
+def listed_proposals(
+    session: TenantSession,
+    model: Any,
+    *conditions: ColumnElement[bool],
+    states: Iterable[str] = STATES,
+    before: UUID | None = None,
+    limit: int | None = None,
+) -> list[Row[Any]]:
+    """This partner's drafts and what became of them, the latest first, without their content.
+
+    A page begins after the proposal `before`. One statement.
+    """
+    table = model.__table__
+    asked = [] if before is None else [table.c.id < before]
+    return list(
+        session.execute(
+            select(*(each for each in table.c if each.name != "content"))
+            .where(
+                table.c.tenant_id == scope_of(session).tenant_id,
+                table.c.state.in_(list(states)),
+                *conditions,
+                *asked,
+            )
+            .order_by(table.c.id.desc())
+            .limit(limit)
+        )
+    )
 
 
 def locked_proposal(
