@@ -25,6 +25,8 @@ class Owner:
     """Who gave an address at a partner last, and whether anybody with it may not be written to."""
 
     inquirer_id: UUID
+    email: str
+    """As it was given: two spellings that compare alike may be two mailboxes."""
     forbidden: bool
 
 
@@ -45,6 +47,7 @@ def owner_of(session: TenantSession, email: str) -> Owner | None:
     row = session.execute(
         select(
             Inquirer.id,
+            Inquirer.email,
             func.bool_or(Inquirer.contact_prohibited).over(),
         )
         .where(*_gave(session, email))

@@ -107,14 +107,15 @@ def _send(request: Any, email: str) -> None:
             session.rollback()
         if owner is not None:
             known[scope.tenant_id] = owner
-    if not known or any(each.forbidden for each in known.values()):
+    configured = request.registry.configured
+    if not configured.url or not known or any(each.forbidden for each in known.values()):
         return
     tenant_id, owner = max(known.items(), key=lambda each: each[1].inquirer_id)
     partner = request.registry.partners.by_id(tenant_id)
     if partner is None:
         return
     enter(request, partner)
-    configured, expires_at = request.registry.configured, request.now + WORKS
+    expires_at = request.now + WORKS
     link = Expiring(tenant_id, owner.inquirer_id, expires_at)
     token = make_token(configured.secret, MAILBOX, link)
     put(
@@ -122,13 +123,13 @@ def _send(request: Any, email: str) -> None:
         outbox_row(
             tenant_id,
             event="mailbox_link",
-            recipient=email,
+            recipient=owner.email,
             language=page_language(request),
             now=request.now,
             subject_id=owner.inquirer_id,
             translate=telling(request).translate,
             values={
-                "address": f"{configured.url or request.host_url}/mine/{token}",
+                "address": f"{configured.url}/mine/{token}",
                 "until": _clock_time(request, expires_at),
             },
         ),
