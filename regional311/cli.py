@@ -39,6 +39,10 @@ VAR = click.option(
     help="Directory of this installation's own files (REGIONAL311_VAR; ./var).",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would change, by row; no more.")
+SKIP_BROKEN = click.option(
+    "--skip-broken", is_flag=True, help="Take the sound rest without what is broken."
+)
 ROOT = click.option(
     "--root",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
@@ -440,7 +444,7 @@ def export_hsds(var: Path | None, target: Path, tenant: str | None) -> None:
 @click.option("--feed", default="", metavar="NAME", help="Its name, of several of the partner's.")
 @click.option("--as", "person", metavar="EMAIL", help="Import with this person's rights.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, by file and row; no more.")
-@click.option("--skip-broken", is_flag=True, help="Take the sound rest without what is broken.")
+@SKIP_BROKEN
 @click.option(
     "--keep", "ours", multiple=True, metavar="KIND/KEY", help="Of both sides' changes keep ours."
 )
@@ -496,7 +500,7 @@ def taxonomy() -> None:
 @click.option("--website", metavar="ADDRESS", help="Where it comes from.")
 @click.option("--licence", metavar="TEXT", help="Terms on which it may be used.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, by term and row; no more.")
-@click.option("--skip-broken", is_flag=True, help="Take the sound rest without what is broken.")
+@SKIP_BROKEN
 @JSON
 def import_taxonomy(
     var: Path | None,
@@ -542,8 +546,8 @@ def import_taxonomy(
 @VAR
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.option("--tenant", required=True, metavar="SLUG", help="The partner that keeps them.")
-@click.option("--dry-run", is_flag=True, help="Say what would change, by row; no more.")
-@click.option("--skip-broken", is_flag=True, help="Take the sound rest without what is broken.")
+@DRY_RUN
+@SKIP_BROKEN
 @JSON
 def import_crosswalks(
     var: Path | None, file: Path, tenant: str, dry_run: bool, skip_broken: bool, as_json: bool
@@ -575,8 +579,8 @@ def places() -> None:
 @click.option("--name", metavar="TEXT", help="Its name; needed the first time.")
 @click.option("--licence", metavar="TEXT", help="Terms of its use; needed the first time.")
 @click.option("--website", metavar="ADDRESS", help="Where it comes from.")
-@click.option("--dry-run", is_flag=True, help="Say what would change, by row; no more.")
-@click.option("--skip-broken", is_flag=True, help="Take the sound rest without what is broken.")
+@DRY_RUN
+@SKIP_BROKEN
 @JSON
 def import_places(
     var: Path | None,
